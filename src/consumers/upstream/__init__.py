@@ -1,0 +1,17 @@
+"""Upstream's messages: their models, and reading them (contract §1)."""
+
+from consumers.upstream.checking import Problem, check_file
+from consumers.upstream.cloudevents import MESSAGE_BYTES_MAX
+from consumers.upstream.messages import MESSAGES, MessageData
+from consumers.upstream.reading import read_binary, read_kafka, read_structured
+
+__all__ = [
+    "MESSAGES",
+    "MESSAGE_BYTES_MAX",
+    "MessageData",
+    "Problem",
+    "check_file",
+    "read_binary",
+    "read_kafka",
+    "read_structured",
+]

@@ -1,0 +1,291 @@
+"""CloudEvents 1.0 in JSON: from bytes, in either content mode, to context attributes and data (contract §1)."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, NoReturn
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from consumers.upstream.fields import Identifier, Instant, Text
+from consumers.upstream.findings import Finding, Unreadable, broken, shown
+from ledger.values import SYSTEM_ACCOUNT, is_identifier
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+MESSAGE_BYTES_MAX = 60 * 1024
+"""How large a message may be: its JSON in structured mode; in binary mode its value and its `ce_` and `content-type`
+headers, names and values. The key is not counted, because it only repeats the subject.
+"""
+_WORTH_PARSING_BYTES_MAX = 1024 * 1024
+"""A message that is too large is still looked at for its id, so that upstream can be told which; not beyond this."""
+
+_HEADER_PREFIX = "ce_"
+_CONTENT_TYPE = "content-type"
+
+
+# --- Context attributes -----------------------------------------------------------------------------------------
+
+_JSON_MEDIA_TYPE = re.compile(r"\s*(?:application/json|text/json|[\w.!#$&^-]+/[\w.!#$&^-]+\+json)\s*(?:;.*)?", re.I)
+
+
+def _json_only(media_type: str) -> str:
+    if media_type != "application/json" and _JSON_MEDIA_TYPE.fullmatch(media_type) is None:
+        raise broken("json_only")
+    return media_type
+
+
+def _not_reserved(account: str) -> str:
+    if account == SYSTEM_ACCOUNT:
+        raise broken("reserved_subject")
+    return account
+
+
+def _version_1(version: str) -> str:
+    if version != "1.0":
+        raise broken("specversion")
+    return version
+
+
+class Attributes(BaseModel):
+    """The context attributes that CloudEvents itself defines; extensions stand beside them."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    specversion: Annotated[str, AfterValidator(_version_1)]
+    id: Identifier
+    source: Identifier
+    type: Text
+    subject: Annotated[Identifier, AfterValidator(_not_reserved)]
+    time: Instant
+    datacontenttype: Annotated[str, AfterValidator(_json_only)] | None = None
+    dataschema: Text | None = None
+
+
+_DEFINED = frozenset(Attributes.model_fields)
+_EXTENSION_NAME = re.compile(r"[a-z0-9]+", re.ASCII)
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What both content modes come down to: attributes by name, values not yet looked at, and the data.
+
+    `data_finding` says why there is no data where the attributes could be read and the data could not.
+    """
+
+    attributes: Mapping[str, object]
+    data: object
+    size: int
+    data_finding: Finding | None = None
+
+    def identifier(self, name: str) -> str | None:
+        """An attribute where it is an identifier: only then may a refusal name the message by it."""
+        value = self.attributes.get(name)
+        return value if isinstance(value, str) and is_identifier(value) else None
+
+    @property
+    def account(self) -> str | None:
+        """The subject where it can be a customer's account."""
+        subject = self.identifier("subject")
+        return None if subject == SYSTEM_ACCOUNT else subject
+
+    @property
+    def traceparent(self) -> str | None:
+        """The extension of that name where it has the form that the W3C gave it."""
+        value = self.attributes.get("traceparent")
+        return value if isinstance(value, str) and _TRACEPARENT.fullmatch(value) else None
+
+    @property
+    def correlation_id(self) -> str | None:
+        """The extension `correlationid` where it is an identifier."""
+        return self.identifier("correlationid")
+
+    def findings(self) -> Iterator[Finding]:
+        """What is wrong with the message as a whole, before its attributes and data are looked at."""
+        if self.size > MESSAGE_BYTES_MAX:
+            yield _TOO_LARGE
+        elif self.data_finding is not None:
+            yield self.data_finding
+        for name in sorted(self.attributes.keys() - _DEFINED):
+            if name == "data_base64":
+                yield Finding(name, "data is taken as JSON in the field data, never as bytes in base64")
+            elif name == "data" or _EXTENSION_NAME.fullmatch(name) is None:
+                yield Finding(
+                    shown(name), "this can be no attribute of a CloudEvent: extensions are named in a-z and 0-9"
+                )
+            elif isinstance(self.attributes[name], (dict, list)):
+                yield Finding(shown(name), "an extension attribute must be a string, a number, true or false")
+
+
+_TOO_LARGE = Finding(None, f"the message is too large: {MESSAGE_BYTES_MAX} bytes are allowed")
+_NO_CLOUDEVENT = (
+    "this is not a CloudEvent: send a JSON object with specversion, id, source, type, subject, time and data, "
+    "or the same as ce_ headers"
+)
+
+
+# --- The content modes ------------------------------------------------------------------------------------------
+
+
+def structured(body: bytes) -> Received:
+    """A CloudEvent whose attributes and data are one JSON object. Raises Unreadable."""
+    size = len(body.rstrip(b"\r\n"))
+    if size > _WORTH_PARSING_BYTES_MAX:
+        raise Unreadable(_TOO_LARGE)
+    event = _json(body, "the message")
+    if not isinstance(event, dict):
+        raise Unreadable(Finding(None, _NO_CLOUDEVENT))
+    data = event.pop("data", None)
+    return Received(event, data, size)
+
+
+def binary(headers: Headers, value: bytes | None) -> Received:
+    """A CloudEvent whose attributes are `ce_` headers and whose data is the value. Raises Unreadable."""
+    attributes: dict[str, object] = {}
+    size = len(value or b"")
+    for header, content in headers:
+        name = _attribute(header)
+        if name is None:
+            continue
+        size += len(header) + len(content or b"")
+        if name in attributes:
+            raise Unreadable(Finding(shown(name), "this attribute is given twice: send it once"))
+        try:
+            attributes[name] = None if content is None else content.decode()
+        except UnicodeDecodeError:
+            raise Unreadable(Finding(shown(name), "this header is not UTF-8")) from None
+    if value is None:
+        return Received(attributes, None, size, _NO_VALUE)
+    if size > _WORTH_PARSING_BYTES_MAX:
+        return Received(attributes, None, size, _TOO_LARGE)
+    try:
+        return Received(attributes, _json(value, "the data", "data"), size)
+    except Unreadable as unreadable:
+        return Received(attributes, None, size, unreadable.finding)
+
+
+_NO_VALUE = Finding(None, "the message has no value; upstream's facts are never deleted: send what happened instead")
+
+
+def _attribute(header: str) -> str | None:
+    """The attribute that a header stands for, or None where it is none of a CloudEvent's."""
+    name = header.lower()
+    if name == _CONTENT_TYPE:
+        return "datacontenttype"
+    return name.removeprefix(_HEADER_PREFIX) if name.startswith(_HEADER_PREFIX) else None
+
+
+ContentMode = Literal["structured", "binary"]
+
+
+def content_mode(headers: Headers, value: bytes | None) -> ContentMode:
+    """In which content mode a Kafka record is written. Raises Unreadable where it is in none that is read.
+
+    A record with neither a CloudEvents content type nor `ce_` headers is taken as structured if it looks like a JSON
+    object, because simple tools publish plain lines without headers.
+    """
+    media_type = _media_type(headers)
+    if media_type.startswith("application/cloudevents-batch"):
+        raise Unreadable(Finding(_CONTENT_TYPE, "batches of CloudEvents are taken over HTTP only: send one a record"))
+    if media_type.startswith("application/cloudevents"):
+        if media_type != "application/cloudevents+json":
+            raise Unreadable(Finding(_CONTENT_TYPE, "CloudEvents are taken in JSON only"))
+    elif any(header[:3].lower() == _HEADER_PREFIX for header, _ in headers):
+        return "binary"
+    if value is None:
+        raise Unreadable(_NO_VALUE)
+    if not media_type.startswith("application/cloudevents") and not value.lstrip(b" \t\r\n").startswith(b"{"):
+        raise Unreadable(Finding(None, _NO_CLOUDEVENT))
+    return "structured"
+
+
+def _media_type(headers: Headers) -> str:
+    for header, content in headers:
+        if content is not None and header.lower() == _CONTENT_TYPE:
+            return content.partition(b";")[0].strip().lower().decode(errors="replace")
+    return ""
+
+
+def binary_as_one(headers: Headers, key: bytes | None, value: bytes | None) -> bytes:
+    """A binary-mode record as the one body of a dead letter: nothing is lost, whatever its bytes are."""
+    record = {
+        "headers": [[header, _shown_bytes(content)] for header, content in headers],
+        "key": _shown_bytes(key),
+        "value": _shown_bytes(value),
+    }
+    return json.dumps(record, ensure_ascii=True).encode()
+
+
+def _shown_bytes(content: bytes | None) -> object:
+    if content is None:
+        return None
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(content).decode()}
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------
+
+
+class _RepeatedName(Exception):
+    """An object has the same name twice, so that readers may differ on what it says."""
+
+
+class _Pairs(list[tuple[str, object]]):
+    """An object as it is written, names repeated or not."""
+
+
+def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    named = dict(pairs)
+    if len(named) != len(pairs):
+        raise _RepeatedName
+    return named
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise ValueError("NaN and Infinity are not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_no_constant)
+_DECODER_OF_PAIRS = json.JSONDecoder(object_pairs_hook=_Pairs, parse_constant=_no_constant)
+
+
+def _json(body: bytes, what: str, field: str | None = None) -> object:
+    try:
+        text = body.decode()
+        try:
+            return _DECODER.decode(text)
+        except _RepeatedName:
+            raise Unreadable(_repeated(_DECODER_OF_PAIRS.decode(text), field)) from None
+    except UnicodeDecodeError as error:
+        reason = f"{what} must be JSON in UTF-8; it stops being UTF-8 at byte {error.start + 1}"
+    except json.JSONDecodeError as error:
+        reason = f"{what} must be JSON; it stops being JSON at character {error.pos + 1}"
+    except RecursionError:
+        reason = f"{what} is nested too deeply: no message needs more than three levels"
+    except ValueError:  # NaN, Infinity, a number of thousands of digits
+        reason = f"{what} must be JSON with ordinary numbers"
+    raise Unreadable(Finding(field, reason))
+
+
+def _repeated(written: object, field: str | None) -> Finding:
+    reason = "this name stands twice in the same object, so readers may differ on what it says: send it once"
+    ahead: list[tuple[tuple[str, ...], object]] = [((field,) if field else (), written)]
+    while ahead:
+        path, value = ahead.pop()
+        if isinstance(value, _Pairs):
+            seen = set()
+            for name, inner in value:
+                if name in seen:
+                    return Finding(".".join((*path, shown(name))), reason)
+                seen.add(name)
+                ahead.append(((*path, shown(name)), inner))
+        elif isinstance(value, list):
+            ahead.extend((path, item) for item in value)
+    raise AssertionError("a name was repeated and is not found again")

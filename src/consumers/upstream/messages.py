@@ -1,0 +1,446 @@
+"""The 22 messages that upstream publishes (contract §1), one model for the `data` of each.
+
+All have one shape: what the message is called, the fact that it becomes, which of its fields go into the vault, which
+instant it is about, and its fields. A message that changes gets a new version beside the old one; what a version says
+never changes, but optional fields may be added to it.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+
+from consumers.upstream.fields import (
+    NO_TAX,
+    Amount,
+    Currency,
+    Flag,
+    FreeText,
+    Identifier,
+    Instant,
+    LocalDate,
+    NonEmptyText,
+    PositiveAmount,
+    SecretReference,
+    Tax,
+    Text,
+    TimeZone,
+)
+from consumers.upstream.findings import broken
+from ledger.events import (
+    AccountRegistered,
+    BillingErrorReported,
+    CancellationRequested,
+    CancellationWithdrawn,
+    ChargePosted,
+    ComplaintOpened,
+    ComplaintReopened,
+    ComplaintResolved,
+    CycleStarted,
+    Fact,
+    OutageReopened,
+    OutageReported,
+    OutageResolved,
+    OverchargeConfirmed,
+    OverchargeRejected,
+    PaymentCaptured,
+    PaymentFailed,
+    RefundFailed,
+    RefundSucceeded,
+    SettleAs,
+    SubscriptionRegistered,
+    SubscriptionReinstated,
+    SubscriptionSuspended,
+    SubscriptionTerminated,
+)
+from ledger.values import instant_to_text
+
+MESSAGES: dict[str, type[MessageData]] = {}
+"""Every message that upstream may publish, by its CloudEvents type."""
+
+
+class Closed(BaseModel):
+    """The rules of every object inside `data`: nothing is converted, nothing unknown is let in."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class MessageData(Closed):
+    """The `data` of one type of message."""
+
+    message_type: ClassVar[str]
+    """The CloudEvents type."""
+    becomes: ClassVar[type[Fact]]
+    """The fact that the ledger records."""
+    private: ClassVar[tuple[str, ...]] = ()
+    """The fields with personal data, secrets' references or free text. They go into the vault only."""
+    about: ClassVar[str | None] = None
+    """The field with the instant at which the fact became true; None: the message's `time` (design rule 10)."""
+
+    public: ClassVar[tuple[str, ...]]
+    """All other fields: those of the fact."""
+    in_order: ClassVar[tuple[str, ...]]
+    """All fields, sorted by name."""
+    absent: ClassVar[dict[str, object]]
+    """What stands for an optional field that a message does not have, by field."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.public = tuple(name for name in cls.model_fields if name not in cls.private)
+        cls.in_order = tuple(sorted(cls.model_fields))
+        cls.absent = {name: field.default for name, field in cls.model_fields.items() if not field.is_required()}
+        if cls.message_type in MESSAGES:
+            raise TypeError(f"{cls.__name__} and {MESSAGES[cls.message_type].__name__} are both {cls.message_type}")
+        MESSAGES[cls.message_type] = cls
+
+    def for_fact(self) -> dict[str, object]:
+        """The fields of the fact, all present: those of its `Data` but for `message` and `sealed`."""
+        values = self.__dict__
+        return {name: values[name] for name in self.public}
+
+    def for_vault(self) -> dict[str, object] | None:
+        """What belongs in the vault, as JSON values; None where the message says nothing of the kind."""
+        values = self.__dict__
+        kept = {name: _plain(values[name]) for name in self.private if values[name] is not None}
+        return kept or None
+
+    def stated(self) -> dict[str, object]:
+        """What the message says, as JSON values by sorted names, without what it says by default: an optional field
+        that is added later, or one spelled out with its default, changes nothing by which messages are compared.
+        """
+        values, absent = self.__dict__, self.absent
+        return {
+            name: _plain(values[name]) for name in self.in_order if name not in absent or values[name] != absent[name]
+        }
+
+    def occurred_at(self, time: datetime) -> datetime:
+        """When it became true, given the message's `time`."""
+        if self.about is None:
+            return time
+        occurred_at: datetime = self.__dict__[self.about]
+        return occurred_at
+
+
+def _plain(value: object) -> object:
+    """A value of a message as JSON has it, in its one spelling."""
+    if isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, datetime):  # before date, of which it is one
+        return instant_to_text(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Closed):
+        return dict(sorted(value.model_dump(exclude_none=True).items()))
+    raise TypeError(f"no message holds a {type(value).__name__}")
+
+
+class Customer(Closed):
+    """Who the customer is."""
+
+    name: Text
+    email: NonEmptyText
+    locale: Text | None = None
+
+
+class AccountRegisteredV1(MessageData):
+    """A customer became known."""
+
+    message_type = "voip.account.registered.v1"
+    becomes = AccountRegistered
+    private = ("customer",)
+
+    time_zone: TimeZone
+    currency: Currency
+    customer: Customer
+
+
+class Credentials(Closed):
+    """What the customer signs in with; the secret itself is never sent."""
+
+    username: Text
+    server: Text
+    secret_ref: SecretReference | None = None
+
+
+class SubscriptionRegisteredV1(MessageData):
+    """A customer subscribed."""
+
+    message_type = "voip.subscription.registered.v1"
+    becomes = SubscriptionRegistered
+    private = ("credentials",)
+
+    subscription_id: Identifier
+    agreement: Identifier
+    plan: Text
+    credentials: Credentials | None = None
+
+
+class CycleStartedV1(MessageData):
+    """A billing cycle was charged."""
+
+    message_type = "voip.cycle.started.v1"
+    becomes = CycleStarted
+
+    subscription_id: Identifier
+    cycle_id: Identifier
+    starts_on: LocalDate
+    ends_on: LocalDate
+    currency: Currency
+    price: Amount
+    tax: Tax = NO_TAX
+    monthly_price: Amount | None = None
+    invoice_id: Identifier
+    prepaid: bool
+
+    @field_validator("ends_on")
+    @classmethod
+    def _ends_after_it_starts(cls, ends_on: date, info: ValidationInfo) -> date:
+        if "starts_on" in info.data and ends_on <= info.data["starts_on"]:
+            raise broken("ends_on")
+        return ends_on
+
+
+class ChargePostedV1(MessageData):
+    """A one-off charge was put on an invoice."""
+
+    message_type = "voip.charge.posted.v1"
+    becomes = ChargePosted
+    private = ("description",)
+
+    charge_id: Identifier
+    subscription_id: Identifier | None = None
+    currency: Currency
+    price: Amount
+    tax: Tax = NO_TAX
+    invoice_id: Identifier
+    description: FreeText
+
+
+class PaymentCapturedV1(MessageData):
+    """Money arrived for an invoice."""
+
+    message_type = "voip.payment.captured.v1"
+    becomes = PaymentCaptured
+
+    payment_id: Identifier
+    invoice_id: Identifier
+    currency: Currency
+    amount: Amount
+    method: Literal["card", "bank", "balance", "other"]
+
+
+class PaymentFailedV1(MessageData):
+    """Money did not arrive."""
+
+    message_type = "voip.payment.failed.v1"
+    becomes = PaymentFailed
+    private = ("reason",)
+
+    payment_id: Identifier
+    invoice_id: Identifier
+    reason: FreeText
+
+
+class OutageReportedV1(MessageData):
+    """The service failed."""
+
+    message_type = "voip.outage.reported.v1"
+    becomes = OutageReported
+    about = "began_at"
+
+    outage_id: Identifier
+    subscription_id: Identifier
+    began_at: Instant
+    reported_at: Instant
+    severity: Literal["significant", "minor"]
+    cause: Literal["provider", "customer_equipment", "force_majeure", "unknown"]
+    channel: Text | None = None
+
+
+class OutageResolvedV1(MessageData):
+    """The service works again."""
+
+    message_type = "voip.outage.resolved.v1"
+    becomes = OutageResolved
+    about = "resolved_at"
+
+    outage_id: Identifier
+    subscription_id: Identifier
+    resolved_at: Instant
+
+
+class OutageReopenedV1(MessageData):
+    """The outage had not been resolved after all."""
+
+    message_type = "voip.outage.reopened.v1"
+    becomes = OutageReopened
+
+    outage_id: Identifier
+    subscription_id: Identifier
+
+
+class BillingErrorReportedV1(MessageData):
+    """A customer disputes a charge."""
+
+    message_type = "voip.billing_error.reported.v1"
+    becomes = BillingErrorReported
+    private = ("description",)
+    about = "reported_at"
+
+    dispute_id: Identifier
+    charge_id: Identifier
+    currency: Currency
+    claimed: Amount
+    reported_at: Instant
+    description: FreeText | None = None
+
+
+class OverchargeConfirmedV1(MessageData):
+    """The investigation found an overcharge."""
+
+    message_type = "voip.overcharge.confirmed.v1"
+    becomes = OverchargeConfirmed
+
+    dispute_id: Identifier
+    charge_id: Identifier
+    currency: Currency
+    amount: PositiveAmount
+    settle_as: SettleAs | None = None
+
+
+class OverchargeRejectedV1(MessageData):
+    """The investigation found the charge right."""
+
+    message_type = "voip.overcharge.rejected.v1"
+    becomes = OverchargeRejected
+    private = ("reason",)
+
+    dispute_id: Identifier
+    charge_id: Identifier
+    reason: FreeText
+
+
+class CancellationRequestedV1(MessageData):
+    """The customer cancelled."""
+
+    message_type = "voip.cancellation.requested.v1"
+    becomes = CancellationRequested
+    private = ("reason",)
+    about = "requested_at"
+
+    subscription_id: Identifier
+    requested_at: Instant
+    channel: Literal["portal", "support"]
+    reason: FreeText | None = None
+    keep_service: Flag = False
+
+
+class CancellationWithdrawnV1(MessageData):
+    """The customer took the cancellation back."""
+
+    message_type = "voip.cancellation.withdrawn.v1"
+    becomes = CancellationWithdrawn
+    about = "withdrawn_at"
+
+    subscription_id: Identifier
+    withdrawn_at: Instant
+
+
+class SubscriptionSuspendedV1(MessageData):
+    """The provider suspended the service for a violation."""
+
+    message_type = "voip.subscription.suspended.v1"
+    becomes = SubscriptionSuspended
+    about = "suspended_at"
+
+    subscription_id: Identifier
+    suspended_at: Instant
+    reason: Literal["misuse", "non_payment"]
+
+
+class SubscriptionReinstatedV1(MessageData):
+    """The provider ended a suspension."""
+
+    message_type = "voip.subscription.reinstated.v1"
+    becomes = SubscriptionReinstated
+    about = "reinstated_at"
+
+    subscription_id: Identifier
+    reinstated_at: Instant
+
+
+class SubscriptionTerminatedV1(MessageData):
+    """The provider ended the subscription for a violation."""
+
+    message_type = "voip.subscription.terminated.v1"
+    becomes = SubscriptionTerminated
+    about = "terminated_at"
+
+    subscription_id: Identifier
+    terminated_at: Instant
+    reason: Literal["misuse", "non_payment"]
+
+
+class ComplaintOpenedV1(MessageData):
+    """A customer is dissatisfied."""
+
+    message_type = "voip.complaint.opened.v1"
+    becomes = ComplaintOpened
+    private = ("description",)
+
+    complaint_id: Identifier
+    subscription_id: Identifier | None = None
+    channel: Text
+    category: Text
+    description: FreeText | None = None
+
+
+class ComplaintResolvedV1(MessageData):
+    """Support resolved a complaint."""
+
+    message_type = "voip.complaint.resolved.v1"
+    becomes = ComplaintResolved
+    private = ("resolution",)
+
+    complaint_id: Identifier
+    resolution: FreeText
+
+
+class ComplaintReopenedV1(MessageData):
+    """The complaint was not resolved after all."""
+
+    message_type = "voip.complaint.reopened.v1"
+    becomes = ComplaintReopened
+    private = ("reason",)
+
+    complaint_id: Identifier
+    reason: FreeText | None = None
+
+
+class RefundSucceededV1(MessageData):
+    """The payment processor says that a refund arrived."""
+
+    message_type = "voip.refund.succeeded.v1"
+    becomes = RefundSucceeded
+    about = "succeeded_at"
+
+    refund_id: Identifier
+    processor_reference: Identifier
+    succeeded_at: Instant
+
+
+class RefundFailedV1(MessageData):
+    """The payment processor could not pay a refund."""
+
+    message_type = "voip.refund.failed.v1"
+    becomes = RefundFailed
+    private = ("reason",)
+
+    refund_id: Identifier
+    reason: FreeText

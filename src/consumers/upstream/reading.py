@@ -1,0 +1,173 @@
+"""Reading upstream's messages: bytes in, a statement for the ledger or a refusal out (contract §1).
+
+Only what one message shows by itself is judged here. Whatever the bytes are, nothing is raised; and no reason and no
+field of a refusal quotes a value of the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from consumers.upstream.cloudevents import (
+    Attributes,
+    Headers,
+    Received,
+    binary,
+    binary_as_one,
+    content_mode,
+    structured,
+)
+from consumers.upstream.findings import Finding, Unreadable, findings
+from consumers.upstream.messages import MESSAGES, MessageData
+from ledger.application.statement import Refusal, Statement
+from ledger.events import Message
+from ledger.values import instant_to_text
+
+_UNKNOWN_TYPE = Finding(
+    "type", "the contract knows no such type of message: send one that it names, with its version"
+)
+_OTHER_KEY = Finding("key", "the record's key is not the message's subject: send the account id as both, or no key")
+
+
+def read_structured(
+    body: bytes, *, origin: str, channel: str, key: bytes | None = None, line: int | None = None
+) -> Statement | Refusal:
+    """Read a CloudEvent in structured mode: a line of a file, a request's body, a Kafka record's value."""
+    return _read(lambda: structured(body), lambda: body, origin=origin, channel=channel, key=key, line=line)
+
+
+def read_binary(
+    headers: Headers, value: bytes | None, *, origin: str, channel: str, key: bytes | None = None
+) -> Statement | Refusal:
+    """Read a CloudEvent in binary mode, by the Kafka protocol binding: attributes in `ce_` headers, data as value.
+
+    The body of a refusal is the whole record as one JSON object: `headers`, `key` and `value`.
+    """
+    return _read(
+        lambda: binary(headers, value),
+        lambda: binary_as_one(headers, key, value),
+        origin=origin,
+        channel=channel,
+        key=key,
+    )
+
+
+def read_kafka(headers: Headers | None, key: bytes | None, value: bytes | None, origin: str) -> Statement | Refusal:
+    """Read a Kafka record in the content mode that it is written in."""
+    headers = headers or ()
+    try:
+        mode = content_mode(headers, value)
+    except Unreadable as unreadable:
+        finding = unreadable.finding
+        return Refusal(origin, finding.reason, finding.field, value or b"", channel="kafka")
+    if mode == "binary" or value is None:
+        return read_binary(headers, value, origin=origin, channel="kafka", key=key)
+    return read_structured(value, origin=origin, channel="kafka", key=key)
+
+
+def _read(
+    receive: Callable[[], Received],
+    body: Callable[[], bytes],
+    *,
+    origin: str,
+    channel: str,
+    key: bytes | None = None,
+    line: int | None = None,
+) -> Statement | Refusal:
+    received: Received | None = None
+    try:
+        received = receive()
+    except Unreadable as unreadable:
+        first = unreadable.finding
+    else:
+        examined = examine(received, key)
+        if isinstance(examined, tuple):
+            return statement(received, *examined, origin=origin, channel=channel, body=body, line=line)
+        first = examined[0]
+    return Refusal(
+        origin=origin,
+        reason=first.reason,
+        field=first.field,
+        body=body(),
+        message_id=received.identifier("id") if received else None,
+        source=received.identifier("source") if received else None,
+        account=received.account if received else None,
+        channel=channel,
+        line=line,
+    )
+
+
+def examine(received: Received, key: bytes | None = None) -> tuple[Attributes, MessageData] | list[Finding]:
+    """Judge a message by itself: what it says, or everything that is wrong with it, most telling first."""
+    found = list(received.findings())
+    attributes: Attributes | None = None
+    data: MessageData | None = None
+    try:
+        attributes = Attributes.model_validate(received.attributes)
+    except ValidationError as error:
+        found.extend(findings(error))
+    subject = received.identifier("subject")
+    if key is not None and subject is not None and key != subject.encode():
+        found.append(_OTHER_KEY)
+    kind = received.attributes.get("type")
+    model = MESSAGES.get(kind) if isinstance(kind, str) else None
+    if isinstance(kind, str) and model is None:
+        found.append(_UNKNOWN_TYPE)
+    if received.data_finding is None:
+        try:
+            data = (model or MessageData).model_validate(received.data)
+        except ValidationError as error:
+            # Of a message whose type nobody knows only this can be said: whether its data is an object at all.
+            found.extend(f for f in findings(error, "data") if model is not None or f.field == "data")
+    if found or attributes is None or data is None:
+        return found
+    return attributes, data
+
+
+def statement(
+    received: Received,
+    attributes: Attributes,
+    data: MessageData,
+    *,
+    origin: str,
+    channel: str,
+    body: Callable[[], bytes],
+    line: int | None = None,
+) -> Statement:
+    """What the ledger takes of a message that is well-formed."""
+    return Statement(
+        account=attributes.subject,
+        message=Message(source=attributes.source, id=attributes.id, time=attributes.time),
+        fact=data.becomes,
+        data=data.for_fact(),
+        private=data.for_vault(),
+        content=content(attributes, data),
+        occurred_at=data.occurred_at(attributes.time),
+        actor=attributes.source,
+        channel=channel,
+        origin=origin,
+        body=body,
+        correlation_id=received.correlation_id,
+        traceparent=received.traceparent,
+        line=line,
+    )
+
+
+def content(attributes: Attributes, data: MessageData) -> bytes:
+    """By what a repetition is told from a conflict: canonical JSON of type, subject, time and what the data says.
+
+    It is made from values, not from the bytes that came, so both content modes and all spellings of one amount or
+    instant are equal. Names are sorted, and every value is a string, a truth value or an object of them: its digests
+    are kept for ever, and of such values there is one compact JSON, whoever writes it (a test holds it to that).
+    """
+    return to_json(
+        {
+            "data": data.stated(),
+            "subject": attributes.subject,
+            "time": instant_to_text(attributes.time),
+            "type": data.message_type,
+        }
+    )

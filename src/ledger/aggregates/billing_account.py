@@ -1,0 +1,237 @@
+"""A billing account: every claim row as recorded, how it is settled, and the alarms that stand."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import sha256
+
+from ledger.aggregates.recording import Cause, LedgerAggregate, stream_name
+from ledger.events import (
+    AlarmCleared,
+    AlarmData,
+    AlarmRaised,
+    ClaimAssessed,
+    ClaimState,
+    Clause,
+    LedgerEvent,
+    RefundSucceeded,
+    SettledPart,
+    Terms,
+)
+from ledger.policy.assess import Assessment
+from ledger.policy.assessed import Alarm, Assessed
+from ledger.policy.known_facts import Invoice
+from ledger.policy.settlement import Owing, owed_on, settle
+from ledger.values import zero
+
+FACTS_NAMED_MAX = 1_000
+"""A decision names so many facts by event id; of more it gives the count and a digest (design rule 5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedClaim:
+    """A claim row as it was last recorded."""
+
+    claim_id: str
+    clause: Clause
+    subscription_id: str | None
+    charge_id: str
+    currency: str
+    state: ClaimState
+
+
+class BillingAccount(LedgerAggregate):
+    """Records an account's facts that belong to no subscription, and every difference that an assessment makes."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(stream_name("account", account), account)
+        self.claims: dict[str, RecordedClaim] = {}
+        self.alarms: dict[Alarm, None] = {}
+        self.refunds: set[str] = set()
+        self._paid_out: set[str] = set()
+        self._reductions: dict[str, Decimal] = defaultdict(Decimal)
+
+    # --- deciding ------------------------------------------------------------------------------------------------
+
+    def record_differences(
+        self,
+        assessment: Assessment,
+        contradictions: Iterable[Alarm],
+        invoice_of: Callable[[str], tuple[str, Invoice] | None],
+        cause: Cause,
+    ) -> None:
+        """Record every claim row that differs from what stood, every row that fell away, and alarms come and gone.
+
+        Rows are taken charge by charge in the policy's order, whatever order the facts came in. `invoice_of` finds a
+        charge's invoice.
+        """
+        changes = {
+            claim_id: claim
+            for claim_id, claim in self.claims.items()
+            if claim_id not in assessment.claims and assessment.covers(claim_id, claim.charge_id)
+        }
+        for claim_id in sorted(
+            {*changes, *assessment.claims}, key=lambda claim_id: self._order(claim_id, assessment)
+        ):
+            after = assessment.claims.get(claim_id)
+            if after is not None:
+                self._record_row(after, invoice_of, cause)
+            else:
+                self._record_fallen_away(changes[claim_id], invoice_of, cause)
+        self._record_alarms(assessment, set(contradictions), cause)
+
+    def _order(self, claim_id: str, assessment: Assessment) -> tuple[str, int, str]:
+        row = assessment.claims.get(claim_id) or self.claims[claim_id]
+        rank = ("billing_error", "service_disruption", "unused_period", "complaint").index(row.clause)
+        return (row.charge_id, rank, claim_id)
+
+    def _record_row(
+        self, row: Assessed, invoice_of: Callable[[str], tuple[str, Invoice] | None], cause: Cause
+    ) -> None:
+        recorded = self.claims.get(row.claim_id)
+        before = recorded.state if recorded is not None else None
+        stands = (row.outcome, row.reason, row.amount, row.tax)
+        if before is not None and stands == (before.outcome, before.reason, before.amount, before.tax):
+            return
+        parts = before.settled if before is not None else ()
+        owing = self._owing(row.charge_id, row.currency, invoice_of)
+        after = ClaimState(
+            outcome=row.outcome,
+            reason=row.reason,
+            amount=row.amount,
+            tax=row.tax,
+            settled=settle(row.claim_id, parts, row.amount, row.tax, row.settle_as, row.currency, owing),
+        )
+        working = row.working()
+        terms = row.binding.data if row.binding is not None else None
+        names = tuple(dict.fromkeys(fact.event_id for fact in working.facts))
+        few = len(names) <= FACTS_NAMED_MAX
+        data = ClaimAssessed.Data(
+            claim_id=row.claim_id,
+            clause=row.clause,
+            subscription_id=row.subscription_id,
+            charge_id=row.charge_id,
+            currency=row.currency,
+            before=before,
+            after=after,
+            terms=Terms(agreement=terms.agreement, version=terms.version, sha256=terms.sha256) if terms else None,
+            formula=working.formula,
+            inputs=working.inputs,
+            working=working.lines,
+            facts=names if few else (),
+            facts_count=len(names),
+            facts_digest=None if few else sha256("\n".join(names).encode()).hexdigest(),
+            now=cause.now,
+        )
+        self.record(ClaimAssessed, data, cause)
+
+    def _record_fallen_away(
+        self, claim: RecordedClaim, invoice_of: Callable[[str], tuple[str, Invoice] | None], cause: Cause
+    ) -> None:
+        """A row without its facts is gone; only what had gone out for it is remembered, as overpaid."""
+        nothing = zero(claim.currency)
+        owing = self._owing(claim.charge_id, claim.currency, invoice_of)
+        left = settle(claim.claim_id, claim.state.settled, nothing, nothing, "credit", claim.currency, owing)
+        after = (
+            ClaimState(outcome="withdrawn", reason=None, amount=nothing, tax=nothing, settled=left) if left else None
+        )
+        if after == claim.state:
+            return
+        data = ClaimAssessed.Data(
+            claim_id=claim.claim_id,
+            clause=claim.clause,
+            subscription_id=claim.subscription_id,
+            charge_id=claim.charge_id,
+            currency=claim.currency,
+            before=claim.state,
+            after=after,
+            terms=None,
+            formula=None,
+            inputs={},
+            working=("the facts that it was assessed from no longer give a claim",),
+            facts=(),
+            facts_count=0,
+            facts_digest=None,
+            now=cause.now,
+        )
+        self.record(ClaimAssessed, data, cause)
+
+    def _owing(self, charge_id: str, currency: str, invoice_of: Callable[[str], tuple[str, Invoice] | None]) -> Owing:
+        found = invoice_of(charge_id)
+        if found is None:
+            return Owing(None, zero(currency), self._paid_out.__contains__)
+        invoice_id, invoice = found
+        return Owing(
+            invoice_id, owed_on(invoice, self._reductions[invoice_id], currency), self._paid_out.__contains__
+        )
+
+    def _record_alarms(self, assessment: Assessment, contradictions: set[Alarm], cause: Cause) -> None:
+        standing = set(self.alarms)
+        in_scope = {
+            alarm
+            for alarm in standing
+            if alarm.alarm == "contradiction" or assessment.covers(alarm.claim_id or "", alarm.charge_id)
+        }
+        due = assessment.alarms | contradictions
+        for alarm in sorted(in_scope - due, key=_alarm_order):
+            self.record(AlarmCleared, _alarm_data(alarm, cause), cause)
+        for alarm in sorted(due - standing, key=_alarm_order):
+            self.record(AlarmRaised, _alarm_data(alarm, cause), cause)
+
+    # --- remembering ---------------------------------------------------------------------------------------------
+
+    def when(self, event: LedgerEvent) -> None:
+        match event:
+            case ClaimAssessed():
+                self._remember_claim(event)
+            case AlarmRaised():
+                self.alarms[_alarm(event.data)] = None
+            case AlarmCleared():
+                self.alarms.pop(_alarm(event.data), None)
+            case RefundSucceeded():
+                self._paid_out.add(event.data.refund_id)
+
+    def _remember_claim(self, event: ClaimAssessed) -> None:
+        data = event.data
+        before = data.before.settled if data.before is not None else ()
+        after = data.after.settled if data.after is not None else ()
+        for sign, parts in ((-1, before), (1, after)):
+            for part in parts:
+                if part.into == "invoice_reduction":
+                    self._reductions[part.id] += sign * (part.net + part.tax)
+                elif part.into == "refund":
+                    self.refunds.add(part.id)
+        if data.after is None:
+            del self.claims[data.claim_id]
+        else:
+            self.claims[data.claim_id] = RecordedClaim(
+                data.claim_id, data.clause, data.subscription_id, data.charge_id, data.currency, data.after
+            )
+
+
+def settlement_of(parts: Iterable[SettledPart]) -> str | None:
+    """How a claim is settled, in a word: one way, `mixed`, or None where nothing is settled."""
+    ways = {part.into for part in parts} - {"overpaid"}
+    return None if not ways else ways.pop() if len(ways) == 1 else "mixed"
+
+
+def _alarm(data: AlarmData) -> Alarm:
+    return Alarm(data.alarm, data.about, data.claim_id, data.charge_id, data.subscription_id)
+
+
+def _alarm_data(alarm: Alarm, cause: Cause) -> AlarmData:
+    return AlarmData(
+        alarm=alarm.alarm,
+        about=alarm.about,
+        claim_id=alarm.claim_id,
+        charge_id=alarm.charge_id,
+        subscription_id=alarm.subscription_id,
+        now=cause.now,
+    )
+
+
+def _alarm_order(alarm: Alarm) -> tuple[str, ...]:
+    return (alarm.alarm, alarm.charge_id or "", alarm.claim_id or "", *alarm.about)

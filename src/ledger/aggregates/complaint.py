@@ -1,0 +1,17 @@
+"""A complaint: open until support resolves it, and open again when it is reopened (policy §8)."""
+
+from __future__ import annotations
+
+from ledger.aggregates.recording import LedgerAggregate, stream_name
+from ledger.events import ComplaintResolved, LedgerEvent
+
+
+class Complaint(LedgerAggregate):
+    """Records the course of one complaint."""
+
+    def __init__(self, account: str, complaint_id: str) -> None:
+        super().__init__(stream_name("complaint", account, complaint_id), account)
+        self.open = True
+
+    def when(self, event: LedgerEvent) -> None:
+        self.open = not isinstance(event, ComplaintResolved)

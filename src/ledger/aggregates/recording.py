@@ -1,0 +1,95 @@
+"""How an aggregate records: facts as they came, decisions with what caused them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Self, TypeVar
+
+from eventsourcing.domain import BaseAggregate
+from pydantic import BaseModel
+
+from ledger.events import Fact, FactData, LedgerEvent
+from ledger.values import BEGINNING
+
+E = TypeVar("E", bound=LedgerEvent)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why something is recorded: by whom, through which channel, about which instant, after which event.
+
+    `now` is the instant that an assessment takes for the present; it is recorded with every decision.
+    """
+
+    actor: str
+    channel: str
+    occurred_at: datetime
+    recorded_at: datetime
+    now: datetime
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    traceparent: str | None = None
+
+
+class LedgerAggregate(BaseAggregate[str]):
+    """An aggregate whose stream may begin with any fact: it exists, empty, at version 0 (facts come in any order)."""
+
+    @classmethod
+    def empty(cls, *identity: Any) -> Self:
+        """The aggregate before its first event. The library's metaclass would ask for a created-event instead."""
+        aggregate = object.__new__(cls)
+        aggregate.__init__(*identity)  # type: ignore[misc]
+        return aggregate
+
+    def __init__(self, stream: str, account: str) -> None:
+        self.__base_init__(stream, 0, BEGINNING)
+        self.account = account
+
+    def record(self, event_class: type[E], data: BaseModel, cause: Cause) -> E:
+        """Trigger an event: it takes the stream's next version, is applied, and waits to be collected."""
+        version = self.version + 1
+        event_id = fact_event_id(data) if isinstance(data, FactData) else _digest("decision", self.id, str(version))
+        event = event_class(
+            type=event_class.stored_as,
+            account=self.account,
+            stream=self.id,
+            stream_version=version,
+            event_id=event_id,
+            correlation_id=cause.correlation_id or cause.causation_id or event_id,
+            causation_id=cause.causation_id,
+            actor=cause.actor,
+            channel=cause.channel,
+            traceparent=cause.traceparent,
+            occurred_at=cause.occurred_at,
+            recorded_at=cause.recorded_at,
+            previous=None,
+            data=data,
+        )
+        event.mutate(self)
+        self.pending_events.append(event)  # type: ignore[arg-type]
+        return event
+
+    def when(self, event: Any) -> None:
+        """What an event means to this aggregate."""
+        raise NotImplementedError
+
+
+def fact_event_id(data: FactData) -> str:
+    """A fact's event id follows from its message: recording a message twice would give one id twice."""
+    return message_event_id(data.message.source, data.message.id)
+
+
+def message_event_id(source: str, message_id: str) -> str:
+    """The event id of the fact that a message becomes."""
+    return _digest(Fact.__name__, source, message_id)
+
+
+def _digest(*parts: str) -> str:
+    return sha256("\x00".join(parts).encode()).hexdigest()[:32]
+
+
+def stream_name(kind: str, *ids: str) -> str:
+    """A stream's name: `subscription/acct-1/sub-1`. Slashes inside ids are escaped, so that no two ids share one."""
+    return "/".join((kind, *(id_.replace("%", "%25").replace("/", "%2F") for id_ in ids)))

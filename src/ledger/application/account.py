@@ -1,0 +1,210 @@
+"""One account at work: its facts, its aggregates and its head, as one unit that facts are recorded against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from ledger.aggregates import BillingAccount, Cause, Complaint, LedgerAggregate, Subscription
+from ledger.application.catalogue import Catalogue
+from ledger.application.statement import Statement
+from ledger.events import (
+    AgreementBound,
+    ComplaintFact,
+    Fact,
+    LedgerEvent,
+    Sealed,
+    SubscriptionFact,
+    SubscriptionStatusChanged,
+)
+from ledger.policy.assess import assess, contradictions
+from ledger.policy.known_facts import EVERYTHING, AccountFacts, Invoice, Touched, Waiting
+from ledger.policy.standing import next_due, status_of
+from ledger.store.writing import Head, HeadMove, WaitingFact
+
+TIMER = "/makegood/timer"
+"""The actor of what happens because time passed."""
+
+
+class Account:
+    """Facts in, events out: record a message, let time pass, or assess everything anew."""
+
+    def __init__(self, head: Head, catalogue: Catalogue) -> None:
+        self.head = head
+        self.facts = AccountFacts(head.account)
+        self.billing = BillingAccount.empty(head.account)
+        self._catalogue = catalogue
+        self._subscriptions: dict[str, Subscription] = {}
+        self._complaints: dict[str, Complaint] = {}
+        self._new: list[LedgerEvent] = []
+        self._events = 0
+        self._read_version = head.version
+        self._due_at = head.due_at
+        self._recorded_at = head.recorded_at
+        self._waiting: list[Waiting] = []
+        self.agreements_seen: set[str] = set()
+
+    # --- remembering ---------------------------------------------------------------------------------------------
+
+    def replay(self, events: Iterable[LedgerEvent]) -> None:
+        """Bring the account to where its stored events left it."""
+        for event in events:
+            event.mutate(self._aggregate(event))
+            match event:
+                case Fact():
+                    self.facts.learn(event)
+                case AgreementBound():
+                    published = self._catalogue.version(event.data.agreement, event.data.version)
+                    self.facts.bind(event, published)
+        self._waiting = self.facts.waiting(self.billing.refunds)
+
+    def _aggregate(self, event: LedgerEvent) -> LedgerAggregate:
+        match event:
+            case SubscriptionFact() | AgreementBound() | SubscriptionStatusChanged():
+                return self._subscription(event.data.subscription_id)
+            case ComplaintFact():
+                return self._complaint(event.data.complaint_id)
+        return self.billing
+
+    def _subscription(self, subscription_id: str) -> Subscription:
+        if subscription_id not in self._subscriptions:
+            self._subscriptions[subscription_id] = Subscription.empty(self.head.account, subscription_id)
+        return self._subscriptions[subscription_id]
+
+    def _complaint(self, complaint_id: str) -> Complaint:
+        if complaint_id not in self._complaints:
+            self._complaints[complaint_id] = Complaint.empty(self.head.account, complaint_id)
+        return self._complaints[complaint_id]
+
+    # --- deciding ------------------------------------------------------------------------------------------------
+
+    def record(self, statement: Statement, sealed: Sealed | None, now: datetime) -> None:
+        """Record a message's fact and every difference it makes, after what had fallen due before it."""
+        self.catch_up(now, now)
+        data = statement.fact.model_fields["data"].annotation(  # type: ignore[misc]
+            message=statement.message, sealed=sealed, **statement.data
+        )
+        cause = Cause(
+            actor=statement.actor,
+            channel=statement.channel,
+            occurred_at=statement.occurred_at,
+            recorded_at=self._stamp(now),
+            now=now,
+            correlation_id=statement.correlation_id,
+            traceparent=statement.traceparent,
+        )
+        aggregate = self._home(statement)
+        fact = aggregate.record(statement.fact, data, cause)
+        self._collect(aggregate)
+        touched = self.facts.learn(fact)
+        self._decide(touched, replace(cause, causation_id=fact.event_id, correlation_id=fact.correlation_id))
+
+    def catch_up(self, until: datetime, recorded_at: datetime) -> None:
+        """Do what has fallen due by an instant, in order, each with its own instant as `now`."""
+        while self._due_at is not None and self._due_at <= until:
+            self._pass_time(self._due_at, recorded_at, self.facts.touched_by_time())
+
+    def assess_anew(self, now: datetime) -> None:
+        """Assess everything at an instant: a sandbox's clock was set for the first time."""
+        self._pass_time(now, now, EVERYTHING)
+
+    def _pass_time(self, instant: datetime, recorded_at: datetime, touched: Touched) -> None:
+        cause = Cause(
+            actor=TIMER, channel="timer", occurred_at=instant, recorded_at=self._stamp(recorded_at), now=instant
+        )
+        self._decide(touched, cause)
+
+    def _decide(self, touched: Touched, cause: Cause) -> None:
+        touched = self._bind(touched, cause)
+        assessment = assess(self.facts, cause.now, touched)
+        self.billing.record_differences(assessment, contradictions(self.facts), self._invoice_of, cause)
+        self._collect(self.billing)
+        zone = self.facts.time_zone
+        if zone is not None:
+            for known in self.facts.subscriptions.values():
+                if known.registration is not None:
+                    subscription = self._subscription(known.subscription_id)
+                    subscription.stand(*status_of(known, zone, cause.now), cause)
+                    self._collect(subscription)
+        self._due_at = next_due(self.facts, cause.now)
+
+    def _bind(self, touched: Touched, cause: Cause) -> Touched:
+        """Bind subscriptions whose registration, zone and agreement are now all known (contract §2)."""
+        zone = self.facts.time_zone
+        for known in self.facts.unbound():
+            registration = known.registration
+            if registration is None or zone is None:
+                continue
+            self.agreements_seen.add(registration.data.agreement)
+            published = self._catalogue.bindable(registration.data.agreement, self.facts.registered_on(known))
+            if published is not None:
+                subscription = self._subscription(known.subscription_id)
+                binding = subscription.bind(registration, zone, published, cause)
+                self._collect(subscription)
+                touched = touched.joined(self.facts.bind(binding, published))
+        return touched
+
+    def _home(self, statement: Statement) -> LedgerAggregate:
+        if issubclass(statement.fact, SubscriptionFact):
+            return self._subscription(str(statement.data["subscription_id"]))
+        if issubclass(statement.fact, ComplaintFact):
+            return self._complaint(str(statement.data["complaint_id"]))
+        return self.billing
+
+    def _invoice_of(self, charge_id: str) -> tuple[str, Invoice] | None:
+        charge = self.facts.charges.get(charge_id)
+        return (charge.invoice_id, self.facts.invoices[charge.invoice_id]) if charge is not None else None
+
+    def _stamp(self, now: datetime) -> datetime:
+        """`recorded_at` never falls within an account, even where a sandbox's clock was set back."""
+        self._recorded_at = max(now, self._recorded_at or now)
+        return self._recorded_at
+
+    def _collect(self, aggregate: LedgerAggregate) -> None:
+        self._new.extend(aggregate.collect_events())  # type: ignore[arg-type]
+
+    # --- what is to be written -----------------------------------------------------------------------------------
+
+    def collect(self) -> list[LedgerEvent]:
+        """The events recorded since the account was loaded, in their order."""
+        events, self._new = self._new, []
+        self._events += len(events)
+        return events
+
+    def head_move(self) -> HeadMove:
+        """The head as it was read and as it is to be; the event store counts the events into it."""
+        self.head = replace(self.head, recorded_at=self._recorded_at, due_at=self._due_at)
+        return HeadMove(self.head, self._read_version)
+
+    def head_has_moved(self) -> bool:
+        """Whether anything was decided: a new event, or another instant at which the account falls due."""
+        return self._events > 0 or self._due_at != self.head.due_at
+
+    def settled(self) -> None:
+        """The transaction is committed: what was written is what is read from here on."""
+        self._read_version = self.head.version
+        self._events = 0
+        self.agreements_seen.clear()
+
+    def waiting_if_changed(self) -> list[WaitingFact] | None:
+        """The facts that wait, where they are others than when the account was loaded."""
+        waiting = self.facts.waiting(self.billing.refunds)
+        if waiting == self._waiting:
+            return None
+        self._waiting = waiting
+        return [
+            WaitingFact(
+                event_id=w.fact.event_id,
+                type=w.fact.type,
+                source=w.fact.data.message.source,
+                id=w.fact.data.message.id,
+                waits_for=w.waits_for,
+                since=w.fact.recorded_at,
+            )
+            for w in waiting
+        ]
+
+    def agreements_awaited(self) -> set[str]:
+        """The agreements that registered subscriptions wait for."""
+        return {known.registration.data.agreement for known in self.facts.unbound() if known.registration is not None}

@@ -1,0 +1,117 @@
+"""Due work: what changes because time passes. A timer does it in production, `advance` in a sandbox."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from ledger.application.account import Account
+from ledger.application.ledger import Ledger
+from ledger.events import LedgerEvent
+from ledger.store.database import Conflict, StoreError
+from ledger.store.instants import from_microseconds, to_microseconds
+from ledger.store.writing import Writes
+from ledger.values import SYSTEM_ACCOUNT, instant_to_text
+
+ACCOUNTS_PER_BATCH = 500
+ATTEMPTS_MAX = 12
+
+Progress = Callable[[int, int], None]
+"""Told how many accounts are done, of how many."""
+
+
+class NotASandbox(StoreError):
+    """The clock of a production store is the system's and cannot be set."""
+
+
+class ClockGoesForward(StoreError):
+    """A sandbox's clock, once set, only goes forward."""
+
+
+def do_due_work(ledger: Ledger, until: datetime) -> int:
+    """Assess every account that falls due by an instant, each at its own due instants; returns how many."""
+    done = 0
+    while True:
+        with ledger.database.reading() as transaction:
+            due = transaction.rows(
+                "SELECT account FROM heads WHERE due_at <= ? ORDER BY due_at, account LIMIT ?",
+                (to_microseconds(until), ACCOUNTS_PER_BATCH),
+            )
+        if not due:
+            return done
+        _decide(ledger, [row[0] for row in due], lambda account: account.catch_up(until, until))
+        done += len(due)
+
+
+def next_due_at(ledger: Ledger) -> datetime | None:
+    """When the next account falls due; None where nothing waits for time."""
+    with ledger.database.reading() as transaction:
+        rows = transaction.rows("SELECT due_at FROM heads WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1")
+    return from_microseconds(rows[0][0]) if rows else None
+
+
+def advance(ledger: Ledger, to: datetime, progress: Progress = lambda done, of: None) -> int:
+    """Set a sandbox's clock, and do all that falls due on the way, in order of its instants.
+
+    The first time the clock may be set to any instant, and everything is assessed anew there; later it only goes
+    forward. Returns how many accounts were assessed. Raises NotASandbox or ClockGoesForward.
+    """
+    with ledger.database.reading() as transaction:
+        if not ledger.is_sandbox(transaction):
+            raise NotASandbox(
+                "this store is not a sandbox: its clock is the system's; make one with `makegood init --sandbox`"
+            )
+        standing = transaction.rows("SELECT value FROM store WHERE name = 'clock'")
+    if not standing:
+        return _set_for_the_first_time(ledger, to, progress)
+    if to < from_microseconds(int(standing[0][0])):
+        raise ClockGoesForward(
+            f"the clock stands at {instant_to_text(from_microseconds(int(standing[0][0])))} and only goes forward"
+        )
+    done = 0
+    while (instant := next_due_at(ledger)) is not None and instant <= to:
+        done += _do_at(ledger, instant)
+        progress(done, done)
+    _set_clock(ledger, to)
+    return done
+
+
+def _do_at(ledger: Ledger, instant: datetime) -> int:
+    """Let the clock reach one due instant: every account that falls due then, and only then the next instant."""
+    _set_clock(ledger, instant)
+    return do_due_work(ledger, instant)
+
+
+def _set_for_the_first_time(ledger: Ledger, to: datetime, progress: Progress) -> int:
+    _set_clock(ledger, to)
+    with ledger.database.reading() as transaction:
+        accounts = sorted(row[0] for row in transaction.rows("SELECT account FROM heads") if row[0] != SYSTEM_ACCOUNT)
+    for start in range(0, len(accounts), ACCOUNTS_PER_BATCH):
+        _decide(ledger, accounts[start : start + ACCOUNTS_PER_BATCH], lambda account: account.assess_anew(to))
+        progress(min(start + ACCOUNTS_PER_BATCH, len(accounts)), len(accounts))
+    return len(accounts)
+
+
+def _set_clock(ledger: Ledger, to: datetime) -> None:
+    with ledger.database.writing() as transaction:
+        Writes(sandbox_clock=to).write_before_events(transaction)
+
+
+def _decide(ledger: Ledger, account_ids: Sequence[str], decide: Callable[[Account], None]) -> None:
+    for attempt in range(1, ATTEMPTS_MAX + 1):
+        with ledger.database.reading() as transaction:
+            accounts = ledger.open_accounts(transaction, account_ids)
+        events: list[LedgerEvent] = []
+        for account_id in account_ids:
+            decide(accounts[account_id])
+            events += accounts[account_id].collect()
+        try:
+            ledger.save_accounts(accounts.values(), events, Writes())
+        except Conflict:
+            if attempt == ATTEMPTS_MAX:
+                raise
+            time.sleep(random.uniform(0, 0.002 * 2**attempt))
+        else:
+            return

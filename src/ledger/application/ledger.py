@@ -1,0 +1,155 @@
+"""The ledger on a store: loads accounts, saves what is decided about them, and tells the time."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from eventsourcing.application import Application
+from eventsourcing.persistence import ApplicationRecorder, EventStore, Mapper
+
+from ledger.application.account import Account
+from ledger.application.catalogue import Catalogue
+from ledger.events import LedgerEvent
+from ledger.store.database import Database, StoreError, Transaction
+from ledger.store.instants import from_microseconds
+from ledger.store.recorders import EnvelopeMapper, LedgerRecorder, SealingEventStore, events_of
+from ledger.store.schema import SCHEMA_VERSION, TABLES
+from ledger.store.writing import Writes, read_heads
+from ledger.vault import Vault
+
+ACCOUNTS_KEPT_MAX = 2_000
+"""Accounts kept warm between batches; beyond it the one used longest ago is loaded anew when it is next needed."""
+
+Clock = Callable[[], datetime]
+
+
+class NoStore(StoreError):
+    """The store has no tables yet."""
+
+
+class Ledger(Application[str]):
+    """The write side on one database. Clock and vault are handed in; several ledgers may share a database."""
+
+    def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
+        self.database = database
+        self.vault = vault
+        self._system_clock = clock
+        self._warm: OrderedDict[str, Account] = OrderedDict()
+        self._catalogue = Catalogue()
+        self._turn = threading.RLock()
+        super().__init__(env={})
+
+    def construct_mapper(self) -> Mapper[str]:
+        """What is stored is the envelope, whole."""
+        return EnvelopeMapper()
+
+    def construct_recorder(self) -> ApplicationRecorder:
+        """Our own recorder: gapless positions, and everything a batch brings in one transaction."""
+        return LedgerRecorder(self.database)
+
+    def construct_event_store(self) -> EventStore[str]:
+        """Seals envelopes into their accounts' chains."""
+        return SealingEventStore(self.mapper, self.recorder)
+
+    # --- the store -----------------------------------------------------------------------------------------------
+
+    def create_store(self, *, sandbox: bool) -> None:
+        """Create the tables in an empty database. Raises StoreError where there is a store already."""
+        if self.exists():
+            raise StoreError(
+                f"there is a store at {self.database.url} already; use it as it is, or name another with --store"
+            )
+        self.database.create(TABLES)
+        with self.database.writing() as transaction:
+            transaction.insert(
+                "store",
+                ("name", "value"),
+                [("schema", str(SCHEMA_VERSION)), ("sandbox", "yes" if sandbox else "no")],
+            )
+
+    def exists(self) -> bool:
+        """Whether the database holds a store."""
+        try:
+            with self.database.reading() as transaction:
+                return bool(transaction.rows("SELECT value FROM store WHERE name = 'schema'"))
+        except StoreError:
+            with self.database.reading() as transaction:
+                transaction.rows("SELECT 1")
+            return False
+
+    def is_sandbox(self, transaction: Transaction) -> bool:
+        """Whether the store's clock may be set."""
+        return transaction.rows("SELECT value FROM store WHERE name = 'sandbox'") == [("yes",)]
+
+    def clock_in(self, transaction: Transaction) -> Clock:
+        """The store's time: the system's, until a sandbox's clock is set, which then stands still."""
+        if self.is_sandbox(transaction):
+            rows = transaction.rows("SELECT value FROM store WHERE name = 'clock'")
+            if rows:
+                standing = from_microseconds(int(rows[0][0]))
+                return lambda: standing
+        return self._system_clock
+
+    def now(self) -> datetime:
+        """What time it is in this store."""
+        with self.database.reading() as transaction:
+            return self.clock_in(transaction)()
+
+    # --- accounts ------------------------------------------------------------------------------------------------
+
+    def catalogue(self, transaction: Transaction) -> Catalogue:
+        """The published agreements."""
+        self._catalogue.refresh(transaction)
+        return self._catalogue
+
+    def open_accounts(self, transaction: Transaction, account_ids: Iterable[str]) -> dict[str, Account]:
+        """Accounts as of the transaction: warm ones whose head has not moved, the others loaded in one query.
+
+        They are handed out for good; `save` takes them back when their changes are committed.
+        """
+        heads = read_heads(transaction, account_ids)
+        catalogue = self.catalogue(transaction)
+        accounts: dict[str, Account] = {}
+        cold: list[str] = []
+        with self._turn:
+            for account_id, head in heads.items():
+                warm = self._warm.pop(account_id, None)
+                if warm is not None and warm.head == head:
+                    accounts[account_id] = warm
+                else:
+                    accounts[account_id] = Account(head, catalogue)
+                    if head.version:
+                        cold.append(account_id)
+        if cold:
+            histories: dict[str, list[LedgerEvent]] = defaultdict(list)
+            for event in events_of(transaction, cold):
+                histories[event.account].append(event)
+            for account_id in cold:
+                accounts[account_id].replay(histories[account_id])
+        return accounts
+
+    def save_accounts(self, accounts: Iterable[Account], events: list[LedgerEvent], writes: Writes) -> None:
+        """Write what was decided about accounts, with all that its transaction brings.
+
+        `events` are in the order in which they were decided. Raises Conflict where another writer was faster: the
+        accounts are then spent, and must be opened and decided about anew.
+        """
+        changed = [account for account in accounts if account.head_has_moved()]
+        for account in changed:
+            writes.heads[account.head.account] = account.head_move()
+            for name in account.agreements_seen:
+                writes.catalogue[name] = self._catalogue.count(name)
+            waiting = account.waiting_if_changed()
+            if waiting is not None:
+                writes.waiting[account.head.account] = waiting
+                writes.awaiting[account.head.account] = account.agreements_awaited()
+        self.save(*events, writes=writes)
+        with self._turn:
+            for account in changed:
+                account.settled()
+                self._warm[account.head.account] = account
+            while len(self._warm) > ACCOUNTS_KEPT_MAX:
+                self._warm.popitem(last=False)

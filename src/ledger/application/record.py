@@ -1,0 +1,165 @@
+"""Record messages: fact → assess → difference → save, message by message, a batch in one transaction."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+
+from ledger.aggregates.recording import message_event_id
+from ledger.application.ledger import Ledger
+from ledger.application.statement import Refusal, Statement, Taken
+from ledger.events import LedgerEvent
+from ledger.store.database import CommitUnknown, Conflict, Transaction
+from ledger.store.writing import DeadLetter, ReaderFenced, ReaderMove, Writes
+
+ATTEMPTS_MAX = 12
+"""How often a batch is decided anew when other writers are faster, before the caller hears of it."""
+
+Incoming = Statement | Refusal
+
+
+def take(ledger: Ledger, incoming: Sequence[Incoming], reader: ReaderMove | None = None) -> Taken:
+    """Record a batch of messages in one transaction; a repeated batch changes nothing.
+
+    Raises ReaderFenced where another reader took over, Conflict where other writers were faster for too long, and
+    Unavailable where the store cannot be reached.
+    """
+    attempted: set[tuple[str, str]] = set()
+    for attempt in range(1, ATTEMPTS_MAX + 1):
+        try:
+            return _Batch(ledger, incoming, reader, attempted).take()
+        except ReaderFenced:
+            if reader is not None and attempted and _stands_at(ledger, reader):
+                return _Batch(ledger, incoming, None, attempted).take()
+            raise
+        except CommitUnknown:
+            # The messages' identities will say whether the commit took place: those of this attempt that are found
+            # in the inbox were recorded by it.
+            attempted.update((s.message.source, s.message.id) for s in incoming if isinstance(s, Statement))
+        except Conflict:
+            if attempt == ATTEMPTS_MAX:
+                raise
+        time.sleep(random.uniform(0, 0.002 * 2 ** min(attempt, 7)))
+    raise Conflict("other writers were faster every time; try again")
+
+
+def _stands_at(ledger: Ledger, reader: ReaderMove) -> bool:
+    """Whether the reader already stands where a lost commit was to move it, under the same epoch."""
+    with ledger.database.reading() as transaction:
+        return transaction.rows(
+            "SELECT 1 FROM readers WHERE reader = ? AND position = ? AND epoch = ?",
+            (reader.reader, reader.to, reader.epoch),
+        ) == [(1,)]
+
+
+class _Batch:
+    """One attempt at a batch."""
+
+    def __init__(
+        self, ledger: Ledger, incoming: Sequence[Incoming], reader: ReaderMove | None, attempted: set[tuple[str, str]]
+    ) -> None:
+        self._ledger = ledger
+        self._incoming = incoming
+        self._attempted = attempted
+        self._writes = Writes(reader=reader)
+        self._taken = Taken(read=len(incoming))
+
+    def take(self) -> Taken:
+        statements = [item for item in self._incoming if isinstance(item, Statement)]
+        digests = {id(s): self._ledger.vault.digest(s.content) for s in statements}
+        self._ledger.vault.prepare({s.account for s in statements if s.private})
+        with self._ledger.database.reading() as transaction:
+            seen = self._seen(transaction, statements)
+            fresh = {s.account for s in statements if (s.message.source, s.message.id) not in seen}
+            accounts = self._ledger.open_accounts(transaction, sorted(fresh))
+            clock = self._ledger.clock_in(transaction)
+            refusals: list[Refusal] = []
+            events: list[LedgerEvent] = []
+            for item in self._incoming:
+                if isinstance(item, Refusal):
+                    refusals.append(item)
+                    continue
+                known = seen.get((item.message.source, item.message.id))
+                digest = digests[id(item)]
+                if known is not None:
+                    self._again(item, known == digest, refusals)
+                    continue
+                seen[item.message.source, item.message.id] = digest
+                self._writes.inbox.append((item.message.source, item.message.id, digest))
+                sealed = None
+                if item.private:
+                    ref = message_event_id(item.message.source, item.message.id)
+                    sealed, entry = self._ledger.vault.seal(ref, item.account, item.private)
+                    self._writes.vault.append(entry)
+                account = accounts[item.account]
+                account.record(item, sealed, clock())
+                events += account.collect()
+                self._taken.accepted += 1
+            self._bury(transaction, refusals)
+        self._ledger.save_accounts(accounts.values(), events, self._writes)
+        self._taken.refused = refusals
+        return self._taken
+
+    def _seen(self, transaction: Transaction, statements: Sequence[Statement]) -> dict[tuple[str, str], str]:
+        ids = sorted({s.message.id for s in statements})
+        rows = transaction.rows_in("SELECT source, id, digest FROM inbox WHERE id IN (?*)", ids)
+        return {(source, message_id): digest for source, message_id, digest in rows}
+
+    def _again(self, item: Statement, same: bool, refusals: list[Refusal]) -> None:
+        """A message known by (source, id): a duplicate, or a conflict where it says something else."""
+        if not same:
+            refusals.append(
+                Refusal(
+                    origin=item.origin,
+                    reason="a message with this source and id was taken before and said something else; "
+                    "publish a correction under a new id",
+                    field="id",
+                    body=item.body(),
+                    message_id=item.message.id,
+                    source=item.message.source,
+                    account=item.account,
+                    channel=item.channel,
+                    line=item.line,
+                )
+            )
+        elif (item.message.source, item.message.id) in self._attempted:
+            self._attempted.discard((item.message.source, item.message.id))
+            self._taken.accepted += 1
+        else:
+            self._taken.duplicates += 1
+
+    def _bury(self, transaction: Transaction, refusals: list[Refusal]) -> None:
+        """Keep every refused message with its reason: its body in the vault, the rest as a dead letter.
+
+        A dead letter is known by where it was seen and what it says, so that a redelivery adds none.
+        """
+        if not refusals:
+            return
+        vault = self._ledger.vault
+        by_id = {vault.digest(b"dead letter\x00" + r.origin.encode() + b"\x00" + r.body)[:32]: r for r in refusals}
+        known = {
+            row[0]
+            for row in transaction.rows_in(
+                "SELECT dead_letter_id FROM dead_letters WHERE dead_letter_id IN (?*)", sorted(by_id)
+            )
+        }
+        new = {letter_id: refusal for letter_id, refusal in by_id.items() if letter_id not in known}
+        vault.prepare(f"dead-letter/{letter_id}" for letter_id in new)
+        refused_at = self._ledger.clock_in(transaction)()
+        for letter_id, refusal in new.items():
+            subject = f"dead-letter/{letter_id}"
+            self._writes.vault.append(vault.encrypt(subject, subject, refusal.body))
+            self._writes.dead_letters.append(
+                DeadLetter(
+                    dead_letter_id=letter_id,
+                    origin=refusal.origin,
+                    reason=refusal.reason,
+                    field=refusal.field,
+                    source=refusal.source,
+                    id=refusal.message_id,
+                    account=refusal.account,
+                    channel=refusal.channel,
+                    refused_at=refused_at,
+                )
+            )

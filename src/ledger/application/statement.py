@@ -1,0 +1,63 @@
+"""What comes in: a message as the ledger takes it, or a message that was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ledger.events import Fact, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One well-formed upstream message.
+
+    `data` are the fields of `fact.Data` but for `message` and `sealed`; `private` is the personal data and free text
+    (JSON values), which goes into the vault; `content` is the canonical JSON of type, subject, time and data by
+    which a repetition is told from a conflict (contract §1).
+    """
+
+    account: str
+    message: Message
+    fact: type[Fact]
+    data: Mapping[str, object]
+    private: Mapping[str, object] | None
+    content: bytes
+    occurred_at: datetime
+    actor: str
+    channel: str
+    origin: str
+    body: Callable[[], bytes]
+    correlation_id: str | None = None
+    traceparent: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One message that showed by itself, or by contradicting its own earlier copy, that it cannot be taken.
+
+    `origin` says where it was seen (`kafka:<cluster>/<topic>/<partition>/<offset>`, `file:<name>:<line>`);
+    `message_id` and `source` are given only where they are identifiers. `reason` and `field` never quote a value.
+    """
+
+    origin: str
+    reason: str
+    field: str | None
+    body: bytes
+    message_id: str | None = None
+    source: str | None = None
+    account: str | None = None
+    channel: str = "file"
+    line: int | None = None
+
+
+@dataclass(slots=True)
+class Taken:
+    """What became of a batch of messages."""
+
+    read: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    refused: list[Refusal] = field(default_factory=list)

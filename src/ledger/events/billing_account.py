@@ -1,0 +1,233 @@
+"""What happens to a billing account: charges, payments, disputes, and every change of what is owed to it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AwareDatetime
+
+from ledger.events.envelope import Amount, Decision, Fact, FactData, Stored
+
+SettleAs = Literal["refund", "credit"]
+Clause = Literal["service_disruption", "billing_error", "unused_period", "complaint"]
+Outcome = Literal["granted", "declined", "withdrawn", "pending"]
+Reason = Literal[
+    "reported_late",
+    "excluded_cause",
+    "not_significant",
+    "below_threshold",
+    "nothing_due",
+    "amount_exceeds_charge",
+    "rejected",
+    "not_prepaid",
+    "service_violation",
+    "terms",
+    "minimum_term",
+    "service_kept",
+]
+
+
+class AccountRegistered(Fact):
+    """A customer became known; name and address lie in the vault."""
+
+    stored_as = "account-registered.v1"
+
+    class Data(FactData):
+        time_zone: str
+        currency: str
+
+    data: Data
+
+
+class ChargePosted(Fact):
+    """A one-off charge was put on an invoice; its description lies in the vault."""
+
+    stored_as = "charge-posted.v1"
+
+    class Data(FactData):
+        charge_id: str
+        subscription_id: str | None
+        price: Amount
+        tax: Amount
+        currency: str
+        invoice_id: str
+
+    data: Data
+
+
+class PaymentCaptured(Fact):
+    """Money arrived for an invoice."""
+
+    stored_as = "payment-captured.v1"
+
+    class Data(FactData):
+        payment_id: str
+        invoice_id: str
+        amount: Amount
+        currency: str
+        method: Literal["card", "bank", "balance", "other"]
+
+    data: Data
+
+
+class PaymentFailed(Fact):
+    """Money did not arrive; the reason lies in the vault."""
+
+    stored_as = "payment-failed.v1"
+
+    class Data(FactData):
+        payment_id: str
+        invoice_id: str
+
+    data: Data
+
+
+class BillingErrorReported(Fact):
+    """A customer disputes a charge; their description lies in the vault."""
+
+    stored_as = "billing-error-reported.v1"
+
+    class Data(FactData):
+        dispute_id: str
+        charge_id: str
+        claimed: Amount
+        currency: str
+        reported_at: AwareDatetime
+
+    data: Data
+
+
+class OverchargeConfirmed(Fact):
+    """The investigation of a dispute found an overcharge."""
+
+    stored_as = "overcharge-confirmed.v1"
+
+    class Data(FactData):
+        dispute_id: str
+        charge_id: str
+        amount: Amount
+        currency: str
+        settle_as: SettleAs | None
+
+    data: Data
+
+
+class OverchargeRejected(Fact):
+    """The investigation of a dispute found the charge right; the investigator's words lie in the vault."""
+
+    stored_as = "overcharge-rejected.v1"
+
+    class Data(FactData):
+        dispute_id: str
+        charge_id: str
+
+    data: Data
+
+
+class RefundSucceeded(Fact):
+    """The payment processor says that a refund arrived."""
+
+    stored_as = "refund-succeeded.v1"
+
+    class Data(FactData):
+        refund_id: str
+        processor_reference: str
+        succeeded_at: AwareDatetime
+
+    data: Data
+
+
+class RefundFailed(Fact):
+    """The payment processor could not pay a refund; its reason lies in the vault."""
+
+    stored_as = "refund-failed.v1"
+
+    class Data(FactData):
+        refund_id: str
+
+    data: Data
+
+
+class SettledPart(Stored):
+    """One way in which part of a claim is made good: `id` is the refund's, the credit's, or the invoice's id."""
+
+    into: Literal["invoice_reduction", "refund", "credit", "overpaid"]
+    id: str
+    net: Amount
+    tax: Amount
+
+
+class ClaimState(Stored):
+    """A claim row: its outcome, its amounts, and how they are settled. Parts add up to amount and tax.
+
+    `outcome` is null where the row fell away although something had gone out, which stays visible as overpaid.
+    """
+
+    outcome: Outcome | None
+    reason: Reason | None
+    amount: Amount
+    tax: Amount
+    settled: tuple[SettledPart, ...]
+
+
+class Terms(Stored):
+    """The service agreement that a decision was taken under."""
+
+    agreement: str
+    version: int
+    sha256: str
+
+
+class ClaimAssessed(Decision):
+    """A claim row changed: it was opened (`before` is null), changed, or fell away (`after` is null).
+
+    The amounts are decided here, once (design rule 3): whoever replays reads them and never recomputes.
+    `facts` are the event ids of the facts used; beyond 1,000 their count and the SHA-256 of the ids, in order,
+    one a line, stand in `facts_digest` instead.
+    """
+
+    stored_as = "claim-assessed.v1"
+
+    class Data(Stored):
+        claim_id: str
+        clause: Clause
+        subscription_id: str | None
+        charge_id: str
+        currency: str
+        before: ClaimState | None
+        after: ClaimState | None
+        terms: Terms | None
+        formula: str | None
+        inputs: dict[str, str]
+        working: tuple[str, ...]
+        facts: tuple[str, ...]
+        facts_count: int
+        facts_digest: str | None
+        now: AwareDatetime
+
+    data: Data
+
+
+class AlarmData(Stored):
+    """Something a person should look at. `about` names, by event id or business id, what it concerns."""
+
+    alarm: str
+    about: tuple[str, ...]
+    claim_id: str | None
+    charge_id: str | None
+    subscription_id: str | None
+    now: AwareDatetime
+
+
+class AlarmRaised(Decision):
+    """An assessment found something that a person should look at."""
+
+    stored_as = "alarm-raised.v1"
+    data: AlarmData
+
+
+class AlarmCleared(Decision):
+    """Later facts removed the cause of an alarm."""
+
+    stored_as = "alarm-cleared.v1"
+    data: AlarmData

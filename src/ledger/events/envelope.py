@@ -1,0 +1,151 @@
+"""What every stored event has in common: the envelope, its stored form, and the register of types.
+
+The envelope's bytes are hashed, published and proven as they are, so its fields and their order are fixed
+(design rule 5). A stored type is a stable name with a version; Python's paths are never stored.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Self
+
+from eventsourcing.domain import CanMutateAggregate
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer
+
+Amount = Annotated[Decimal, PlainSerializer(str, return_type=str)]
+"""An exact amount at its currency's scale; a string wherever it is stored."""
+
+
+class Stored(BaseModel):
+    """The shape rules of everything inside an envelope: strict, closed and immutable."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Message(Stored):
+    """The upstream message that a fact came by; ties between facts are broken by it (policy §1)."""
+
+    source: str
+    id: str
+    time: AwareDatetime
+
+
+class Sealed(Stored):
+    """What stands in an envelope for personal data: where the vault keeps it, and a commitment to what it says.
+
+    `commitment` is HMAC-SHA-256 under a key derived from the customer's, over `nonce` and the plaintext: with the
+    customer's key anyone can show that the vault's text is the one recorded; without it nothing can be guessed.
+    """
+
+    ref: str
+    nonce: str
+    commitment: str
+
+
+class FactData(Stored):
+    """The data of a fact: what upstream's message said, less what belongs in the vault."""
+
+    message: Message
+    sealed: Sealed | None = None
+
+
+class LedgerEvent(BaseModel):
+    """One stored event. Subclasses name their stored type and give the shape of `data`."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    stored_as: ClassVar[str]
+    """The stored type: a past-tense name and its version, such as `cycle-started.v1`."""
+
+    type: str
+    account: str
+    stream: str
+    stream_version: int
+    event_id: str
+    correlation_id: str
+    causation_id: str | None
+    actor: str
+    channel: str
+    traceparent: str | None
+    occurred_at: AwareDatetime
+    recorded_at: AwareDatetime
+    previous: str | None
+    data: Any
+
+    # The names under which the eventsourcing library knows the same things. They are properties, and its `mutate` is
+    # called as a function, because deriving from the library's class would make its annotations stored fields.
+    @property
+    def originator_id(self) -> str:
+        """The stream, as the library calls it."""
+        return self.stream
+
+    @property
+    def originator_version(self) -> int:
+        """The event's version in its stream, as the library calls it."""
+        return self.stream_version
+
+    @property
+    def timestamp(self) -> datetime:
+        """When the event was recorded, as the library calls it."""
+        return self.recorded_at
+
+    def mutate(self, aggregate: Any) -> Any:
+        """Check that the event is the aggregate's next, and apply it."""
+        return CanMutateAggregate.mutate(self, aggregate)  # type: ignore[arg-type]
+
+    def apply(self, aggregate: Any) -> None:
+        """Hand the event to the one method of an aggregate that says what it means there."""
+        aggregate.when(self)
+
+    def following(self, leaf_hash: str | None) -> Self:
+        """The same event, chained to the leaf hash of its account's previous event (null for the first)."""
+        return self.model_copy(update={"previous": leaf_hash})
+
+    def stored(self) -> bytes:
+        """The envelope's bytes: compact UTF-8 JSON, fields in their fixed order."""
+        return self.__pydantic_serializer__.to_json(self)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        stored_as = cls.__dict__.get("stored_as")
+        if stored_as is None:
+            return
+        if stored_as in STORED_TYPES:
+            raise TypeError(f"{cls.__name__} and {STORED_TYPES[stored_as].__name__} are both stored as {stored_as}")
+        STORED_TYPES[stored_as] = cls
+
+
+class Fact(LedgerEvent):
+    """Something upstream said. Facts are what assessments are made from."""
+
+    data: FactData
+
+    @property
+    def order(self) -> tuple[datetime, str, str]:
+        """By what facts are taken when their order decides: time, then id, then source (policy §1)."""
+        message = self.data.message
+        return (message.time, message.id, message.source)
+
+
+class Decision(LedgerEvent):
+    """Something the ledger concluded from the facts it knew."""
+
+
+STORED_TYPES: dict[str, type[LedgerEvent]] = {}
+"""Every stored type and its class; a type once stored stays here for ever (design rule 12)."""
+
+
+class UnknownStoredType(Exception):
+    """A stored event has a type that this program does not know: it was written by a newer version."""
+
+
+def from_stored(type_: str, envelope: bytes) -> LedgerEvent:
+    """Read a stored event back. Raises UnknownStoredType, or pydantic.ValidationError for damaged bytes."""
+    try:
+        cls = STORED_TYPES[type_]
+    except KeyError:
+        raise UnknownStoredType(
+            f"this version of makegood does not know the stored type {type_!r}; it was written by a newer one"
+        ) from None
+    return cls.model_validate_json(envelope)

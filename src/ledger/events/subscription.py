@@ -1,0 +1,190 @@
+"""What happens to a subscription: its cycles, outages, suspensions and its end."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+from pydantic import AwareDatetime
+
+from ledger.events.envelope import Amount, Decision, Fact, FactData, Stored
+
+Severity = Literal["significant", "minor"]
+Cause = Literal["provider", "customer_equipment", "force_majeure", "unknown"]
+Violation = Literal["misuse", "non_payment"]
+Status = Literal["pending", "active", "suspended", "cancelling", "cancelled", "terminated"]
+
+
+class SubscriptionFactData(FactData):
+    """Every fact of a subscription names it."""
+
+    subscription_id: str
+
+
+class SubscriptionFact(Fact):
+    """A fact of one subscription, recorded in that subscription's stream."""
+
+    data: SubscriptionFactData
+
+
+class SubscriptionRegistered(SubscriptionFact):
+    """A customer subscribed under a service agreement; credentials, if any, lie in the vault."""
+
+    stored_as = "subscription-registered.v1"
+
+    class Data(SubscriptionFactData):
+        agreement: str
+        plan: str
+
+    data: Data
+
+
+class CycleStarted(SubscriptionFact):
+    """A billing cycle `[starts_on, ends_on)` was charged."""
+
+    stored_as = "cycle-started.v1"
+
+    class Data(SubscriptionFactData):
+        cycle_id: str
+        starts_on: date
+        ends_on: date
+        price: Amount
+        tax: Amount
+        monthly_price: Amount | None
+        currency: str
+        invoice_id: str
+        prepaid: bool
+
+    data: Data
+
+
+class OutageReported(SubscriptionFact):
+    """The service failed from `began_at` on."""
+
+    stored_as = "outage-reported.v1"
+
+    class Data(SubscriptionFactData):
+        outage_id: str
+        began_at: AwareDatetime
+        reported_at: AwareDatetime
+        severity: Severity
+        cause: Cause
+        channel: str | None
+
+    data: Data
+
+
+class OutageResolved(SubscriptionFact):
+    """The service worked again from `resolved_at` on."""
+
+    stored_as = "outage-resolved.v1"
+
+    class Data(SubscriptionFactData):
+        outage_id: str
+        resolved_at: AwareDatetime
+
+    data: Data
+
+
+class OutageReopened(SubscriptionFact):
+    """The outage had not been resolved after all."""
+
+    stored_as = "outage-reopened.v1"
+
+    class Data(SubscriptionFactData):
+        outage_id: str
+
+    data: Data
+
+
+class CancellationRequested(SubscriptionFact):
+    """The customer cancelled; a reason in their words lies in the vault."""
+
+    stored_as = "cancellation-requested.v1"
+
+    class Data(SubscriptionFactData):
+        requested_at: AwareDatetime
+        channel: Literal["portal", "support"]
+        keep_service: bool
+
+    data: Data
+
+
+class CancellationWithdrawn(SubscriptionFact):
+    """The customer took the cancellation back."""
+
+    stored_as = "cancellation-withdrawn.v1"
+
+    class Data(SubscriptionFactData):
+        withdrawn_at: AwareDatetime
+
+    data: Data
+
+
+class SubscriptionSuspended(SubscriptionFact):
+    """The provider suspended the service for a violation."""
+
+    stored_as = "subscription-suspended.v1"
+
+    class Data(SubscriptionFactData):
+        suspended_at: AwareDatetime
+        reason: Violation
+
+    data: Data
+
+
+class SubscriptionReinstated(SubscriptionFact):
+    """The provider ended a suspension."""
+
+    stored_as = "subscription-reinstated.v1"
+
+    class Data(SubscriptionFactData):
+        reinstated_at: AwareDatetime
+
+    data: Data
+
+
+class SubscriptionTerminated(SubscriptionFact):
+    """The provider ended the subscription for a violation."""
+
+    stored_as = "subscription-terminated.v1"
+
+    class Data(SubscriptionFactData):
+        terminated_at: AwareDatetime
+        reason: Violation
+
+    data: Data
+
+
+class AgreementBound(Decision):
+    """The version of the service agreement that holds for a subscription (contract §2).
+
+    `registration` is the event id of the registration it was chosen for, `time_zone` the zone its date was taken in.
+    """
+
+    stored_as = "agreement-bound.v1"
+
+    class Data(Stored):
+        subscription_id: str
+        agreement: str
+        version: int
+        sha256: str
+        registration: str
+        time_zone: str
+
+    data: Data
+
+
+class SubscriptionStatusChanged(Decision):
+    """What a subscription's facts make of it at the assessment's `now`."""
+
+    stored_as = "subscription-status-changed.v1"
+
+    class Data(Stored):
+        subscription_id: str
+        before: Status | None
+        after: Status
+        effective_on: date | None
+        now: AwareDatetime
+
+    data: Data

@@ -1,0 +1,461 @@
+"""`assess(facts, now) → claims`: the policy as one pure function of the facts known (policy §1).
+
+Charge by charge and in the policy's order: overcharges, disruption, unused part; tax in step; never more than the
+price. `touched` narrows the work to what a fact may have changed; the rows are the same as those of a full
+assessment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+
+from ledger.agreement import DEFAULTS, Agreement
+from ledger.events import Clause, Fact, LedgerEvent, Outcome, OverchargeConfirmed, Reason, SettleAs
+from ledger.policy.assessed import Alarm, Assessed, Working, named
+from ledger.policy.billing_error import DisputeFinding, dispute_lines, overcharges, unconfirmed
+from ledger.policy.charges import Charge, Cycle
+from ledger.policy.disruption import DisruptionFinding, Merged, assess_disruption, disruption_lines, merge
+from ledger.policy.known_facts import ALWAYS, EVERYTHING, AccountFacts, SubscriptionFacts, Touched
+from ledger.policy.outages import Outage
+from ledger.policy.tax import TaxInStep
+from ledger.policy.unused_period import (
+    Ending,
+    UnusedAmount,
+    UnusedFinding,
+    concerns,
+    declined_for_nothing,
+    ending,
+    find_unused,
+    unused_amount,
+    unused_lines,
+)
+from ledger.values import END, Period, midnight, zero
+
+
+@dataclass(slots=True)
+class Assessment:
+    """What an assessment found: the rows of all charges and disputes in scope, and the alarms about them."""
+
+    claims: dict[str, Assessed] = field(default_factory=dict)
+    charges: set[str] = field(default_factory=set)
+    """The charges looked at: a recorded row of one of them that is not among `claims` has fallen away."""
+    disputes: set[str] = field(default_factory=set)
+    """The disputes looked at, likewise."""
+    everything: bool = False
+    alarms: set[Alarm] = field(default_factory=set)
+
+    def covers(self, claim_id: str, charge_id: str | None) -> bool:
+        """Whether a recorded row was in scope, so that its absence means that it fell away."""
+        if self.everything:
+            return True
+        kind, _, business_id = claim_id.partition("/")
+        return business_id in self.disputes if kind == "billing-error" else charge_id in self.charges
+
+
+def assess(facts: AccountFacts, now: datetime, touched: Touched = EVERYTHING) -> Assessment:
+    """Assess what is touched, at an instant."""
+    found = Assessment(everything=touched.everything)
+    disputes = set(facts.disputes) if touched.everything else set(touched.disputes)
+    windows = dict.fromkeys(facts.subscriptions, ALWAYS) if touched.everything else dict(touched.windows)
+    one_offs = {}
+    charges = set(facts.charges) if touched.everything else touched.charges | _charges_confirmed(facts, disputes)
+    for charge_id in charges:
+        found.charges.add(charge_id)
+        charge = facts.charges.get(charge_id)
+        if isinstance(charge, Cycle):
+            before = windows.get(charge.subscription_id or "", charge.period)
+            windows[charge.subscription_id or ""] = before.hull(charge.period)
+        elif charge is not None:
+            one_offs[charge_id] = charge
+    if facts.time_zone is not None:
+        for charge in one_offs.values():
+            _assess_one_off(facts, charge, found)
+        for subscription_id, window in windows.items():
+            subscription = facts.subscriptions.get(subscription_id)
+            if subscription is not None and subscription.registration is not None:
+                _assess_subscription(facts, subscription, window, facts.time_zone, now, found)
+    found.disputes |= disputes
+    for finding in unconfirmed(facts, disputes):
+        charge = facts.charges.get(finding.charge_id)
+        _add_dispute(facts, finding, charge, zero(finding.currency), found)
+    return found
+
+
+def _charges_confirmed(facts: AccountFacts, disputes: set[str]) -> set[str]:
+    """The charges that verdicts on the disputes confirm: a report may have named another charge."""
+    verdicts = (facts.dispute_verdict(dispute_id) for dispute_id in disputes)
+    return {v.data.charge_id for v in verdicts if isinstance(v, OverchargeConfirmed)}
+
+
+# --- one-off charges ----------------------------------------------------------------------------------------------
+
+
+def _terms_of(facts: AccountFacts, charge: Charge) -> Agreement | None:
+    """The terms of a charge: its subscription's, the defaults without one, None where none is bound yet."""
+    return DEFAULTS if charge.subscription_id is None else facts.subscriptions[charge.subscription_id].terms
+
+
+def _assess_one_off(facts: AccountFacts, charge: Charge, found: Assessment) -> None:
+    terms = _terms_of(facts, charge)
+    _grant_overcharges(facts, charge, terms, TaxInStep(charge, (terms or DEFAULTS).proration.rounding), found)
+
+
+def _grant_overcharges(
+    facts: AccountFacts, charge: Charge, terms: Agreement | None, tax: TaxInStep, found: Assessment
+) -> Decimal:
+    """Add a charge's confirmed disputes; returns the net price that they leave."""
+    net_price = charge.price
+    for finding in overcharges(facts, charge):
+        found.disputes.add(finding.dispute_id)
+        if terms is None:
+            _add_dispute(facts, finding, charge, zero(charge.currency), found, pending_for_terms=True)
+            continue
+        step = tax.grant(finding.amount) if finding.outcome == "granted" else zero(charge.currency)
+        _add_dispute(facts, finding, charge, step, found)
+        net_price -= finding.amount
+    return net_price
+
+
+def _add_dispute(
+    facts: AccountFacts,
+    finding: DisputeFinding,
+    charge: Charge | None,
+    tax: Decimal,
+    found: Assessment,
+    *,
+    pending_for_terms: bool = False,
+) -> None:
+    claim_id = f"billing-error/{finding.dispute_id}"
+    subscription_id = charge.subscription_id if charge is not None else None
+    terms = (_terms_of(facts, charge) if charge is not None else None) or DEFAULTS
+    asked: SettleAs | None = (
+        finding.verdict.data.settle_as if isinstance(finding.verdict, OverchargeConfirmed) else None
+    )
+    found.claims[claim_id] = Assessed(
+        claim_id=claim_id,
+        clause="billing_error",
+        subscription_id=subscription_id,
+        charge_id=finding.charge_id,
+        currency=finding.currency,
+        outcome="pending" if pending_for_terms else finding.outcome,
+        reason=None if pending_for_terms else finding.reason,
+        amount=zero(finding.currency) if pending_for_terms else finding.amount,
+        tax=tax,
+        settle_as=asked or terms.billing_error.settle_as,
+        binding=facts.subscriptions[subscription_id].binding if subscription_id is not None else None,
+        working=lambda: Working(
+            formula=f"{finding.amount} confirmed" if finding.outcome == "granted" else None,
+            inputs={} if charge is None else {"price": str(charge.price), "tax": str(charge.tax)},
+            lines=(*dispute_lines(finding, charge), *(["no agreement is bound yet"] if pending_for_terms else [])),
+            facts=_used(finding.report, finding.verdict, charge.fact if charge else None),
+        ),
+    )
+    if finding.reason == "amount_exceeds_charge" and finding.verdict is not None and not pending_for_terms:
+        found.alarms.add(
+            Alarm(
+                "confirmation_exceeds_charge", (named(finding.verdict),), claim_id, finding.charge_id, subscription_id
+            )
+        )
+
+
+# --- cycles -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _CycleRows:
+    """One cycle on its way through the sections, before the fee of a cancellation is known."""
+
+    cycle: Cycle
+    net_price: Decimal
+    tax: TaxInStep
+    unused: UnusedFinding | None
+    unused_amount: UnusedAmount | None
+
+
+def _assess_subscription(
+    facts: AccountFacts, subscription: SubscriptionFacts, window: Period, zone: str, now: datetime, found: Assessment
+) -> None:
+    how = ending(subscription, zone)
+    cycles, outages = _scope(subscription, how, window, zone)
+    found.charges.update(cycle.charge_id for cycle in cycles)
+    terms = subscription.terms
+    if terms is None:
+        _wait_for_terms(subscription, cycles, outages, how, facts, now, found)
+        return
+    of = merge(subscription, terms, outages, now)
+    rows = [_assess_cycle(facts, subscription, cycle, outages, of, terms, how, zone, now, found) for cycle in cycles]
+    _add_unused(subscription, rows, terms, how, found)
+    _alarm_charged_after_end(cycles, how, found)
+
+
+def _scope(
+    subscription: SubscriptionFacts, how: Ending, window: Period, zone: str
+) -> tuple[list[Cycle], list[Outage]]:
+    """The cycles to assess for a window, and every outage that may count in one of them.
+
+    The window is widened to all that hangs together: outages that merge, and all cycles of a cancellation, whose fee
+    goes from cycle to cycle. The outages are those around the whole of each cycle, again with all they merge with.
+    """
+    window, _ = subscription.outages.closure(window)
+    if how.cancellation is not None:
+        requested_on = how.cancellation.requested_on
+        first = min(request.data.requested_at for request in subscription.requests)
+        containing = subscription.cycle_containing(requested_on)
+        since = min(first, midnight(requested_on, zone), containing.period.begin if containing is not None else first)
+        if window.end >= since:
+            window, _ = subscription.outages.closure(Period(min(window.begin, since), END))
+    cycles = subscription.cycles_in(window)
+    if not cycles:
+        return [], []
+    return cycles, subscription.outages.closure(cycles[0].period.hull(cycles[-1].period))[1]
+
+
+def _assess_cycle(
+    facts: AccountFacts,
+    subscription: SubscriptionFacts,
+    cycle: Cycle,
+    outages: Sequence[Outage],
+    of: Sequence[Merged],
+    terms: Agreement,
+    how: Ending,
+    zone: str,
+    now: datetime,
+    found: Assessment,
+) -> _CycleRows:
+    tax = TaxInStep(cycle, terms.proration.rounding)
+    net_price = _grant_overcharges(facts, cycle, terms, tax, found)
+    unused = find_unused(cycle, subscription, how, terms, zone)
+    returned = unused.unused if unused is not None and unused.returns_unused_time else None
+    disruption = assess_disruption(cycle, net_price, outages, of, terms, returned, now)
+    left = net_price
+    if disruption is not None:
+        _add_disruption(subscription, disruption, tax.grant(disruption.amount), terms, found)
+        left -= disruption.amount
+    amount = (
+        unused_amount(unused, net_price, left, terms) if unused is not None and unused.unused is not None else None
+    )
+    return _CycleRows(cycle, net_price, tax, unused, amount)
+
+
+def _add_disruption(
+    subscription: SubscriptionFacts, finding: DisruptionFinding, tax: Decimal, terms: Agreement, found: Assessment
+) -> None:
+    cycle = finding.cycle
+
+    def working() -> Working:
+        share = finding.prorata
+        if finding.floor is not None and finding.floor.exact > share.exact:
+            share = finding.floor
+        return Working(
+            formula=f"{share.expression} = {finding.amount}" if finding.outcome == "granted" else None,
+            inputs={
+                "net_price": str(finding.net_price),
+                "credited_time": str(finding.credited_time),
+                "credited_days": str(finding.days),
+                "cycle_days": str(cycle.days),
+                "basis": terms.proration.basis,
+                "rounding": terms.proration.rounding,
+            },
+            lines=disruption_lines(finding, terms),
+            facts=_used(
+                cycle.fact,
+                *(fact for outage in finding.outages for fact in (outage.report, outage.ending)),
+                *subscription.interruptions,
+                *subscription.terminations,
+                subscription.binding,
+            ),
+        )
+
+    _add(
+        found,
+        subscription,
+        cycle,
+        "disruption",
+        "service_disruption",
+        finding.outcome,
+        finding.reason,
+        finding.amount,
+        tax,
+        terms.disruption.settle_as,
+        working,
+    )
+
+
+def _add_unused(
+    subscription: SubscriptionFacts, rows: Sequence[_CycleRows], terms: Agreement, how: Ending, found: Assessment
+) -> None:
+    """Take the fee over all cycles of the cancellation, the earliest first, and add their rows."""
+    open_fee: Decimal | None = None
+    for row in rows:
+        if row.unused is None:
+            continue
+        fee = zero(row.cycle.currency)
+        if row.unused_amount is not None:
+            open_fee = terms.cancellation.fee_in(row.cycle.currency) if open_fee is None else open_fee
+            fee = min(row.unused_amount.before_fee, open_fee)
+            open_fee -= fee
+        _add_unused_row(subscription, row, row.unused, fee, terms, found)
+
+
+def _add_unused_row(
+    subscription: SubscriptionFacts,
+    row: _CycleRows,
+    finding: UnusedFinding,
+    fee: Decimal,
+    terms: Agreement,
+    found: Assessment,
+) -> None:
+    cycle, reckoned = row.cycle, row.unused_amount
+    nothing = zero(cycle.currency)
+    amount = reckoned.before_fee - fee if reckoned is not None else nothing
+    if finding.outcome == "granted" and not amount:
+        finding = replace(finding, outcome="declined", reason=declined_for_nothing(finding))
+    granted = finding.outcome == "granted"
+    net_price = row.net_price
+
+    def working() -> Working:
+        return Working(
+            formula=f"{reckoned.share.expression} = {reckoned.rounded}" if reckoned is not None else None,
+            inputs={
+                "net_price": str(net_price),
+                "unused_days": str(finding.days),
+                "cycle_days": str(cycle.days),
+                "fee": str(fee),
+                "basis": terms.proration.basis,
+                "rounding": terms.proration.rounding,
+            },
+            lines=unused_lines(finding, reckoned, fee, terms, subscription),
+            facts=_used(
+                cycle.fact,
+                *subscription.requests,
+                *subscription.withdrawals,
+                *subscription.interruptions,
+                *subscription.terminations,
+                subscription.binding,
+            ),
+        )
+
+    _add(
+        found,
+        subscription,
+        cycle,
+        "unused",
+        "unused_period",
+        finding.outcome,
+        finding.reason,
+        amount,
+        row.tax.grant(amount) if granted else nothing,
+        terms.cancellation.settle_as,
+        working,
+    )
+
+
+def _add(
+    found: Assessment,
+    subscription: SubscriptionFacts,
+    cycle: Cycle,
+    kind: str,
+    clause: Clause,
+    outcome: Outcome,
+    reason: Reason | None,
+    amount: Decimal,
+    tax: Decimal,
+    settle_as: SettleAs,
+    working: Callable[[], Working],
+) -> None:
+    claim_id = f"{kind}/{cycle.charge_id}"
+    found.claims[claim_id] = Assessed(
+        claim_id=claim_id,
+        clause=clause,
+        subscription_id=subscription.subscription_id,
+        charge_id=cycle.charge_id,
+        currency=cycle.currency,
+        outcome=outcome,
+        reason=reason,
+        amount=amount,
+        tax=tax,
+        settle_as=settle_as,
+        binding=subscription.binding,
+        working=working,
+    )
+
+
+def _wait_for_terms(
+    subscription: SubscriptionFacts,
+    cycles: Sequence[Cycle],
+    outages: Sequence[Outage],
+    how: Ending,
+    facts: AccountFacts,
+    now: datetime,
+    found: Assessment,
+) -> None:
+    """Without an agreement the rows that will be decided stand as pending: a fact is still missing."""
+    for cycle in cycles:
+        _grant_overcharges(facts, cycle, None, TaxInStep(cycle, DEFAULTS.proration.rounding), found)
+        kinds: list[tuple[str, Clause, SettleAs]] = []
+        if any(outage.reaching(now).overlap(cycle.period) is not None for outage in outages):
+            kinds.append(("disruption", "service_disruption", DEFAULTS.disruption.settle_as))
+        if concerns(cycle, how):
+            kinds.append(("unused", "unused_period", DEFAULTS.cancellation.settle_as))
+        for kind, clause, settle_as in kinds:
+            waits = Working(None, {}, ("no agreement is bound yet",), _used(cycle.fact, subscription.registration))
+            nothing = zero(cycle.currency)
+            _add(
+                found,
+                subscription,
+                cycle,
+                kind,
+                clause,
+                "pending",
+                None,
+                nothing,
+                nothing,
+                settle_as,
+                partial(_same, waits),
+            )
+
+
+def _alarm_charged_after_end(cycles: Sequence[Cycle], how: Ending, found: Assessment) -> None:
+    """A cycle that starts after the service had ended, whoever ended it, should not have been charged."""
+    for cycle in cycles:
+        ended_by: Fact | None = None
+        if how.cancellation is not None and not how.cancellation.withdrawn:
+            ended_by = how.cancellation.request if cycle.starts_on >= how.cancellation.effective_on else None
+        if ended_by is None and how.termination is not None:
+            ended_by = how.termination if cycle.period.begin >= how.termination.data.terminated_at else None
+        if ended_by is not None:
+            claim_id = f"unused/{cycle.charge_id}"
+            found.alarms.add(
+                Alarm(
+                    "charged_after_end",
+                    (named(cycle.fact), named(ended_by)),
+                    claim_id if claim_id in found.claims else None,
+                    cycle.charge_id,
+                    cycle.subscription_id,
+                )
+            )
+
+
+def contradictions(facts: AccountFacts) -> set[Alarm]:
+    """An alarm for every fact left out of the assessment, naming it after the one that it contradicts (policy §1)."""
+    return {
+        Alarm(
+            "contradiction",
+            (named(c.kept), named(c.left_out)),
+            charge_id=getattr(c.left_out.data, "cycle_id", None) or getattr(c.left_out.data, "charge_id", None),
+            subscription_id=getattr(c.left_out.data, "subscription_id", None),
+        )
+        for c in facts.contradictions.values()
+    }
+
+
+def _same(working: Working) -> Working:
+    return working
+
+
+def _used(*facts: LedgerEvent | None) -> tuple[LedgerEvent, ...]:
+    return tuple(fact for fact in facts if fact is not None)

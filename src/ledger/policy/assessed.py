@@ -1,0 +1,56 @@
+"""An assessed claim row, with the working that an auditor can follow (design rule 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ledger.events import AgreementBound, Clause, Fact, LedgerEvent, Outcome, Reason, SettleAs
+
+
+@dataclass(frozen=True, slots=True)
+class Working:
+    """How a claim came about: the formula with its real numbers, what went into it, and what was done to it after.
+
+    `facts` are the events that were used. For a declined claim the lines say which condition failed, by how much.
+    """
+
+    formula: str | None
+    inputs: dict[str, str]
+    lines: tuple[str, ...]
+    facts: tuple[LedgerEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """One claim row as the assessment finds it. `working` is reckoned only where the row is recorded."""
+
+    claim_id: str
+    clause: Clause
+    subscription_id: str | None
+    charge_id: str
+    currency: str
+    outcome: Outcome
+    reason: Reason | None
+    amount: Decimal
+    tax: Decimal
+    settle_as: SettleAs
+    binding: AgreementBound | None
+    working: Callable[[], Working] = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that a person should look at; two alarms are the same when all of it is the same."""
+
+    alarm: str
+    about: tuple[str, ...]
+    claim_id: str | None = None
+    charge_id: str | None = None
+    subscription_id: str | None = None
+
+
+def named(fact: Fact) -> str:
+    """A fact as an alarm names it: the source and id of its message, which the publisher knows it by."""
+    return f"{fact.data.message.source} {fact.data.message.id}"

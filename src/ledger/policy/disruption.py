@@ -1,0 +1,208 @@
+"""Service disruption (policy §3): what a cycle is owed for the time in which the service had failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+
+from ledger.agreement import Agreement
+from ledger.events import Outcome, Reason
+from ledger.policy.charges import Cycle
+from ledger.policy.known_facts import SubscriptionFacts
+from ledger.policy.outages import Outage
+from ledger.policy.proration import Share, monthly_price, share_of_days, share_of_time, spelled
+from ledger.policy.violation import without_service
+from ledger.values import (
+    MICROSECONDS_PER_DAY,
+    Period,
+    inside,
+    merged,
+    microseconds,
+    ratio,
+    rounded,
+    subtracted,
+    total,
+    zero,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Eligible outages that overlap or touch, as one; `counted` is what suspension and termination leave of it."""
+
+    span: Period
+    counted: tuple[Period, ...]
+
+    @property
+    def time(self) -> timedelta:
+        """The counted time of the whole, inside cycles or not."""
+        return total(self.counted)
+
+
+def merge(
+    subscription: SubscriptionFacts, terms: Agreement, outages: Sequence[Outage], now: datetime
+) -> list[Merged]:
+    """Merge first, then subtract: time without service does not count, but splits nothing.
+
+    An unresolved outage counts to the latest end of a cycle that has passed, and for nothing before one has.
+    """
+    holes = without_service(subscription)
+    limit = subscription.latest_end_passed(now)
+    spans = merged(
+        outage.reaching(limit if limit is not None else outage.began_at)
+        for outage in outages
+        if outage.ineligible_because(terms.disruption) is None
+    )
+    return [Merged(span, tuple(subtracted([span], holes))) for span in spans]
+
+
+def credited(cycle: Cycle, of: Sequence[Merged], terms: Agreement, unused: Period | None) -> tuple[Period, ...]:
+    """The credited time of a cycle: all of it when it is significant in total, else what is significant by length.
+
+    The two tests come first; unused time is left out after them, because it is returned as such (§5).
+    """
+    threshold = terms.disruption.significant_after
+    eligible = [part for outage in of for part in inside(outage.counted, cycle.period)]
+    if total(eligible) > threshold:
+        counting = eligible
+    else:
+        counting = [part for outage in of if outage.time > threshold for part in inside(outage.counted, cycle.period)]
+    return tuple(subtracted(counting, [unused] if unused is not None else []))
+
+
+@dataclass(frozen=True, slots=True)
+class DisruptionFinding:
+    """What disruption comes to in one cycle, and by which steps."""
+
+    cycle: Cycle
+    net_price: Decimal
+    outages: tuple[Outage, ...]
+    outcome: Outcome
+    reason: Reason | None
+    amount: Decimal
+    eligible_time: timedelta
+    longest_merged: timedelta
+    credited_time: timedelta
+    days: int
+    prorata: Share
+    floor: Share | None
+
+
+def assess_disruption(
+    cycle: Cycle,
+    net_price: Decimal,
+    outages: Sequence[Outage],
+    of: Sequence[Merged],
+    terms: Agreement,
+    rest_is_unused: Period | None,
+    now: datetime,
+) -> DisruptionFinding | None:
+    """What a cycle is owed; None where no outage, eligible or not, shares time with it.
+
+    `outages` and `of` hold all outages around the cycle, merged; `rest_is_unused` is the cycle's unused time where an
+    unused-period claim returns it.
+    """
+    present = tuple(outage for outage in outages if outage.reaching(now).overlap(cycle.period) is not None)
+    if not present:
+        return None
+    parts = credited(cycle, of, terms, rest_is_unused)
+    time = total(parts)
+    days = -(-microseconds(time) // MICROSECONDS_PER_DAY)
+    if terms.proration.basis == "exact_time":
+        prorata = share_of_time(net_price, cycle, time)
+    else:
+        prorata = share_of_days(terms.proration, net_price, cycle, days)
+    floor = _floor(cycle, net_price, days) if terms.disruption.floor == "monthly_30th" else None
+    exact = max(prorata.exact, floor.exact if floor else Fraction(0))
+    amount = min(net_price, rounded(exact, cycle.currency, terms.proration.rounding))
+
+    eligible = [o for o in present if o.ineligible_because(terms.disruption) is None]
+    outcome: Outcome = "declined"
+    reason: Reason | None = None
+    if amount > 0:
+        outcome = "granted"
+    elif not cycle.has_ended(now) and any(outage.resolved_at is None for outage in eligible):
+        outcome = "pending"
+    elif eligible:
+        reason = "nothing_due" if time else "below_threshold"
+    else:
+        reason = _first_reason(present, terms)
+    merged_here = [outage.time for outage in of if inside([outage.span], cycle.period)]
+    return DisruptionFinding(
+        cycle=cycle,
+        net_price=net_price,
+        outages=present,
+        outcome=outcome,
+        reason=reason,
+        amount=amount if outcome == "granted" else zero(cycle.currency),
+        eligible_time=total(part for outage in of for part in inside(outage.counted, cycle.period)),
+        longest_merged=max(merged_here, default=timedelta(0)),
+        credited_time=time,
+        days=days,
+        prorata=prorata,
+        floor=floor,
+    )
+
+
+def _floor(cycle: Cycle, net_price: Decimal, days: int) -> Share:
+    """A 30th of the monthly price, in the proportion that is left of the price, for each day."""
+    monthly = monthly_price(cycle) * ratio(net_price, cycle.price)
+    shown = (
+        f"{cycle.monthly_price} × {net_price} ÷ {cycle.price}" if cycle.monthly_price is not None else f"{net_price}"
+    )
+    if cycle.monthly_price is None and cycle.days > 31:
+        shown = f"{net_price} × 30 ÷ {cycle.days}"
+    return Share(monthly * days / 30, f"{shown} × {days} ÷ 30")
+
+
+def _first_reason(outages: Sequence[Outage], terms: Agreement) -> Reason:
+    reasons = {outage.ineligible_because(terms.disruption) for outage in outages}
+    return next(r for r in ("reported_late", "excluded_cause", "not_significant") if r in reasons)
+
+
+def disruption_lines(finding: DisruptionFinding, terms: Agreement) -> tuple[str, ...]:
+    """The working in sentences: how long each outage lasted, what counted, and which condition decided."""
+    lines = [_outage_line(outage, terms) for outage in finding.outages]
+    threshold = spelled(terms.disruption.significant_after)
+    lines.append(
+        f"eligible time in the cycle {spelled(finding.eligible_time)}, longest merged outage "
+        f"{spelled(finding.longest_merged)}; to count, one of them must be more than {threshold}"
+    )
+    if finding.credited_time:
+        lines.append(f"credited time {spelled(finding.credited_time)}, which is {_days(finding.days)}")
+    if finding.floor is not None and finding.credited_time:
+        larger = "applies" if finding.floor.exact > finding.prorata.exact else "is not more than pro rata"
+        lines.append(f"floor of a 30th of the monthly price a day: {finding.floor.expression}, which {larger}")
+    if finding.outcome == "granted" and finding.amount == finding.net_price:
+        lines.append(f"never more than the net price {finding.net_price}")
+    if finding.outcome == "pending":
+        lines.append("an eligible outage goes on and the cycle has not ended")
+    return tuple(lines)
+
+
+def _outage_line(outage: Outage, terms: Agreement) -> str:
+    data = outage.report.data
+    reason = outage.ineligible_because(terms.disruption)
+    lasted = (
+        "is not resolved" if outage.resolved_at is None else f"lasted {spelled(outage.resolved_at - outage.began_at)}"
+    )
+    match reason:
+        case "not_significant":
+            verdict = f"its severity is {data.severity}, not significant"
+        case "excluded_cause":
+            verdict = f"its cause {data.cause} is one that the agreement excludes"
+        case "reported_late":
+            verdict = (
+                f"reported {spelled(outage.report_delay)} after it began; "
+                f"the agreement allows {spelled(terms.disruption.report_within)}"
+            )
+        case _:
+            verdict = "eligible"
+    return f"outage {data.outage_id} {lasted}: {verdict}"
+
+
+def _days(count: int) -> str:
+    return "1 day" if count == 1 else f"{count} days"

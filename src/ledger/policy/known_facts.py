@@ -1,0 +1,618 @@
+"""What is known of an account: its facts, indexed, with those that contradict others set aside (policy §1).
+
+`AccountFacts.learn` takes one fact in and says what it touches, so that an assessment need only look there. The
+result never depends on the order of learning: whatever depends on which of two facts is the later one is decided by
+their messages' (time, id, source), and taken up anew when an earlier one turns up.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections import defaultdict
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TypeVar
+
+from ledger.agreement import Agreement, PublishedAgreement
+from ledger.events import (
+    AccountRegistered,
+    AgreementBound,
+    BillingErrorReported,
+    CancellationRequested,
+    CancellationWithdrawn,
+    ChargePosted,
+    ComplaintFact,
+    ComplaintOpened,
+    CycleStarted,
+    Fact,
+    OutageReopened,
+    OutageReported,
+    OutageResolved,
+    OverchargeConfirmed,
+    OverchargeRejected,
+    PaymentCaptured,
+    RefundFailed,
+    RefundSucceeded,
+    SubscriptionFact,
+    SubscriptionRegistered,
+    SubscriptionReinstated,
+    SubscriptionSuspended,
+    SubscriptionTerminated,
+)
+from ledger.policy.charges import Charge, Cycle, billing_cycle, one_off
+from ledger.policy.outages import Outage, Outages
+from ledger.values import BEGINNING, END, Period, local_date
+
+F = TypeVar("F", bound=Fact)
+
+
+@dataclass(slots=True)
+class Touched:
+    """What an assessment has to look at again."""
+
+    everything: bool = False
+    windows: dict[str, Period] = field(default_factory=dict)
+    """By subscription: the time in which its cycles may be owed something else than before."""
+    charges: set[str] = field(default_factory=set)
+    disputes: set[str] = field(default_factory=set)
+
+    def window(self, subscription_id: str, period: Period) -> None:
+        """Add a time of a subscription."""
+        self.windows[subscription_id] = self.windows.get(subscription_id, period).hull(period)
+
+    def joined(self, other: Touched) -> Touched:
+        """What either of two touches."""
+        both = Touched(
+            self.everything or other.everything,
+            dict(self.windows),
+            self.charges | other.charges,
+            self.disputes | other.disputes,
+        )
+        for subscription_id, period in other.windows.items():
+            both.window(subscription_id, period)
+        return both
+
+
+EVERYTHING = Touched(everything=True)
+ALWAYS = Period(BEGINNING, END)
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Two facts that cannot both hold; `left_out` is the later one, which the assessment does without."""
+
+    kept: Fact
+    left_out: Fact
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A recorded fact that cannot be assessed until its account knows what it is about."""
+
+    fact: Fact
+    waits_for: str
+
+
+@dataclass(slots=True)
+class SubscriptionFacts:
+    """What is known of one subscription."""
+
+    subscription_id: str
+    registration: SubscriptionRegistered | None = None
+    binding: AgreementBound | None = None
+    terms: Agreement | None = None
+    cycles: list[Cycle] = field(default_factory=list)
+    outages: Outages = field(default_factory=Outages)
+    requests: list[CancellationRequested] = field(default_factory=list)
+    withdrawals: list[CancellationWithdrawn] = field(default_factory=list)
+    interruptions: list[SubscriptionSuspended | SubscriptionReinstated] = field(default_factory=list)
+    terminations: list[SubscriptionTerminated] = field(default_factory=list)
+
+    def cycle_containing(self, day: date) -> Cycle | None:
+        """The cycle in which a local date lies."""
+        position = bisect_right(self.cycles, day, key=lambda cycle: cycle.starts_on)
+        return self.cycles[position - 1] if position and self.cycles[position - 1].contains(day) else None
+
+    def cycles_in(self, window: Period) -> list[Cycle]:
+        """The cycles that share time with a window, or touch it, in order."""
+        first = bisect_right(self.cycles, window.begin, key=lambda cycle: cycle.period.begin)
+        while first and self.cycles[first - 1].period.end >= window.begin:
+            first -= 1
+        last = bisect_right(self.cycles, window.end, key=lambda cycle: cycle.period.begin)
+        return self.cycles[first:last]
+
+    def latest_end_passed(self, now: datetime) -> datetime | None:
+        """The latest end of a cycle that has passed: as far as an open outage counts (policy §3)."""
+        position = bisect_right(self.cycles, now, key=lambda cycle: cycle.period.end)
+        return self.cycles[position - 1].period.end if position else None
+
+    def drop_stale_binding(self, time_zone: str | None) -> None:
+        """Terms hold for the registration and the zone that they were bound for; where an earlier one stands now,
+        the subscription is bound anew, as if it had been known from the start."""
+        binding = self.binding
+        if binding is not None and (
+            self.registration is None
+            or binding.data.registration != self.registration.event_id
+            or binding.data.time_zone != time_zone
+        ):
+            self.binding = self.terms = None
+
+    def insert_cycle(self, cycle: Cycle) -> None:
+        """Put a cycle in its place."""
+        insort(self.cycles, cycle, key=lambda c: c.starts_on)
+
+
+@dataclass(slots=True)
+class DisputeFacts:
+    """What is known of one dispute: reports, and verdicts in the account's currency."""
+
+    reports: list[BillingErrorReported] = field(default_factory=list)
+    verdicts: list[OverchargeConfirmed | OverchargeRejected] = field(default_factory=list)
+
+
+class AccountFacts:
+    """Everything that is known of one account."""
+
+    def __init__(self, account_id: str) -> None:
+        self.account_id = account_id
+        self.registrations: list[AccountRegistered] = []
+        self.subscriptions: dict[str, SubscriptionFacts] = {}
+        self.charges: dict[str, Charge] = {}
+        self.disputes: dict[str, DisputeFacts] = defaultdict(DisputeFacts)
+        self.payments: dict[str, PaymentCaptured] = {}
+        self.invoices: dict[str, Invoice] = defaultdict(Invoice)
+        self.contradictions: dict[str, Contradiction] = {}
+        """By the event id of the fact left out."""
+        self._charge_facts: dict[str, list[CycleStarted | ChargePosted]] = defaultdict(list)
+        self._registrations_of: dict[str, list[SubscriptionRegistered]] = defaultdict(list)
+        self._outage_reports: dict[str, list[OutageReported]] = defaultdict(list)
+        self._outage_endings: dict[tuple[str, str], list[OutageResolved | OutageReopened]] = defaultdict(list)
+        self._payment_facts: dict[str, list[PaymentCaptured]] = defaultdict(list)
+        self._complaints: dict[str, list[ComplaintFact]] = defaultdict(list)
+        self._disputes_on: dict[str, set[str]] = defaultdict(set)
+        self._facts: dict[str, Fact] = {}
+        self._may_wait: dict[str, Fact] = {}
+
+    # --- what stands ---------------------------------------------------------------------------------------------
+
+    @property
+    def registration(self) -> AccountRegistered | None:
+        """The registration that stands: the earliest by its message."""
+        return min(self.registrations, key=lambda fact: fact.order, default=None)
+
+    @property
+    def time_zone(self) -> str | None:
+        """The account's zone, once it is registered."""
+        registration = self.registration
+        return registration.data.time_zone if registration else None
+
+    @property
+    def currency(self) -> str | None:
+        """The account's currency, once it is registered."""
+        registration = self.registration
+        return registration.data.currency if registration else None
+
+    def disputes_on(self, charge_id: str) -> Iterable[str]:
+        """The disputes whose reports or verdicts name a charge."""
+        return self._disputes_on.get(charge_id, ())
+
+    # --- learning ------------------------------------------------------------------------------------------------
+
+    def learn(self, fact: Fact) -> Touched:
+        """Take in one fact; each fact is learnt once."""
+        self._facts[fact.event_id] = fact
+        self._may_wait[fact.event_id] = fact
+        match fact:
+            case AccountRegistered():
+                self.registrations.append(fact)
+                self._take_up_anew()
+                return EVERYTHING
+            case CycleStarted() | ChargePosted():
+                return self._learn_charge(fact)
+            case OutageReported():
+                return self._learn_outage(fact)
+            case OutageResolved() | OutageReopened():
+                return self._learn_ending(fact)
+            case SubscriptionRegistered():
+                return self._learn_registration(fact)
+            case SubscriptionFact():
+                return self._learn_course(fact)
+            case BillingErrorReported() | OverchargeConfirmed() | OverchargeRejected():
+                return self._learn_dispute(fact)
+            case PaymentCaptured():
+                return self._learn_payment(fact)
+            case ComplaintFact():
+                self._complaints[fact.data.complaint_id].append(fact)
+                self._judge_complaint(fact.data.complaint_id)
+        return Touched()
+
+    def bind(self, binding: AgreementBound, published: PublishedAgreement) -> Touched:
+        """Take note of the terms that hold for a subscription."""
+        subscription = self.subscriptions[binding.data.subscription_id]
+        subscription.binding, subscription.terms = binding, published.terms
+        return self._whole(subscription)
+
+    def touched_by_time(self) -> Touched:
+        """What may be owed otherwise because time passed, though no fact came: cycles with an outage still open."""
+        touched = Touched()
+        for subscription in self.subscriptions.values():
+            ongoing = [outage.began_at for outage in subscription.outages.ongoing.values()]
+            if ongoing:
+                touched.window(subscription.subscription_id, Period(min(ongoing), END))
+        return touched
+
+    def unbound(self) -> list[SubscriptionFacts]:
+        """Registered subscriptions whose standing registration, in the account's zone, no agreement is bound for."""
+        zone = self.time_zone
+        return [
+            subscription
+            for subscription in self.subscriptions.values()
+            if zone is not None and subscription.registration is not None and subscription.binding is None
+        ]
+
+    def _subscription(self, subscription_id: str) -> SubscriptionFacts:
+        if subscription_id not in self.subscriptions:
+            self.subscriptions[subscription_id] = SubscriptionFacts(subscription_id)
+        return self.subscriptions[subscription_id]
+
+    def _whole(self, subscription: SubscriptionFacts) -> Touched:
+        touched = Touched()
+        touched.window(subscription.subscription_id, ALWAYS)
+        for charge in self.charges.values():
+            if charge.subscription_id == subscription.subscription_id:
+                touched.charges.add(charge.charge_id)
+                touched.disputes.update(self.disputes_on(charge.charge_id))
+        return touched
+
+    def _learn_registration(self, fact: SubscriptionRegistered) -> Touched:
+        registrations = self._registrations_of[fact.data.subscription_id]
+        registrations.append(fact)
+        subscription = self._subscription(fact.data.subscription_id)
+        if len(registrations) > 1:
+            subscription.registration = self._first_stands(registrations)
+            subscription.drop_stale_binding(self.time_zone)
+            return self._whole(subscription)
+        subscription.registration = fact
+        if self._charge_facts:
+            self._take_up_anew()
+        return self._whole(subscription)
+
+    def _learn_course(self, fact: SubscriptionFact) -> Touched:
+        """What changes the course of a subscription: cancellation, suspension, termination."""
+        subscription = self._subscription(fact.data.subscription_id)
+        touched = Touched()
+        match fact:
+            case CancellationRequested():
+                subscription.requests.append(fact)
+                since = fact.data.requested_at
+            case CancellationWithdrawn():
+                subscription.withdrawals.append(fact)
+                since = min((r.data.requested_at for r in subscription.requests), default=fact.data.withdrawn_at)
+            case SubscriptionSuspended():
+                subscription.interruptions.append(fact)
+                since = fact.data.suspended_at
+            case SubscriptionReinstated():
+                subscription.interruptions.append(fact)
+                since = fact.data.reinstated_at
+            case SubscriptionTerminated():
+                subscription.terminations.append(fact)
+                since = fact.data.terminated_at
+            case _:
+                raise TypeError(f"{type(fact).__name__} does not change the course of a subscription")
+        touched.window(subscription.subscription_id, Period(since, END))
+        return touched
+
+    # --- charges -------------------------------------------------------------------------------------------------
+
+    def _learn_charge(self, fact: CycleStarted | ChargePosted) -> Touched:
+        charge_id = _charge_id(fact)
+        akin = self._charge_facts[charge_id]
+        akin.append(fact)
+        touched = Touched(
+            charges={charge_id},
+            disputes=set(self.disputes_on(charge_id)),
+        )
+        zone = self.time_zone
+        if zone is None:
+            return touched
+        charge = billing_cycle(fact, zone) if isinstance(fact, CycleStarted) else one_off(fact)
+        subscription = self._subscription(charge.subscription_id) if charge.subscription_id is not None else None
+        if len(akin) > 1 or self._is_entangled(charge, subscription):
+            self._take_up_anew()
+            return EVERYTHING
+        if subscription is not None and subscription.registration is None:
+            return touched
+        self._admit(charge)
+        if isinstance(charge, Cycle) and subscription is not None:
+            touched.window(subscription.subscription_id, charge.period)
+            ongoing = [outage.began_at for outage in subscription.outages.ongoing.values()]
+            if ongoing:
+                touched.window(subscription.subscription_id, Period(min(ongoing), END))
+            if subscription.requests:
+                since = min(request.data.requested_at for request in subscription.requests)
+                touched.window(subscription.subscription_id, Period(min(since, charge.period.begin), END))
+        return touched
+
+    def _is_entangled(self, charge: Charge, subscription: SubscriptionFacts | None) -> bool:
+        """Whether the charge may contradict another, so that all must be judged again in their order."""
+        if charge.currency != self.currency:
+            return True
+        if not isinstance(charge, Cycle) or subscription is None:
+            return False
+        if subscription.registration is None or self._has_cycle_left_out(subscription.subscription_id):
+            return True
+        return any(
+            charge.starts_on < other.ends_on and other.starts_on < charge.ends_on
+            for other in subscription.cycles_in(charge.period)
+        )
+
+    def _has_cycle_left_out(self, subscription_id: str) -> bool:
+        return any(
+            isinstance(c.left_out, CycleStarted) and c.left_out.data.subscription_id == subscription_id
+            for c in self.contradictions.values()
+        )
+
+    def _admit(self, charge: Charge) -> None:
+        self.charges[charge.charge_id] = charge
+        self.invoices[charge.invoice_id].charges[charge.charge_id] = charge
+        if isinstance(charge, Cycle) and charge.subscription_id is not None:
+            self._subscription(charge.subscription_id).insert_cycle(charge)
+
+    def _take_up_anew(self) -> None:
+        """Judge all facts again in the order of their messages, because an earlier one may have turned up."""
+        self._may_wait = dict(self._facts)
+        self.contradictions.clear()
+        self.charges.clear()
+        self.invoices.clear()
+        for subscription in self.subscriptions.values():
+            subscription.cycles.clear()
+            subscription.outages = Outages()
+        self._first_stands(self.registrations)
+        for subscription_id, registrations in self._registrations_of.items():
+            subscription = self._subscription(subscription_id)
+            subscription.registration = self._first_stands(registrations)
+            subscription.drop_stale_binding(self.time_zone)
+        self._judge_charges()
+        for outage_id in list(self._outage_reports):
+            self._judge_outage(outage_id)
+        for payment_id in list(self._payment_facts):
+            self._judge_payment(payment_id)
+        for dispute_id in list(self.disputes):
+            self._judge_dispute(dispute_id)
+        for complaint_id in list(self._complaints):
+            self._judge_complaint(complaint_id)
+
+    def _judge_charges(self) -> None:
+        registration = self.registration
+        if registration is None:
+            return
+        kept_by_id: dict[str, Fact] = {}
+        cycles_kept: dict[str, list[Cycle]] = defaultdict(list)
+        for fact in sorted((f for akin in self._charge_facts.values() for f in akin), key=lambda f: f.order):
+            if fact.data.currency != registration.data.currency:
+                self._contradict(registration, fact)
+                continue
+            same_id = kept_by_id.get(_charge_id(fact))
+            if same_id is not None:
+                if not _says_the_same(same_id, fact):
+                    self._contradict(same_id, fact)
+                continue
+            charge = (
+                billing_cycle(fact, registration.data.time_zone) if isinstance(fact, CycleStarted) else one_off(fact)
+            )
+            if isinstance(charge, Cycle):
+                siblings = cycles_kept[fact.data.subscription_id or ""]
+                overlapped = next(
+                    (c for c in siblings if charge.starts_on < c.ends_on and c.starts_on < charge.ends_on), None
+                )
+                if overlapped is not None:
+                    self._contradict(overlapped.fact, fact)
+                    continue
+                siblings.append(charge)
+            kept_by_id[charge.charge_id] = fact
+            if charge.subscription_id is None or self._is_registered(charge.subscription_id):
+                self._admit(charge)
+
+    def _is_registered(self, subscription_id: str) -> bool:
+        subscription = self.subscriptions.get(subscription_id)
+        return subscription is not None and subscription.registration is not None
+
+    # --- outages -------------------------------------------------------------------------------------------------
+
+    def _learn_outage(self, fact: OutageReported) -> Touched:
+        outage_id = fact.data.outage_id
+        self._subscription(fact.data.subscription_id)
+        standing = self._standing_outage(outage_id)
+        self._outage_reports[outage_id].append(fact)
+        return self._outage_changed(outage_id, standing)
+
+    def _learn_ending(self, fact: OutageResolved | OutageReopened) -> Touched:
+        self._subscription(fact.data.subscription_id)
+        standing = self._standing_outage(fact.data.outage_id)
+        self._outage_endings[fact.data.subscription_id, fact.data.outage_id].append(fact)
+        return self._outage_changed(fact.data.outage_id, standing)
+
+    def _outage_changed(self, outage_id: str, before: Outage | None) -> Touched:
+        """Replace an outage by what stands now; touched is the time of both."""
+        touched = Touched()
+        if before is not None:
+            subscription = self._subscription(before.report.data.subscription_id)
+            subscription.outages.remove(before)
+            touched.window(subscription.subscription_id, before.reaching(END))
+        after = self._judge_outage(outage_id)
+        if after is not None:
+            touched.window(after.report.data.subscription_id, after.reaching(END))
+        return touched
+
+    def _standing_outage(self, outage_id: str) -> Outage | None:
+        reports = self._outage_reports.get(outage_id)
+        if not reports:
+            return None
+        report = min(reports, key=lambda fact: fact.order)
+        endings = [
+            ending
+            for ending in self._outage_endings.get((report.data.subscription_id, outage_id), ())
+            if not _ends_before_it_began(ending, report)
+        ]
+        return Outage(report, max(endings, key=lambda fact: fact.order, default=None))
+
+    def _judge_outage(self, outage_id: str) -> Outage | None:
+        outage = self._standing_outage(outage_id)
+        if outage is None:
+            return None
+        reports = self._outage_reports[outage_id]
+        self._first_stands(reports)
+        for subscription_id in {report.data.subscription_id for report in reports}:
+            stands_here = subscription_id == outage.report.data.subscription_id
+            for ending in self._outage_endings.get((subscription_id, outage_id), ()):
+                self.contradictions.pop(ending.event_id, None)
+                if stands_here and _ends_before_it_began(ending, outage.report):
+                    self._contradict(outage.report, ending)
+        self._subscription(outage.report.data.subscription_id).outages.add(outage)
+        return outage
+
+    # --- disputes, payments, complaints ---------------------------------------------------------------------------
+
+    def _learn_dispute(self, fact: BillingErrorReported | OverchargeConfirmed | OverchargeRejected) -> Touched:
+        data = fact.data
+        dispute = self.disputes[data.dispute_id]
+        if isinstance(fact, BillingErrorReported):
+            dispute.reports.append(fact)
+        else:
+            dispute.verdicts.append(fact)
+        self._disputes_on[data.charge_id].add(data.dispute_id)
+        self._judge_dispute(data.dispute_id)
+        touched = Touched(disputes={data.dispute_id})
+        for charge_id in {f.data.charge_id for f in (*dispute.reports, *dispute.verdicts)}:
+            touched.charges.add(charge_id)
+            touched.disputes.update(self.disputes_on(charge_id))
+        return touched
+
+    def _judge_dispute(self, dispute_id: str) -> None:
+        dispute = self.disputes[dispute_id]
+        self._first_stands([report for report in dispute.reports if not self._is_foreign(report)])
+        for fact in (*dispute.reports, *dispute.verdicts):
+            if self._is_foreign(fact) and self.registration is not None:
+                self._contradict(self.registration, fact)
+
+    def _is_foreign(self, fact: Fact) -> bool:
+        currency = getattr(fact.data, "currency", None)
+        return currency is not None and self.currency is not None and currency != self.currency
+
+    def dispute_report(self, dispute_id: str) -> BillingErrorReported | None:
+        """The report that stands."""
+        reports = [report for report in self.disputes[dispute_id].reports if not self._is_foreign(report)]
+        return min(reports, key=lambda fact: fact.order, default=None)
+
+    def dispute_verdict(self, dispute_id: str) -> OverchargeConfirmed | OverchargeRejected | None:
+        """The verdict that holds: the first by its message (policy §4)."""
+        verdicts = [verdict for verdict in self.disputes[dispute_id].verdicts if not self._is_foreign(verdict)]
+        return min(verdicts, key=lambda fact: fact.order, default=None)
+
+    def _learn_payment(self, fact: PaymentCaptured) -> Touched:
+        self._payment_facts[fact.data.payment_id].append(fact)
+        self._judge_payment(fact.data.payment_id)
+        return Touched()
+
+    def _judge_payment(self, payment_id: str) -> None:
+        before = self.payments.pop(payment_id, None)
+        if before is not None:
+            self.invoices[before.data.invoice_id].payments.pop(payment_id, None)
+        facts = self._payment_facts[payment_id]
+        standing = self._first_stands([fact for fact in facts if not self._is_foreign(fact)])
+        for fact in facts:
+            if self._is_foreign(fact) and self.registration is not None:
+                self._contradict(self.registration, fact)
+        if standing is not None:
+            self.payments[payment_id] = standing
+            self.invoices[standing.data.invoice_id].payments[payment_id] = standing
+
+    def _judge_complaint(self, complaint_id: str) -> None:
+        self._first_stands([f for f in self._complaints[complaint_id] if isinstance(f, ComplaintOpened)])
+
+    # --- contradictions -------------------------------------------------------------------------------------------
+
+    def _first_stands(self, akin: list[F]) -> F | None:
+        """Of facts under one business id the first stands; those that say something else are left out."""
+        if not akin:
+            return None
+        first = min(akin, key=lambda fact: fact.order)
+        for fact in akin:
+            if fact is not first and not _says_the_same(first, fact):
+                self._contradict(first, fact)
+            else:
+                self.contradictions.pop(fact.event_id, None)
+        return first
+
+    def _contradict(self, kept: Fact, left_out: Fact) -> None:
+        self.contradictions[left_out.event_id] = Contradiction(kept, left_out)
+
+    # --- waiting --------------------------------------------------------------------------------------------------
+
+    def waiting(self, refunds_known: Container[str] = ()) -> list[Waiting]:
+        """Facts that wait for another, with what they wait for (policy §1)."""
+        found = []
+        for fact in list(self._may_wait.values()):
+            waits_for = self._waits_for(fact, refunds_known)
+            if waits_for is None:
+                del self._may_wait[fact.event_id]
+            else:
+                found.append(Waiting(fact, waits_for))
+        return found
+
+    def _waits_for(self, fact: Fact, refunds_known: Container[str]) -> str | None:
+        if self.registration is None:
+            return f"account {self.account_id}"
+        subscription_id = getattr(fact.data, "subscription_id", None)
+        if subscription_id is not None and not self._is_registered(subscription_id):
+            return f"subscription {subscription_id}"
+        match fact:
+            case SubscriptionRegistered():
+                subscription = self.subscriptions[fact.data.subscription_id]
+                return f"agreement {fact.data.agreement}" if subscription.binding is None else None
+            case OutageResolved() | OutageReopened():
+                outage = self._standing_outage(fact.data.outage_id)
+                known = outage is not None and outage.report.data.subscription_id == fact.data.subscription_id
+                return None if known else f"outage {fact.data.outage_id}"
+            case BillingErrorReported() | OverchargeConfirmed() | OverchargeRejected():
+                known = fact.data.charge_id in self.charges or fact.event_id in self.contradictions
+                return None if known else f"charge {fact.data.charge_id}"
+            case ComplaintFact():
+                known = any(isinstance(f, ComplaintOpened) for f in self._complaints[fact.data.complaint_id])
+                return None if known else f"complaint {fact.data.complaint_id}"
+            case RefundSucceeded() | RefundFailed():
+                return None if fact.data.refund_id in refunds_known else f"refund {fact.data.refund_id}"
+        return None
+
+    def registered_on(self, subscription: SubscriptionFacts) -> date:
+        """The local date of a registration's message, which chooses the agreement's version (contract §2)."""
+        if subscription.registration is None or self.time_zone is None:
+            raise ValueError(f"subscription {subscription.subscription_id} and its account are not registered")
+        return local_date(subscription.registration.data.message.time, self.time_zone)
+
+
+@dataclass(slots=True)
+class Invoice:
+    """What an invoice asks for, and what was captured for it."""
+
+    charges: dict[str, Charge] = field(default_factory=dict)
+    payments: dict[str, PaymentCaptured] = field(default_factory=dict)
+
+
+def _charge_id(fact: CycleStarted | ChargePosted) -> str:
+    return fact.data.cycle_id if isinstance(fact, CycleStarted) else fact.data.charge_id
+
+
+def _ends_before_it_began(ending: OutageResolved | OutageReopened, report: OutageReported) -> bool:
+    return isinstance(ending, OutageResolved) and ending.data.resolved_at < report.data.began_at
+
+
+_APART_FROM_CONTENT = {"message", "sealed"}
+
+
+def _says_the_same(one: Fact, other: Fact) -> bool:
+    """Whether two facts have one content. Free text does not count: it lies in the vault and moves no money."""
+    return type(one) is type(other) and one.data.model_dump(exclude=_APART_FROM_CONTENT) == other.data.model_dump(
+        exclude=_APART_FROM_CONTENT
+    )

@@ -1,0 +1,61 @@
+"""Proration (policy §2, §3, §5): what share of a cycle's net price a number of days, or a time, stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+
+from ledger.agreement import Proration
+from ledger.policy.charges import Cycle
+from ledger.values import microseconds, ratio
+
+DAYS_PER_MONTH = Fraction("30.4375")
+"""A year of 365.25 days in twelve months: what tells a cycle of a month from one of several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """An exact share of a net price, and how it was reckoned: `expression` is "29.95 × 24 ÷ 30"."""
+
+    exact: Fraction
+    expression: str
+
+
+def days_of_thirty(cycle: Cycle) -> int:
+    """`D` of the policy: the cycle's days under 28, else 30 for each month it comes to (a year: 360)."""
+    if cycle.days < 28:
+        return cycle.days
+    months = cycle.days / DAYS_PER_MONTH
+    return 30 * int(months + Fraction(1, 2))
+
+
+def share_of_days(terms: Proration, net_price: Decimal, cycle: Cycle, days: int) -> Share:
+    """The price of a number of days, by the basis `actual_days` or `thirty_days`."""
+    divisor = days_of_thirty(cycle) if terms.basis == "thirty_days" else cycle.days
+    return Share(ratio(Fraction(net_price) * days, divisor), f"{net_price} × {days} ÷ {divisor}")
+
+
+def share_of_time(net_price: Decimal, cycle: Cycle, time: timedelta) -> Share:
+    """The price of a time, by the basis `exact_time`: out of the cycle's elapsed time."""
+    return Share(
+        ratio(Fraction(net_price) * microseconds(time), microseconds(cycle.period.elapsed)),
+        f"{net_price} × {spelled(time)} ÷ {spelled(cycle.period.elapsed)}",
+    )
+
+
+def monthly_price(cycle: Cycle) -> Fraction:
+    """The price of a month of the cycle, where the floor of a 30th a day needs one (policy §3)."""
+    if cycle.monthly_price is not None:
+        return Fraction(cycle.monthly_price)
+    if cycle.days <= 31:
+        return Fraction(cycle.price)
+    return Fraction(cycle.price) * 30 / cycle.days
+
+
+def spelled(time: timedelta) -> str:
+    """A duration as people read it: "72 h 00 min 01 s", with microseconds only where there are some."""
+    seconds, rest = divmod(microseconds(time), 1_000_000)
+    fraction = f".{rest:06}".rstrip("0") if rest else ""
+    return f"{seconds // 3600} h {seconds // 60 % 60:02} min {seconds % 60:02}{fraction} s"

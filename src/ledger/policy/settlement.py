@@ -1,0 +1,128 @@
+"""Settlement (policy §7): how a granted claim is made good, and what becomes of that when the claim changes.
+
+A grant first reduces what is owed on its invoice; only the rest is refunded or credited. A decrease first lowers what
+has not gone out yet; what went out already stays and is shown as overpaid. Parts always add up to the claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Literal
+
+from ledger.events import SettleAs, SettledPart
+from ledger.policy.known_facts import Invoice
+from ledger.values import ratio, rounded, zero
+
+Into = Literal["invoice_reduction", "refund", "credit", "overpaid"]
+
+
+@dataclass(frozen=True, slots=True)
+class Owing:
+    """What settling a claim has to know of its surroundings."""
+
+    invoice_id: str | None
+    owed: Decimal
+    """What is owed on the invoice: price and tax of its charges less captured payments, less earlier reductions."""
+    has_gone_out: Callable[[str], bool]
+    """Whether a refund or credit, by its id, was paid out or used and cannot be lowered any more."""
+
+
+def owed_on(invoice: Invoice, reductions: Decimal, currency: str) -> Decimal:
+    """What is owed on an invoice at this moment, never below 0 (policy §7)."""
+    nothing = zero(currency)
+    charged = sum((charge.price + charge.tax for charge in invoice.charges.values()), nothing)
+    captured = sum((payment.data.amount for payment in invoice.payments.values()), nothing)
+    return max(nothing, charged - captured - reductions)
+
+
+def settle(
+    claim_id: str,
+    parts: tuple[SettledPart, ...],
+    amount: Decimal,
+    tax: Decimal,
+    settle_as: SettleAs,
+    currency: str,
+    owing: Owing,
+) -> tuple[SettledPart, ...]:
+    """The parts that a claim of `amount` net and `tax` is settled by, given those it was settled by before."""
+    net_change = amount - sum((part.net for part in parts), zero(currency))
+    tax_change = tax - sum((part.tax for part in parts), zero(currency))
+    if net_change + tax_change > 0:
+        settled = _increased(claim_id, parts, net_change, tax_change, settle_as, currency, owing)
+    elif net_change or tax_change:
+        settled = _decreased(claim_id, parts, net_change, tax_change, currency, owing)
+    else:
+        return parts
+    return tuple(part for part in settled if part.net or part.tax)
+
+
+def _increased(
+    claim_id: str,
+    parts: tuple[SettledPart, ...],
+    net: Decimal,
+    tax: Decimal,
+    settle_as: SettleAs,
+    currency: str,
+    owing: Owing,
+) -> tuple[SettledPart, ...]:
+    overpaid = -sum((part.net + part.tax for part in parts if part.into == "overpaid"), zero(currency))
+    for room, into, part_id in (
+        (overpaid, "overpaid", f"overpaid/{claim_id}"),
+        (owing.owed if owing.invoice_id is not None else zero(currency), "invoice_reduction", owing.invoice_id or ""),
+    ):
+        part_net, part_tax = _share(net, tax, min(room, net + tax), currency)
+        parts = _added(parts, into, part_id, part_net, part_tax)  # type: ignore[arg-type]
+        net, tax = net - part_net, tax - part_tax
+        if net + tax <= 0:
+            return parts if not (net or tax) else _added(parts, into, part_id, net, tax)  # type: ignore[arg-type]
+    return _added(parts, settle_as, _open_id(claim_id, parts, settle_as, owing), net, tax)
+
+
+def _decreased(
+    claim_id: str, parts: tuple[SettledPart, ...], net: Decimal, tax: Decimal, currency: str, owing: Owing
+) -> tuple[SettledPart, ...]:
+    for part in reversed(parts):
+        lowerable = (
+            owing.owed > 0 if part.into == "invoice_reduction" else not owing.has_gone_out(part.id)
+        ) and part.into != "overpaid"
+        if not lowerable:
+            continue
+        if part.net + part.tax + net + tax >= 0:
+            return _added(parts, part.into, part.id, net, tax)
+        parts = _added(parts, part.into, part.id, -part.net, -part.tax)
+        net, tax = net + part.net, tax + part.tax
+    return _added(parts, "overpaid", f"overpaid/{claim_id}", net, tax)
+
+
+def _share(net: Decimal, tax: Decimal, gross: Decimal, currency: str) -> tuple[Decimal, Decimal]:
+    """Split a gross part into net and tax in the proportion of the whole; the tax is rounded, the net is the rest."""
+    if gross <= 0:
+        return zero(currency), zero(currency)
+    if gross == net + tax:
+        return net, tax
+    part_tax = rounded(max(Fraction(0), ratio(Fraction(tax) * Fraction(gross), net + tax)), currency, "half_up")
+    return gross - part_tax, part_tax
+
+
+def _open_id(claim_id: str, parts: tuple[SettledPart, ...], into: SettleAs, owing: Owing) -> str:
+    """The refund or credit that an increase goes to: the last one while it has not gone out, else the next."""
+    numbers = [int(part.id.rsplit("/", 1)[1]) for part in parts if part.into == into]
+    latest = max(numbers, default=0)
+    while latest and owing.has_gone_out(f"{into}/{claim_id}/{latest}"):
+        latest += 1
+    return f"{into}/{claim_id}/{max(latest, 1)}"
+
+
+def _added(
+    parts: tuple[SettledPart, ...], into: Into, part_id: str, net: Decimal, tax: Decimal
+) -> tuple[SettledPart, ...]:
+    if not net and not tax:
+        return parts
+    for index, part in enumerate(parts):
+        if (part.into, part.id) == (into, part_id):
+            changed = SettledPart(into=into, id=part_id, net=part.net + net, tax=part.tax + tax)
+            return (*parts[:index], changed, *parts[index + 1 :])
+    return (*parts, SettledPart(into=into, id=part_id, net=net, tax=tax))

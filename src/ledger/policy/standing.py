@@ -1,0 +1,66 @@
+"""How a subscription stands at an instant, and when time alone will next change anything."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+
+from ledger.events import Status
+from ledger.policy.known_facts import AccountFacts, SubscriptionFacts
+from ledger.policy.unused_period import ending
+from ledger.policy.violation import suspensions
+
+_INSTANT = timedelta(microseconds=1)
+"""The first moment after an instant: an open outage shares time with a cycle only once the cycle has begun."""
+
+
+def status_of(subscription: SubscriptionFacts, time_zone: str, now: datetime) -> tuple[Status, date | None]:
+    """A subscription's status, and the date on which its end takes effect, if it has one."""
+    how = ending(subscription, time_zone)
+    if how.termination is not None and how.termination.data.terminated_at <= now:
+        return "terminated", how.terminated_on
+    cancellation = how.cancellation
+    ends_on = None
+    if cancellation is not None and not cancellation.withdrawn:
+        ends_on = cancellation.effective_on
+        if cancellation.effective_at <= now:
+            return "cancelled", ends_on
+    if any(period.begin <= now < period.end for period in suspensions(subscription)):
+        return "suspended", ends_on
+    if ends_on is not None:
+        return "cancelling", ends_on
+    if subscription.terms is None or not subscription.cycles or subscription.cycles[0].period.begin > now:
+        return "pending", None
+    return "active", None
+
+
+def next_due(facts: AccountFacts, now: datetime) -> datetime | None:
+    """The next instant after `now` at which an assessment can change though no fact comes."""
+    zone = facts.time_zone
+    if zone is None:
+        return None
+    instants = (
+        instant
+        for subscription in facts.subscriptions.values()
+        if subscription.registration is not None
+        for instant in _turning_points(subscription, zone, now)
+    )
+    return min((instant for instant in instants if instant > now), default=None)
+
+
+def _turning_points(subscription: SubscriptionFacts, time_zone: str, now: datetime) -> Iterator[datetime]:
+    cycles = subscription.cycles
+    if cycles:
+        yield cycles[0].period.begin
+    if subscription.outages.ongoing:
+        begins = bisect_left(cycles, now, key=lambda cycle: cycle.period.begin)
+        ends = bisect_right(cycles, now, key=lambda cycle: cycle.period.end)
+        yield from (cycle.period.begin + _INSTANT for cycle in cycles[begins : begins + 1])
+        yield from (cycle.period.end for cycle in cycles[ends : ends + 1])
+        yield from (outage.began_at + _INSTANT for outage in subscription.outages.ongoing.values())
+    yield from (fact.occurred_at for fact in subscription.interruptions)
+    yield from (fact.occurred_at for fact in subscription.terminations)
+    cancellation = ending(subscription, time_zone).cancellation
+    if cancellation is not None:
+        yield cancellation.effective_at

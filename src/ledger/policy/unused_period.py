@@ -1,0 +1,243 @@
+"""Cancellation and the unused part of prepaid cycles (policy §5), and what a termination makes of it (§6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from ledger.agreement import Agreement
+from ledger.events import CancellationRequested, Outcome, Reason, SubscriptionTerminated
+from ledger.policy.charges import Cycle
+from ledger.policy.known_facts import SubscriptionFacts
+from ledger.policy.proration import Share, share_of_days, share_of_time
+from ledger.policy.violation import in_violation_at, termination
+from ledger.values import Period, local_date, midnight, rounded
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """A request with the date it belongs to and the date it takes effect; `withdrawn` when it was taken back."""
+
+    request: CancellationRequested
+    requested_on: date
+    effective_on: date
+    effective_at: datetime
+    withdrawn: bool
+
+    @property
+    def keeps_service(self) -> bool:
+        """Whether the customer goes on using the service until it ends."""
+        return self.request.data.keep_service
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a subscription ends, as far as its facts say: by the customer, by the provider, or both."""
+
+    cancellation: Cancellation | None
+    """The request that counts: the earliest that stands, or the earliest of all where every one was withdrawn."""
+    termination: SubscriptionTerminated | None
+    terminated_on: date | None
+
+
+def ending(subscription: SubscriptionFacts, time_zone: str) -> Ending:
+    """Find the request that counts and the termination that holds."""
+    terminated = termination(subscription)
+    requests = sorted(
+        (_cancellation(request, subscription, time_zone) for request in subscription.requests),
+        key=lambda c: (c.request.data.requested_at, *c.request.order),
+    )
+    standing = next((c for c in requests if not c.withdrawn), requests[0] if requests else None)
+    return Ending(
+        cancellation=standing,
+        termination=terminated,
+        terminated_on=local_date(terminated.data.terminated_at, time_zone) if terminated else None,
+    )
+
+
+def _cancellation(request: CancellationRequested, subscription: SubscriptionFacts, time_zone: str) -> Cancellation:
+    requested_at = request.data.requested_at
+    requested_on = local_date(requested_at, time_zone)
+    cycle = subscription.cycle_containing(requested_on)
+    effective_on = cycle.ends_on if cycle is not None else requested_on
+    effective_at = midnight(effective_on, time_zone)
+    withdrawn = any(requested_at < w.data.withdrawn_at < effective_at for w in subscription.withdrawals)
+    return Cancellation(request, requested_on, effective_on, effective_at, withdrawn)
+
+
+@dataclass(frozen=True, slots=True)
+class UnusedFinding:
+    """What an ending comes to for one cycle, before the fee. `unused` is the time that is not used, if any."""
+
+    cycle: Cycle
+    cancellation: Cancellation | None
+    termination: SubscriptionTerminated | None
+    outcome: Outcome
+    reason: Reason | None
+    unused: Period | None = None
+    first_unused: date | None = None
+    days: int = 0
+
+    @property
+    def returns_unused_time(self) -> bool:
+        """Whether the unused time is a matter of this claim, so that no disruption is credited in it (§3)."""
+        return self.outcome == "granted"
+
+
+def find_unused(
+    cycle: Cycle, subscription: SubscriptionFacts, how: Ending, terms: Agreement, time_zone: str
+) -> UnusedFinding | None:
+    """What becomes of a cycle; None where neither a cancellation nor a termination concerns it.
+
+    An outcome of `granted` means that the amount decides: reckon it with `unused_amount`, then take the fee.
+    """
+    cancellation = how.cancellation
+    terminated = _cut_short_by_termination(cycle, how)
+    if cancellation is None or not _cut_short_by(cancellation, cycle):
+        return UnusedFinding(cycle, None, how.termination, "declined", "service_violation") if terminated else None
+    if cancellation.withdrawn:
+        if terminated:
+            return UnusedFinding(cycle, cancellation, how.termination, "declined", "service_violation")
+        return UnusedFinding(cycle, cancellation, None, "withdrawn", None)
+    reason = _declined_because(cycle, subscription, cancellation, terms)
+    if reason is not None:
+        return UnusedFinding(cycle, cancellation, how.termination, "declined", reason)
+    first_unused = _first_unused_day(cancellation, terms)
+    begins = midnight(first_unused, time_zone)
+    if _to_the_instant(cancellation, terms):
+        begins = cancellation.request.data.requested_at
+    return UnusedFinding(
+        cycle,
+        cancellation,
+        None,
+        "granted",
+        None,
+        unused=Period(min(max(begins, cycle.period.begin), cycle.period.end), cycle.period.end),
+        first_unused=first_unused,
+        days=max(0, (cycle.ends_on - max(cycle.starts_on, first_unused)).days),
+    )
+
+
+def concerns(cycle: Cycle, how: Ending) -> bool:
+    """Whether a cycle has a row for this ending."""
+    return _cut_short_by_termination(cycle, how) or (
+        how.cancellation is not None and _cut_short_by(how.cancellation, cycle)
+    )
+
+
+def _cut_short_by_termination(cycle: Cycle, how: Ending) -> bool:
+    """Each prepaid cycle that ends after the local date of a termination (policy §6)."""
+    return cycle.prepaid and how.terminated_on is not None and cycle.ends_on > how.terminated_on
+
+
+def _cut_short_by(cancellation: Cancellation, cycle: Cycle) -> bool:
+    """Each prepaid cycle that ends after the request's date, and the cycle of that date even if not prepaid."""
+    if cycle.prepaid:
+        return cycle.ends_on > cancellation.requested_on
+    return cycle.contains(cancellation.requested_on)
+
+
+def _declined_because(
+    cycle: Cycle, subscription: SubscriptionFacts, cancellation: Cancellation, terms: Agreement
+) -> Reason | None:
+    """The first reason that needs no amount, in the policy's order."""
+    if not cycle.prepaid:
+        return "not_prepaid"
+    if in_violation_at(subscription, cancellation.request.data.requested_at):
+        return "service_violation"
+    if terms.cancellation.unused_period == "none":
+        return "terms"
+    if cancellation.requested_on < _minimum_term_ends(subscription, terms):
+        return "minimum_term"
+    return None
+
+
+def _minimum_term_ends(subscription: SubscriptionFacts, terms: Agreement) -> date:
+    """The first date on which the minimum term is served; a date before all where the agreement has none."""
+    if not terms.cancellation.minimum_term_days or not subscription.cycles:
+        return date.min
+    return subscription.cycles[0].starts_on + timedelta(days=terms.cancellation.minimum_term_days)
+
+
+def _first_unused_day(cancellation: Cancellation, terms: Agreement) -> date:
+    if terms.cancellation.unused_period == "from_effective" or cancellation.keeps_service:
+        return cancellation.effective_on
+    return cancellation.requested_on + timedelta(days=terms.cancellation.notice_days)
+
+
+def _to_the_instant(cancellation: Cancellation, terms: Agreement) -> bool:
+    """Only where nothing puts it off to a date does unused time start at the request itself."""
+    return (
+        terms.proration.basis == "exact_time"
+        and terms.cancellation.unused_period == "from_request"
+        and not terms.cancellation.notice_days
+        and not cancellation.keeps_service
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class UnusedAmount:
+    """The amount for a cycle's unused part: pro rata, rounded, never more than what is left of the charge."""
+
+    share: Share
+    rounded: Decimal
+    left: Decimal
+    before_fee: Decimal
+
+
+def unused_amount(finding: UnusedFinding, net_price: Decimal, left: Decimal, terms: Agreement) -> UnusedAmount:
+    """Reckon the unused part before the fee; `left` is what overcharge and disruption leave of the charge."""
+    if finding.unused is None:
+        raise ValueError(f"cycle {finding.cycle.charge_id} has no unused part to reckon")
+    if terms.proration.basis == "exact_time":
+        share = share_of_time(net_price, finding.cycle, finding.unused.elapsed)
+    else:
+        share = share_of_days(terms.proration, net_price, finding.cycle, finding.days)
+    amount = rounded(share.exact, finding.cycle.currency, terms.proration.rounding)
+    return UnusedAmount(share, amount, left, min(amount, left))
+
+
+def declined_for_nothing(finding: UnusedFinding) -> Reason:
+    """Why an amount of 0 is declined: the customer kept the service to the end, or nothing is due."""
+    kept = finding.cancellation is not None and finding.cancellation.keeps_service and finding.days == 0
+    return "service_kept" if kept else "nothing_due"
+
+
+def unused_lines(
+    finding: UnusedFinding,
+    amount: UnusedAmount | None,
+    fee: Decimal,
+    terms: Agreement,
+    subscription: SubscriptionFacts,
+) -> tuple[str, ...]:
+    """The working in sentences."""
+    lines = []
+    if finding.cancellation is not None:
+        cancellation = finding.cancellation
+        lines.append(
+            f"cancelled on {cancellation.requested_on}, effective on {cancellation.effective_on}"
+            + (", taken back" if cancellation.withdrawn else "")
+        )
+    if finding.termination is not None:
+        lines.append(f"terminated for {finding.termination.data.reason}")
+    match finding.reason:
+        case "not_prepaid":
+            lines.append("the cycle was not prepaid")
+        case "service_violation":
+            lines.append("suspended or terminated for a violation: nothing is refunded")
+        case "terms":
+            lines.append("the agreement returns no unused period")
+        case "minimum_term":
+            ends = _minimum_term_ends(subscription, terms)
+            asked = finding.cancellation.requested_on if finding.cancellation else ends
+            lines.append(f"the minimum term is served on {ends}, {(ends - asked).days} days after the request")
+        case _:
+            pass
+    if finding.first_unused is not None and amount is not None:
+        lines.append(f"first unused day {finding.first_unused}: {finding.days} of {finding.cycle.days} days unused")
+        if amount.before_fee < amount.rounded:
+            lines.append(f"never more than what is left of the charge: {amount.left}")
+        if fee:
+            lines.append(f"less the fee: {amount.before_fee} − {fee} = {amount.before_fee - fee}")
+    return tuple(lines)

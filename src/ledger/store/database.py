@@ -1,0 +1,370 @@
+"""Connections and dialects: one small face over SQLite and PostgreSQL.
+
+SQL is written once, with `?` for parameters; column types that differ are named `BYTES` and `BIGINT`. Writing
+transactions begin with the intention to write, so that none fails half-way for having only read so far.
+"""
+
+from __future__ import annotations
+
+import queue
+import re
+import sqlite3
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import psycopg
+import psycopg.sql
+import psycopg_pool
+
+Row = tuple[Any, ...]
+
+
+class StoreError(Exception):
+    """The store could not do what was asked; the message says what to do next."""
+
+
+class Unavailable(StoreError):
+    """The store cannot be reached, or gave up for a passing cause: try again."""
+
+
+class Conflict(StoreError):
+    """Another writer was faster: load and decide again."""
+
+
+class CommitUnknown(Unavailable):
+    """The answer to a commit was lost: whether it took place must be found out by what is stored."""
+
+
+class Transaction(ABC):
+    """A transaction under way."""
+
+    @abstractmethod
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Run a statement and fetch what it returns."""
+
+    @abstractmethod
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run a statement; the number of rows it changed."""
+
+    @abstractmethod
+    def run_each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> int:
+        """Run a statement for each set of parameters; the number of rows changed in all."""
+
+    @abstractmethod
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Insert many rows at once, by the quickest way the database has."""
+
+    @abstractmethod
+    def rows_in(self, sql: str, values: Sequence[Any]) -> list[Row]:
+        """Run a statement with `IN (?*)` in it for any number of values."""
+
+
+class Database(ABC):
+    """One database; safe to use from several threads."""
+
+    dialect: str
+    url: str
+
+    @abstractmethod
+    @contextmanager
+    def writing(self) -> Iterator[Transaction]:
+        """A transaction that writes; committed at its end, rolled back on an error.
+
+        Raises Conflict (a unique key, a deadlock), Unavailable, or CommitUnknown.
+        """
+        yield from ()  # pragma: no cover
+
+    @abstractmethod
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """A transaction that sees one state of the database throughout."""
+        yield from ()  # pragma: no cover
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give up all connections."""
+
+    def create(self, statements: Sequence[str]) -> None:
+        """Create tables; statements are written so that they may be run again."""
+        with self.writing() as transaction:
+            for statement in statements:
+                transaction.run(self.in_dialect(statement))
+
+    @abstractmethod
+    def in_dialect(self, ddl: str) -> str:
+        """A table's definition with this database's names for types."""
+
+
+def connect(url: str) -> Database:
+    """Open `sqlite:///FILE`, `sqlite:///:memory:` or `postgresql://…`. Raises StoreError for anything else."""
+    if url.startswith("sqlite:///"):
+        return SQLite(unquote(url.removeprefix("sqlite:///")))
+    if urlsplit(url).scheme in ("postgresql", "postgres"):
+        return PostgreSQL(url)
+    raise StoreError(
+        f"the store {redacted(url)!r} is neither sqlite:///FILE nor postgresql://USER@HOST/NAME; "
+        "set --store or MAKEGOOD_STORE"
+    )
+
+
+def create_if_missing(url: str, beside: str) -> None:
+    """Have a database exist: on PostgreSQL it is created by way of `beside`; SQLite makes its file by itself."""
+    name = urlsplit(url).path.lstrip("/")
+    if not url.startswith("postgres") or not name:
+        return
+    with _postgresql_errors(beside), psycopg.connect(beside, autocommit=True) as connection:
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
+            connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+
+
+def beside(url: str, suffix: str) -> str:
+    """The address of a database beside another: `makegood.db` → `makegood-vault.db`, `/books` → `/books_vault`."""
+    if url.startswith("sqlite:///"):
+        path = url.removeprefix("sqlite:///")
+        if path == ":memory:":
+            return url
+        stem, dot, ending = path.rpartition(".")
+        return f"sqlite:///{stem}-{suffix}.{ending}" if dot and "/" not in ending else f"sqlite:///{path}-{suffix}"
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"{parts.path}_{suffix}"))
+
+
+def redacted(url: str) -> str:
+    """A database's address without its password."""
+    return re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:…@", url)
+
+
+# --- SQLite -------------------------------------------------------------------------------------------------------
+
+
+class _SQLiteTransaction(Transaction):
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        return self._connection.execute(sql, parameters).fetchall()
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        return self._connection.execute(sql, parameters).rowcount
+
+    def run_each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> int:
+        return self._connection.executemany(sql, parameters).rowcount if parameters else 0
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        if rows:
+            marks = ", ".join("?" * len(columns))
+            self._connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+
+    def rows_in(self, sql: str, values: Sequence[Any]) -> list[Row]:
+        found: list[Row] = []
+        for start in range(0, len(values), 30_000):
+            part = list(values[start : start + 30_000])
+            found += self.rows(sql.replace("?*", ", ".join("?" * len(part))), part)
+        return found
+
+
+class SQLite(Database):
+    """SQLite in a file, durable at every commit; or in memory, with one connection that writers take in turn."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: str) -> None:
+        self.url = f"sqlite:///{path}"
+        self._path = path
+        self._in_memory = path == ":memory:"
+        self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
+        self._turn = threading.RLock()
+        self._open: list[sqlite3.Connection] = []
+
+    def in_dialect(self, ddl: str) -> str:
+        return ddl.replace("BYTES", "BLOB").replace("BIGINT", "INTEGER")
+
+    @contextmanager
+    def writing(self) -> Iterator[Transaction]:
+        with self._transaction("BEGIN IMMEDIATE") as transaction:
+            yield transaction
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        with self._transaction("BEGIN") as transaction:
+            yield transaction
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[Transaction]:
+        with self._connection() as connection, _sqlite_errors():
+            connection.execute(begin)
+            try:
+                yield _SQLiteTransaction(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        if self._in_memory:
+            with self._turn:
+                if not self._open:
+                    self._connect()
+                yield self._open[0]
+            return
+        try:
+            connection = self._idle.get_nowait()
+        except queue.Empty:
+            connection = self._connect()
+        try:
+            yield connection
+        finally:
+            self._idle.put(connection)
+
+    def _connect(self) -> sqlite3.Connection:
+        if not self._in_memory and not Path(self._path).absolute().parent.is_dir():
+            raise StoreError(
+                f"there is no folder {Path(self._path).absolute().parent} to keep the store in; create it"
+            )
+        with _sqlite_errors():
+            connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+        self._open.append(connection)
+        return connection
+
+    def close(self) -> None:
+        for connection in self._open:
+            connection.close()
+        self._open.clear()
+        self._idle = queue.LifoQueue()
+
+
+@contextmanager
+def _sqlite_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise Conflict(str(error)) from error
+    except sqlite3.OperationalError as error:
+        raise Unavailable(f"SQLite says: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"SQLite says: {error}; is the file a makegood store?") from error
+
+
+# --- PostgreSQL ---------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1024)
+def _percent(sql: str) -> str:
+    return sql.replace("%", "%%").replace("IN (?*)", "= ANY(%s)").replace("?", "%s")
+
+
+class _PostgreSQLTransaction(Transaction):
+    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+        self._connection = connection
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        return self._connection.execute(_percent(sql), parameters).fetchall()
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        return self._connection.execute(_percent(sql), parameters).rowcount
+
+    def run_each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> int:
+        if not parameters:
+            return 0
+        with self._connection.cursor() as cursor:
+            cursor.executemany(_percent(sql), parameters)
+            return cursor.rowcount
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        if not rows:
+            return
+        with (
+            self._connection.cursor() as cursor,
+            cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy,
+        ):
+            for row in rows:
+                copy.write_row(row)
+
+    def rows_in(self, sql: str, values: Sequence[Any]) -> list[Row]:
+        return self.rows(sql, [list(values)])
+
+
+class PostgreSQL(Database):
+    """PostgreSQL through a pool of connections."""
+
+    dialect = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._pool: psycopg_pool.ConnectionPool[psycopg.Connection[Row]] = psycopg_pool.ConnectionPool(
+            url, min_size=1, max_size=16, open=False, timeout=10, kwargs={"application_name": "makegood"}
+        )
+        self._opened = False
+        self._opening = threading.Lock()
+
+    def in_dialect(self, ddl: str) -> str:
+        return ddl.replace("BYTES", "BYTEA")
+
+    @contextmanager
+    def writing(self) -> Iterator[Transaction]:
+        with self._transaction(None) as transaction:
+            yield transaction
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        with self._transaction("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY") as transaction:
+            yield transaction
+
+    @contextmanager
+    def _transaction(self, first: str | None) -> Iterator[Transaction]:
+        with _postgresql_errors(self.url), self._connection() as connection:
+            try:
+                if first is not None:
+                    connection.execute(first)
+                yield _PostgreSQLTransaction(connection)
+            except BaseException:
+                if not connection.closed:
+                    connection.rollback()
+                raise
+            try:
+                connection.commit()
+            except psycopg.OperationalError as error:
+                raise CommitUnknown(f"the answer to a commit was lost: {error}") from error
+
+    @contextmanager
+    def _connection(self) -> Iterator[psycopg.Connection[Row]]:
+        with self._opening:
+            if not self._opened:
+                self._pool.open()
+                self._opened = True
+        connection = self._pool.getconn()
+        try:
+            yield connection
+        finally:
+            self._pool.putconn(connection)
+
+    def close(self) -> None:
+        if self._opened:
+            self._pool.close()
+
+
+@contextmanager
+def _postgresql_errors(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (
+        psycopg.errors.UniqueViolation,
+        psycopg.errors.DeadlockDetected,
+        psycopg.errors.SerializationFailure,
+    ) as error:
+        raise Conflict(str(error)) from error
+    except (psycopg.OperationalError, psycopg_pool.PoolTimeout) as error:
+        raise Unavailable(f"PostgreSQL at {redacted(url)} cannot be reached or gave up: {error}") from error
+    except psycopg.Error as error:
+        raise StoreError(f"PostgreSQL says: {error}") from error

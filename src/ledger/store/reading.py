@@ -1,0 +1,72 @@
+"""The read port: stored events by position and by account. Projections and carriers read through it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ledger.events import LedgerEvent, from_stored
+from ledger.store.database import Database, Row, StoreError, Transaction
+
+
+class PositionMissing(StoreError):
+    """A position is missing from a shard: the store is damaged, and no reader may go on over the hole."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEnvelope:
+    """One stored event, with its place."""
+
+    shard: int
+    position: int
+    account: str
+    account_version: int
+    stream: str
+    stream_version: int
+    type: str
+    envelope: bytes
+
+    def event(self) -> LedgerEvent:
+        """The event that the envelope holds."""
+        return from_stored(self.type, self.envelope)
+
+
+_COLUMNS = "shard, position, account, account_version, stream, stream_version, type, envelope"
+
+
+def read_shard(transaction: Transaction, shard: int, after: int, limit: int) -> list[StoredEnvelope]:
+    """The next events of a shard after a position, in order and without holes. Raises PositionMissing."""
+    rows = transaction.rows(
+        f"SELECT {_COLUMNS} FROM events WHERE shard = ? AND position > ? ORDER BY position LIMIT ?",
+        (shard, after, limit),
+    )
+    found = [_envelope(row) for row in rows]
+    for expected, envelope in enumerate(found, after + 1):
+        if envelope.position != expected:
+            raise PositionMissing(
+                f"position {shard}:{expected} is missing, though {shard}:{envelope.position} is there: "
+                "the store is damaged: stop all writers and restore it from a backup"
+            )
+    return found
+
+
+def shard_end(transaction: Transaction, shard: int) -> int:
+    """The last position of a shard; 0 while it is empty."""
+    rows = transaction.rows("SELECT position FROM sequences WHERE name = ?", (f"shard:{shard}",))
+    return int(rows[0][0]) if rows else 0
+
+
+def follow_account(database: Database, account: str, *, to_version: int | None = None) -> Iterator[StoredEnvelope]:
+    """An account's events in order, from the first."""
+    with database.reading() as transaction:
+        rows = transaction.rows(
+            f"SELECT {_COLUMNS} FROM events WHERE account = ? AND account_version <= ? ORDER BY account_version",
+            (account, to_version if to_version is not None else 2**62),
+        )
+    for row in rows:
+        yield _envelope(row)
+
+
+def _envelope(row: Row) -> StoredEnvelope:
+    shard, position, account, account_version, stream, stream_version, type_, envelope = row
+    return StoredEnvelope(shard, position, account, account_version, stream, stream_version, type_, bytes(envelope))

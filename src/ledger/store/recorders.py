@@ -1,0 +1,210 @@
+"""The recorder behind the eventsourcing library: writes a batch in one transaction, with positions without holes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from eventsourcing.domain import DomainEventProtocol
+from eventsourcing.persistence import (
+    ApplicationRecorder,
+    EventStore,
+    JSONTranscoder,
+    Mapper,
+    Notification,
+    Recording,
+    StoredEvent,
+    Subscription,
+)
+
+from ledger.audit import leaf_hash
+from ledger.events import LedgerEvent, from_stored
+from ledger.store.database import Database, Transaction
+from ledger.store.reading import StoredEnvelope, read_shard, shard_end
+from ledger.store.writing import Writes, next_positions, shard_sequence
+
+EVENT_COLUMNS = (
+    "shard",
+    "position",
+    "account",
+    "account_version",
+    "stream",
+    "stream_version",
+    "type",
+    "event_id",
+    "envelope",
+)
+
+
+@dataclass(frozen=True)
+class SealedEvent(StoredEvent):
+    """A stored event with what its columns repeat of the envelope."""
+
+    account: str
+    account_version: int
+    event_id: str
+
+
+class EnvelopeMapper(Mapper[str]):
+    """Between events and their stored form: what is stored is our envelope, whole (design rule 5)."""
+
+    def __init__(self) -> None:
+        super().__init__(JSONTranscoder())
+
+    def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
+        """An event's envelope, as it is chained already."""
+        assert isinstance(domain_event, LedgerEvent)
+        return StoredEvent(
+            originator_id=domain_event.stream,
+            originator_version=domain_event.stream_version,
+            topic=domain_event.type,
+            state=domain_event.stored(),
+        )
+
+    def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[str]:
+        """Read an envelope back. Raises UnknownStoredType."""
+        return from_stored(stored_event.topic, stored_event.state)
+
+
+class SealingEventStore(EventStore[str]):
+    """Seals events in their order: each takes its account's previous leaf hash, and the head moves to its own."""
+
+    def put(self, domain_events: Sequence[DomainEventProtocol[str]], **kwargs: Any) -> list[Recording[str]]:
+        """Seal and write events with all that their transaction brings (`writes`)."""
+        writes: Writes = kwargs["writes"]
+        sealed: list[StoredEvent] = []
+        for event in domain_events:
+            assert isinstance(event, LedgerEvent)
+            head = writes.heads[event.account].head
+            stored = self.mapper.to_stored_event(event.following(head.leaf_hash))
+            head.leaf_hash = leaf_hash(stored.state)
+            head.version += 1
+            head.recorded_at = event.recorded_at
+            sealed.append(
+                SealedEvent(
+                    originator_id=stored.originator_id,
+                    originator_version=stored.originator_version,
+                    topic=stored.topic,
+                    state=stored.state,
+                    account=event.account,
+                    account_version=head.version,
+                    event_id=event.event_id,
+                )
+            )
+        self.recorder.insert_events(sealed, writes=writes)
+        return []
+
+
+class LedgerRecorder(ApplicationRecorder):
+    """Writes and reads the ledger's events in SQLite or PostgreSQL, under shard 0 (design rule 4)."""
+
+    def __init__(self, database: Database, shard: int = 0) -> None:
+        self._database = database
+        self._shard = shard
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
+        """One transaction: all of `writes`, then positions for the events, then the events themselves.
+
+        A batch without events (nothing but duplicates) still moves its reader. Raises HeadMoved or ReaderFenced,
+        after which the caller loads and decides again.
+        """
+        writes: Writes = kwargs["writes"]
+        with self._database.writing() as transaction:
+            writes.write_before_events(transaction)
+            return self._insert(transaction, stored_events)
+
+    def _insert(self, transaction: Transaction, stored_events: Sequence[StoredEvent]) -> Sequence[int]:
+        if not stored_events:
+            return []
+        last = next_positions(transaction, shard_sequence(self._shard), len(stored_events))
+        positions = range(last - len(stored_events) + 1, last + 1)
+        rows = []
+        for position, event in zip(positions, stored_events, strict=True):
+            assert isinstance(event, SealedEvent)
+            rows.append(
+                (
+                    self._shard,
+                    position,
+                    event.account,
+                    event.account_version,
+                    event.originator_id,
+                    event.originator_version,
+                    event.topic,
+                    event.event_id,
+                    event.state,
+                )
+            )
+        transaction.insert("events", EVENT_COLUMNS, rows)
+        return positions
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        """The events of one stream."""
+        with self._database.reading() as transaction:
+            rows = transaction.rows(
+                "SELECT stream, stream_version, type, envelope FROM events "
+                "WHERE stream = ? AND stream_version > ? AND stream_version <= ? "
+                f"ORDER BY stream_version {'DESC' if desc else 'ASC'} LIMIT ?",
+                (
+                    str(originator_id),
+                    gt or 0,
+                    lte if lte is not None else 2**62,
+                    limit if limit is not None else 2**62,
+                ),
+            )
+        return [StoredEvent(stream, version, type_, bytes(envelope)) for stream, version, type_, envelope in rows]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """Events of the shard by position, as the library numbers them."""
+        after = (start or 0) - (1 if inclusive_of_start and start else 0)
+        with self._database.reading() as transaction:
+            found = read_shard(transaction, self._shard, after, limit)
+        return [
+            _notification(envelope)
+            for envelope in found
+            if (stop is None or envelope.position <= stop) and (not topics or envelope.type in topics)
+        ]
+
+    def max_notification_id(self) -> int | None:
+        """The last position of the shard."""
+        with self._database.reading() as transaction:
+            return shard_end(transaction, self._shard) or None
+
+    def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
+        """Not offered: readers follow positions with `projections.projection` (design rule 7)."""
+        raise NotImplementedError("readers follow the store by position; see projections/projection.py")
+
+
+def _notification(envelope: StoredEnvelope) -> Notification:
+    return Notification(
+        originator_id=envelope.stream,
+        originator_version=envelope.stream_version,
+        topic=envelope.type,
+        state=envelope.envelope,
+        id=envelope.position,
+    )
+
+
+def events_of(transaction: Transaction, accounts: Sequence[str]) -> Iterator[LedgerEvent]:
+    """All events of accounts, each account's in their order."""
+    for type_, envelope in transaction.rows_in(
+        "SELECT type, envelope FROM events WHERE account IN (?*) ORDER BY account, account_version", accounts
+    ):
+        yield from_stored(type_, bytes(envelope))

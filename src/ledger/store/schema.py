@@ -1,0 +1,58 @@
+"""The tables of the ledger's own store. Projections bring theirs (projections/)."""
+
+from __future__ import annotations
+
+SCHEMA_VERSION = 1
+
+TABLES = (
+    # What the store is: schema version, whether it is a sandbox, and a sandbox's clock.
+    "CREATE TABLE IF NOT EXISTS store (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    # One row per sequence: `shard:0` counts events, `dead-letters` counts dead letters. Held until commit, so that
+    # positions have no holes and follow commit order.
+    "CREATE TABLE IF NOT EXISTS sequences (name TEXT PRIMARY KEY, position BIGINT NOT NULL)",
+    # One head per account, compared and set by every transaction that decides about it. `due_at` (microseconds since
+    # 1970) is the next instant at which time alone can change its assessment.
+    """CREATE TABLE IF NOT EXISTS heads (
+        account TEXT PRIMARY KEY, shard INTEGER NOT NULL, version BIGINT NOT NULL, leaf_hash TEXT,
+        recorded_at BIGINT NOT NULL, due_at BIGINT)""",
+    "CREATE INDEX IF NOT EXISTS heads_due ON heads (due_at, account) WHERE due_at IS NOT NULL",
+    # The events. `envelope` is what is hashed; the other columns are copies for finding things.
+    """CREATE TABLE IF NOT EXISTS events (
+        shard INTEGER NOT NULL, position BIGINT NOT NULL, account TEXT NOT NULL, account_version BIGINT NOT NULL,
+        stream TEXT NOT NULL, stream_version BIGINT NOT NULL, type TEXT NOT NULL, event_id TEXT NOT NULL,
+        envelope BYTES NOT NULL, PRIMARY KEY (shard, position))""",
+    "CREATE UNIQUE INDEX IF NOT EXISTS events_account ON events (account, account_version)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS events_stream ON events (stream, stream_version)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS events_event_id ON events (event_id)",
+    # Which messages were taken, and a keyed digest of what they said.
+    """CREATE TABLE IF NOT EXISTS inbox (
+        id TEXT NOT NULL, source TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (id, source))""",
+    # The agreements' catalogue: a row per name, locked by whoever publishes it or decides by it.
+    "CREATE TABLE IF NOT EXISTS catalogue (name TEXT PRIMARY KEY, versions BIGINT NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS agreements (
+        name TEXT NOT NULL, version BIGINT NOT NULL, sha256 TEXT NOT NULL, text TEXT NOT NULL,
+        PRIMARY KEY (name, version))""",
+    """CREATE TABLE IF NOT EXISTS awaiting_agreement (
+        account TEXT NOT NULL, agreement TEXT NOT NULL, PRIMARY KEY (agreement, account))""",
+    # Facts that wait for another.
+    """CREATE TABLE IF NOT EXISTS waiting (
+        event_id TEXT PRIMARY KEY, account TEXT NOT NULL, type TEXT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL,
+        waits_for TEXT NOT NULL, since BIGINT NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS waiting_account ON waiting (account)",
+    # Refused messages; their bodies lie in the vault under `dead_letter_id`.
+    """CREATE TABLE IF NOT EXISTS dead_letters (
+        position BIGINT PRIMARY KEY, dead_letter_id TEXT NOT NULL UNIQUE, origin TEXT NOT NULL, reason TEXT NOT NULL,
+        field TEXT, source TEXT, id TEXT, account TEXT, channel TEXT NOT NULL, refused_at BIGINT NOT NULL)""",
+    # How far each reader has come, and the epoch of whoever may move it.
+    """CREATE TABLE IF NOT EXISTS readers (
+        reader TEXT PRIMARY KEY, position BIGINT NOT NULL, epoch BIGINT NOT NULL)""",
+    # Personal data, encrypted; keys are kept in a database of their own.
+    """CREATE TABLE IF NOT EXISTS vault (
+        ref TEXT PRIMARY KEY, subject TEXT NOT NULL, nonce BYTES NOT NULL, ciphertext BYTES NOT NULL)""",
+)
+
+KEY_TABLES = (
+    # An erased key leaves its row behind as a tombstone: `key` is null and `erased_at` says when.
+    """CREATE TABLE IF NOT EXISTS vault_keys (
+        subject TEXT PRIMARY KEY, key BYTES, created_at BIGINT NOT NULL, erased_at BIGINT)""",
+)

@@ -1,0 +1,320 @@
+"""What one transaction writes besides the events: heads, inbox, due work, readers, vault, dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ledger.store.database import Conflict, Transaction
+from ledger.store.instants import from_microseconds, to_microseconds
+from ledger.vault import VaultEntry
+
+DEAD_LETTERS = "dead-letters"
+"""The sequence that counts dead letters."""
+
+
+def shard_sequence(shard: int) -> str:
+    """The sequence that counts a shard's events."""
+    return f"shard:{shard}"
+
+
+class HeadMoved(Conflict):
+    """Another writer recorded something for an account since its head was read."""
+
+
+class ReaderFenced(Conflict):
+    """Another reader took over under a newer epoch, or moved the position: what was read must be dropped."""
+
+
+@dataclass(slots=True)
+class Head:
+    """Where an account's history stands: how many events, the last one's leaf hash, and when time changes it next.
+
+    `version` 0 is an account without events, which has no row yet.
+    """
+
+    account: str
+    shard: int = 0
+    version: int = 0
+    leaf_hash: str | None = None
+    recorded_at: datetime | None = None
+    due_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class HeadMove:
+    """A head as it was read, and as it is to be."""
+
+    head: Head
+    expected_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderMove:
+    """A reader's position moves from one to another, under the epoch that it was given."""
+
+    reader: str
+    epoch: int
+    position: int
+    to: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFact:
+    """A row of facts that wait for another."""
+
+    event_id: str
+    type: str
+    source: str
+    id: str
+    waits_for: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A refused message; its body is a vault entry under the dead letter's id."""
+
+    dead_letter_id: str
+    origin: str
+    reason: str
+    field: str | None
+    source: str | None
+    id: str | None
+    account: str | None
+    channel: str
+    refused_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A version of an agreement enters the catalogue."""
+
+    name: str
+    version: int
+    sha256: str
+    text: str
+    published_at: datetime
+
+
+@dataclass(slots=True)
+class Writes:
+    """Everything that a batch brings, in one place, so that it is written in one transaction or not at all."""
+
+    heads: dict[str, HeadMove] = field(default_factory=dict)
+    catalogue: dict[str, int] = field(default_factory=dict)
+    """The agreements decided by, with the number of versions seen: a newer publication is a conflict."""
+    publications: list[Publication] = field(default_factory=list)
+    inbox: list[tuple[str, str, str]] = field(default_factory=list)
+    """Source, id and keyed digest of every message taken."""
+    waiting: dict[str, list[WaitingFact]] = field(default_factory=dict)
+    awaiting: dict[str, set[str]] = field(default_factory=dict)
+    vault: list[VaultEntry] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    reader: ReaderMove | None = None
+    sandbox_clock: datetime | None = None
+
+    def write_before_events(self, transaction: Transaction) -> None:
+        """Everything but the events, in the order that keeps writers from waiting for each other in a circle.
+
+        Heads in account order, then the catalogue, then the reader, then what can only conflict by a mistake.
+        """
+        self._move_heads(transaction)
+        self._hold_catalogue(transaction)
+        self._move_reader(transaction)
+        self._write_inbox(transaction)
+        self._write_waiting(transaction)
+        transaction.insert(
+            "vault",
+            ("ref", "subject", "nonce", "ciphertext"),
+            [(v.ref, v.subject, v.nonce, v.ciphertext) for v in self.vault],
+        )
+        self._write_dead_letters(transaction)
+        if self.sandbox_clock is not None:
+            transaction.run(
+                "INSERT INTO store (name, value) VALUES ('clock', ?) "
+                "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (str(to_microseconds(self.sandbox_clock)),),
+            )
+
+    def _move_heads(self, transaction: Transaction) -> None:
+        moves = [self.heads[account] for account in sorted(self.heads)]
+        new = [move.head for move in moves if move.expected_version == 0]
+        old = [move for move in moves if move.expected_version > 0]
+        if new:
+            inserted = transaction.run_each(
+                "INSERT INTO heads (account, shard, version, leaf_hash, recorded_at, due_at) "
+                "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (account) DO NOTHING",
+                [
+                    (h.account, h.shard, h.version, h.leaf_hash, _stamp(h.recorded_at), _stamp_or_none(h.due_at))
+                    for h in new
+                ],
+            )
+            if inserted != len(new):
+                raise HeadMoved("another writer recorded the first event of an account")
+        if old:
+            moved = transaction.run_each(
+                "UPDATE heads SET version = ?, leaf_hash = ?, recorded_at = ?, due_at = ? "
+                "WHERE account = ? AND version = ?",
+                [
+                    (
+                        move.head.version,
+                        move.head.leaf_hash,
+                        _stamp(move.head.recorded_at),
+                        _stamp_or_none(move.head.due_at),
+                        move.head.account,
+                        move.expected_version,
+                    )
+                    for move in old
+                ],
+            )
+            if moved != len(old):
+                raise HeadMoved("another writer recorded an event for an account since it was read")
+
+    def _hold_catalogue(self, transaction: Transaction) -> None:
+        for name in sorted(self.catalogue):
+            transaction.run(
+                "INSERT INTO catalogue (name, versions) VALUES (?, 0) ON CONFLICT (name) DO NOTHING", (name,)
+            )
+            held = transaction.run(
+                "UPDATE catalogue SET versions = versions WHERE name = ? AND versions = ?",
+                (name, self.catalogue[name]),
+            )
+            if held != 1:
+                raise HeadMoved(f"another version of agreement {name} was published since it was read")
+        for publication in self.publications:
+            transaction.run("UPDATE catalogue SET versions = versions + 1 WHERE name = ?", (publication.name,))
+            transaction.run(
+                "INSERT INTO agreements (name, version, sha256, text) VALUES (?, ?, ?, ?)",
+                (publication.name, publication.version, publication.sha256, publication.text),
+            )
+            # Whoever waits for the name falls due now. They are found here, under the catalogue's lock, so that none
+            # that began to wait meanwhile is missed.
+            due_at = to_microseconds(publication.published_at)
+            transaction.run(
+                "UPDATE heads SET due_at = ? WHERE (due_at IS NULL OR due_at > ?) "
+                "AND account IN (SELECT account FROM awaiting_agreement WHERE agreement = ?)",
+                (due_at, due_at, publication.name),
+            )
+
+    def _move_reader(self, transaction: Transaction) -> None:
+        if self.reader is not None:
+            move_reader(transaction, self.reader)
+
+    def _write_inbox(self, transaction: Transaction) -> None:
+        transaction.insert("inbox", ("source", "id", "digest"), sorted(self.inbox))
+
+    def _write_waiting(self, transaction: Transaction) -> None:
+        transaction.run_each(
+            "DELETE FROM waiting WHERE account = ?", [(account,) for account in sorted(self.waiting)]
+        )
+        transaction.insert(
+            "waiting",
+            ("event_id", "account", "type", "source", "id", "waits_for", "since"),
+            [
+                (w.event_id, account, w.type, w.source, w.id, w.waits_for, to_microseconds(w.since))
+                for account in sorted(self.waiting)
+                for w in self.waiting[account]
+            ],
+        )
+        accounts = sorted(self.awaiting)
+        transaction.run_each("DELETE FROM awaiting_agreement WHERE account = ?", [(account,) for account in accounts])
+        transaction.insert(
+            "awaiting_agreement",
+            ("account", "agreement"),
+            [(account, name) for account in accounts for name in sorted(self.awaiting[account])],
+        )
+
+    def _write_dead_letters(self, transaction: Transaction) -> None:
+        if not self.dead_letters:
+            return
+        last = next_positions(transaction, DEAD_LETTERS, len(self.dead_letters))
+        first = last - len(self.dead_letters) + 1
+        transaction.insert(
+            "dead_letters",
+            (
+                "position",
+                "dead_letter_id",
+                "origin",
+                "reason",
+                "field",
+                "source",
+                "id",
+                "account",
+                "channel",
+                "refused_at",
+            ),
+            [
+                (
+                    position,
+                    d.dead_letter_id,
+                    d.origin,
+                    d.reason,
+                    d.field,
+                    d.source,
+                    d.id,
+                    d.account,
+                    d.channel,
+                    to_microseconds(d.refused_at),
+                )
+                for position, d in enumerate(self.dead_letters, first)
+            ],
+        )
+
+
+def next_positions(transaction: Transaction, sequence: str, count: int) -> int:
+    """Take the next `count` positions of a sequence; returns the last. The sequence's row is held until commit."""
+    taken = transaction.rows(
+        "INSERT INTO sequences (name, position) VALUES (?, ?) "
+        "ON CONFLICT (name) DO UPDATE SET position = sequences.position + excluded.position RETURNING position",
+        (sequence, count),
+    )
+    return int(taken[0][0])
+
+
+def take_over_reader(transaction: Transaction, reader: str) -> tuple[int, int]:
+    """Become the one who moves a reader: its position, and a new epoch that fences off whoever had it before."""
+    rows = transaction.rows(
+        "INSERT INTO readers (reader, position, epoch) VALUES (?, 0, 1) "
+        "ON CONFLICT (reader) DO UPDATE SET epoch = readers.epoch + 1 RETURNING position, epoch",
+        (reader,),
+    )
+    return int(rows[0][0]), int(rows[0][1])
+
+
+def move_reader(transaction: Transaction, move: ReaderMove) -> None:
+    """Move a reader's position. Raises ReaderFenced where another took over or moved it meanwhile."""
+    moved = transaction.run(
+        "UPDATE readers SET position = ? WHERE reader = ? AND epoch = ? AND position = ?",
+        (move.to, move.reader, move.epoch, move.position),
+    )
+    if moved != 1:
+        raise ReaderFenced(f"reader {move.reader} was taken over by another")
+
+
+def read_heads(transaction: Transaction, accounts: Iterable[str]) -> dict[str, Head]:
+    """The heads of accounts, those without events included."""
+    heads = {account: Head(account) for account in accounts}
+    for account, shard, version, leaf, recorded_at, due_at in transaction.rows_in(
+        "SELECT account, shard, version, leaf_hash, recorded_at, due_at FROM heads WHERE account IN (?*)", list(heads)
+    ):
+        heads[account] = Head(
+            account,
+            shard,
+            version,
+            leaf,
+            from_microseconds(recorded_at),
+            from_microseconds(due_at) if due_at is not None else None,
+        )
+    return heads
+
+
+def _stamp(instant: datetime | None) -> int:
+    if instant is None:
+        raise ValueError("a head that moves has recorded something, and so an instant at which it did")
+    return to_microseconds(instant)
+
+
+def _stamp_or_none(instant: datetime | None) -> int | None:
+    return None if instant is None else to_microseconds(instant)

@@ -1,0 +1,264 @@
+"""Money, half-open periods, local dates and identifiers: the values that everything else is made of.
+
+Money is exact: amounts are `Decimal` at their currency's scale, ratios are `Fraction`, and a ratio becomes an
+amount in one place, `rounded`. Instants are aware datetimes in UTC with microseconds; dates are local to an
+account's time zone. Nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from functools import cache, lru_cache
+from importlib import resources
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+Rounding = Literal["half_up", "half_even"]
+
+DAY = timedelta(hours=24)
+_MICROSECOND = timedelta(microseconds=1)
+MICROSECONDS_PER_DAY = DAY // _MICROSECOND
+
+# --- Currencies -------------------------------------------------------------------------------------------------
+
+_ZERO_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
+_TWO_DECIMALS = """
+    AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF
+    CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG
+    HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR
+    MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD
+    SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XCD XCG
+    YER ZAR ZMW ZWG
+"""
+_THREE_DECIMALS = "BHD IQD JOD KWD LYD OMR TND"
+_FOUR_DECIMALS = "CLF UYW"
+
+CURRENCY_SCALES: dict[str, int] = {
+    code: scale
+    for scale, codes in ((0, _ZERO_DECIMALS), (2, _TWO_DECIMALS), (3, _THREE_DECIMALS), (4, _FOUR_DECIMALS))
+    for code in codes.split()
+}
+"""ISO 4217's exponent of every currency that has one (metals and fund codes have none and buy no telephony)."""
+
+_AMOUNT = re.compile(r"(0|[1-9][0-9]{0,14})(\.([0-9]{1,4}))?", re.ASCII)
+
+
+def amount_from_text(text: str, currency: str) -> Decimal:
+    """The amount that a message states, at its currency's scale: ("29.9", "EUR") is Decimal("29.90").
+
+    Raises ValueError for a sign, an exponent, grouping, over 15 digits before the point, or more digits after it
+    than the currency has (contract §1).
+    """
+    match = _AMOUNT.fullmatch(text)
+    if match is None:
+        raise ValueError("an amount is a string of digits in major units, such as '29.95', and never negative")
+    scale = CURRENCY_SCALES[currency]
+    if len(match[3] or "") > scale:
+        raise ValueError(f"{currency} has {scale} decimals; this amount has {len(match[3])}")
+    return Decimal(text).quantize(unit(currency))
+
+
+def unit(currency: str) -> Decimal:
+    """The smallest amount of a currency: Decimal("0.01") for EUR, Decimal("1") for JPY."""
+    return Decimal(1).scaleb(-CURRENCY_SCALES[currency])
+
+
+def zero(currency: str) -> Decimal:
+    """Nothing, at the currency's scale: "0.00" in EUR, "0" in JPY."""
+    return Decimal(0).scaleb(-CURRENCY_SCALES[currency])
+
+
+def ratio(dividend: Decimal | Fraction | int, divisor: Decimal | Fraction | int) -> Fraction:
+    """An exact quotient; one whose divisor is 0 is 0 (policy §1)."""
+    return Fraction(dividend) / Fraction(divisor) if divisor else Fraction(0)
+
+
+def rounded(exact: Fraction, currency: str, rounding: Rounding) -> Decimal:
+    """The one place where a ratio becomes an amount: at the currency's scale, ties up or to even (policy §2)."""
+    if exact < 0:
+        raise ValueError(f"only amounts of zero or more are rounded, not {exact}")
+    scale = CURRENCY_SCALES[currency]
+    shifted = exact * 10**scale
+    whole, rest = divmod(shifted.numerator, shifted.denominator)
+    twice = 2 * rest
+    if twice > shifted.denominator or (twice == shifted.denominator and (rounding == "half_up" or whole % 2 == 1)):
+        whole += 1
+    return Decimal(whole).scaleb(-scale)
+
+
+# --- Identifiers ------------------------------------------------------------------------------------------------
+
+IDENTIFIER_LENGTH_MAX = 128
+SYSTEM_ACCOUNT = "system"
+"""The account of what no account did: agreements published, operators' acts. Upstream may not use it."""
+
+
+def is_identifier(text: str) -> bool:
+    """Whether text is 1 to 128 printable characters without spaces (contract §1)."""
+    return 0 < len(text) <= IDENTIFIER_LENGTH_MAX and text.isprintable() and " " not in text
+
+
+# --- Instants and local dates -----------------------------------------------------------------------------------
+
+_INSTANT = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:[0-5]\d)", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+YEARS = range(1900, 9001)
+"""The years that messages may speak of: far from the ends of the calendar, where zones cannot be applied."""
+
+
+def instant_from_text(text: str) -> datetime:
+    """An RFC 3339 instant, in UTC; digits beyond microseconds are cut off. Raises ValueError."""
+    match = _INSTANT.fullmatch(text)
+    if match is None:
+        raise ValueError(
+            "an instant is written as RFC 3339 with an offset, such as '2026-03-01T09:30:00Z' "
+            "or '2026-03-01T10:30:00+01:00'"
+        )
+    if int(match[1]) not in YEARS:
+        raise ValueError(f"the year is outside {YEARS.start} to {YEARS.stop - 1}")
+    fraction = (match[7] or "")[:7]
+    offset = "+00:00" if match[8] in "Zz" else match[8]
+    day_and_time = f"{match[1]}-{match[2]}-{match[3]}T{match[4]}:{match[5]}:{match[6]}"
+    return datetime.fromisoformat(f"{day_and_time}{fraction.ljust(7, '0') if fraction else ''}{offset}").astimezone(
+        UTC
+    )
+
+
+def date_from_text(text: str) -> date:
+    """A local date, `YYYY-MM-DD`. Raises ValueError."""
+    if _DATE.fullmatch(text) is None:
+        raise ValueError("a date is written as YYYY-MM-DD")
+    day = date.fromisoformat(text)
+    if day.year not in YEARS:
+        raise ValueError(f"the year is outside {YEARS.start} to {YEARS.stop - 1}")
+    return day
+
+
+def instant_to_text(instant: datetime) -> str:
+    """An instant as it is stored and shown: in UTC, `Z`, with microseconds only where there are some."""
+    text = instant.astimezone(UTC).isoformat()
+    return text.removesuffix("+00:00") + "Z"
+
+
+@lru_cache(maxsize=1)
+def _zone_names() -> frozenset[str]:
+    return frozenset(resources.files("tzdata").joinpath("zones").read_text().split())
+
+
+def is_time_zone(name: str) -> bool:
+    """Whether IANA knows the zone, by the tzdata package's own list."""
+    return name in _zone_names()
+
+
+@cache
+def time_zone(name: str) -> ZoneInfo:
+    """The zone's rules from the tzdata package, whatever the machine has: the same midnight on every machine."""
+    if not is_time_zone(name):
+        raise ValueError(f"IANA knows no time zone {name!r}")
+    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as rules:
+        return ZoneInfo.from_file(rules, key=name)
+
+
+def local_date(instant: datetime, zone: str) -> date:
+    """The date on the wall of someone in the zone: 2022-10-15T01:00Z is the 14th in Los Angeles (policy §2)."""
+    return instant.astimezone(time_zone(zone)).date()
+
+
+@lru_cache(maxsize=65_536)
+def midnight(day: date, zone: str) -> datetime:
+    """The first instant of a local date, in UTC (policy §2).
+
+    Where clocks went forward over midnight, or the whole date was skipped, that is the instant of the change.
+    """
+    rules = time_zone(zone)
+    candidate = datetime(day.year, day.month, day.day, tzinfo=rules).astimezone(UTC)
+    before = candidate - _MICROSECOND
+    if before.astimezone(rules).date() < day:
+        return candidate
+    # Midnight fell into a gap that began before it: the date's first instant is the gap's, not an hour later.
+    low, high = candidate - 2 * DAY, candidate
+    while high - low > _MICROSECOND:
+        middle = low + (high - low) // 2
+        if middle.astimezone(rules).date() < day:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+# --- Half-open periods ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Period:
+    """The half-open time `[begin, end)` between two instants."""
+
+    begin: datetime
+    end: datetime
+
+    @property
+    def elapsed(self) -> timedelta:
+        """Elapsed time, whatever local clocks did meanwhile; never negative."""
+        return max(self.end - self.begin, timedelta(0))
+
+    def hull(self, other: Period) -> Period:
+        """The shortest period that holds both."""
+        return Period(min(self.begin, other.begin), max(self.end, other.end))
+
+    def overlap(self, other: Period) -> Period | None:
+        """The time shared with another period, or None where they share none."""
+        begin, end = max(self.begin, other.begin), min(self.end, other.end)
+        return Period(begin, end) if begin < end else None
+
+
+def merged(periods: Iterable[Period]) -> list[Period]:
+    """The union: periods that overlap or touch become one; empty ones vanish."""
+    union: list[Period] = []
+    for period in sorted(p for p in periods if p.begin < p.end):
+        if union and period.begin <= union[-1].end:
+            if period.end > union[-1].end:
+                union[-1] = Period(union[-1].begin, period.end)
+        else:
+            union.append(period)
+    return union
+
+
+def subtracted(periods: Iterable[Period], holes: Iterable[Period]) -> list[Period]:
+    """What is left of the periods outside the holes."""
+    left = list(periods)
+    for hole in holes:
+        left = list(_without(left, hole))
+    return left
+
+
+def _without(periods: Iterable[Period], hole: Period) -> Iterator[Period]:
+    for period in periods:
+        if period.begin < min(hole.begin, period.end):
+            yield Period(period.begin, min(hole.begin, period.end))
+        if max(hole.end, period.begin) < period.end:
+            yield Period(max(hole.end, period.begin), period.end)
+
+
+def inside(periods: Iterable[Period], window: Period) -> list[Period]:
+    """The parts of the periods that lie in a window."""
+    return [part for period in periods if (part := period.overlap(window)) is not None]
+
+
+def total(periods: Iterable[Period]) -> timedelta:
+    """Elapsed time of periods that do not overlap one another."""
+    return sum((period.elapsed for period in periods), timedelta(0))
+
+
+def microseconds(duration: timedelta) -> int:
+    """A duration as a whole number, for exact ratios."""
+    return duration // _MICROSECOND
+
+
+BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
+END = datetime(9999, 12, 30, tzinfo=UTC)
+"""Instants outside everything that a message may speak of; `END` closes a period that goes on."""

@@ -1,0 +1,59 @@
+"""Puts the parts together: a store, its vault's keys, the ledger on both, and the projections that follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ledger.application.ledger import Ledger, NoStore
+from ledger.store.database import Database, connect, create_if_missing, redacted
+from ledger.store.keys import KeyDatabase
+from ledger.vault import Vault
+from makegood.settings import Settings
+from projections.projection import Follower
+
+
+def system_clock() -> datetime:
+    """The only place where the program reads the system's clock for what it records."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What commands work with."""
+
+    settings: Settings
+    database: Database
+    ledger: Ledger
+    vault: Vault
+    projections: Follower
+
+
+@contextmanager
+def open_house(settings: Settings, *, create: bool = False, sandbox: bool = False) -> Iterator[House]:
+    """Open the store and all that belongs to it; `create` makes a store that is not there yet.
+
+    Raises NoStore where there is none, and StoreError where one of the databases cannot be used.
+    """
+    database, keys = connect(settings.store), connect(settings.vault)
+    try:
+        key_database = KeyDatabase(keys, system_clock)
+        vault = Vault(key_database)
+        ledger = Ledger(database, vault, system_clock)
+        house = House(settings, database, ledger, vault, Follower(database))
+        if create:
+            create_if_missing(settings.vault, beside=settings.store)
+            key_database.create()
+            ledger.create_store(sandbox=sandbox)
+            house.projections.create()
+        elif not ledger.exists():
+            raise NoStore(
+                f"there is no makegood store at {redacted(settings.store)}; "
+                "make one with `makegood init` (or `makegood init --sandbox` to try things out)"
+            )
+        yield house
+    finally:
+        database.close()
+        keys.close()
