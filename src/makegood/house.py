@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ledger.application.ledger import Ledger, NoStore
-from ledger.store.database import Database, connect, create_if_missing, redacted
+from ledger.store.database import Database, StoreError, connect, create_if_missing, redacted
 from ledger.store.keys import KeyDatabase
 from ledger.vault import Vault
 from makegood.settings import Settings
-from projections.projection import Follower
+from projections.follower import Follower
 
 
 def system_clock() -> datetime:
@@ -32,9 +32,12 @@ class House:
 
 
 @contextmanager
-def open_house(settings: Settings, *, create: bool = False, sandbox: bool = False) -> Iterator[House]:
-    """Open the store and all that belongs to it; `create` makes a store that is not there yet.
+def open_house(
+    settings: Settings, *, create: bool = False, create_missing: bool = False, sandbox: bool = False
+) -> Iterator[House]:
+    """Open the store and all that belongs to it.
 
+    `create` makes a new store and refuses one that is there; `create_missing` makes one only where there is none.
     Raises NoStore where there is none, and StoreError where one of the databases cannot be used.
     """
     database, keys = connect(settings.store), connect(settings.vault)
@@ -43,16 +46,22 @@ def open_house(settings: Settings, *, create: bool = False, sandbox: bool = Fals
         vault = Vault(key_database)
         ledger = Ledger(database, vault, system_clock)
         house = House(settings, database, ledger, vault, Follower(database))
-        if create:
+        exists = ledger.exists()
+        if create or (create_missing and not exists):
+            if exists:
+                raise StoreError(
+                    f"there is a store at {redacted(settings.store)} already; use it, or name another with --store"
+                )
             create_if_missing(settings.vault, beside=settings.store)
             key_database.create()
             ledger.create_store(sandbox=sandbox)
-            house.projections.create()
-        elif not ledger.exists():
+        elif not exists:
             raise NoStore(
                 f"there is no makegood store at {redacted(settings.store)}; "
                 "make one with `makegood init` (or `makegood init --sandbox` to try things out)"
             )
+        if create or create_missing:
+            house.projections.create()
         yield house
     finally:
         database.close()

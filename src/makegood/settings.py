@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _read_files(cls, values: dict[str, object]) -> dict[str, object]:
-        """A setting may be kept in a file that `MAKEGOOD_<NAME>_FILE` names, so that no secret is in a process list."""
+        """A setting may be kept in a file that `MAKEGOOD_<NAME>_FILE` names: no secret stands in a process list."""
         for name in cls.model_fields:
             path = os.environ.get(f"MAKEGOOD_{name.upper()}_FILE")
             if path and name not in values:

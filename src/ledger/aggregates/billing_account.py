@@ -24,7 +24,7 @@ from ledger.events import (
 from ledger.policy.assess import Assessment
 from ledger.policy.assessed import Alarm, Assessed
 from ledger.policy.known_facts import Invoice
-from ledger.policy.settlement import Owing, owed_on, settle
+from ledger.policy.settlement import Owing, balance, settle
 from ledger.values import zero
 
 FACTS_NAMED_MAX = 1_000
@@ -93,8 +93,7 @@ class BillingAccount(LedgerAggregate):
     ) -> None:
         recorded = self.claims.get(row.claim_id)
         before = recorded.state if recorded is not None else None
-        stands = (row.outcome, row.reason, row.amount, row.tax)
-        if before is not None and stands == (before.outcome, before.reason, before.amount, before.tax):
+        if recorded is not None and _same(recorded, row):
             return
         parts = before.settled if before is not None else ()
         owing = self._owing(row.charge_id, row.currency, invoice_of)
@@ -135,9 +134,7 @@ class BillingAccount(LedgerAggregate):
         nothing = zero(claim.currency)
         owing = self._owing(claim.charge_id, claim.currency, invoice_of)
         left = settle(claim.claim_id, claim.state.settled, nothing, nothing, "credit", claim.currency, owing)
-        after = (
-            ClaimState(outcome="withdrawn", reason=None, amount=nothing, tax=nothing, settled=left) if left else None
-        )
+        after = ClaimState(outcome=None, reason=None, amount=nothing, tax=nothing, settled=left) if left else None
         if after == claim.state:
             return
         data = ClaimAssessed.Data(
@@ -165,7 +162,7 @@ class BillingAccount(LedgerAggregate):
             return Owing(None, zero(currency), self._paid_out.__contains__)
         invoice_id, invoice = found
         return Owing(
-            invoice_id, owed_on(invoice, self._reductions[invoice_id], currency), self._paid_out.__contains__
+            invoice_id, balance(invoice, self._reductions[invoice_id], currency), self._paid_out.__contains__
         )
 
     def _record_alarms(self, assessment: Assessment, contradictions: set[Alarm], cause: Cause) -> None:
@@ -216,6 +213,16 @@ def settlement_of(parts: Iterable[SettledPart]) -> str | None:
     """How a claim is settled, in a word: one way, `mixed`, or None where nothing is settled."""
     ways = {part.into for part in parts} - {"overpaid"}
     return None if not ways else ways.pop() if len(ways) == 1 else "mixed"
+
+
+def _same(recorded: RecordedClaim, row: Assessed) -> bool:
+    """Whether a row says what is recorded; its subscription becomes known when a dispute's charge does."""
+    state = recorded.state
+    return (recorded.subscription_id, recorded.charge_id, recorded.currency) == (
+        row.subscription_id,
+        row.charge_id,
+        row.currency,
+    ) and (state.outcome, state.reason, state.amount, state.tax) == (row.outcome, row.reason, row.amount, row.tax)
 
 
 def _alarm(data: AlarmData) -> Alarm:

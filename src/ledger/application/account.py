@@ -43,7 +43,8 @@ class Account:
         self._due_at = head.due_at
         self._recorded_at = head.recorded_at
         self._waiting: list[Waiting] = []
-        self.agreements_seen: set[str] = set()
+        self.agreements_seen: dict[str, int] = {}
+        """The agreements decided by, with how many versions were published when that was decided."""
 
     # --- remembering ---------------------------------------------------------------------------------------------
 
@@ -136,8 +137,10 @@ class Account:
             registration = known.registration
             if registration is None or zone is None:
                 continue
-            self.agreements_seen.add(registration.data.agreement)
-            published = self._catalogue.bindable(registration.data.agreement, self.facts.registered_on(known))
+            name = registration.data.agreement
+            # Counted before it is looked at: other threads refresh the catalogue, and then the count shows it.
+            self.agreements_seen.setdefault(name, self._catalogue.count(name))
+            published = self._catalogue.bindable(name, self.facts.registered_on(known))
             if published is not None:
                 subscription = self._subscription(known.subscription_id)
                 binding = subscription.bind(registration, zone, published, cause)

@@ -74,7 +74,7 @@ def _publish(ledger: Ledger, agreement: PublishedAgreement, actor: str, channel:
         catalogue={terms.name: count},
         publications=[Publication(terms.name, terms.version, agreement.sha256, agreement.text, now)],
     )
-    ledger.save(event, writes=writes)
+    ledger.events.put([event], writes=writes)
     return Published(agreement, new=True)
 
 

@@ -57,11 +57,7 @@ class Ledger(Application[str]):
     # --- the store -----------------------------------------------------------------------------------------------
 
     def create_store(self, *, sandbox: bool) -> None:
-        """Create the tables in an empty database. Raises StoreError where there is a store already."""
-        if self.exists():
-            raise StoreError(
-                f"there is a store at {self.database.url} already; use it as it is, or name another with --store"
-            )
+        """Create the tables in an empty database. Raises Conflict where there is a store already."""
         self.database.create(TABLES)
         with self.database.writing() as transaction:
             transaction.insert(
@@ -140,13 +136,13 @@ class Ledger(Application[str]):
         changed = [account for account in accounts if account.head_has_moved()]
         for account in changed:
             writes.heads[account.head.account] = account.head_move()
-            for name in account.agreements_seen:
-                writes.catalogue[name] = self._catalogue.count(name)
+            for name, count in account.agreements_seen.items():
+                writes.catalogue[name] = min(count, writes.catalogue.get(name, count))
             waiting = account.waiting_if_changed()
             if waiting is not None:
                 writes.waiting[account.head.account] = waiting
                 writes.awaiting[account.head.account] = account.agreements_awaited()
-        self.save(*events, writes=writes)
+        self.events.put(events, writes=writes)
         with self._turn:
             for account in changed:
                 account.settled()

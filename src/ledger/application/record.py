@@ -25,18 +25,23 @@ def take(ledger: Ledger, incoming: Sequence[Incoming], reader: ReaderMove | None
     Raises ReaderFenced where another reader took over, Conflict where other writers were faster for too long, and
     Unavailable where the store cannot be reached.
     """
-    attempted: set[tuple[str, str]] = set()
+    lost: set[tuple[str, str]] = set()
+    commit_lost = False
     for attempt in range(1, ATTEMPTS_MAX + 1):
+        batch = _Batch(ledger, incoming, reader, lost)
         try:
-            return _Batch(ledger, incoming, reader, attempted).take()
+            return batch.take()
         except ReaderFenced:
-            if reader is not None and attempted and _stands_at(ledger, reader):
-                return _Batch(ledger, incoming, None, attempted).take()
-            raise
+            if reader is None or not commit_lost or not _stands_at(ledger, reader):
+                raise
+            reader = None  # it was we who moved it, with the commit whose answer was lost
         except CommitUnknown:
-            # The messages' identities will say whether the commit took place: those of this attempt that are found
-            # in the inbox were recorded by it.
-            attempted.update((s.message.source, s.message.id) for s in incoming if isinstance(s, Statement))
+            # The messages' identities will say whether the commit took place: those that were new to this attempt
+            # and are found in the inbox were recorded by it.
+            lost |= batch.new
+            commit_lost = True
+            if attempt == ATTEMPTS_MAX:
+                raise
         except Conflict:
             if attempt == ATTEMPTS_MAX:
                 raise
@@ -54,16 +59,21 @@ def _stands_at(ledger: Ledger, reader: ReaderMove) -> bool:
 
 
 class _Batch:
-    """One attempt at a batch."""
+    """One attempt at a batch. `lost` are messages that an earlier attempt may have recorded."""
 
     def __init__(
-        self, ledger: Ledger, incoming: Sequence[Incoming], reader: ReaderMove | None, attempted: set[tuple[str, str]]
+        self, ledger: Ledger, incoming: Sequence[Incoming], reader: ReaderMove | None, lost: set[tuple[str, str]]
     ) -> None:
         self._ledger = ledger
         self._incoming = incoming
-        self._attempted = attempted
+        self._lost = set(lost)
         self._writes = Writes(reader=reader)
         self._taken = Taken(read=len(incoming))
+
+    @property
+    def new(self) -> set[tuple[str, str]]:
+        """The messages that this attempt was the first to bring."""
+        return {(source, message_id) for source, message_id, _ in self._writes.inbox}
 
     def take(self) -> Taken:
         statements = [item for item in self._incoming if isinstance(item, Statement)]
@@ -86,6 +96,7 @@ class _Batch:
                     self._again(item, known == digest, refusals)
                     continue
                 seen[item.message.source, item.message.id] = digest
+                self._lost.discard((item.message.source, item.message.id))
                 self._writes.inbox.append((item.message.source, item.message.id, digest))
                 sealed = None
                 if item.private:
@@ -123,8 +134,8 @@ class _Batch:
                     line=item.line,
                 )
             )
-        elif (item.message.source, item.message.id) in self._attempted:
-            self._attempted.discard((item.message.source, item.message.id))
+        elif (item.message.source, item.message.id) in self._lost:
+            self._lost.discard((item.message.source, item.message.id))
             self._taken.accepted += 1
         else:
             self._taken.duplicates += 1

@@ -24,18 +24,29 @@ class Owing:
     """What settling a claim has to know of its surroundings."""
 
     invoice_id: str | None
-    owed: Decimal
-    """What is owed on the invoice: price and tax of its charges less captured payments, less earlier reductions."""
+    balance: Decimal
+    """Price and tax of the invoice's charges less captured payments, less earlier reductions: what is owed on it
+    where it is above 0, what was captured in excess where it is below."""
     has_gone_out: Callable[[str], bool]
     """Whether a refund or credit, by its id, was paid out or used and cannot be lowered any more."""
 
+    def lowerable(self, part: SettledPart) -> Decimal:
+        """How much of a part can still be lowered, gross, so that nobody has to pay a second time.
 
-def owed_on(invoice: Invoice, reductions: Decimal, currency: str) -> Decimal:
-    """What is owed on an invoice at this moment, never below 0 (policy §7)."""
+        A reduction can be taken back while its invoice is open, and as far as more was captured than it asked for.
+        """
+        gross = part.net + part.tax
+        if part.into == "invoice_reduction":
+            return gross if self.balance > 0 else min(gross, -self.balance)
+        return gross if part.into in ("refund", "credit") and not self.has_gone_out(part.id) else gross * 0
+
+
+def balance(invoice: Invoice, reductions: Decimal, currency: str) -> Decimal:
+    """What is owed on an invoice at this moment; below 0 where more was captured than it asks for (policy §7)."""
     nothing = zero(currency)
     charged = sum((charge.price + charge.tax for charge in invoice.charges.values()), nothing)
     captured = sum((payment.data.amount for payment in invoice.payments.values()), nothing)
-    return max(nothing, charged - captured - reductions)
+    return charged - captured - reductions
 
 
 def settle(
@@ -71,7 +82,11 @@ def _increased(
     overpaid = -sum((part.net + part.tax for part in parts if part.into == "overpaid"), zero(currency))
     for room, into, part_id in (
         (overpaid, "overpaid", f"overpaid/{claim_id}"),
-        (owing.owed if owing.invoice_id is not None else zero(currency), "invoice_reduction", owing.invoice_id or ""),
+        (
+            max(owing.balance, zero(currency)) if owing.invoice_id else zero(currency),
+            "invoice_reduction",
+            owing.invoice_id or "",
+        ),
     ):
         part_net, part_tax = _share(net, tax, min(room, net + tax), currency)
         parts = _added(parts, into, part_id, part_net, part_tax)  # type: ignore[arg-type]
@@ -84,16 +99,18 @@ def _increased(
 def _decreased(
     claim_id: str, parts: tuple[SettledPart, ...], net: Decimal, tax: Decimal, currency: str, owing: Owing
 ) -> tuple[SettledPart, ...]:
+    if not net + tax and parts:
+        return _added(parts, parts[-1].into, parts[-1].id, net, tax)
     for part in reversed(parts):
-        lowerable = (
-            owing.owed > 0 if part.into == "invoice_reduction" else not owing.has_gone_out(part.id)
-        ) and part.into != "overpaid"
-        if not lowerable:
+        taken = min(owing.lowerable(part), -(net + tax))
+        if taken <= 0:
             continue
-        if part.net + part.tax + net + tax >= 0:
+        if taken == -(net + tax):
             return _added(parts, part.into, part.id, net, tax)
-        parts = _added(parts, part.into, part.id, -part.net, -part.tax)
-        net, tax = net + part.net, tax + part.tax
+        whole = taken == part.net + part.tax
+        part_net, part_tax = (part.net, part.tax) if whole else _share(-net, -tax, taken, currency)
+        parts = _added(parts, part.into, part.id, -part_net, -part_tax)
+        net, tax = net + part_net, tax + part_tax
     return _added(parts, "overpaid", f"overpaid/{claim_id}", net, tax)
 
 

@@ -11,7 +11,7 @@ import re
 import sqlite3
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import psycopg
 import psycopg.sql
 import psycopg_pool
+from pydantic_core import to_json
 
 Row = tuple[Any, ...]
 
@@ -59,6 +60,16 @@ class Transaction(ABC):
     @abstractmethod
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Insert many rows at once, by the quickest way the database has."""
+
+    @abstractmethod
+    def upsert(
+        self, table: str, columns: Mapping[str, str], key: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Insert many rows at once; one whose key is there already takes the place of that row.
+
+        `columns` gives each column's type: TEXT, INTEGER or BIGINT. Rows go to PostgreSQL as one JSON document, which
+        it takes in half the time of arrays. No key may come twice.
+        """
 
     @abstractmethod
     def rows_in(self, sql: str, values: Sequence[Any]) -> list[Row]:
@@ -140,6 +151,11 @@ def redacted(url: str) -> str:
     return re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:…@", url)
 
 
+def _on_conflict(columns: Iterable[str], key: Sequence[str]) -> str:
+    others = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in key)
+    return f"ON CONFLICT ({', '.join(key)}) DO {f'UPDATE SET {others}' if others else 'NOTHING'}"
+
+
 # --- SQLite -------------------------------------------------------------------------------------------------------
 
 
@@ -160,6 +176,15 @@ class _SQLiteTransaction(Transaction):
         if rows:
             marks = ", ".join("?" * len(columns))
             self._connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+
+    def upsert(
+        self, table: str, columns: Mapping[str, str], key: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        if rows:
+            marks = ", ".join("?" * len(columns))
+            self._connection.executemany(
+                f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {_on_conflict(columns, key)}", rows
+            )
 
     def rows_in(self, sql: str, values: Sequence[Any]) -> list[Row]:
         found: list[Row] = []
@@ -290,6 +315,18 @@ class _PostgreSQLTransaction(Transaction):
         ):
             for row in rows:
                 copy.write_row(row)
+
+    def upsert(
+        self, table: str, columns: Mapping[str, str], key: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        if rows:
+            typed = ", ".join(f"{column} {type_}" for column, type_ in columns.items())
+            self._connection.execute(
+                f"INSERT INTO {table} ({', '.join(columns)}) "
+                f"SELECT {', '.join(columns)} FROM json_to_recordset(%s::json) AS given ({typed}) "
+                f"{_on_conflict(columns, key)}",
+                [to_json([dict(zip(columns, row, strict=True)) for row in rows]).decode()],
+            )
 
     def rows_in(self, sql: str, values: Sequence[Any]) -> list[Row]:
         return self.rows(sql, [list(values)])

@@ -1,0 +1,102 @@
+# Every target says in the comment above it what it is for; `make help` lists them.
+# All that is installed goes into .venv, from the locks in requirements/, checked by hash.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run test check format bench deps setup setup-dev lock upgrade sample clean .tools
+
+# List the targets.
+help:
+	@awk '/^# / { said = substr($$0, 3) } /^[a-z-]+:/ { sub(":.*", ""); printf "  make %-10s %s\n", $$0, said } !/^# / { said = "" }' Makefile
+
+# Set up, then show the whole way once: a sample provider's months through Kafka, claims, refunds and credits.
+run: .venv/run.stamp
+	@$(BIN)/makegood demo --no-serve
+
+# Set up, then check and test everything, with a real Kafka and a real PostgreSQL.
+test: .tools .venv/dev.stamp check
+	@$(BIN)/python -m pytest
+
+# Set up, then lint, check the format, the types and the directions of imports. Changes nothing.
+check: .venv/dev.stamp
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . || { echo "check: run \`make format\`" >&2; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-timings >.venv/imports.txt || { cat .venv/imports.txt; exit 1; }
+	@echo "check: sound"
+
+# Set up, then put all code into the one format and fix what can be fixed by itself.
+format: .venv/dev.stamp
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format --quiet .
+
+# Set up, then measure messages and events a second on this machine.
+bench: .venv/dev.stamp
+	@$(BIN)/python bench/run.py
+
+# Install what the tests need from the system (Debian, as root), or name what is missing.
+deps:
+	@sh deploy/deps.sh
+
+# Set up what makegood needs to run.
+setup: .venv/run.stamp
+
+# Set up what developing and testing need as well.
+setup-dev: .venv/dev.stamp
+
+# Write the locks again after a change in pyproject.toml; versions that still fit stay as they are.
+lock: .venv/dev.stamp
+	@$(COMPILE) pyproject.toml requirements/build.in -o requirements/run.lock
+	@$(COMPILE) pyproject.toml requirements/build.in --extra dev -c requirements/run.lock -o requirements/dev.lock
+
+# Write the locks again with the newest versions that fit.
+upgrade: .venv/dev.stamp
+	@rm requirements/run.lock requirements/dev.lock
+	@$(MAKE) --no-print-directory --assume-old=.venv/dev.stamp lock
+
+# Generate the sample provider's messages again; the same bytes come out every time.
+sample:
+	@$(PYTHON) deploy/sample/generate.py --out deploy/sample/events.jsonl
+
+# Remove the virtual environment and every cache. Stores are left alone.
+clean:
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- below: how the targets above are made -----------------------------------------------------------------------
+
+# The tests say themselves what they cannot do without, so a missing tool is told here and stops nothing.
+.tools:
+	@sh deploy/deps.sh || echo "deps: going on; tests that need what is missing will say so" >&2
+
+.venv/run.stamp: requirements/run.lock pyproject.toml | $(BIN)/python
+	@echo "setup: installing what makegood needs into .venv"
+	@$(PIP) install --require-hashes -r requirements/run.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev.stamp: requirements/dev.lock pyproject.toml | $(BIN)/python
+	@echo "setup: installing what makegood and its tests need into .venv"
+	@$(PIP) install --require-hashes -r requirements/dev.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@ .venv/run.stamp
+
+# Debian keeps the part of Python that makes virtual environments in a package of its own.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "setup: makegood needs Python 3.11 or newer as $(PYTHON); name another with \`make PYTHON=…\`" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		if [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then \
+			echo "setup: installing python3-venv, which this Python comes without"; \
+			{ apt-get update && apt-get install --yes --no-install-recommends python3-venv; } >/dev/null; \
+		else \
+			echo "setup: this Python cannot make virtual environments; install python3-venv (Debian, Ubuntu) first" >&2; \
+			exit 1; \
+		fi; }
+	@$(PYTHON) -m venv .venv

@@ -1,0 +1,42 @@
+"""Messages from files and pipes: JSON Lines, taken by the same code as those from Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+from consumers.upstream import read_structured
+from ledger.application import record
+from ledger.application.ledger import Ledger
+from ledger.application.statement import Refusal, Statement, Taken
+
+MESSAGES_PER_BATCH = 500
+
+
+def ingest(
+    ledger: Ledger, lines: Iterable[bytes], name: str, progress: Callable[[int], None] = lambda bytes_done: None
+) -> Taken:
+    """Record every message of a file; blank lines are passed over. Returns what became of them.
+
+    `name` is where dead letters say they came from; `progress` is told the bytes done after each batch.
+    """
+    taken, done = Taken(), 0
+    for batch in _batches(lines, name):
+        of_batch = record.take(ledger, [item for item, _ in batch])
+        taken.read += of_batch.read
+        taken.accepted += of_batch.accepted
+        taken.duplicates += of_batch.duplicates
+        taken.refused += of_batch.refused
+        done += sum(size for _, size in batch)
+        progress(done)
+    return taken
+
+
+def _batches(lines: Iterable[bytes], name: str) -> Iterator[list[tuple[Statement | Refusal, int]]]:
+    messages = (
+        (read_structured(body.strip(), origin=f"file:{name}:{line}", channel="file", line=line), len(body))
+        for line, body in enumerate(lines, 1)
+        if body.strip()
+    )
+    while batch := list(islice(messages, MESSAGES_PER_BATCH)):
+        yield batch

@@ -1,0 +1,162 @@
+"""Intake: upstream's messages from Kafka into the ledger, a batch in one transaction."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from consumers.kafka.partitions import BeginAnew, PartitionWork
+from consumers.kafka.records import GroupMember, Partition, Record, TopicIdentity
+from consumers.kafka.topics import UPSTREAM, Topic
+from consumers.upstream import read_kafka
+from ledger.application.ledger import Ledger
+from ledger.application.record import take
+from ledger.store.database import Database
+from ledger.store.writing import ReaderFenced, ReaderMove, take_over_reader
+
+BATCH_MAX = 500
+"""So many messages share a transaction: its commit then costs little, and little is done again if it fails."""
+GROUP = "intake"
+WATCH_SECONDS = 5.0
+"""How often it is asked whether the topic is still the same one."""
+
+log = structlog.get_logger("makegood.intake")
+
+
+class UpstreamCluster(Protocol):
+    """What intake needs of a Kafka cluster."""
+
+    def member(self, purpose: str, topics: Sequence[Topic]) -> GroupMember:
+        """A new member of a consumer group."""
+
+    def identity(self, topic: str) -> TopicIdentity:
+        """Which topic has this name now."""
+
+    def watch(self, topic: str) -> UpstreamWatch:
+        """Asks for it again and again."""
+
+
+class UpstreamWatch(Protocol):
+    """Notices that a topic was made anew."""
+
+    def look(self) -> TopicIdentity | None:
+        """The topic's identity where there is news of it; never waits."""
+
+
+class Intake:
+    """The part that takes upstream's messages.
+
+    Where it stands in each partition is stored with the messages, in their transaction, by compare-and-set under an
+    epoch taken at assignment: whoever lost the partition can write nothing, and nothing depends on Kafka's offsets.
+    """
+
+    name = "intake"
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        cluster: UpstreamCluster,
+        *,
+        topic: Topic = UPSTREAM,
+        batch: int = BATCH_MAX,
+        monotonic: Callable[[], float] = time.monotonic,
+        recorded: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._ledger = ledger
+        self._cluster = cluster
+        self._topic = topic
+        self._batch = batch
+        self._monotonic = monotonic
+        self._recorded = recorded
+        self._identity: TopicIdentity | None = None
+        self._moves: dict[Partition, ReaderMove] = {}
+
+    def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
+        member = self._cluster.member(GROUP, [self._topic])
+        work = PartitionWork(member, self, self._monotonic, batch=self._batch, stopping=stop.is_set)
+        watch = self._cluster.watch(self._topic.name)
+        look_at = 0.0
+        told = False
+        work.join()
+        try:
+            while not stop.is_set():
+                work.step(0.5)
+                if work.joined and not told:
+                    told = True
+                    ready()
+                if self._monotonic() >= look_at:
+                    look_at = self._monotonic() + WATCH_SECONDS
+                    self.notice(watch.look(), work)
+        finally:
+            work.leave()
+
+    def notice(self, now: TopicIdentity | None, work: PartitionWork) -> None:
+        """Begin anew where the topic is another than the one that is being read."""
+        if now is not None and self._identity is not None and now != self._identity:
+            log.warning("topic_made_anew", topic=now.topic, was=str(self._identity), now=str(now))
+            self._identity = now
+            self._moves.clear()
+            work.begin_anew(sorted(work.held))
+
+    # --- the worker of its partitions ----------------------------------------------------------------------------
+
+    def begin(self, partition: Partition) -> int:
+        """Fence off whoever had the partition before; what is stored of it says where to begin."""
+        if not self._moves:
+            self._identity = self._cluster.identity(partition.topic)
+        assert self._identity is not None
+        reader = reader_name(self._identity, partition.number)
+        with self._ledger.database.writing() as transaction:
+            position, epoch = take_over_reader(transaction, reader)
+        self._moves[partition] = ReaderMove(reader, epoch, position, position)
+        log.info("partition_taken_up", partition=str(partition), reader=reader, position=position, epoch=epoch)
+        return position
+
+    def work(self, partition: Partition, records: Sequence[Record]) -> None:
+        """Take messages and move the reader past them, in one transaction."""
+        began = self._monotonic()
+        assert self._identity is not None
+        place = f"kafka:{self._identity.cluster}/{partition.topic}/{partition.number}"
+        items = [read_kafka(r.headers, r.key, r.value, origin=f"{place}/{r.offset}") for r in records]
+        stands = self._moves[partition]
+        to = records[-1].offset + 1
+        try:
+            taken = take(self._ledger, items, ReaderMove(stands.reader, stands.epoch, stands.to, to))
+        except ReaderFenced as error:
+            raise BeginAnew(str(error)) from error
+        self._moves[partition] = ReaderMove(stands.reader, stands.epoch, to, to)
+        self._recorded()
+        log.info(
+            "messages_taken",
+            partition=str(partition),
+            first=records[0].offset,
+            last=records[-1].offset,
+            read=taken.read,
+            accepted=taken.accepted,
+            duplicates=taken.duplicates,
+            refused=len(taken.refused),
+            seconds=round(self._monotonic() - began, 4),
+        )
+
+    def end(self, partition: Partition) -> None:
+        """Forget the epoch: nothing can be written for the partition any more."""
+        self._moves.pop(partition, None)
+
+
+def reader_name(identity: TopicIdentity, partition: int) -> str:
+    """Under what name the position in an upstream partition is stored."""
+    return f"intake/{identity}/{partition}"
+
+
+def stored_positions(database: Database, identity: TopicIdentity) -> dict[int, int]:
+    """How far intake has come in each partition of a topic: the offset of the next message it will take."""
+    prefix = f"intake/{identity}/"
+    with database.reading() as transaction:
+        rows = transaction.rows(
+            "SELECT reader, position FROM readers WHERE substr(reader, 1, ?) = ?", (len(prefix), prefix)
+        )
+    return {int(reader.removeprefix(prefix)): int(position) for reader, position in rows}

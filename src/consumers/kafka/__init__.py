@@ -1,0 +1,1 @@
+"""Kafka: the only place that knows its client library (confluent_kafka)."""

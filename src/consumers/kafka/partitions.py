@@ -1,0 +1,247 @@
+"""Working off partitions: what to do when records come, when a cause passes, and when a partition changes hands.
+
+Everything a part that reads Kafka has to get right whatever it does with the records, in one place and without a
+clock, a client or a thread of its own, so that a test can drive it step by step.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from consumers.kafka.records import BrokerUnavailable, GroupMember, Partition, Record
+from consumers.part import BackOff, Explained
+from ledger.store.database import Conflict, StoreError, Unavailable
+
+log = structlog.get_logger("makegood.partitions")
+
+
+class BeginAnew(Explained):
+    """What was read of this partition must be dropped, and read again from where it is stored to stand."""
+
+
+class RecordFails(Explained):
+    """One record cannot be worked off, and not for a passing cause."""
+
+    def __init__(self, record: Record, cause: BaseException) -> None:
+        why = str(cause) if isinstance(cause, Explained | StoreError) else type(cause).__name__
+        super().__init__(
+            f"the record at {record.partition}/{record.offset} cannot be worked off, and what follows it in its "
+            f"partition was not taken: {why}"
+        )
+        self.record = record
+
+
+class Worker(Protocol):
+    """What a part does with its partitions. Unavailable and BrokerUnavailable mean: later, as it is."""
+
+    def begin(self, partition: Partition) -> int:
+        """Become the one who works off a partition; the offset to begin at."""
+
+    def work(self, partition: Partition, records: Sequence[Record]) -> None:
+        """Work off records, all or none. Raises Conflict (again, perhaps fewer) or BeginAnew."""
+
+    def end(self, partition: Partition) -> None:
+        """The partition is somebody else's: drop what is kept of it and write nothing."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """A partition that is ours, with what was read of it and not yet worked off."""
+
+    begun: bool = False
+    paused: bool = True
+    pending: deque[Record] = field(default_factory=deque)
+    limit: int = 0
+    not_before: float = 0.0
+    back_off: BackOff = field(default_factory=BackOff)
+
+
+class PartitionWork:
+    """Carries records from a group's member to a worker, partition by partition.
+
+    While one cannot be worked off it is paused and tried again after a while, and the polling that keeps the
+    membership alive goes on. What is in memory is bounded by `batch` times `read_ahead`: no partition is read further
+    while it has something pending.
+    """
+
+    def __init__(
+        self,
+        member: GroupMember,
+        worker: Worker,
+        monotonic: Callable[[], float],
+        *,
+        batch: int,
+        read_ahead: int = 4,
+        back_off: Callable[[], BackOff] = BackOff,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._member = member
+        self._worker = worker
+        self._monotonic = monotonic
+        self._batch = batch
+        self._read_ahead = read_ahead
+        self._back_off = back_off
+        self._stopping = stopping
+        self._held: dict[Partition, _Held] = {}
+        self.joined = False
+        """Whether the group has answered: with partitions, or with none to give."""
+
+    @property
+    def held(self) -> frozenset[Partition]:
+        """The partitions that are ours."""
+        return frozenset(self._held)
+
+    @property
+    def pending(self) -> int:
+        """How many records are in memory."""
+        return sum(len(held.pending) for held in self._held.values())
+
+    def join(self) -> None:
+        """Ask for partitions."""
+        self._member.join(self)
+
+    def step(self, timeout: float) -> int:
+        """Work off what is due, then what comes within `timeout`; how many records were worked off."""
+        done = self._work_off()
+        if self._stopping():
+            return done
+        for record in self._member.poll(self._batch * self._read_ahead, self._wait(timeout)):
+            held = self._held.get(record.partition)
+            if held is not None and held.begun:  # else it came before its partition left us
+                held.pending.append(record)
+        return done + self._work_off()
+
+    def begin_anew(self, partitions: Sequence[Partition]) -> None:
+        """Drop what was read of partitions, and read them from where they are stored to stand."""
+        for partition in partitions:
+            if partition in self._held:
+                self._drop(partition, self._held[partition], wait=0.0)
+
+    def leave(self) -> None:
+        """Give up all partitions; what is in memory was not worked off and is read again by whoever comes next."""
+        self._member.leave()
+        self.unassigned(list(self._held), lost=False)
+
+    # --- told by the group's member ------------------------------------------------------------------------------
+
+    def assigned(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """Take up partitions where they are stored to stand; those whose store cannot be reached stay paused."""
+        self.joined = True
+        offsets: dict[Partition, int] = {}
+        out_of_reach = False
+        for partition in partitions:
+            held = self._held[partition] = _Held(limit=self._batch, back_off=self._back_off())
+            # All stand in one store: where it cannot be reached for one, the others need not wait for it too.
+            offset = None if out_of_reach else self._offset(partition, held)
+            if offset is None:
+                out_of_reach = True
+            else:
+                offsets[partition] = offset
+                held.begun, held.paused = True, False
+        return offsets
+
+    def unassigned(self, partitions: Sequence[Partition], *, lost: bool) -> None:
+        """Forget partitions with what was read of them."""
+        for partition in partitions:
+            held = self._held.pop(partition, None)
+            if held is not None:
+                self._worker.end(partition)
+                log.info("partition_given_up", partition=str(partition), lost=lost, dropped=len(held.pending))
+
+    # --- working off ---------------------------------------------------------------------------------------------
+
+    def _wait(self, timeout: float) -> float:
+        """How long to poll: no longer than until the next partition may be tried again."""
+        now = self._monotonic()
+        dues = [h.not_before - now for h in self._held.values() if h.pending or not h.begun]
+        return max(0.0, min([timeout, *dues]))
+
+    def _work_off(self) -> int:
+        done = 0
+        for partition, held in list(self._held.items()):
+            if self._monotonic() < held.not_before:
+                continue
+            if not held.begun:
+                self._begin(partition, held)
+            while held.pending and self._monotonic() >= held.not_before and not self._stopping():
+                done += self._work(partition, held)
+            if held.pending or not held.begun:
+                break  # the others' store is the same one, and the membership must be kept alive first
+        for partition, held in self._held.items():
+            if held.begun and held.paused != bool(held.pending):
+                (self._member.pause if held.pending else self._member.resume)(partition)
+                held.paused = not held.paused
+        return done
+
+    def _begin(self, partition: Partition, held: _Held) -> None:
+        offset = self._offset(partition, held)
+        if offset is None:
+            return
+        if self._member.begin(partition, offset):
+            held.begun, held.paused = True, False
+        else:
+            held.not_before = self._monotonic() + held.back_off.first
+
+    def _offset(self, partition: Partition, held: _Held) -> int | None:
+        try:
+            offset = self._worker.begin(partition)
+        except (Unavailable, BrokerUnavailable, Conflict) as error:
+            self._later(partition, held, error)
+            return None
+        held.back_off.reset()
+        return offset
+
+    def _work(self, partition: Partition, held: _Held) -> int:
+        """One attempt at the next records of a partition."""
+        records = [held.pending[i] for i in range(min(held.limit, len(held.pending)))]
+        try:
+            self._worker.work(partition, records)
+        except BeginAnew as error:
+            # Not at once: if another member has the partition, the next poll says so.
+            self._drop(partition, held, wait=held.back_off.next())
+            log.warning("partition_begun_anew", partition=str(partition), reason=str(error))
+            return 0
+        except (Unavailable, BrokerUnavailable) as error:
+            self._later(partition, held, error)
+            return 0
+        except Conflict as error:
+            held.limit = max(1, len(records) // 2)
+            self._later(partition, held, error)
+            return 0
+        except Exception as error:
+            # The batch is split until the record that fails is alone: what comes before it is taken.
+            if len(records) == 1:
+                raise RecordFails(records[0], error) from error
+            held.limit = len(records) // 2
+            return 0
+        for _ in records:
+            held.pending.popleft()
+        held.limit = min(self._batch, held.limit * 2)
+        held.back_off.reset()
+        self._member.report(partition, records[-1].offset + 1)
+        return len(records)
+
+    def _later(self, partition: Partition, held: _Held, error: Exception) -> None:
+        wait = held.back_off.next()
+        held.not_before = self._monotonic() + wait
+        log.warning(
+            "partition_waits",
+            partition=str(partition),
+            reason=str(error),
+            seconds=round(wait, 3),
+            failures=held.back_off.failures,
+            pending=len(held.pending),
+        )
+
+    def _drop(self, partition: Partition, held: _Held, wait: float) -> None:
+        held.pending.clear()
+        held.begun = False
+        held.not_before = self._monotonic() + wait
+        if not held.paused:
+            self._member.pause(partition)
+            held.paused = True

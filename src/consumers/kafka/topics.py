@@ -1,0 +1,38 @@
+"""The topics that Makegood reads and writes, and how they are made where they are missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+_DAY_MS = 24 * 60 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic's name, and its settings where it has to be made; one that is there is taken as it is."""
+
+    name: str
+    partitions: int
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+UPSTREAM = Topic(
+    "provisioning.events",
+    partitions=4,
+    # It carries names and addresses, which may not lie about: long enough for a long week-end's outage, no longer.
+    settings={"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)},
+)
+EVENTS = Topic(
+    "ledger.events",
+    partitions=1,  # as many as the ledger has shards
+    # Never compacted: the key is the account, so compaction would leave each account its last event. The store keeps
+    # everything, and readers refill from it, so the topic need not.
+    settings={"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)},
+)
+DEAD_LETTERS = Topic(
+    "provisioning.dead-letters",
+    partitions=1,
+    settings={"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)},
+)
+
+TOPICS = (UPSTREAM, EVENTS, DEAD_LETTERS)

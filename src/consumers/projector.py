@@ -1,0 +1,287 @@
+"""Projector: keeps the projections up to date, from Kafka or from the store itself, with the same result."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+from pydantic_core import from_json
+
+from consumers.kafka.partitions import PartitionWork
+from consumers.kafka.records import BrokerUnavailable, GroupMember, Partition, Record
+from consumers.kafka.topics import EVENTS, Topic
+from consumers.part import BackOff
+from ledger.store.database import Conflict, Unavailable
+from ledger.store.reading import StoredEnvelope
+from projections.follower import Follower
+
+BATCH_MAX = 2_000
+GROUP = "projector"
+IDLE_FIRST, IDLE_MOST = 0.05, 0.5
+LOOK_SECONDS = 5.0
+"""How long the topic may be silent before the store is asked whether that is all there is."""
+
+log = structlog.get_logger("makegood.projector")
+
+
+class Source(Protocol):
+    """Where events come from. Whatever it hands over, positions in the follower's database decide what is new."""
+
+    def open(self, follower: Follower, stopping: Callable[[], bool]) -> None:
+        """Begin; nothing is waited for."""
+
+    def feed(self, timeout: float) -> int:
+        """Hand over what is there, waiting a while if there is nothing; how many events came."""
+
+    @property
+    def working(self) -> bool:
+        """Whether it gets events, or would if there were any."""
+
+    def close(self) -> None:
+        """End."""
+
+
+class StoreSource:
+    """The store itself, looked at again and again: for a Makegood without Kafka."""
+
+    def __init__(self) -> None:
+        self._follower: Follower | None = None
+        self._woken = threading.Event()
+        self._idle = IDLE_FIRST
+        self.working = False
+
+    def wake(self) -> None:
+        """There is something new: do not wait until it is noticed."""
+        self._woken.set()
+
+    def open(self, follower: Follower, stopping: Callable[[], bool]) -> None:
+        self._follower = follower
+
+    def feed(self, timeout: float) -> int:
+        assert self._follower is not None
+        self._woken.clear()
+        applied = self._follower.catch_up()
+        self.working = True
+        if applied:
+            self._idle = IDLE_FIRST
+            return applied
+        if self._woken.wait(min(timeout, self._idle)):
+            self._idle = IDLE_FIRST
+        else:
+            self._idle = min(IDLE_MOST, self._idle * 1.5)
+        return 0
+
+    def close(self) -> None:
+        self._follower = None
+
+
+class EventProbe(Protocol):
+    """Looks at single records of a partition."""
+
+    def __enter__(self) -> EventProbe:
+        """Begin."""
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+
+    def bounds(self) -> tuple[int, int]:
+        """The first offset that is there, and the next one to be written."""
+
+    def first_from(self, offset: int) -> Record | None:
+        """The first record at an offset or after it."""
+
+
+class EventCluster(Protocol):
+    """What the projector needs of a Kafka cluster."""
+
+    def member(self, purpose: str, topics: Sequence[Topic]) -> GroupMember:
+        """A new member of a consumer group."""
+
+    def probe(self, partition: Partition) -> EventProbe:
+        """A look at a partition."""
+
+
+class KafkaSource:
+    """The topic of the ledger's events.
+
+    Where to begin is found by the positions in the records' headers; what Kafka holds of offsets is never asked.
+    """
+
+    def __init__(
+        self,
+        cluster: EventCluster,
+        *,
+        topic: Topic = EVENTS,
+        batch: int = BATCH_MAX,
+        look_seconds: float = LOOK_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._cluster = cluster
+        self._look_seconds = look_seconds
+        self._looked_at = monotonic()
+        self._topic = topic
+        self._batch = batch
+        self._monotonic = monotonic
+        self._follower: Follower | None = None
+        self._work: PartitionWork | None = None
+
+    def open(self, follower: Follower, stopping: Callable[[], bool]) -> None:
+        self._follower = follower
+        member = self._cluster.member(GROUP, [self._topic])
+        self._work = PartitionWork(member, self, self._monotonic, batch=self._batch, read_ahead=2, stopping=stopping)
+        self._work.join()
+
+    @property
+    def working(self) -> bool:
+        return self._work is not None and self._work.joined
+
+    def feed(self, timeout: float) -> int:
+        assert self._work is not None
+        assert self._follower is not None
+        if read := self._work.step(timeout):
+            self._looked_at = self._monotonic()
+            return read
+        if self._monotonic() < self._looked_at + self._look_seconds or self._work.pending:
+            return 0
+        # A topic may lack its end: made anew, cut off by retention, or its relay is gone. A jump would show it, but
+        # for that another event would have to come.
+        self._looked_at = self._monotonic()
+        missed = self._follower.catch_up()
+        if missed:
+            log.warning("events_missed_by_topic", topic=self._topic.name, applied=missed)
+        return missed
+
+    def close(self) -> None:
+        if self._work is not None:
+            self._work.leave()
+            self._work = None
+
+    # --- the worker of its partitions ----------------------------------------------------------------------------
+
+    def begin(self, partition: Partition) -> int:
+        """Begin behind the last record that every projection has seen."""
+        assert self._follower is not None
+        reached = self._follower.position_reached(partition.number)
+        with self._cluster.probe(partition) as probe:
+            offset = offset_after(probe, reached)
+        log.info("events_taken_up", partition=str(partition), position=reached, offset=offset)
+        return offset
+
+    def work(self, partition: Partition, records: Sequence[Record]) -> None:
+        """Hand events over; what the follower has seen it skips, and what is missing it reads from the store."""
+        assert self._follower is not None
+        began = self._monotonic()
+        envelopes = [envelope for envelope in map(envelope_of, records) if envelope is not None]
+        applied = self._follower.apply(envelopes)
+        log.info(
+            "events_projected",
+            partition=str(partition),
+            first=records[0].offset,
+            last=records[-1].offset,
+            read=len(records),
+            applied=applied,
+            foreign=len(records) - len(envelopes),
+            position=envelopes[-1].position if envelopes else None,
+            seconds=round(self._monotonic() - began, 4),
+        )
+
+    def end(self, partition: Partition) -> None:
+        """Nothing is kept of a partition."""
+
+
+def position_of(record: Record) -> tuple[int, int] | None:
+    """Shard and position of a record of the ledger's topic; None where it is somebody else's."""
+    for name, value in record.headers:
+        if name == "position" and value is not None:
+            shard, _, position = value.decode("ascii", "replace").partition(":")
+            if shard.isdecimal() and position.isdecimal():
+                return int(shard), int(position)
+    return None
+
+
+def envelope_of(record: Record) -> StoredEnvelope | None:
+    """The stored event that a record carries; None where it is somebody else's record."""
+    place = position_of(record)
+    headers = dict(record.headers)
+    type_, version = headers.get("type"), headers.get("account-version")
+    if place is None or type_ is None or version is None or record.key is None or record.value is None:
+        return None
+    try:
+        envelope = from_json(record.value)
+        return StoredEnvelope(
+            shard=place[0],
+            position=place[1],
+            account=record.key.decode(),
+            account_version=int(version),
+            stream=envelope["stream"],
+            stream_version=envelope["stream_version"],
+            type=type_.decode(),
+            envelope=record.value,
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def offset_after(probe: EventProbe, position: int) -> int:
+    """An offset from which on nothing after a position is missed that the topic has.
+
+    A relay may have sent a run twice, but never sends a position before the one below it: so whatever stretch of the
+    topic lies between an event up to `position` and one after it, the next one lies in it.
+    """
+    low, high = probe.bounds()
+    if position == 0 or low == high:
+        return low
+    # In a topic where nothing was sent twice and nothing is gone, this is the place.
+    guess = min(max(low, position), high)
+    if guess > low and _position_at(probe, guess - 1) == position:
+        return guess
+    first, beyond = low, high  # everything before `first` may be skipped; what is at `beyond` may not
+    while first < beyond:
+        middle = (first + beyond) // 2
+        at = _position_at(probe, middle)
+        if at is not None and at <= position:
+            first = middle + 1
+        else:
+            beyond = middle
+    return first
+
+
+def _position_at(probe: EventProbe, offset: int) -> int | None:
+    record = probe.first_from(offset)
+    place = None if record is None else position_of(record)
+    return None if place is None else place[1]
+
+
+class Projector:
+    """The part that keeps the projections up to date."""
+
+    name = "projector"
+
+    def __init__(self, follower: Follower, source: Source) -> None:
+        self._follower = follower
+        self._source = source
+
+    def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
+        back_off = BackOff()
+        told = False
+        self._source.open(self._follower, stop.is_set)
+        try:
+            while not stop.is_set():
+                try:
+                    self._source.feed(0.5)
+                    if self._source.working and not told:
+                        told = True
+                        ready()
+                except (Unavailable, BrokerUnavailable, Conflict) as error:
+                    wait = back_off.next()
+                    log.warning(
+                        "projector_waits", reason=str(error), seconds=round(wait, 3), failures=back_off.failures
+                    )
+                    stop.wait(wait)
+                else:
+                    back_off.reset()
+        finally:
+            self._source.close()

@@ -1,0 +1,303 @@
+"""Relay: what the ledger recorded, onto Kafka, in the order of its positions (contract §1a).
+
+A lane follows one sequence of the store onto one topic. Its position moves only after the broker has confirmed what
+was sent, so that a crash sends again and never leaves out; readers skip what they have seen (design rule 7).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from pydantic_core import to_json
+
+from consumers.kafka.records import BrokerUnavailable, Outgoing, Sender, TopicIdentity
+from consumers.kafka.topics import DEAD_LETTERS, EVENTS, Topic
+from consumers.part import BackOff
+from ledger.store.database import Conflict, Database, Transaction, Unavailable
+from ledger.store.instants import from_microseconds
+from ledger.store.reading import read_shard
+from ledger.store.writing import ReaderFenced, ReaderMove, move_reader, take_over_reader
+from ledger.values import instant_to_text
+
+BATCH_MAX = 1_000
+"""So many records are under way at most."""
+CONFIRMED_WITHIN = 5.0
+"""Seconds in which the broker must confirm a batch, else it is sent again."""
+IDLE_FIRST, IDLE_MOST = 0.05, 0.5
+STANDS_BY_SECONDS = 10.0
+"""How long another relay may leave a lane unmoved, with something to send, before this one takes it over."""
+
+log = structlog.get_logger("makegood.relay")
+
+
+class RelayCluster(Protocol):
+    """What the relay needs of a Kafka cluster."""
+
+    def sender(self, purpose: str) -> Sender:
+        """A new sender."""
+
+    def identity(self, topic: str) -> TopicIdentity:
+        """Which topic has this name now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is to be sent next, and the position that it ends at."""
+
+    records: list[Outgoing]
+    last: int
+
+
+class Lane(ABC):
+    """One sequence of the store that is sent to one topic."""
+
+    topic: str
+
+    @abstractmethod
+    def reader(self, identity: TopicIdentity) -> str:
+        """Under what name its position is stored; a topic that was made anew is another, and starts empty."""
+
+    @abstractmethod
+    def after(self, transaction: Transaction, position: int, limit: int) -> Batch:
+        """What comes after a position."""
+
+
+class EventLane(Lane):
+    """The events of one shard: the stored bytes as they are, partition = shard, key = account."""
+
+    def __init__(self, topic: str, shard: int) -> None:
+        self.topic = topic
+        self._shard = shard
+
+    def reader(self, identity: TopicIdentity) -> str:
+        return f"relay/{identity}/{self._shard}"
+
+    def after(self, transaction: Transaction, position: int, limit: int) -> Batch:
+        found = read_shard(transaction, self._shard, position, limit)
+        records = [
+            Outgoing(
+                self.topic,
+                e.account.encode(),
+                e.envelope,
+                (
+                    ("position", f"{e.shard}:{e.position}".encode()),
+                    ("type", e.type.encode()),
+                    ("account-version", str(e.account_version).encode()),
+                ),
+                partition=self._shard,
+            )
+            for e in found
+        ]
+        return Batch(records, found[-1].position if found else position)
+
+
+class DeadLetterLane(Lane):
+    """Every refused message, without its body: that may hold personal data and stays in the vault."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+
+    def reader(self, identity: TopicIdentity) -> str:
+        return f"relay/{identity}"
+
+    def after(self, transaction: Transaction, position: int, limit: int) -> Batch:
+        rows = transaction.rows(
+            "SELECT position, dead_letter_id, id, reason, field, origin, source, account, refused_at "
+            "FROM dead_letters WHERE position > ? ORDER BY position LIMIT ?",
+            (position, limit),
+        )
+        records = []
+        for _, letter_id, message_id, reason, field, origin, source, account, refused_at in rows:
+            letter = {
+                "dead_letter_id": letter_id,
+                "id": message_id,
+                "reason": reason,
+                "field": field,
+                "origin": origin,
+                "source": source,
+                "account": account,
+                "refused_at": instant_to_text(from_microseconds(int(refused_at))),
+            }
+            key = account.encode() if account is not None else None
+            headers = (("content-type", b"application/json"),)
+            records.append(Outgoing(self.topic, key, to_json(letter), headers))
+        return Batch(records, int(rows[-1][0]) if rows else position)
+
+
+@dataclass(slots=True)
+class _Standing:
+    """What a relay knows of a lane: the epoch it holds it under, or since when another holds it."""
+
+    lane: Lane
+    reader: str
+    position: int = 0
+    epoch: int | None = None
+    seen: tuple[int, int] = (-1, -1)
+    unmoved_since: float = 0.0
+
+
+class Relay:
+    """The part that publishes. Of several relays one works on a lane and the others stand by."""
+
+    name = "relay"
+
+    def __init__(
+        self,
+        database: Database,
+        cluster: RelayCluster,
+        *,
+        shards: int = 1,
+        events: Topic = EVENTS,
+        dead_letters: Topic = DEAD_LETTERS,
+        batch: int = BATCH_MAX,
+        stands_by: float = STANDS_BY_SECONDS,
+        watch_seconds: float = 5.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._cluster = cluster
+        self._lanes: list[Lane] = [EventLane(events.name, shard) for shard in range(shards)]
+        self._lanes.append(DeadLetterLane(dead_letters.name))
+        self._batch = batch
+        self._stands_by = stands_by
+        self._watch_seconds = watch_seconds
+        self._monotonic = monotonic
+        self._woken = threading.Event()
+        self._standings: list[_Standing] = []
+        self._identified_at = 0.0
+        self._sender: Sender | None = None
+
+    def wake(self) -> None:
+        """There is something to send: do not wait until it is noticed."""
+        self._woken.set()
+
+    def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
+        back_off = BackOff()
+        idle = IDLE_FIRST
+        working = False
+        try:
+            while not stop.is_set():
+                try:
+                    sent = self.step()
+                except (Unavailable, BrokerUnavailable, Conflict) as error:
+                    wait = back_off.next()
+                    log.warning("relay_waits", reason=str(error), seconds=round(wait, 3), failures=back_off.failures)
+                    self.forget()
+                    stop.wait(wait)
+                    continue
+                back_off.reset()
+                if not working:
+                    working = True
+                    ready()
+                if sent:
+                    idle = IDLE_FIRST
+                    continue
+                idle = IDLE_FIRST if self._woken.wait(idle) else min(IDLE_MOST, idle * 1.5)
+                self._woken.clear()
+        finally:
+            self.forget()
+
+    def step(self) -> int:
+        """Send at most a batch of every lane; how many records that were."""
+        self._identify()
+        if self._sender is None:
+            self._sender = self._cluster.sender("relay")
+        return sum(self._carry(standing, self._sender) for standing in self._standings)
+
+    def forget(self) -> None:
+        """Let go of the broker; positions and epochs are found in the store again."""
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            sender.close()
+        self._identified_at = 0.0
+
+    def _identify(self) -> None:
+        """Which topics these are: one that was made anew is sent everything."""
+        now = self._monotonic()
+        if self._identified_at and now < self._identified_at + self._watch_seconds:
+            return
+        identities = {lane.topic: self._cluster.identity(lane.topic) for lane in self._lanes}
+        known = {standing.reader: standing for standing in self._standings}
+        standings = []
+        for lane in self._lanes:
+            reader = lane.reader(identities[lane.topic])
+            standing = known.get(reader)
+            if standing is None:
+                standing = _Standing(lane, reader)
+                self._take_over(standing)
+            standings.append(standing)
+        self._standings = standings
+        self._identified_at = now or 1e-9
+
+    def _take_over(self, standing: _Standing) -> None:
+        with self._database.writing() as transaction:
+            standing.position, standing.epoch = take_over_reader(transaction, standing.reader)
+        log.info(
+            "lane_taken_over",
+            topic=standing.lane.topic,
+            reader=standing.reader,
+            position=standing.position,
+            epoch=standing.epoch,
+        )
+
+    def _carry(self, standing: _Standing, sender: Sender) -> int:
+        lane = standing.lane
+        began = self._monotonic()
+        with self._database.reading() as transaction:
+            position, epoch = _stored(transaction, standing.reader)
+            if epoch != standing.epoch:
+                behind = bool(lane.after(transaction, position, 1).records)
+                batch = Batch([], position)
+            else:
+                behind = False
+                standing.position = position
+                batch = lane.after(transaction, position, self._batch)
+        if epoch != standing.epoch:
+            self._stand_by(standing, (position, epoch), behind)
+            return 0
+        if not batch.records:
+            return 0
+        sender.send(batch.records, CONFIRMED_WITHIN)
+        try:
+            with self._database.writing() as transaction:
+                move_reader(transaction, ReaderMove(standing.reader, epoch, position, batch.last))
+        except ReaderFenced:
+            return 0  # another relay has it, and sends the same: nobody takes harm
+        standing.position = batch.last
+        log.info(
+            "records_sent",
+            topic=lane.topic,
+            first=position + 1,
+            last=batch.last,
+            records=len(batch.records),
+            seconds=round(self._monotonic() - began, 4),
+        )
+        return len(batch.records)
+
+    def _stand_by(self, standing: _Standing, seen: tuple[int, int], behind: bool) -> None:
+        """Another relay has the lane: leave it to that one as long as it moves or has nothing to do."""
+        now = self._monotonic()
+        if standing.epoch is not None:
+            standing.epoch = None
+            log.warning("lane_taken_by_another", topic=standing.lane.topic, reader=standing.reader)
+        if seen != standing.seen or not behind:
+            standing.seen, standing.unmoved_since = seen, now
+        elif now - standing.unmoved_since >= self._stands_by:
+            self._take_over(standing)
+
+
+def _stored(transaction: Transaction, reader: str) -> tuple[int, int]:
+    rows = transaction.rows("SELECT position, epoch FROM readers WHERE reader = ?", (reader,))
+    return (int(rows[0][0]), int(rows[0][1])) if rows else (0, 0)
+
+
+def relayed_to(database: Database, identity: TopicIdentity, shard: int = 0) -> int:
+    """The position up to which a shard's events are on a topic for certain."""
+    with database.reading() as transaction:
+        return _stored(transaction, f"relay/{identity}/{shard}")[0]

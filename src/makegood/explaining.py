@@ -1,0 +1,196 @@
+"""Explain a claim, refund or credit: clause, agreement, formula with its numbers, facts, and each recorded step.
+
+Everything shown was recorded with the decision (design rule 3); nothing is reckoned anew here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.text import Text
+
+from ledger.events import ClaimAssessed, ClaimState, Fact, LedgerEvent, OverchargeRejected
+from ledger.store.reading import StoredEnvelope, follow_account
+from ledger.values import instant_to_text
+from ledger.vault import Damaged, Erased
+from makegood.answers import people, shown
+from makegood.house import House
+from makegood.vault_reading import sealed_content
+from projections import queries
+
+CLAUSES = {
+    "service_disruption": "Refund 1: a significant, unresolved disruption, reported promptly (policy §3)",
+    "billing_error": "Refund 2: an overcharge confirmed by the investigation (policy §4)",
+    "unused_period": "Cancellation 2: the unused part of a prepaid cycle (policy §5, §6)",
+    "complaint": "Return: a goodwill credit for a complaint (policy §8)",
+}
+
+
+class Unexplained(LookupError):
+    """There is nothing of that name, or several accounts have it."""
+
+
+def explain(house: House, id_: str, account: str | None) -> dict[str, Any]:
+    """Everything that is recorded about a claim, refund or credit. Raises Unexplained."""
+    claim_id = claim_of(id_)
+    account_id = _account_of(house, id_, claim_id, account)
+    envelopes = [(envelope, envelope.event()) for envelope in follow_account(house.database, account_id)]
+    steps = [
+        (e, event) for e, event in envelopes if isinstance(event, ClaimAssessed) and event.data.claim_id == claim_id
+    ]
+    if not steps:
+        raise Unexplained(f"account {account_id} has no {id_}; see `makegood claims --account {account_id}`")
+    by_event_id = {event.event_id: (envelope, event) for envelope, event in envelopes}
+    last = steps[-1][1].data
+    decided = next((event.data for _, event in reversed(steps) if event.data.facts or event.data.terms), last)
+    return {
+        "id": id_,
+        "claim_id": claim_id,
+        "account_id": account_id,
+        "subscription_id": last.subscription_id,
+        "charge_id": last.charge_id,
+        "clause": last.clause,
+        "policy": CLAUSES[last.clause],
+        "currency": last.currency,
+        "claim": _state(last.after),
+        "agreement": decided.terms.model_dump() if decided.terms is not None else None,
+        "formula": last.formula,
+        "inputs": last.inputs,
+        "working": list(last.working),
+        "facts": [_fact(house, *by_event_id[event_id]) for event_id in last.facts if event_id in by_event_id],
+        "facts_count": last.facts_count,
+        "steps": [_step(envelope, event, by_event_id) for envelope, event in steps],
+    }
+
+
+def claim_of(id_: str) -> str:
+    """The claim that an id belongs to: `refund/unused/c-1/2` and `credit/…` name theirs."""
+    kind, _, rest = id_.partition("/")
+    return rest.rpartition("/")[0] if kind in ("refund", "credit") else id_
+
+
+def _account_of(house: House, id_: str, claim_id: str, account: str | None) -> str:
+    if account is not None:
+        return account
+    accounts = queries.accounts_with_claim(house.database, claim_id)
+    if not accounts:
+        raise Unexplained(f"no claim, refund or credit {id_} is recorded; see `makegood claims`")
+    if len(accounts) > 1:
+        raise Unexplained(f"several accounts have {id_}: {', '.join(accounts)}; say which with --account")
+    return accounts[0]
+
+
+def _state(state: ClaimState | None) -> dict[str, Any] | None:
+    if state is None or state.outcome is None:
+        return None
+    return {
+        "outcome": state.outcome,
+        "reason": state.reason,
+        "amount": str(state.amount),
+        "tax": str(state.tax),
+        "settled": [part.model_dump(mode="json") for part in state.settled],
+    }
+
+
+def _fact(house: House, envelope: StoredEnvelope, event: LedgerEvent) -> dict[str, Any]:
+    fact: dict[str, Any] = {
+        "position": f"{envelope.shard}:{envelope.position}",
+        "event_id": event.event_id,
+        "type": event.type,
+        "occurred_at": instant_to_text(event.occurred_at),
+        "recorded_at": instant_to_text(event.recorded_at),
+    }
+    if isinstance(event, Fact):
+        message = event.data.message
+        fact |= {"source": message.source, "id": message.id, "time": instant_to_text(message.time)}
+    if isinstance(event, OverchargeRejected) and event.data.sealed is not None:
+        try:
+            fact["words"] = sealed_content(house, event.data.sealed).get("reason")
+        except (Erased, Damaged) as error:
+            fact["words"] = f"({error})"
+    return fact
+
+
+def _step(
+    envelope: StoredEnvelope, event: ClaimAssessed, by_event_id: dict[str, tuple[StoredEnvelope, LedgerEvent]]
+) -> dict[str, Any]:
+    cause = by_event_id.get(event.causation_id or "")
+    return {
+        "position": f"{envelope.shard}:{envelope.position}",
+        "event_id": event.event_id,
+        "change": _change(event.data.before, event.data.after),
+        "before": _state(event.data.before),
+        "after": _state(event.data.after),
+        "formula": event.data.formula,
+        "cause": cause[1].type if cause is not None else "time passed",
+        "cause_event_id": event.causation_id,
+        "now": instant_to_text(event.data.now),
+        "recorded_at": instant_to_text(event.recorded_at),
+        "actor": event.actor,
+        "channel": event.channel,
+    }
+
+
+def _change(before: ClaimState | None, after: ClaimState | None) -> str:
+    """A step in a word: opened, increased, decreased, changed, or fell away."""
+    if after is None or after.outcome is None:
+        return "fell away"
+    if before is None or before.outcome is None:
+        return "opened"
+    difference = (after.amount + after.tax) - (before.amount + before.tax)
+    return "increased" if difference > 0 else "decreased" if difference < 0 else "changed"
+
+
+# --- for people ---------------------------------------------------------------------------------------------------
+
+
+def show_explanation(found: dict[str, Any]) -> None:
+    """Print an explanation as a person would tell it."""
+    console = people()
+
+    def line(label: str, text: str) -> None:
+        console.print(Text.assemble((f"  {label:<11}", "bold"), text), soft_wrap=True)
+
+    console.print(Text(f"{found['claim_id']} of account {found['account_id']}: {outcome_in_words(found)}", "bold"))
+    line("clause", f"{found['clause']}; {found['policy']}")
+    if found["agreement"] is not None:
+        terms = found["agreement"]
+        line("agreement", f"{terms['agreement']} version {terms['version']} (SHA-256 {terms['sha256'][:16]}…)")
+    line("charge", found["charge_id"])
+    if found["formula"]:
+        line("formula", found["formula"])
+    for number, text in enumerate(found["working"]):
+        line("" if number else "working", text)
+    for number, part in enumerate((found["claim"] or {}).get("settled", [])):
+        into = part["into"].replace("_", " ")
+        line("" if number else "settled", f"{into} {part['id']}: {part['net']} + {part['tax']} tax")
+    for number, fact in enumerate(found["facts"]):
+        said = f"{fact['id']} from {fact['source']}, " if "id" in fact else ""
+        words = f" “{fact['words']}”" if fact.get("words") else ""
+        line(
+            "" if number else "facts",
+            f"{fact['type']} at {shown(fact['occurred_at'])} ({said}{fact['position']}){words}",
+        )
+    for number, step in enumerate(found["steps"]):
+        line("" if number else "steps", _step_in_words(step, found["currency"]))
+
+
+def outcome_in_words(found: dict[str, Any]) -> str:
+    """A claim's outcome with its amounts, in a line."""
+    return _state_in_words(found["claim"], found["currency"])
+
+
+def _state_in_words(claim: dict[str, Any] | None, currency: str) -> str:
+    if claim is None:
+        return "no claim"
+    if claim["outcome"] == "granted":
+        return f"granted {claim['amount']} {currency} net and {claim['tax']} tax"
+    return f"{claim['outcome']}{', ' + claim['reason'] if claim['reason'] else ''}"
+
+
+def _step_in_words(step: dict[str, Any], currency: str) -> str:
+    stands = _state_in_words(step["after"], currency)
+    return (
+        f"{shown(step['recorded_at'])} {step['change']}: {stands}, after {step['cause']} "
+        f"(assessed at {shown(step['now'])}, {step['position']}, by {step['actor']})"
+    )

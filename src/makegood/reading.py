@@ -1,0 +1,162 @@
+"""Answers for people that are more than one table: an account, its replay, a dead letter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from ledger.vault import Erased
+from makegood.answers import people, print_rows, shown
+from makegood.house import House
+from makegood.vault_reading import entry
+from projections import queries
+
+
+def dead_letter(house: House, id_or_number: str) -> dict[str, Any] | None:
+    """A dead letter with its body, by its id or its number in the list."""
+    for letter in queries.dead_letters(house.database):
+        if id_or_number in (letter["dead_letter_id"], str(letter["position"])):
+            found = entry(house, f"dead-letter/{letter['dead_letter_id']}")
+            try:
+                body = house.vault.decrypt(found).decode(errors="backslashreplace") if found is not None else None
+            except Erased:
+                body = None
+            return {**letter, "body": body}
+    return None
+
+
+def show_dead_letter(letter: Mapping[str, Any]) -> None:
+    """Print a dead letter: why it was refused, where it was seen, and what it said."""
+    console = people()
+    for name in ("dead_letter_id", "reason", "field", "origin", "source", "id", "account_id", "refused_at"):
+        console.print(Text.assemble((f"{name.replace('_', ' '):<15}", "bold"), shown(letter[name])), soft_wrap=True)
+    console.print(Text(letter["body"] if letter["body"] is not None else "(the body was erased)"), soft_wrap=True)
+
+
+_SECTIONS: Sequence[tuple[str, str, dict[str, str], tuple[str, ...]]] = (
+    (
+        "balances",
+        "Balances",
+        {
+            "currency": "",
+            "charged": "charged",
+            "captured": "captured",
+            "owed": "owed",
+            "refund_due": "refund due",
+            "refunded": "refunded",
+            "credit_left": "credit left",
+        },
+        ("charged", "captured", "owed", "refund_due", "refunded", "credit_left"),
+    ),
+    (
+        "subscriptions",
+        "Subscriptions",
+        {
+            "subscription_id": "subscription",
+            "plan": "plan",
+            "agreement": "agreement",
+            "agreement_version": "version",
+            "status": "status",
+            "effective_on": "ends on",
+        },
+        (),
+    ),
+    (
+        "charges",
+        "Charges",
+        {
+            "charge_id": "charge",
+            "starts_on": "from",
+            "ends_on": "to",
+            "price": "net",
+            "tax": "tax",
+            "currency": "",
+            "invoice_id": "invoice",
+            "prepaid": "prepaid",
+        },
+        ("price", "tax"),
+    ),
+    (
+        "payments",
+        "Payments",
+        {
+            "payment_id": "payment",
+            "invoice_id": "invoice",
+            "amount": "amount",
+            "currency": "",
+            "method": "method",
+            "status": "status",
+        },
+        ("amount",),
+    ),
+    (
+        "claims",
+        "Claims",
+        {
+            "claim_id": "claim",
+            "outcome": "outcome",
+            "amount": "net",
+            "tax": "tax",
+            "currency": "",
+            "reason": "reason",
+            "settlement": "settled as",
+        },
+        ("amount", "tax"),
+    ),
+    (
+        "refunds",
+        "Refunds",
+        {"refund_id": "refund", "status": "status", "net": "net", "tax": "tax", "total": "total", "currency": ""},
+        ("net", "tax", "total"),
+    ),
+    (
+        "credits",
+        "Credits",
+        {"credit_id": "credit", "net": "net", "tax": "tax", "total": "total", "left": "left", "currency": ""},
+        ("net", "tax", "total", "left"),
+    ),
+    (
+        "alarms",
+        "Alarms",
+        {"alarm": "alarm", "claim_id": "claim", "charge_id": "charge", "about": "about messages"},
+        (),
+    ),
+)
+
+
+def show_account(account: Mapping[str, Any]) -> None:
+    """Print an account, section by section; empty sections are left out."""
+    console = people()
+    zone, currency = account.get("time_zone"), account.get("currency")
+    console.print(Text(f"Account {account['account_id']}", "bold"), Text(f"{shown(currency)}, {shown(zone)}"))
+    for name, title, columns, right in _SECTIONS:
+        if account.get(name):
+            print_rows(account[name], columns, title=title, empty="", right=right)
+    console.print(
+        Text(f"Why? makegood explain CLAIM --account {account['account_id']}; how it came: makegood history, replay")
+    )
+
+
+def show_replay(account_id: str, steps: Sequence[Mapping[str, Any]]) -> None:
+    """Print what each event changed, one after the other."""
+    console = people()
+    console.print(Text(f"Replay of {account_id}", "bold"))
+    for step in steps:
+        console.print(
+            Text(f"{step['version']:>4}  {step['position']:<9} {shown(step['recorded_at'])}  {step['type']}", "bold"),
+            soft_wrap=True,
+        )
+        for change in step["changed"]:
+            console.print(Text(f"        {_change_in_words(change)}"), soft_wrap=True)
+
+
+def _change_in_words(change: Mapping[str, Any]) -> str:
+    row = change.get("row")
+    if row is None:
+        return f"{change['table']}: {shown(change.get('key'))} removed"
+    fields = ", ".join(
+        f"{name} {shown(value)}" for name, value in row.items() if name != "account" and value is not None
+    )
+    return f"{change['table']}: {fields}"

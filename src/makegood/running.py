@@ -1,0 +1,76 @@
+"""`makegood run`: the long-running parts in one process, until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from consumers.intake import Intake
+from consumers.kafka.cluster import Cluster
+from consumers.kafka.records import BrokerError
+from consumers.kafka.topics import TOPICS
+from consumers.part import Part, PartFailed, run_parts
+from consumers.projector import KafkaSource, Projector, StoreSource
+from consumers.relay import Relay
+from consumers.timers import Timers
+from makegood.cli import Stop
+from makegood.house import House, open_house
+from makegood.logs import configure_logs
+from makegood.settings import Settings
+
+PARTS = ("intake", "relay", "projector", "timers")
+NEED_KAFKA = ("intake", "relay")
+
+
+def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
+    """Run all parts, or those named, until SIGTERM or SIGINT; says `ready` on standard error when all work.
+
+    Raises Stop where a part is unknown or lacks its broker, and where a part fails.
+    """
+    configure_logs(settings.log)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with open_house(settings, create_missing=True) as house:
+        cluster = Cluster(settings.kafka) if settings.kafka else None
+        try:
+            parts = parts_for(house, cluster, names)
+            if cluster is not None:
+                cluster.create_topics(TOPICS)
+            run_parts(parts, stop, lambda: print("ready", file=sys.stderr, flush=True))
+        except (BrokerError, PartFailed) as error:
+            raise Stop(str(error)) from error
+
+
+def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> list[Part]:
+    """Build the parts that are asked for; without Kafka all that can work from the store alone. Raises Stop."""
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        raise Stop(f"there is no part {unknown[0]!r}; the parts are {', '.join(PARTS)}")
+    lacking = [name for name in names if name in NEED_KAFKA and cluster is None]
+    if lacking:
+        raise Stop(f"{lacking[0]} needs a broker: give --kafka HOST:PORT or set MAKEGOOD_KAFKA")
+    wanted = list(names) or [name for name in PARTS if cluster is not None or name not in NEED_KAFKA]
+    store_source = StoreSource()
+    relay = Relay(house.database, cluster) if cluster is not None and "relay" in wanted else None
+
+    def recorded() -> None:
+        """Something was recorded in this process: who follows need not wait until they look again."""
+        store_source.wake()
+        if relay is not None:
+            relay.wake()
+
+    parts: list[Part] = []
+    for name in dict.fromkeys(wanted):
+        if name == "intake" and cluster is not None:
+            parts.append(Intake(house.ledger, cluster, recorded=recorded))
+        elif name == "relay" and relay is not None:
+            parts.append(relay)
+        elif name == "projector":
+            source = KafkaSource(cluster) if cluster is not None else store_source
+            parts.append(Projector(house.projections, source))
+        elif name == "timers":
+            parts.append(Timers(house.ledger, recorded=recorded))
+    return parts

@@ -1,0 +1,65 @@
+"""One account in full, as `makegood account` shows it: made from rows, wherever they come from."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from ledger.values import zero
+from projections import accounts, alarms, claims, credits, refunds
+from projections.catalog import CATALOG
+from projections.projection import State
+
+EMPTY: State = {table.name: () for projection in CATALOG for table in projection.tables}
+
+
+def account_state(state: State, account_id: str) -> dict[str, Any]:
+    """The account whose rows these are. Tables that are not given are taken for empty."""
+    state = {**EMPTY, **state}
+    left_out = alarms.left_out(state)
+    known = accounts.registered(state)
+    charged = accounts.charges(state, left_out)
+    paid = accounts.payments(state, left_out)
+    claimed = claims.listed(state)
+    refunded = refunds.listed(state)
+    credited = credits.listed(state)
+    totals: dict[str, dict[str, Decimal]] = {
+        "charged": _totals((charge["currency"], charge["price"], charge["tax"]) for charge in charged),
+        "captured": _totals((p["currency"], p["amount"]) for p in paid if p["status"] == "captured"),
+        "owed": accounts.owed_by_currency(charged, paid, state),
+        "refund_due": _totals((r["currency"], r["total"]) for r in refunded if r["status"] != "succeeded"),
+        "refunded": _totals((r["currency"], r["total"]) for r in refunded if r["status"] == "succeeded"),
+        "credit_left": _totals((credit["currency"], credit["left"]) for credit in credited),
+        "overpaid": _totals((c["currency"], c["overpaid"]) for c in state["claims"] if c["overpaid"] is not None),
+    }
+    currencies = {currency for total in totals.values() for currency in total}
+    if known["currency"] is not None:
+        currencies.add(known["currency"])
+    return {
+        "account_id": account_id,
+        **known,
+        "balances": [
+            {
+                "currency": currency,
+                **{name: str(zero(currency) + total.get(currency, 0)) for name, total in totals.items()},
+            }
+            for currency in sorted(currencies)
+        ],
+        "subscriptions": accounts.subscriptions(state),
+        "charges": charged,
+        "payments": paid,
+        "claims": claimed,
+        "refunds": refunded,
+        "credits": credited,
+        "alarms": alarms.listed(state),
+    }
+
+
+def _totals(amounts: Iterable[tuple[Any, ...]]) -> dict[str, Decimal]:
+    """Exact sums by currency, of amounts that follow their currency."""
+    totals: dict[str, Decimal] = defaultdict(Decimal)
+    for currency, *parts in amounts:
+        totals[str(currency)] += sum((Decimal(part) for part in parts), Decimal(0))
+    return totals

@@ -1,0 +1,350 @@
+"""What is known of an account besides its claims: subscriptions, charges, payments, and what its invoices ask for.
+
+Facts that share a business id are all kept, a row each, because only the first by its message holds, and an earlier
+one may still come. Which one that is, and what the assessment does without, is told where they are shown.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Set
+from decimal import Decimal
+from typing import Any
+
+from ledger.events import (
+    AccountRegistered,
+    AgreementBound,
+    ChargePosted,
+    ClaimAssessed,
+    CycleStarted,
+    PaymentCaptured,
+    PaymentFailed,
+    SubscriptionRegistered,
+    SubscriptionStatusChanged,
+)
+from ledger.store.instants import to_microseconds
+from projections.first_message import MESSAGE, first, message_of, order_of
+from projections.projection import Place, Projection, Row, Rows, State, Table, Value, shown_instant
+
+REGISTRATIONS = Table(
+    "accounts",
+    {
+        "account": "TEXT",
+        "event_id": "TEXT",
+        "time_zone": "TEXT",
+        "currency": "TEXT",
+        "registered_at": "INSTANT",
+        **MESSAGE,
+    },
+    key=("account", "event_id"),
+    appends=True,
+)
+SUBSCRIPTIONS = Table(
+    "subscriptions",
+    {
+        "account": "TEXT",
+        "subscription_id": "TEXT",
+        "plan": "TEXT",
+        "agreement": "TEXT",
+        "agreement_version": "INTEGER",
+        "status": "TEXT",
+        "effective_on": "TEXT",
+        **MESSAGE,
+    },
+    key=("account", "subscription_id"),
+    reads=True,
+)
+CHARGES = Table(
+    "charges",
+    {
+        "account": "TEXT",
+        "charge_id": "TEXT",
+        "event_id": "TEXT",
+        "kind": "TEXT",
+        "subscription_id": "TEXT",
+        "starts_on": "TEXT",
+        "ends_on": "TEXT",
+        "price": "TEXT",
+        "tax": "TEXT",
+        "currency": "TEXT",
+        "invoice_id": "TEXT",
+        "prepaid": "INTEGER",
+        **MESSAGE,
+    },
+    key=("account", "charge_id", "event_id"),
+    appends=True,
+)
+PAYMENTS = Table(
+    "payments",
+    {
+        "account": "TEXT",
+        "payment_id": "TEXT",
+        "event_id": "TEXT",
+        "invoice_id": "TEXT",
+        "amount": "TEXT",
+        "currency": "TEXT",
+        "method": "TEXT",
+        "status": "TEXT",
+        **MESSAGE,
+    },
+    key=("account", "payment_id", "event_id"),
+    appends=True,
+)
+REDUCTIONS = Table(
+    "invoice_reductions",
+    {
+        "account": "TEXT",
+        "claim_id": "TEXT",
+        "invoice_id": "TEXT",
+        "net": "TEXT",
+        "tax": "TEXT",
+        "total": "TEXT",
+        "currency": "TEXT",
+    },
+    key=("account", "claim_id", "invoice_id"),
+)
+
+Handled = (
+    AccountRegistered
+    | SubscriptionRegistered
+    | AgreementBound
+    | SubscriptionStatusChanged
+    | CycleStarted
+    | ChargePosted
+    | PaymentCaptured
+    | PaymentFailed
+    | ClaimAssessed
+)
+
+
+def fold(rows: Rows, _: Place, event: Handled) -> None:
+    """Each fact has a row; a subscription gathers what several events say of it."""
+    match event:
+        case PaymentCaptured() | PaymentFailed():
+            rows.put(PAYMENTS, _payment(event))
+        case CycleStarted() | ChargePosted():
+            rows.put(CHARGES, _charge(event))
+        case SubscriptionStatusChanged():
+            on = event.data.effective_on
+            stands: dict[str, Value] = {
+                "status": event.data.after,
+                "effective_on": on.isoformat() if on is not None else None,
+            }
+            _change(rows, event.account, event.data.subscription_id, stands)
+        case ClaimAssessed():
+            _reduce_invoices(rows, event)
+        case AgreementBound():
+            bound: dict[str, Value] = {"agreement": event.data.agreement, "agreement_version": event.data.version}
+            _change(rows, event.account, event.data.subscription_id, bound)
+        case SubscriptionRegistered():
+            _register(rows, event)
+        case AccountRegistered():
+            rows.put(
+                REGISTRATIONS,
+                {
+                    "account": event.account,
+                    "event_id": event.event_id,
+                    "time_zone": event.data.time_zone,
+                    "currency": event.data.currency,
+                    "registered_at": to_microseconds(event.occurred_at),
+                    **message_of(event),
+                },
+            )
+
+
+def _register(rows: Rows, event: SubscriptionRegistered) -> None:
+    """The first registration by its message holds; the agreement it names is shown until a version is bound."""
+    data = event.data
+    message = message_of(event)
+    stands = rows.get(SUBSCRIPTIONS, event.account, data.subscription_id)
+    if stands is None or stands["message_time"] is None or order_of(message) < order_of(stands):
+        named = (
+            {} if stands is not None and stands["agreement_version"] is not None else {"agreement": data.agreement}
+        )
+        _change(rows, event.account, data.subscription_id, {"plan": data.plan, **named, **message})
+
+
+def _change(rows: Rows, account: str, subscription_id: str, change: dict[str, Value]) -> None:
+    stands = rows.get(SUBSCRIPTIONS, account, subscription_id)
+    if stands is None:
+        stands = dict.fromkeys(SUBSCRIPTIONS.columns) | {"account": account, "subscription_id": subscription_id}
+    rows.put(SUBSCRIPTIONS, {**stands, **change})
+
+
+def _charge(event: CycleStarted | ChargePosted) -> Row:
+    data = event.data
+    cycle = event.data if isinstance(event, CycleStarted) else None
+    return {
+        "account": event.account,
+        "charge_id": event.data.cycle_id if isinstance(event, CycleStarted) else event.data.charge_id,
+        "event_id": event.event_id,
+        "kind": "cycle" if cycle is not None else "one_off",
+        "subscription_id": data.subscription_id,
+        "starts_on": cycle.starts_on.isoformat() if cycle is not None else None,
+        "ends_on": cycle.ends_on.isoformat() if cycle is not None else None,
+        "price": str(data.price),
+        "tax": str(data.tax),
+        "currency": data.currency,
+        "invoice_id": data.invoice_id,
+        "prepaid": int(cycle.prepaid) if cycle is not None else None,
+        **message_of(event),
+    }
+
+
+def _payment(event: PaymentCaptured | PaymentFailed) -> Row:
+    captured = event.data if isinstance(event, PaymentCaptured) else None
+    return {
+        "account": event.account,
+        "payment_id": event.data.payment_id,
+        "event_id": event.event_id,
+        "invoice_id": event.data.invoice_id,
+        "amount": str(captured.amount) if captured is not None else None,
+        "currency": captured.currency if captured is not None else None,
+        "method": captured.method if captured is not None else None,
+        "status": "captured" if captured is not None else "failed",
+        **message_of(event),
+    }
+
+
+def _reduce_invoices(rows: Rows, event: ClaimAssessed) -> None:
+    data = event.data
+    before = data.before.settled if data.before is not None else ()
+    after = data.after.settled if data.after is not None else ()
+    reductions = [part for part in after if part.into == "invoice_reduction"]
+    gone = {part.id for part in before if part.into == "invoice_reduction"} - {part.id for part in reductions}
+    for invoice_id in gone:
+        rows.delete(REDUCTIONS, event.account, data.claim_id, invoice_id)
+    for part in reductions:
+        rows.put(
+            REDUCTIONS,
+            {
+                "account": event.account,
+                "claim_id": data.claim_id,
+                "invoice_id": part.id,
+                "net": str(part.net),
+                "tax": str(part.tax),
+                "total": str(part.net + part.tax),
+                "currency": data.currency,
+            },
+        )
+
+
+ACCOUNTS = Projection(
+    "accounts",
+    1,
+    (REGISTRATIONS, SUBSCRIPTIONS, CHARGES, PAYMENTS, REDUCTIONS),
+    (
+        AccountRegistered,
+        SubscriptionRegistered,
+        AgreementBound,
+        SubscriptionStatusChanged,
+        CycleStarted,
+        ChargePosted,
+        PaymentCaptured,
+        PaymentFailed,
+        ClaimAssessed,
+    ),
+    fold,
+)
+
+
+# --- as shown -----------------------------------------------------------------------------------------------------
+
+LeftOut = Set[tuple[str, str]]
+"""Facts that the assessment does without: account, and source and id of the message in one."""
+
+
+def registered(state: State) -> dict[str, Any]:
+    """Zone, currency and registration of the one account whose rows these are; null before it is registered."""
+    row = first(state["accounts"])
+    return {
+        "time_zone": row["time_zone"] if row is not None else None,
+        "currency": row["currency"] if row is not None else None,
+        "registered_at": shown_instant(row["registered_at"]) if row is not None else None,
+    }
+
+
+def subscriptions(state: State) -> list[dict[str, Any]]:
+    """The subscriptions, by account and id. One without a status waits for its registration or its account's."""
+    return [
+        {
+            "subscription_id": row["subscription_id"],
+            "account_id": row["account"],
+            "plan": row["plan"],
+            "agreement": row["agreement"],
+            "agreement_version": row["agreement_version"],
+            "status": row["status"],
+            "effective_on": row["effective_on"],
+        }
+        for row in sorted(state["subscriptions"], key=SUBSCRIPTIONS.key_of)
+    ]
+
+
+def charges(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
+    """The charges that hold, by account and id."""
+    return [
+        {
+            "charge_id": row["charge_id"],
+            "account_id": row["account"],
+            "kind": row["kind"],
+            "subscription_id": row["subscription_id"],
+            "starts_on": row["starts_on"],
+            "ends_on": row["ends_on"],
+            "price": row["price"],
+            "tax": row["tax"],
+            "currency": row["currency"],
+            "invoice_id": row["invoice_id"],
+            "prepaid": bool(row["prepaid"]) if row["prepaid"] is not None else None,
+        }
+        for row in _standing(state["charges"], "charge_id", left_out)
+    ]
+
+
+def payments(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
+    """The payments, by account and id: one that was captured in the end is captured."""
+    captured = _standing([row for row in state["payments"] if row["status"] == "captured"], "payment_id", left_out)
+    paid = {(row["account"], row["payment_id"]) for row in captured}
+    failed = _standing([row for row in state["payments"] if row["status"] == "failed"], "payment_id", left_out)
+    rows = captured + [row for row in failed if (row["account"], row["payment_id"]) not in paid]
+    return [
+        {
+            "payment_id": row["payment_id"],
+            "account_id": row["account"],
+            "invoice_id": row["invoice_id"],
+            "amount": row["amount"],
+            "currency": row["currency"],
+            "method": row["method"],
+            "status": row["status"],
+        }
+        for row in sorted(rows, key=PAYMENTS.key_of)
+    ]
+
+
+def owed_by_currency(
+    charged: Iterable[dict[str, Any]], paid: Iterable[dict[str, Any]], state: State
+) -> dict[str, Decimal]:
+    """What is owed on all invoices: on each what it asks for, less what was paid and taken off (policy §7).
+
+    What is paid above that stays with its invoice, and lowers no other.
+    """
+    open_on: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for charge in charged:
+        open_on[charge["currency"], charge["invoice_id"]] += Decimal(charge["price"]) + Decimal(charge["tax"])
+    for payment in paid:
+        if payment["status"] == "captured":
+            open_on[payment["currency"], payment["invoice_id"]] -= Decimal(payment["amount"])
+    for reduction in state["invoice_reductions"]:
+        open_on[str(reduction["currency"]), str(reduction["invoice_id"])] -= Decimal(str(reduction["total"]))
+    owed: dict[str, Decimal] = defaultdict(Decimal)
+    for (currency, _), amount in open_on.items():
+        owed[currency] += max(Decimal(0), amount)
+    return owed
+
+
+def _standing(rows: Iterable[Row], id_column: str, left_out: LeftOut) -> list[Row]:
+    """Of the facts under each business id, in the order of ids, the first by its message that is not left out."""
+    akin: dict[tuple[Value, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        if (row["account"], f"{row['message_source']} {row['message_id']}") not in left_out:
+            akin[row["account"], row[id_column]].append(row)
+    return [min(akin[key], key=order_of) for key in sorted(akin)]

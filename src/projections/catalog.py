@@ -1,0 +1,13 @@
+"""Every projection there is. A new one is a file and a line here; it catches up by itself."""
+
+from __future__ import annotations
+
+from projections.accounts import ACCOUNTS
+from projections.alarms import ALARMS
+from projections.audit_trail import AUDIT_TRAIL
+from projections.claims import CLAIMS
+from projections.credits import CREDITS
+from projections.projection import Projection
+from projections.refunds import REFUNDS
+
+CATALOG: tuple[Projection, ...] = (ACCOUNTS, ALARMS, AUDIT_TRAIL, CLAIMS, CREDITS, REFUNDS)

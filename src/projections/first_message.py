@@ -1,0 +1,35 @@
+"""Which of several facts under one business id holds: the first by its message (policy §1).
+
+Rows of facts keep what that is told by, in three columns, because facts are recorded in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ledger.events import Fact
+from ledger.store.instants import to_microseconds
+from projections.projection import ColumnType, Row, Value
+
+MESSAGE: dict[str, ColumnType] = {"message_time": "INSTANT", "message_id": "TEXT", "message_source": "TEXT"}
+"""The columns of a fact's message."""
+
+
+def message_of(fact: Fact) -> dict[str, Value]:
+    """What a fact's row says of its message."""
+    message = fact.data.message
+    return {
+        "message_time": to_microseconds(message.time),
+        "message_id": message.id,
+        "message_source": message.source,
+    }
+
+
+def order_of(row: Row) -> tuple[int, str, str]:
+    """By what facts are taken: time, then id, then source."""
+    return int(row["message_time"] or 0), str(row["message_id"]), str(row["message_source"])
+
+
+def first(rows: Iterable[Row]) -> Row | None:
+    """The row whose message comes first, if there is any."""
+    return min(rows, key=order_of, default=None)

@@ -1,0 +1,239 @@
+"""Keeps projections' rows up to date in a database: rows and position in one transaction (design rule 7).
+
+A reader trusts positions. What it has seen it skips; what comes next it applies; over a jump it reads from the
+store what is missing. Every projection has a position of its own in each shard, moved by compare-and-set: whoever
+comes with an old one is fenced off, reads where the projection stands now, and goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from ledger.store.database import Conflict, Database, Transaction
+from ledger.store.reading import PositionMissing, StoredEnvelope, read_shard, shard_end
+from projections.catalog import CATALOG
+from projections.projection import Key, Projection, Row, Rows, Table
+
+POSITIONS = """CREATE TABLE IF NOT EXISTS projection_positions (
+    projection TEXT NOT NULL, version INTEGER NOT NULL, shard INTEGER NOT NULL, position BIGINT NOT NULL,
+    PRIMARY KEY (projection, version, shard))"""
+
+BATCH_MAX = 2_000
+"""So many events share a transaction: enough that its commit costs little, few enough to wait for."""
+
+Progress = Callable[[int, int], None]
+"""Told, after each batch, how many events are folded and how many there are."""
+
+
+class ReaderFenced(Conflict):
+    """Another follower moved a projection's position: rows must be read again from where it stands now."""
+
+
+class Follower:
+    """Applies stored events, from wherever they come, to the tables of projections.
+
+    One thread uses a follower; several followers may share a database, in one process or in many.
+    """
+
+    def __init__(self, database: Database, projections: Sequence[Projection] = CATALOG) -> None:
+        self._database = database
+        self._projections = tuple(sorted(projections, key=lambda projection: (projection.name, projection.version)))
+        self._takes = {projection: projection.stored_types() for projection in self._projections}
+        self._stands: dict[int, dict[Projection, int]] = {}
+
+    def create(self) -> None:
+        """Create the tables that are not there yet."""
+        statements = [POSITIONS]
+        for projection in self._projections:
+            for table in projection.tables:
+                statements += _definition(projection, table, self._text_type())
+        self._database.create(statements)
+
+    def _text_type(self) -> str:
+        """Ids are found by their bytes: by a language's rules PostgreSQL takes twice as long to compare them."""
+        return 'TEXT COLLATE "C"' if self._database.dialect == "postgresql" else "TEXT"
+
+    # --- positions -----------------------------------------------------------------------------------------------
+
+    def positions(self) -> dict[str, dict[int, int]]:
+        """How far each projection has come in each shard of the store."""
+        with self._database.reading() as transaction:
+            stand = {shard: self._read_positions(transaction, shard) for shard in _shards(transaction)}
+        return {
+            projection.name: {shard: position[projection] for shard, position in stand.items()}
+            for projection in self._projections
+        }
+
+    def position_reached(self, shard: int = 0) -> int:
+        """The position of a shard up to which every projection has come."""
+        with self._database.reading() as transaction:
+            return min(self._read_positions(transaction, shard).values(), default=0)
+
+    def _read_positions(self, transaction: Transaction, shard: int) -> dict[Projection, int]:
+        rows = transaction.rows(
+            "SELECT projection, version, position FROM projection_positions WHERE shard = ?", (shard,)
+        )
+        stored = {(name, version): int(position) for name, version, position in rows}
+        return {projection: stored.get((projection.name, projection.version), 0) for projection in self._projections}
+
+    def _standing(self, shard: int) -> dict[Projection, int]:
+        """Where the projections stand as far as this follower knows; the compare-and-set finds out if it is wrong."""
+        if shard not in self._stands:
+            with self._database.reading() as transaction:
+                self._stands[shard] = self._read_positions(transaction, shard)
+        return self._stands[shard]
+
+    # --- following -----------------------------------------------------------------------------------------------
+
+    def apply(self, envelopes: Iterable[StoredEnvelope]) -> int:
+        """Bring every projection to the last of these events, in its shard; returns how many that were new.
+
+        They may repeat what was seen and leave out what was not. Raises PositionMissing where the store lacks what
+        they leave out, and what a Database raises; nothing of a batch is kept then, and it may be tried again.
+        """
+        by_shard: dict[int, dict[int, StoredEnvelope]] = defaultdict(dict)
+        for envelope in envelopes:
+            by_shard[envelope.shard][envelope.position] = envelope
+        return sum(self._reach(shard, max(known), known) for shard, known in by_shard.items())
+
+    def catch_up(self, on_progress: Progress | None = None, limit: int = BATCH_MAX) -> int:
+        """Follow the store to where it ends now; returns how many events were new to any projection."""
+        with self._database.reading() as transaction:
+            ends = {shard: shard_end(transaction, shard) for shard in _shards(transaction)}
+        applied = 0
+        for shard, end in ends.items():
+            while (lowest := self._lowest(shard)) < end:
+                applied += self._reach(shard, min(lowest + limit, end), {}, limit)
+                if on_progress is not None:
+                    on_progress(sum(self._lowest(each) for each in ends), sum(ends.values()))
+        return applied
+
+    def _lowest(self, shard: int) -> int:
+        return min(self._standing(shard).values(), default=2**62)
+
+    def _reach(self, shard: int, last: int, known: Mapping[int, StoredEnvelope], limit: int = BATCH_MAX) -> int:
+        """Bring every projection of a shard to a position, those that stand at one place together."""
+        applied = 0
+        while (lowest := self._lowest(shard)) < last:
+            standing = self._standing(shard)
+            together = [projection for projection, position in standing.items() if position == lowest]
+            # They go on no further than to where others stand, and from there on together with them.
+            end = min({last, lowest + limit, *standing.values()} - {lowest})
+            try:
+                self._advance(together, shard, lowest, self._run(shard, lowest, end, known))
+            except ReaderFenced:
+                self._stands.pop(shard, None)
+            except BaseException:
+                self._stands.pop(shard, None)  # whether it was committed is known to the database only
+                raise
+            else:
+                standing.update(dict.fromkeys(together, end))
+                applied += end - lowest
+        return applied
+
+    def _run(self, shard: int, after: int, end: int, known: Mapping[int, StoredEnvelope]) -> Sequence[StoredEnvelope]:
+        """The events after a position up to another without a hole: those at hand, or read from the store."""
+        if all(position in known for position in range(after + 1, end + 1)):
+            return [known[position] for position in range(after + 1, end + 1)]
+        with self._database.reading() as transaction:
+            found = read_shard(transaction, shard, after, end - after)
+        if len(found) < end - after:
+            raise PositionMissing(
+                f"an event at position {shard}:{end} is known, but the store ends at {shard}:{after + len(found)}: "
+                "it is not the store that the event comes from, or was restored from an older backup"
+            )
+        return found
+
+    # --- one transaction -----------------------------------------------------------------------------------------
+
+    def _advance(
+        self, projections: Sequence[Projection], shard: int, after: int, envelopes: Sequence[StoredEnvelope]
+    ) -> None:
+        """Fold a run of events into projections that stand before it: all rows and positions, or nothing.
+
+        Each event is decoded once for all of them, and let go before the next: keeping them takes longer.
+        """
+        takers = {
+            type_: [projection for projection in projections if type_ in self._takes[projection]]
+            for type_ in {envelope.type for envelope in envelopes}
+        }
+        with self._database.writing() as transaction:
+            self._move(transaction, projections, shard, after, envelopes[-1].position)
+            rows = {projection: self._load(transaction, projection, envelopes) for projection in projections}
+            for envelope in envelopes:
+                taking = takers[envelope.type]
+                if taking:
+                    event = envelope.event()
+                    for projection in taking:
+                        projection.fold(rows[projection], envelope, event)
+            for projection in projections:
+                for table, changes in rows[projection].changes().items():
+                    _write(transaction, projection.stored_name(table), table, changes)
+
+    def _move(
+        self, transaction: Transaction, projections: Sequence[Projection], shard: int, after: int, to: int
+    ) -> None:
+        """Compare and set the positions, before any row is read: from here on others wait until the commit."""
+        if after == 0:
+            transaction.run_each(
+                "INSERT INTO projection_positions (projection, version, shard, position) VALUES (?, ?, ?, 0) "
+                "ON CONFLICT (projection, version, shard) DO NOTHING",
+                [(projection.name, projection.version, shard) for projection in projections],
+            )
+        moved = transaction.run_each(
+            "UPDATE projection_positions SET position = ? "
+            "WHERE projection = ? AND version = ? AND shard = ? AND position = ?",
+            [(to, projection.name, projection.version, shard, after) for projection in projections],
+        )
+        if moved != len(projections):
+            raise ReaderFenced(f"another follower moved a projection on from {shard}:{after}")
+
+    def _load(self, transaction: Transaction, projection: Projection, envelopes: Sequence[StoredEnvelope]) -> Rows:
+        """The rows that folds will look at: those of the accounts whose events they take."""
+        rows = Rows(projection.tables)
+        takes = self._takes[projection]
+        accounts = sorted({envelope.account for envelope in envelopes if envelope.type in takes})
+        for table in projection.tables:
+            if table.reads and accounts:
+                found = transaction.rows_in(
+                    f"SELECT {', '.join(table.columns)} FROM {projection.stored_name(table)} WHERE account IN (?*)",
+                    accounts,
+                )
+                rows.keep(table, [dict(zip(table.columns, row, strict=True)) for row in found])
+        return rows
+
+
+def _write(transaction: Transaction, name: str, table: Table, changes: Mapping[Key, Row | None]) -> None:
+    values = [table.values_of(row) for row in changes.values() if row is not None]
+    if table.appends:
+        transaction.insert(name, tuple(table.columns), values)
+        return
+    gone = [key for key, row in changes.items() if row is None]
+    transaction.run_each(f"DELETE FROM {name} WHERE {' AND '.join(f'{column} = ?' for column in table.key)}", gone)
+    columns = {column: _stored_type(type_) for column, type_ in table.columns.items()}
+    transaction.upsert(name, columns, table.key, values)
+
+
+def _definition(projection: Projection, table: Table, text: str) -> list[str]:
+    name = projection.stored_name(table)
+    columns = ", ".join(
+        f"{column} {text if type_ == 'TEXT' else _stored_type(type_)}{' NOT NULL' if column in table.key else ''}"
+        for column, type_ in table.columns.items()
+    )
+    return [
+        f"CREATE TABLE IF NOT EXISTS {name} ({columns}, PRIMARY KEY ({', '.join(table.key)}))",
+        *(
+            f"CREATE INDEX IF NOT EXISTS {name}_{column} ON {name} ({column}) WHERE {column} IS NOT NULL"
+            for column in table.indexes
+        ),
+    ]
+
+
+def _stored_type(type_: str) -> str:
+    return "BIGINT" if type_ == "INSTANT" else type_
+
+
+def _shards(transaction: Transaction) -> list[int]:
+    names = transaction.rows("SELECT name FROM sequences WHERE name LIKE 'shard:%'")
+    return sorted(int(name.removeprefix("shard:")) for (name,) in names)

@@ -1,0 +1,185 @@
+"""The one shape of a projection: tables, and a pure fold that puts what an event says into their rows.
+
+A fold sees rows through `Rows` and nothing else, so that it works alike on tables that a `Follower` keeps and on
+plain dictionaries, in which `fold_account` follows one account step by step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any, Literal, Protocol
+
+from ledger.events import STORED_TYPES, LedgerEvent
+from ledger.store.instants import from_microseconds
+from ledger.values import instant_to_text
+
+Value = str | int | None
+Row = Mapping[str, Value]
+Key = tuple[Any, ...]
+ColumnType = Literal["TEXT", "INTEGER", "BIGINT", "INSTANT"]
+"""What a column holds. An amount is TEXT at its currency's scale; an INSTANT is a BIGINT (ledger.store.instants)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A table of a projection. Its key begins with the column `account`.
+
+    `reads` says that a fold looks at rows that are there already: those of a batch's accounts are then loaded first.
+    `appends` says that each row is put by one event only and never changed or deleted, so that it need not be looked
+    for when it is written. `indexes` name columns by which rows are looked for across accounts.
+    """
+
+    name: str
+    columns: Mapping[str, ColumnType]
+    key: tuple[str, ...]
+    reads: bool = False
+    appends: bool = False
+    indexes: tuple[str, ...] = ()
+    key_of: Callable[[Row], Key] = field(init=False)
+    """What a row is known by."""
+    values_of: Callable[[Row], Sequence[Value]] = field(init=False)
+    """What a row says, in the order of the columns."""
+
+    def __post_init__(self) -> None:
+        if self.key[:1] != ("account",) or len(self.key) < 2 or not set(self.key) <= set(self.columns):
+            raise TypeError(f"the key of table {self.name} must be its column account and at least one more column")
+        if self.appends and self.reads:
+            raise TypeError(f"rows of table {self.name} are put once, so that a fold has nothing to look for")
+        object.__setattr__(self, "key_of", itemgetter(*self.key))
+        object.__setattr__(self, "values_of", itemgetter(*self.columns))
+
+
+class Place(Protocol):
+    """Where a stored event stands."""
+
+    @property
+    def shard(self) -> int:
+        """The shard that counts it."""
+
+    @property
+    def position(self) -> int:
+        """Its position in the shard."""
+
+    @property
+    def account_version(self) -> int:
+        """How many events its account has up to and with it."""
+
+
+class Stored(Place, Protocol):
+    """A stored event and its place, as the read port hands it out."""
+
+    @property
+    def type(self) -> str:
+        """Its stored type."""
+
+    def event(self) -> LedgerEvent:
+        """The event itself."""
+
+
+class Rows:
+    """The rows that a fold gets, puts and deletes, with all changes until they are taken away to be written."""
+
+    def __init__(self, tables: Iterable[Table]) -> None:
+        self._kept: dict[Table, dict[Key, Row]] = {table: {} for table in tables}
+        self._changes: dict[Table, dict[Key, Row | None]] = {table: {} for table in self._kept}
+
+    def keep(self, table: Table, rows: Iterable[Row]) -> None:
+        """Have rows that were written before."""
+        self._kept[table].update((table.key_of(row), row) for row in rows)
+
+    def get(self, table: Table, *key: Value) -> Row | None:
+        """The row with this key, if there is one."""
+        if not table.reads:
+            raise TypeError(f"a fold looks at table {table.name}, which must be declared with reads=True for that")
+        changes = self._changes[table]
+        return changes[key] if key in changes else self._kept[table].get(key)
+
+    def put(self, table: Table, row: Row) -> None:
+        """Have this row, whole, in place of any other with its key."""
+        self._changes[table][table.key_of(row)] = row
+
+    def delete(self, table: Table, *key: Value) -> None:
+        """Have no row with this key."""
+        self._changes[table][key] = None
+
+    def changes(self) -> Mapping[Table, Mapping[Key, Row | None]]:
+        """Every row put, and None for every key deleted, the last word on each key only."""
+        return self._changes
+
+    def settle(self) -> None:
+        """Take the changes for written."""
+        for table, changes in self._changes.items():
+            kept = self._kept[table]
+            for key, row in changes.items():
+                if row is not None:
+                    kept[key] = row
+                else:
+                    kept.pop(key, None)
+            changes.clear()
+
+    def all(self) -> State:
+        """Every row that is kept, by the table's name."""
+        return {table.name: list(kept.values()) for table, kept in self._kept.items()}
+
+
+def shown_instant(value: Value) -> str | None:
+    """An INSTANT as it is shown: RFC 3339 in UTC."""
+    return None if value is None else instant_to_text(from_microseconds(int(value)))
+
+
+State = Mapping[str, Sequence[Row]]
+"""Rows by the name of their table: what answers are made from, whether they were read from a database or folded."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """One answer that is kept ready: its tables and the fold that fills them.
+
+    A changed table or fold takes the next `version`: that one has tables and positions of its own and starts from the
+    first event, while rows of the old version stay as they are. `handles` may name a class that several events share.
+    """
+
+    name: str
+    version: int
+    tables: tuple[Table, ...]
+    handles: tuple[type[LedgerEvent], ...]
+    fold: Callable[[Rows, Place, Any], None]
+
+    def stored_name(self, table: Table) -> str:
+        """What a table of this version is called in a database."""
+        return f"{table.name}_v{self.version}"
+
+    def stored_types(self) -> frozenset[str]:
+        """The stored types that the fold takes."""
+        return frozenset(type_ for type_, event in STORED_TYPES.items() if issubclass(event, self.handles))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One event of an account, what it changed, and how everything stands after it."""
+
+    stored: Stored
+    event: LedgerEvent
+    changes: Mapping[Table, Mapping[Key, Row | None]]
+    rows: Mapping[Projection, Rows]
+
+    def state(self) -> State:
+        """All rows after this event; to be asked for before the next step is taken."""
+        return {name: rows for kept in self.rows.values() for name, rows in kept.all().items()}
+
+
+def fold_account(envelopes: Iterable[Stored], projections: Sequence[Projection]) -> Iterator[Step]:
+    """Fold one account's events in memory, step by step, as a follower would fold them into tables."""
+    rows = {projection: Rows(projection.tables) for projection in projections}
+    takes = {projection: projection.stored_types() for projection in projections}
+    for envelope in envelopes:
+        event = envelope.event()
+        changes: dict[Table, Mapping[Key, Row | None]] = {}
+        for projection in projections:
+            if envelope.type in takes[projection]:
+                projection.fold(rows[projection], envelope, event)
+                changes |= {table: dict(of) for table, of in rows[projection].changes().items() if of}
+                rows[projection].settle()
+        yield Step(envelope, event, changes, rows)

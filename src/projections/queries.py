@@ -1,0 +1,335 @@
+"""The questions that the read side answers, in the shapes of the contract (§3): plain values, ready for JSON.
+
+Lists are in the order of account, then id, by code point, whatever the database's own order of text.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic_core import from_json
+
+from ledger.events import STORED_TYPES
+from ledger.store.database import Database, Transaction
+from ledger.store.instants import from_microseconds
+from ledger.store.reading import StoredEnvelope, follow_account
+from ledger.values import instant_to_text
+from projections import alarms as alarms_
+from projections import claims as claims_
+from projections import credits as credits_
+from projections import refunds as refunds_
+from projections.account_state import account_state
+from projections.audit_trail import AUDIT_TRAIL
+from projections.audit_trail import ROWS as AUDIT_ROWS
+from projections.catalog import CATALOG
+from projections.projection import Projection, State, Step, Value, fold_account, shown_instant
+
+Answer = dict[str, Any]
+
+FOLDED = tuple(projection for projection in CATALOG if projection is not AUDIT_TRAIL)
+"""What an account's state is made of; the audit trail is the events themselves."""
+
+
+class UnknownAccount(LookupError):
+    """Nothing was ever recorded for the account."""
+
+
+class AmbiguousId(LookupError):
+    """Several accounts have the id: it must be asked for within one of them."""
+
+
+# --- lists --------------------------------------------------------------------------------------------------------
+
+
+def claims(
+    database: Database, account: str | None = None, clause: str | None = None, outcome: str | None = None
+) -> list[Answer]:
+    """The claims that stand."""
+    with database.reading() as transaction:
+        return claims_.listed(
+            _rows(transaction, claims_.CLAIMS, {"account": account, "clause": clause, "outcome": outcome})
+        )
+
+
+def refunds(database: Database, account: str | None = None, status: str | None = None) -> list[Answer]:
+    """The refunds: due, and what the payment processor said of them."""
+    with database.reading() as transaction:
+        listed = refunds_.listed(_rows(transaction, refunds_.REFUNDS, {"account": account}))
+    return [refund for refund in listed if status is None or refund["status"] == status]
+
+
+def credits(database: Database, account: str | None = None) -> list[Answer]:
+    """The credits granted, and what is left of them."""
+    with database.reading() as transaction:
+        return credits_.listed(_rows(transaction, credits_.CREDITS, {"account": account}))
+
+
+def alarms(database: Database, account: str | None = None) -> list[Answer]:
+    """The alarms that stand."""
+    with database.reading() as transaction:
+        return alarms_.listed(_rows(transaction, alarms_.ALARMS, {"account": account}))
+
+
+def waiting(database: Database, now: datetime, account: str | None = None) -> list[Answer]:
+    """The facts that wait for another, those that have waited longest first within an account."""
+    with database.reading() as transaction:
+        rows = transaction.rows(
+            "SELECT account, type, source, id, waits_for, since, event_id FROM waiting"
+            + (" WHERE account = ?" if account is not None else ""),
+            [account] if account is not None else [],
+        )
+    return [
+        {
+            "account_id": account_id,
+            "type": type_,
+            "source": source,
+            "id": message_id,
+            "waits_for": waits_for,
+            "since": shown_instant(since),
+            "age_seconds": int((now - from_microseconds(since)).total_seconds()),
+            "event_id": event_id,
+        }
+        for account_id, type_, source, message_id, waits_for, since, event_id in sorted(
+            rows, key=lambda row: (row[0], row[5], row[3], row[2])
+        )
+    ]
+
+
+def dead_letters(database: Database) -> list[Answer]:
+    """The refused messages, the newest last. Their bodies lie in the vault under `dead_letter_id`."""
+    with database.reading() as transaction:
+        rows = transaction.rows(
+            "SELECT position, dead_letter_id, origin, reason, field, source, id, account, channel, refused_at "
+            "FROM dead_letters ORDER BY position"
+        )
+    return [
+        {
+            "position": position,
+            "dead_letter_id": dead_letter_id,
+            "origin": origin,
+            "reason": reason,
+            "field": field,
+            "source": source,
+            "id": message_id,
+            "account_id": account_id,
+            "channel": channel,
+            "refused_at": shown_instant(refused_at),
+        }
+        for (
+            position,
+            dead_letter_id,
+            origin,
+            reason,
+            field,
+            source,
+            message_id,
+            account_id,
+            channel,
+            refused_at,
+        ) in rows
+    ]
+
+
+# --- one claim, refund or credit ----------------------------------------------------------------------------------
+
+
+def find_claim(database: Database, claim_id: str, account: str | None = None) -> Answer | None:
+    """The claim with this id, if it stands. Raises AmbiguousId where several accounts have one."""
+    where = {"account": account, "claim_id": claim_id}
+    with database.reading() as transaction:
+        return _only(claims_.listed(_rows(transaction, claims_.CLAIMS, where)), claim_id)
+
+
+def find_refund(database: Database, refund_id: str, account: str | None = None) -> Answer | None:
+    """The refund with this id, if there is one. Raises AmbiguousId where several accounts have one."""
+    where = {"account": account, "refund_id": refund_id}
+    with database.reading() as transaction:
+        return _only(refunds_.listed(_rows(transaction, refunds_.REFUNDS, where)), refund_id)
+
+
+def find_credit(database: Database, credit_id: str, account: str | None = None) -> Answer | None:
+    """The credit with this id, if there is one. Raises AmbiguousId where several accounts have one."""
+    where = {"account": account, "credit_id": credit_id}
+    with database.reading() as transaction:
+        return _only(credits_.listed(_rows(transaction, credits_.CREDITS, where)), credit_id)
+
+
+def accounts_with_claim(database: Database, claim_id: str) -> list[str]:
+    """The accounts in which a claim of this id was ever decided about, those in which it fell away included."""
+    with database.reading() as transaction:
+        rows = transaction.rows(
+            f"SELECT DISTINCT account FROM {AUDIT_TRAIL.stored_name(AUDIT_ROWS)} WHERE claim_id = ?", (claim_id,)
+        )
+    return sorted(row[0] for row in rows)
+
+
+def _only(found: Sequence[Answer], asked: str) -> Answer | None:
+    if len(found) > 1:
+        accounts = [answer["account_id"] for answer in found]
+        named = ", ".join(accounts[:5]) + (f" and {len(accounts) - 5} more" if len(accounts) > 5 else "")
+        raise AmbiguousId(f"{len(accounts)} accounts have {asked}: {named}; say which with --account")
+    return found[0] if found else None
+
+
+# --- one account --------------------------------------------------------------------------------------------------
+
+
+def account(database: Database, account_id: str) -> Answer:
+    """An account as its rows stand. Raises UnknownAccount."""
+    state: dict[str, Any] = {}
+    with database.reading() as transaction:
+        for projection in FOLDED:
+            state |= _rows(transaction, projection, {"account": account_id})
+        known = any(state.values()) or _trail(transaction, account_id, limit=1)
+    if not known:
+        raise _unknown(account_id)
+    return account_state(state, account_id)
+
+
+def account_as_of(
+    database: Database, account_id: str, as_of: datetime | None = None, known_at: datetime | None = None
+) -> Answer:
+    """An account as it was at one instant, by what was known at another; both may be left open.
+
+    Folded from its events: those that had occurred by the one and were recorded by the other. Raises UnknownAccount.
+    """
+    last = deque(_steps(database, account_id, as_of=as_of, known_at=known_at), maxlen=1)
+    return account_state(last[0].state() if last else {}, account_id)
+
+
+def replay(
+    database: Database, account_id: str, to: int | None = None, *, with_state: bool = False
+) -> Iterator[Answer]:
+    """An account event by event: what each one changed, and on demand how the account stood after it.
+
+    Raises UnknownAccount.
+    """
+    steps = _steps(database, account_id, to=to)
+    return (_step(step, account_id, with_state) for step in steps)
+
+
+def _step(step: Step, account_id: str, with_state: bool) -> Answer:
+    answer = {
+        "version": step.stored.account_version,
+        "position": f"{step.stored.shard}:{step.stored.position}",
+        "type": step.event.type,
+        "name": type(step.event).__name__,
+        "event_id": step.event.event_id,
+        "occurred_at": instant_to_text(step.event.occurred_at),
+        "recorded_at": instant_to_text(step.event.recorded_at),
+        "changed": _changed(step),
+    }
+    return {**answer, "state": account_state(step.state(), account_id)} if with_state else answer
+
+
+def history(database: Database, account_id: str, claim_id: str | None = None) -> list[Answer]:
+    """An account's audit trail in order: every fact and decision, or those about one claim. Raises UnknownAccount."""
+    with database.reading() as transaction:
+        rows = _trail(transaction, account_id)
+    if not rows:
+        raise _unknown(account_id)
+    return [_trail_row(row) for row in rows if claim_id is None or row["claim_id"] == claim_id]
+
+
+def _trail(transaction: Transaction, account_id: str, limit: int = 2**62) -> list[Answer]:
+    """Rows of the audit trail's index, with the events that they point to."""
+    columns = tuple(AUDIT_ROWS.columns)
+    found = transaction.rows(
+        f"SELECT {', '.join(f'trail.{column}' for column in columns)}, events.envelope "
+        f"FROM {AUDIT_TRAIL.stored_name(AUDIT_ROWS)} AS trail "
+        "JOIN events ON events.shard = trail.shard AND events.position = trail.position "
+        "WHERE trail.account = ? ORDER BY trail.account_version LIMIT ?",
+        (account_id, limit),
+    )
+    return [dict(zip((*columns, "envelope"), row, strict=True)) for row in found]
+
+
+def _trail_row(row: Answer) -> Answer:
+    envelope = from_json(bytes(row["envelope"]))
+    event = STORED_TYPES.get(row["type"])
+    return {
+        "position": f"{row['shard']}:{row['position']}",
+        "version": row["account_version"],
+        "kind": row["kind"],
+        "type": row["type"],
+        "name": event.__name__ if event is not None else row["type"],
+        "event_id": row["event_id"],
+        "stream": envelope["stream"],
+        "occurred_at": shown_instant(row["occurred_at"]),
+        "recorded_at": shown_instant(row["recorded_at"]),
+        "actor": row["actor"],
+        "channel": row["channel"],
+        "cause": envelope["causation_id"],
+        "claim_id": row["claim_id"],
+        "data": envelope["data"],
+    }
+
+
+def _steps(
+    database: Database,
+    account_id: str,
+    *,
+    to: int | None = None,
+    as_of: datetime | None = None,
+    known_at: datetime | None = None,
+) -> Iterator[Step]:
+    envelopes = list(follow_account(database, account_id, to_version=to))
+    if not envelopes:
+        raise _unknown(account_id)
+    return fold_account(_known(envelopes, as_of, known_at), FOLDED)
+
+
+def _known(
+    envelopes: Sequence[StoredEnvelope], as_of: datetime | None, known_at: datetime | None
+) -> Iterator[StoredEnvelope]:
+    for envelope in envelopes:
+        event = envelope.event()
+        occurred, known = event.occurred_at, event.recorded_at
+        if (as_of is None or occurred <= as_of) and (known_at is None or known <= known_at):
+            yield envelope
+
+
+def _changed(step: Step) -> list[Answer]:
+    """The rows that an event put or deleted, instants as they are shown."""
+    return [
+        {
+            "table": table.name,
+            "key": dict(zip(table.key, key, strict=True)),
+            "row": {
+                column: shown_instant(value) if table.columns[column] == "INSTANT" else value
+                for column, value in row.items()
+            }
+            if row is not None
+            else None,
+        }
+        for table, changes in step.changes.items()
+        for key, row in changes.items()
+    ]
+
+
+def _unknown(account_id: str) -> UnknownAccount:
+    return UnknownAccount(
+        f"nothing was ever recorded for account {account_id}; ids are compared letter by letter, capitals included"
+    )
+
+
+# --- rows ---------------------------------------------------------------------------------------------------------
+
+
+def _rows(transaction: Transaction, projection: Projection, where: Mapping[str, str | None]) -> State:
+    """The rows of a projection's tables, by those of the columns asked for that a table has."""
+    state = {}
+    for table in projection.tables:
+        asked: dict[str, Value] = {
+            column: value for column, value in where.items() if value is not None and column in table.columns
+        }
+        found = transaction.rows(
+            f"SELECT {', '.join(table.columns)} FROM {projection.stored_name(table)}"
+            + (f" WHERE {' AND '.join(f'{column} = ?' for column in asked)}" if asked else ""),
+            list(asked.values()),
+        )
+        state[table.name] = [dict(zip(table.columns, row, strict=True)) for row in found]
+    return state

@@ -1,0 +1,352 @@
+"""Intake over the client library's in-process broker, and its work on partitions step by step."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from consumers.intake import Intake, stored_positions
+from consumers.kafka.in_process import InProcessBroker
+from consumers.kafka.partitions import BeginAnew, PartitionWork, RecordFails
+from consumers.kafka.records import Claimant, Partition, Record
+from consumers.part import BackOff
+from ledger.store.database import Conflict, Unavailable
+from tests.integration.world import (
+    Books,
+    Sent,
+    account_registered,
+    binary,
+    new_books,
+    new_place,
+    running,
+    structured,
+    until,
+)
+
+HERE = Partition("upstream", 0)
+THERE = Partition("upstream", 1)
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Iterator[Books]:
+    with new_books(f"sqlite:///{tmp_path / 'books.db'}") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[InProcessBroker]:
+    with InProcessBroker() as found:
+        yield found
+
+
+# --- with a broker ------------------------------------------------------------------------------------------------
+
+
+def test_both_content_modes_are_taken_and_what_is_refused_stops_nothing(
+    books: Books, broker: InProcessBroker
+) -> None:
+    place = new_place(broker.bootstrap)
+    one, two = account_registered("acct-1"), account_registered("acct-2")
+    with running(Intake(books.ledger(), place.cluster, topic=place.upstream)):
+        place.send(
+            structured(one),
+            Sent(b"a line of a log", b"acct-1"),
+            binary(two),
+            binary(one),  # the same message, in the other mode: a duplicate
+            structured({**two, "data": {**two["data"], "currency": "USD"}}),  # the same id, other content
+            Sent(structured(account_registered("acct-3")).value, b"acct-4"),  # the key is not the subject
+        )
+        until(lambda: books.count("dead_letters") == 3 and len(books.facts()) == 2)
+    assert books.facts() == ["registered-acct-1", "registered-acct-2"]
+    letters = books.rows("SELECT field, origin, channel, account FROM dead_letters ORDER BY position")
+    assert {field for field, _, _, _ in letters} == {None, "id", "key"}
+    cluster = place.cluster.cluster_id
+    assert all(origin.startswith(f"kafka:{cluster}/{place.upstream.name}/") for _, origin, _, _ in letters)
+    assert {channel for _, _, channel, _ in letters} == {"kafka"}
+
+
+def test_a_restarted_intake_goes_on_where_the_store_says(books: Books, broker: InProcessBroker) -> None:
+    place = new_place(broker.bootstrap)
+    with running(Intake(books.ledger(), place.cluster, topic=place.upstream)):
+        place.send(*[structured(account_registered(f"acct-{n}"), 0) for n in range(10)])
+        until(lambda: len(books.facts()) == 10)
+    identity = place.cluster.identity(place.upstream.name)
+    assert stored_positions(books.database, identity)[0] == 10
+    with running(Intake(books.ledger(), place.cluster, topic=place.upstream)):
+        place.send(structured(account_registered("acct-10"), 0))
+        until(lambda: len(books.facts()) == 11)
+    assert stored_positions(books.database, identity)[0] == 11
+
+
+def test_nothing_that_a_message_says_is_logged(
+    books: Books, broker: InProcessBroker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = new_place(broker.bootstrap)
+    with running(Intake(books.ledger(), place.cluster, topic=place.upstream)):
+        place.send(
+            structured(account_registered("acct-1", name="Grace Hidden")),
+            Sent(b'{"name": "Grace Hidden"'),
+            structured({**account_registered("acct-2"), "data": {"customer": "Grace Hidden"}}),
+        )
+        until(lambda: books.count("dead_letters") == 2 and len(books.facts()) == 1)
+    said = capsys.readouterr()
+    assert "messages_taken" in said.out + said.err
+    assert "Grace" not in said.out + said.err
+
+
+# --- step by step -------------------------------------------------------------------------------------------------
+
+
+class Member:
+    """A member of a group whose partitions and records the test hands out."""
+
+    def __init__(self, records: Sequence[Record] = ()) -> None:
+        self.records = list(records)
+        self.paused: set[Partition] = set()
+        self.begun: dict[Partition, int] = {}
+        self.reported: dict[Partition, int] = {}
+        self.claimant: Claimant | None = None
+        self.polls: list[float] = []
+
+    def join(self, claimant: Claimant) -> None:
+        self.claimant = claimant
+
+    def assign(self, *partitions: Partition) -> Mapping[Partition, int]:
+        assert self.claimant is not None
+        return self.claimant.assigned(partitions)
+
+    def lose(self, *partitions: Partition) -> None:
+        assert self.claimant is not None
+        self.claimant.unassigned(partitions, lost=True)
+
+    def poll(self, limit: int, timeout: float) -> list[Record]:
+        self.polls.append(timeout)
+        handed = [record for record in self.records if record.partition not in self.paused][:limit]
+        self.records = [record for record in self.records if record not in handed]
+        return handed
+
+    def begin(self, partition: Partition, offset: int) -> bool:
+        self.begun[partition] = offset
+        self.paused.discard(partition)
+        return True
+
+    def pause(self, partition: Partition) -> None:
+        self.paused.add(partition)
+
+    def resume(self, partition: Partition) -> None:
+        self.paused.discard(partition)
+
+    def report(self, partition: Partition, offset: int) -> None:
+        self.reported[partition] = offset
+
+    def leave(self) -> None:
+        pass
+
+
+class Work:
+    """A worker that fails as the test wants it to."""
+
+    def __init__(self) -> None:
+        self.done: list[int] = []
+        self.tried: list[int] = []
+        self.ended: list[Partition] = []
+        self.stands = 0
+        self.failures: list[Exception] = []
+        self.cannot_begin: list[Exception] = []
+        self.bad: set[int] = set()
+
+    def begin(self, partition: Partition) -> int:
+        if self.cannot_begin:
+            raise self.cannot_begin.pop(0)
+        return self.stands
+
+    def work(self, partition: Partition, records: Sequence[Record]) -> None:
+        self.tried.append(len(records))
+        if self.failures:
+            raise self.failures.pop(0)
+        if self.bad & {record.offset for record in records}:
+            raise ValueError("Grace Hidden")
+        self.done += [record.offset for record in records]
+
+    def end(self, partition: Partition) -> None:
+        self.ended.append(partition)
+
+
+class Clock:
+    """Monotonic seconds that the test moves."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def records(partition: Partition, count: int, first: int = 0) -> list[Record]:
+    return [Record(partition, offset, None, b"", ()) for offset in range(first, first + count)]
+
+
+def set_up(member: Member, work: Work, batch: int = 8) -> tuple[PartitionWork, Clock]:
+    clock = Clock()
+    held = PartitionWork(
+        member, work, clock, batch=batch, read_ahead=2, back_off=lambda: BackOff(0.1, 10, lambda: 1.0)
+    )
+    held.join()
+    return held, clock
+
+
+def test_batches_are_worked_off_in_order_and_reported() -> None:
+    member, work = Member(records(HERE, 20)), Work()
+    held, _ = set_up(member, work)
+    member.assign(HERE)
+    assert held.step(0.5) + held.step(0.5) == 20
+    assert work.done == list(range(20))
+    assert work.tried == [8, 8, 4]
+    assert member.reported == {HERE: 20}
+
+
+def test_a_passing_cause_pauses_the_partition_and_drops_nothing() -> None:
+    member, work = Member(records(HERE, 30)), Work()
+    work.failures = [Unavailable("gone"), Unavailable("still gone")]
+    held, clock = set_up(member, work)
+    member.assign(HERE)
+    assert held.step(0.5) == 0
+    assert member.paused == {HERE}
+    held.step(0.5)
+    assert member.polls[-1] == pytest.approx(0.1)  # it polls on, no longer than until the next try
+    assert len(work.tried) == 1
+    clock.seconds += 0.11
+    assert held.step(0.5) == 0
+    clock.seconds += 0.11
+    held.step(0.5)
+    assert len(work.tried) == 2  # twice as long this time
+    clock.seconds += 0.11
+    held.step(0.5)
+    held.step(0.5)
+    assert work.done == list(range(30))
+    assert member.paused == set()
+
+
+def test_memory_is_bounded_while_nothing_can_be_worked_off() -> None:
+    member, work = Member(records(HERE, 1000)), Work()
+    work.failures = [Unavailable("gone")] * 50
+    held, clock = set_up(member, work)
+    member.assign(HERE)
+    for _ in range(40):
+        held.step(0.5)
+        clock.seconds += 11
+    assert held.pending == 16
+
+
+def test_a_conflict_is_tried_again_with_half_the_batch() -> None:
+    member, work = Member(records(HERE, 8)), Work()
+    work.failures = [Conflict("another was faster")]
+    held, clock = set_up(member, work)
+    member.assign(HERE)
+    held.step(0.5)
+    clock.seconds += 1
+    held.step(0.5)
+    assert work.tried == [8, 4, 4]
+    assert work.done == list(range(8))
+
+
+def test_of_a_batch_that_fails_everything_before_the_record_that_fails_is_taken() -> None:
+    member, work = Member(records(HERE, 16)), Work()
+    work.bad = {5}
+    held, _ = set_up(member, work)
+    member.assign(HERE)
+    with pytest.raises(RecordFails, match=r"upstream/0/5 cannot be worked off.*ValueError") as raised:
+        held.step(0.5)
+    assert "Grace" not in str(raised.value)
+    assert work.done == [0, 1, 2, 3, 4]
+    assert member.reported == {HERE: 5}
+
+
+def test_whoever_is_fenced_off_drops_what_he_read_and_begins_where_the_store_stands() -> None:
+    member, work = Member(records(HERE, 8)), Work()
+    work.failures = [BeginAnew("taken over")]
+    held, clock = set_up(member, work)
+    member.assign(HERE)
+    held.step(0.5)
+    assert held.pending == 0
+    assert member.paused == {HERE}
+    work.stands = 3
+    member.records = records(HERE, 5, first=3)
+    clock.seconds += 1
+    held.step(0.5)
+    assert member.begun == {HERE: 3}
+    assert work.done == [3, 4, 5, 6, 7]
+
+
+def test_a_partition_that_was_lost_meanwhile_is_forgotten() -> None:
+    member, work = Member(records(HERE, 8)), Work()
+    work.failures = [BeginAnew("taken over")]
+    held, clock = set_up(member, work)
+    member.assign(HERE)
+    held.step(0.5)
+    member.lose(HERE)
+    clock.seconds += 1
+    held.step(0.5)
+    assert work.ended == [HERE]
+    assert member.begun == {}
+    assert held.held == frozenset()
+
+
+def test_records_of_a_partition_that_is_not_ours_any_more_are_dropped() -> None:
+    member, work = Member(records(HERE, 4) + records(THERE, 4)), Work()
+    held, _ = set_up(member, work)
+    member.assign(HERE, THERE)
+    member.lose(THERE)
+    held.step(0.5)
+    assert work.done == [0, 1, 2, 3]
+
+
+def test_without_the_store_partitions_are_held_and_taken_up_later() -> None:
+    member, work = Member(), Work()
+    work.cannot_begin = [Unavailable("gone"), Unavailable("gone")]
+    held, clock = set_up(member, work)
+    assert member.assign(HERE, THERE) == {}  # the second is not even tried
+    assert len(work.cannot_begin) == 1
+    member.paused = {HERE, THERE}
+    for _ in range(4):
+        clock.seconds += 1
+        held.step(0.5)
+    assert set(member.begun) == {HERE, THERE}
+    assert member.paused == set()
+
+
+def test_one_partition_that_waits_does_not_hold_up_the_others() -> None:
+    member, work = Member(records(HERE, 2) + records(THERE, 2, first=10)), Work()
+    work.failures = [Unavailable("gone")]
+    held, _ = set_up(member, work)
+    member.assign(HERE, THERE)
+    held.step(0.5)
+    held.step(0.5)
+    assert work.done == [10, 11]
+
+
+def test_stopping_finishes_the_batch_in_hand_and_begins_no_other() -> None:
+    member, work = Member(records(HERE, 16)), Work()
+    stopping = [False]
+
+    class Stopping(Work):
+        def work(self, partition: Partition, records: Sequence[Record]) -> None:
+            stopping[0] = True
+            super().work(partition, records)
+
+    work = Stopping()
+    held = PartitionWork(member, work, Clock(), batch=8, stopping=lambda: stopping[0])
+    held.join()
+    member.assign(HERE)
+    assert held.step(0.5) == 8
+    assert held.step(0.5) == 0
+    held.leave()
+    assert work.ended == [HERE]
+
+
+def test_back_off_grows_to_its_limit_with_jitter() -> None:
+    least, most = BackOff(jitter=lambda: 0.0), BackOff(jitter=lambda: 1.0)
+    assert [round(least.next(), 3) for _ in range(9)] == [0.1, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    assert [round(most.next(), 3) for _ in range(9)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
+    most.reset()
+    assert most.next() == pytest.approx(0.1)

@@ -1,0 +1,1 @@
+"""The ledger's promises as stories: given facts, when a message comes, then events and claims."""

@@ -1,0 +1,286 @@
+"""A ledger for stories: a store with its keys and a clock that stands, and what an auditor can read in it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Self
+
+from ledger.application.agreements import publish
+from ledger.application.ledger import Ledger
+from ledger.application.record import take
+from ledger.application.statement import Taken
+from ledger.store.database import Database, Row, Transaction, connect
+from ledger.store.keys import KeyDatabase
+from ledger.store.reading import StoredEnvelope, read_shard
+from ledger.store.writing import ReaderMove
+from ledger.vault import Keys, Vault
+from tests.ledger.messages import Message, read_all
+from tests.oracle import histories
+
+STANDARD = 'name = "standard"\nversion = 1\nvalid_from = 2000-01-01\n'
+LONG_AFTER = datetime(2035, 1, 1, tzinfo=UTC)
+STORE_TABLES = (
+    "store",
+    "sequences",
+    "heads",
+    "events",
+    "inbox",
+    "catalogue",
+    "agreements",
+    "awaiting_agreement",
+    "waiting",
+    "dead_letters",
+    "readers",
+    "vault",
+)
+
+
+@dataclass
+class StandingClock:
+    """The time is what a story says it is."""
+
+    at: datetime = LONG_AFTER
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+class KeysByName:
+    """Keys that follow from their subjects, so that two stores encrypt alike. Only for comparing stores."""
+
+    def of(self, subjects: Any) -> dict[str, bytes]:
+        return {subject: sha256(subject.encode()).digest() for subject in subjects}
+
+    def existing(self, subject: str) -> bytes | None:
+        return self.of([subject])[subject]
+
+
+def no_randomness(count: int) -> bytes:
+    """Nonces that are all alike, so that two stores can be compared byte for byte. Never for data of anyone."""
+    return bytes(count)
+
+
+class Watched(Database):
+    """A real database with somebody standing at its door: what they were told to do happens at that moment, once.
+
+    What is raised `before_commit` rolls back, as the database does for anyone; raised `after_commit` it comes when
+    everything is committed already, as when a connection breaks before the answer.
+    """
+
+    def __init__(self, real: Database) -> None:
+        self.real = real
+        self.dialect = real.dialect
+        self.url = real.url
+        self.before_writing: deque[Callable[[], object]] = deque()
+        self.before_commit: deque[Callable[[], object]] = deque()
+        self.after_commit: deque[Callable[[], object]] = deque()
+        self.after_reading: deque[Callable[[], object]] = deque()
+        self.writings = 0
+
+    @contextmanager
+    def writing(self) -> Iterator[Transaction]:
+        self.writings += 1
+        _do_next(self.before_writing)
+        with self.real.writing() as transaction:
+            yield transaction
+            _do_next(self.before_commit)
+        _do_next(self.after_commit)
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        with self.real.reading() as transaction:
+            yield transaction
+        _do_next(self.after_reading)
+
+    def close(self) -> None:
+        self.real.close()
+
+    def in_dialect(self, ddl: str) -> str:
+        return self.real.in_dialect(ddl)
+
+
+def _do_next(steps: deque[Callable[[], object]]) -> None:
+    if steps:
+        steps.popleft()()
+
+
+@dataclass
+class Books:
+    """One process at work on a store."""
+
+    database: Watched
+    keys: Keys
+    clock: StandingClock
+    randomness: Callable[[int], bytes] | None = None
+    ledger: Ledger = field(init=False)
+    others: list[Books] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        vault = Vault(self.keys) if self.randomness is None else Vault(self.keys, self.randomness)
+        self.ledger = Ledger(self.database, vault, self.clock)
+
+    @classmethod
+    def open(
+        cls,
+        url: str = "sqlite:///:memory:",
+        *,
+        keys: Keys | None = None,
+        sandbox: bool = False,
+        now: datetime = LONG_AFTER,
+        agreements: Sequence[str] = (STANDARD,),
+        randomness: Callable[[int], bytes] | None = None,
+    ) -> Self:
+        """A new store. Its keys are in memory unless others are given."""
+        clock = StandingClock(now)
+        if keys is None:
+            keys = KeyDatabase(connect("sqlite:///:memory:"), clock)
+            keys.create()
+        books = cls(Watched(connect(url)), keys, clock, randomness)
+        books.ledger.create_store(sandbox=sandbox)
+        for text in agreements:
+            books.publish(text)
+        return books
+
+    def another_process(self) -> Books:
+        """Another process on the same store, with connections of its own where the database can be reached twice."""
+        real = self.database.real
+        alone = real.url == "sqlite:///:memory:"
+        other = Books(Watched(real if alone else connect(real.url)), self.keys, self.clock, self.randomness)
+        self.others.append(other)
+        return other
+
+    def close(self) -> None:
+        """End this process and all others on its store."""
+        for other in self.others:
+            other.close()
+        self.database.close()
+
+    # --- what can be asked of it ---------------------------------------------------------------------------------
+
+    def take(
+        self,
+        messages: Sequence[Message | bytes],
+        *,
+        batch: int | None = None,
+        reader: ReaderMove | None = None,
+        file: str = "story",
+    ) -> Taken:
+        """Take messages, all in one batch unless told otherwise."""
+        incoming = read_all(messages, file=file)
+        taken = Taken()
+        size = batch or max(1, len(incoming))
+        for start in range(0, max(1, len(incoming)), size):
+            part = take(self.ledger, incoming[start : start + size], reader)
+            taken.read += part.read
+            taken.accepted += part.accepted
+            taken.duplicates += part.duplicates
+            taken.refused += part.refused
+        return taken
+
+    def publish(self, text: str = STANDARD) -> bool:
+        """Publish an agreement; whether it was new."""
+        return publish(self.ledger, text, actor="/makegood/test", channel="command line").new
+
+    # --- what is written in it -----------------------------------------------------------------------------------
+
+    def rows(self, sql: str, *parameters: Any) -> list[Row]:
+        with self.database.real.reading() as transaction:
+            found = transaction.rows(sql, parameters)
+        return [tuple(bytes(value) if isinstance(value, memoryview) else value for value in row) for row in found]
+
+    def envelopes(self) -> list[StoredEnvelope]:
+        """Every stored event in order of position, through the port that readers use."""
+        with self.database.real.reading() as transaction:
+            return read_shard(transaction, 0, 0, 1_000_000)
+
+    def stored(self, account: str | None = None) -> list[dict[str, Any]]:
+        """Every envelope as plain JSON, of all customers or of one account, in order of position."""
+        found = [json.loads(envelope.envelope) for envelope in self.envelopes()]
+        return [e for e in found if (e["account"] == account if account else e["account"] != "system")]
+
+    def types(self, account: str | None = None) -> list[str]:
+        return [envelope["type"] for envelope in self.stored(account)]
+
+    def claims(self) -> list[dict[str, Any]]:
+        """The claims as recorded, in the shape of contract §3 and of the oracle."""
+        return claims_in(self.stored())
+
+    def amounts(self) -> dict[str, str]:
+        """What each claim comes to, net."""
+        return {claim["claim_id"]: claim["amount"] for claim in self.claims()}
+
+    def alarms(self) -> list[dict[str, Any]]:
+        """The alarms that stand, as they were raised, in order."""
+        return alarms_in(self.stored())
+
+    def waiting(self) -> list[tuple[str, str]]:
+        """Which messages wait, and for what."""
+        return sorted(self.rows("SELECT id, waits_for FROM waiting"))
+
+    def content(self) -> dict[str, list[Row]]:
+        """Every row of every table."""
+        return {table: sorted(self.rows(f"SELECT * FROM {table}"), key=repr) for table in STORE_TABLES}
+
+    def check_positions(self) -> int:
+        """Positions count from 1 without a hole, and so do each account's and each stream's versions."""
+        found = self.rows(
+            "SELECT position, account, account_version, stream, stream_version FROM events ORDER BY position"
+        )
+        accounts: Counter[str] = Counter()
+        streams: Counter[str] = Counter()
+        for expected, (position, account, account_version, stream, stream_version) in enumerate(found, 1):
+            accounts[account] += 1
+            streams[stream] += 1
+            assert (position, account_version, stream_version) == (expected, accounts[account], streams[stream])
+        heads = dict(self.rows("SELECT account, version FROM heads"))
+        assert heads == dict(accounts)
+        return len(found)
+
+
+def claims_in(envelopes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The claims that stand after some envelopes: of each claim what was recorded last."""
+    standing: dict[tuple[str, str], dict[str, Any]] = {}
+    for envelope in envelopes:
+        if envelope["type"] == "claim-assessed.v1":
+            data, after = envelope["data"], envelope["data"]["after"]
+            standing.pop((envelope["account"], data["claim_id"]), None)
+            if after is not None and after["outcome"] is not None:
+                standing[envelope["account"], data["claim_id"]] = {
+                    "claim_id": data["claim_id"],
+                    "clause": data["clause"],
+                    "account_id": envelope["account"],
+                    "subscription_id": data["subscription_id"],
+                    "charge_id": data["charge_id"],
+                    "outcome": after["outcome"],
+                    "amount": after["amount"],
+                    "tax": after["tax"],
+                    "currency": data["currency"],
+                    "reason": after["reason"],
+                }
+    return [standing[key] for key in sorted(standing)]
+
+
+def alarms_in(envelopes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The alarms that stand after some envelopes."""
+    standing: dict[str, dict[str, Any]] = {}
+    for envelope in envelopes:
+        if envelope["type"] in {"alarm-raised.v1", "alarm-cleared.v1"}:
+            alarm = {name: value for name, value in envelope["data"].items() if name != "now"}
+            key = json.dumps([envelope["account"], alarm])
+            if envelope["type"] == "alarm-raised.v1":
+                assert key not in standing, "an alarm is raised once"
+                standing[key] = {"account": envelope["account"], **alarm}
+            else:
+                del standing[key]
+    return [standing[key] for key in sorted(standing)]
+
+
+def oracle_agreements() -> list[str]:
+    """The texts of all agreements that the oracle's histories name."""
+    return list(histories.agreement_texts().values())
