@@ -28,7 +28,7 @@ check: .venv/dev.stamp
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check . || { echo "check: run \`make format\`" >&2; exit 1; }
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-timings >.venv/imports.txt || { cat .venv/imports.txt; exit 1; }
+	@$(BIN)/lint-imports --no-logo >.venv/imports.txt || { cat .venv/imports.txt; exit 1; }
 	@echo "check: sound"
 
 # Set up, then put all code into the one format and fix what can be fixed by itself.

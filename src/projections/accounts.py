@@ -52,7 +52,7 @@ SUBSCRIPTIONS = Table(
         **MESSAGE,
     },
     key=("account", "subscription_id"),
-    reads=True,
+    reads=(SubscriptionRegistered, AgreementBound, SubscriptionStatusChanged),
 )
 CHARGES = Table(
     "charges",

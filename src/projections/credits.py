@@ -23,7 +23,7 @@ ROWS = Table(
         "granted_at": "INSTANT",
     },
     key=("account", "credit_id"),
-    reads=True,
+    reads=(ClaimAssessed,),
     indexes=("credit_id",),
 )
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from ledger.events import STORED_TYPES
 from ledger.store.database import Conflict, Database, Transaction
 from ledger.store.reading import PositionMissing, StoredEnvelope, read_shard, shard_end
 from projections.catalog import CATALOG
-from projections.projection import Key, Projection, Row, Rows, Table
+from projections.projection import Key, Projection, Rows, Table, Values, stored_types
 
 POSITIONS = """CREATE TABLE IF NOT EXISTS projection_positions (
     projection TEXT NOT NULL, version INTEGER NOT NULL, shard INTEGER NOT NULL, position BIGINT NOT NULL,
@@ -39,7 +40,7 @@ class Follower:
     def __init__(self, database: Database, projections: Sequence[Projection] = CATALOG) -> None:
         self._database = database
         self._projections = tuple(sorted(projections, key=lambda projection: (projection.name, projection.version)))
-        self._takes = {projection: projection.stored_types() for projection in self._projections}
+        self._takes = {projection: stored_types(projection.handles) for projection in self._projections}
         self._stands: dict[int, dict[Projection, int]] = {}
 
     def create(self) -> None:
@@ -163,7 +164,8 @@ class Follower:
             rows = {projection: self._load(transaction, projection, envelopes) for projection in projections}
             for envelope in envelopes:
                 taking = takers[envelope.type]
-                if taking:
+                # What a newer program wrote is decoded too, which says so: passing over it would lose it for good.
+                if taking or envelope.type not in STORED_TYPES:
                     event = envelope.event()
                     for projection in taking:
                         projection.fold(rows[projection], envelope, event)
@@ -190,29 +192,31 @@ class Follower:
             raise ReaderFenced(f"another follower moved a projection on from {shard}:{after}")
 
     def _load(self, transaction: Transaction, projection: Projection, envelopes: Sequence[StoredEnvelope]) -> Rows:
-        """The rows that folds will look at: those of the accounts whose events they take."""
+        """The rows that folds will look at."""
         rows = Rows(projection.tables)
-        takes = self._takes[projection]
-        accounts = sorted({envelope.account for envelope in envelopes if envelope.type in takes})
         for table in projection.tables:
-            if table.reads and accounts:
-                found = transaction.rows_in(
-                    f"SELECT {', '.join(table.columns)} FROM {projection.stored_name(table)} WHERE account IN (?*)",
-                    accounts,
+            reading = stored_types(table.reads)
+            accounts = sorted({envelope.account for envelope in envelopes if envelope.type in reading})
+            if accounts:
+                columns = ", ".join(table.columns)
+                rows.keep(
+                    table,
+                    transaction.rows_in(
+                        f"SELECT {columns} FROM {projection.stored_name(table)} WHERE account IN (?*)", accounts
+                    ),
                 )
-                rows.keep(table, [dict(zip(table.columns, row, strict=True)) for row in found])
         return rows
 
 
-def _write(transaction: Transaction, name: str, table: Table, changes: Mapping[Key, Row | None]) -> None:
-    values = [table.values_of(row) for row in changes.values() if row is not None]
+def _write(transaction: Transaction, name: str, table: Table, changes: Mapping[Key, Values | None]) -> None:
+    rows = [values for values in changes.values() if values is not None]
     if table.appends:
-        transaction.insert(name, tuple(table.columns), values)
+        transaction.insert(name, tuple(table.columns), rows)
         return
-    gone = [key for key, row in changes.items() if row is None]
+    gone = [key for key, values in changes.items() if values is None]
     transaction.run_each(f"DELETE FROM {name} WHERE {' AND '.join(f'{column} = ?' for column in table.key)}", gone)
     columns = {column: _stored_type(type_) for column, type_ in table.columns.items()}
-    transaction.upsert(name, columns, table.key, values)
+    transaction.upsert(name, columns, table.key, rows)
 
 
 def _definition(projection: Projection, table: Table, text: str) -> list[str]:

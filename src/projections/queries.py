@@ -300,13 +300,13 @@ def _changed(step: Step) -> list[Answer]:
             "key": dict(zip(table.key, key, strict=True)),
             "row": {
                 column: shown_instant(value) if table.columns[column] == "INSTANT" else value
-                for column, value in row.items()
+                for column, value in table.row(values).items()
             }
-            if row is not None
+            if values is not None
             else None,
         }
         for table, changes in step.changes.items()
-        for key, row in changes.items()
+        for key, values in changes.items()
     ]
 
 
@@ -331,5 +331,5 @@ def _rows(transaction: Transaction, projection: Projection, where: Mapping[str, 
             + (f" WHERE {' AND '.join(f'{column} = ?' for column in asked)}" if asked else ""),
             list(asked.values()),
         )
-        state[table.name] = [dict(zip(table.columns, row, strict=True)) for row in found]
+        state[table.name] = [table.row(values) for values in found]
     return state

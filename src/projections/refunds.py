@@ -28,7 +28,7 @@ DUE = Table(
         "due_at": "INSTANT",
     },
     key=("account", "refund_id"),
-    reads=True,
+    reads=(ClaimAssessed,),
     indexes=("refund_id",),
 )
 RESULTS = Table(

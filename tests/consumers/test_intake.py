@@ -42,10 +42,8 @@ def broker() -> Iterator[InProcessBroker]:
 # --- with a broker ------------------------------------------------------------------------------------------------
 
 
-def test_both_content_modes_are_taken_and_what_is_refused_stops_nothing(
-    books: Books, broker: InProcessBroker
-) -> None:
-    place = new_place(broker.bootstrap)
+def test_both_content_modes_are_taken_and_refused_ones_stop_nothing(books: Books, broker: InProcessBroker) -> None:
+    place = new_place(broker)
     one, two = account_registered("acct-1"), account_registered("acct-2")
     with running(Intake(books.ledger(), place.cluster, topic=place.upstream)):
         place.send(
@@ -66,7 +64,7 @@ def test_both_content_modes_are_taken_and_what_is_refused_stops_nothing(
 
 
 def test_a_restarted_intake_goes_on_where_the_store_says(books: Books, broker: InProcessBroker) -> None:
-    place = new_place(broker.bootstrap)
+    place = new_place(broker)
     with running(Intake(books.ledger(), place.cluster, topic=place.upstream)):
         place.send(*[structured(account_registered(f"acct-{n}"), 0) for n in range(10)])
         until(lambda: len(books.facts()) == 10)
@@ -81,7 +79,7 @@ def test_a_restarted_intake_goes_on_where_the_store_says(books: Books, broker: I
 def test_nothing_that_a_message_says_is_logged(
     books: Books, broker: InProcessBroker, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = new_place(broker.bootstrap)
+    place = new_place(broker)
     with running(Intake(books.ledger(), place.cluster, topic=place.upstream)):
         place.send(
             structured(account_registered("acct-1", name="Grace Hidden")),

@@ -15,14 +15,18 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from consumers.kafka.cluster import Cluster
+from consumers.kafka.in_process import InProcessBroker
 from consumers.kafka.topics import Topic
 from consumers.part import Part, run_parts
+from consumers.upstream import read_structured
 from ledger.application.agreements import publish
 from ledger.application.ledger import Ledger
+from ledger.application.record import take
 from ledger.store.database import Database, beside, connect, create_if_missing
 from ledger.store.keys import KeyDatabase
 from ledger.vault import Vault
 from projections.follower import Follower
+from tests.parts.kafka import Kafka
 
 SAMPLE = Path(__file__).parents[2] / "deploy" / "sample"
 
@@ -75,8 +79,8 @@ class Books:
         """Every claim as it stands, without what depends on the order of arrival."""
         return sorted(
             self.rows(
-                "SELECT account, claim_id, clause, subscription_id, charge_id, outcome, amount, tax, currency, reason, "
-                "settlement FROM claims_v1"
+                "SELECT account, claim_id, clause, subscription_id, charge_id, outcome, amount, tax, currency, "
+                "reason, settlement FROM claims_v1"
             )
         )
 
@@ -165,6 +169,14 @@ def send(bootstrap: str, topic: str, records: Sequence[Sent]) -> None:
     assert not failures, failures
 
 
+def take_all(books: Books, lines: Sequence[bytes]) -> None:
+    """Record messages without a broker."""
+    items = [read_structured(line, origin=f"line:{n}", channel="file") for n, line in enumerate(lines)]
+    ledger = books.ledger()
+    for start in range(0, len(items), 500):
+        take(ledger, items[start : start + 500])
+
+
 # --- a cluster of one's own -----------------------------------------------------------------------------------------
 
 
@@ -191,10 +203,11 @@ class Place:
         until(lambda: self.cluster.create_topics([topic]) == [topic.name])
 
 
-def new_place(bootstrap: str, partitions: int = 4) -> Place:
+def new_place(broker: Kafka | InProcessBroker, partitions: int = 4) -> Place:
     name = uuid.uuid4().hex[:8]
+    group = f"makegood-{name}"
     place = Place(
-        Cluster(bootstrap, group=f"makegood-{name}"),
+        broker.cluster(group) if isinstance(broker, InProcessBroker) else Cluster(broker.bootstrap, group=group),
         Topic(f"provisioning.events-{name}", partitions),
         Topic(f"ledger.events-{name}", 1),
         Topic(f"provisioning.dead-letters-{name}", 1),

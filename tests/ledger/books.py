@@ -204,6 +204,11 @@ class Books:
         found = [json.loads(envelope.envelope) for envelope in self.envelopes()]
         return [e for e in found if (e["account"] == account if account else e["account"] != "system")]
 
+    def stored_of(self, account: str) -> list[dict[str, Any]]:
+        """One account's envelopes, read by its own index: the quick way where a store holds many accounts."""
+        rows = self.rows("SELECT envelope FROM events WHERE account = ? ORDER BY account_version", account)
+        return [json.loads(row[0]) for row in rows]
+
     def types(self, account: str | None = None) -> list[str]:
         return [envelope["type"] for envelope in self.stored(account)]
 

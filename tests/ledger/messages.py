@@ -192,6 +192,7 @@ class Upstream:
             self.billing_error_reported("dis-2", "chg-1"),
             self.overcharge_rejected("dis-2", "chg-1"),
             self.overcharge_confirmed("dis-3", "chg-1", amount="15.01"),
+            self.overcharge_confirmed("dis-3", "chg-1", amount="3.00", time="2026-03-01T08:00:00Z"),
             self.subscription_suspended(),
             self.subscription_reinstated(),
             self.cancellation_requested(reason=words),

@@ -605,7 +605,7 @@ def test_a_store_that_answers_no_commit_at_all_is_unavailable() -> None:
 
 def test_a_connection_that_breaks_at_its_commit_leaves_the_outcome_unknown(pg_books: Books) -> None:
     """The wrapped databases above say what a real one says."""
-    with pytest.raises(CommitUnknown), pg_books.database.real.writing() as transaction:
+    with pytest.raises(CommitUnknown), pg_books.database.real.writing() as transaction:  # noqa: PT012
         transaction.run("INSERT INTO store (name, value) VALUES ('a', 'b')")
         break_writers(pg_books)
     assert pg_books.rows("SELECT value FROM store WHERE name = 'a'") == []
@@ -619,7 +619,8 @@ def test_a_batch_whose_connection_breaks_at_its_commit_is_taken_all_the_same(pg_
 
 
 def test_a_connection_that_breaks_before_its_commit_is_unavailable(pg_books: Books) -> None:
-    with pytest.raises(Unavailable) as raised, pg_books.database.real.writing() as transaction:
+    with pytest.raises(Unavailable) as raised, pg_books.database.real.writing() as transaction:  # noqa: PT012
+        transaction.rows("SELECT 1")
         break_writers(pg_books)
         transaction.run("INSERT INTO store (name, value) VALUES ('a', 'b')")
     assert not isinstance(raised.value, CommitUnknown)

@@ -33,12 +33,20 @@ _IN_PROCESS = "mockCluster"
 class Cluster:
     """One cluster at an address; safe to use from several threads.
 
-    `settings` are further settings of the clients (security, …); `group` is what the names of consumer groups begin
-    with, so that two Makegoods with stores of their own can read one cluster.
+    `settings` are further settings of all clients (security, …), `member_settings` of the members of groups; `group`
+    is what the names of groups begin with, so that two Makegoods with stores of their own can read one cluster.
     """
 
-    def __init__(self, bootstrap: str, *, settings: Mapping[str, Any] | None = None, group: str = "makegood") -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        group: str = "makegood",
+        settings: Mapping[str, Any] | None = None,
+        member_settings: Mapping[str, Any] | None = None,
+    ) -> None:
         self.bootstrap = bootstrap
+        self._member_settings = dict(member_settings or {})
         self._settings = {**(settings or {}), "bootstrap.servers": bootstrap}
         self.group = group
         self._admin: AdminClient | None = None
@@ -48,7 +56,9 @@ class Cluster:
 
     def member(self, purpose: str, topics: Iterable[Topic]) -> KafkaMember:
         """A new member of the group for a purpose."""
-        return KafkaMember(self._settings, f"{self.group}-{purpose}", [topic.name for topic in topics])
+        return KafkaMember(
+            {**self._settings, **self._member_settings}, f"{self.group}-{purpose}", [topic.name for topic in topics]
+        )
 
     def sender(self, purpose: str) -> KafkaSender:
         """A new sender."""

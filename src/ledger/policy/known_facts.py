@@ -441,6 +441,12 @@ class AccountFacts:
             subscription.outages.remove(before)
             touched.window(subscription.subscription_id, before.reaching(END))
         after = self._judge_outage(outage_id)
+        if before is not None and after is not None:
+            subscription_id = before.report.data.subscription_id
+            if after.report.data.subscription_id != subscription_id:
+                # What ended it on the subscription where it no longer stands waits again for its report there.
+                endings = self._outage_endings.get((subscription_id, outage_id), ())
+                self._may_wait.update((ending.event_id, ending) for ending in endings)
         if after is not None:
             touched.window(after.report.data.subscription_id, after.reaching(END))
         return touched
@@ -570,7 +576,8 @@ class AccountFacts:
         match fact:
             case SubscriptionRegistered():
                 subscription = self.subscriptions[fact.data.subscription_id]
-                return f"agreement {fact.data.agreement}" if subscription.binding is None else None
+                waits = subscription.binding is None and fact is subscription.registration
+                return f"agreement {fact.data.agreement}" if waits else None
             case OutageResolved() | OutageReopened():
                 outage = self._standing_outage(fact.data.outage_id)
                 known = outage is not None and outage.report.data.subscription_id == fact.data.subscription_id

@@ -1,0 +1,252 @@
+"""The commands as their users meet them: answers, empty states, errors that say what to do next, exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from makegood.cli import run
+from tests.door.conftest import SAMPLE, Door
+
+ACCOUNT = {
+    "specversion": "1.0",
+    "id": "m-1",
+    "source": "/test",
+    "type": "voip.account.registered.v1",
+    "subject": "acct-1",
+    "time": "2026-01-01T00:00:00Z",
+    "data": {"time_zone": "UTC", "currency": "EUR", "customer": {"name": "Ada Quill", "email": "ada@example.com"}},
+}
+
+
+def message(id_: str, kind: str, data: dict, time: str = "2026-01-01T00:00:01Z") -> dict:
+    return ACCOUNT | {"id": id_, "type": f"voip.{kind}.v1", "time": time, "data": data}
+
+
+SUBSCRIPTION = message(
+    "m-2", "subscription.registered", {"subscription_id": "s", "agreement": "standard", "plan": "p"}
+)
+CYCLE = message(
+    "m-3",
+    "cycle.started",
+    {
+        "subscription_id": "s",
+        "cycle_id": "c",
+        "starts_on": "2026-04-01",
+        "ends_on": "2026-05-01",
+        "price": "29.95",
+        "tax": "5.69",
+        "currency": "EUR",
+        "invoice_id": "i",
+        "prepaid": True,
+    },
+)
+PAYMENT = message(
+    "m-4",
+    "payment.captured",
+    {"payment_id": "p", "invoice_id": "i", "amount": "35.64", "currency": "EUR", "method": "card"},
+)
+CANCELLATION = message(
+    "m-5",
+    "cancellation.requested",
+    {"subscription_id": "s", "requested_at": "2026-04-07T09:00:00Z", "channel": "portal"},
+)
+STORY = (ACCOUNT, SUBSCRIPTION, CYCLE, PAYMENT, CANCELLATION)
+
+
+def test_a_story_from_registration_to_a_refund_that_finance_can_read(sandbox: Door, lines) -> None:
+    sandbox("ingest", lines(*STORY))
+    (claim,) = sandbox.json("claims")
+    assert (claim["claim_id"], claim["outcome"], claim["amount"], claim["tax"], claim["settlement"]) == (
+        "unused/c",
+        "granted",
+        "23.96",
+        "4.55",
+        "refund",
+    )
+    (refund,) = sandbox.json("refunds")
+    assert (refund["refund_id"], refund["status"], refund["total"]) == ("refund/unused/c/1", "due", "28.51")
+
+    answer = sandbox.json(
+        "ingest",
+        lines(
+            message(
+                "m-6",
+                "refund.succeeded",
+                {
+                    "refund_id": "refund/unused/c/1",
+                    "processor_reference": "psp-1",
+                    "succeeded_at": "2026-04-20T10:00:00Z",
+                },
+            )
+        ),
+    )
+    assert answer == {"read": 1, "accepted": 1, "duplicates": 0, "refused": []}
+    (refund,) = sandbox.json("refunds")
+    assert (refund["status"], refund["settled_at"], refund["processor_reference"]) == (
+        "succeeded",
+        "2026-04-20T10:00:00Z",
+        "psp-1",
+    )
+
+
+def test_the_explanation_has_the_formula_with_its_numbers_the_facts_and_the_steps(sandbox: Door, lines) -> None:
+    sandbox("ingest", lines(*STORY))
+    found = sandbox.json("explain", "unused/c")
+    assert "29.95 × 24 ÷ 30" in found["formula"]
+    assert "23.96" in found["formula"]
+    assert found["agreement"]["agreement"] == "standard"
+    assert {fact.get("id") for fact in found["facts"]} >= {"m-3", "m-5"}
+    assert [step["change"] for step in found["steps"]] == ["opened"]
+    assert sandbox.json("explain", "refund/unused/c/1")["claim_id"] == "unused/c"
+    text = sandbox("explain", "unused/c")
+    assert "29.95 × 24 ÷ 30" in text
+
+
+def test_the_account_shows_its_status_before_and_after_the_cancellation_takes_effect(sandbox: Door, lines) -> None:
+    sandbox("advance", "2026-04-10T00:00:00Z")
+    sandbox("ingest", lines(*STORY))
+    (subscription,) = sandbox.json("account", "acct-1")["subscriptions"]
+    assert (subscription["status"], subscription["effective_on"]) == ("cancelling", "2026-05-01")
+    sandbox("advance", "2026-05-01T00:00:00Z")
+    (subscription,) = sandbox.json("account", "acct-1")["subscriptions"]
+    assert (subscription["status"], subscription["effective_on"]) == ("cancelled", "2026-05-01")
+
+
+def test_history_and_replay_step_through_every_event(sandbox: Door, lines) -> None:
+    sandbox("ingest", lines(*STORY))
+    history = sandbox.json("history", "acct-1")
+    assert [row["type"] for row in history if row["kind"] == "fact"] == [
+        "account-registered.v1",
+        "subscription-registered.v1",
+        "cycle-started.v1",
+        "payment-captured.v1",
+        "cancellation-requested.v1",
+    ]
+    steps = sandbox.json("replay", "acct-1")
+    assert len(steps) == len(history)
+    assert sandbox.json("replay", "acct-1", "--to", "2") == steps[:2]
+
+
+def test_a_refused_message_is_kept_and_shown_and_the_others_go_on(sandbox: Door, lines) -> None:
+    wrong = message(
+        "m-9",
+        "charge.posted",
+        {"charge_id": "x", "price": "-1.00", "currency": "EUR", "invoice_id": "i", "description": "for Ada Quill"},
+    )
+    answer = sandbox.json("ingest", lines(ACCOUNT, wrong, SUBSCRIPTION, "{"), exits=3)
+    assert (answer["read"], answer["accepted"]) == (4, 2)
+    assert [(row["line"], row["id"], row["field"]) for row in answer["refused"]] == [
+        (2, "m-9", "data.price"),
+        (4, None, None),
+    ]
+    letters = sandbox.json("dead-letters", "list")
+    assert [letter["origin"] for letter in letters] == ["file:messages.jsonl:2", "file:messages.jsonl:4"]
+    shown = sandbox.json("dead-letters", "show", letters[0]["dead_letter_id"])
+    assert json.loads(shown["body"]) == wrong
+    sandbox("dead-letters", "show", "99", exits=1)
+    assert "dead-letters list" in sandbox.errors
+
+
+def test_a_message_that_says_something_else_under_the_same_id_is_refused(sandbox: Door, lines) -> None:
+    other = ACCOUNT | {"data": ACCOUNT["data"] | {"currency": "USD"}}
+    answer = sandbox.json("ingest", lines(ACCOUNT, ACCOUNT, other), exits=3)
+    assert (answer["accepted"], answer["duplicates"], answer["refused"][0]["field"]) == (1, 1, "id")
+
+
+def test_facts_that_wait_are_listed_with_what_they_wait_for(sandbox: Door, lines) -> None:
+    sandbox("ingest", lines(ACCOUNT, CYCLE))
+    (row,) = sandbox.json("waiting")
+    assert (row["account_id"], row["waits_for"]) == ("acct-1", "subscription s")
+    sandbox("ingest", lines(SUBSCRIPTION))
+    assert sandbox.json("waiting") == []
+    assert "nothing waits" in sandbox("waiting")
+
+
+def test_the_account_as_of_and_as_known_at_another_time(sandbox: Door, lines) -> None:
+    sandbox("ingest", lines(*STORY))
+    before = sandbox.json("account", "acct-1", "--as-of", "2026-02-01T00:00:00Z")
+    assert before["claims"] == []
+    unheard_of = sandbox.json("account", "acct-1", "--known-at", "2001-01-01T00:00:00Z")
+    assert (unheard_of["currency"], unheard_of["charges"]) == (None, [])
+
+
+def test_empty_answers_name_the_next_command(sandbox: Door) -> None:
+    assert "makegood ingest" in sandbox("claims")
+    assert (
+        sandbox.json("claims") == sandbox.json("refunds") == sandbox.json("credits") == sandbox.json("alarms") == []
+    )
+
+
+@pytest.mark.parametrize(
+    "command", [["claims"], ["ingest", "-"], ["account", "a"], ["advance", "2026-01-01T00:00:00Z"]]
+)
+def test_without_a_store_every_command_says_how_to_make_one(door: Door, command: list[str]) -> None:
+    door(*command, exits=1)
+    assert "makegood init" in door.errors
+
+
+def test_init_refuses_a_store_that_is_there(sandbox: Door) -> None:
+    sandbox("init", exits=1)
+    assert "already" in sandbox.errors
+
+
+def test_the_clock_of_a_production_store_cannot_be_set(door: Door) -> None:
+    door("init")
+    door("advance", "2026-01-01T00:00:00Z", exits=1)
+    assert "--sandbox" in door.errors
+
+
+def test_an_agreement_that_is_wrong_is_refused_with_line_and_key(sandbox: Door, tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text('name = "a"\nversion = 1\nvalid_from = 2000-01-01\n[disruption]\nflor = "none"\n')
+    sandbox("agreement", "publish", str(file), exits=1)
+    assert "line 5" in sandbox.errors
+    assert "disruption.flor" in sandbox.errors
+    assert [row["name"] for row in sandbox.json("agreement", "list")] == ["standard"]
+    assert sandbox.json("agreement", "show", "standard")["text"].startswith("#")
+
+
+def test_an_agreement_published_later_binds_what_waited_for_it(door: Door, lines) -> None:
+    door("init", "--sandbox")
+    door("ingest", lines(*STORY))
+    assert [(c["claim_id"], c["outcome"]) for c in door.json("claims")] == [("unused/c", "pending")]
+    assert [row["waits_for"] for row in door.json("waiting")] == ["agreement standard"]
+    door("agreement", "publish", str(SAMPLE / "agreements" / "standard.toml"))
+    assert [(c["claim_id"], c["amount"]) for c in door.json("claims")] == [("unused/c", "23.96")]
+    assert door.json("waiting") == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["claims", "--bogus"], ["nonsense"], ["account"], ["replay", "a", "--to", "many"], []]
+)
+def test_wrong_usage_exits_with_64(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 64
+    said = capsys.readouterr()
+    assert "Usage" in said.out + said.err
+
+
+def test_a_file_that_is_not_there_is_said_without_a_traceback(sandbox: Door) -> None:
+    sandbox("ingest", "nowhere.jsonl", exits=1)
+    assert sandbox.errors == "makegood: there is no file nowhere.jsonl\n"
+
+
+def test_contract_check_needs_no_store(lines, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = message("m-9", "outage.resolved", {"outage_id": "o", "subscription_id": "s", "resolved_at": "2026-01-01"})
+    assert run(["contract", "check", lines(ACCOUNT, wrong), "--json"]) == 3
+    (problem,) = json.loads(capsys.readouterr().out)
+    assert (problem["line"], problem["field"]) == (2, "data.resolved_at")
+    assert run(["contract", "check", lines(*STORY)]) == 0
+
+
+def test_config_shows_no_password(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "--store", "postgresql://makegood:s3cret@db/books", "--json"]) == 0
+    shown = capsys.readouterr().out
+    assert "s3cret" not in shown
+    assert json.loads(shown)["MAKEGOOD_VAULT"] == "postgresql://makegood:…@db/books_vault"
+
+
+@pytest.mark.parametrize("command", ["claims", "explain", "ingest", "run", "demo", "replay", "advance", "publish"])
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([command, "--help"]) == 0
+    assert "Usage: makegood" in capsys.readouterr().out
