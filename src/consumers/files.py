@@ -32,11 +32,17 @@ def ingest(
     return taken
 
 
+def messages_in(lines: Iterable[bytes], name: str) -> Iterator[tuple[Statement | Refusal, int]]:
+    """The messages of a file, each with the bytes that its line takes; blank lines are passed over."""
+    for line, body in enumerate(lines, 1):
+        if body.strip():
+            yield (
+                read_structured(body.strip(), origin=f"file:{name}:{line}", channel="file", line=line),
+                len(body),
+            )
+
+
 def _batches(lines: Iterable[bytes], name: str) -> Iterator[list[tuple[Statement | Refusal, int]]]:
-    messages = (
-        (read_structured(body.strip(), origin=f"file:{name}:{line}", channel="file", line=line), len(body))
-        for line, body in enumerate(lines, 1)
-        if body.strip()
-    )
+    messages = messages_in(lines, name)
     while batch := list(islice(messages, MESSAGES_PER_BATCH)):
         yield batch

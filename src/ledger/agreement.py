@@ -12,11 +12,15 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from ledger.events.billing_account import SettleAs
 from ledger.values import CURRENCY_SCALES, Rounding, amount_from_text, is_identifier, zero
 
 Basis = Literal["actual_days", "thirty_days", "exact_time"]
+
+DURATION_MAX = timedelta(days=36_600)
+"""A hundred years: with it added, the latest instant that a message may name is still within the calendar."""
 
 _DURATION = re.compile(
     r"P(?:(\d{1,5})W|(?:(\d{1,6})D)?(?:T(?=\d)(?:(\d{1,7})H)?(?:(\d{1,8})M)?(?:(\d{1,9})S)?)?)", re.ASCII
@@ -31,20 +35,29 @@ def duration_from_text(text: object) -> timedelta:
             "a duration is written as ISO 8601 in weeks, days, hours, minutes and seconds, such as 'PT72H'"
         )
     weeks, days, hours, minutes, seconds = (int(group or 0) for group in match.groups())
-    return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+    duration = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+    if duration > DURATION_MAX:
+        raise ValueError(f"a duration of at most {DURATION_MAX.days} days is expected")
+    return duration
 
 
 def _amounts_by_currency(table: object) -> object:
     if not isinstance(table, Mapping):
         raise ValueError('a table of amounts by currency is expected, such as EUR = "5.00"')  # noqa: TRY004
-    amounts = {}
-    for currency, text in table.items():
-        if currency not in CURRENCY_SCALES:
-            raise ValueError(f"ISO 4217 knows no currency {currency!r}")
-        if not isinstance(text, str):
-            raise ValueError(f'the amount of {currency} must be a string, such as "5.00"')  # noqa: TRY004
-        amounts[currency] = amount_from_text(text, currency)
-    return amounts
+    return {currency: _amount(currency, text) for currency, text in table.items()}
+
+
+def _amount(currency: str, text: object) -> Decimal:
+    """An amount of such a table; an error names the currency, so that its line is found."""
+    said = f'the amount of {currency} must be a string, such as "5.00"'
+    if currency not in CURRENCY_SCALES:
+        said = f"ISO 4217 knows no currency {currency!r}"
+    elif isinstance(text, str):
+        try:
+            return amount_from_text(text, currency)
+        except ValueError as error:
+            said = str(error)
+    raise PydanticCustomError("amount", "{said}", {"said": said, "currency": currency})
 
 
 def _identifier(text: object) -> object:
@@ -156,6 +169,8 @@ def read_agreement(text: str) -> PublishedAgreement:
 
 def _sentence(text: str, problem: dict[str, Any]) -> str:
     keys = [str(key) for key in problem["loc"]]
+    if "currency" in problem.get("ctx", {}):
+        keys.append(problem["ctx"]["currency"])
     where = f"key {'.'.join(keys)}"
     line = _line_of(text, keys)
     said = {

@@ -232,7 +232,8 @@ def subtracted(periods: Iterable[Period], holes: Iterable[Period]) -> list[Perio
     """What is left of the periods outside the holes."""
     left = list(periods)
     for hole in holes:
-        left = list(_without(left, hole))
+        if hole.begin < hole.end:
+            left = list(_without(left, hole))
     return left
 
 

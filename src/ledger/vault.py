@@ -21,8 +21,19 @@ from ledger.events import Sealed
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+WARM_KEYS_MAX = 50_000
 STORE_SUBJECT = "store"
 """The subject of the store's own key, under which the inbox digests what messages say."""
+
+
+def customer_subject(account: str) -> str:
+    """The subject of a customer's personal data. Upstream names accounts, so theirs are set apart from our own."""
+    return f"account/{account}"
+
+
+def dead_letter_subject(dead_letter_id: str) -> str:
+    """The subject of a dead letter's body, and the reference that it lies under."""
+    return f"dead-letter/{dead_letter_id}"
 
 
 class Erased(Exception):
@@ -63,10 +74,11 @@ class Vault:
 
     def prepare(self, subjects: Iterable[str]) -> None:
         """Have the keys of all subjects committed before anything is encrypted with them."""
-        missing = {subject for subject in subjects if subject not in self._warm}
+        wanted = set(subjects)
+        missing = wanted - self._warm.keys()
         if missing:
-            if len(self._warm) > 50_000:
-                self._warm.clear()
+            if len(self._warm) > WARM_KEYS_MAX:
+                self._warm = {subject: key for subject, key in self._warm.items() if subject in wanted}
             self._warm.update(self._keys.of(sorted(missing)))
 
     def seal(self, ref: str, subject: str, content: Mapping[str, Any]) -> tuple[Sealed, VaultEntry]:
@@ -107,10 +119,12 @@ class Vault:
         return hmac.new(_derived(self._key(STORE_SUBJECT), b"inbox"), content, sha256).hexdigest()
 
     def _key(self, subject: str) -> bytes:
-        try:
-            return self._warm[subject]
-        except KeyError:
-            raise Erased(f"the key of {subject} was erased or never prepared") from None
+        key = self._warm.get(subject)
+        if key is None:  # it was erased, or other threads have asked for very many others since
+            key = self._keys.of([subject]).get(subject)
+        if key is None:
+            raise Erased(f"the key of {subject} was erased: nothing can be encrypted for it any more")
+        return key
 
 
 def _derived(key: bytes, purpose: bytes) -> bytes:

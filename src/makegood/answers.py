@@ -18,6 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from ledger.application.statement import Refusal
+
 OK, FAILED, MISMATCH, REFUSED, USAGE = 0, 1, 2, 3, 64
 """The exit codes of contract §3."""
 
@@ -69,6 +71,14 @@ def print_rows(
     for row in rows:
         table.add_row(*(Text(shown(row.get(name))) for name in columns))
     console.print(table)
+
+
+def refusals(refused: Sequence[Refusal]) -> list[dict[str, Any]]:
+    """Refused messages as `ingest` answers them, in the order of their lines."""
+    return [
+        {"line": r.line, "id": r.message_id, "reason": r.reason, "field": r.field}
+        for r in sorted(refused, key=lambda r: r.line or 0)
+    ]
 
 
 def shown(value: Any) -> str:

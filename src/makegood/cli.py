@@ -161,17 +161,14 @@ def ingest(
 ) -> int:
     """Record the messages of a file. Refused ones are kept as dead letters, and the others go on."""
     from consumers import files
-    from makegood.answers import print_json, progress_bar, say
+    from makegood.answers import print_json, progress_bar, refusals, say
 
     with opened(store) as house:
         path = None if file == "-" else Path(file)
         with _lines(path) as lines, progress_bar("ingesting", _size(path), "bytes") as show:
             taken = files.ingest(house.ledger, lines, path.name if path else "-", show)
         house.projections.catch_up()
-    refused = [
-        {"line": r.line, "id": r.message_id, "reason": r.reason, "field": r.field}
-        for r in sorted(taken.refused, key=lambda r: r.line or 0)
-    ]
+    refused = refusals(taken.refused)
     if json:
         print_json(
             {"read": taken.read, "accepted": taken.accepted, "duplicates": taken.duplicates, "refused": refused}
@@ -185,6 +182,30 @@ def ingest(
             f"{len(refused)} refused" + ("; see `makegood dead-letters list`" if refused else "")
         )
     return REFUSED if refused else OK
+
+
+@app.command()
+def preview(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - is standard input.")],
+    store: Store = "",
+    json: Json = False,
+) -> int:
+    """Say which claims a file's messages would change, and how. Records nothing."""
+    from consumers import files
+    from ledger.application.preview import preview as previewed
+    from makegood.answers import print_json
+    from makegood.previewing import answer, show_preview
+
+    with opened(store) as house:
+        path = None if file == "-" else Path(file)
+        with _lines(path) as lines:
+            messages = (item for item, _ in files.messages_in(lines, path.name if path else "-"))
+            found = answer(previewed(house.ledger, messages))
+    if json:
+        print_json(found)
+    else:
+        show_preview(found)
+    return REFUSED if found["refused"] else OK
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def explain(house: House, id_: str, account: str | None) -> dict[str, Any]:
         "clause": last.clause,
         "policy": CLAUSES[last.clause],
         "currency": last.currency,
-        "claim": _state(last.after),
+        "claim": state(last.after),
         "agreement": decided.terms.model_dump() if decided.terms is not None else None,
         "formula": last.formula,
         "inputs": last.inputs,
@@ -80,15 +80,16 @@ def _account_of(house: House, id_: str, claim_id: str, account: str | None) -> s
     return accounts[0]
 
 
-def _state(state: ClaimState | None) -> dict[str, Any] | None:
-    if state is None or state.outcome is None:
+def state(claim: ClaimState | None) -> dict[str, Any] | None:
+    """A claim row as it stood; None where there was none."""
+    if claim is None or claim.outcome is None:
         return None
     return {
-        "outcome": state.outcome,
-        "reason": state.reason,
-        "amount": str(state.amount),
-        "tax": str(state.tax),
-        "settled": [part.model_dump(mode="json") for part in state.settled],
+        "outcome": claim.outcome,
+        "reason": claim.reason,
+        "amount": str(claim.amount),
+        "tax": str(claim.tax),
+        "settled": [part.model_dump(mode="json") for part in claim.settled],
     }
 
 
@@ -118,9 +119,9 @@ def _step(
     return {
         "position": f"{envelope.shard}:{envelope.position}",
         "event_id": event.event_id,
-        "change": _change(event.data.before, event.data.after),
-        "before": _state(event.data.before),
-        "after": _state(event.data.after),
+        "change": change_in_a_word(event.data.before, event.data.after),
+        "before": state(event.data.before),
+        "after": state(event.data.after),
         "formula": event.data.formula,
         "cause": cause[1].type if cause is not None else "time passed",
         "cause_event_id": event.causation_id,
@@ -131,7 +132,7 @@ def _step(
     }
 
 
-def _change(before: ClaimState | None, after: ClaimState | None) -> str:
+def change_in_a_word(before: ClaimState | None, after: ClaimState | None) -> str:
     """A step in a word: opened, increased, decreased, changed, or fell away."""
     if after is None or after.outcome is None:
         return "fell away"
@@ -177,10 +178,11 @@ def show_explanation(found: dict[str, Any]) -> None:
 
 def outcome_in_words(found: dict[str, Any]) -> str:
     """A claim's outcome with its amounts, in a line."""
-    return _state_in_words(found["claim"], found["currency"])
+    return state_in_words(found["claim"], found["currency"])
 
 
-def _state_in_words(claim: dict[str, Any] | None, currency: str) -> str:
+def state_in_words(claim: dict[str, Any] | None, currency: str) -> str:
+    """A claim row in a line."""
     if claim is None:
         return "no claim"
     if claim["outcome"] == "granted":
@@ -189,7 +191,7 @@ def _state_in_words(claim: dict[str, Any] | None, currency: str) -> str:
 
 
 def _step_in_words(step: dict[str, Any], currency: str) -> str:
-    stands = _state_in_words(step["after"], currency)
+    stands = state_in_words(step["after"], currency)
     return (
         f"{shown(step['recorded_at'])} {step['change']}: {stands}, after {step['cause']} "
         f"(assessed at {shown(step['now'])}, {step['position']}, by {step['actor']})"

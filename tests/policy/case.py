@@ -21,7 +21,7 @@ from ledger.aggregates import BillingAccount, Cause
 from ledger.aggregates.recording import message_event_id
 from ledger.agreement import PublishedAgreement, bindable, read_agreement
 from ledger.application.statement import Refusal, Statement
-from ledger.events import AgreementBound, Fact, SettledPart
+from ledger.events import AgreementBound
 from ledger.policy.assess import Assessment, assess, contradictions
 from ledger.policy.assessed import Working
 from ledger.policy.known_facts import AccountFacts, Invoice, Touched
@@ -48,7 +48,7 @@ class Said:
     id: str | None = None
     source: str = "/provisioning/test"
 
-    def at(self, time: str | None = None, *, id: str | None = None, source: str | None = None) -> Said:  # noqa: A002
+    def at(self, time: str | None = None, *, id: str | None = None, source: str | None = None) -> Said:
         """The same message with a time, an id or a source of its own."""
         return Said(self.kind, self.data, time or self.time, id or self.id, source or self.source)
 
@@ -285,8 +285,8 @@ class Case:
         return {row.claim_id: in_a_word(row.outcome, row.reason, row.amount, row.tax) for row in rows}
 
     def recorded(self) -> dict[str, str]:
-        """Every claim row in a word, as it was recorded difference by difference."""
-        rows = ((claim_id, claim.state) for claim_id, claim in self.billing.claims.items())
+        """Every claim row that stands in a word, as it was recorded difference by difference."""
+        rows = ((claim_id, c.state) for claim_id, c in self.billing.claims.items() if c.state.outcome is not None)
         return {claim_id: in_a_word(row.outcome, row.reason, row.amount, row.tax) for claim_id, row in rows}
 
     def claims_by_the_oracle(self) -> dict[str, str]:
@@ -328,7 +328,7 @@ def read(message: Message) -> Statement:
     """A message as the ledger takes it: a case may say nothing that upstream could not."""
     statement = read_structured(json.dumps(message).encode(), origin="case", channel="test")
     if isinstance(statement, Refusal):
-        raise ValueError(f"{statement.field}: {statement.reason}")
+        raise AssertionError(f"{statement.field}: {statement.reason}")  # noqa: TRY004
     return statement
 
 

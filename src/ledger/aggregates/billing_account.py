@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
 
@@ -40,6 +41,7 @@ class RecordedClaim:
     subscription_id: str | None
     charge_id: str
     currency: str
+    investigate_by: datetime | None
     state: ClaimState
 
 
@@ -116,6 +118,7 @@ class BillingAccount(LedgerAggregate):
             currency=row.currency,
             before=before,
             after=after,
+            investigate_by=row.investigate_by,
             terms=Terms(agreement=terms.agreement, version=terms.version, sha256=terms.sha256) if terms else None,
             formula=working.formula,
             inputs=working.inputs,
@@ -145,6 +148,7 @@ class BillingAccount(LedgerAggregate):
             currency=claim.currency,
             before=claim.state,
             after=after,
+            investigate_by=None,
             terms=None,
             formula=None,
             inputs={},
@@ -205,7 +209,13 @@ class BillingAccount(LedgerAggregate):
             del self.claims[data.claim_id]
         else:
             self.claims[data.claim_id] = RecordedClaim(
-                data.claim_id, data.clause, data.subscription_id, data.charge_id, data.currency, data.after
+                claim_id=data.claim_id,
+                clause=data.clause,
+                subscription_id=data.subscription_id,
+                charge_id=data.charge_id,
+                currency=data.currency,
+                investigate_by=data.investigate_by,
+                state=data.after,
             )
 
 
@@ -216,12 +226,13 @@ def settlement_of(parts: Iterable[SettledPart]) -> str | None:
 
 
 def _same(recorded: RecordedClaim, row: Assessed) -> bool:
-    """Whether a row says what is recorded; its subscription becomes known when a dispute's charge does."""
+    """Whether a row says what is recorded; a dispute's subscription and term become known when its charge does."""
     state = recorded.state
-    return (recorded.subscription_id, recorded.charge_id, recorded.currency) == (
+    return (recorded.subscription_id, recorded.charge_id, recorded.currency, recorded.investigate_by) == (
         row.subscription_id,
         row.charge_id,
         row.currency,
+        row.investigate_by,
     ) and (state.outcome, state.reason, state.amount, state.tax) == (row.outcome, row.reason, row.amount, row.tax)
 
 

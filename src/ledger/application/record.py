@@ -12,6 +12,7 @@ from ledger.application.statement import Refusal, Statement, Taken
 from ledger.events import LedgerEvent
 from ledger.store.database import CommitUnknown, Conflict, Transaction
 from ledger.store.writing import DeadLetter, ReaderFenced, ReaderMove, Writes
+from ledger.vault import customer_subject, dead_letter_subject
 
 ATTEMPTS_MAX = 12
 """How often a batch is decided anew when other writers are faster, before the caller hears of it."""
@@ -58,6 +59,29 @@ def _stands_at(ledger: Ledger, reader: ReaderMove) -> bool:
         ) == [(1,)]
 
 
+def seen_before(transaction: Transaction, statements: Sequence[Statement]) -> dict[tuple[str, str], str]:
+    """The digests of those messages that were taken before, by source and id."""
+    ids = sorted({s.message.id for s in statements})
+    rows = transaction.rows_in("SELECT source, id, digest FROM inbox WHERE id IN (?*)", ids)
+    return {(source, message_id): digest for source, message_id, digest in rows}
+
+
+def conflicting(statement: Statement) -> Refusal:
+    """The refusal of a message whose source and id were taken before by one that said something else."""
+    return Refusal(
+        origin=statement.origin,
+        reason="a message with this source and id was taken before and said something else; "
+        "publish a correction under a new id",
+        field="id",
+        body=statement.body(),
+        message_id=statement.message.id,
+        source=statement.message.source,
+        account=statement.account,
+        channel=statement.channel,
+        line=statement.line,
+    )
+
+
 class _Batch:
     """One attempt at a batch. `lost` are messages that an earlier attempt may have recorded."""
 
@@ -78,9 +102,9 @@ class _Batch:
     def take(self) -> Taken:
         statements = [item for item in self._incoming if isinstance(item, Statement)]
         digests = {id(s): self._ledger.vault.digest(s.content) for s in statements}
-        self._ledger.vault.prepare({s.account for s in statements if s.private})
+        self._ledger.vault.prepare({customer_subject(s.account) for s in statements if s.private})
         with self._ledger.database.reading() as transaction:
-            seen = self._seen(transaction, statements)
+            seen = seen_before(transaction, statements)
             fresh = {s.account for s in statements if (s.message.source, s.message.id) not in seen}
             accounts = self._ledger.open_accounts(transaction, sorted(fresh))
             clock = self._ledger.clock_in(transaction)
@@ -101,7 +125,7 @@ class _Batch:
                 sealed = None
                 if item.private:
                     ref = message_event_id(item.message.source, item.message.id)
-                    sealed, entry = self._ledger.vault.seal(ref, item.account, item.private)
+                    sealed, entry = self._ledger.vault.seal(ref, customer_subject(item.account), item.private)
                     self._writes.vault.append(entry)
                 account = accounts[item.account]
                 account.record(item, sealed, clock())
@@ -112,28 +136,10 @@ class _Batch:
         self._taken.refused = refusals
         return self._taken
 
-    def _seen(self, transaction: Transaction, statements: Sequence[Statement]) -> dict[tuple[str, str], str]:
-        ids = sorted({s.message.id for s in statements})
-        rows = transaction.rows_in("SELECT source, id, digest FROM inbox WHERE id IN (?*)", ids)
-        return {(source, message_id): digest for source, message_id, digest in rows}
-
     def _again(self, item: Statement, same: bool, refusals: list[Refusal]) -> None:
         """A message known by (source, id): a duplicate, or a conflict where it says something else."""
         if not same:
-            refusals.append(
-                Refusal(
-                    origin=item.origin,
-                    reason="a message with this source and id was taken before and said something else; "
-                    "publish a correction under a new id",
-                    field="id",
-                    body=item.body(),
-                    message_id=item.message.id,
-                    source=item.message.source,
-                    account=item.account,
-                    channel=item.channel,
-                    line=item.line,
-                )
-            )
+            refusals.append(conflicting(item))
         elif (item.message.source, item.message.id) in self._lost:
             self._lost.discard((item.message.source, item.message.id))
             self._taken.accepted += 1
@@ -156,10 +162,10 @@ class _Batch:
             )
         }
         new = {letter_id: refusal for letter_id, refusal in by_id.items() if letter_id not in known}
-        vault.prepare(f"dead-letter/{letter_id}" for letter_id in new)
+        vault.prepare(dead_letter_subject(letter_id) for letter_id in new)
         refused_at = self._ledger.clock_in(transaction)()
         for letter_id, refusal in new.items():
-            subject = f"dead-letter/{letter_id}"
+            subject = dead_letter_subject(letter_id)
             self._writes.vault.append(vault.encrypt(subject, subject, refusal.body))
             self._writes.dead_letters.append(
                 DeadLetter(

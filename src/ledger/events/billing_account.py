@@ -181,7 +181,8 @@ class Terms(Stored):
 class ClaimAssessed(Decision):
     """A claim row changed: it was opened (`before` is null), changed, or fell away (`after` is null).
 
-    The amounts are decided here, once (design rule 3): whoever replays reads them and never recomputes.
+    `investigate_by` is until when an open investigation of a dispute is in time. The amounts are decided here, once
+    (design rule 3): whoever replays reads them and never recomputes.
     `facts` are the event ids of the facts used; beyond 1,000 their count and the SHA-256 of the ids, in order,
     one a line, stand in `facts_digest` instead.
     """
@@ -196,6 +197,7 @@ class ClaimAssessed(Decision):
         currency: str
         before: ClaimState | None
         after: ClaimState | None
+        investigate_by: AwareDatetime | None
         terms: Terms | None
         formula: str | None
         inputs: dict[str, str]

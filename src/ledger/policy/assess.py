@@ -146,6 +146,7 @@ def _add_dispute(
         amount=zero(finding.currency) if pending_for_terms else finding.amount,
         tax=tax,
         settle_as=asked or terms.billing_error.settle_as,
+        investigate_by=finding.investigate_by(terms.billing_error.investigate_within),
         binding=facts.subscriptions[subscription_id].binding if subscription_id is not None else None,
         working=lambda: Working(
             formula=f"{finding.amount} confirmed" if finding.outcome == "granted" else None,
@@ -379,6 +380,7 @@ def _add(
         amount=amount,
         tax=tax,
         settle_as=settle_as,
+        investigate_by=None,
         binding=subscription.binding,
         working=working,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 
 from ledger.events import AgreementBound, Clause, Fact, LedgerEvent, Outcome, Reason, SettleAs
@@ -36,6 +37,8 @@ class Assessed:
     amount: Decimal
     tax: Decimal
     settle_as: SettleAs
+    investigate_by: datetime | None
+    """Until when an open investigation is in time; None for everything else (policy §4)."""
     binding: AgreementBound | None
     working: Callable[[], Working] = field(compare=False, repr=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from ledger.events import BillingErrorReported, Outcome, OverchargeConfirmed, OverchargeRejected, Reason
@@ -25,6 +26,12 @@ class DisputeFinding:
     amount: Decimal
     currency: str
     granted_before: Decimal | None = None
+
+    def investigate_by(self, within: timedelta) -> datetime | None:
+        """Until when the investigation is in time; None where nobody reported it or a verdict was given."""
+        if self.report is None or self.verdict is not None:
+            return None
+        return self.report.data.reported_at + within
 
 
 def confirmations_on(facts: AccountFacts, charge_id: str) -> list[OverchargeConfirmed]:

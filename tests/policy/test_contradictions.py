@@ -1,0 +1,417 @@
+"""§1 Facts that contradict each other, and facts that wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from tests.policy.case import (
+    Case,
+    Row,
+    Said,
+    account,
+    agreement,
+    cancelled,
+    charge,
+    confirmed,
+    cycle,
+    dispute,
+    outage,
+    payment,
+    refund_succeeded,
+    rejected,
+    reopened,
+    reported,
+    resolved,
+    row,
+    subscription,
+    suspended,
+    table,
+)
+
+APRIL = cycle()
+
+
+@table(
+    row(
+        "a cycle that overlaps another of its subscription: the later one by time is left out",
+        APRIL,
+        cycle("overlapping", "2026-04-30", "2026-05-30", "60.00"),
+        cancelled("2026-04-16"),
+        gives={"unused/april": "granted 15.00"},
+    ),
+    row(
+        "whatever came first",
+        cycle("came-first").at("2026-05-02T00:00:00Z"),
+        cycle("came-second", price="60.00").at("2026-05-01T00:00:00Z"),
+        cancelled("2026-04-16"),
+        gives={"unused/came-second": "granted 30.00"},
+    ),
+    row(
+        "then by id",
+        cycle("came-first").at("2026-05-01T00:00:00Z", id="b"),
+        cycle("came-second").at("2026-05-01T00:00:00Z", id="a"),
+        cancelled("2026-04-16"),
+        gives={"unused/came-second": "granted 15.00"},
+    ),
+    row(
+        "then source",
+        cycle("came-first").at("2026-05-01T00:00:00Z", id="a", source="/b"),
+        cycle("came-second").at("2026-05-01T00:00:00Z", id="a", source="/a"),
+        cancelled("2026-04-16"),
+        gives={"unused/came-second": "granted 15.00"},
+    ),
+    row(
+        "cycles that touch do not overlap",
+        APRIL,
+        cycle("next", "2026-05-01", "2026-05-31", "30.00"),
+        cycle("before", "2026-03-02", "2026-04-01", "30.00"),
+        cancelled("2026-03-17"),
+        gives={"unused/before": "granted 15.00", "unused/april": "granted 30.00", "unused/next": "granted 30.00"},
+    ),
+    row(
+        "one day in common is an overlap, at the beginning",
+        APRIL,
+        cycle("before", "2026-03-02", "2026-04-02", "31.00"),
+        cancelled("2026-03-17"),
+        gives={"unused/april": "granted 30.00"},
+    ),
+    row(
+        "one within another is",
+        APRIL,
+        cycle("within", "2026-04-10", "2026-04-20", "10.00"),
+        cancelled("2026-04-16"),
+        gives={"unused/april": "granted 15.00"},
+    ),
+    row(
+        "cycles of another subscription do not count",
+        APRIL,
+        subscription("other"),
+        cycle("others", subscription_id="other"),
+        cancelled("2026-04-16"),
+        gives={"unused/april": "granted 15.00"},
+    ),
+    row(
+        "compared only with those kept: what overlaps the one left out stands",
+        APRIL,
+        cycle("left-out", "2026-04-30", "2026-05-30", "30.00"),
+        cycle("stands", "2026-05-29", "2026-06-28", "30.00"),
+        cancelled("2026-04-16"),
+        gives={"unused/april": "granted 15.00", "unused/stands": "granted 30.00"},
+    ),
+    row(
+        "a claim on a cycle left out waits like one on a charge that is not known",
+        APRIL,
+        cycle("left-out", "2026-04-30", "2026-05-30", "30.00"),
+        confirmed("5.00", charge_id="left-out"),
+        gives={"billing-error/dispute": "pending"},
+    ),
+)
+def test_of_cycles_that_overlap_the_later_one_is_left_out(row: Row) -> None:
+    row.holds()
+
+
+@table(
+    row(
+        "one cycle id with two contents: the later one is left out",
+        APRIL,
+        cycle(price="60.00"),
+        cancelled("2026-04-16"),
+        gives={"unused/april": "granted 15.00"},
+    ),
+    row(
+        "also where it speaks of another time",
+        APRIL,
+        cycle(starts_on="2026-06-01", ends_on="2026-07-01"),
+        cancelled("2026-04-16"),
+        gives={"unused/april": "granted 15.00"},
+    ),
+    row(
+        "the first stands, whatever came first",
+        cycle(price="60.00").at("2026-05-02T00:00:00Z"),
+        APRIL,
+        cancelled("2026-04-16"),
+        gives={"unused/april": "granted 15.00"},
+    ),
+    row(
+        "cycles and charges have one namespace",
+        APRIL,
+        charge("april", "99.00"),
+        confirmed("40.00"),
+        gives={"billing-error/dispute": "declined: amount_exceeds_charge"},
+    ),
+    row(
+        "one charge id with two contents",
+        charge(price="15.00"),
+        charge(price="99.00"),
+        confirmed("40.00", charge_id="headset"),
+        gives={"billing-error/dispute": "declined: amount_exceeds_charge"},
+    ),
+    row(
+        "one outage id with two contents: the first report stands",
+        APRIL,
+        reported("out", "2026-04-10"),
+        reported("out", "2026-04-05"),
+        resolved("out", "2026-04-12"),
+        gives={"disruption/april": "granted 2.00"},
+    ),
+    row(
+        "the first by time",
+        APRIL,
+        reported("out", "2026-04-05").at("2026-05-02T00:00:00Z"),
+        reported("out", "2026-04-10").at("2026-05-01T00:00:00Z"),
+        resolved("out", "2026-04-12"),
+        gives={"disruption/april": "granted 2.00"},
+    ),
+    row(
+        "a second account registration with another zone is left out",
+        APRIL,
+        account("Asia/Tokyo").at("2026-05-01T00:00:00Z"),
+        cancelled("2026-04-16T20:00Z"),
+        gives={"unused/april": "granted 15.00"},
+    ),
+)
+def test_of_one_business_id_the_first_content_stands(row: Row) -> None:
+    row.holds()
+
+
+@table(
+    row(
+        "a cycle in another currency than the account's is left out, never converted",
+        APRIL,
+        cycle("may", "2026-05-01", "2026-05-31", "30.00", currency="USD"),
+        cancelled("2026-04-16"),
+        gives={"unused/april": "granted 15.00"},
+    ),
+    row(
+        "also when it came first: the one that is not the account's",
+        cycle("dollars", currency="USD"),
+        APRIL,
+        cancelled("2026-04-16"),
+        gives={"unused/april": "granted 15.00"},
+    ),
+    row(
+        "a confirmation in another currency is left out",
+        APRIL,
+        confirmed("7.00", currency="USD"),
+        confirmed("5.00"),
+        gives={"billing-error/dispute": "granted 5.00"},
+    ),
+    row(
+        "a report in another currency is left out",
+        APRIL,
+        dispute(currency="USD"),
+        gives={},
+    ),
+    row(
+        "a charge in another currency is left out",
+        charge(currency="USD"),
+        confirmed("5.00", charge_id="headset"),
+        gives={"billing-error/dispute": "pending"},
+    ),
+)
+def test_a_currency_that_is_not_the_accounts_is_left_out(row: Row) -> None:
+    row.holds()
+
+
+@table(
+    row(
+        "a resolution before its outage began is left out: the outage goes on",
+        APRIL,
+        reported("out", "2026-04-21"),
+        resolved("out", "2026-04-20T23:59:59.999999"),
+        gives={"disruption/april": "granted 10.00"},
+    ),
+    row(
+        "at the instant that it began it is none",
+        APRIL,
+        reported("out", "2026-04-21"),
+        resolved("out", "2026-04-21"),
+        gives={},
+    ),
+    row(
+        "an earlier one that is sound holds",
+        APRIL,
+        reported("out", "2026-04-21"),
+        resolved("out", "2026-04-23"),
+        resolved("out", "2026-04-20"),
+        gives={"disruption/april": "granted 2.00"},
+    ),
+    row(
+        "one before the beginning that stands, though not before the one left out",
+        APRIL,
+        reported("out", "2026-04-21"),
+        reported("out", "2026-04-10"),
+        resolved("out", "2026-04-15"),
+        gives={"disruption/april": "granted 10.00"},
+    ),
+)
+def test_a_resolution_before_its_outage_began_is_left_out(row: Row) -> None:
+    row.holds()
+
+
+def heard(*said: Said | Sequence[Said]) -> Case:
+    """A case in which the account's and the subscription's registration and April's cycle have those names as ids."""
+    case = Case([agreement()])
+    return case.hear(account().at(id="account"), subscription().at(id="subscription"), APRIL.at(id="april"), *said)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept", "charge_id"),
+    [
+        pytest.param(cycle("x", "2026-04-30", "2026-05-30", "30.00"), "april", "x", id="an overlapping cycle"),
+        pytest.param(cycle(price="60.00"), "april", "april", id="one cycle id with two prices"),
+        pytest.param(cycle(tax="1.00"), "april", "april", id="one cycle id with two taxes"),
+        pytest.param(cycle(monthly_price="1.00"), "april", "april", id="one cycle id with two monthly prices"),
+        pytest.param(cycle(prepaid=False), "april", "april", id="one cycle id, prepaid and not"),
+        pytest.param(cycle(invoice_id="x"), "april", "april", id="one cycle id on two invoices"),
+        pytest.param(charge("april"), "april", "april", id="a charge with a cycle's id"),
+        pytest.param(cycle("x", currency="USD"), "account", "x", id="a cycle in another currency"),
+        pytest.param(charge("x", currency="USD"), "account", "x", id="a charge in another currency"),
+        pytest.param(payment("1.00", currency="USD"), "account", "no charge", id="a payment in another currency"),
+        pytest.param(dispute(currency="USD"), "account", "april", id="a dispute in another currency"),
+        pytest.param(confirmed("1.00", currency="USD"), "account", "april", id="a verdict in another currency"),
+        pytest.param(account("UTC", "USD"), "account", "no charge", id="a second account, in another currency"),
+        pytest.param(account("Asia/Tokyo"), "account", "no charge", id="a second account, in another zone"),
+        pytest.param(subscription(agreement="other"), "subscription", "no charge", id="a second registration"),
+    ],
+)
+def test_an_alarm_names_both_the_one_kept_first(said: Said, kept: str, charge_id: str) -> None:
+    case = heard(said.at(id="left-out"))
+    assert case.alarms() == {("contradiction", kept, "left-out", charge_id)}
+    [alarm] = case.billing.alarms
+    assert alarm.about == (f"/provisioning/test {kept}", "/provisioning/test left-out")
+    assert alarm.subscription_id == said.data.get("subscription_id")
+    backwards = Case(case.agreements)
+    for message in reversed(case.messages):
+        backwards.take(message)
+    assert backwards.alarms() == case.alarms()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (reported("x", "2026-04-10"), reported("x", "2026-04-11")),
+        (reported("x", "2026-04-10"), reported("x", "2026-04-10", severity="minor")),
+        (reported("x", "2026-04-10"), reported("x", "2026-04-10", subscription_id="other")),
+        (reported("x", "2026-04-10"), resolved("x", "2026-04-09")),
+        (payment("1.00", payment_id="x"), payment("2.00", payment_id="x")),
+        (dispute(claimed="1.00"), dispute(claimed="2.00")),
+        (dispute(charge_id="april"), dispute(charge_id="other")),
+        (complaint := Said("complaint.opened", {"complaint_id": "x", "channel": "mail", "category": "noise"}),
+         Said(complaint.kind, {**complaint.data, "category": "price"})),
+        (charge("x", "1.00"), charge("x", "2.00")),
+    ],
+)  # fmt: skip
+def test_an_alarm_names_two_facts_about_one_thing(first: Said, second: Said) -> None:
+    case = heard(first.at(id="kept"), second.at(id="left-out"))
+    assert {alarm[:3] for alarm in case.alarms()} == {("contradiction", "kept", "left-out")}
+    backwards = Case(case.agreements)
+    for message in reversed(case.messages):
+        backwards.take(message)
+    assert backwards.alarms() == case.alarms()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(APRIL, id="a cycle"),
+        pytest.param(account(), id="an account"),
+        pytest.param(Said("account.registered", {**account().data, "customer": {"name": "Zoë Q.", "email": "z@example.com"}}),
+                     id="an account whose customer is written otherwise"),
+        pytest.param(subscription(), id="a subscription"),
+        pytest.param(cycle("other", subscription_id="other"), id="a cycle of another subscription"),
+        pytest.param(rejected("x"), id="a verdict on another dispute"),
+    ],
+)  # fmt: skip
+def test_the_same_content_twice_is_no_contradiction(said: Said) -> None:
+    assert heard(said.at(id="again")).alarms() == set()
+
+
+def test_free_text_is_no_content() -> None:
+    case = heard(dispute(description="twice").at(id="a"), dispute(description="charged twice!").at(id="b"))
+    assert case.alarms() == set()
+
+
+def test_an_earlier_fact_that_comes_late_takes_the_place_of_the_one_that_stood() -> None:
+    case = heard(cycle("earlier", price="60.00").at("2025-01-01T00:00:00Z", id="earlier"), cancelled("2026-04-16"))
+    assert case.recorded() == {"unused/earlier": "granted 30.00"}
+    assert case.alarms() == {("contradiction", "earlier", "april", "april")}
+
+
+def test_the_alarm_is_cleared_when_what_stood_is_left_out_itself() -> None:
+    """B overlaps A and C; A comes last, though first by time: B is left out and C stands again."""
+    case = Case([agreement()]).hear(account(), subscription())
+    case.hear(cycle("b", "2026-04-15", "2026-05-15").at("2026-05-02T00:00:00Z", id="b"))
+    case.hear(cycle("c", "2026-05-10", "2026-06-09").at("2026-05-03T00:00:00Z", id="c"))
+    assert case.alarms() == {("contradiction", "b", "c", "c")}
+    case.hear(APRIL.at("2026-05-01T00:00:00Z", id="a"))
+    assert case.alarms() == {("contradiction", "a", "b", "b")}
+    assert set(case.facts.charges) == {"april", "c"}
+
+
+# --- waiting ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "waits_for"),
+    [
+        (cycle("x", subscription_id="other"), "subscription other"),
+        (charge("x", subscription_id="other"), "subscription other"),
+        (reported("x", "2026-04-10", subscription_id="other"), "subscription other"),
+        (cancelled("2026-04-10", subscription_id="other"), "subscription other"),
+        (subscription("other", agreement="unheard-of"), "agreement unheard-of"),
+        (resolved("x", "2026-04-10"), "outage x"),
+        (reopened("x"), "outage x"),
+        (dispute(charge_id="other"), "charge other"),
+        (confirmed("1.00", charge_id="other"), "charge other"),
+        (rejected(charge_id="other"), "charge other"),
+        (Said("complaint.resolved", {"complaint_id": "x", "resolution": "exchanged"}), "complaint x"),
+        (refund_succeeded("refund/unused/april/1"), "refund refund/unused/april/1"),
+        (suspended("2026-04-10"), None),
+        (cancelled("2026-04-10"), None),
+        (charge("x"), None),
+        (dispute(charge_id="april"), None),
+        (dispute(charge_id="other", currency="USD"), None),
+        (payment("1.00", "no-such-invoice"), None),
+    ],
+)
+def test_a_fact_waits_for_what_its_account_does_not_know(said: Said, waits_for: str | None) -> None:
+    case = heard(said.at(id="waits"))
+    waiting = {w.fact.data.message.id: w.waits_for for w in case.facts.waiting()}
+    assert waiting == ({"waits": waits_for} if waits_for else {})
+
+
+def test_everything_waits_for_the_account() -> None:
+    case = Case([agreement()]).hear(subscription(), APRIL, outage("2026-04-10", "2026-04-12"))
+    assert {w.waits_for for w in case.facts.waiting()} == {"account acct"}
+    assert len(case.facts.waiting()) == 4
+    case.hear(account())
+    assert case.facts.waiting() == []
+    assert case.recorded() == {"disruption/april": "granted 2.00"}
+
+
+def test_what_waited_is_assessed_when_what_it_waits_for_comes() -> None:
+    case = Case([agreement()]).hear(account())
+    case.hear(confirmed("5.00"), resolved("out", "2026-04-12"), reported("out", "2026-04-10"))
+    assert case.recorded() == {"billing-error/dispute": "pending"}
+    assert len(case.facts.waiting()) == 3
+    case.hear(APRIL)
+    assert case.recorded() == {"billing-error/dispute": "pending"}, "its subscription is not registered"
+    case.hear(subscription())
+    assert case.recorded() == {"billing-error/dispute": "granted 5.00", "disruption/april": "granted 1.67"}
+    assert case.facts.waiting() == []
+
+
+def test_a_refund_that_is_known_waits_for_nothing() -> None:
+    case = heard(refund_succeeded("refund/unused/april/1"))
+    assert case.facts.waiting({"refund/unused/april/1"}) == []
+
+
+def test_business_ids_belong_to_their_account() -> None:
+    """The same ids in another account are other things; each account has its own facts."""
+    one, other = heard(cancelled("2026-04-16")), Case([agreement()], account="other")
+    other.hear(account(), subscription(), cycle(price="60.00"), cancelled("2026-04-16"))
+    assert one.recorded() == {"unused/april": "granted 15.00"}
+    assert other.recorded() == {"unused/april": "granted 30.00"}
