@@ -47,10 +47,6 @@ class PartFailed(Explained):
         self.part = part
 
 
-class Cancelled(Exception):
-    """A wait inside a part was cut short because everything is stopping; it ends the part and is no failure."""
-
-
 def run_parts(parts: Sequence[Part], stop: threading.Event, on_ready: Callable[[], None]) -> None:
     """Run parts, each in a thread of its own, until `stop` is set or one of them fails; `on_ready` once all work.
 
@@ -74,8 +70,6 @@ def run_parts(parts: Sequence[Part], stop: threading.Event, on_ready: Callable[[
             part.run(stop, lambda: ready(part.name))
             if not stop.is_set():
                 raise RuntimeError("ended though nobody told it to")  # noqa: TRY301
-        except Cancelled:
-            pass
         except BaseException as error:
             failure = PartFailed(part.name, _reason(error))
             log.error("part_failed", part=part.name, reason=_reason(error), where=_where(error))  # noqa: TRY400

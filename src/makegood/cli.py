@@ -461,6 +461,35 @@ def credits(account: AccountOption = None, store: Store = "", json: Json = False
 
 
 @app.command()
+def disputes(
+    account: AccountOption = None,
+    overdue: Annotated[bool, typer.Option("--overdue", help="Only investigations open longer than agreed.")] = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Disputed charges: under investigation and until when, confirmed or rejected."""
+    from projections import queries
+
+    _list(
+        store,
+        json,
+        lambda house: queries.disputes(house.database, house.ledger.now(), account=account, overdue=overdue),
+        {
+            "account_id": "account",
+            "dispute_id": "dispute",
+            "charge_id": "charge",
+            "status": "status",
+            "outcome": "claim",
+            "reason": "reason",
+            "investigate_by": "in time until",
+            "overdue": "overdue",
+        },
+        title="Disputes",
+        empty="no investigation is overdue" if overdue else "no charge is disputed",
+    )
+
+
+@app.command()
 def alarms(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
     """What a person should look at."""
     from projections import queries

@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from ledger.events import ClaimAssessed, SettledPart
-from projections.projection import Place, Projection, Row, Rows, State, Table
+from ledger.store.instants import to_microseconds
+from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
 
 ROWS = Table(
     "claims",
@@ -24,6 +25,7 @@ ROWS = Table(
         "reason": "TEXT",
         "settlement": "TEXT",
         "overpaid": "TEXT",
+        "investigate_by": "INSTANT",
         "agreement": "TEXT",
         "agreement_version": "INTEGER",
         "position": "TEXT",
@@ -54,6 +56,7 @@ def fold(rows: Rows, place: Place, event: ClaimAssessed) -> None:
             "reason": after.reason,
             "settlement": _settlement(after.settled),
             "overpaid": _overpaid(after.settled),
+            "investigate_by": to_microseconds(data.investigate_by) if data.investigate_by is not None else None,
             "agreement": data.terms.agreement if data.terms is not None else None,
             "agreement_version": data.terms.version if data.terms is not None else None,
             "position": f"{place.shard}:{place.position}",
@@ -96,6 +99,7 @@ def _shown(row: Row) -> dict[str, Any]:
         "reason": row["reason"],
         "settlement": row["settlement"],
         "overpaid": row["overpaid"],
+        "investigate_by": shown_instant(row["investigate_by"]),
         "agreement": row["agreement"],
         "agreement_version": row["agreement_version"],
         "position": row["position"],

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ledger.events import STORED_TYPES
 from ledger.store.database import Conflict, Database, Transaction
-from ledger.store.reading import PositionMissing, StoredEnvelope, read_shard, shard_end
+from ledger.store.reading import PositionMissing, read_shard, shard_end
 from projections.catalog import CATALOG
-from projections.projection import Key, Projection, Rows, Table, Values, stored_types
+from projections.projection import Key, Projection, Rows, Stored, Table, Values, stored_types
 
 POSITIONS = """CREATE TABLE IF NOT EXISTS projection_positions (
     projection TEXT NOT NULL, version INTEGER NOT NULL, shard INTEGER NOT NULL, position BIGINT NOT NULL,
@@ -87,13 +87,13 @@ class Follower:
 
     # --- following -----------------------------------------------------------------------------------------------
 
-    def apply(self, envelopes: Iterable[StoredEnvelope]) -> int:
+    def apply(self, envelopes: Iterable[Stored]) -> int:
         """Bring every projection to the last of these events, in its shard; returns how many that were new.
 
         They may repeat what was seen and leave out what was not. Raises PositionMissing where the store lacks what
         they leave out, and what a Database raises; nothing of a batch is kept then, and it may be tried again.
         """
-        by_shard: dict[int, dict[int, StoredEnvelope]] = defaultdict(dict)
+        by_shard: dict[int, dict[int, Stored]] = defaultdict(dict)
         for envelope in envelopes:
             by_shard[envelope.shard][envelope.position] = envelope
         return sum(self._reach(shard, max(known), known) for shard, known in by_shard.items())
@@ -113,7 +113,7 @@ class Follower:
     def _lowest(self, shard: int) -> int:
         return min(self._standing(shard).values(), default=2**62)
 
-    def _reach(self, shard: int, last: int, known: Mapping[int, StoredEnvelope], limit: int = BATCH_MAX) -> int:
+    def _reach(self, shard: int, last: int, known: Mapping[int, Stored], limit: int = BATCH_MAX) -> int:
         """Bring every projection of a shard to a position, those that stand at one place together."""
         applied = 0
         while (lowest := self._lowest(shard)) < last:
@@ -133,7 +133,7 @@ class Follower:
                 applied += end - lowest
         return applied
 
-    def _run(self, shard: int, after: int, end: int, known: Mapping[int, StoredEnvelope]) -> Sequence[StoredEnvelope]:
+    def _run(self, shard: int, after: int, end: int, known: Mapping[int, Stored]) -> Sequence[Stored]:
         """The events after a position up to another without a hole: those at hand, or read from the store."""
         if all(position in known for position in range(after + 1, end + 1)):
             return [known[position] for position in range(after + 1, end + 1)]
@@ -149,7 +149,7 @@ class Follower:
     # --- one transaction -----------------------------------------------------------------------------------------
 
     def _advance(
-        self, projections: Sequence[Projection], shard: int, after: int, envelopes: Sequence[StoredEnvelope]
+        self, projections: Sequence[Projection], shard: int, after: int, envelopes: Sequence[Stored]
     ) -> None:
         """Fold a run of events into projections that stand before it: all rows and positions, or nothing.
 
@@ -191,7 +191,7 @@ class Follower:
         if moved != len(projections):
             raise ReaderFenced(f"another follower moved a projection on from {shard}:{after}")
 
-    def _load(self, transaction: Transaction, projection: Projection, envelopes: Sequence[StoredEnvelope]) -> Rows:
+    def _load(self, transaction: Transaction, projection: Projection, envelopes: Sequence[Stored]) -> Rows:
         """The rows that folds will look at."""
         rows = Rows(projection.tables)
         for table in projection.tables:

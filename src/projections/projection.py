@@ -74,7 +74,11 @@ class Place(Protocol):
 
 
 class Stored(Place, Protocol):
-    """A stored event and its place, as the read port hands it out."""
+    """A stored event and its place, as the read port or a topic hands it out; it is decoded when it is asked for."""
+
+    @property
+    def account(self) -> str:
+        """The account that it belongs to."""
 
     @property
     def type(self) -> str:

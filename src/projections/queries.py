@@ -16,7 +16,7 @@ from ledger.events import STORED_TYPES
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import from_microseconds
 from ledger.store.reading import StoredEnvelope, follow_account
-from ledger.values import instant_to_text
+from ledger.values import instant_from_text, instant_to_text
 from projections import alarms as alarms_
 from projections import claims as claims_
 from projections import credits as credits_
@@ -52,6 +52,40 @@ def claims(
         return claims_.listed(
             _rows(transaction, claims_.CLAIMS, {"account": account, "clause": clause, "outcome": outcome})
         )
+
+
+def disputes(database: Database, now: datetime, account: str | None = None, overdue: bool = False) -> list[Answer]:
+    """Every dispute with its status, and until when its investigation is in time (policy §4).
+
+    `status` is `investigating` while no verdict is known, `confirmed` or `rejected` after one, and `waiting` where a
+    confirmation waits for its charge. `overdue` lists only investigations that are open longer than agreed.
+    """
+    rows = []
+    for claim in claims(database, account=account, clause="billing_error"):
+        investigate_by = claim["investigate_by"]
+        late = investigate_by is not None and instant_from_text(investigate_by) < now
+        if late or not overdue:
+            rows.append(
+                {
+                    "dispute_id": claim["claim_id"].removeprefix("billing-error/"),
+                    "claim_id": claim["claim_id"],
+                    "account_id": claim["account_id"],
+                    "subscription_id": claim["subscription_id"],
+                    "charge_id": claim["charge_id"],
+                    "status": _dispute_status(claim),
+                    "outcome": claim["outcome"],
+                    "reason": claim["reason"],
+                    "investigate_by": investigate_by,
+                    "overdue": late,
+                }
+            )
+    return rows
+
+
+def _dispute_status(claim: Answer) -> str:
+    if claim["outcome"] == "pending":
+        return "investigating" if claim["investigate_by"] is not None else "waiting"
+    return "rejected" if claim["reason"] == "rejected" else "confirmed"
 
 
 def refunds(database: Database, account: str | None = None, status: str | None = None) -> list[Answer]:

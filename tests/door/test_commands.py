@@ -250,3 +250,39 @@ def test_config_shows_no_password(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([command, "--help"]) == 0
     assert "Usage: makegood" in capsys.readouterr().out
+
+
+def test_an_investigation_open_longer_than_agreed_is_listed_as_overdue(sandbox: Door, lines) -> None:
+    report = message(
+        "m-7",
+        "billing_error.reported",
+        {
+            "dispute_id": "d",
+            "charge_id": "c",
+            "claimed": "5.00",
+            "currency": "EUR",
+            "reported_at": "2026-04-02T12:00:00Z",
+        },
+    )
+    sandbox("advance", "2026-04-12T12:00:00Z")
+    sandbox("ingest", lines(*STORY, report))
+    (dispute,) = sandbox.json("disputes")
+    assert (dispute["status"], dispute["investigate_by"], dispute["overdue"]) == (
+        "investigating",
+        "2026-04-12T12:00:00Z",
+        False,
+    )
+    assert sandbox.json("disputes", "--overdue") == []
+    sandbox("advance", "2026-04-12T12:00:01Z")
+    assert [row["dispute_id"] for row in sandbox.json("disputes", "--overdue")] == ["d"]
+    sandbox(
+        "ingest",
+        lines(
+            message(
+                "m-8", "overcharge.rejected", {"dispute_id": "d", "charge_id": "c", "reason": "the calls were made"}
+            )
+        ),
+    )
+    (dispute,) = sandbox.json("disputes")
+    assert (dispute["status"], dispute["overdue"]) == ("rejected", False)
+    assert "the calls were made" in sandbox("explain", "billing-error/d")

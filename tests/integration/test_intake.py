@@ -7,6 +7,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from consumers.intake import Intake, reader_name, stored_positions
+from consumers.kafka.publish import key_of
 from consumers.upstream import read_kafka
 from ledger.application.record import take
 from ledger.store.database import beside
@@ -97,8 +98,7 @@ def test_the_sample_with_restarts_is_the_sample_in_one_piece(books: Books, place
         whole.follower().catch_up()
         facts, claims = whole.facts(), whole.claims()
 
-    sent = [Sent(line, None, (), n % 4) for n, line in enumerate(lines)]
-    place.send(*sent)
+    place.send(*[Sent(line, key_of(line)) for line in lines])
     for share in (0.2, 0.5, 0.8):
         with running(intake(books, place)):
             until(lambda share=share: books.count("inbox") > share * len(facts), 120)

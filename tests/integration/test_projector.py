@@ -1,15 +1,20 @@
 """The projector with a real Kafka and a real PostgreSQL: whatever the topic lacks or repeats, the rows are right."""
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
+from psycopg import sql
 
-from consumers.part import PartFailed
+from consumers.part import PartFailed, run_parts
 from consumers.projector import KafkaSource, Projector, StoreSource
 from consumers.relay import EventLane, Relay, relayed_to
+from ledger.store.database import beside
 from tests.integration.world import (
     Books,
     Place,
@@ -21,6 +26,7 @@ from tests.integration.world import (
     take_all,
     until,
 )
+from tests.parts.postgres import Postgres
 
 
 def relay_all(books: Books, place: Place) -> None:
@@ -80,11 +86,31 @@ def expected(books: Books, tmp_path: Path) -> dict[str, list[tuple[object, ...]]
         return everything(other)
 
 
+@pytest.fixture(scope="module")
+def template(postgres: Postgres) -> Iterator[str]:
+    """A store with the first part of the sample in it, to be copied."""
+    url = postgres.new_database()
+    with new_books(url) as books:
+        take_all(books, sample_lines()[:1500])
+    yield url
+    postgres.drop_database(url)
+    postgres.drop_database(beside(url, "vault"))
+
+
 @pytest.fixture
-def filled(books: Books) -> Books:
-    """A store with the first part of the sample in it."""
-    take_all(books, sample_lines()[:1500])
-    return books
+def filled(postgres: Postgres, template: str) -> Iterator[Books]:
+    """A store with the first part of the sample in it, and nothing projected yet."""
+    url = postgres.new_database()
+    postgres.drop_database(url)
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        for copied, original in ((url, template), (beside(url, "vault"), beside(template, "vault"))):
+            names = (urlsplit(copied).path[1:], urlsplit(original).path[1:])
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*map(sql.Identifier, names)))
+    books = Books(url)
+    yield books
+    books.close()
+    postgres.drop_database(url)
+    postgres.drop_database(beside(url, "vault"))
 
 
 def test_from_kafka_and_from_the_store_the_rows_are_the_same(filled: Books, place: Place, tmp_path: Path) -> None:
@@ -204,12 +230,8 @@ def test_another_one_that_follows_the_store_does_no_harm(filled: Books, place: P
 
 
 def test_the_topic_of_another_store_is_found_out(filled: Books, place: Place, tmp_path: Path) -> None:
-    relay_all(filled, place)
+    publish_positions(filled, place, [1200])
     with new_books(f"sqlite:///{tmp_path / 'empty.db'}") as empty:
-        stop = threading.Event()
-        with pytest.raises(PartFailed, match="is not the store that the event comes from") as raised:
-            from consumers.part import run_parts
-
-            publish_positions(filled, place, [1200])
-            run_parts([projector(empty, place)], stop, lambda: None)
-        assert isinstance(raised.value.__cause__, Exception)
+        parts = [projector(empty, place)]
+        with pytest.raises(PartFailed, match="is not the store that the event comes from"):
+            run_parts(parts, threading.Event(), lambda: None)

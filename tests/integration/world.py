@@ -22,7 +22,7 @@ from consumers.upstream import read_structured
 from ledger.application.agreements import publish
 from ledger.application.ledger import Ledger
 from ledger.application.record import take
-from ledger.store.database import Database, beside, connect, create_if_missing
+from ledger.store.database import Database, Unavailable, beside, connect, create_if_missing
 from ledger.store.keys import KeyDatabase
 from ledger.vault import Vault
 from projections.follower import Follower
@@ -246,8 +246,11 @@ def running(*parts: Part) -> Iterator[threading.Event]:
 
 
 def until(condition: Callable[[], object], patience: float = 30.0) -> None:
-    """Wait for something to become true."""
+    """Wait for something to become true; while the database is away nothing is."""
     deadline = time.monotonic() + patience
-    while not condition():
+    while True:
+        with contextlib.suppress(Unavailable):
+            if condition():
+                return
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.02)

@@ -66,6 +66,14 @@ def no_randomness(count: int) -> bytes:
     return bytes(count)
 
 
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def killed() -> None:
+    raise Killed
+
+
 class Watched(Database):
     """A real database with somebody standing at its door: what they were told to do happens at that moment, once.
 

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.application.due_work import ClockGoesForward, NotASandbox, advance, do_due_work, next_due_at
-from tests.ledger.books import LONG_AFTER, Books, oracle_agreements
+from tests.ledger.books import LONG_AFTER, Books, Killed, killed, oracle_agreements
 from tests.ledger.messages import Upstream
-from tests.ledger.test_store import Killed, killed
 from tests.oracle import histories, policy
 
 BEFORE_EVERYTHING = datetime(2009, 1, 1, tzinfo=UTC)

@@ -29,20 +29,12 @@ from ledger.store.writing import (
     take_over_reader,
 )
 from ledger.vault import VaultEntry
-from tests.ledger.books import LONG_AFTER, STANDARD, Books, oracle_agreements
+from tests.ledger.books import LONG_AFTER, STANDARD, Books, Killed, killed, oracle_agreements
 from tests.ledger.conftest import Opener
 from tests.ledger.messages import Message, Upstream, read, read_all
 from tests.oracle import histories, policy
 
 PATIENCE = 30.0
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-def killed() -> None:
-    raise Killed
 
 
 def answer_lost() -> None:

@@ -84,6 +84,7 @@ class Story:
             "currency": "EUR",
             "before": before,
             "after": after,
+            "investigate_by": None,
             "terms": Terms(agreement="standard", version=2, sha256="0" * 64) if after is not None else None,
             "formula": None,
             "inputs": {},

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from ledger.events import ClaimState
 from projections.claims import CLAIMS, listed
-from tests.projections.stories import Story, granted, part
+from tests.projections.stories import START, Story, granted, part
 
 
 def test_a_granted_claim_is_listed_in_the_contracts_shape() -> None:
@@ -25,6 +25,7 @@ def test_a_granted_claim_is_listed_in_the_contracts_shape() -> None:
             "reason": None,
             "settlement": "refund",
             "overpaid": None,
+            "investigate_by": None,
             "agreement": "standard",
             "agreement_version": 2,
             "position": "0:1",
@@ -85,3 +86,12 @@ def test_two_ways_of_settling_are_mixed_and_overpaid_is_none() -> None:
     mixed, refund = listed(story.folded(CLAIMS))
     assert (mixed["settlement"], mixed["overpaid"]) == ("mixed", "0.75")
     assert (refund["settlement"], refund["overpaid"]) == ("refund", "0.75")
+
+
+def test_an_open_investigation_says_until_when_it_is_in_time() -> None:
+    story = Story()
+    pending = ClaimState(outcome="pending", reason=None, amount=Decimal("0.00"), tax=Decimal("0.00"), settled=())
+    story.assess(None, pending, clause="billing_error", investigate_by=START)
+
+    (claim,) = listed(story.folded(CLAIMS))
+    assert (claim["outcome"], claim["investigate_by"]) == ("pending", "2026-03-01T09:00:00Z")

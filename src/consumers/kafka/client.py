@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from confluent_kafka import KafkaError
 
-from consumers.kafka.records import BrokerError, BrokerUnavailable
+from consumers.kafka.records import BrokerError, BrokerUnavailable, TopicMissing
 
 log = structlog.get_logger("makegood.kafka")
 
@@ -60,6 +60,10 @@ def is_passing(error: KafkaError) -> bool:
 
 def client_error(error: KafkaError) -> BrokerError:
     """An error of the client as one of ours."""
+    if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
+        return TopicMissing(
+            "there is no such topic or partition in Kafka; create it, or start `makegood run`, which does"
+        )
     if is_passing(error):
         return BrokerUnavailable(f"Kafka cannot be reached or gave up: {error.str()}")
     return BrokerError(f"Kafka refuses: {error.str()}; check the address, the rights and the settings of this client")

@@ -17,7 +17,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from consumers.kafka.client import ClientLog, client_error, settings_of
 from consumers.kafka.group import KafkaMember
-from consumers.kafka.records import BrokerError, BrokerUnavailable, Partition, Record, TopicIdentity
+from consumers.kafka.records import BrokerError, BrokerUnavailable, Partition, Record, TopicIdentity, TopicMissing
 from consumers.kafka.sending import KafkaSender
 from consumers.kafka.topics import Topic
 
@@ -143,7 +143,7 @@ class Cluster:
             description = answer.result(PATIENCE * 2)
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise BrokerError(
+                raise TopicMissing(
                     f"there is no topic {topic}; create it, or start `makegood run`, which does"
                 ) from error
             raise client_error(error.args[0]) from error

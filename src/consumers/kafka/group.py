@@ -17,6 +17,9 @@ QUEUED_KBYTES = 16 * 1024
 """How much the client may fetch ahead of us, over all partitions: a fast producer makes lag, never memory."""
 
 
+SESSION_MS = 10_000
+
+
 class KafkaMember:
     """Classic cooperative-sticky protocol with dynamic membership: the others have our partitions soonest.
 
@@ -43,6 +46,9 @@ class KafkaMember:
                 "queued.max.messages.kbytes": QUEUED_KBYTES,
                 # Otherwise fetching rests for up to a second whenever the queue was full for a moment.
                 "fetch.queue.backoff.ms": 20,
+                # How long after a crash its partitions lie idle. Heartbeats are sent in the background, also while a
+                # store is waited for, so only a process that is gone or frozen misses them; the epoch fences it off.
+                "session.timeout.ms": SESSION_MS,
                 "on_commit": self._on_commit,
                 "logger": ClientLog(group),
             }

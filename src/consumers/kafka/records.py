@@ -19,6 +19,10 @@ class BrokerUnavailable(BrokerError):
     """The broker cannot be reached, or gave up for a passing cause: try again."""
 
 
+class TopicMissing(BrokerUnavailable):
+    """There is no such topic, or not yet."""
+
+
 class Undelivered(BrokerUnavailable):
     """The broker did not confirm all that was sent: it may have it or not, so send it again."""
 

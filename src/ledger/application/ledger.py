@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
@@ -63,7 +64,11 @@ class Ledger(Application[str]):
             transaction.insert(
                 "store",
                 ("name", "value"),
-                [("schema", str(SCHEMA_VERSION)), ("sandbox", "yes" if sandbox else "no")],
+                [
+                    ("schema", str(SCHEMA_VERSION)),
+                    ("sandbox", "yes" if sandbox else "no"),
+                    ("id", secrets.token_hex(8)),
+                ],
             )
 
     def exists(self) -> bool:

@@ -56,6 +56,11 @@ def shard_end(transaction: Transaction, shard: int) -> int:
     return int(rows[0][0]) if rows else 0
 
 
+def store_id(transaction: Transaction) -> str:
+    """What tells this store's events from another's, where both are published to one topic."""
+    return str(transaction.rows("SELECT value FROM store WHERE name = 'id'")[0][0])
+
+
 def follow_account(database: Database, account: str, *, to_version: int | None = None) -> Iterator[StoredEnvelope]:
     """An account's events in order, from the first."""
     with database.reading() as transaction:

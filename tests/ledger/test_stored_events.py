@@ -1,0 +1,120 @@
+"""Old history always reads (design rule 12): one stored envelope of every type, kept for ever.
+
+`tests/stored_events/<type>.json` holds the exact bytes of an envelope as it was once stored. A new type has none yet:
+`python -m tests.ledger.test_stored_events` writes what is missing and never touches what is there. A file that no
+longer reads is no reason to write it anew, but to give the changed shape a new version.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.application.due_work import advance
+from ledger.events import STORED_TYPES, UnknownStoredType, from_stored
+from tests.ledger.books import Books, KeysByName, no_randomness
+from tests.ledger.messages import Upstream
+
+STORED_EVENTS = Path(__file__).resolve().parents[1] / "stored_events"
+
+
+def path_of(type_: str) -> Path:
+    return STORED_EVENTS / f"{type_}.json"
+
+
+@pytest.mark.parametrize("type_", sorted(STORED_TYPES))
+def test_every_stored_type_has_a_sample(type_: str) -> None:
+    assert path_of(type_).is_file(), (
+        f"no sample of {type_} is kept: run `python -m tests.ledger.test_stored_events` and commit what it writes"
+    )
+
+
+@pytest.mark.parametrize("path", sorted(STORED_EVENTS.glob("*.json")), ids=lambda path: path.stem)
+def test_every_sample_ever_stored_reads_and_gives_the_same_bytes(path: Path) -> None:
+    envelope = path.read_bytes()
+    event = from_stored(path.stem, envelope)
+    assert event.type == path.stem == type(event).stored_as
+    assert event.stored() == envelope
+
+
+@pytest.mark.parametrize("type_", sorted(STORED_TYPES))
+def test_a_stored_type_is_a_name_and_a_version_and_no_path_of_python(type_: str) -> None:
+    name, _, version = type_.rpartition(".v")
+    assert name.replace("-", "").isalpha()
+    assert name == name.lower()
+    assert version.isdigit()
+
+
+def test_a_type_of_a_newer_program_is_said_to_be_one() -> None:
+    with pytest.raises(UnknownStoredType, match="newer"):
+        from_stored("cycle-started.v99", path_of("cycle-started.v1").read_bytes())
+
+
+@pytest.mark.parametrize("damage", ["a field more", "a field less", "a number for an amount", "no JSON"])
+def test_a_damaged_envelope_does_not_read(damage: str) -> None:
+    envelope = json.loads(path_of("cycle-started.v1").read_bytes())
+    if damage == "a field more":
+        envelope["data"]["region"] = "eu"
+    elif damage == "a field less":
+        del envelope["data"]["prepaid"]
+    elif damage == "a number for an amount":
+        envelope["data"]["prepaid"] = 1
+    text = "{" if damage == "no JSON" else json.dumps(envelope)
+    with pytest.raises(ValueError):
+        from_stored("cycle-started.v1", text.encode())
+
+
+# --- making what is missing ---------------------------------------------------------------------------------------
+
+
+def stored_today() -> Iterator[tuple[str, bytes]]:
+    """The fullest envelope of every type, out of one life in which everything happens."""
+    books = Books.open(
+        sandbox=True, now=datetime(2026, 3, 2, 8, 30, 0, 250_000, UTC), keys=KeysByName(), randomness=no_randomness
+    )
+    books.take(Upstream().every_type())
+    books.take([Upstream("acct-2").outage_reported(), *Upstream("acct-2", begins="2026-03-01T10:00:00Z").customer()])
+    advance(books.ledger, datetime(2026, 6, 1, tzinfo=UTC))
+    fullest: dict[str, bytes] = {}
+    for stored in books.envelopes():
+        if _filled(stored.envelope) > _filled(fullest.get(stored.type, b"{}")):
+            fullest[stored.type] = stored.envelope
+    yield from sorted(fullest.items())
+
+
+def _filled(envelope: bytes) -> int:
+    """How many values an envelope has that are not null."""
+
+    def count(value: Any) -> int:
+        if isinstance(value, dict):
+            return sum(map(count, value.values()))
+        return sum(map(count, value)) if isinstance(value, list) else value is not None
+
+    return count(json.loads(envelope))
+
+
+def write_missing() -> list[Path]:
+    """Write a sample of every type that has none; returns what was written."""
+    STORED_EVENTS.mkdir(exist_ok=True)
+    written = []
+    for type_, envelope in stored_today():
+        path = path_of(type_)
+        if not path.exists():
+            path.write_bytes(envelope)
+            written.append(path)
+    return written
+
+
+def test_everything_that_is_stored_today_can_be_sampled() -> None:
+    """The story that samples are made from comes by every type; only those of older versions are left out."""
+    assert {type_ for type_, _ in stored_today()} == set(STORED_TYPES)
+
+
+if __name__ == "__main__":
+    for written in write_missing():
+        print(f"written: {written.relative_to(STORED_EVENTS.parents[1])}")

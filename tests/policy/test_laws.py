@@ -1,0 +1,351 @@
+"""Laws that hold whatever the facts, over histories that go looking for corners."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.agreement import read_agreement
+from ledger.policy.assess import Assessment, assess, contradictions
+from ledger.policy.assessed import Alarm, Assessed
+from ledger.policy.known_facts import Touched
+from ledger.policy.standing import next_due, status_of
+from ledger.values import rounded, zero
+from tests.oracle import histories
+from tests.oracle import policy as oracle
+from tests.policy.case import (
+    Case,
+    Message,
+    Said,
+    account,
+    agreement,
+    cancelled,
+    cycle,
+    in_a_word,
+    outage,
+    reinstated,
+    subscription,
+    suspended,
+)
+
+AGREEMENTS = [read_agreement(text) for text in histories.agreement_texts().values()]
+SEEDS = st.integers(0, 1_000_000)
+SECOND = timedelta(seconds=1)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def case_of(messages: Iterable[Message], now: datetime, *, name: str = "acct") -> Case:
+    case = Case(AGREEMENTS, now.isoformat(), name)
+    for message in messages:
+        case.take(message)
+    return case
+
+
+def history(seed: int) -> tuple[list[Message], datetime]:
+    messages = histories.history(seed, account="acct")
+    return messages, histories.moment(seed, messages)
+
+
+def alarms_of(case: Case) -> list[tuple[str, str]]:
+    """The alarms that stand, as the oracle names them."""
+    found = []
+    for alarm in case.billing.alarms:
+        last = alarm.about[-1].split(" ", 1)[1]
+        about = {
+            "contradiction": f"{last} contradicts {alarm.about[0].split(' ', 1)[1]}",
+            "charged_after_end": alarm.charge_id or "",
+            "confirmation_exceeds_charge": (alarm.claim_id or "").removeprefix("billing-error/"),
+        }[alarm.alarm]
+        found.append((alarm.alarm, about))
+    return sorted(found)
+
+
+# --- any order, any repetition ------------------------------------------------------------------------------------
+
+
+@given(SEEDS, st.randoms(use_true_random=False))
+def test_any_order_and_repetition_gives_the_same_claims_taxes_and_alarms(seed: int, rng: random.Random) -> None:
+    messages, now = history(seed)
+    again = messages + rng.choices(messages, k=len(messages) // 3)
+    rng.shuffle(again)
+    one, other = case_of(messages, now), case_of(again, now)
+    assert other.recorded() == one.recorded()
+    assert set(other.billing.alarms) == set(one.billing.alarms)
+    assert {w.fact.event_id for w in other.facts.waiting()} == {w.fact.event_id for w in one.facts.waiting()}
+
+
+class Standing:
+    """The rows and alarms that stand after assessments that each looked at a part."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Assessed] = {}
+        self.alarms: set[Alarm] = set()
+
+    def take(self, found: Assessment) -> None:
+        self.rows = {
+            claim_id: row for claim_id, row in self.rows.items() if not found.covers(claim_id, row.charge_id)
+        } | found.claims
+        self.alarms = {a for a in self.alarms if not found.covers(a.claim_id or "", a.charge_id)} | found.alarms
+
+
+@given(SEEDS)
+def test_a_narrowed_assessment_finds_what_a_full_one_finds_after_every_fact(seed: int) -> None:
+    messages, now = history(seed)
+    case, standing = Case(AGREEMENTS, now.isoformat()), Standing()
+    for message in messages:
+        standing.take(assess(case.facts, now, case.learn(message)))
+        full = assess(case.facts, now)
+        assert standing.rows == full.claims
+        assert standing.alarms == full.alarms
+
+
+@given(SEEDS)
+def test_what_is_recorded_fact_by_fact_is_what_a_full_assessment_finds(seed: int) -> None:
+    messages, now = history(seed)
+    case = case_of(messages, now)
+    assert case.recorded() == case.claims()
+    assert set(case.billing.alarms) == assess(case.facts, now).alarms | contradictions(case.facts)
+
+
+@given(SEEDS)
+def test_a_second_implementation_from_the_page_agrees(seed: int) -> None:
+    messages, now = history(seed)
+    case = case_of(messages, now)
+    assert case.recorded() == case.claims_by_the_oracle()
+    terms = list(histories.agreements())
+    expected = [(alarm["alarm"], alarm["about"]) for alarm in oracle.alarms(messages, terms, now)]
+    assert alarms_of(case) == sorted(expected)
+
+
+# --- money --------------------------------------------------------------------------------------------------------
+
+
+@given(SEEDS)
+def test_no_charge_gives_back_more_than_it_took(seed: int) -> None:
+    messages, now = history(seed)
+    case = case_of(messages, now)
+    net: dict[str, Decimal] = defaultdict(Decimal)
+    tax: dict[str, Decimal] = defaultdict(Decimal)
+    for row in assess(case.facts, now).claims.values():
+        net[row.charge_id] += row.amount
+        tax[row.charge_id] += row.tax
+        assert row.amount >= 0
+        assert (row.outcome == "granted") == (row.amount > 0)
+        assert (row.outcome == "declined") == (row.reason is not None)
+        assert row.amount.as_tuple().exponent == row.tax.as_tuple().exponent == zero(row.currency).as_tuple().exponent
+    for charge_id in net:
+        charge = case.facts.charges.get(charge_id)
+        if charge is None:
+            assert net[charge_id] == tax[charge_id] == 0
+        else:
+            assert net[charge_id] <= charge.price
+            assert 0 <= tax[charge_id] <= charge.tax
+            assert net[charge_id] < charge.price or not charge.price or tax[charge_id] == charge.tax
+
+
+@given(SEEDS)
+def test_the_parts_of_every_claim_add_up_to_it(seed: int) -> None:
+    messages, now = history(seed)
+    for claim in case_of(messages, now).billing.claims.values():
+        state = claim.state
+        assert sum((part.net for part in state.settled), Decimal(0)) == state.amount
+        assert sum((part.tax for part in state.settled), Decimal(0)) == state.tax
+
+
+@given(st.fractions(min_value=0, max_value=1000), st.sampled_from(["EUR", "JPY", "KWD", "CLF"]))
+def test_rounding_is_to_the_nearest_and_halves_are_decided_by_the_agreement(exact, currency: str) -> None:
+    unit = {"EUR": Decimal("0.01"), "JPY": Decimal(1), "KWD": Decimal("0.001"), "CLF": Decimal("0.0001")}[currency]
+    up, even = rounded(exact, currency, "half_up"), rounded(exact, currency, "half_even")
+    assert abs(up.as_integer_ratio()[0] / up.as_integer_ratio()[1] - exact) <= unit
+    assert abs(type(exact)(up) - exact) * 2 <= type(exact)(unit)
+    assert abs(type(exact)(even) - exact) * 2 <= type(exact)(unit)
+    if up != even:
+        assert up - even == unit
+        assert int(even / unit) % 2 == 0
+
+
+# --- more of one thing --------------------------------------------------------------------------------------------
+
+
+def disruptions(case: Case) -> dict[str, Decimal]:
+    rows = assess(case.facts, case.at).claims.values()
+    return {row.claim_id: row.amount for row in rows if row.clause == "service_disruption"}
+
+
+@given(SEEDS, st.randoms(use_true_random=False))
+def test_a_second_of_outage_more_never_lowers_a_disruption(seed: int, rng: random.Random) -> None:
+    messages, now = history(seed)
+    case = case_of(messages, now)
+    endings = [
+        o.ending.data.message for s in case.facts.subscriptions.values() for _, _, o in s.outages.ended if o.ending
+    ]
+    if not endings:
+        return
+    chosen = rng.choice(endings)
+    longer = [
+        {**m, "data": {**m["data"], "resolved_at": a_second_after(m["data"]["resolved_at"])}}
+        if (m["source"], m["id"]) == (chosen.source, chosen.id)
+        else m
+        for m in messages
+    ]
+    before, after = disruptions(case), disruptions(case_of(longer, now))
+    assert before.keys() <= after.keys()
+    assert all(after[claim_id] >= amount for claim_id, amount in before.items())
+
+
+def a_second_after(text: str) -> str:
+    return (datetime.fromisoformat(text) + SECOND).isoformat()
+
+
+HOURS = st.integers(0, 70 * 24)
+LENGTHS = st.sampled_from([0, 1, 11, 12, 13, 23, 24, 25, 48, 100, 800])
+NUDGES = st.sampled_from([0, 0, 0, 1, -1])
+
+
+def hour(count: int, seconds: int = 0) -> str:
+    return (datetime(2026, 3, 25, tzinfo=UTC) + timedelta(hours=count, seconds=seconds)).isoformat()
+
+
+OUTAGES = st.lists(st.tuples(HOURS, LENGTHS, NUDGES), min_size=1, max_size=5)
+TERMS = st.sampled_from(
+    [
+        {},
+        {"proration.basis": "exact_time", "disruption.floor": "none"},
+        {"proration.basis": "thirty_days", "disruption.significant_after": "PT12H"},
+        {"cancellation.notice_days": 3, "cancellation.fee.EUR": "4.00"},
+    ]
+)
+
+
+@given(OUTAGES, st.lists(HOURS, max_size=2), st.none() | HOURS, TERMS, st.data())
+def test_it_never_lowers_one_where_outages_suspensions_and_a_cancellation_crowd(
+    outages: list, suspensions: list, request: int | None, terms: dict, data: st.DataObject
+) -> None:
+    longer = data.draw(st.integers(0, len(outages) - 1))
+
+    def crowd(extra: int) -> Case:
+        said: list[Said] = [account(), subscription(), cycle(price="31.37")]
+        said += [cycle("may", "2026-05-01", "2026-06-01", "19.95", monthly_price="25.00")]
+        for place, (begin, length, nudge) in enumerate(outages):
+            end = hour(begin + length, max(nudge, 0 if not length else nudge) + (extra if place == longer else 0))
+            said += outage(hour(begin), end, f"out-{place}")
+        for begin in suspensions:
+            said += [suspended(hour(begin)), reinstated(hour(begin + 30))]
+        if request is not None:
+            said.append(cancelled(hour(request)))
+        return Case([agreement(terms)]).hear(said)
+
+    before, after = crowd(0), crowd(1)
+    assert before.recorded() == before.claims_by_the_oracle()
+    assert all(disruptions(after)[claim_id] >= amount for claim_id, amount in disruptions(before).items())
+
+
+@given(SEEDS, SEEDS)
+def test_facts_about_another_subscription_change_nothing_here(seed: int, other_seed: int) -> None:
+    messages, now = history(seed)
+    elsewhere = [
+        {**message, "subject": "acct"}
+        for message in histories.history(other_seed, account="elsewhere")
+        if message["type"] != "voip.account.registered.v1"
+    ]
+    alone, together = case_of(messages, now).recorded(), case_of([*messages, *elsewhere], now).recorded()
+    assert {claim_id: row for claim_id, row in together.items() if "elsewhere" not in claim_id} == alone
+
+
+# --- time ---------------------------------------------------------------------------------------------------------
+
+
+def statuses(case: Case, now: datetime) -> list[object]:
+    zone = case.facts.time_zone
+    known = [s for s in case.facts.subscriptions.values() if s.registration is not None]
+    return [status_of(s, zone, now) for s in known] if zone is not None else []
+
+
+@given(SEEDS, st.floats(0, 1, exclude_max=True))
+def test_until_the_next_instant_that_is_due_nothing_changes(seed: int, share: float) -> None:
+    messages, now = history(seed)
+    case = case_of(messages, now)
+    due = next_due(case.facts, now)
+    assert due is None or due > now
+    until = due or now + timedelta(days=4000)
+    for later in (until - MICROSECOND, now + (until - now) * share):
+        assert assess(case.facts, later).claims == assess(case.facts, now).claims
+        assert assess(case.facts, later).alarms == assess(case.facts, now).alarms
+        assert statuses(case, later) == statuses(case, now)
+
+
+@given(SEEDS)
+def test_step_by_step_through_time_finds_what_a_full_assessment_finds(seed: int) -> None:
+    """From before everything to after: what time alone touches is enough to look at."""
+    messages, _ = history(seed)
+    at = datetime(2009, 1, 1, tzinfo=UTC)
+    case = case_of(messages, at)
+    standing = Standing()
+    standing.take(assess(case.facts, at))
+    for _ in range(400):
+        due = next_due(case.facts, at)
+        if due is None:
+            break
+        at = due
+        standing.take(assess(case.facts, at, case.facts.touched_by_time()))
+        full = assess(case.facts, at)
+        assert standing.rows == full.claims
+        assert standing.alarms == full.alarms
+    assert next_due(case.facts, at) is None
+    assert standing.rows == assess(case.facts, datetime(2050, 1, 1, tzinfo=UTC)).claims
+
+
+# --- what is not a law of amounts ---------------------------------------------------------------------------------
+
+
+@given(SEEDS)
+def test_every_row_says_how_it_came_about(seed: int) -> None:
+    messages, now = history(seed)
+    case = case_of(messages, now)
+    for row in assess(case.facts, now).claims.values():
+        working = row.working()
+        assert working.lines or working.formula, row.claim_id
+        assert (working.formula is None) == (row.outcome != "granted") or row.clause == "unused_period"
+        known = {message["id"] for message in messages}
+        facts = [fact for fact in working.facts if hasattr(fact.data, "message")]
+        assert {fact.data.message.id for fact in facts} <= known
+        assert facts, row.claim_id
+
+
+@given(SEEDS, SEEDS)
+def test_what_two_facts_touch_is_what_both_touch_together(seed: int, cut: int) -> None:
+    """A batch may look once at all that its facts touched: nothing is found twice, and nothing is missed."""
+    messages, now = history(seed)
+    case, standing, touched = Case(AGREEMENTS, now.isoformat()), Standing(), Touched()
+    rng = random.Random(cut)
+    for message in messages:
+        touched = touched.joined(case.learn(message))
+        if rng.random() < 0.3:
+            standing.take(assess(case.facts, now, touched))
+            touched = Touched()
+    standing.take(assess(case.facts, now, touched))
+    assert standing.rows == assess(case.facts, now).claims
+
+
+@given(SEEDS)
+def test_a_row_in_a_word_says_all_that_its_recorded_state_says(seed: int) -> None:
+    messages, now = history(seed)
+    case = case_of(messages, now)
+    rows = assess(case.facts, now).claims
+    for claim_id, claim in case.billing.claims.items():
+        if claim.state.outcome is None:
+            assert claim_id not in rows
+            continue
+        row = rows[claim_id]
+        assert (claim.charge_id, claim.subscription_id, claim.currency) == (
+            row.charge_id,
+            row.subscription_id,
+            row.currency,
+        )
+        assert case.recorded()[claim_id] == in_a_word(row.outcome, row.reason, row.amount, row.tax)
