@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+import pytest
+
+from ledger.policy.assess import assess
 from tests.policy.case import (
     Case,
     Row,
+    Terms,
     account,
+    agreement,
     charge,
     confirmed,
     cycle,
     dispute,
+    instant,
     rejected,
     row,
     subscription,
@@ -293,3 +301,34 @@ def test_before_the_account_is_registered_everything_is_pending_in_the_currency_
     assert case.recorded() == case.claims() == {"billing-error/a": "pending", "billing-error/b": "pending"}
     assert {row.currency for row in case.billing.claims.values()} == {"JPY"}
     assert case.claims_by_the_oracle() == case.claims()
+
+
+@pytest.mark.parametrize(
+    ("facts", "terms", "by"),
+    [
+        pytest.param([dispute()], {}, "2026-04-15", id="ten days from the report"),
+        pytest.param([dispute()], {"billing_error.investigate_within": "PT36H"}, "2026-04-06T12", id="as agreed"),
+        pytest.param(
+            [charge("own"), dispute(charge_id="own")],
+            {"billing_error.investigate_within": "PT36H"},
+            "2026-04-15",
+            id="the defaults for a charge without a subscription",
+        ),
+        pytest.param(
+            [dispute(charge_id="unknown")],
+            {"billing_error.investigate_within": "PT36H"},
+            "2026-04-15",
+            id="the defaults while the charge is not known",
+        ),
+        pytest.param([dispute(), confirmed("1.00")], {}, None, id="none once it was confirmed"),
+        pytest.param([dispute(), rejected()], {}, None, id="none once it was rejected"),
+        pytest.param([dispute(), confirmed("1.00", charge_id="x")], {}, None, id="none while a verdict waits"),
+        pytest.param([confirmed("1.00", charge_id="x")], {}, None, id="none where nobody reported it"),
+    ],
+)
+def test_an_investigation_is_overdue_after_investigate_within(facts: list, terms: Terms, by: str | None) -> None:
+    """What is open longer is listed as overdue; the row says until when it is in time."""
+    case = Case([agreement(terms)]).hear(account(), subscription(), APRIL, *facts)
+    [found] = assess(case.facts, case.at).claims.values()
+    assert found.investigate_by == case.billing.claims["billing-error/dispute"].investigate_by
+    assert found.investigate_by == (datetime.fromisoformat(instant(by)) if by else None)

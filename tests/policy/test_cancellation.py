@@ -828,3 +828,10 @@ def test_without_an_agreement_rows_that_will_be_decided_are_pending() -> None:
     case.hear(outage("2026-04-10", "2026-04-12"), cancelled("2026-05-16"))
     assert case.recorded() == {"disruption/april": "pending", "unused/may": "pending"} == case.claims()
     assert case.claims_by_the_oracle() == case.claims()
+
+
+def test_the_alarm_of_a_cycle_charged_after_the_end_waits_for_no_agreement() -> None:
+    case = Case([agreement()]).hear(account(), subscription(agreement="unheard-of"), APRIL, MAY)
+    case.hear(cancelled("2026-04-16"))
+    [alarm] = case.billing.alarms
+    assert (alarm.alarm, alarm.charge_id, alarm.claim_id) == ("charged_after_end", "may", "unused/may")

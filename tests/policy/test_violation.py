@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.policy.case import (
     Row,
     cancelled,
@@ -309,9 +307,3 @@ def test_a_cancellation_before_the_termination_stands(row: Row) -> None:
 )
 def test_what_was_earned_survives(row: Row) -> None:
     row.holds()
-
-
-@pytest.mark.parametrize("reason", ["misuse", "non_payment"])
-def test_the_working_names_the_violation(reason: str) -> None:
-    case = row("", APRIL, terminated("2026-04-16", reason), gives={}).case()
-    assert f"terminated for {reason}" in case.working("unused/april").lines

@@ -37,9 +37,8 @@ class Partition(NamedTuple):
         return f"{self.topic}/{self.number}"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record as it was read."""
+class Record(NamedTuple):
+    """One record as it was read. (Like `Outgoing` a tuple, because tens of thousands are made in a second.)"""
 
     partition: Partition
     offset: int
@@ -48,8 +47,7 @@ class Record:
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """One record to be sent; without a partition the client chooses by the key."""
 
     topic: str

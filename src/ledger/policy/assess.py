@@ -18,10 +18,18 @@ from ledger.events import Clause, Fact, LedgerEvent, Outcome, OverchargeConfirme
 from ledger.policy.assessed import Alarm, Assessed, Working, named
 from ledger.policy.billing_error import DisputeFinding, dispute_lines, overcharges, unconfirmed
 from ledger.policy.charges import Charge, Cycle
-from ledger.policy.disruption import DisruptionFinding, Merged, assess_disruption, disruption_lines, merge
+from ledger.policy.disruption import (
+    DisruptionFinding,
+    Merged,
+    assess_disruption,
+    disruption_formula,
+    disruption_lines,
+    merge,
+)
 from ledger.policy.known_facts import ALWAYS, EVERYTHING, AccountFacts, SubscriptionFacts, Touched
 from ledger.policy.outages import Outage
-from ledger.policy.tax import TaxInStep
+from ledger.policy.proration import spelled
+from ledger.policy.tax import TaxInStep, TaxStep
 from ledger.policy.unused_period import (
     Ending,
     UnusedAmount,
@@ -31,6 +39,7 @@ from ledger.policy.unused_period import (
     ending,
     find_unused,
     unused_amount,
+    unused_formula,
     unused_lines,
 )
 from ledger.values import END, Period, midnight, zero
@@ -114,8 +123,9 @@ def _grant_overcharges(
         if terms is None:
             _add_dispute(facts, finding, charge, zero(charge.currency), found, pending_for_terms=True)
             continue
-        step = tax.grant(finding.amount) if finding.outcome == "granted" else zero(charge.currency)
-        _add_dispute(facts, finding, charge, step, found)
+        granted = finding.outcome == "granted"
+        step = tax.grant(finding.amount) if granted else zero(charge.currency)
+        _add_dispute(facts, finding, charge, step, found, tax_step=tax.last if granted else None)
         net_price -= finding.amount
     return net_price
 
@@ -127,6 +137,7 @@ def _add_dispute(
     tax: Decimal,
     found: Assessment,
     *,
+    tax_step: TaxStep | None = None,
     pending_for_terms: bool = False,
 ) -> None:
     claim_id = f"billing-error/{finding.dispute_id}"
@@ -149,9 +160,13 @@ def _add_dispute(
         investigate_by=finding.investigate_by(terms.billing_error.investigate_within),
         binding=facts.subscriptions[subscription_id].binding if subscription_id is not None else None,
         working=lambda: Working(
-            formula=f"{finding.amount} confirmed" if finding.outcome == "granted" else None,
+            formula=f"{finding.amount} confirmed" if finding.outcome == "granted" and not pending_for_terms else None,
             inputs={} if charge is None else {"price": str(charge.price), "tax": str(charge.tax)},
-            lines=(*dispute_lines(finding, charge), *(["no agreement is bound yet"] if pending_for_terms else [])),
+            lines=(
+                *dispute_lines(finding, charge),
+                *(["no agreement is bound yet"] if pending_for_terms else []),
+                *(tax_step.lines() if tax_step is not None else ()),
+            ),
             facts=_used(finding.report, finding.verdict, charge.fact if charge else None),
         ),
     )
@@ -186,6 +201,7 @@ def _assess_subscription(
     terms = subscription.terms
     if terms is None:
         _wait_for_terms(subscription, cycles, outages, how, facts, now, found)
+        _alarm_charged_after_end(cycles, how, found)
         return
     of = merge(subscription, terms, outages, now)
     rows = [_assess_cycle(facts, subscription, cycle, outages, of, terms, how, zone, now, found) for cycle in cycles]
@@ -234,7 +250,7 @@ def _assess_cycle(
     disruption = assess_disruption(cycle, net_price, outages, of, terms, returned, now)
     left = net_price
     if disruption is not None:
-        _add_disruption(subscription, disruption, tax.grant(disruption.amount), terms, found)
+        _add_disruption(subscription, disruption, tax, terms, found)
         left -= disruption.amount
     amount = (
         unused_amount(unused, net_price, left, terms) if unused is not None and unused.unused is not None else None
@@ -243,25 +259,25 @@ def _assess_cycle(
 
 
 def _add_disruption(
-    subscription: SubscriptionFacts, finding: DisruptionFinding, tax: Decimal, terms: Agreement, found: Assessment
+    subscription: SubscriptionFacts, finding: DisruptionFinding, tax: TaxInStep, terms: Agreement, found: Assessment
 ) -> None:
     cycle = finding.cycle
+    granted = finding.outcome == "granted"
+    step = tax.grant(finding.amount) if granted else zero(cycle.currency)
+    tax_step = tax.last if granted else None
 
     def working() -> Working:
-        share = finding.prorata
-        if finding.floor is not None and finding.floor.exact > share.exact:
-            share = finding.floor
         return Working(
-            formula=f"{share.expression} = {finding.amount}" if finding.outcome == "granted" else None,
+            formula=disruption_formula(finding, terms),
             inputs={
                 "net_price": str(finding.net_price),
-                "credited_time": str(finding.credited_time),
+                "credited_time": spelled(finding.credited_time),
                 "credited_days": str(finding.days),
                 "cycle_days": str(cycle.days),
                 "basis": terms.proration.basis,
                 "rounding": terms.proration.rounding,
             },
-            lines=disruption_lines(finding, terms),
+            lines=(*disruption_lines(finding, terms), *(tax_step.lines() if tax_step is not None else ())),
             facts=_used(
                 cycle.fact,
                 *(fact for outage in finding.outages for fact in (outage.report, outage.ending)),
@@ -280,7 +296,7 @@ def _add_disruption(
         finding.outcome,
         finding.reason,
         finding.amount,
-        tax,
+        step,
         terms.disruption.settle_as,
         working,
     )
@@ -316,11 +332,13 @@ def _add_unused_row(
     if finding.outcome == "granted" and not amount:
         finding = replace(finding, outcome="declined", reason=declined_for_nothing(finding))
     granted = finding.outcome == "granted"
+    tax = row.tax.grant(amount) if granted else nothing
+    tax_step = row.tax.last if granted else None
     net_price = row.net_price
 
     def working() -> Working:
         return Working(
-            formula=f"{reckoned.share.expression} = {reckoned.rounded}" if reckoned is not None else None,
+            formula=unused_formula(reckoned, fee, terms) if reckoned is not None else None,
             inputs={
                 "net_price": str(net_price),
                 "unused_days": str(finding.days),
@@ -329,7 +347,10 @@ def _add_unused_row(
                 "basis": terms.proration.basis,
                 "rounding": terms.proration.rounding,
             },
-            lines=unused_lines(finding, reckoned, fee, terms, subscription),
+            lines=(
+                *unused_lines(finding, reckoned, fee, terms, subscription),
+                *(tax_step.lines() if tax_step is not None else ()),
+            ),
             facts=_used(
                 cycle.fact,
                 *subscription.requests,
@@ -349,7 +370,7 @@ def _add_unused_row(
         finding.outcome,
         finding.reason,
         amount,
-        row.tax.grant(amount) if granted else nothing,
+        tax,
         terms.cancellation.settle_as,
         working,
     )

@@ -19,6 +19,7 @@ from ledger.values import (
     MICROSECONDS_PER_DAY,
     Period,
     inside,
+    instant_to_text,
     merged,
     microseconds,
     ratio,
@@ -89,6 +90,14 @@ class DisruptionFinding:
     days: int
     prorata: Share
     floor: Share | None
+    without_service: timedelta
+    """Eligible time in the cycle that does not count, because the subscription was suspended or terminated."""
+    rest_is_unused: Period | None
+
+    @property
+    def share(self) -> Share:
+        """The greater of the two, which is rounded."""
+        return self.floor if self.floor is not None and self.floor.exact > self.prorata.exact else self.prorata
 
 
 def assess_disruption(
@@ -131,6 +140,7 @@ def assess_disruption(
     else:
         reason = _first_reason(present, terms)
     merged_here = [outage.time for outage in of if inside([outage.span], cycle.period)]
+    eligible_time = total(part for outage in of for part in inside(outage.counted, cycle.period))
     return DisruptionFinding(
         cycle=cycle,
         net_price=net_price,
@@ -138,12 +148,14 @@ def assess_disruption(
         outcome=outcome,
         reason=reason,
         amount=amount if outcome == "granted" else zero(cycle.currency),
-        eligible_time=total(part for outage in of for part in inside(outage.counted, cycle.period)),
+        eligible_time=eligible_time,
         longest_merged=max(merged_here, default=timedelta(0)),
         credited_time=time,
         days=days,
         prorata=prorata,
         floor=floor,
+        without_service=total(inside((outage.span for outage in of), cycle.period)) - eligible_time,
+        rest_is_unused=rest_is_unused,
     )
 
 
@@ -165,22 +177,41 @@ def _first_reason(outages: Sequence[Outage], terms: Agreement) -> Reason:
 
 def disruption_lines(finding: DisruptionFinding, terms: Agreement) -> tuple[str, ...]:
     """The working in sentences: how long each outage lasted, what counted, and which condition decided."""
-    lines = [_outage_line(outage, terms) for outage in finding.outages]
+    in_order = sorted(finding.outages, key=lambda outage: (outage.began_at, outage.report.data.outage_id))
+    lines = [_outage_line(outage, terms) for outage in in_order]
+    if all(outage.ineligible_because(terms.disruption) is not None for outage in finding.outages):
+        return tuple(lines)
+    if finding.without_service:
+        lines.append(f"suspended or terminated for {spelled(finding.without_service)} of it, which does not count")
     threshold = spelled(terms.disruption.significant_after)
     lines.append(
         f"eligible time in the cycle {spelled(finding.eligible_time)}, longest merged outage "
         f"{spelled(finding.longest_merged)}; to count, one of them must be more than {threshold}"
     )
+    if finding.rest_is_unused is not None:
+        begins = instant_to_text(finding.rest_is_unused.begin)
+        lines.append(f"no time from {begins} on is credited: it is unused and returned as such")
     if finding.credited_time:
         lines.append(f"credited time {spelled(finding.credited_time)}, which is {_days(finding.days)}")
     if finding.floor is not None and finding.credited_time:
-        larger = "applies" if finding.floor.exact > finding.prorata.exact else "is not more than pro rata"
-        lines.append(f"floor of a 30th of the monthly price a day: {finding.floor.expression}, which {larger}")
-    if finding.outcome == "granted" and finding.amount == finding.net_price:
-        lines.append(f"never more than the net price {finding.net_price}")
+        larger = (
+            f"more than pro rata {finding.prorata.expression}"
+            if finding.share is finding.floor
+            else (f"not more than pro rata {finding.prorata.expression}")
+        )
+        lines.append(f"floor of a 30th of the monthly price a day: {finding.floor.expression}, {larger}")
     if finding.outcome == "pending":
         lines.append("an eligible outage goes on and the cycle has not ended")
     return tuple(lines)
+
+
+def disruption_formula(finding: DisruptionFinding, terms: Agreement) -> str | None:
+    """The amount with its real numbers; None where no time is credited."""
+    if not finding.credited_time or finding.outcome == "pending":
+        return None
+    amount = rounded(finding.share.exact, finding.cycle.currency, terms.proration.rounding)
+    capped = f"; not more than the net price = {finding.net_price}" if amount > finding.net_price else ""
+    return f"{finding.share.reckoned(amount, terms.proration.rounding)}{capped}"
 
 
 def _outage_line(outage: Outage, terms: Agreement) -> str:

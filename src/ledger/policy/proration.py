@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from ledger.agreement import Proration
 from ledger.policy.charges import Cycle
-from ledger.values import microseconds, ratio
+from ledger.values import Rounding, microseconds, ratio
 
 DAYS_PER_MONTH = Fraction("30.4375")
 """A year of 365.25 days in twelve months: what tells a cycle of a month from one of several."""
@@ -21,6 +21,15 @@ class Share:
 
     exact: Fraction
     expression: str
+
+    def reckoned(self, amount: Decimal, rounding: Rounding) -> str:
+        """How it became an amount: "29.95 × 24 ÷ 30 = 23.96", "25.00 × 20 ÷ 30 = 16.666…, rounded to 16.67"."""
+        if self.exact == amount:
+            return f"{self.expression} = {amount}"
+        scale = max(0, -int(amount.as_tuple().exponent))
+        tie = (self.exact * 2 * 10**scale).denominator == 1
+        how = f"rounded {rounding.replace('_', ' ')} to" if tie else "rounded to"
+        return f"{self.expression} = {_decimals(self.exact, scale)}, {how} {amount}"
 
 
 def days_of_thirty(cycle: Cycle) -> int:
@@ -54,8 +63,19 @@ def monthly_price(cycle: Cycle) -> Fraction:
     return Fraction(cycle.price) * 30 / cycle.days
 
 
+def _decimals(exact: Fraction, scale: int) -> str:
+    """A ratio as decimals, one more than the scale and "…" where it goes on: what shows how it is rounded."""
+    ends = next((places for places in range(scale + 1, scale + 4) if not (exact * 10**places) % 1), None)
+    places = ends or scale + 1
+    digits = str(int(exact * 10**places)).rjust(places + 1, "0")
+    return f"{digits[:-places]}.{digits[-places:]}{'' if ends else '…'}"
+
+
 def spelled(time: timedelta) -> str:
-    """A duration as people read it: "72 h 00 min 01 s", with microseconds only where there are some."""
+    """A duration as people read it: "72 h", "36 h 30 min", "72 h 00 min 00.25 s"; what is nothing at its end is left
+    out."""
     seconds, rest = divmod(microseconds(time), 1_000_000)
     fraction = f".{rest:06}".rstrip("0") if rest else ""
-    return f"{seconds // 3600} h {seconds // 60 % 60:02} min {seconds % 60:02}{fraction} s"
+    if seconds % 60 or rest:
+        return f"{seconds // 3600} h {seconds // 60 % 60:02} min {seconds % 60:02}{fraction} s"
+    return f"{seconds // 3600} h {seconds // 60 % 60:02} min" if seconds % 3600 else f"{seconds // 3600} h"

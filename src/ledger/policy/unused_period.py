@@ -11,8 +11,8 @@ from ledger.events import CancellationRequested, Outcome, Reason, SubscriptionTe
 from ledger.policy.charges import Cycle
 from ledger.policy.known_facts import SubscriptionFacts
 from ledger.policy.proration import Share, share_of_days, share_of_time
-from ledger.policy.violation import in_violation_at, termination
-from ledger.values import Period, local_date, midnight, rounded
+from ledger.policy.violation import in_violation_at, suspensions, termination
+from ledger.values import Period, instant_to_text, local_date, midnight, rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +204,16 @@ def declined_for_nothing(finding: UnusedFinding) -> Reason:
     return "service_kept" if kept else "nothing_due"
 
 
+def unused_formula(amount: UnusedAmount, fee: Decimal, terms: Agreement) -> str:
+    """The amount with its real numbers: pro rata, what is left of the charge where that is less, the fee."""
+    steps = [amount.share.reckoned(amount.rounded, terms.proration.rounding)]
+    if amount.before_fee < amount.rounded:
+        steps.append(f"not more than is left of the charge = {amount.left}")
+    if fee:
+        steps.append(f"less the fee {fee} = {amount.before_fee - fee}")
+    return "; ".join(steps)
+
+
 def unused_lines(
     finding: UnusedFinding,
     amount: UnusedAmount | None,
@@ -211,33 +221,61 @@ def unused_lines(
     terms: Agreement,
     subscription: SubscriptionFacts,
 ) -> tuple[str, ...]:
-    """The working in sentences."""
+    """The working in sentences: what ended the service and when, and which condition decided."""
     lines = []
     if finding.cancellation is not None:
-        cancellation = finding.cancellation
-        lines.append(
-            f"cancelled on {cancellation.requested_on}, effective on {cancellation.effective_on}"
-            + (", taken back" if cancellation.withdrawn else "")
-        )
+        lines.append(_cancellation_line(finding.cancellation))
     if finding.termination is not None:
-        lines.append(f"terminated for {finding.termination.data.reason}")
+        data = finding.termination.data
+        lines.append(f"terminated for {data.reason} at {instant_to_text(data.terminated_at)}")
     match finding.reason:
         case "not_prepaid":
             lines.append("the cycle was not prepaid")
         case "service_violation":
-            lines.append("suspended or terminated for a violation: nothing is refunded")
+            lines.append(_violation_line(finding, subscription))
         case "terms":
             lines.append("the agreement returns no unused period")
         case "minimum_term":
             ends = _minimum_term_ends(subscription, terms)
             asked = finding.cancellation.requested_on if finding.cancellation else ends
-            lines.append(f"the minimum term is served on {ends}, {(ends - asked).days} days after the request")
+            days = (ends - asked).days
+            lines.append(
+                f"the minimum term of {terms.cancellation.minimum_term_days} days is served on {ends}, "
+                f"{days} {'day' if days == 1 else 'days'} after the request"
+            )
         case _:
             pass
     if finding.first_unused is not None and amount is not None:
-        lines.append(f"first unused day {finding.first_unused}: {finding.days} of {finding.cycle.days} days unused")
+        notice = terms.cancellation.notice_days if _waits_for_notice(finding, terms) else 0
+        lines.append(
+            f"first unused day {finding.first_unused}{f', after a notice of {notice} days' if notice else ''}: "
+            f"{finding.days} of {finding.cycle.days} days unused"
+        )
         if amount.before_fee < amount.rounded:
-            lines.append(f"never more than what is left of the charge: {amount.left}")
-        if fee:
-            lines.append(f"less the fee: {amount.before_fee} − {fee} = {amount.before_fee - fee}")
+            lines.append(f"never more than overcharge and disruption leave of the charge: {amount.left}")
+        whole = terms.cancellation.fee_in(finding.cycle.currency)
+        if fee and fee < whole:
+            lines.append(f"{fee} of the cancellation's fee of {whole}, which is taken once")
     return tuple(lines)
+
+
+def _cancellation_line(cancellation: Cancellation) -> str:
+    kept = ", the service being kept until then" if cancellation.keeps_service else ""
+    withdrawn = ", taken back" if cancellation.withdrawn else ""
+    return f"cancelled on {cancellation.requested_on}, effective on {cancellation.effective_on}{kept}{withdrawn}"
+
+
+def _waits_for_notice(finding: UnusedFinding, terms: Agreement) -> bool:
+    return terms.cancellation.unused_period == "from_request" and not (
+        finding.cancellation is not None and finding.cancellation.keeps_service
+    )
+
+
+def _violation_line(finding: UnusedFinding, subscription: SubscriptionFacts) -> str:
+    """Which violation it was: the termination, or the suspension in which the customer cancelled."""
+    if finding.cancellation is not None:
+        asked_at = finding.cancellation.request.data.requested_at
+        since = next((s.begin for s in suspensions(subscription) if s.begin <= asked_at < s.end), None)
+        if since is not None:
+            return f"suspended since {instant_to_text(since)} when it was cancelled: nothing is refunded"
+    return "terminated for a violation: nothing is refunded"

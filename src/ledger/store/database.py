@@ -294,7 +294,7 @@ class _PostgreSQLTransaction(Transaction):
         self._connection = connection
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        return self._connection.execute(_percent(sql), parameters).fetchall()
+        return self._connection.execute(_percent(sql), parameters, binary=True).fetchall()
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         return self._connection.execute(_percent(sql), parameters).rowcount

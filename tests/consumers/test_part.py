@@ -1,0 +1,98 @@
+"""Running parts together: ready when all are, stopped together, and whose fault it was."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from consumers import part as parts
+from consumers.part import Explained, PartFailed, run_parts
+
+
+class Doing:
+    """A part that does what the test says."""
+
+    def __init__(self, name: str, work: Callable[[threading.Event], None], *, gets_ready: bool = True) -> None:
+        self.name = name
+        self._work = work
+        self._gets_ready = gets_ready
+        self.ended = False
+
+    def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
+        if self._gets_ready:
+            ready()
+            ready()  # once is enough, twice is no harm
+        try:
+            self._work(stop)
+        finally:
+            self.ended = True
+
+
+def waits(stop: threading.Event) -> None:
+    stop.wait()
+
+
+def test_ready_is_said_once_when_all_are_and_all_drain() -> None:
+    stop, said = threading.Event(), []
+    working = [Doing("one", waits), Doing("two", waits)]
+
+    def on_ready() -> None:
+        said.append("ready")
+        stop.set()
+
+    run_parts(working, stop, on_ready)
+    assert said == ["ready"]
+    assert [part.ended for part in working] == [True, True]
+
+
+def test_ready_is_not_said_while_one_is_not() -> None:
+    stop, said = threading.Event(), []
+    threading.Timer(0.2, stop.set).start()
+    run_parts([Doing("one", waits), Doing("two", waits, gets_ready=False)], stop, lambda: said.append("ready"))
+    assert said == []
+
+
+def test_a_part_that_fails_stops_all_and_its_error_is_raised_with_its_name() -> None:
+    def fails(_: threading.Event) -> None:
+        raise Explained("the disk is full; make room")
+
+    other = Doing("other", waits)
+    with pytest.raises(PartFailed, match=r"^faulty: the disk is full; make room$") as raised:
+        run_parts([other, Doing("faulty", fails)], threading.Event(), lambda: None)
+    assert other.ended
+    assert raised.value.part == "faulty"
+    assert isinstance(raised.value.__cause__, Explained)
+
+
+def test_what_a_foreign_error_says_is_kept_out_of_sight(capsys: pytest.CaptureFixture[str]) -> None:
+    def fails(_: threading.Event) -> None:
+        raise ValueError("Grace Hidden")
+
+    with pytest.raises(PartFailed, match=r"^faulty: stopped by ValueError$"):
+        run_parts([Doing("faulty", fails)], threading.Event(), lambda: None)
+    said = capsys.readouterr()
+    assert "Grace" not in said.out + said.err
+    assert "test_part.py" in said.out + said.err  # but where it was is said
+
+
+def test_a_part_that_ends_by_itself_is_a_failure() -> None:
+    with pytest.raises(PartFailed, match="short"):
+        run_parts([Doing("short", lambda _: None), Doing("other", waits)], threading.Event(), lambda: None)
+
+
+def test_a_part_that_does_not_end_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "DRAIN_SECONDS", 0.2)
+    stop = threading.Event()
+    stop.set()
+    released = threading.Event()
+    with pytest.raises(PartFailed, match="deaf: did not end within"):
+        run_parts([Doing("deaf", lambda _: released.wait(5) and None)], stop, lambda: None)
+    released.set()
+
+
+def test_stopping_is_quick() -> None:
+    stop = threading.Event()
+    began = time.monotonic()
+    run_parts([Doing("one", waits)], stop, stop.set)
+    assert time.monotonic() - began < 1

@@ -1,0 +1,167 @@
+"""Where in a topic to begin, what a record carries, and following the store."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.kafka.in_process import InProcessBroker
+from consumers.kafka.records import Partition, Record
+from consumers.projector import KafkaSource, Projector, StoreSource, envelope_of, offset_after, position_of
+from consumers.relay import EventLane, Relay, relayed_to
+from ledger.store.database import Unavailable
+from ledger.store.reading import read_shard
+from projections.follower import Follower
+from tests.integration.world import (
+    Books,
+    new_books,
+    new_place,
+    running,
+    sample_lines,
+    take_all,
+    until,
+)
+
+HERE = Partition("ledger.events", 0)
+
+
+class Topic:
+    """A partition with these positions on it, the first `gone` of which retention has taken."""
+
+    def __init__(self, positions: list[int], gone: int = 0) -> None:
+        self.positions = positions
+        self.gone = gone
+        self.looks = 0
+
+    def __enter__(self) -> "Topic":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def bounds(self) -> tuple[int, int]:
+        return self.gone, len(self.positions)
+
+    def first_from(self, offset: int) -> Record | None:
+        self.looks += 1
+        if offset >= len(self.positions):
+            return None
+        return Record(HERE, offset, None, b"", (("position", f"0:{self.positions[offset]}".encode()),))
+
+
+def test_where_nothing_was_sent_twice_one_look_is_enough() -> None:
+    topic = Topic(list(range(1, 100_001)))
+    assert offset_after(topic, 77_777) == 77_777
+    assert topic.looks == 1
+
+
+def test_at_the_beginning_and_in_an_empty_topic_no_look_is_needed() -> None:
+    assert offset_after(Topic([1, 2, 3]), 0) == 0
+    assert offset_after(Topic([]), 5) == 0
+    assert offset_after(Topic([1, 2, 3], gone=3), 5) == 3
+
+
+def test_a_topic_that_was_made_anew_is_searched() -> None:
+    topic = Topic([*range(1, 51), *range(21, 1001)])
+    offset = offset_after(topic, 500)
+    assert topic.positions[offset] == 501
+    assert topic.looks < 15
+
+
+@given(
+    runs=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 30)), min_size=1, max_size=10),
+    position=st.integers(0, 80),
+    gone=st.integers(0, 20),
+)
+def test_whatever_a_relay_sent_twice_the_next_event_is_not_skipped(
+    runs: list[tuple[int, int]], position: int, gone: int
+) -> None:
+    """Each run begins at most where the last one's stored position was, and goes on without a hole."""
+    positions: list[int] = []
+    reached = 0
+    for back, forward in runs:
+        start = max(0, reached - back)
+        positions += range(start + 1, start + forward + 1)
+        reached = max(reached, start + forward)
+    topic = Topic(positions, min(gone, len(positions)))
+    offset = offset_after(topic, position)
+    low, high = topic.bounds()
+    assert low <= offset <= high
+    rest = positions[offset:]
+    if position < min(positions[low:], default=0):
+        assert offset == low
+    elif rest:
+        ahead = next((p for p in rest if p > position), None)
+        assert ahead in (None, position + 1)
+
+
+def test_somebody_elses_records_are_told_apart() -> None:
+    def record(*headers: tuple[str, bytes | None], value: bytes | None = b"{}") -> Record:
+        return Record(HERE, 0, b"acct", value, headers)
+
+    ours = (("position", b"0:7"), ("type", b"x.v1"), ("account-version", b"3"))
+    assert position_of(record(*ours)) == (0, 7)
+    for other in (b"7", b"0:x", b"", b"\xff:1", None):
+        assert position_of(record(("position", other))) is None
+    envelope = envelope_of(record(*ours, value=b'{"stream":"s","stream_version":2}'))
+    assert envelope is not None
+    assert (envelope.position, envelope.account_version, envelope.stream_version) == (7, 3, 2)
+    for value in (b"{}", b"no JSON", b"[]", None):
+        assert envelope_of(record(*ours, value=value)) is None
+    assert envelope_of(record(*ours[:2])) is None
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Iterator[Books]:
+    with new_books(f"sqlite:///{tmp_path / 'books.db'}") as found:
+        yield found
+
+
+def test_what_the_relay_sends_is_what_is_stored(books: Books) -> None:
+    take_all(books, sample_lines()[:50])
+    with books.database.reading() as transaction:
+        stored = read_shard(transaction, 0, 0, 1000)
+        sent = EventLane("ledger.events", 0).after(transaction, 0, 1000).records
+    assert [envelope_of(Record(HERE, n, r.key, r.value, r.headers)) for n, r in enumerate(sent)] == stored
+
+
+def test_it_follows_the_store(books: Books) -> None:
+    source = StoreSource()
+    with running(Projector(books.follower(), source)):
+        take_all(books, sample_lines()[:50])
+        source.wake()
+        until(lambda: books.follower().position_reached() == books.end(), 5)
+
+
+def test_it_waits_for_a_store_that_is_away(books: Books) -> None:
+    class Away(Follower):
+        failures = 2
+
+        def catch_up(self, *args: object, **options: object) -> int:
+            if self.failures:
+                self.failures -= 1
+                raise Unavailable("gone")
+            return super().catch_up()
+
+    with running(Projector(Away(books.database), StoreSource())):
+        until(lambda: books.follower().position_reached() == books.end(), 5)
+
+
+def test_it_stops_soon(books: Books) -> None:
+    stop = threading.Event()
+    stop.set()
+    Projector(books.follower(), StoreSource()).run(stop, lambda: None)
+
+
+def test_through_the_in_process_broker(books: Books) -> None:
+    take_all(books, sample_lines()[:300])
+    with InProcessBroker() as broker:
+        place = new_place(broker)
+        relay = Relay(books.database, place.cluster, events=place.events, dead_letters=place.dead_letters)
+        projector = Projector(books.follower(), KafkaSource(place.cluster, topic=place.events, look_seconds=600))
+        with running(relay, projector):
+            until(lambda: books.follower().position_reached() == books.end())
+        assert relayed_to(books.database, place.cluster.identity(place.events.name)) == books.end()

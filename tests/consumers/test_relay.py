@@ -1,0 +1,190 @@
+"""The relay step by step, over a sender that fails as the test wants it to."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from consumers.kafka.records import Outgoing, TopicIdentity, Undelivered
+from consumers.relay import Relay, relayed_to
+from ledger.store.writing import take_over_reader
+from tests.integration.world import Books, account_registered, new_books, running, structured, take_all, until
+
+
+class Broker:
+    """Takes what is sent; `identities` says which topics it has."""
+
+    def __init__(self) -> None:
+        self.topics: dict[str, list[Outgoing]] = {}
+        self.ids: dict[str, str] = {}
+        self.failures = 0
+        self.confirms_then_fails = 0
+        self.opened = self.closed = 0
+
+    def identity(self, topic: str) -> TopicIdentity:
+        return TopicIdentity("cluster", topic, self.ids.get(topic, f"id-of-{topic}"))
+
+    def sender(self, purpose: str) -> "Broker":
+        self.opened += 1
+        return self
+
+    def send(self, records: Iterable[Outgoing], patience: float) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise Undelivered("the broker does not answer")
+        for record in records:
+            self.topics.setdefault(record.topic, []).append(record)
+        if self.confirms_then_fails:
+            self.confirms_then_fails -= 1
+            raise Undelivered("the answer was lost")
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def positions(self) -> list[int]:
+        return [
+            int(dict(record.headers)["position"].partition(b":")[2])  # type: ignore[union-attr]
+            for record in self.topics.get("ledger.events", [])
+        ]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Iterator[Books]:
+    with new_books(f"sqlite:///{tmp_path / 'books.db'}") as found:
+        yield found
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+def record(books: Books, first: int, count: int) -> None:
+    take_all(books, [structured(account_registered(f"acct-{n}")).value for n in range(first, first + count)])
+
+
+def relayed(books: Books, broker: Broker) -> int:
+    return relayed_to(books.database, broker.identity("ledger.events"))
+
+
+def test_batches_go_out_and_the_position_follows(books: Books, broker: Broker) -> None:
+    record(books, 0, 24)
+    relay = Relay(books.database, broker, batch=10)
+    assert [relay.step() for _ in range(4)] == [10, 10, 5, 0]
+    assert broker.positions() == list(range(1, 26))
+    assert relayed(books, broker) == 25
+    sent = broker.topics["ledger.events"][1]
+    assert (sent.partition, sent.key) == (0, b"acct-0")
+    assert json.loads(sent.value)["account"] == "acct-0"
+
+
+def test_the_position_stays_where_the_broker_did_not_confirm(books: Books, broker: Broker) -> None:
+    record(books, 0, 4)
+    relay = Relay(books.database, broker)
+    broker.confirms_then_fails = 1
+    with pytest.raises(Undelivered):
+        relay.step()
+    assert relayed(books, broker) == 0
+    relay.forget()
+    assert relay.step() == 5
+    assert broker.positions() == [1, 2, 3, 4, 5, 1, 2, 3, 4, 5]
+    assert relayed(books, broker) == 5
+
+
+def test_it_waits_for_a_broker_that_does_not_answer(books: Books, broker: Broker) -> None:
+    record(books, 0, 4)
+    broker.failures = 2
+    with running(Relay(books.database, broker)):
+        until(lambda: relayed(books, broker) == 5, 5)
+    assert broker.positions() == [1, 2, 3, 4, 5]
+    assert broker.opened == broker.closed == 3
+
+
+def test_whoever_holds_the_lane_no_more_sends_nothing(books: Books, broker: Broker) -> None:
+    record(books, 0, 4)
+    first, second = Relay(books.database, broker), Relay(books.database, broker)
+    assert first.step() == 5
+    assert second.step() == 0  # it takes the lane over
+    record(books, 4, 1)
+    assert first.step() == 0
+    assert second.step() == 1
+    assert broker.positions() == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_lane_that_is_not_moved_is_taken_over(books: Books, broker: Broker) -> None:
+    clock = Clock()
+    first = Relay(books.database, broker, stands_by=10, watch_seconds=1e9, monotonic=clock)
+    first.step()
+    with books.database.writing() as transaction:
+        reader = f"relay/{broker.identity('ledger.events')}/0"
+        take_over_reader(transaction, reader)  # and never seen again
+    for _ in range(5):
+        clock.seconds += 100
+        assert first.step() == 0  # nothing to send: it may well be alive
+    record(books, 0, 4)
+    assert first.step() == 0
+    clock.seconds += 9
+    assert first.step() == 0
+    clock.seconds += 2
+    first.step()
+    assert first.step() == 4
+    assert relayed(books, broker) == 5
+
+
+def test_fenced_between_reading_and_moving(books: Books, broker: Broker) -> None:
+    """Both have sent; the one that is fenced off moves nothing."""
+    record(books, 0, 4)
+    relay = Relay(books.database, broker)
+
+    class Meanwhile(Broker):
+        def send(self, records: Iterable[Outgoing], patience: float) -> None:
+            super().send(records, patience)
+            with books.database.writing() as transaction:
+                take_over_reader(transaction, f"relay/{self.identity('ledger.events')}/0")
+
+    meanwhile = Meanwhile()
+    relay = Relay(books.database, meanwhile)
+    assert relay.step() == 0
+    assert meanwhile.positions() == [1, 2, 3, 4, 5]
+    assert relayed(books, meanwhile) == 0
+
+
+def test_a_topic_that_was_made_anew_gets_everything(books: Books, broker: Broker) -> None:
+    record(books, 0, 4)
+    relay = Relay(books.database, broker, watch_seconds=0)
+    relay.step()
+    broker.ids["ledger.events"] = "another"
+    broker.topics.clear()
+    assert relay.step() == 5
+    assert broker.positions() == [1, 2, 3, 4, 5]
+
+
+def test_dead_letters_go_out_once_and_without_their_bodies(books: Books, broker: Broker) -> None:
+    event = account_registered("acct-1")
+    take_all(books, [b"Grace Hidden", structured({**event, "data": {"customer": "Grace Hidden"}}).value])
+    relay = Relay(books.database, broker)
+    relay.step()
+    relay.step()
+    letters = [json.loads(record.value) for record in broker.topics["provisioning.dead-letters"]]
+    assert [letter["account"] for letter in letters] == [None, "acct-1"]
+    assert [record.key for record in broker.topics["provisioning.dead-letters"]] == [None, b"acct-1"]
+    assert letters[1]["origin"] == "line:1"
+    assert "Grace" not in json.dumps(letters)
+
+
+def test_waking_is_quicker_than_looking(books: Books, broker: Broker) -> None:
+    relay = Relay(books.database, broker)
+    with running(relay):
+        until(lambda: relayed(books, broker) == 1)
+        record(books, 0, 1)
+        relay.wake()
+        until(lambda: relayed(books, broker) == 2, 1)

@@ -1,0 +1,644 @@
+"""What is recorded with a decision so that a person can follow it: the formula with its numbers, and sentences."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+
+from ledger.policy.proration import Share, spelled
+from tests.policy.case import (
+    Case,
+    Said,
+    Terms,
+    account,
+    agreement,
+    cancelled,
+    charge,
+    confirmed,
+    cycle,
+    dispute,
+    outage,
+    reinstated,
+    rejected,
+    reported,
+    row,
+    subscription,
+    suspended,
+    terminated,
+    withdrawn,
+)
+
+APRIL = cycle()
+MAY = cycle("may", "2026-05-01", "2026-05-31", "30.00")
+MARCH = cycle("march", "2026-03-01", "2026-04-01", "31.00", tax="5.89")
+EXACT = {"proration.basis": "exact_time", "disruption.floor": "none"}
+NO_FLOOR = {"disruption.floor": "none"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "terms", "claim_id", "formula"),
+    [
+        pytest.param(
+            [cycle(price="29.95"), cancelled("2026-04-07")],
+            {},
+            "unused/april",
+            "29.95 × 24 ÷ 30 = 23.96",
+            id="an amount that comes out even",
+        ),
+        pytest.param(
+            [cycle(price="25.00"), cancelled("2026-04-11")],
+            {},
+            "unused/april",
+            "25.00 × 20 ÷ 30 = 16.666…, rounded to 16.67",
+            id="one that is rounded",
+        ),
+        pytest.param(
+            [cycle(price="3.75"), cancelled("2026-04-30")],
+            {},
+            "unused/april",
+            "3.75 × 1 ÷ 30 = 0.125, rounded half up to 0.13",
+            id="one that half up decides",
+        ),
+        pytest.param(
+            [cycle(price="3.75"), cancelled("2026-04-30")],
+            {"proration.rounding": "half_even"},
+            "unused/april",
+            "3.75 × 1 ÷ 30 = 0.125, rounded half even to 0.12",
+            id="one that half even decides",
+        ),
+        pytest.param(
+            [cycle("march", "2026-03-01", "2026-04-01", "30.00"), cancelled("2026-03-16")],
+            {"proration.basis": "thirty_days"},
+            "unused/march",
+            "30.00 × 16 ÷ 30 = 16.00",
+            id="thirty days of a month of 31",
+        ),
+        pytest.param(
+            [APRIL, cancelled("2026-04-16T12")],
+            EXACT,
+            "unused/april",
+            "30.00 × 348 h ÷ 720 h = 14.50",
+            id="the exact time",
+        ),
+        pytest.param(
+            [APRIL, confirmed("6.00"), cancelled("2026-04-16")],
+            {},
+            "unused/april",
+            "24.00 × 15 ÷ 30 = 12.00",
+            id="of the net price",
+        ),
+        pytest.param(
+            [APRIL, cancelled("2026-04-16")],
+            {"cancellation.fee.EUR": "5.00"},
+            "unused/april",
+            "30.00 × 15 ÷ 30 = 15.00; less the fee 5.00 = 10.00",
+            id="less the fee",
+        ),
+        pytest.param(
+            [MARCH, outage("2026-03-01", "2026-03-16"), cancelled("2026-03-16")],
+            {},
+            "unused/march",
+            "31.00 × 16 ÷ 31 = 16.00; not more than is left of the charge = 15.50",
+            id="capped by what is left",
+        ),
+        pytest.param(
+            [MARCH, outage("2026-03-01", "2026-03-16"), cancelled("2026-03-16")],
+            {"cancellation.fee.EUR": "5.00"},
+            "unused/march",
+            "31.00 × 16 ÷ 31 = 16.00; not more than is left of the charge = 15.50; less the fee 5.00 = 10.50",
+            id="capped, and less the fee",
+        ),
+        pytest.param(
+            [APRIL, cancelled("2026-04-28")],
+            {"cancellation.fee.EUR": "5.00"},
+            "unused/april",
+            "30.00 × 3 ÷ 30 = 3.00; less the fee 3.00 = 0.00",
+            id="nothing is due, and why",
+        ),
+        pytest.param(
+            [APRIL, cancelled("2026-04-28"), withdrawn("2026-04-29")], {}, "unused/april", None, id="withdrawn"
+        ),
+        pytest.param([APRIL, terminated("2026-04-28")], {}, "unused/april", None, id="declined before any amount"),
+        pytest.param(
+            [APRIL, outage("2026-04-10", "2026-04-12")],
+            NO_FLOOR,
+            "disruption/april",
+            "30.00 × 2 ÷ 30 = 2.00",
+            id="a disruption",
+        ),
+        pytest.param(
+            [APRIL, outage("2026-04-10T00", "2026-04-11T12:30")],
+            EXACT,
+            "disruption/april",
+            "30.00 × 36 h 30 min ÷ 720 h = 1.520…, rounded to 1.52",
+            id="a disruption by the exact time",
+        ),
+        pytest.param(
+            [MARCH, outage("2026-03-10", "2026-03-12")],
+            {},
+            "disruption/march",
+            "31.00 × 2 ÷ 30 = 2.066…, rounded to 2.07",
+            id="the floor where it is more",
+        ),
+        pytest.param(
+            [cycle(monthly_price="45.00"), confirmed("6.00"), outage("2026-04-10", "2026-04-12")],
+            {},
+            "disruption/april",
+            "45.00 × 24.00 ÷ 30.00 × 2 ÷ 30 = 2.40",
+            id="the floor of a monthly price, in the proportion of the net price",
+        ),
+        pytest.param(
+            [cycle("long", "2026-03-01", "2026-04-02", "32.00"), outage("2026-03-10", "2026-03-12")],
+            {"proration.basis": "thirty_days", "proration.rounding": "half_even"},
+            "disruption/long",
+            "32.00 × 2 ÷ 30 = 2.133…, rounded to 2.13",
+            id="pro rata where the floor is less",
+        ),
+        pytest.param(
+            [cycle("long", "2026-03-01", "2026-04-16", "46.00"), outage("2026-03-10", "2026-03-12T01")],
+            {"proration.basis": "exact_time"},
+            "disruption/long",
+            "46.00 × 30 ÷ 46 × 3 ÷ 30 = 3.00",
+            id="the floor of a longer cycle",
+        ),
+        pytest.param(
+            [MARCH, outage("2026-03-01", "2026-04-01")],
+            {},
+            "disruption/march",
+            "31.00 × 31 ÷ 30 = 32.033…, rounded to 32.03; not more than the net price = 31.00",
+            id="capped by the net price",
+        ),
+        pytest.param(
+            [cycle(price="0.01"), outage("2026-04-10", "2026-04-12")],
+            NO_FLOOR,
+            "disruption/april",
+            "0.01 × 2 ÷ 30 = 0.000…, rounded to 0.00",
+            id="a disruption for which nothing is due",
+        ),
+        pytest.param([APRIL, outage("2026-04-10", "2026-04-11")], {}, "disruption/april", None, id="too short"),
+        pytest.param([APRIL, confirmed("6.00")], {}, "billing-error/dispute", "6.00 confirmed", id="an overcharge"),
+        pytest.param([APRIL, confirmed("30.01")], {}, "billing-error/dispute", None, id="too much"),
+        pytest.param([APRIL, dispute()], {}, "billing-error/dispute", None, id="an open dispute"),
+    ],
+)
+def test_the_formula_has_the_real_numbers(facts: list, terms: Terms, claim_id: str, formula: str | None) -> None:
+    case = Case([agreement(terms)]).hear(account(), subscription(), *facts)
+    assert case.working(claim_id).formula == formula
+    state = case.billing.claims[claim_id].state
+    assert formula is None or state.outcome != "granted" or f"{state.amount}" in formula.rpartition("= ")[2]
+
+
+COUNTS = "to count, one of them must be more than 24 h"
+LASTED = "outage out-2026-04-10 lasted 48 h"
+
+
+@pytest.mark.parametrize(
+    ("facts", "terms", "lines"),
+    [
+        pytest.param(
+            [outage("2026-04-10", "2026-04-12")],
+            {},
+            [
+                f"{LASTED}: eligible",
+                f"eligible time in the cycle 48 h, longest merged outage 48 h; {COUNTS}",
+                "credited time 48 h, which is 2 days",
+                "floor of a 30th of the monthly price a day: 30.00 × 2 ÷ 30, not more than pro rata 30.00 × 2 ÷ 30",
+            ],
+            id="granted",
+        ),
+        pytest.param(
+            [outage("2026-04-10", "2026-04-12")],
+            NO_FLOOR,
+            [
+                f"{LASTED}: eligible",
+                f"eligible time in the cycle 48 h, longest merged outage 48 h; {COUNTS}",
+                "credited time 48 h, which is 2 days",
+            ],
+            id="without a floor",
+        ),
+        pytest.param(
+            [outage("2026-04-10", "2026-04-12", reported_at="2026-04-13T00:00:01")],
+            {},
+            [f"{LASTED}: reported 72 h 00 min 01 s after it began; the agreement allows 72 h"],
+            id="declined, reported_late: by how much",
+        ),
+        pytest.param(
+            [outage("2026-04-10", "2026-04-12", severity="minor")],
+            {},
+            [f"{LASTED}: its severity is minor, not significant"],
+            id="declined, not_significant",
+        ),
+        pytest.param(
+            [outage("2026-04-10", "2026-04-12", cause="force_majeure")],
+            {},
+            [f"{LASTED}: its cause force_majeure is one that the agreement excludes"],
+            id="declined, excluded_cause",
+        ),
+        pytest.param(
+            [outage("2026-04-10", "2026-04-11")],
+            {},
+            [
+                "outage out-2026-04-10 lasted 24 h: eligible",
+                f"eligible time in the cycle 24 h, longest merged outage 24 h; {COUNTS}",
+            ],
+            id="declined, below_threshold: how long it was, and how long it would have to be",
+        ),
+        pytest.param(
+            [outage("2026-03-31T22", "2026-04-01T03"), outage("2026-04-10T00", "2026-04-10T02:30")],
+            {},
+            [
+                "outage out-2026-03-31T22 lasted 5 h: eligible",
+                "outage out-2026-04-10T00 lasted 2 h 30 min: eligible",
+                f"eligible time in the cycle 5 h 30 min, longest merged outage 5 h; {COUNTS}",
+            ],
+            id="what lies outside the cycle counts for the longest only",
+        ),
+        pytest.param(
+            [outage("2026-04-12T00", "2026-04-12T02"), outage("2026-04-10T00", "2026-04-10T01", severity="minor")],
+            {"disruption.significant_after": "PT1H"},
+            [
+                "outage out-2026-04-10T00 lasted 1 h: its severity is minor, not significant",
+                "outage out-2026-04-12T00 lasted 2 h: eligible",
+                (
+                    "eligible time in the cycle 2 h, longest merged outage 2 h; "
+                    "to count, one of them must be more than 1 h"
+                ),
+                "credited time 2 h, which is 1 day",
+                "floor of a 30th of the monthly price a day: 30.00 × 1 ÷ 30, not more than pro rata 30.00 × 1 ÷ 30",
+            ],
+            id="outages in the order in which they began",
+        ),
+        pytest.param(
+            [outage("2026-04-10", "2026-04-12"), suspended("2026-04-11"), reinstated("2026-04-13")],
+            {},
+            [
+                f"{LASTED}: eligible",
+                "suspended or terminated for 24 h of it, which does not count",
+                f"eligible time in the cycle 24 h, longest merged outage 24 h; {COUNTS}",
+            ],
+            id="suspended time",
+        ),
+        pytest.param(
+            [outage("2026-04-10", "2026-04-12"), cancelled("2026-04-11")],
+            NO_FLOOR,
+            [
+                f"{LASTED}: eligible",
+                f"eligible time in the cycle 48 h, longest merged outage 48 h; {COUNTS}",
+                "no time from 2026-04-11T00:00:00Z on is credited: it is unused and returned as such",
+                "credited time 24 h, which is 1 day",
+            ],
+            id="unused time",
+        ),
+        pytest.param(
+            [reported("out", "2026-04-10")],
+            {},
+            [
+                "outage out is not resolved: eligible",
+                f"eligible time in the cycle 0 h, longest merged outage 0 h; {COUNTS}",
+                "an eligible outage goes on and the cycle has not ended",
+            ],
+            id="pending",
+        ),
+        pytest.param(
+            [cycle("x", monthly_price="45.00"), outage("2026-04-10", "2026-04-12")],
+            {},
+            [
+                f"{LASTED}: eligible",
+                f"eligible time in the cycle 48 h, longest merged outage 48 h; {COUNTS}",
+                "credited time 48 h, which is 2 days",
+                (
+                    "floor of a 30th of the monthly price a day: 45.00 × 30.00 ÷ 30.00 × 2 ÷ 30, "
+                    "more than pro rata 30.00 × 2 ÷ 30"
+                ),
+            ],
+            id="the floor where it is more",
+        ),
+    ],
+)
+def test_a_disruption_says_what_counted_and_which_condition_decided(
+    facts: list[Said], terms: Terms, lines: list[str]
+) -> None:
+    facts = facts if any(isinstance(f, Said) and f.kind == "cycle.started" for f in facts) else [APRIL, *facts]
+    case = Case([agreement(terms)], now="2026-04-20T00:00:00Z").hear(account(), subscription(), *facts)
+    [claim_id] = [name for name in case.billing.claims if name.startswith("disruption/")]
+    assert list(case.working(claim_id).lines) == lines
+
+
+@pytest.mark.parametrize(
+    ("facts", "terms", "lines"),
+    [
+        pytest.param(
+            [APRIL, cancelled("2026-04-16")],
+            {},
+            ["cancelled on 2026-04-16, effective on 2026-05-01", "first unused day 2026-04-16: 15 of 30 days unused"],
+            id="granted",
+        ),
+        pytest.param(
+            [APRIL, cancelled("2026-04-16")],
+            {"cancellation.notice_days": 3},
+            [
+                "cancelled on 2026-04-16, effective on 2026-05-01",
+                "first unused day 2026-04-19, after a notice of 3 days: 12 of 30 days unused",
+            ],
+            id="with a notice",
+        ),
+        pytest.param(
+            [APRIL, cancelled("2026-04-16", keep_service=True)],
+            {"cancellation.notice_days": 3},
+            [
+                "cancelled on 2026-04-16, effective on 2026-05-01, the service being kept until then",
+                "first unused day 2026-05-01: 0 of 30 days unused",
+            ],
+            id="the service kept, for which there is no notice",
+        ),
+        pytest.param(
+            [APRIL, cancelled("2026-04-16")],
+            {"cancellation.notice_days": 3, "cancellation.unused_period": "from_effective"},
+            ["cancelled on 2026-04-16, effective on 2026-05-01", "first unused day 2026-05-01: 0 of 30 days unused"],
+            id="from_effective, for which there is no notice",
+        ),
+        pytest.param(
+            [APRIL, cancelled("2026-04-16"), withdrawn("2026-04-17")],
+            {},
+            ["cancelled on 2026-04-16, effective on 2026-05-01, taken back"],
+            id="withdrawn",
+        ),
+        pytest.param(
+            [cycle(prepaid=False), cancelled("2026-04-16")],
+            {},
+            ["cancelled on 2026-04-16, effective on 2026-05-01", "the cycle was not prepaid"],
+            id="not prepaid",
+        ),
+        pytest.param(
+            [APRIL, cancelled("2026-04-16")],
+            {"cancellation.unused_period": "none"},
+            ["cancelled on 2026-04-16, effective on 2026-05-01", "the agreement returns no unused period"],
+            id="terms",
+        ),
+        pytest.param(
+            [APRIL, cancelled("2026-04-16")],
+            {"cancellation.minimum_term_days": 20},
+            [
+                "cancelled on 2026-04-16, effective on 2026-05-01",
+                "the minimum term of 20 days is served on 2026-04-21, 5 days after the request",
+            ],
+            id="minimum term: by how much",
+        ),
+        pytest.param(
+            [APRIL, cancelled("2026-04-16")],
+            {"cancellation.minimum_term_days": 16},
+            [
+                "cancelled on 2026-04-16, effective on 2026-05-01",
+                "the minimum term of 16 days is served on 2026-04-17, 1 day after the request",
+            ],
+            id="minimum term: a day too early",
+        ),
+        pytest.param(
+            [APRIL, suspended("2026-04-10T12"), cancelled("2026-04-16")],
+            {},
+            [
+                "cancelled on 2026-04-16, effective on 2026-05-01",
+                "suspended since 2026-04-10T12:00:00Z when it was cancelled: nothing is refunded",
+            ],
+            id="suspended",
+        ),
+        pytest.param(
+            [APRIL, suspended("2026-04-01"), reinstated("2026-04-02"), terminated("2026-04-16T12", "non_payment")],
+            {},
+            [
+                "terminated for non_payment at 2026-04-16T12:00:00Z",
+                "terminated for a violation: nothing is refunded",
+            ],
+            id="terminated",
+        ),
+        pytest.param(
+            [
+                APRIL,
+                suspended("2026-04-01"),
+                reinstated("2026-04-02"),
+                terminated("2026-04-16"),
+                cancelled("2026-04-17"),
+            ],
+            {},
+            [
+                "cancelled on 2026-04-17, effective on 2026-05-01",
+                "terminated for misuse at 2026-04-16T00:00:00Z",
+                "terminated for a violation: nothing is refunded",
+            ],
+            id="cancelled after it was terminated",
+        ),
+        pytest.param(
+            [MARCH, outage("2026-03-01", "2026-03-16"), cancelled("2026-03-16")],
+            {},
+            [
+                "cancelled on 2026-03-16, effective on 2026-04-01",
+                "first unused day 2026-03-16: 16 of 31 days unused",
+                "never more than overcharge and disruption leave of the charge: 15.50",
+                (
+                    "tax on all that is granted of the charge: 5.89 × 31.00 ÷ 31.00 = 5.89; "
+                    "less 2.95 returned before = 2.94"
+                ),
+            ],
+            id="capped by what is left, and the tax that is left",
+        ),
+        pytest.param(
+            [APRIL, cancelled("2026-04-28")],
+            {"cancellation.fee.EUR": "5.00"},
+            [
+                "cancelled on 2026-04-28, effective on 2026-05-01",
+                "first unused day 2026-04-28: 3 of 30 days unused",
+                "3.00 of the cancellation's fee of 5.00, which is taken once",
+            ],
+            id="a fee that is more than the amount",
+        ),
+        pytest.param(
+            [APRIL, cancelled("2026-04-16")],
+            {"cancellation.fee.EUR": "5.00"},
+            ["cancelled on 2026-04-16, effective on 2026-05-01", "first unused day 2026-04-16: 15 of 30 days unused"],
+            id="a whole fee, which the formula shows",
+        ),
+    ],
+)
+def test_an_unused_part_says_what_ended_the_service_and_which_condition_decided(
+    facts: list, terms: Terms, lines: list[str]
+) -> None:
+    case = Case([agreement(terms)]).hear(account(), subscription(), *facts)
+    [claim_id] = [name for name in case.billing.claims if name.startswith("unused/")]
+    assert list(case.working(claim_id).lines) == lines
+
+
+@pytest.mark.parametrize(
+    ("facts", "lines"),
+    [
+        pytest.param(
+            [cycle(tax="5.70"), dispute(), confirmed("10.00")],
+            [
+                "confirmed 10.00 fits into what is left of the charge: 30.00 − 0.00 = 30.00",
+                "tax on all that is granted of the charge: 5.70 × 10.00 ÷ 30.00 = 1.90",
+            ],
+            id="confirmed",
+        ),
+        pytest.param(
+            [cycle(tax="0.05"), confirmed("10.00", "other"), dispute(), confirmed("10.00")],
+            [
+                "confirmed 10.00 fits into what is left of the charge: 30.00 − 10.00 = 20.00",
+                (
+                    "tax on all that is granted of the charge: 0.05 × 20.00 ÷ 30.00 = 0.033…, rounded to 0.03; "
+                    "less 0.02 returned before = 0.01"
+                ),
+            ],
+            id="the second on its charge",
+        ),
+        pytest.param(
+            [charge("april", "30.00"), confirmed("10.00")],
+            [
+                "nobody reported it: the provider's own finding",
+                "confirmed 10.00 fits into what is left of the charge: 30.00 − 0.00 = 30.00",
+            ],
+            id="the provider's own finding, of a charge without tax",
+        ),
+        pytest.param(
+            [cycle(tax="5.70"), confirmed("20.00", "other"), dispute(), confirmed("10.01")],
+            ["confirmed 10.01 exceeds by 0.01 what is left of the charge: 30.00 − 20.00 = 10.00"],
+            id="more than is left: by how much",
+        ),
+        pytest.param(
+            [APRIL, dispute(), rejected()],
+            ["the investigator rejected it; their words are in the vault"],
+            id="rejected",
+        ),
+        pytest.param([APRIL, dispute()], ["under investigation"], id="under investigation"),
+        pytest.param(
+            [dispute(), confirmed("1.00")], ["charge april is not known yet"], id="the charge is not known yet"
+        ),
+        pytest.param(
+            [dispute(charge_id="x"), rejected(charge_id="x")],
+            ["the investigator rejected it; their words are in the vault"],
+            id="rejected before the charge is known",
+        ),
+    ],
+)
+def test_a_dispute_says_what_became_of_it(facts: list, lines: list[str]) -> None:
+    case = Case([agreement()]).hear(account(), subscription(), *facts)
+    assert list(case.working("billing-error/dispute").lines) == lines
+
+
+def test_a_confirmation_that_waits_for_an_agreement_has_no_formula() -> None:
+    case = Case([agreement()]).hear(account(), subscription(agreement="unheard-of"), APRIL, confirmed("6.00"))
+    working = case.working("billing-error/dispute")
+    assert working.formula is None
+    assert working.lines[-1] == "no agreement is bound yet"
+
+
+def test_other_rows_that_wait_for_an_agreement_say_so() -> None:
+    case = Case([agreement()]).hear(account(), subscription(agreement="unheard-of"), APRIL)
+    case.hear(outage("2026-04-10", "2026-04-12"), cancelled("2026-04-16"))
+    for claim_id in ("disruption/april", "unused/april"):
+        working = case.working(claim_id)
+        assert (working.formula, working.inputs, working.lines) == (None, {}, ("no agreement is bound yet",))
+        assert [fact.data.message.id for fact in working.facts] == ["m-0003", "m-0002"]
+
+
+def test_the_tax_of_a_disruption_says_how_it_was_reckoned() -> None:
+    case = row("", MARCH, outage("2026-03-10", "2026-03-12"), gives={}).case()
+    assert case.working("disruption/march").lines[-1] == (
+        "tax on all that is granted of the charge: 5.89 × 2.07 ÷ 31.00 = 0.3933, rounded to 0.39"
+    )
+
+
+def test_the_inputs_are_what_went_into_the_formula() -> None:
+    case = row(
+        "",
+        cycle(price="31.00", tax="1.00"),
+        confirmed("1.00"),
+        outage("2026-04-10T00", "2026-04-11T12:30"),
+        cancelled("2026-04-16"),
+        terms={"cancellation.fee.EUR": "5.00", "proration.rounding": "half_even"},
+        gives={},
+    ).case()
+    assert case.working("billing-error/dispute").inputs == {"price": "31.00", "tax": "1.00"}
+    assert case.working("disruption/april").inputs == {
+        "net_price": "30.00",
+        "credited_time": "36 h 30 min",
+        "credited_days": "2",
+        "cycle_days": "30",
+        "basis": "actual_days",
+        "rounding": "half_even",
+    }
+    assert case.working("unused/april").inputs == {
+        "net_price": "30.00",
+        "unused_days": "15",
+        "cycle_days": "30",
+        "fee": "5.00",
+        "basis": "actual_days",
+        "rounding": "half_even",
+    }
+
+
+def test_the_facts_are_those_that_were_used() -> None:
+    facts = [
+        account().at(id="account"),
+        subscription().at(id="subscription"),
+        APRIL.at(id="cycle"),
+        *(said.at(id=said.kind) for said in outage("2026-04-10", "2026-04-12")),
+        cancelled("2026-04-16").at(id="request"),
+        withdrawn("2026-04-15").at(id="withdrawal"),
+        suspended("2026-04-01").at(id="suspension"),
+        reinstated("2026-04-02").at(id="reinstatement"),
+        terminated("2026-04-20").at(id="termination"),
+        dispute().at(id="report"),
+        confirmed("1.00").at(id="verdict"),
+    ]
+    case = Case([agreement()]).hear(facts)
+
+    def used(claim_id: str) -> list[str]:
+        facts = case.working(claim_id).facts
+        return [f.data.message.id if hasattr(f.data, "message") else f.type for f in facts]
+
+    course = ["suspension", "reinstatement", "termination", "agreement-bound.v1"]
+    assert used("billing-error/dispute") == ["report", "verdict", "cycle"]
+    assert used("disruption/april") == ["cycle", "outage.reported", "outage.resolved", *course]
+    assert used("unused/april") == ["cycle", "request", "withdrawal", *course]
+
+
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        (timedelta(0), "0 h"),
+        (timedelta(hours=72), "72 h"),
+        (timedelta(days=40), "960 h"),
+        (timedelta(hours=36, minutes=30), "36 h 30 min"),
+        (timedelta(hours=36, minutes=5), "36 h 05 min"),
+        (timedelta(minutes=59), "0 h 59 min"),
+        (timedelta(hours=72, seconds=1), "72 h 00 min 01 s"),
+        (timedelta(hours=1, minutes=2, seconds=30), "1 h 02 min 30 s"),
+        (timedelta(hours=72, microseconds=250_000), "72 h 00 min 00.25 s"),
+        (timedelta(microseconds=1), "0 h 00 min 00.000001 s"),
+    ],
+)
+def test_a_duration_is_spelled_as_people_read_it(time: timedelta, text: str) -> None:
+    assert spelled(time) == text
+
+
+@pytest.mark.parametrize(
+    ("exact", "amount", "text"),
+    [
+        (Fraction(3), "3.00", "x = 3.00"),
+        (Fraction(1, 8), "0.13", "x = 0.125, rounded half up to 0.13"),
+        (Fraction(1, 16), "0.06", "x = 0.0625, rounded to 0.06"),
+        (Fraction(1, 32), "0.03", "x = 0.03125, rounded to 0.03"),
+        (Fraction(1, 64), "0.02", "x = 0.015…, rounded to 0.02"),
+        (Fraction(2, 3), "0.67", "x = 0.666…, rounded to 0.67"),
+        (Fraction(1, 3000), "0.00", "x = 0.000…, rounded to 0.00"),
+        (Fraction(5, 2), "3", "x = 2.5, rounded half up to 3"),
+        (Fraction(1000, 3), "333", "x = 333.3…, rounded to 333"),
+        (Fraction(1, 3), "0.333", "x = 0.3333…, rounded to 0.333"),
+    ],
+)
+def test_an_exact_share_is_shown_with_one_decimal_more_than_its_amount(
+    exact: Fraction, amount: str, text: str
+) -> None:
+    assert Share(exact, "x").reckoned(Decimal(amount), "half_up") == text
