@@ -219,6 +219,10 @@ def _sum_money(house: House, claims: list[dict[str, Any]], summary: _Summary) ->
         add(refund["currency"], f"refunds {refund['status']}", refund["total"])
     for credit in queries.credits(house.database):
         add(credit["currency"], "credits", credit["left"])
+    for reduction in queries.invoice_reductions(house.database):
+        add(reduction["currency"], "off invoices", reduction["total"])
+    for claim in queries.overpaid(house.database):
+        add(claim["currency"], "overpaid", claim["overpaid"])
 
 
 def _show_summary(house: House, summary: _Summary, seconds: float) -> None:
@@ -262,7 +266,16 @@ def _show_summary(house: House, summary: _Summary, seconds: float) -> None:
         right=("count",),
     )
     heading("Money, by currency")
-    columns = ("net", "tax", "refunds due", "refunds failed", "refunds succeeded", "credits")
+    columns = (
+        "net",
+        "tax",
+        "off invoices",
+        "credits",
+        "refunds due",
+        "refunds failed",
+        "refunds succeeded",
+        "overpaid",
+    )
     print_rows(
         [
             {"currency": currency, **{name: str(sums.get(name, "–")) for name in columns}}
@@ -272,18 +285,21 @@ def _show_summary(house: House, summary: _Summary, seconds: float) -> None:
             "currency": "",
             "net": "granted net",
             "tax": "granted tax",
+            "off invoices": "off open invoices",
+            "credits": "credits",
             "refunds due": "refunds due",
             "refunds failed": "failed, owed again",
             "refunds succeeded": "refunded",
-            "credits": "credits",
+            "overpaid": "less overpaid",
         },
         title="",
         empty="  no money moved",
         right=columns,
     )
     console.print(
-        "  The rest of what was granted reduced invoices that were still unpaid. Refunds stay due: approving and "
-        "paying them out is not built yet.",
+        "  What was granted first lowers invoices that are unpaid; the rest is credit or refund. Less what went out "
+        "and is no longer owed, it all adds up to what was granted. Refunds stay due: approving and paying them out "
+        "is not built yet.",
         soft_wrap=True,
     )
     if summary.to_explain is not None:

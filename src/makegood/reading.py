@@ -44,11 +44,12 @@ _SECTIONS: Sequence[tuple[str, str, dict[str, str], tuple[str, ...]]] = (
             "charged": "charged",
             "captured": "captured",
             "owed": "owed",
+            "captured_in_excess": "paid in excess",
             "refund_due": "refund due",
             "refunded": "refunded",
             "credit_left": "credit left",
         },
-        ("charged", "captured", "owed", "refund_due", "refunded", "credit_left"),
+        ("charged", "captured", "owed", "captured_in_excess", "refund_due", "refunded", "credit_left"),
     ),
     (
         "subscriptions",

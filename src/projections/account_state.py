@@ -25,10 +25,12 @@ def account_state(state: State, account_id: str) -> dict[str, Any]:
     claimed = claims.listed(state)
     refunded = refunds.listed(state)
     credited = credits.listed(state)
+    owed, excess = accounts.open_on_invoices(charged, paid, state)
     totals: dict[str, dict[str, Decimal]] = {
         "charged": _totals((charge["currency"], charge["price"], charge["tax"]) for charge in charged),
         "captured": _totals((p["currency"], p["amount"]) for p in paid if p["status"] == "captured"),
-        "owed": accounts.owed_by_currency(charged, paid, state),
+        "owed": owed,
+        "captured_in_excess": excess,
         "refund_due": _totals((r["currency"], r["total"]) for r in refunded if r["status"] != "succeeded"),
         "refunded": _totals((r["currency"], r["total"]) for r in refunded if r["status"] == "succeeded"),
         "credit_left": _totals((credit["currency"], credit["left"]) for credit in credited),

@@ -320,25 +320,32 @@ def payments(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
     ]
 
 
-def owed_by_currency(
+def open_on_invoices(
     charged: Iterable[dict[str, Any]], paid: Iterable[dict[str, Any]], state: State
-) -> dict[str, Decimal]:
-    """What is owed on all invoices: on each what it asks for, less what was paid and taken off (policy §7).
+) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+    """What is owed on all invoices, and what was captured in excess of them, by currency (policy §7).
 
-    What is paid above that stays with its invoice, and lowers no other.
+    On each invoice that is what it asks for, less what was paid and taken off. What is paid above that stays with its
+    invoice, and lowers no other; a payment whose charges are not known yet is no excess.
     """
-    open_on: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    open_on: dict[tuple[str, str], Decimal] = {}
     for charge in charged:
-        open_on[charge["currency"], charge["invoice_id"]] += Decimal(charge["price"]) + Decimal(charge["tax"])
+        invoice = (charge["currency"], charge["invoice_id"])
+        open_on[invoice] = open_on.get(invoice, Decimal(0)) + Decimal(charge["price"]) + Decimal(charge["tax"])
     for payment in paid:
-        if payment["status"] == "captured":
-            open_on[payment["currency"], payment["invoice_id"]] -= Decimal(payment["amount"])
+        invoice = (payment["currency"], payment["invoice_id"])
+        if payment["status"] == "captured" and invoice in open_on:
+            open_on[invoice] -= Decimal(payment["amount"])
     for reduction in state["invoice_reductions"]:
-        open_on[str(reduction["currency"]), str(reduction["invoice_id"])] -= Decimal(str(reduction["total"]))
+        invoice = (str(reduction["currency"]), str(reduction["invoice_id"]))
+        if invoice in open_on:
+            open_on[invoice] -= Decimal(str(reduction["total"]))
     owed: dict[str, Decimal] = defaultdict(Decimal)
+    excess: dict[str, Decimal] = defaultdict(Decimal)
     for (currency, _), amount in open_on.items():
         owed[currency] += max(Decimal(0), amount)
-    return owed
+        excess[currency] += max(Decimal(0), -amount)
+    return owed, excess
 
 
 def _standing(rows: Iterable[Row], id_column: str, left_out: LeftOut) -> list[Row]:

@@ -17,6 +17,7 @@ from ledger.store.database import Database, Transaction
 from ledger.store.instants import from_microseconds
 from ledger.store.reading import StoredEnvelope, follow_account
 from ledger.values import instant_from_text, instant_to_text
+from projections import accounts as accounts_
 from projections import alarms as alarms_
 from projections import claims as claims_
 from projections import credits as credits_
@@ -52,6 +53,44 @@ def claims(
         return claims_.listed(
             _rows(transaction, claims_.CLAIMS, {"account": account, "clause": clause, "outcome": outcome})
         )
+
+
+def invoice_reductions(database: Database, account: str | None = None) -> list[Answer]:
+    """What claims took off invoices that were still unpaid."""
+    with database.reading() as transaction:
+        rows = _rows(transaction, accounts_.ACCOUNTS, {"account": account})["invoice_reductions"]
+    return sorted(
+        (
+            {
+                "account_id": row["account"],
+                "invoice_id": row["invoice_id"],
+                "claim_id": row["claim_id"],
+                "total": row["total"],
+                "currency": row["currency"],
+            }
+            for row in rows
+        ),
+        key=lambda row: (str(row["account_id"]), str(row["invoice_id"]), str(row["claim_id"])),
+    )
+
+
+def overpaid(database: Database, account: str | None = None) -> list[Answer]:
+    """Claims for which more went out than they stand at now, those that fell away included (policy §7)."""
+    with database.reading() as transaction:
+        rows = _rows(transaction, claims_.CLAIMS, {"account": account})["claims"]
+    return sorted(
+        (
+            {
+                "account_id": row["account"],
+                "claim_id": row["claim_id"],
+                "overpaid": row["overpaid"],
+                "currency": row["currency"],
+            }
+            for row in rows
+            if row["overpaid"] is not None
+        ),
+        key=lambda row: (str(row["account_id"]), str(row["claim_id"])),
+    )
 
 
 def disputes(database: Database, now: datetime, account: str | None = None, overdue: bool = False) -> list[Answer]:

@@ -1,6 +1,7 @@
 """Speaking to Kafka, on the client library's in-process broker."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -170,27 +171,42 @@ def test_messages_of_one_account_stay_in_one_partition(broker: InProcessBroker) 
 
 
 def test_no_more_is_unread_than_the_broker_can_keep(broker: InProcessBroker, books: Books) -> None:
-    """Ten times what the limit allows, and a reader that is slower: nothing is lost."""
+    """Ten times what the limit allows: without a reader it waits, with one everything arrives."""
     place = new_place(broker)
     identity = place.cluster.identity(place.upstream.name)
     lines = [structured(account_registered(f"acct-{n}", name="x" * 700)).value for n in range(300)]
-    most = 25 * len(lines[0])
-    ahead: list[int] = []
+    waiting = threading.Event()
+    counts: list[int] = []
 
     def reader_at() -> dict[int, int]:
-        positions = stored_positions(books.database, identity)
-        if len(ahead) < 40:
-            ends = {n: place.cluster.bounds(Partition(place.upstream.name, n))[1] for n in range(4)}
-            ahead.extend(end - positions.get(n, 0) for n, end in ends.items())
-        return positions
+        waiting.set()
+        return stored_positions(books.database, identity)
 
-    with (
-        running(Intake(books.ledger(), place.cluster, topic=place.upstream, batch=5)),
-        closing(place.cluster.sender("test")) as sender,
-    ):
-        assert publish(lines, sender, topic=place.upstream.name, reader_at=reader_at, unread_bytes_max=most) == 300
+    def publish_all() -> None:
+        with closing(place.cluster.sender("test")) as sender:
+            counts.append(
+                publish(
+                    lines,
+                    sender,
+                    topic=place.upstream.name,
+                    reader_at=reader_at,
+                    unread_bytes_max=25 * len(lines[0]),
+                )
+            )
+
+    publishing = threading.Thread(target=publish_all)
+    publishing.start()
+    assert waiting.wait(10)
+
+    def most_unread() -> int:
+        return max(place.cluster.bounds(Partition(place.upstream.name, n))[1] for n in range(4))
+
+    until(lambda: most_unread() >= 20, 10)
+    assert most_unread() <= 25
+    with running(Intake(books.ledger(), place.cluster, topic=place.upstream)):
         until(lambda: books.count("inbox") == 300)
-    assert 0 < max(ahead) <= 25
+    publishing.join()
+    assert counts == [300]
 
 
 def test_publishing_to_nobody_who_reads_says_so(broker: InProcessBroker, monkeypatch: pytest.MonkeyPatch) -> None:

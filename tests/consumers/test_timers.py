@@ -38,6 +38,7 @@ def books(tmp_path: Path, clock: Clock) -> Iterator[Books]:
 
 def fill(books: Books) -> None:
     """An outage that is still open: at the end of its cycle the assessment changes by time alone."""
+
     def message(kind: str, data: dict[str, object]) -> bytes:
         event = {**account_registered("acct-1"), "type": f"voip.{kind}.v1", "data": data, "id": kind}
         return json.dumps(event).encode()

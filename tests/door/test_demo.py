@@ -1,0 +1,50 @@
+"""The demo: the whole way once, in one process, ending on a summary whose columns foot."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from makegood.cli import run
+from makegood.house import open_house
+from makegood.settings import Settings
+from projections import queries
+
+
+def test_the_sample_goes_the_whole_way_and_every_cent_granted_is_settled_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["demo", "--no-serve"]) == 0
+    said = capsys.readouterr().out
+    assert "4924 facts recorded, 101 duplicates that changed nothing, 35 messages refused" in said
+    assert "One claim, explained in full" in said
+    assert "Try next" in said
+
+    with open_house(Settings(store="sqlite:///makegood-demo.db")) as house:
+        granted = _by_currency(
+            (c["currency"], Decimal(c["amount"]) + Decimal(c["tax"]))
+            for c in queries.claims(house.database, outcome="granted")
+        )
+        settled = _by_currency(
+            [
+                *((r["currency"], Decimal(r["total"])) for r in queries.refunds(house.database)),
+                *((c["currency"], Decimal(c["total"])) for c in queries.credits(house.database)),
+                *((r["currency"], Decimal(r["total"])) for r in queries.invoice_reductions(house.database)),
+                *((o["currency"], -Decimal(o["overpaid"])) for o in queries.overpaid(house.database)),
+            ]
+        )
+    assert granted == settled
+    assert set(granted) == {"EUR", "JPY", "USD"}
+
+    # The commands to try next work as they are printed.
+    for line in said.split("Try next")[1].splitlines():
+        if line.strip():
+            assert run(line.split()[1:]) == 0, line
+
+
+def _by_currency(amounts) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = {}
+    for currency, amount in amounts:
+        sums[currency] = sums.get(currency, Decimal(0)) + amount
+    return sums
