@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Self
 
+from hypothesis import Phase
+
 from ledger.application.agreements import publish
 from ledger.application.ledger import Ledger
 from ledger.application.record import take
@@ -25,6 +27,8 @@ from tests.oracle import histories
 
 STANDARD = 'name = "standard"\nversion = 1\nvalid_from = 2000-01-01\n'
 LONG_AFTER = datetime(2035, 1, 1, tzinfo=UTC)
+WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
+"""For properties of a seed: a smaller seed is another history and no simpler one."""
 STORE_TABLES = (
     "store",
     "sequences",

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.application.due_work import ClockGoesForward, NotASandbox, advance, do_due_work, next_due_at
-from tests.ledger.books import LONG_AFTER, Books, Killed, killed, oracle_agreements
+from tests.ledger.books import LONG_AFTER, WITHOUT_SHRINKING, Books, Killed, killed, oracle_agreements
 from tests.ledger.messages import Upstream
 from tests.oracle import histories, policy
 
@@ -258,7 +258,7 @@ class TestDueWork:
 class TestAnyWay:
     """However the clock comes to an instant, the claims there are those of the policy at that instant."""
 
-    @settings(max_examples=12)
+    @settings(max_examples=12, phases=WITHOUT_SHRINKING)
     @given(
         seed=st.integers(0, 100_000), steps=st.lists(st.integers(0, 9_000), min_size=1, max_size=6), data=st.data()
     )

@@ -21,6 +21,7 @@ from ledger.store.instants import from_microseconds
 from tests.ledger.books import (
     LONG_AFTER,
     STANDARD,
+    WITHOUT_SHRINKING,
     Books,
     KeysByName,
     alarms_in,
@@ -327,7 +328,7 @@ class TestOrder:
 
     CLAIMED = Books.open(agreements=oracle_agreements())
 
-    @settings(max_examples=30)
+    @settings(max_examples=30, phases=WITHOUT_SHRINKING)
     @given(seed=SEEDS, order=st.randoms(use_true_random=False), batch=st.sampled_from([1, 7, None]))
     def test_any_order_twice_and_in_any_batches_gives_the_claims_of_the_policy(
         self, seed: int, order: random.Random, batch: int | None
@@ -341,7 +342,7 @@ class TestOrder:
         assert (taken.accepted, taken.duplicates) == (len(messages), len(messages))
         assert claims_in(books.stored_of(account)) == policy.claims(messages, histories.agreements(), LONG_AFTER)
 
-    @settings(max_examples=6)
+    @settings(max_examples=6, phases=WITHOUT_SHRINKING)
     @given(seed=SEEDS)
     def test_batches_and_restarts_change_no_byte_of_what_is_stored(self, seed: int) -> None:
         """Three accounts at once; between the batches of the last store the process starts anew."""
@@ -355,7 +356,9 @@ class TestOrder:
                     assert not books.another_process().take(messages[start : start + 5]).refused
             else:
                 books.take(messages, batch=batch)
-            contents.append(books.content())
+            content = books.content()
+            content["store"] = [row for row in content["store"] if row[0] != "id"]  # every store has its own
+            contents.append(content)
         for other in contents[1:]:
             for table, rows in contents[0].items():
                 assert other[table] == rows, table

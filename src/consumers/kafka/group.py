@@ -18,6 +18,9 @@ QUEUED_KBYTES = 16 * 1024
 
 
 SESSION_MS = 10_000
+"""How long after a crash its partitions lie idle. Heartbeats are sent in the background, also while a store is waited
+for, so only a process that is gone or frozen misses them; and what it might still write is fenced off by the epoch.
+"""
 
 
 class KafkaMember:
@@ -36,6 +39,7 @@ class KafkaMember:
         self._complained: set[tuple[str, int]] = set()
         self._consumer = Consumer(
             {
+                "session.timeout.ms": SESSION_MS,
                 **settings_of(settings),
                 "group.id": group,
                 "partition.assignment.strategy": "cooperative-sticky",
@@ -46,9 +50,6 @@ class KafkaMember:
                 "queued.max.messages.kbytes": QUEUED_KBYTES,
                 # Otherwise fetching rests for up to a second whenever the queue was full for a moment.
                 "fetch.queue.backoff.ms": 20,
-                # How long after a crash its partitions lie idle. Heartbeats are sent in the background, also while a
-                # store is waited for, so only a process that is gone or frozen misses them; the epoch fences it off.
-                "session.timeout.ms": SESSION_MS,
                 "on_commit": self._on_commit,
                 "logger": ClientLog(group),
             }

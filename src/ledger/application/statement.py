@@ -28,7 +28,7 @@ class Statement:
     actor: str
     channel: str
     origin: str
-    body: Callable[[], bytes]
+    body: Callable[[], bytes] = field(compare=False, repr=False)
     correlation_id: str | None = None
     traceparent: str | None = None
     line: int | None = None
