@@ -469,7 +469,7 @@ def test_both_content_modes_say_the_same(type_: str) -> None:
     assert in_binary == in_structured
     assert in_binary.channel == "kafka"
     shouted = [(name.upper(), content) for name, content in as_headers(message)]
-    assert read_binary(shouted, value, origin="o", channel="kafka") == in_binary
+    assert read_binary(shouted, value, origin="kafka:c/t/0/1", channel="kafka") == in_binary
 
 
 # --- What is refused --------------------------------------------------------------------------------------------

@@ -165,7 +165,7 @@ def test_killed_in_the_middle_it_says_what_sqlite_says(own_kafka: Kafka, store: 
     kills = 0
     producer: subprocess.Popen[bytes] | None = None
     with contextlib.ExitStack() as stack:
-        for share in (0.1, 0.4, 0.7):
+        for share in (0.25, 0.6):
             with makegood_run(store, own_kafka.bootstrap) as running:
                 running.wait_until_ready()
                 if producer is None:
@@ -174,7 +174,7 @@ def test_killed_in_the_middle_it_says_what_sqlite_says(own_kafka: Kafka, store: 
                 until(lambda share=share: taken(store) >= share * ACCEPTED, 90)
                 running.kill()
                 kills += taken(store) < ACCEPTED
-        assert kills == 3, "it was through before it was killed: nothing is shown"
+        assert kills == 2, "it was through before it was killed: nothing is shown"
         with makegood_run(store, own_kafka.bootstrap) as running:
             running.wait_until_ready()
             until(lambda: all_is_carried(store), 90)
