@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from makegood.stop import Stop
+
 if TYPE_CHECKING:
     from makegood.house import House
     from makegood.settings import Settings
@@ -74,10 +76,6 @@ def _is_for_people(error: Exception) -> bool:
     from projections.queries import UnknownAccount
 
     return isinstance(error, Stop | StoreError | AgreementRefused | Erased | Damaged | UnknownAccount | OSError)
-
-
-class Stop(Exception):
-    """A command cannot go on; the message says what to do next."""
 
 
 def settings_from(store: str = "", kafka: str = "", http: str = "") -> Settings:

@@ -28,12 +28,12 @@ from ledger.events import STORED_TYPES, Fact
 from ledger.store.reading import shard_end
 from ledger.values import instant_from_text
 from makegood.answers import people, print_rows, progress_bar, say
-from makegood.cli import Stop
 from makegood.explaining import explain, show_explanation
 from makegood.house import House, open_house
 from makegood.logs import configure_logs
 from makegood.running import parts_for
 from makegood.settings import Settings
+from makegood.stop import Stop
 from projections import queries
 
 STORE = Path("makegood-demo.db")

@@ -15,10 +15,10 @@ from consumers.part import Part, PartFailed, run_parts
 from consumers.projector import KafkaSource, Projector, StoreSource
 from consumers.relay import Relay
 from consumers.timers import Timers
-from makegood.cli import Stop
 from makegood.house import House, open_house
 from makegood.logs import configure_logs
 from makegood.settings import Settings
+from makegood.stop import Stop
 
 PARTS = ("intake", "relay", "projector", "timers")
 NEED_KAFKA = ("intake", "relay")
