@@ -127,6 +127,7 @@ class KafkaSource:
         self._batch = batch
         self._monotonic = monotonic
         self._follower: Follower | None = None
+        self._of_store: bytes | None = None
         self._work: PartitionWork | None = None
 
     def open(self, follower: Follower, stopping: Callable[[], bool]) -> None:
@@ -167,7 +168,7 @@ class KafkaSource:
         assert self._follower is not None
         reached = self._follower.position_reached(partition.number)
         with self._cluster.probe(partition) as probe:
-            offset = offset_after(probe, reached)
+            offset = offset_after(probe, reached, self._store())
         log.info("events_taken_up", partition=str(partition), position=reached, offset=offset)
         return offset
 
@@ -175,7 +176,9 @@ class KafkaSource:
         """Hand events over; what the follower has seen it skips, and what is missing it reads from the store."""
         assert self._follower is not None
         began = self._monotonic()
-        envelopes = [envelope for envelope in map(envelope_of, records) if envelope is not None]
+        envelopes = [
+            envelope for envelope in (envelope_of(r, self._store()) for r in records) if envelope is not None
+        ]
         applied = self._follower.apply(envelopes)
         log.info(
             "events_projected",
@@ -192,15 +195,22 @@ class KafkaSource:
     def end(self, partition: Partition) -> None:
         """Nothing is kept of a partition."""
 
+    def _store(self) -> bytes:
+        """Which store's events are ours: a topic may hold those of another, or of one that was made anew."""
+        assert self._follower is not None
+        if self._of_store is None:
+            self._of_store = self._follower.store_id().encode()
+        return self._of_store
 
-def position_of(record: Record) -> tuple[int, int] | None:
-    """Shard and position of a record of the ledger's topic; None where it is somebody else's."""
-    for name, value in record.headers:
-        if name == "position" and value is not None:
-            shard, _, position = value.decode("ascii", "replace").partition(":")
-            if shard.isdecimal() and position.isdecimal():
-                return int(shard), int(position)
-    return None
+
+def position_of(record: Record, store: bytes | None = None) -> tuple[int, int] | None:
+    """Shard and position of a record of the ledger's topic; None where it is somebody else's, or another store's."""
+    headers = dict(record.headers)
+    value = headers.get("position")
+    if value is None or (store is not None and headers.get("store") != store):
+        return None
+    shard, _, position = value.decode("ascii", "replace").partition(":")
+    return (int(shard), int(position)) if shard.isdecimal() and position.isdecimal() else None
 
 
 _BEGINNING = re.compile(
@@ -209,9 +219,9 @@ _BEGINNING = re.compile(
 """An envelope's fields have a fixed order: where nothing is escaped, its stream need not be parsed for."""
 
 
-def envelope_of(record: Record) -> StoredEnvelope | None:
-    """The stored event that a record carries; None where it is somebody else's record."""
-    place = position_of(record)
+def envelope_of(record: Record, store: bytes | None = None) -> StoredEnvelope | None:
+    """The stored event that a record carries; None where it is somebody else's record, or another store's."""
+    place = position_of(record, store)
     headers = dict(record.headers)
     type_, version = headers.get("type"), headers.get("account-version")
     if place is None or type_ is None or version is None or record.key is None or record.value is None:
@@ -236,7 +246,7 @@ def envelope_of(record: Record) -> StoredEnvelope | None:
         return None
 
 
-def offset_after(probe: EventProbe, position: int) -> int:
+def offset_after(probe: EventProbe, position: int, store: bytes | None = None) -> int:
     """An offset from which on nothing after a position is missed that the topic has.
 
     A relay may have sent a run twice, but never sends a position before the one below it: so whatever stretch of the
@@ -247,12 +257,12 @@ def offset_after(probe: EventProbe, position: int) -> int:
         return low
     # In a topic where nothing was sent twice and nothing is gone, this is the place.
     guess = min(max(low, position), high)
-    if guess > low and _position_at(probe, guess - 1) == position:
+    if guess > low and _position_at(probe, guess - 1, store) == position:
         return guess
     first, beyond = low, high  # everything before `first` may be skipped; what is at `beyond` may not
     while first < beyond:
         middle = (first + beyond) // 2
-        at = _position_at(probe, middle)
+        at = _position_at(probe, middle, store)
         if at is not None and at <= position:
             first = middle + 1
         else:
@@ -260,9 +270,9 @@ def offset_after(probe: EventProbe, position: int) -> int:
     return first
 
 
-def _position_at(probe: EventProbe, offset: int) -> int | None:
+def _position_at(probe: EventProbe, offset: int, store: bytes | None) -> int | None:
     record = probe.first_from(offset)
-    place = None if record is None else position_of(record)
+    place = None if record is None else position_of(record, store)
     return None if place is None else place[1]
 
 

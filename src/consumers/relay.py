@@ -21,7 +21,7 @@ from consumers.kafka.topics import DEAD_LETTERS, EVENTS, Topic
 from consumers.part import BackOff
 from ledger.store.database import Conflict, Database, Transaction, Unavailable
 from ledger.store.instants import from_microseconds
-from ledger.store.reading import read_shard
+from ledger.store.reading import read_shard, store_id
 from ledger.store.writing import ReaderFenced, ReaderMove, move_reader, take_over_reader
 from ledger.values import instant_to_text
 
@@ -80,12 +80,14 @@ class EventLane(Lane):
 
     def after(self, transaction: Transaction, position: int, limit: int) -> Batch:
         found = read_shard(transaction, self._shard, position, limit)
+        store = store_id(transaction).encode() if found else b""
         records = [
             Outgoing(
                 self.topic,
                 e.account.encode(),
                 e.envelope,
                 (
+                    ("store", store),
                     ("position", f"{e.shard}:{e.position}".encode()),
                     ("type", e.type.encode()),
                     ("account-version", str(e.account_version).encode()),

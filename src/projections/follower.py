@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ledger.events import STORED_TYPES
 from ledger.store.database import Conflict, Database, Transaction
-from ledger.store.reading import PositionMissing, read_shard, shard_end
+from ledger.store.reading import PositionMissing, read_shard, shard_end, store_id
 from projections.catalog import CATALOG
 from projections.projection import Key, Projection, Rows, Stored, Table, Values, stored_types
 
@@ -54,6 +54,11 @@ class Follower:
     def _text_type(self) -> str:
         """Ids are found by their bytes: by a language's rules PostgreSQL takes twice as long to compare them."""
         return 'TEXT COLLATE "C"' if self._database.dialect == "postgresql" else "TEXT"
+
+    def store_id(self) -> str:
+        """Which store is followed: events of another are not for it."""
+        with self._database.reading() as transaction:
+            return store_id(transaction)
 
     # --- positions -----------------------------------------------------------------------------------------------
 

@@ -1,6 +1,5 @@
 """The projector with a real Kafka and a real PostgreSQL: whatever the topic lacks or repeats, the rows are right."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,7 +10,6 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
-from consumers.part import PartFailed, run_parts
 from consumers.projector import KafkaSource, Projector, StoreSource
 from consumers.relay import EventLane, Relay, relayed_to
 from ledger.store.database import beside
@@ -229,9 +227,14 @@ def test_another_one_that_follows_the_store_does_no_harm(filled: Books, place: P
     assert everything(filled) == expected(filled, tmp_path)
 
 
-def test_the_topic_of_another_store_is_found_out(filled: Books, place: Place, tmp_path: Path) -> None:
-    publish_positions(filled, place, [1200])
-    with new_books(f"sqlite:///{tmp_path / 'empty.db'}") as empty:
-        parts = [projector(empty, place)]
-        with pytest.raises(PartFailed, match="is not the store that the event comes from"):
-            run_parts(parts, threading.Event(), lambda: None)
+def test_the_events_of_another_store_on_the_same_topic_are_passed_over(
+    filled: Books, place: Place, tmp_path: Path
+) -> None:
+    """A store that was made anew publishes to the topic that still holds what the old one published."""
+    relay_all(filled, place)
+    with new_books(f"sqlite:///{tmp_path / 'anew.db'}") as anew:
+        take_all(anew, sample_lines()[:300])
+        relay_all(anew, place)
+        with running(projector(anew, place)):
+            until(lambda: reached(anew) == anew.end())
+        assert everything(anew) == expected(anew, tmp_path)

@@ -18,6 +18,7 @@ from tests.policy.case import (
     cycle,
     dispute,
     instant,
+    outage,
     rejected,
     row,
     subscription,
@@ -160,6 +161,20 @@ def test_only_a_confirmation_moves_money(row: Row) -> None:
         gives={"billing-error/dispute": "granted 20.00 + 3.80"},
     ),
     row(
+        "an earlier verdict on another charge gives the first charge its price back",
+        APRIL,
+        cycle("may", "2026-05-01", "2026-05-31", "30.00"),
+        outage("2026-04-10", "2026-04-12"),
+        outage("2026-05-10", "2026-05-12"),
+        confirmed("6.00", charge_id="april").at("2026-06-02T00:00:00Z"),
+        confirmed("6.00", charge_id="may").at("2026-06-01T00:00:00Z"),
+        gives={
+            "billing-error/dispute": "granted 6.00",
+            "disruption/april": "granted 2.00 + 0.38",
+            "disruption/may": "granted 1.60",
+        },
+    ),
+    row(
         "the charge of a verdict that does not hold counts for nothing",
         APRIL,
         charge(price="15.00", tax="15.00"),
@@ -276,6 +291,16 @@ def test_a_dispute_takes_the_subscription_of_its_charge() -> None:
     rows = case.billing.claims
     assert [rows[f"billing-error/{name}"].subscription_id for name in "abc"] == ["sub", None, None]
     assert [rows[f"billing-error/{name}"].charge_id for name in "abc"] == ["own", "none", "unknown"]
+
+
+def test_a_dispute_is_decided_under_the_agreement_of_its_charge() -> None:
+    case = Case().hear(account(), subscription(), charge("own", subscription_id="sub"), charge("none"))
+    case.hear(confirmed("1.00", "a", "own"), confirmed("1.00", "b", "none"))
+    rows = assess(case.facts, case.at).claims
+    own, none = rows["billing-error/a"].binding, rows["billing-error/b"].binding
+    assert own is not None
+    assert (own.data.agreement, own.data.subscription_id) == ("ours", "sub")
+    assert none is None
 
 
 def test_a_confirmation_waits_for_the_agreement_of_its_charge() -> None:

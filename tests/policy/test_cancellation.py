@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+from ledger.policy.assess import assess
 from ledger.policy.standing import status_of
 from tests.policy.case import (
     Case,
@@ -826,6 +827,11 @@ def test_without_an_agreement_a_subscription_is_pending() -> None:
 def test_without_an_agreement_rows_that_will_be_decided_are_pending() -> None:
     case = Case([agreement()]).hear(account(), subscription(agreement="unheard-of"), APRIL, MAY)
     case.hear(outage("2026-04-10", "2026-04-12"), cancelled("2026-05-16"))
+    rows = assess(case.facts, case.at).claims
+    assert {row.clause: row.settle_as for row in rows.values()} == {
+        "service_disruption": "credit",
+        "unused_period": "refund",
+    }
     assert case.recorded() == {"disruption/april": "pending", "unused/may": "pending"} == case.claims()
     assert case.claims_by_the_oracle() == case.claims()
 

@@ -388,6 +388,22 @@ def test_a_fact_waits_for_what_its_account_does_not_know(said: Said, waits_for: 
     assert waiting == ({"waits": waits_for} if waits_for else {})
 
 
+def test_a_complaint_that_is_known_lets_nothing_wait() -> None:
+    case = heard(complaint("noise"), Said("complaint.resolved", {"complaint_id": "x", "resolution": "exchanged"}))
+    assert case.facts.waiting() == []
+
+
+def test_of_two_payments_of_one_id_the_first_was_made() -> None:
+    """It came last: what it was taken for before is not paid any more."""
+    case = heard(payment("30.00", payment_id="p").at("2026-05-02T00:00:00Z", id="later"))
+    assert set(case.facts.invoices["invoice-april"].payments) == {"p"}
+    case.hear(payment("30.00", "invoice-other", payment_id="p").at("2026-05-01T00:00:00Z", id="earlier"))
+    assert case.facts.invoices["invoice-april"].payments == {}
+    assert case.facts.invoices["invoice-other"].payments["p"].data.message.id == "earlier"
+    assert case.facts.payments["p"].data.message.id == "earlier"
+    assert case.alarms() == {("contradiction", "earlier", "later", "no charge")}
+
+
 def test_everything_waits_for_the_account() -> None:
     case = Case([agreement()]).hear(subscription(), APRIL, outage("2026-04-10", "2026-04-12"))
     assert {w.waits_for for w in case.facts.waiting()} == {"account acct"}

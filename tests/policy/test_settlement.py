@@ -241,6 +241,11 @@ CREDIT = "credit credit/disruption/april"
             id="a reduction is taken back while its invoice is open",
         ),
         pytest.param(
+            [APRIL, OUT, resolved("out", "2026-04-15"), payment("29.50"), resolved("out", "2026-04-12")],
+            ["invoice_reduction invoice-april 2.00 + 0.40"],
+            id="while anything is owed on it",
+        ),
+        pytest.param(
             [APRIL, OUT, resolved("out", "2026-04-15"), payment("30.00"), resolved("out", "2026-04-12")],
             ["invoice_reduction invoice-april 5.00 + 1.00", "overpaid overpaid/disruption/april -3.00 + -0.60"],
             id="not any more when the rest of the invoice was paid: then it is overpaid",
@@ -345,6 +350,11 @@ def test_a_cent_of_tax_that_moves_between_claims_moves_between_their_parts() -> 
     assert case.settled(OVERCHARGED) == [f"{REFUND}/1 10.00 + 0.01"]
 
 
+def test_a_refund_that_succeeded_before_its_claim_was_heard_of_is_that_claims_first() -> None:
+    case = said(refund_succeeded("refund/billing-error/dispute/1"), APRIL, PAID, confirmed("10.00"))
+    assert case.settled(OVERCHARGED) == [f"{REFUND}/1 10.00 + 2.00"]
+
+
 def test_credits_that_exist_survive_a_termination() -> None:
     case = during_april(APRIL, PAID, OUT, resolved("out", "2026-04-15"), terminated("2026-04-16"))
     assert case.settled("disruption/april") == [f"{CREDIT}/1 5.00 + 1.00"]
@@ -360,6 +370,80 @@ def refunded_disruption(*, days: int) -> Case:
     facts = (APRIL, PAID, OUT, resolved("out", f"2026-04-{10 + days}"))
     case = during_april(*facts, terms={"disruption.settle_as": "refund"})
     return case.hear(refund_succeeded("refund/disruption/april/1"))
+
+
+# --- corners that take several steps to reach ---------------------------------------------------------------------
+
+REDUCTION = SettledPart(into="invoice_reduction", id="inv", net=Decimal("5.00"), tax=Decimal("1.00"))
+FIRST = SettledPart(into="refund", id="refund/c/1", net=Decimal("5.00"), tax=Decimal("1.00"))
+SECOND = SettledPart(into="refund", id="refund/c/2", net=Decimal("3.00"), tax=Decimal("0.60"))
+
+
+@pytest.mark.parametrize(
+    ("before", "amount", "tax", "balance", "gone_out", "after"),
+    [
+        pytest.param(
+            [REDUCTION, FIRST, SECOND],
+            "13.01",
+            "2.59",
+            "0.00",
+            {"refund/c/1"},
+            ["inv 5.00 1.00", "refund/c/1 5.00 1.00", "refund/c/2 3.01 0.59"],
+            id="a cent that moves from tax to net moves within the last part",
+        ),
+        pytest.param(
+            [REDUCTION, FIRST],
+            "8.00",
+            "1.60",
+            "1.00",
+            {"refund/c/1"},
+            ["inv 3.00 0.60", "refund/c/1 5.00 1.00"],
+            id="a part that has gone out is passed over for one before it",
+        ),
+        pytest.param(
+            [REDUCTION, SettledPart(into="refund", id="refund/c/1", net=Decimal("0.10"), tax=Decimal("0.01"))],
+            "2.50",
+            "0.50",
+            "1.00",
+            set(),
+            ["inv 2.50 0.50"],
+            id="a part that is taken whole leaves nothing, however its tax was shared",
+        ),
+        pytest.param(
+            [REDUCTION, FIRST],
+            "4.99",
+            "1.01",
+            "1.00",
+            set(),
+            ["inv 4.99 1.01"],
+            id="a part that is taken whole leaves no cent of net against one of tax",
+        ),
+        pytest.param(
+            [FIRST],
+            "0.00",
+            "0.00",
+            "1.00",
+            set(),
+            [],
+            id="nothing of nothing",
+        ),
+        pytest.param(
+            [REDUCTION, FIRST, SECOND],
+            "6.00",
+            "1.20",
+            "0.00",
+            {"refund/c/1"},
+            ["inv 5.00 1.00", "refund/c/1 5.00 1.00", "overpaid/c -4.00 -0.80"],
+            id="what can be lowered is, and the rest is overpaid",
+        ),
+    ],
+)
+def test_a_decrease_step_by_step(
+    before: list, amount: str, tax: str, balance: str, gone_out: set[str], after: list[str]
+) -> None:
+    owing = Owing("inv", Decimal(balance), gone_out.__contains__)
+    parts = settle("c", tuple(before), Decimal(amount), Decimal(tax), "refund", "EUR", owing)
+    assert [f"{part.id} {part.net} {part.tax}" for part in parts] == after
 
 
 # --- laws of settling ---------------------------------------------------------------------------------------------
@@ -387,6 +471,7 @@ def test_parts_add_up_and_what_went_out_stays(differences: list) -> None:
         assert sum(part.tax for part in parts) == tax
         assert all(gross(p) <= 0 if p.into == "overpaid" else gross(p) >= 0 for p in parts)
         assert all(gross(p) == gone_out[p.id] for p in parts if p.id in gone_out)
+        assert all(gross(p) for p in parts), "no part comes to nothing"
         assert gone_out.keys() <= {p.id for p in parts}
         assert len({p.id for p in parts}) == len(parts)
         grown = sum(gross(p) for p in parts if p.into == "invoice_reduction") - reduced

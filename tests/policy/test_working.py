@@ -178,6 +178,20 @@ NO_FLOOR = {"disruption.floor": "none"}
             "0.01 × 2 ÷ 30 = 0.000…, rounded to 0.00",
             id="a disruption for which nothing is due",
         ),
+        pytest.param(
+            [cycle("two-months", "2025-07-01", "2025-08-30", "3.75"), outage("2025-07-10", "2025-07-12")],
+            NO_FLOOR,
+            "disruption/two-months",
+            "3.75 × 2 ÷ 60 = 0.125, rounded half up to 0.13",
+            id="a disruption that half up decides",
+        ),
+        pytest.param(
+            [APRIL, outage("2026-04-01", "2026-05-01")],
+            NO_FLOOR,
+            "disruption/april",
+            "30.00 × 30 ÷ 30 = 30.00",
+            id="exactly the net price",
+        ),
         pytest.param([APRIL, outage("2026-04-10", "2026-04-11")], {}, "disruption/april", None, id="too short"),
         pytest.param([APRIL, confirmed("6.00")], {}, "billing-error/dispute", "6.00 confirmed", id="an overcharge"),
         pytest.param([APRIL, confirmed("30.01")], {}, "billing-error/dispute", None, id="too much"),
@@ -406,6 +420,31 @@ def test_a_disruption_says_what_counted_and_which_condition_decided(
             id="suspended",
         ),
         pytest.param(
+            [APRIL, suspended("2026-04-16"), cancelled("2026-04-16")],
+            {},
+            [
+                "cancelled on 2026-04-16, effective on 2026-05-01",
+                "suspended since 2026-04-16T00:00:00Z when it was cancelled: nothing is refunded",
+            ],
+            id="suspended at that very instant",
+        ),
+        pytest.param(
+            [
+                APRIL,
+                suspended("2026-04-10"),
+                terminated("2026-04-15"),
+                reinstated("2026-04-16"),
+                cancelled("2026-04-16"),
+            ],
+            {},
+            [
+                "cancelled on 2026-04-16, effective on 2026-05-01",
+                "terminated for misuse at 2026-04-15T00:00:00Z",
+                "terminated for a violation: nothing is refunded",
+            ],
+            id="not suspended any more, but terminated",
+        ),
+        pytest.param(
             [APRIL, suspended("2026-04-01"), reinstated("2026-04-02"), terminated("2026-04-16T12", "non_payment")],
             {},
             [
@@ -542,6 +581,13 @@ def test_other_rows_that_wait_for_an_agreement_say_so() -> None:
         assert [fact.data.message.id for fact in working.facts] == ["m-0003", "m-0002"]
 
 
+def test_a_disruption_that_is_pending_has_no_formula_yet() -> None:
+    case = Case([agreement()], now="2026-04-20T00:00:00Z").hear(account(), subscription(), cycle(price="0.00"))
+    case.hear(outage("2026-04-10", "2026-04-12"), reported("out", "2026-04-15"))
+    assert case.recorded() == {"disruption/april": "pending"}
+    assert case.working("disruption/april").formula is None
+
+
 def test_the_tax_of_a_disruption_says_how_it_was_reckoned() -> None:
     case = row("", MARCH, outage("2026-03-10", "2026-03-12"), gives={}).case()
     assert case.working("disruption/march").lines[-1] == (
@@ -599,7 +645,9 @@ def test_the_facts_are_those_that_were_used() -> None:
         return [f.data.message.id if hasattr(f.data, "message") else f.type for f in facts]
 
     course = ["suspension", "reinstatement", "termination", "agreement-bound.v1"]
+    case.hear(charge().at(id="charge"), confirmed("1.00", "other", "headset").at(id="finding"))
     assert used("billing-error/dispute") == ["report", "verdict", "cycle"]
+    assert used("billing-error/other") == ["finding", "charge"]
     assert used("disruption/april") == ["cycle", "outage.reported", "outage.resolved", *course]
     assert used("unused/april") == ["cycle", "request", "withdrawal", *course]
 
