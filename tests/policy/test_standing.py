@@ -96,9 +96,7 @@ JUNE = cycle("june", "2026-05-31", "2026-06-30", "30.00")
         pytest.param(
             [APRIL, suspended("2026-04-10"), reinstated("2026-04-12")], "2026-04-10", "2026-04-12", id="its end"
         ),
-        pytest.param(
-            [APRIL, terminated("2026-04-20")], "2026-04-12", "2026-04-20", id="a termination said for later"
-        ),
+        pytest.param([APRIL, terminated("2026-04-20")], "2026-04-12", "2026-04-20", id="a termination to come"),
         pytest.param(
             [APRIL, terminated("2026-04-25"), suspended("2026-04-22"), cancelled("2026-04-16")],
             "2026-04-20",

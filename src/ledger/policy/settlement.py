@@ -105,12 +105,14 @@ def _decreased(
         taken = min(owing.lowerable(part), -(net + tax))
         if taken <= 0:
             continue
-        if taken == -(net + tax):
-            return _added(parts, part.into, part.id, net, tax)
         whole = taken == part.net + part.tax
         part_net, part_tax = (part.net, part.tax) if whole else _share(-net, -tax, taken, currency)
         parts = _added(parts, part.into, part.id, -part_net, -part_tax)
         net, tax = net + part_net, tax + part_tax
+    left = [part for part in parts if part.net or part.tax]
+    if not net + tax and left:
+        # A part that went whole may have been shared otherwise into net and tax: the last one left takes up cents.
+        return _added(parts, left[-1].into, left[-1].id, net, tax)
     return _added(parts, "overpaid", f"overpaid/{claim_id}", net, tax)
 
 
