@@ -75,6 +75,7 @@ def test_every_event_is_there_in_order_as_it_is_stored(books: Books, place: Plac
             e.account.encode(),
             e.envelope,
             {
+                "store": books.follower().store_id().encode(),
                 "position": f"0:{e.position}".encode(),
                 "type": e.type.encode(),
                 "account-version": str(e.account_version).encode(),

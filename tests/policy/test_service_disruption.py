@@ -13,6 +13,7 @@ from tests.policy.case import (
     reported,
     resolved,
     row,
+    subscription,
     suspended,
     table,
     terminated,
@@ -613,6 +614,15 @@ def test_unused_time_is_left_out(row: Row) -> None:
         outage("2026-03-01"),
         now="2026-06-20T00:00:00Z",
         gives={"disruption/april": "granted 30.00"},
+    ),
+    row(
+        "of that subscription: another's cycle that has ended counts for nothing",
+        APRIL,
+        subscription("other"),
+        cycle("others", "2026-04-01", "2026-04-20", subscription_id="other"),
+        outage("2026-04-10"),
+        now="2026-04-25T00:00:00Z",
+        gives={"disruption/april": "pending"},
     ),
     row(
         "open for less than the threshold when its cycle ends: declined at that end",
