@@ -40,6 +40,7 @@ from ledger.application import agreements, record
 from ledger.application.ledger import Ledger
 from ledger.store.reading import shard_end
 from makegood.house import House, open_house, system_clock
+from makegood.logs import configure_logs
 from makegood.settings import Settings
 
 SAMPLE = ROOT / "deploy" / "sample"
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", metavar="SECTION", help="intake, projector, account; all by default")
     parser.add_argument("--messages", type=int, default=20_000, help="how many messages a round takes in")
     arguments = parser.parse_args()
+    configure_logs("error")
     sections = arguments.sections or ["intake", "projector", "account"]
     with find_postgres() as postgres, tempfile.TemporaryDirectory() as folder:
         print(f"machine     {os.cpu_count()} processors, Python {platform.python_version()}, {platform.machine()}")
