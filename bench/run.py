@@ -32,7 +32,7 @@ from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.publish import publish
 from consumers.kafka.topics import EVENTS, TOPICS
-from consumers.part import Part, run_parts
+from consumers.part import Part, collect_rarely, run_parts
 from consumers.projector import KafkaSource, Projector
 from consumers.relay import Relay
 from consumers.upstream import read_structured
@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=20_000, help="how many messages a round takes in")
     arguments = parser.parse_args()
     configure_logs("error")
+    collect_rarely()
     sections = arguments.sections or ["intake", "projector", "account"]
     with find_postgres() as postgres, tempfile.TemporaryDirectory() as folder:
         print(f"machine     {os.cpu_count()} processors, Python {platform.python_version()}, {platform.machine()}")
@@ -60,7 +61,7 @@ def main() -> None:
         if "intake" in sections:
             measure_intake(postgres, Path(folder), arguments.messages)
         if "projector" in sections:
-            measure_projector(postgres, arguments.messages)
+            measure_projector(postgres, 3 * arguments.messages)
         if "account" in sections:
             measure_account(Path(folder))
 
@@ -88,9 +89,8 @@ def house_at(url: str) -> Iterator[House]:
 
 def report(what: str, rates: list[float], unit: str) -> None:
     middle = statistics.median(rates)
-    print(
-        f"  {what:<58} {middle:>9,.0f} {unit}   (min {min(rates):,.0f}, max {max(rates):,.0f}, {len(rates)} rounds)"
-    )
+    spread = f"   (min {min(rates):,.0f}, max {max(rates):,.0f}, {len(rates)} rounds)" if len(rates) > 1 else ""
+    print(f"  {what:<58} {middle:>9,.0f} {unit}{spread}")
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -137,7 +137,7 @@ def _intake_from_kafka(postgres: Postgres, bootstrap: str, lines: list[bytes]) -
         return len(lines) / timed(lambda: run_until([Intake(house.ledger, cluster)], taken))
 
 
-def run_until(parts: list[Part], reached: Callable[[], bool]) -> None:
+def run_until(parts: list[Part], reached: Callable[[], bool], ready: Callable[[], object] = lambda: None) -> None:
     """Run parts until something is reached, which is looked for every 20 ms."""
     stop = threading.Event()
 
@@ -178,7 +178,7 @@ def measure_projector(postgres: Postgres, count: int) -> None:
             report("the same topic read raw", [end / timed(lambda: _read_raw(kafka.bootstrap, end))], "events/s")
             part = Projector(house.projections, KafkaSource(cluster))
             seconds = timed(lambda: run_until([part], lambda: house.projections.position_reached(0) >= end))
-            report("projected from Kafka into PostgreSQL, all projections", [end / seconds], "events/s")
+            report("the same projected into PostgreSQL, joining included", [end / seconds], "events/s")
 
 
 def _read_raw(bootstrap: str, end: int) -> None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import structlog
-from pydantic_core import from_json
 
 from consumers.kafka.partitions import PartitionWork
 from consumers.kafka.records import BrokerUnavailable, GroupMember, Partition, Record
 from consumers.kafka.topics import EVENTS, Topic
 from consumers.part import BackOff
+from ledger.events import LedgerEvent, from_stored
 from ledger.store.database import Conflict, Unavailable
-from ledger.store.reading import StoredEnvelope
 from projections.follower import Follower
 
 BATCH_MAX = 2_000
@@ -176,10 +174,9 @@ class KafkaSource:
         """Hand events over; what the follower has seen it skips, and what is missing it reads from the store."""
         assert self._follower is not None
         began = self._monotonic()
-        envelopes = [
-            envelope for envelope in (envelope_of(r, self._store()) for r in records) if envelope is not None
-        ]
-        applied = self._follower.apply(envelopes)
+        store = self._store()
+        events = [event for record in records if (event := event_of(record, store)) is not None]
+        applied = self._follower.apply(events)
         log.info(
             "events_projected",
             partition=str(partition),
@@ -187,8 +184,8 @@ class KafkaSource:
             last=records[-1].offset,
             read=len(records),
             applied=applied,
-            foreign=len(records) - len(envelopes),
-            position=envelopes[-1].position if envelopes else None,
+            foreign=len(records) - len(events),
+            position=events[-1].position if events else None,
             seconds=round(self._monotonic() - began, 4),
         )
 
@@ -203,9 +200,27 @@ class KafkaSource:
         return self._of_store
 
 
+class PublishedEvent(NamedTuple):
+    """A stored event as its topic carries it. (A tuple for the same reason as `Record`.)"""
+
+    shard: int
+    position: int
+    account: str
+    account_version: int
+    type: str
+    envelope: bytes
+
+    def event(self) -> LedgerEvent:
+        """The event that the envelope holds."""
+        return from_stored(self.type, self.envelope)
+
+
 def position_of(record: Record, store: bytes | None = None) -> tuple[int, int] | None:
     """Shard and position of a record of the ledger's topic; None where it is somebody else's, or another store's."""
-    headers = dict(record.headers)
+    return _position(dict(record.headers), store)
+
+
+def _position(headers: Mapping[str, bytes | None], store: bytes | None) -> tuple[int, int] | None:
     value = headers.get("position")
     if value is None or (store is not None and headers.get("store") != store):
         return None
@@ -213,37 +228,16 @@ def position_of(record: Record, store: bytes | None = None) -> tuple[int, int] |
     return (int(shard), int(position)) if shard.isdecimal() and position.isdecimal() else None
 
 
-_BEGINNING = re.compile(
-    rb'\{"type":"[^"\\]*","account":"[^"\\]*","stream":"([^"\\]*)","stream_version":(\d+),', re.DOTALL
-)
-"""An envelope's fields have a fixed order: where nothing is escaped, its stream need not be parsed for."""
-
-
-def envelope_of(record: Record, store: bytes | None = None) -> StoredEnvelope | None:
+def event_of(record: Record, store: bytes | None = None) -> PublishedEvent | None:
     """The stored event that a record carries; None where it is somebody else's record, or another store's."""
-    place = position_of(record, store)
     headers = dict(record.headers)
+    place = _position(headers, store)
     type_, version = headers.get("type"), headers.get("account-version")
     if place is None or type_ is None or version is None or record.key is None or record.value is None:
         return None
-    try:
-        if (beginning := _BEGINNING.match(record.value)) is not None:
-            stream, stream_version = beginning[1].decode(), int(beginning[2])
-        else:
-            envelope = from_json(record.value)
-            stream, stream_version = envelope["stream"], envelope["stream_version"]
-        return StoredEnvelope(
-            shard=place[0],
-            position=place[1],
-            account=record.key.decode(),
-            account_version=int(version),
-            stream=stream,
-            stream_version=stream_version,
-            type=type_.decode(),
-            envelope=record.value,
-        )
-    except (ValueError, KeyError, TypeError):
+    if not version.isdigit() or not record.value.startswith(b'{"type":"%b",' % type_):
         return None
+    return PublishedEvent(*place, record.key.decode(), int(version), type_.decode(), record.value)
 
 
 def offset_after(probe: EventProbe, position: int, store: bytes | None = None) -> int:

@@ -11,7 +11,7 @@ from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.records import BrokerError
 from consumers.kafka.topics import TOPICS
-from consumers.part import Part, PartFailed, run_parts
+from consumers.part import Part, PartFailed, collect_rarely, run_parts
 from consumers.projector import KafkaSource, Projector, StoreSource
 from consumers.relay import Relay
 from consumers.timers import Timers
@@ -39,6 +39,7 @@ def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
             parts = parts_for(house, cluster, names)
             if cluster is not None:
                 cluster.create_topics(TOPICS)
+            collect_rarely()
             run_parts(parts, stop, lambda: print("ready", file=sys.stderr, flush=True))
         except (BrokerError, PartFailed) as error:
             raise Stop(str(error)) from error

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from consumers.kafka.in_process import InProcessBroker
 from consumers.kafka.records import Partition, Record
-from consumers.projector import KafkaSource, Projector, StoreSource, envelope_of, offset_after, position_of
+from consumers.projector import KafkaSource, Projector, StoreSource, event_of, offset_after, position_of
 from consumers.relay import EventLane, Relay, relayed_to
 from ledger.store.database import Unavailable
 from ledger.store.reading import read_shard
@@ -108,12 +108,12 @@ def test_somebody_elses_records_are_told_apart() -> None:
     assert position_of(record(*ours)) == (0, 7)
     for other in (b"7", b"0:x", b"", b"\xff:1", None):
         assert position_of(record(("position", other))) is None
-    envelope = envelope_of(record(*ours, value=b'{"stream":"s","stream_version":2}'))
-    assert envelope is not None
-    assert (envelope.position, envelope.account_version, envelope.stream_version) == (7, 3, 2)
-    for value in (b"{}", b"no JSON", b"[]", None):
-        assert envelope_of(record(*ours, value=value)) is None
-    assert envelope_of(record(*ours[:2])) is None
+    value = b'{"type":"x.v1","account":"acct"}'
+    assert event_of(record(*ours, value=value)) == (0, 7, "acct", 3, "x.v1", value)
+    for other in (b'{"type":"y.v1","account":"acct"}', b"{}", b"no JSON", b"[]", None):
+        assert event_of(record(*ours, value=other)) is None
+    assert event_of(record(*ours[:2], ("account-version", b"x"), value=value)) is None
+    assert event_of(record(*ours[:2], value=value)) is None
 
 
 def test_the_events_of_another_store_on_the_same_topic_are_told_apart(tmp_path: Path) -> None:
@@ -126,9 +126,9 @@ def test_the_events_of_another_store_on_the_same_topic_are_told_apart(tmp_path: 
             theirs = EventLane("ledger.events", 0).after(transaction, 0, 1000).records
         store = one.follower().store_id().encode()
         mixed = [Record(HERE, n, r.key, r.value, r.headers) for n, r in enumerate([*theirs, *ours])]
-        read = [envelope for record in mixed if (envelope := envelope_of(record, store)) is not None]
-        assert [envelope.position for envelope in read] == list(range(1, len(ours) + 1))
-        assert [envelope.envelope for envelope in read] == [record.value for record in ours]
+        read = [event for record in mixed if (event := event_of(record, store)) is not None]
+        assert [event.position for event in read] == list(range(1, len(ours) + 1))
+        assert [event.envelope for event in read] == [record.value for record in ours]
 
 
 @pytest.fixture
@@ -142,7 +142,9 @@ def test_what_the_relay_sends_is_what_is_stored(books: Books) -> None:
     with books.database.reading() as transaction:
         stored = read_shard(transaction, 0, 0, 1000)
         sent = EventLane("ledger.events", 0).after(transaction, 0, 1000).records
-    assert [envelope_of(Record(HERE, n, r.key, r.value, r.headers)) for n, r in enumerate(sent)] == stored
+    assert [event_of(Record(HERE, n, r.key, r.value, r.headers)) for n, r in enumerate(sent)] == [
+        (e.shard, e.position, e.account, e.account_version, e.type, e.envelope) for e in stored
+    ]
 
 
 def test_it_follows_the_store(books: Books) -> None:

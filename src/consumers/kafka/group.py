@@ -71,19 +71,17 @@ class KafkaMember:
                 messages = [m for m in messages if (m.topic(), m.partition()) not in self._changed]
             messages += more
         records = []
+        partition = Partition("", -1)
         for message in messages:
             error = message.error()
             if error is not None:
                 self._complain(error, message.topic() or "")
                 continue
+            topic, number = message.topic() or "", message.partition() or 0
+            if partition.number != number or partition.topic != topic:
+                partition = Partition(topic, number)
             records.append(
-                Record(
-                    Partition(message.topic() or "", message.partition() or 0),
-                    message.offset() or 0,
-                    message.key(),
-                    message.value(),
-                    message.headers() or (),
-                )
+                Record(partition, message.offset() or 0, message.key(), message.value(), message.headers() or ())
             )
         return records
 
