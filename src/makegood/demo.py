@@ -52,7 +52,7 @@ def show_demo(*, serve: bool) -> None:
         sample = _sample()
         for file in sorted((sample / "agreements").glob("*.toml")):
             agreements.publish(house.ledger, file.read_text(encoding="utf-8"), actor="/makegood/demo", channel="cli")
-        cluster = Cluster(broker.bootstrap)
+        cluster = broker.cluster()
         with _all_parts(house, cluster) as wait_for:
             published = _publish_week_by_week(house, cluster, sample / "events.jsonl", wait_for)
             with house.database.reading() as transaction:
