@@ -1,0 +1,96 @@
+"""What all commands share: the application, their common options, and how they get at the store."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from makegood.stop import Stop
+
+if TYPE_CHECKING:
+    from makegood.house import House
+    from makegood.settings import Settings
+
+OK, FAILED, REFUSED, USAGE = 0, 1, 3, 64
+"""Exit codes."""
+
+app = typer.Typer(
+    name="makegood",
+    help="The ledger that makes good on what a VoIP provider promises its customers.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+agreement_app = typer.Typer(help="Service agreements: publish, list and show their versions.", no_args_is_help=True)
+letters_app = typer.Typer(help="Refused messages: list them, and show one with its body.", no_args_is_help=True)
+contract_app = typer.Typer(help="The contract with upstream: check messages against it.", no_args_is_help=True)
+app.add_typer(agreement_app, name="agreement")
+app.add_typer(letters_app, name="dead-letters")
+app.add_typer(contract_app, name="contract")
+
+Store = Annotated[str, typer.Option("--store", help="Where the ledger is kept: sqlite:///FILE or postgresql://…")]
+Kafka = Annotated[str, typer.Option("--kafka", help="Kafka's addresses: HOST:PORT,…")]
+Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
+AccountOption = Annotated[str | None, typer.Option("--account", help="Only this account.")]
+
+
+def settings_from(store: str = "", kafka: str = "", http: str = "") -> Settings:
+    """The environment's settings, with what the command's options say instead."""
+    from makegood.settings import Settings
+
+    given: dict[str, Any] = {"store": store, "kafka": kafka, "http": http}
+    return Settings(**{name: value for name, value in given.items() if value})
+
+
+@contextmanager
+def opened(store: str) -> Iterator[House]:
+    """The house on the store that the option or the environment names."""
+    from makegood.house import open_house
+
+    with open_house(settings_from(store)) as house:
+        yield house
+
+
+def instant(text: str) -> Any:
+    """An instant that a user typed. Raises Stop."""
+    from ledger.values import instant_from_text
+
+    try:
+        return instant_from_text(text)
+    except ValueError as error:
+        raise Stop(f"{text!r} is no instant: {error}") from None
+
+
+def show_list(
+    store: str, json: bool, query: Callable[[House], list[dict[str, Any]]], columns: dict[str, str], **table: Any
+) -> None:
+    """Show the rows of a query, as a table or as JSON."""
+    from makegood.answers import print_json, print_rows
+
+    with opened(store) as house:
+        rows = query(house)
+    if json:
+        print_json(rows)
+    else:
+        print_rows(rows, columns, **table)
+
+
+@contextmanager
+def lines_of(path: Path | None) -> Iterator[Any]:
+    """The lines of a file, or of standard input. Raises Stop."""
+    if path is None:
+        yield sys.stdin.buffer
+        return
+    try:
+        with path.open("rb") as stream:
+            yield stream
+    except FileNotFoundError:
+        raise Stop(f"there is no file {path}") from None
+    except IsADirectoryError:
+        raise Stop(f"{path} is a folder; name a file of JSON Lines") from None

@@ -1,0 +1,182 @@
+"""Messages: checked, published, taken in, previewed, and refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from makegood.commands.app import (
+    OK,
+    REFUSED,
+    Json,
+    Kafka,
+    Store,
+    app,
+    contract_app,
+    letters_app,
+    lines_of,
+    opened,
+    settings_from,
+    show_list,
+)
+from makegood.stop import Stop
+
+if TYPE_CHECKING:
+    pass
+
+
+@app.command()
+def ingest(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - is standard input.")],
+    store: Store = "",
+    json: Json = False,
+) -> int:
+    """Record the messages of a file. Refused ones are kept as dead letters, and the others go on."""
+    from consumers import files
+    from makegood.answers import print_json, progress_bar, refusals, say
+
+    with opened(store) as house:
+        path = None if file == "-" else Path(file)
+        with lines_of(path) as lines, progress_bar("ingesting", _size(path), "bytes") as show:
+            taken = files.ingest(house.ledger, lines, path.name if path else "-", show)
+        house.projections.catch_up()
+    refused = refusals(taken.refused)
+    if json:
+        print_json(
+            {"read": taken.read, "accepted": taken.accepted, "duplicates": taken.duplicates, "refused": refused}
+        )
+    else:
+        for row in refused:
+            at = f", {row['field']}" if row["field"] else ""
+            say(f"line {row['line']}{at}: {row['reason']}")
+        say(
+            f"{taken.read} messages read: {taken.accepted} recorded, {taken.duplicates} duplicates, "
+            f"{len(refused)} refused" + ("; see `makegood dead-letters list`" if refused else "")
+        )
+    return REFUSED if refused else OK
+
+
+@app.command()
+def preview(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - is standard input.")],
+    store: Store = "",
+    json: Json = False,
+) -> int:
+    """Say which claims a file's messages would change, and how. Records nothing."""
+    from consumers import files
+    from ledger.application.preview import preview as previewed
+    from makegood.answers import print_json
+    from makegood.previewing import answer, show_preview
+
+    with opened(store) as house:
+        path = None if file == "-" else Path(file)
+        with lines_of(path) as lines:
+            messages = (item for item, _ in files.messages_in(lines, path.name if path else "-"))
+            found = answer(previewed(house.ledger, messages))
+    if json:
+        print_json(found)
+    else:
+        show_preview(found)
+    return REFUSED if found["refused"] else OK
+
+
+def _size(path: Path | None) -> int | None:
+    return path.stat().st_size if path is not None and path.is_file() else None
+
+
+@contract_app.command("check")
+def contract_check(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - is standard input.")], json: Json = False
+) -> int:
+    """Tell which line and field of a file breaks the contract, and why. Needs neither store nor broker."""
+    from dataclasses import asdict
+
+    from consumers.upstream import check_file
+    from makegood.answers import print_json, print_rows
+
+    with lines_of(None if file == "-" else Path(file)) as lines:
+        problems = [asdict(problem) for problem in check_file(lines)]
+    if json:
+        print_json(problems)
+    else:
+        print_rows(
+            problems,
+            {"line": "line", "id": "message", "field": "field", "reason": "what is wrong"},
+            title="Messages that would be refused",
+            empty="every message keeps the contract; publish them with `makegood publish` or `makegood ingest`",
+        )
+    return REFUSED if problems else OK
+
+
+@app.command()
+def publish(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - is standard input.")],
+    kafka: Kafka = "",
+    topic: Annotated[str, typer.Option("--topic")] = "provisioning.events",
+) -> None:
+    """Publish a file's messages on Kafka, as an ordinary producer would."""
+    from contextlib import closing
+
+    from consumers.kafka.cluster import Cluster
+    from consumers.kafka.publish import publish as publish_lines
+    from consumers.kafka.records import BrokerError
+    from makegood.answers import progress_bar, say
+
+    settings = settings_from(kafka=kafka)
+    if not settings.kafka:
+        raise Stop("which broker? Give --kafka HOST:PORT or set MAKEGOOD_KAFKA")
+    path = None if file == "-" else Path(file)
+    try:
+        with (
+            closing(Cluster(settings.kafka).sender("publish")) as sender,
+            lines_of(path) as lines,
+            progress_bar("publishing", None, "messages") as show,
+        ):
+            count = publish_lines(lines, sender, topic=topic, progress=show)
+    except BrokerError as error:
+        raise Stop(str(error)) from None
+    say(f"{count} messages published to {topic} at {settings.kafka}")
+
+
+@letters_app.command("list")
+def dead_letters_list(store: Store = "", json: Json = False) -> None:
+    """List the refused messages."""
+    from projections import queries
+
+    show_list(
+        store,
+        json,
+        lambda house: queries.dead_letters(house.database),
+        {
+            "position": "no.",
+            "dead_letter_id": "dead letter",
+            "origin": "seen at",
+            "id": "message",
+            "field": "field",
+            "reason": "why it was refused",
+        },
+        title="Dead letters",
+        empty="no message was refused",
+    )
+
+
+@letters_app.command("show")
+def dead_letters_show(
+    dead_letter: Annotated[str, typer.Argument(metavar="ID", help="A dead letter's id, or its number.")],
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Show one refused message with its body, from the vault."""
+    from makegood import reading
+    from makegood.answers import print_json
+
+    with opened(store) as house:
+        letter = reading.dead_letter(house, dead_letter)
+    if letter is None:
+        raise Stop(f"there is no dead letter {dead_letter}; see `makegood dead-letters list`")
+    if json:
+        print_json(letter)
+    else:
+        reading.show_dead_letter(letter)

@@ -1,0 +1,279 @@
+"""Questions of finance and auditors, about all accounts and about one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from makegood.commands.app import (
+    AccountOption,
+    Json,
+    Store,
+    app,
+    instant,
+    opened,
+    show_list,
+)
+from makegood.stop import Stop
+
+if TYPE_CHECKING:
+    from makegood.house import House
+
+
+@app.command()
+def claims(
+    account: AccountOption = None,
+    clause: Annotated[str | None, typer.Option("--clause", help="Only claims under this clause.")] = None,
+    outcome: Annotated[str | None, typer.Option("--outcome", help="granted, declined, withdrawn or pending.")] = None,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """What customers are owed, and what was declined and why."""
+    from projections import queries
+
+    show_list(
+        store,
+        json,
+        lambda house: queries.claims(house.database, account=account, clause=clause, outcome=outcome),
+        {
+            "account_id": "account",
+            "claim_id": "claim",
+            "outcome": "outcome",
+            "amount": "net",
+            "tax": "tax",
+            "currency": "",
+            "reason": "reason",
+            "settlement": "settled as",
+        },
+        title="Claims",
+        empty="no claims; messages come in with `makegood ingest FILE` or `makegood run`",
+        right=("amount", "tax"),
+    )
+
+
+@app.command()
+def refunds(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
+    """Refunds that are due, and those paid out."""
+    from projections import queries
+
+    show_list(
+        store,
+        json,
+        lambda house: queries.refunds(house.database, account=account),
+        {
+            "account_id": "account",
+            "refund_id": "refund",
+            "status": "status",
+            "net": "net",
+            "tax": "tax",
+            "total": "total",
+            "currency": "",
+            "due_at": "due since",
+            "settled_at": "settled at",
+        },
+        title="Refunds",
+        empty="no refunds; see what was decided with `makegood claims`",
+        right=("net", "tax", "total"),
+    )
+
+
+@app.command()
+def credits(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
+    """Credits granted, and what is left of them."""
+    from projections import queries
+
+    show_list(
+        store,
+        json,
+        lambda house: queries.credits(house.database, account=account),
+        {
+            "account_id": "account",
+            "credit_id": "credit",
+            "net": "net",
+            "tax": "tax",
+            "total": "total",
+            "left": "left",
+            "currency": "",
+            "granted_at": "granted at",
+        },
+        title="Credits",
+        empty="no credits; see what was decided with `makegood claims`",
+        right=("net", "tax", "total", "left"),
+    )
+
+
+@app.command()
+def disputes(
+    account: AccountOption = None,
+    overdue: Annotated[bool, typer.Option("--overdue", help="Only investigations open longer than agreed.")] = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Disputed charges: under investigation and until when, confirmed or rejected."""
+    from projections import queries
+
+    show_list(
+        store,
+        json,
+        lambda house: queries.disputes(house.database, house.ledger.now(), account=account, overdue=overdue),
+        {
+            "account_id": "account",
+            "dispute_id": "dispute",
+            "charge_id": "charge",
+            "status": "status",
+            "outcome": "claim",
+            "reason": "reason",
+            "investigate_by": "in time until",
+            "overdue": "overdue",
+        },
+        title="Disputes",
+        empty="no investigation is overdue" if overdue else "no charge is disputed",
+    )
+
+
+@app.command()
+def alarms(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
+    """What a person should look at."""
+    from projections import queries
+
+    show_list(
+        store,
+        json,
+        lambda house: queries.alarms(house.database, account=account),
+        {
+            "account_id": "account",
+            "alarm": "alarm",
+            "claim_id": "claim",
+            "charge_id": "charge",
+            "about": "about messages",
+            "since": "since",
+        },
+        title="Alarms",
+        empty="no alarms",
+    )
+
+
+@app.command()
+def waiting(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
+    """Facts that wait for another, with what they wait for and their age."""
+    from makegood.answers import age
+    from projections import queries
+
+    def with_age(house: House) -> list[dict[str, Any]]:
+        rows = queries.waiting(house.database, house.ledger.now(), account=account)
+        return rows if json else [{**row, "age": age(row["age_seconds"])} for row in rows]
+
+    show_list(
+        store,
+        json,
+        with_age,
+        {
+            "account_id": "account",
+            "type": "fact",
+            "source": "source",
+            "id": "message",
+            "waits_for": "waits for",
+            "age": "for",
+        },
+        title="Facts that wait",
+        empty="nothing waits",
+    )
+
+
+@app.command()
+def account(
+    account_id: Annotated[str, typer.Argument(metavar="ACCOUNT")],
+    as_of: Annotated[str | None, typer.Option("--as-of", help="What had become true by then.")] = None,
+    known_at: Annotated[str | None, typer.Option("--known-at", help="What was known by then.")] = None,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """One account: balances, subscriptions, charges, payments, claims, refunds and credits."""
+    from makegood import reading
+    from makegood.answers import print_json
+    from projections import queries
+
+    with opened(store) as house:
+        if as_of is None and known_at is None:
+            found = queries.account(house.database, account_id)
+        else:
+            found = queries.account_as_of(
+                house.database,
+                account_id,
+                as_of=instant(as_of) if as_of else None,
+                known_at=instant(known_at) if known_at else None,
+            )
+    if json:
+        print_json(found)
+    else:
+        reading.show_account(found)
+
+
+@app.command()
+def history(
+    account_id: Annotated[str, typer.Argument(metavar="ACCOUNT")], store: Store = "", json: Json = False
+) -> None:
+    """An account's audit trail: every fact and every decision, with actor, cause and both times."""
+    from projections import queries
+
+    show_list(
+        store,
+        json,
+        lambda house: queries.history(house.database, account_id),
+        {
+            "position": "position",
+            "kind": "kind",
+            "type": "what",
+            "occurred_at": "occurred at",
+            "recorded_at": "recorded at",
+            "actor": "by",
+            "channel": "through",
+            "claim_id": "claim",
+        },
+        title=f"History of {account_id}",
+        empty="",
+    )
+
+
+@app.command()
+def replay(
+    account_id: Annotated[str, typer.Argument(metavar="ACCOUNT")],
+    to: Annotated[int | None, typer.Option("--to", metavar="K", help="Only the first K events.")] = None,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """An account's state after each of its events, one after the other."""
+    from makegood import reading
+    from makegood.answers import print_json
+    from projections import queries
+
+    with opened(store) as house:
+        steps = list(queries.replay(house.database, account_id, to=to))
+    if json:
+        print_json(steps)
+    else:
+        reading.show_replay(account_id, steps)
+
+
+@app.command()
+def explain(
+    claim_id: Annotated[str, typer.Argument(metavar="ID", help="A claim, refund or credit.")],
+    account: AccountOption = None,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Why a claim is what it is: clause, agreement, formula with its numbers, facts, and every recorded step."""
+    from makegood.answers import print_json
+    from makegood.explaining import Unexplained, show_explanation
+    from makegood.explaining import explain as explained
+
+    with opened(store) as house:
+        try:
+            found = explained(house, claim_id, account)
+        except Unexplained as error:
+            raise Stop(str(error)) from None
+    if json:
+        print_json(found)
+    else:
+        show_explanation(found)
