@@ -74,27 +74,52 @@ class Intake:
         self._recorded = recorded
         self._identity: TopicIdentity | None = None
         self._moves: dict[Partition, ReaderMove] = {}
+        self._work: PartitionWork | None = None
+        self._watch: UpstreamWatch | None = None
+        self._look_at = 0.0
 
     def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
-        member = self._cluster.member(GROUP, [self._topic])
-        work = PartitionWork(member, self, self._monotonic, batch=self._batch, stopping=stop.is_set)
-        watch = self._cluster.watch(self._topic.name)
-        look_at = 0.0
         told = False
-        work.join()
+        self.open(stop.is_set)
         try:
             while not stop.is_set():
-                work.step(0.5)
-                if work.joined and not told:
+                self.step(0.5)
+                if self.working and not told:
                     told = True
                     ready()
-                if self._monotonic() >= look_at:
-                    look_at = self._monotonic() + WATCH_SECONDS
-                    self.notice(watch.look(), work)
         finally:
+            self.close()
+
+    def open(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        """Join the group; nothing is waited for."""
+        member = self._cluster.member(GROUP, [self._topic])
+        self._work = PartitionWork(member, self, self._monotonic, batch=self._batch, stopping=stopping)
+        self._watch = self._cluster.watch(self._topic.name)
+        self._look_at = 0.0
+        self._work.join()
+
+    @property
+    def working(self) -> bool:
+        """Whether the group has answered."""
+        return self._work is not None and self._work.joined
+
+    def step(self, timeout: float) -> int:
+        """Take what is there, or what comes within `timeout` seconds; how many messages were worked off."""
+        assert self._work is not None
+        assert self._watch is not None
+        done = self._work.step(timeout)
+        if self._monotonic() >= self._look_at:
+            self._look_at = self._monotonic() + WATCH_SECONDS
+            self._notice(self._watch.look(), self._work)
+        return done
+
+    def close(self) -> None:
+        """Leave the group; what is in memory is read again by whoever comes next."""
+        work, self._work = self._work, None
+        if work is not None:
             work.leave()
 
-    def notice(self, now: TopicIdentity | None, work: PartitionWork) -> None:
+    def _notice(self, now: TopicIdentity | None, work: PartitionWork) -> None:
         """Begin anew where the topic is another than the one that is being read."""
         if now is not None and self._identity is not None and now != self._identity:
             log.warning("topic_made_anew", topic=now.topic, was=str(self._identity), now=str(now))
