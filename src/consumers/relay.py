@@ -239,7 +239,8 @@ class Relay:
 
     def _take_over(self, standing: _Standing) -> None:
         with self._database.writing() as transaction:
-            standing.position, standing.epoch = take_over_reader(transaction, standing.reader)
+            taken = take_over_reader(transaction, standing.reader)
+        standing.position, standing.epoch = taken  # not before it is committed
         log.info(
             "lane_taken_over",
             topic=standing.lane.topic,

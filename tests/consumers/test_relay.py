@@ -8,8 +8,10 @@ import pytest
 
 from consumers.kafka.records import Outgoing, TopicIdentity, Undelivered
 from consumers.relay import Relay, relayed_to
+from ledger.store.database import CommitUnknown
 from ledger.store.writing import take_over_reader
 from tests.integration.world import Books, account_registered, new_books, running, structured, take_all, until
+from tests.ledger.books import Watched
 
 
 class Broker:
@@ -138,6 +140,29 @@ def test_a_lane_that_is_not_moved_is_taken_over(books: Books, broker: Broker) ->
     first.step()
     assert first.step() == 4
     assert relayed(books, broker) == 5
+
+
+def test_a_lane_whose_taking_over_was_not_committed_is_not_held(books: Books, broker: Broker) -> None:
+    """Else the next one to take it over is given the same epoch, and nothing fences either off."""
+    clock = Clock()
+    watched = Watched(books.database)
+    first = Relay(watched, broker, stands_by=10, watch_seconds=1e9, monotonic=clock)
+    first.step()
+    Relay(books.database, broker).step()  # takes the lanes over, and is never seen again
+    record(books, 0, 4)
+    assert first.step() == 0
+    clock.seconds += 11
+    watched.before_commit.append(undone)
+    with pytest.raises(CommitUnknown):
+        first.step()
+    third = Relay(books.database, broker, batch=2)
+    assert third.step() == 2
+    assert first.step() == 0
+    assert third.step() == 2
+
+
+def undone() -> None:
+    raise CommitUnknown("the answer to a commit was lost")
 
 
 def test_fenced_between_reading_and_moving(books: Books, broker: Broker) -> None:
