@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ledger.events import Sealed
+from ledger.store.reading import vault_entry
 from ledger.vault import Damaged, VaultEntry
 from makegood.house import House
 
@@ -12,8 +13,7 @@ from makegood.house import House
 def entry(house: House, ref: str) -> VaultEntry | None:
     """The vault's entry under a reference."""
     with house.database.reading() as transaction:
-        rows = transaction.rows("SELECT ref, subject, nonce, ciphertext FROM vault WHERE ref = ?", (ref,))
-    return VaultEntry(rows[0][0], rows[0][1], bytes(rows[0][2]), bytes(rows[0][3])) if rows else None
+        return vault_entry(transaction, ref)
 
 
 def sealed_content(house: House, sealed: Sealed) -> dict[str, Any]:

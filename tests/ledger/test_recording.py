@@ -302,11 +302,14 @@ class TestRepetition:
         ]
         assert books.types().count("cycle-started.v1") == 1
 
-    @pytest.mark.parametrize("change", ["subject", "time", "type", "free text"])
-    def test_everything_a_message_says_counts_as_its_content(self, change: str) -> None:
+    @pytest.mark.parametrize(
+        ("change", "named"),
+        [("subject", "subject"), ("time", "time"), ("type", "type"), ("free text", "data.reason")],
+    )
+    @pytest.mark.parametrize("together", [True, False])
+    def test_everything_a_message_says_counts_as_its_content(self, change: str, named: str, together: bool) -> None:
         books = Books.open()
         message = Upstream().complaint_reopened(reason="still crackles")
-        books.take([message])
         changed = {
             "subject": message | {"subject": "acct-2"},
             "time": message | {"time": "2026-03-01T09:00:01.000001Z"},
@@ -314,8 +317,27 @@ class TestRepetition:
             | {"type": "voip.complaint.resolved.v1", "data": {"complaint_id": "com-1", "resolution": "done"}},
             "free text": message | {"data": message["data"] | {"reason": "it crackles again"}},
         }[change]
-        taken = books.take([changed])
-        assert (taken.accepted, taken.duplicates, len(taken.refused)) == (0, 0, 1)
+        taken = books.take([message, changed], batch=None if together else 1)
+        assert (taken.accepted, taken.duplicates, len(taken.refused)) == (1, 0, 1)
+        assert f"said something else in {named}; publish" in taken.refused[0].reason
+
+    def test_every_field_that_differs_is_named_and_no_value(self) -> None:
+        books = Books.open()
+        cycle = Upstream().cycle_started(tax="5.89")
+        books.take([cycle])
+        data = cycle["data"] | {"price": "32.00", "prepaid": False}
+        del data["tax"]
+        [refusal] = books.take([cycle | {"data": data, "subject": "acct-2"}]).refused
+        assert "in subject, data.prepaid, data.price, data.tax; publish" in refusal.reason
+        assert "32" not in refusal.reason
+
+    def test_what_was_erased_is_not_compared(self) -> None:
+        books = Books.open()
+        complaint = Upstream().complaint_reopened(reason="still crackles")
+        books.take([complaint])
+        books.database.real.create(["DELETE FROM vault"])
+        [refusal] = books.take([complaint | {"data": complaint["data"] | {"reason": "it hums"}}]).refused
+        assert "said something else; publish" in refusal.reason
 
     def test_another_source_with_the_same_id_is_another_message(self) -> None:
         books = Books.open()

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ledger.application.account import Account
+from ledger.application.conflict import conflicting, said_before, said_by
 from ledger.application.ledger import Ledger
-from ledger.application.record import Incoming, conflicting, seen_before
+from ledger.application.record import Incoming, seen_before
 from ledger.application.statement import Refusal, Statement
 from ledger.events import ClaimAssessed, ClaimState
 
@@ -55,6 +56,11 @@ def preview(ledger: Ledger, incoming: Iterable[Incoming]) -> Preview:
     found.read, found.refused = len(items), [item for item in items if isinstance(item, Refusal)]
     with ledger.database.reading() as transaction:
         seen = seen_before(transaction, statements)
+        said = {
+            (s.message.source, s.message.id): said_before(transaction, ledger.vault, s)
+            for s in statements
+            if (s.message.source, s.message.id) in seen
+        }
         accounts = ledger.open_accounts(transaction, sorted({s.account for s in statements}))
         clock = ledger.clock_in(transaction)
     changes: dict[tuple[str, str], ClaimChange] = {}
@@ -65,8 +71,9 @@ def preview(ledger: Ledger, incoming: Iterable[Incoming]) -> Preview:
             if seen[identity] == digest:
                 found.duplicates += 1
             else:
-                found.refused.append(conflicting(statement))
+                found.refused.append(conflicting(statement, said[identity]))
             continue
+        said[identity] = said_by(statement)
         seen[identity] = digest
         account = accounts[statement.account]
         account.record(statement, None, clock())

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from ledger.aggregates.recording import message_event_id
+from ledger.application.conflict import conflicting, said_before, said_by
 from ledger.application.ledger import Ledger
 from ledger.application.statement import Refusal, Statement, Taken
 from ledger.events import LedgerEvent
@@ -66,22 +67,6 @@ def seen_before(transaction: Transaction, statements: Sequence[Statement]) -> di
     return {(source, message_id): digest for source, message_id, digest in rows}
 
 
-def conflicting(statement: Statement) -> Refusal:
-    """The refusal of a message whose source and id were taken before by one that said something else."""
-    return Refusal(
-        origin=statement.origin,
-        reason="a message with this source and id was taken before and said something else; "
-        "publish a correction under a new id",
-        field="id",
-        body=statement.body(),
-        message_id=statement.message.id,
-        source=statement.message.source,
-        account=statement.account,
-        channel=statement.channel,
-        line=statement.line,
-    )
-
-
 class _Batch:
     """One attempt at a batch. `lost` are messages that an earlier attempt may have recorded."""
 
@@ -93,6 +78,7 @@ class _Batch:
         self._lost = set(lost)
         self._writes = Writes(reader=reader)
         self._taken = Taken(read=len(incoming))
+        self._said: dict[tuple[str, str], Statement] = {}
 
     @property
     def new(self) -> set[tuple[str, str]]:
@@ -117,8 +103,9 @@ class _Batch:
                 known = seen.get((item.message.source, item.message.id))
                 digest = digests[id(item)]
                 if known is not None:
-                    self._again(item, known == digest, refusals)
+                    self._again(transaction, item, known == digest, refusals)
                     continue
+                self._said[item.message.source, item.message.id] = item
                 seen[item.message.source, item.message.id] = digest
                 self._lost.discard((item.message.source, item.message.id))
                 self._writes.inbox.append((item.message.source, item.message.id, digest))
@@ -136,10 +123,12 @@ class _Batch:
         self._taken.refused = refusals
         return self._taken
 
-    def _again(self, item: Statement, same: bool, refusals: list[Refusal]) -> None:
+    def _again(self, transaction: Transaction, item: Statement, same: bool, refusals: list[Refusal]) -> None:
         """A message known by (source, id): a duplicate, or a conflict where it says something else."""
         if not same:
-            refusals.append(conflicting(item))
+            first = self._said.get((item.message.source, item.message.id))
+            before = said_by(first) if first else said_before(transaction, self._ledger.vault, item)
+            refusals.append(conflicting(item, before))
         elif (item.message.source, item.message.id) in self._lost:
             self._lost.discard((item.message.source, item.message.id))
             self._taken.accepted += 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ledger.events import LedgerEvent, from_stored
 from ledger.store.database import Database, Row, StoreError, Transaction
+from ledger.vault import VaultEntry
 
 
 class PositionMissing(StoreError):
@@ -70,6 +71,18 @@ def follow_account(database: Database, account: str, *, to_version: int | None =
         )
     for row in rows:
         yield _envelope(row)
+
+
+def find_event(transaction: Transaction, event_id: str) -> StoredEnvelope | None:
+    """The event with an id."""
+    rows = transaction.rows(f"SELECT {_COLUMNS} FROM events WHERE event_id = ?", (event_id,))
+    return _envelope(rows[0]) if rows else None
+
+
+def vault_entry(transaction: Transaction, ref: str) -> VaultEntry | None:
+    """What the vault stores under a reference."""
+    rows = transaction.rows("SELECT ref, subject, nonce, ciphertext FROM vault WHERE ref = ?", (ref,))
+    return VaultEntry(rows[0][0], rows[0][1], bytes(rows[0][2]), bytes(rows[0][3])) if rows else None
 
 
 def _envelope(row: Row) -> StoredEnvelope:

@@ -1,0 +1,85 @@
+"""A message whose source and id were taken before by one that said something else: what differs (contract §1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ledger.aggregates.recording import message_event_id
+from ledger.application.statement import Refusal, Statement
+from ledger.events import Fact
+from ledger.store.database import Transaction
+from ledger.store.reading import find_event, vault_entry
+from ledger.vault import Damaged, Erased, Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a message said, by the names that upstream gives its fields; `private` is None where it was erased."""
+
+    subject: str
+    type: str
+    time: datetime
+    data: Mapping[str, Any]
+    private: Mapping[str, Any] | None
+
+    def fields_unlike(self, other: Said) -> list[str]:
+        """The fields in which two messages differ. Of two types the data has nothing in common to compare."""
+        unlike = [name for name in ("subject", "type", "time") if getattr(self, name) != getattr(other, name)]
+        if self.type != other.type:
+            return unlike
+        mine, theirs = dict(self.data), dict(other.data)
+        if self.private is not None and other.private is not None:
+            mine |= self.private
+            theirs |= other.private
+        return unlike + [f"data.{name}" for name in sorted({*mine, *theirs}) if mine.get(name) != theirs.get(name)]
+
+
+def said_by(statement: Statement) -> Said:
+    """What a message says that has come."""
+    return Said(
+        statement.account, statement.fact.stored_as, statement.message.time, statement.data, statement.private or {}
+    )
+
+
+def said_before(transaction: Transaction, vault: Vault, statement: Statement) -> Said | None:
+    """What the message with the same source and id said that is recorded; None where none is."""
+    found = find_event(transaction, message_event_id(statement.message.source, statement.message.id))
+    fact = found.event() if found is not None else None
+    if not isinstance(fact, Fact):
+        return None
+    data = {name: getattr(fact.data, name) for name in type(fact.data).model_fields if name not in _OURS}
+    return Said(fact.account, fact.type, fact.data.message.time, data, _private(transaction, vault, fact))
+
+
+_OURS = ("message", "sealed")
+
+
+def _private(transaction: Transaction, vault: Vault, fact: Fact) -> Mapping[str, Any] | None:
+    if fact.data.sealed is None:
+        return {}
+    entry = vault_entry(transaction, fact.data.sealed.ref)
+    try:
+        return vault.open(fact.data.sealed, entry) if entry is not None else None
+    except (Erased, Damaged):
+        return None
+
+
+def conflicting(statement: Statement, before: Said | None) -> Refusal:
+    """The refusal of a message whose source and id were taken before by one that said something else."""
+    fields = before.fields_unlike(said_by(statement)) if before is not None else []
+    return Refusal(
+        origin=statement.origin,
+        reason="a message with this source and id was taken before and said something else"
+        + (f" in {', '.join(fields)}" if fields else "")
+        + "; publish a correction under a new id",
+        field="id",
+        body=statement.body(),
+        message_id=statement.message.id,
+        source=statement.message.source,
+        account=statement.account,
+        channel=statement.channel,
+        line=statement.line,
+    )
