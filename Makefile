@@ -9,7 +9,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check format bench deps setup setup-dev lock upgrade sample clean .tools
+.PHONY: help run test check format mutants bench deps setup setup-dev lock upgrade sample clean .tools
 
 # List the targets.
 help:
@@ -35,6 +35,17 @@ check: .venv/dev.stamp
 format: .venv/dev.stamp
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
+
+# Set up, then break the policy in one place at a time and name what no test noticed (about half an hour).
+mutants: .venv/dev.stamp
+	@$(if $(ONLY),,rm -rf mutants)
+	@mkdir -p mutants
+	@$(BIN)/mutmut run $(if $(ONLY),'$(ONLY)') >mutants/run.txt 2>&1 || { tail -n 30 mutants/run.txt; exit 1; }
+	@$(BIN)/mutmut results --all true | awk -F ': ' ' \
+		$$2 != "not checked" { found[$$2]++; all++ } \
+		$$2 != "not checked" && $$2 != "killed" { sub("^ *", ""); print } \
+		END { printf "mutants: %d, %d killed (%.1f %%), %d survived, %d without tests, %d timed out\n", all, \
+			found["killed"], 100 * found["killed"] / all, found["survived"], found["no tests"], found["timeout"] }'
 
 # Set up, then measure messages and events a second on this machine.
 bench: .venv/dev.stamp
@@ -66,7 +77,7 @@ sample:
 
 # Remove the virtual environment and every cache. Stores are left alone.
 clean:
-	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- below: how the targets above are made -----------------------------------------------------------------------

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from tests.parts.kafka import Kafka, expect_kafka, find_kafka
 from tests.parts.postgres import Postgres, expect_postgres, find_postgres
@@ -12,6 +12,10 @@ from tests.parts.postgres import Postgres, expect_postgres, find_postgres
 # No deadline: a slow machine is no failure. A failure in CI prints what reproduces it here.
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=False, max_examples=100)
 settings.register_profile("dev", deadline=None, max_examples=50)
+# Mutation testing asks thousands of times whether a test fails: few examples, always the same, none made smaller.
+settings.register_profile(
+    "mutants", deadline=None, derandomize=True, max_examples=8, phases=[Phase.explicit, Phase.generate]
+)
 settings.load_profile("ci" if os.environ.get("CI", "").lower() not in {"", "0", "false", "no"} else "dev")
 
 USED = pytest.StashKey[dict[str, str]]()
