@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.text import Text
 
-from ledger.events import ClaimAssessed, ClaimState, Fact, LedgerEvent, OverchargeRejected
+from ledger.events import ChargePosted, ClaimAssessed, ClaimState, CycleStarted, Fact, LedgerEvent, OverchargeRejected
 from ledger.store.reading import StoredEnvelope, follow_account
 from ledger.values import instant_to_text
 from ledger.vault import Damaged, Erased
@@ -42,6 +42,7 @@ def explain(house: House, id_: str, account: str | None) -> dict[str, Any]:
         raise Unexplained(f"account {account_id} has no {id_}; see `makegood claims --account {account_id}`")
     by_event_id = {event.event_id: (envelope, event) for envelope, event in envelopes}
     last = steps[-1][1].data
+    used = [by_event_id[event_id] for event_id in last.facts if event_id in by_event_id]
     decided = next((event.data for _, event in reversed(steps) if event.data.facts or event.data.terms), last)
     return {
         "id": id_,
@@ -49,6 +50,7 @@ def explain(house: House, id_: str, account: str | None) -> dict[str, Any]:
         "account_id": account_id,
         "subscription_id": last.subscription_id,
         "charge_id": last.charge_id,
+        "charge": next((_charge(event) for _, event in used if isinstance(event, CycleStarted | ChargePosted)), None),
         "clause": last.clause,
         "policy": CLAUSES[last.clause],
         "currency": last.currency,
@@ -57,7 +59,7 @@ def explain(house: House, id_: str, account: str | None) -> dict[str, Any]:
         "formula": last.formula,
         "inputs": last.inputs,
         "working": list(last.working),
-        "facts": [_fact(house, *by_event_id[event_id]) for event_id in last.facts if event_id in by_event_id],
+        "facts": [_fact(house, envelope, event) for envelope, event in used],
         "facts_count": last.facts_count,
         "steps": [_step(envelope, event, by_event_id) for envelope, event in steps],
     }
@@ -91,6 +93,15 @@ def state(claim: ClaimState | None) -> dict[str, Any] | None:
         "tax": str(claim.tax),
         "settled": [part.model_dump(mode="json") for part in claim.settled],
     }
+
+
+def _charge(event: CycleStarted | ChargePosted) -> dict[str, Any]:
+    """What was charged; a cycle runs from one date until another, which is not part of it any more."""
+    data = event.data
+    charge = {"price": str(data.price), "tax": str(data.tax), "invoice_id": data.invoice_id}
+    if isinstance(data, CycleStarted.Data):
+        charge |= {"starts_on": data.starts_on.isoformat(), "ends_on": data.ends_on.isoformat()}
+    return charge
 
 
 def _fact(house: House, envelope: StoredEnvelope, event: LedgerEvent) -> dict[str, Any]:
@@ -157,14 +168,13 @@ def show_explanation(found: dict[str, Any]) -> None:
     if found["agreement"] is not None:
         terms = found["agreement"]
         line("agreement", f"{terms['agreement']} version {terms['version']} (SHA-256 {terms['sha256'][:16]}…)")
-    line("charge", found["charge_id"])
+    line("charge", _charge_in_words(found))
     if found["formula"]:
         line("formula", found["formula"])
     for number, text in enumerate(found["working"]):
         line("" if number else "working", text)
     for number, part in enumerate((found["claim"] or {}).get("settled", [])):
-        into = part["into"].replace("_", " ")
-        line("" if number else "settled", f"{into} {part['id']}: {part['net']} + {part['tax']} tax")
+        line("" if number else "settled", _part_in_words(part))
     for number, fact in enumerate(found["facts"]):
         said = f"{fact['id']} from {fact['source']}, " if "id" in fact else ""
         words = f" “{fact['words']}”" if fact.get("words") else ""
@@ -174,6 +184,21 @@ def show_explanation(found: dict[str, Any]) -> None:
         )
     for number, step in enumerate(found["steps"]):
         line("" if number else "steps", _step_in_words(step, found["currency"]))
+
+
+def _charge_in_words(found: dict[str, Any]) -> str:
+    charge = found["charge"]
+    if charge is None:
+        return str(found["charge_id"])
+    dates = f", {charge['starts_on']} until {charge['ends_on']}" if "starts_on" in charge else ""
+    return f"{found['charge_id']}: {charge['price']} and {charge['tax']} tax{dates}, on {charge['invoice_id']}"
+
+
+def _part_in_words(part: dict[str, Any]) -> str:
+    if part["into"] == "overpaid":
+        net, tax = (str(part[name]).removeprefix("-") for name in ("net", "tax"))
+        return f"overpaid: {net} and {tax} tax of it went out and are not owed any more"
+    return f"{part['into'].replace('_', ' ')} {part['id']}: {part['net']} and {part['tax']} tax"
 
 
 def outcome_in_words(found: dict[str, Any]) -> str:
@@ -192,7 +217,8 @@ def state_in_words(claim: dict[str, Any] | None, currency: str) -> str:
 
 def _step_in_words(step: dict[str, Any], currency: str) -> str:
     stands = state_in_words(step["after"], currency)
+    formula = f" ({step['formula']})" if step["formula"] else ""
     return (
-        f"{shown(step['recorded_at'])} {step['change']}: {stands}, after {step['cause']} "
+        f"{shown(step['recorded_at'])} {step['change']}: {stands}{formula}, after {step['cause']} "
         f"(assessed at {shown(step['now'])}, {step['position']}, by {step['actor']})"
     )

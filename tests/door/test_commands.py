@@ -100,7 +100,8 @@ def test_the_explanation_has_the_formula_with_its_numbers_the_facts_and_the_step
     assert [step["change"] for step in found["steps"]] == ["opened"]
     assert sandbox.json("explain", "refund/unused/c/1")["claim_id"] == "unused/c"
     text = sandbox("explain", "unused/c")
-    assert "29.95 × 24 ÷ 30" in text
+    assert "opened: granted 23.96 EUR net and 4.55 tax (29.95 × 24 ÷ 30 = 23.96), after cancellation" in text
+    assert "c: 29.95 and 5.69 tax, 2026-04-01 until 2026-05-01, on i" in text
 
 
 def test_the_account_shows_its_status_before_and_after_the_cancellation_takes_effect(sandbox: Door, lines) -> None:

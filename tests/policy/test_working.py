@@ -101,14 +101,14 @@ NO_FLOOR = {"disruption.floor": "none"}
             [MARCH, outage("2026-03-01", "2026-03-16"), cancelled("2026-03-16")],
             {},
             "unused/march",
-            "31.00 × 16 ÷ 31 = 16.00; not more than is left of the charge = 15.50",
+            "31.00 × 16 ÷ 31 = 16.00; not more than is left: 31.00 − 15.50 = 15.50",
             id="capped by what is left",
         ),
         pytest.param(
             [MARCH, outage("2026-03-01", "2026-03-16"), cancelled("2026-03-16")],
             {"cancellation.fee.EUR": "5.00"},
             "unused/march",
-            "31.00 × 16 ÷ 31 = 16.00; not more than is left of the charge = 15.50; less the fee 5.00 = 10.50",
+            "31.00 × 16 ÷ 31 = 16.00; not more than is left: 31.00 − 15.50 = 15.50; less the fee 5.00 = 10.50",
             id="capped, and less the fee",
         ),
         pytest.param(
@@ -218,8 +218,11 @@ LASTED = "outage out-2026-04-10 lasted 48 h"
             [
                 f"{LASTED}: eligible",
                 f"eligible time in the cycle 48 h, longest merged outage 48 h; {COUNTS}",
-                "credited time 48 h, which is 2 days",
-                "floor of a 30th of the monthly price a day: 30.00 × 2 ÷ 30, not more than pro rata 30.00 × 2 ÷ 30",
+                "credited time 48 h, which counts as 2 days",
+                (
+                    "floor of a 30th of the monthly price a day: 30.00 × 2 ÷ 30 = 2.00, "
+                    "not more than pro rata 30.00 × 2 ÷ 30 = 2.00"
+                ),
             ],
             id="granted",
         ),
@@ -229,7 +232,7 @@ LASTED = "outage out-2026-04-10 lasted 48 h"
             [
                 f"{LASTED}: eligible",
                 f"eligible time in the cycle 48 h, longest merged outage 48 h; {COUNTS}",
-                "credited time 48 h, which is 2 days",
+                "credited time 48 h, which counts as 2 days",
             ],
             id="without a floor",
         ),
@@ -280,8 +283,11 @@ LASTED = "outage out-2026-04-10 lasted 48 h"
                     "eligible time in the cycle 2 h, longest merged outage 2 h; "
                     "to count, one of them must be more than 1 h"
                 ),
-                "credited time 2 h, which is 1 day",
-                "floor of a 30th of the monthly price a day: 30.00 × 1 ÷ 30, not more than pro rata 30.00 × 1 ÷ 30",
+                "credited time 2 h, which counts as 1 day",
+                (
+                    "floor of a 30th of the monthly price a day: 30.00 × 1 ÷ 30 = 1.00, "
+                    "not more than pro rata 30.00 × 1 ÷ 30 = 1.00"
+                ),
             ],
             id="outages in the order in which they began",
         ),
@@ -302,17 +308,38 @@ LASTED = "outage out-2026-04-10 lasted 48 h"
                 f"{LASTED}: eligible",
                 f"eligible time in the cycle 48 h, longest merged outage 48 h; {COUNTS}",
                 "no time from 2026-04-11T00:00:00Z on is credited: it is unused and returned as such",
-                "credited time 24 h, which is 1 day",
+                "credited time 24 h, which counts as 1 day",
             ],
             id="unused time",
+        ),
+        pytest.param(
+            [outage("2026-04-10T00", "2026-04-11T12:30")],
+            EXACT,
+            [
+                "outage out-2026-04-10T00 lasted 36 h 30 min: eligible",
+                f"eligible time in the cycle 36 h 30 min, longest merged outage 36 h 30 min; {COUNTS}",
+                "credited time 36 h 30 min",
+            ],
+            id="the exact time, which counts as no days",
+        ),
+        pytest.param(
+            [cycle(price="31.00"), confirmed("1.00"), outage("2026-04-10", "2026-04-12")],
+            NO_FLOOR,
+            [
+                "net price 30.00: 31.00 less 1.00 of overcharge",
+                f"{LASTED}: eligible",
+                f"eligible time in the cycle 48 h, longest merged outage 48 h; {COUNTS}",
+                "credited time 48 h, which counts as 2 days",
+            ],
+            id="of the net price, and where that comes from",
         ),
         pytest.param(
             [reported("out", "2026-04-10")],
             {},
             [
-                "outage out is not resolved: eligible",
+                "outage out is not resolved yet: eligible, and counted to the end of the last cycle that has ended",
                 f"eligible time in the cycle 0 h, longest merged outage 0 h; {COUNTS}",
-                "an eligible outage goes on and the cycle has not ended",
+                "an eligible outage goes on and the cycle has not ended: it ends on 2026-05-01",
             ],
             id="pending",
         ),
@@ -322,10 +349,10 @@ LASTED = "outage out-2026-04-10 lasted 48 h"
             [
                 f"{LASTED}: eligible",
                 f"eligible time in the cycle 48 h, longest merged outage 48 h; {COUNTS}",
-                "credited time 48 h, which is 2 days",
+                "credited time 48 h, which counts as 2 days",
                 (
-                    "floor of a 30th of the monthly price a day: 45.00 × 30.00 ÷ 30.00 × 2 ÷ 30, "
-                    "more than pro rata 30.00 × 2 ÷ 30"
+                    "floor of a 30th of the monthly price a day: 45.00 × 2 ÷ 30 = 3.00, "
+                    "more than pro rata 30.00 × 2 ÷ 30 = 2.00"
                 ),
             ],
             id="the floor where it is more",
@@ -341,29 +368,60 @@ def test_a_disruption_says_what_counted_and_which_condition_decided(
     assert list(case.working(claim_id).lines) == lines
 
 
+CANCELLED = "cancelled on 2026-04-16 (UTC), effective on 2026-05-01"
+
+
 @pytest.mark.parametrize(
     ("facts", "terms", "lines"),
     [
         pytest.param(
             [APRIL, cancelled("2026-04-16")],
             {},
-            ["cancelled on 2026-04-16, effective on 2026-05-01", "first unused day 2026-04-16: 15 of 30 days unused"],
+            [CANCELLED, "first unused day 2026-04-16: 15 of 30 days unused"],
             id="granted",
         ),
         pytest.param(
             [APRIL, cancelled("2026-04-16")],
             {"cancellation.notice_days": 3},
             [
-                "cancelled on 2026-04-16, effective on 2026-05-01",
+                CANCELLED,
                 "first unused day 2026-04-19, after a notice of 3 days: 12 of 30 days unused",
             ],
             id="with a notice",
         ),
         pytest.param(
+            [APRIL, cancelled("2026-04-16T12")],
+            {"cancellation.notice_days": 1} | EXACT,
+            [
+                CANCELLED,
+                "first unused day 2026-04-17, after a notice of 1 day: 336 h of 720 h",
+            ],
+            id="the exact time after a notice",
+        ),
+        pytest.param(
+            [APRIL, cancelled("2026-04-16T12")],
+            EXACT,
+            [
+                CANCELLED,
+                "unused from 2026-04-16T12:00:00Z on: 348 h of 720 h",
+            ],
+            id="the exact time from the request on",
+        ),
+        pytest.param(
+            [cycle(price="31.00"), confirmed("1.00"), cancelled("2026-04-16")],
+            {},
+            [
+                "net price 30.00: 31.00 less 1.00 of overcharge",
+                CANCELLED,
+                "first unused day 2026-04-16: 15 of 30 days unused",
+            ],
+            id="of the net price, and where that comes from",
+        ),
+        pytest.param(
             [APRIL, cancelled("2026-04-16", keep_service=True)],
             {"cancellation.notice_days": 3},
             [
-                "cancelled on 2026-04-16, effective on 2026-05-01, the service being kept until then",
+                "cancelled on 2026-04-16 (UTC), effective on 2026-05-01, the service being kept until then",
                 "first unused day 2026-05-01: 0 of 30 days unused",
             ],
             id="the service kept, for which there is no notice",
@@ -371,32 +429,32 @@ def test_a_disruption_says_what_counted_and_which_condition_decided(
         pytest.param(
             [APRIL, cancelled("2026-04-16")],
             {"cancellation.notice_days": 3, "cancellation.unused_period": "from_effective"},
-            ["cancelled on 2026-04-16, effective on 2026-05-01", "first unused day 2026-05-01: 0 of 30 days unused"],
+            [CANCELLED, "first unused day 2026-05-01: 0 of 30 days unused"],
             id="from_effective, for which there is no notice",
         ),
         pytest.param(
             [APRIL, cancelled("2026-04-16"), withdrawn("2026-04-17")],
             {},
-            ["cancelled on 2026-04-16, effective on 2026-05-01, taken back"],
+            ["cancelled on 2026-04-16 (UTC), effective on 2026-05-01, taken back"],
             id="withdrawn",
         ),
         pytest.param(
             [cycle(prepaid=False), cancelled("2026-04-16")],
             {},
-            ["cancelled on 2026-04-16, effective on 2026-05-01", "the cycle was not prepaid"],
+            [CANCELLED, "the cycle was not prepaid"],
             id="not prepaid",
         ),
         pytest.param(
             [APRIL, cancelled("2026-04-16")],
             {"cancellation.unused_period": "none"},
-            ["cancelled on 2026-04-16, effective on 2026-05-01", "the agreement returns no unused period"],
+            [CANCELLED, "the agreement returns no unused period"],
             id="terms",
         ),
         pytest.param(
             [APRIL, cancelled("2026-04-16")],
             {"cancellation.minimum_term_days": 20},
             [
-                "cancelled on 2026-04-16, effective on 2026-05-01",
+                CANCELLED,
                 "the minimum term of 20 days is served on 2026-04-21, 5 days after the request",
             ],
             id="minimum term: by how much",
@@ -405,7 +463,7 @@ def test_a_disruption_says_what_counted_and_which_condition_decided(
             [APRIL, cancelled("2026-04-16")],
             {"cancellation.minimum_term_days": 16},
             [
-                "cancelled on 2026-04-16, effective on 2026-05-01",
+                CANCELLED,
                 "the minimum term of 16 days is served on 2026-04-17, 1 day after the request",
             ],
             id="minimum term: a day too early",
@@ -414,7 +472,7 @@ def test_a_disruption_says_what_counted_and_which_condition_decided(
             [APRIL, suspended("2026-04-10T12"), cancelled("2026-04-16")],
             {},
             [
-                "cancelled on 2026-04-16, effective on 2026-05-01",
+                CANCELLED,
                 "suspended since 2026-04-10T12:00:00Z when it was cancelled: nothing is refunded",
             ],
             id="suspended",
@@ -423,7 +481,7 @@ def test_a_disruption_says_what_counted_and_which_condition_decided(
             [APRIL, suspended("2026-04-16"), cancelled("2026-04-16")],
             {},
             [
-                "cancelled on 2026-04-16, effective on 2026-05-01",
+                CANCELLED,
                 "suspended since 2026-04-16T00:00:00Z when it was cancelled: nothing is refunded",
             ],
             id="suspended at that very instant",
@@ -438,7 +496,7 @@ def test_a_disruption_says_what_counted_and_which_condition_decided(
             ],
             {},
             [
-                "cancelled on 2026-04-16, effective on 2026-05-01",
+                CANCELLED,
                 "terminated for misuse at 2026-04-15T00:00:00Z",
                 "terminated for a violation: nothing is refunded",
             ],
@@ -463,7 +521,7 @@ def test_a_disruption_says_what_counted_and_which_condition_decided(
             ],
             {},
             [
-                "cancelled on 2026-04-17, effective on 2026-05-01",
+                "cancelled on 2026-04-17 (UTC), effective on 2026-05-01",
                 "terminated for misuse at 2026-04-16T00:00:00Z",
                 "terminated for a violation: nothing is refunded",
             ],
@@ -473,9 +531,9 @@ def test_a_disruption_says_what_counted_and_which_condition_decided(
             [MARCH, outage("2026-03-01", "2026-03-16"), cancelled("2026-03-16")],
             {},
             [
-                "cancelled on 2026-03-16, effective on 2026-04-01",
+                "cancelled on 2026-03-16 (UTC), effective on 2026-04-01",
                 "first unused day 2026-03-16: 16 of 31 days unused",
-                "never more than overcharge and disruption leave of the charge: 15.50",
+                "the disruption comes first, and takes 15.50 of the charge",
                 (
                     "tax on all that is granted of the charge: 5.89 × 31.00 ÷ 31.00 = 5.89; "
                     "less 2.95 returned before = 2.94"
@@ -487,7 +545,7 @@ def test_a_disruption_says_what_counted_and_which_condition_decided(
             [APRIL, cancelled("2026-04-28")],
             {"cancellation.fee.EUR": "5.00"},
             [
-                "cancelled on 2026-04-28, effective on 2026-05-01",
+                "cancelled on 2026-04-28 (UTC), effective on 2026-05-01",
                 "first unused day 2026-04-28: 3 of 30 days unused",
                 "3.00 of the cancellation's fee of 5.00, which is taken once",
             ],
@@ -496,7 +554,7 @@ def test_a_disruption_says_what_counted_and_which_condition_decided(
         pytest.param(
             [APRIL, cancelled("2026-04-16")],
             {"cancellation.fee.EUR": "5.00"},
-            ["cancelled on 2026-04-16, effective on 2026-05-01", "first unused day 2026-04-16: 15 of 30 days unused"],
+            [CANCELLED, "first unused day 2026-04-16: 15 of 30 days unused"],
             id="a whole fee, which the formula shows",
         ),
     ],
@@ -648,8 +706,8 @@ def test_the_facts_are_those_that_were_used() -> None:
     case.hear(charge().at(id="charge"), confirmed("1.00", "other", "headset").at(id="finding"))
     assert used("billing-error/dispute") == ["report", "verdict", "cycle"]
     assert used("billing-error/other") == ["finding", "charge"]
-    assert used("disruption/april") == ["cycle", "outage.reported", "outage.resolved", *course]
-    assert used("unused/april") == ["cycle", "request", "withdrawal", *course]
+    assert used("disruption/april") == ["cycle", "verdict", "outage.reported", "outage.resolved", "request", *course]
+    assert used("unused/april") == ["cycle", "verdict", "request", "withdrawal", *course]
 
 
 @pytest.mark.parametrize(
@@ -675,6 +733,7 @@ def test_a_duration_is_spelled_as_people_read_it(time: timedelta, text: str) -> 
     ("exact", "amount", "text"),
     [
         (Fraction(3), "3.00", "x = 3.00"),
+        (Fraction(0), "0", "x = 0"),
         (Fraction(1, 8), "0.13", "x = 0.125, rounded half up to 0.13"),
         (Fraction(1, 16), "0.06", "x = 0.0625, rounded to 0.06"),
         (Fraction(1, 32), "0.03", "x = 0.03125, rounded to 0.03"),

@@ -205,7 +205,7 @@ def _assess_subscription(
         return
     of = merge(subscription, terms, outages, now)
     rows = [_assess_cycle(facts, subscription, cycle, outages, of, terms, how, zone, now, found) for cycle in cycles]
-    _add_unused(subscription, rows, terms, how, found)
+    _add_unused(facts, subscription, rows, terms, found)
     _alarm_charged_after_end(cycles, how, found)
 
 
@@ -248,18 +248,23 @@ def _assess_cycle(
     unused = find_unused(cycle, subscription, how, terms, zone)
     returned = unused.unused if unused is not None and unused.returns_unused_time else None
     disruption = assess_disruption(cycle, net_price, outages, of, terms, returned, now)
-    left = net_price
+    disrupted = zero(cycle.currency)
     if disruption is not None:
-        _add_disruption(subscription, disruption, tax, terms, found)
-        left -= disruption.amount
-    amount = (
-        unused_amount(unused, net_price, left, terms) if unused is not None and unused.unused is not None else None
-    )
+        _add_disruption(facts, subscription, disruption, tax, terms, found)
+        disrupted = disruption.amount
+    amount = None
+    if unused is not None and unused.unused is not None:
+        amount = unused_amount(unused, net_price, disrupted, terms)
     return _CycleRows(cycle, net_price, tax, unused, amount)
 
 
 def _add_disruption(
-    subscription: SubscriptionFacts, finding: DisruptionFinding, tax: TaxInStep, terms: Agreement, found: Assessment
+    facts: AccountFacts,
+    subscription: SubscriptionFacts,
+    finding: DisruptionFinding,
+    tax: TaxInStep,
+    terms: Agreement,
+    found: Assessment,
 ) -> None:
     cycle = finding.cycle
     granted = finding.outcome == "granted"
@@ -277,10 +282,16 @@ def _add_disruption(
                 "basis": terms.proration.basis,
                 "rounding": terms.proration.rounding,
             },
-            lines=(*disruption_lines(finding, terms), *(tax_step.lines() if tax_step is not None else ())),
+            lines=(
+                *_net_price_lines(cycle, finding.net_price),
+                *disruption_lines(finding, terms),
+                *(tax_step.lines() if tax_step is not None else ()),
+            ),
             facts=_used(
                 cycle.fact,
+                *_granted_overcharges(facts, cycle),
                 *(fact for outage in finding.outages for fact in (outage.report, outage.ending)),
+                *(subscription.requests if finding.rest_is_unused is not None else ()),
                 *subscription.interruptions,
                 *subscription.terminations,
                 subscription.binding,
@@ -303,7 +314,11 @@ def _add_disruption(
 
 
 def _add_unused(
-    subscription: SubscriptionFacts, rows: Sequence[_CycleRows], terms: Agreement, how: Ending, found: Assessment
+    facts: AccountFacts,
+    subscription: SubscriptionFacts,
+    rows: Sequence[_CycleRows],
+    terms: Agreement,
+    found: Assessment,
 ) -> None:
     """Take the fee over all cycles of the cancellation, the earliest first, and add their rows."""
     open_fee: Decimal | None = None
@@ -315,10 +330,11 @@ def _add_unused(
             open_fee = terms.cancellation.fee_in(row.cycle.currency) if open_fee is None else open_fee
             fee = min(row.unused_amount.before_fee, open_fee)
             open_fee -= fee
-        _add_unused_row(subscription, row, row.unused, fee, terms, found)
+        _add_unused_row(facts, subscription, row, row.unused, fee, terms, found)
 
 
 def _add_unused_row(
+    facts: AccountFacts,
     subscription: SubscriptionFacts,
     row: _CycleRows,
     finding: UnusedFinding,
@@ -348,11 +364,13 @@ def _add_unused_row(
                 "rounding": terms.proration.rounding,
             },
             lines=(
+                *_net_price_lines(cycle, net_price),
                 *unused_lines(finding, reckoned, fee, terms, subscription),
                 *(tax_step.lines() if tax_step is not None else ()),
             ),
             facts=_used(
                 cycle.fact,
+                *_granted_overcharges(facts, cycle),
                 *subscription.requests,
                 *subscription.withdrawals,
                 *subscription.interruptions,
@@ -474,6 +492,17 @@ def contradictions(facts: AccountFacts) -> set[Alarm]:
         )
         for c in facts.contradictions.values()
     }
+
+
+def _granted_overcharges(facts: AccountFacts, charge: Charge) -> list[Fact | None]:
+    """The confirmations that a charge's net price comes from."""
+    return [finding.verdict for finding in overcharges(facts, charge) if finding.outcome == "granted"]
+
+
+def _net_price_lines(charge: Charge, net_price: Decimal) -> tuple[str, ...]:
+    """Where a net price comes from; nothing where it is the price."""
+    came_back = charge.price - net_price
+    return (f"net price {net_price}: {charge.price} less {came_back} of overcharge",) if came_back else ()
 
 
 def _same(working: Working) -> Working:

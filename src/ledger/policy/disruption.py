@@ -13,9 +13,10 @@ from ledger.events import Outcome, Reason
 from ledger.policy.charges import Cycle
 from ledger.policy.known_facts import SubscriptionFacts
 from ledger.policy.outages import Outage
-from ledger.policy.proration import Share, monthly_price, share_of_days, share_of_time, spelled
+from ledger.policy.proration import Share, monthly_price, share_of_days, share_of_time, spelled, spelled_days
 from ledger.policy.violation import without_service
 from ledger.values import (
+    CURRENCY_SCALES,
     MICROSECONDS_PER_DAY,
     Period,
     inside,
@@ -162,10 +163,11 @@ def assess_disruption(
 def _floor(cycle: Cycle, net_price: Decimal, days: int) -> Share:
     """A 30th of the monthly price, in the proportion that is left of the price, for each day."""
     monthly = monthly_price(cycle) * ratio(net_price, cycle.price)
-    shown = (
-        f"{cycle.monthly_price} × {net_price} ÷ {cycle.price}" if cycle.monthly_price is not None else f"{net_price}"
-    )
-    if cycle.monthly_price is None and cycle.days > 31:
+    shown = f"{net_price}"
+    if cycle.monthly_price is not None:
+        left = f" × {net_price} ÷ {cycle.price}" if net_price != cycle.price else ""
+        shown = f"{cycle.monthly_price}{left}"
+    elif cycle.days > 31:
         shown = f"{net_price} × 30 ÷ {cycle.days}"
     return Share(monthly * days / 30, f"{shown} × {days} ÷ 30")
 
@@ -192,16 +194,17 @@ def disruption_lines(finding: DisruptionFinding, terms: Agreement) -> tuple[str,
         begins = instant_to_text(finding.rest_is_unused.begin)
         lines.append(f"no time from {begins} on is credited: it is unused and returned as such")
     if finding.credited_time:
-        lines.append(f"credited time {spelled(finding.credited_time)}, which is {_days(finding.days)}")
+        begun = terms.proration.basis != "exact_time" or finding.floor is not None
+        days = f", which counts as {spelled_days(finding.days)}" if begun else ""
+        lines.append(f"credited time {spelled(finding.credited_time)}{days}")
     if finding.floor is not None and finding.credited_time:
-        larger = (
-            f"more than pro rata {finding.prorata.expression}"
-            if finding.share is finding.floor
-            else (f"not more than pro rata {finding.prorata.expression}")
+        scale = CURRENCY_SCALES[finding.cycle.currency]
+        lines.append(
+            f"floor of a 30th of the monthly price a day: {finding.floor.unrounded(scale)}, "
+            f"{'' if finding.share is finding.floor else 'not '}more than pro rata {finding.prorata.unrounded(scale)}"
         )
-        lines.append(f"floor of a 30th of the monthly price a day: {finding.floor.expression}, {larger}")
     if finding.outcome == "pending":
-        lines.append("an eligible outage goes on and the cycle has not ended")
+        lines.append(f"an eligible outage goes on and the cycle has not ended: it ends on {finding.cycle.ends_on}")
     return tuple(lines)
 
 
@@ -217,9 +220,8 @@ def disruption_formula(finding: DisruptionFinding, terms: Agreement) -> str | No
 def _outage_line(outage: Outage, terms: Agreement) -> str:
     data = outage.report.data
     reason = outage.ineligible_because(terms.disruption)
-    lasted = (
-        "is not resolved" if outage.resolved_at is None else f"lasted {spelled(outage.resolved_at - outage.began_at)}"
-    )
+    ended = outage.resolved_at
+    lasted = "is not resolved yet" if ended is None else f"lasted {spelled(ended - outage.began_at)}"
     match reason:
         case "not_significant":
             verdict = f"its severity is {data.severity}, not significant"
@@ -230,10 +232,8 @@ def _outage_line(outage: Outage, terms: Agreement) -> str:
                 f"reported {spelled(outage.report_delay)} after it began; "
                 f"the agreement allows {spelled(terms.disruption.report_within)}"
             )
+        case _ if ended is None:
+            verdict = "eligible, and counted to the end of the last cycle that has ended"
         case _:
             verdict = "eligible"
     return f"outage {data.outage_id} {lasted}: {verdict}"
-
-
-def _days(count: int) -> str:
-    return "1 day" if count == 1 else f"{count} days"

@@ -24,12 +24,19 @@ class Share:
 
     def reckoned(self, amount: Decimal, rounding: Rounding) -> str:
         """How it became an amount: "29.95 × 24 ÷ 30 = 23.96", "25.00 × 20 ÷ 30 = 16.666…, rounded to 16.67"."""
+        scale = -int(amount.as_tuple().exponent)
         if self.exact == amount:
-            return f"{self.expression} = {amount}"
-        scale = max(0, -int(amount.as_tuple().exponent))
+            return self.unrounded(scale)
         tie = (self.exact * 2 * 10**scale).denominator == 1
         how = f"rounded {rounding.replace('_', ' ')} to" if tie else "rounded to"
-        return f"{self.expression} = {_decimals(self.exact, scale)}, {how} {amount}"
+        return f"{self.unrounded(scale)}, {how} {amount}"
+
+    def unrounded(self, scale: int) -> str:
+        """What it comes to: "29.95 × 24 ÷ 30 = 23.96"; one decimal more than the scale and "…" where it goes on."""
+        ends = next((places for places in range(scale, scale + 4) if not (self.exact * 10**places) % 1), None)
+        places = scale + 1 if ends is None else ends
+        digits = Decimal(int(self.exact * 10**places)).scaleb(-places)
+        return f"{self.expression} = {digits:f}{'…' if ends is None else ''}"
 
 
 def days_of_thirty(cycle: Cycle) -> int:
@@ -63,14 +70,6 @@ def monthly_price(cycle: Cycle) -> Fraction:
     return Fraction(cycle.price) * 30 / cycle.days
 
 
-def _decimals(exact: Fraction, scale: int) -> str:
-    """A ratio as decimals, one more than the scale and "…" where it goes on: what shows how it is rounded."""
-    ends = next((places for places in range(scale + 1, scale + 4) if not (exact * 10**places) % 1), None)
-    places = ends or scale + 1
-    digits = str(int(exact * 10**places)).rjust(places + 1, "0")
-    return f"{digits[:-places]}.{digits[-places:]}{'' if ends else '…'}"
-
-
 def spelled(time: timedelta) -> str:
     """A duration as people read it: "72 h", "36 h 30 min", "72 h 00 min 00.25 s"; what is nothing at its end is left
     out."""
@@ -79,3 +78,8 @@ def spelled(time: timedelta) -> str:
     if seconds % 60 or rest:
         return f"{seconds // 3600} h {seconds // 60 % 60:02} min {seconds % 60:02}{fraction} s"
     return f"{seconds // 3600} h {seconds // 60 % 60:02} min" if seconds % 3600 else f"{seconds // 3600} h"
+
+
+def spelled_days(count: int) -> str:
+    """A number of days as people read it: "1 day", "24 days"."""
+    return "1 day" if count == 1 else f"{count} days"

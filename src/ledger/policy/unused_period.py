@@ -10,7 +10,7 @@ from ledger.agreement import Agreement
 from ledger.events import CancellationRequested, Outcome, Reason, SubscriptionTerminated
 from ledger.policy.charges import Cycle
 from ledger.policy.known_facts import SubscriptionFacts
-from ledger.policy.proration import Share, share_of_days, share_of_time
+from ledger.policy.proration import Share, share_of_days, share_of_time, spelled, spelled_days
 from ledger.policy.violation import in_violation_at, suspensions, termination
 from ledger.values import Period, instant_to_text, local_date, midnight, rounded
 
@@ -20,6 +20,7 @@ class Cancellation:
     """A request with the date it belongs to and the date it takes effect; `withdrawn` when it was taken back."""
 
     request: CancellationRequested
+    time_zone: str
     requested_on: date
     effective_on: date
     effective_at: datetime
@@ -63,7 +64,7 @@ def _cancellation(request: CancellationRequested, subscription: SubscriptionFact
     effective_on = cycle.ends_on if cycle is not None else requested_on
     effective_at = midnight(effective_on, time_zone)
     withdrawn = any(requested_at < w.data.withdrawn_at < effective_at for w in subscription.withdrawals)
-    return Cancellation(request, requested_on, effective_on, effective_at, withdrawn)
+    return Cancellation(request, time_zone, requested_on, effective_on, effective_at, withdrawn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,18 +162,22 @@ def _minimum_term_ends(subscription: SubscriptionFacts, terms: Agreement) -> dat
 
 
 def _first_unused_day(cancellation: Cancellation, terms: Agreement) -> date:
-    if terms.cancellation.unused_period == "from_effective" or cancellation.keeps_service:
+    if _uses_it_to_the_end(cancellation, terms):
         return cancellation.effective_on
     return cancellation.requested_on + timedelta(days=terms.cancellation.notice_days)
+
+
+def _uses_it_to_the_end(cancellation: Cancellation, terms: Agreement) -> bool:
+    """Whether the service is used until the cancellation takes effect, so that no notice puts anything off."""
+    return terms.cancellation.unused_period == "from_effective" or cancellation.keeps_service
 
 
 def _to_the_instant(cancellation: Cancellation, terms: Agreement) -> bool:
     """Only where nothing puts it off to a date does unused time start at the request itself."""
     return (
         terms.proration.basis == "exact_time"
-        and terms.cancellation.unused_period == "from_request"
         and not terms.cancellation.notice_days
-        and not cancellation.keeps_service
+        and not _uses_it_to_the_end(cancellation, terms)
     )
 
 
@@ -182,12 +187,13 @@ class UnusedAmount:
 
     share: Share
     rounded: Decimal
-    left: Decimal
+    disrupted: Decimal
+    """What the disruption was granted before it."""
     before_fee: Decimal
 
 
-def unused_amount(finding: UnusedFinding, net_price: Decimal, left: Decimal, terms: Agreement) -> UnusedAmount:
-    """Reckon the unused part before the fee; `left` is what overcharge and disruption leave of the charge."""
+def unused_amount(finding: UnusedFinding, net_price: Decimal, disrupted: Decimal, terms: Agreement) -> UnusedAmount:
+    """Reckon the unused part before the fee: never more than what is left of the charge."""
     if finding.unused is None:
         raise ValueError(f"cycle {finding.cycle.charge_id} has no unused part to reckon")
     if terms.proration.basis == "exact_time":
@@ -195,7 +201,7 @@ def unused_amount(finding: UnusedFinding, net_price: Decimal, left: Decimal, ter
     else:
         share = share_of_days(terms.proration, net_price, finding.cycle, finding.days)
     amount = rounded(share.exact, finding.cycle.currency, terms.proration.rounding)
-    return UnusedAmount(share, amount, left, min(amount, left))
+    return UnusedAmount(share, amount, disrupted, min(amount, net_price - disrupted))
 
 
 def declined_for_nothing(finding: UnusedFinding) -> Reason:
@@ -208,7 +214,8 @@ def unused_formula(amount: UnusedAmount, fee: Decimal, terms: Agreement) -> str:
     """The amount with its real numbers: pro rata, what is left of the charge where that is less, the fee."""
     steps = [amount.share.reckoned(amount.rounded, terms.proration.rounding)]
     if amount.before_fee < amount.rounded:
-        steps.append(f"not more than is left of the charge = {amount.left}")
+        left = f"{amount.before_fee + amount.disrupted} − {amount.disrupted} = {amount.before_fee}"
+        steps.append(f"not more than is left: {left}")
     if fee:
         steps.append(f"less the fee {fee} = {amount.before_fee - fee}")
     return "; ".join(steps)
@@ -240,19 +247,15 @@ def unused_lines(
             asked = finding.cancellation.requested_on if finding.cancellation else ends
             days = (ends - asked).days
             lines.append(
-                f"the minimum term of {terms.cancellation.minimum_term_days} days is served on {ends}, "
-                f"{days} {'day' if days == 1 else 'days'} after the request"
+                f"the minimum term of {spelled_days(terms.cancellation.minimum_term_days)} is served on {ends}, "
+                f"{spelled_days(days)} after the request"
             )
         case _:
             pass
     if finding.first_unused is not None and amount is not None:
-        notice = terms.cancellation.notice_days if _waits_for_notice(finding, terms) else 0
-        lines.append(
-            f"first unused day {finding.first_unused}{f', after a notice of {notice} days' if notice else ''}: "
-            f"{finding.days} of {finding.cycle.days} days unused"
-        )
+        lines.append(_unused_line(finding, terms))
         if amount.before_fee < amount.rounded:
-            lines.append(f"never more than overcharge and disruption leave of the charge: {amount.left}")
+            lines.append(f"the disruption comes first, and takes {amount.disrupted} of the charge")
         whole = terms.cancellation.fee_in(finding.cycle.currency)
         if fee and fee < whole:
             lines.append(f"{fee} of the cancellation's fee of {whole}, which is taken once")
@@ -262,13 +265,25 @@ def unused_lines(
 def _cancellation_line(cancellation: Cancellation) -> str:
     kept = ", the service being kept until then" if cancellation.keeps_service else ""
     withdrawn = ", taken back" if cancellation.withdrawn else ""
-    return f"cancelled on {cancellation.requested_on}, effective on {cancellation.effective_on}{kept}{withdrawn}"
-
-
-def _waits_for_notice(finding: UnusedFinding, terms: Agreement) -> bool:
-    return terms.cancellation.unused_period == "from_request" and not (
-        finding.cancellation is not None and finding.cancellation.keeps_service
+    return (
+        f"cancelled on {cancellation.requested_on} ({cancellation.time_zone}), "
+        f"effective on {cancellation.effective_on}{kept}{withdrawn}"
     )
+
+
+def _unused_line(finding: UnusedFinding, terms: Agreement) -> str:
+    """From when on the cycle is unused, and how much of it, as the agreement's basis measures it."""
+    cancellation, unused = finding.cancellation, finding.unused
+    if cancellation is None or unused is None:
+        raise ValueError(f"cycle {finding.cycle.charge_id} has no unused part to tell of")
+    since = f"first unused day {finding.first_unused}"
+    if _to_the_instant(cancellation, terms):
+        since = f"unused from {instant_to_text(cancellation.request.data.requested_at)} on"
+    elif terms.cancellation.notice_days and not _uses_it_to_the_end(cancellation, terms):
+        since += f", after a notice of {spelled_days(terms.cancellation.notice_days)}"
+    if terms.proration.basis == "exact_time":
+        return f"{since}: {spelled(unused.elapsed)} of {spelled(finding.cycle.period.elapsed)}"
+    return f"{since}: {finding.days} of {spelled_days(finding.cycle.days)} unused"
 
 
 def _violation_line(finding: UnusedFinding, subscription: SubscriptionFacts) -> str:
