@@ -183,7 +183,7 @@ def test_tax_comes_back_in_step(
     price: str, tax: str, rounding: Rounding, grants: list[str], returned: list[str]
 ) -> None:
     step = TaxInStep(a_charge(price, tax), rounding)
-    assert [str(step.grant(Decimal(grant))) for grant in grants] == returned
+    assert [str(step.grant(Decimal(grant)).returned) for grant in grants] == returned
 
 
 @given(
@@ -199,7 +199,7 @@ def test_the_steps_of_tax_add_up_to_one_rounding_of_the_whole(
     step = TaxInStep(charge, rounding)
     returned = net = Decimal("0.00")
     for cut in sorted(min(cut, price) for cut in [*cuts, price]):
-        returned += step.grant(Decimal(cut) / 100 - net)
+        returned += step.grant(Decimal(cut) / 100 - net).returned
         net = Decimal(cut) / 100
         assert returned == rounded(ratio(Fraction(charge.tax) * Fraction(net), charge.price), "EUR", rounding)
     assert returned == charge.tax, "who gets the whole price back gets the whole tax back"
@@ -455,6 +455,8 @@ def test_half_open_periods_that_touch_share_nothing_and_are_one_together() -> No
     assert merged([evening, morning]) == [period(0, 60)]
     assert morning.hull(evening) == period(0, 60)
     assert subtracted([period(0, 60)], [period(30, 30)]) == [period(0, 60)], "nothing is no hole"
+    assert subtracted([period(0, 60)], [period(0, 30)]) == [period(30, 60)], "no empty period before the hole"
+    assert subtracted([period(0, 60)], [period(30, 60)]) == [period(0, 30)], "nor after it"
 
 
 def test_elapsed_time_knows_no_clocks() -> None:

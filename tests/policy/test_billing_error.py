@@ -276,12 +276,12 @@ def test_a_confirmation_that_exceeds_the_charge_raises_an_alarm() -> None:
 
 def test_the_alarm_goes_when_an_earlier_fact_makes_room() -> None:
     case = Case().hear(account(), subscription(), APRIL)
-    case.hear(confirmed("20.00", "first"), confirmed("10.01", "second"))
+    case.hear(confirmed("20.00", "first"), confirmed("10.01", "second/of/two"))
     case.hear(rejected("first").at("2026-01-01T00:00:00Z", id="0"))
     assert case.alarms() == set()
     assert case.recorded() == {
         "billing-error/first": "declined: rejected",
-        "billing-error/second": "granted 10.01 + 1.90",
+        "billing-error/second/of/two": "granted 10.01 + 1.90",
     }
 
 

@@ -238,6 +238,12 @@ def test_the_earliest_request_that_still_stands_counts(row: Row) -> None:
         gives={"unused/april": "declined: not_prepaid"},
     ),
     row(
+        "it does not contain the date that it ends on",
+        cycle(prepaid=False),
+        cancelled("2026-05-01"),
+        gives={},
+    ),
+    row(
         "not for a later one that is not prepaid",
         APRIL,
         cycle("may", "2026-05-01", "2026-05-31", "30.00", prepaid=False),

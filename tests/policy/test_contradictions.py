@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from ledger.agreement import read_agreement
 from tests.policy.case import (
     Case,
     Row,
@@ -162,6 +163,14 @@ def test_of_cycles_that_overlap_the_later_one_is_left_out(row: Row) -> None:
         reported("out", "2026-04-05").at("2026-05-02T00:00:00Z"),
         reported("out", "2026-04-10").at("2026-05-01T00:00:00Z"),
         resolved("out", "2026-04-12"),
+        gives={"disruption/april": "granted 2.00"},
+    ),
+    row(
+        "also where the one that came first was over already: nothing is left of it",
+        APRIL,
+        reported("out", "2026-04-05").at("2026-05-02T00:00:00Z"),
+        resolved("out", "2026-04-12"),
+        reported("out", "2026-04-10").at("2026-05-01T00:00:00Z"),
         gives={"disruption/april": "granted 2.00"},
     ),
     row(
@@ -356,6 +365,39 @@ def test_the_alarm_is_cleared_when_what_stood_is_left_out_itself() -> None:
     assert set(case.facts.charges) == {"april", "c"}
 
 
+def test_an_earlier_report_makes_a_resolution_sound_that_came_before_the_outage_began() -> None:
+    case = heard(reported("out", "2026-04-12").at(id="later"), resolved("out", "2026-04-11").at(id="resolved"))
+    assert case.alarms() == {("contradiction", "later", "resolved", "no charge")}
+    case.hear(reported("out", "2026-04-09").at("2025-01-01T00:00:00Z", id="earlier"))
+    assert case.alarms() == {("contradiction", "earlier", "later", "no charge")}
+    assert case.recorded() == {"disruption/april": "granted 2.00"}
+
+
+TWO_AGREEMENTS = [agreement(name="ours"), agreement({"cancellation.unused_period": "none"}, name="theirs")]
+FROM_APRIL_10 = read_agreement(
+    'name = "ours"\nversion = 2\nvalid_from = 2026-04-10\n[cancellation]\nunused_period = "none"'
+)
+
+
+def test_terms_are_those_of_the_registration_that_stands() -> None:
+    """The earlier registration, which came last, was made under another agreement."""
+    case = Case(TWO_AGREEMENTS).hear(account(), subscription(), APRIL, cancelled("2026-04-16"))
+    assert case.recorded() == {"unused/april": "granted 15.00"}
+    case.hear(subscription(agreement="theirs").at("2025-01-01T00:00:00Z", id="earlier"))
+    assert case.recorded() == {"unused/april": "declined: terms"}
+    case.hear(subscription(agreement="theirs").at("2027-01-01T00:00:00Z", id="later"))
+    assert case.recorded() == {"unused/april": "declined: terms"}
+
+
+def test_terms_are_those_of_the_zone_that_stands() -> None:
+    """In Tokyo it was the 10th already when the subscription was registered; the earlier registration says UTC."""
+    registered = subscription().at("2026-04-09T20:00:00Z", id="registered")
+    case = Case([agreement(), FROM_APRIL_10]).hear(account("Asia/Tokyo"), registered, APRIL, cancelled("2026-04-16"))
+    assert case.recorded() == {"unused/april": "declined: terms"}
+    case.hear(account().at("2025-01-01T00:00:00Z", id="earlier"))
+    assert case.recorded() == {"unused/april": "granted 15.00"}
+
+
 # --- waiting ------------------------------------------------------------------------------------------------------
 
 
@@ -402,6 +444,14 @@ def test_of_two_payments_of_one_id_the_first_was_made() -> None:
     assert case.facts.invoices["invoice-other"].payments["p"].data.message.id == "earlier"
     assert case.facts.payments["p"].data.message.id == "earlier"
     assert case.alarms() == {("contradiction", "earlier", "later", "no charge")}
+
+
+def test_a_resolution_waits_again_when_its_outage_turns_out_to_be_another_subscriptions() -> None:
+    ended = resolved("out", "2026-04-12").at(id="resolved")
+    case = heard(subscription("other"), reported("out", "2026-04-10"), ended)
+    assert case.facts.waiting() == []
+    case.hear(reported("out", "2026-04-10", subscription_id="other").at("2025-01-01T00:00:00Z", id="earlier"))
+    assert {w.fact.data.message.id: w.waits_for for w in case.facts.waiting()} == {"resolved": "outage out"}
 
 
 def test_everything_waits_for_the_account() -> None:

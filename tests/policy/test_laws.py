@@ -369,4 +369,8 @@ def test_a_row_in_a_word_says_all_that_its_recorded_state_says(seed: int) -> Non
             row.subscription_id,
             row.currency,
         )
+        charge = case.facts.charges.get(row.charge_id)
+        assert row.subscription_id == (charge.subscription_id if charge is not None else None)
+        known = case.facts.subscriptions[row.subscription_id] if row.subscription_id is not None else None
+        assert row.binding is (known.binding if known is not None else None)
         assert case.recorded()[claim_id] == in_a_word(row.outcome, row.reason, row.amount, row.tax)

@@ -419,6 +419,24 @@ SECOND = SettledPart(into="refund", id="refund/c/2", net=Decimal("3.00"), tax=De
             id="a part that is taken whole leaves no cent of net against one of tax",
         ),
         pytest.param(
+            [SettledPart(into="refund", id="refund/c/1", net=Decimal("5.00"), tax=Decimal("0.00"))],
+            "4.99",
+            "0.01",
+            "0.00",
+            set(),
+            ["refund/c/1 4.99 0.01"],
+            id="a cent that moves from net to tax, within a part that had no tax",
+        ),
+        pytest.param(
+            [FIRST],
+            "7.00",
+            "0.50",
+            "9.00",
+            {"refund/c/1"},
+            ["refund/c/1 5.00 1.00", "inv 2.00 -0.50"],
+            id="an increase whose tax goes down reduces the invoice by the whole of both",
+        ),
+        pytest.param(
             [FIRST],
             "0.00",
             "0.00",
@@ -438,7 +456,7 @@ SECOND = SettledPart(into="refund", id="refund/c/2", net=Decimal("3.00"), tax=De
         ),
     ],
 )
-def test_a_decrease_step_by_step(
+def test_a_change_step_by_step(
     before: list, amount: str, tax: str, balance: str, gone_out: set[str], after: list[str]
 ) -> None:
     owing = Owing("inv", Decimal(balance), gone_out.__contains__)

@@ -165,6 +165,13 @@ NO_FLOOR = {"disruption.floor": "none"}
             id="the floor of a longer cycle",
         ),
         pytest.param(
+            [cycle("long", "2026-03-01", "2026-04-02", "32.00"), outage("2026-03-10", "2026-03-11T01")],
+            {"proration.basis": "exact_time"},
+            "disruption/long",
+            "32.00 × 30 ÷ 32 × 2 ÷ 30 = 2.00",
+            id="longer by one day than a month can be",
+        ),
+        pytest.param(
             [MARCH, outage("2026-03-01", "2026-04-01")],
             {},
             "disruption/march",
@@ -719,6 +726,7 @@ def test_the_facts_are_those_that_were_used() -> None:
         (timedelta(hours=36, minutes=30), "36 h 30 min"),
         (timedelta(hours=36, minutes=5), "36 h 05 min"),
         (timedelta(minutes=59), "0 h 59 min"),
+        (timedelta(hours=70, minutes=1), "70 h 01 min"),
         (timedelta(hours=72, seconds=1), "72 h 00 min 01 s"),
         (timedelta(hours=1, minutes=2, seconds=30), "1 h 02 min 30 s"),
         (timedelta(hours=72, microseconds=250_000), "72 h 00 min 00.25 s"),

@@ -165,9 +165,7 @@ class BillingAccount(LedgerAggregate):
         if found is None:
             return Owing(None, zero(currency), self._paid_out.__contains__)
         invoice_id, invoice = found
-        return Owing(
-            invoice_id, balance(invoice, self._reductions[invoice_id], currency), self._paid_out.__contains__
-        )
+        return Owing(invoice_id, balance(invoice, self._reductions[invoice_id]), self._paid_out.__contains__)
 
     def _record_alarms(self, assessment: Assessment, contradictions: set[Alarm], cause: Cause) -> None:
         standing = set(self.alarms)

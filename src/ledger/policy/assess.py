@@ -82,7 +82,7 @@ def assess(facts: AccountFacts, now: datetime, touched: Touched = EVERYTHING) ->
             one_offs[charge_id] = charge
     if facts.time_zone is not None:
         for charge in one_offs.values():
-            _assess_one_off(facts, charge, found)
+            _grant_overcharges(facts, charge, _terms_of(facts, charge), found)
         for subscription_id, window in windows.items():
             subscription = facts.subscriptions.get(subscription_id)
             if subscription is not None and subscription.registration is not None:
@@ -90,7 +90,7 @@ def assess(facts: AccountFacts, now: datetime, touched: Touched = EVERYTHING) ->
     found.disputes |= disputes
     for finding in unconfirmed(facts, disputes):
         charge = facts.charges.get(finding.charge_id)
-        _add_dispute(facts, finding, charge, zero(finding.currency), found)
+        _add_dispute(facts, finding, charge, found)
     return found
 
 
@@ -108,36 +108,28 @@ def _terms_of(facts: AccountFacts, charge: Charge) -> Agreement | None:
     return DEFAULTS if charge.subscription_id is None else facts.subscriptions[charge.subscription_id].terms
 
 
-def _assess_one_off(facts: AccountFacts, charge: Charge, found: Assessment) -> None:
-    terms = _terms_of(facts, charge)
-    _grant_overcharges(facts, charge, terms, TaxInStep(charge, (terms or DEFAULTS).proration.rounding), found)
-
-
 def _grant_overcharges(
-    facts: AccountFacts, charge: Charge, terms: Agreement | None, tax: TaxInStep, found: Assessment
-) -> Decimal:
-    """Add a charge's confirmed disputes; returns the net price that they leave."""
-    net_price = charge.price
+    facts: AccountFacts, charge: Charge, terms: Agreement | None, found: Assessment
+) -> tuple[Decimal, TaxInStep]:
+    """Add a charge's confirmed disputes; returns the net price that they leave, and the tax returned so far."""
+    net_price, tax = charge.price, TaxInStep(charge, (terms or DEFAULTS).proration.rounding)
     for finding in overcharges(facts, charge):
         found.disputes.add(finding.dispute_id)
         if terms is None:
-            _add_dispute(facts, finding, charge, zero(charge.currency), found, pending_for_terms=True)
+            _add_dispute(facts, finding, charge, found, pending_for_terms=True)
             continue
-        granted = finding.outcome == "granted"
-        step = tax.grant(finding.amount) if granted else zero(charge.currency)
-        _add_dispute(facts, finding, charge, step, found, tax_step=tax.last if granted else None)
+        _add_dispute(facts, finding, charge, found, tax=tax.grant(finding.amount))
         net_price -= finding.amount
-    return net_price
+    return net_price, tax
 
 
 def _add_dispute(
     facts: AccountFacts,
     finding: DisputeFinding,
     charge: Charge | None,
-    tax: Decimal,
     found: Assessment,
     *,
-    tax_step: TaxStep | None = None,
+    tax: TaxStep | None = None,
     pending_for_terms: bool = False,
 ) -> None:
     claim_id = f"billing-error/{finding.dispute_id}"
@@ -155,7 +147,7 @@ def _add_dispute(
         outcome="pending" if pending_for_terms else finding.outcome,
         reason=None if pending_for_terms else finding.reason,
         amount=zero(finding.currency) if pending_for_terms else finding.amount,
-        tax=tax,
+        tax=tax.returned if tax is not None else zero(finding.currency),
         settle_as=asked or terms.billing_error.settle_as,
         investigate_by=finding.investigate_by(terms.billing_error.investigate_within),
         binding=facts.subscriptions[subscription_id].binding if subscription_id is not None else None,
@@ -165,7 +157,7 @@ def _add_dispute(
             lines=(
                 *dispute_lines(finding, charge),
                 *(["no agreement is bound yet"] if pending_for_terms else []),
-                *(tax_step.lines() if tax_step is not None else ()),
+                *(tax.lines() if tax is not None else ()),
             ),
             facts=_used(finding.report, finding.verdict, charge.fact if charge else None),
         ),
@@ -243,18 +235,15 @@ def _assess_cycle(
     now: datetime,
     found: Assessment,
 ) -> _CycleRows:
-    tax = TaxInStep(cycle, terms.proration.rounding)
-    net_price = _grant_overcharges(facts, cycle, terms, tax, found)
+    net_price, tax = _grant_overcharges(facts, cycle, terms, found)
     unused = find_unused(cycle, subscription, how, terms, zone)
-    returned = unused.unused if unused is not None and unused.returns_unused_time else None
+    returned = unused.unused.time if unused is not None and unused.unused is not None else None
     disruption = assess_disruption(cycle, net_price, outages, of, terms, returned, now)
     disrupted = zero(cycle.currency)
     if disruption is not None:
         _add_disruption(facts, subscription, disruption, tax, terms, found)
         disrupted = disruption.amount
-    amount = None
-    if unused is not None and unused.unused is not None:
-        amount = unused_amount(unused, net_price, disrupted, terms)
+    amount = unused_amount(unused, net_price, disrupted, terms) if unused is not None else None
     return _CycleRows(cycle, net_price, tax, unused, amount)
 
 
@@ -267,9 +256,7 @@ def _add_disruption(
     found: Assessment,
 ) -> None:
     cycle = finding.cycle
-    granted = finding.outcome == "granted"
-    step = tax.grant(finding.amount) if granted else zero(cycle.currency)
-    tax_step = tax.last if granted else None
+    step = tax.grant(finding.amount)
 
     def working() -> Working:
         return Working(
@@ -285,7 +272,7 @@ def _add_disruption(
             lines=(
                 *_net_price_lines(cycle, finding.net_price),
                 *disruption_lines(finding, terms),
-                *(tax_step.lines() if tax_step is not None else ()),
+                *step.lines(),
             ),
             facts=_used(
                 cycle.fact,
@@ -307,7 +294,7 @@ def _add_disruption(
         finding.outcome,
         finding.reason,
         finding.amount,
-        step,
+        step.returned,
         terms.disruption.settle_as,
         working,
     )
@@ -343,14 +330,10 @@ def _add_unused_row(
     found: Assessment,
 ) -> None:
     cycle, reckoned = row.cycle, row.unused_amount
-    nothing = zero(cycle.currency)
-    amount = reckoned.before_fee - fee if reckoned is not None else nothing
+    amount = reckoned.before_fee - fee if reckoned is not None else zero(cycle.currency)
     if finding.outcome == "granted" and not amount:
         finding = replace(finding, outcome="declined", reason=declined_for_nothing(finding))
-    granted = finding.outcome == "granted"
-    tax = row.tax.grant(amount) if granted else nothing
-    tax_step = row.tax.last if granted else None
-    net_price = row.net_price
+    step, net_price = row.tax.grant(amount), row.net_price
 
     def working() -> Working:
         return Working(
@@ -366,7 +349,7 @@ def _add_unused_row(
             lines=(
                 *_net_price_lines(cycle, net_price),
                 *unused_lines(finding, reckoned, fee, terms, subscription),
-                *(tax_step.lines() if tax_step is not None else ()),
+                *step.lines(),
             ),
             facts=_used(
                 cycle.fact,
@@ -388,7 +371,7 @@ def _add_unused_row(
         finding.outcome,
         finding.reason,
         amount,
-        tax,
+        step.returned,
         terms.cancellation.settle_as,
         working,
     )
@@ -436,7 +419,7 @@ def _wait_for_terms(
 ) -> None:
     """Without an agreement the rows that will be decided stand as pending: a fact is still missing."""
     for cycle in cycles:
-        _grant_overcharges(facts, cycle, None, TaxInStep(cycle, DEFAULTS.proration.rounding), found)
+        _grant_overcharges(facts, cycle, None, found)
         kinds: list[tuple[str, Clause, SettleAs]] = []
         if any(outage.reaching(now).overlap(cycle.period) is not None for outage in outages):
             kinds.append(("disruption", "service_disruption", DEFAULTS.disruption.settle_as))

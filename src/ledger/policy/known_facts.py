@@ -34,7 +34,6 @@ from ledger.events import (
     PaymentCaptured,
     RefundFailed,
     RefundSucceeded,
-    SubscriptionFact,
     SubscriptionRegistered,
     SubscriptionReinstated,
     SubscriptionSuspended,
@@ -216,7 +215,13 @@ class AccountFacts:
                 return self._learn_ending(fact)
             case SubscriptionRegistered():
                 return self._learn_registration(fact)
-            case SubscriptionFact():
+            case (
+                CancellationRequested()
+                | CancellationWithdrawn()
+                | SubscriptionSuspended()
+                | SubscriptionReinstated()
+                | SubscriptionTerminated()
+            ):
                 return self._learn_course(fact)
             case BillingErrorReported() | OverchargeConfirmed() | OverchargeRejected():
                 return self._learn_dispute(fact)
@@ -278,7 +283,14 @@ class AccountFacts:
             self._take_up_anew()
         return self._whole(subscription)
 
-    def _learn_course(self, fact: SubscriptionFact) -> Touched:
+    def _learn_course(
+        self,
+        fact: CancellationRequested
+        | CancellationWithdrawn
+        | SubscriptionSuspended
+        | SubscriptionReinstated
+        | SubscriptionTerminated,
+    ) -> Touched:
         """What changes the course of a subscription: cancellation, suspension, termination."""
         subscription = self._subscription(fact.data.subscription_id)
         touched = Touched()
@@ -298,8 +310,6 @@ class AccountFacts:
             case SubscriptionTerminated():
                 subscription.terminations.append(fact)
                 since = fact.data.terminated_at
-            case _:
-                raise TypeError(f"{type(fact).__name__} does not change the course of a subscription")
         touched.window(subscription.subscription_id, Period(since, END))
         return touched
 
@@ -422,13 +432,11 @@ class AccountFacts:
 
     def _learn_outage(self, fact: OutageReported) -> Touched:
         outage_id = fact.data.outage_id
-        self._subscription(fact.data.subscription_id)
         standing = self._standing_outage(outage_id)
         self._outage_reports[outage_id].append(fact)
         return self._outage_changed(outage_id, standing)
 
     def _learn_ending(self, fact: OutageResolved | OutageReopened) -> Touched:
-        self._subscription(fact.data.subscription_id)
         standing = self._standing_outage(fact.data.outage_id)
         self._outage_endings[fact.data.subscription_id, fact.data.outage_id].append(fact)
         return self._outage_changed(fact.data.outage_id, standing)
@@ -489,11 +497,8 @@ class AccountFacts:
             dispute.verdicts.append(fact)
         self._disputes_on[data.charge_id].add(data.dispute_id)
         self._judge_dispute(data.dispute_id)
-        touched = Touched(disputes={data.dispute_id})
-        for charge_id in {f.data.charge_id for f in (*dispute.reports, *dispute.verdicts)}:
-            touched.charges.add(charge_id)
-            touched.disputes.update(self.disputes_on(charge_id))
-        return touched
+        named = {f.data.charge_id for f in (*dispute.reports, *dispute.verdicts)}
+        return Touched(charges=named, disputes={data.dispute_id})
 
     def _judge_dispute(self, dispute_id: str) -> None:
         dispute = self.disputes[dispute_id]

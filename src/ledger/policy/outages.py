@@ -64,7 +64,7 @@ class Outages:
         if outage.resolved_at is None:
             self.ongoing[outage_id] = outage
         else:
-            insort(self.ended, (outage.began_at, outage_id, outage), key=lambda entry: entry[:2])
+            insort(self.ended, (outage.began_at, outage_id, outage))
             self.longest = max(self.longest, outage.resolved_at - outage.began_at)
 
     def remove(self, outage: Outage) -> None:

@@ -41,11 +41,10 @@ class Owing:
         return gross if part.into in ("refund", "credit") and not self.has_gone_out(part.id) else gross * 0
 
 
-def balance(invoice: Invoice, reductions: Decimal, currency: str) -> Decimal:
+def balance(invoice: Invoice, reductions: Decimal) -> Decimal:
     """What is owed on an invoice at this moment; below 0 where more was captured than it asks for (policy §7)."""
-    nothing = zero(currency)
-    charged = sum((charge.price + charge.tax for charge in invoice.charges.values()), nothing)
-    captured = sum((payment.data.amount for payment in invoice.payments.values()), nothing)
+    charged = sum(charge.price + charge.tax for charge in invoice.charges.values())
+    captured = sum(payment.data.amount for payment in invoice.payments.values())
     return charged - captured - reductions
 
 
@@ -59,8 +58,8 @@ def settle(
     owing: Owing,
 ) -> tuple[SettledPart, ...]:
     """The parts that a claim of `amount` net and `tax` is settled by, given those it was settled by before."""
-    net_change = amount - sum((part.net for part in parts), zero(currency))
-    tax_change = tax - sum((part.tax for part in parts), zero(currency))
+    net_change = amount - sum(part.net for part in parts)
+    tax_change = tax - sum(part.tax for part in parts)
     if net_change + tax_change > 0:
         settled = _increased(claim_id, parts, net_change, tax_change, settle_as, currency, owing)
     elif net_change or tax_change:
@@ -80,27 +79,19 @@ def _increased(
     owing: Owing,
 ) -> tuple[SettledPart, ...]:
     overpaid = -sum((part.net + part.tax for part in parts if part.into == "overpaid"), zero(currency))
-    for room, into, part_id in (
-        (overpaid, "overpaid", f"overpaid/{claim_id}"),
-        (
-            max(owing.balance, zero(currency)) if owing.invoice_id else zero(currency),
-            "invoice_reduction",
-            owing.invoice_id or "",
-        ),
-    ):
+    rooms: list[tuple[Decimal, Into, str]] = [(overpaid, "overpaid", f"overpaid/{claim_id}")]
+    if owing.invoice_id is not None:
+        rooms.append((max(owing.balance, zero(currency)), "invoice_reduction", owing.invoice_id))
+    for room, into, part_id in rooms:
         part_net, part_tax = _share(net, tax, min(room, net + tax), currency)
-        parts = _added(parts, into, part_id, part_net, part_tax)  # type: ignore[arg-type]
+        parts = _added(parts, into, part_id, part_net, part_tax)
         net, tax = net - part_net, tax - part_tax
-        if net + tax <= 0:
-            return parts if not (net or tax) else _added(parts, into, part_id, net, tax)  # type: ignore[arg-type]
     return _added(parts, settle_as, _open_id(claim_id, parts, settle_as, owing), net, tax)
 
 
 def _decreased(
     claim_id: str, parts: tuple[SettledPart, ...], net: Decimal, tax: Decimal, currency: str, owing: Owing
 ) -> tuple[SettledPart, ...]:
-    if not net + tax and parts:
-        return _added(parts, parts[-1].into, parts[-1].id, net, tax)
     for part in reversed(parts):
         taken = min(owing.lowerable(part), -(net + tax))
         if taken <= 0:
@@ -111,15 +102,13 @@ def _decreased(
         net, tax = net + part_net, tax + part_tax
     left = [part for part in parts if part.net or part.tax]
     if not net + tax and left:
-        # A part that went whole may have been shared otherwise into net and tax: the last one left takes up cents.
+        # Cents moved between net and tax, or a part that went whole was shared otherwise: the last part takes them.
         return _added(parts, left[-1].into, left[-1].id, net, tax)
     return _added(parts, "overpaid", f"overpaid/{claim_id}", net, tax)
 
 
 def _share(net: Decimal, tax: Decimal, gross: Decimal, currency: str) -> tuple[Decimal, Decimal]:
     """Split a gross part into net and tax in the proportion of the whole; the tax is rounded, the net is the rest."""
-    if gross <= 0:
-        return zero(currency), zero(currency)
     if gross == net + tax:
         return net, tax
     part_tax = rounded(max(Fraction(0), ratio(Fraction(tax) * Fraction(gross), net + tax)), currency, "half_up")

@@ -56,8 +56,10 @@ def _turning_points(subscription: SubscriptionFacts, time_zone: str, now: dateti
     if subscription.outages.ongoing:
         begins = bisect_left(cycles, now, key=lambda cycle: cycle.period.begin)
         ends = bisect_right(cycles, now, key=lambda cycle: cycle.period.end)
-        yield from (cycle.period.begin + _INSTANT for cycle in cycles[begins : begins + 1])
-        yield from (cycle.period.end for cycle in cycles[ends : ends + 1])
+        if begins < len(cycles):
+            yield cycles[begins].period.begin + _INSTANT
+        if ends < len(cycles):
+            yield cycles[ends].period.end
         yield from (outage.began_at + _INSTANT for outage in subscription.outages.ongoing.values())
     yield from (fact.occurred_at for fact in subscription.interruptions)
     yield from (fact.occurred_at for fact in subscription.terminations)

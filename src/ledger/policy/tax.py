@@ -17,17 +17,23 @@ class TaxStep:
 
     charge: Charge
     rounding: Rounding
+    granted: Decimal
     net: Decimal
     exact: Fraction
     due: Decimal
     before: Decimal
 
+    @property
+    def returned(self) -> Decimal:
+        """The tax that comes back in this step."""
+        return self.due - self.before
+
     def lines(self) -> tuple[str, ...]:
-        """The working in a sentence; none where the charge has no tax."""
-        if not self.charge.tax:
+        """The working in a sentence; none where nothing was granted, or the charge has no tax."""
+        if not self.granted or not self.charge.tax:
             return ()
         share = Share(self.exact, f"{self.charge.tax} × {self.net} ÷ {self.charge.price}")
-        less = f"; less {self.before} returned before = {self.due - self.before}" if self.before else ""
+        less = f"; less {self.before} returned before = {self.returned}" if self.before else ""
         return (f"tax on all that is granted of the charge: {share.reckoned(self.due, self.rounding)}{less}",)
 
 
@@ -39,14 +45,12 @@ class TaxInStep:
         self._rounding = rounding
         self._net = zero(charge.currency)
         self._tax = zero(charge.currency)
-        self.last: TaxStep | None = None
-        """The step taken last, for the working."""
 
-    def grant(self, net: Decimal) -> Decimal:
-        """The tax that comes back with one more net amount: round(tax × all net ÷ price) less what came before."""
+    def grant(self, net: Decimal) -> TaxStep:
+        """One more net amount, with the tax that comes back: round(tax × all net ÷ price) less what did before."""
         self._net += net
         exact = ratio(Fraction(self._charge.tax) * Fraction(self._net), self._charge.price)
         due = rounded(exact, self._charge.currency, self._rounding)
-        self.last = TaxStep(self._charge, self._rounding, self._net, exact, due, self._tax)
-        step, self._tax = due - self._tax, due
+        step = TaxStep(self._charge, self._rounding, net, self._net, exact, due, before=self._tax)
+        self._tax = due
         return step

@@ -68,22 +68,33 @@ def _cancellation(request: CancellationRequested, subscription: SubscriptionFact
 
 
 @dataclass(frozen=True, slots=True)
+class Unused:
+    """The part of a cycle that a cancellation leaves unused: its time, and its dates from the first unused day on."""
+
+    cancellation: Cancellation
+    time: Period
+    first_day: date
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
 class UnusedFinding:
-    """What an ending comes to for one cycle, before the fee. `unused` is the time that is not used, if any."""
+    """What an ending comes to for one cycle, before the fee.
+
+    `unused` is set where the amount decides: then no disruption is credited in that time (§3).
+    """
 
     cycle: Cycle
     cancellation: Cancellation | None
     termination: SubscriptionTerminated | None
     outcome: Outcome
     reason: Reason | None
-    unused: Period | None = None
-    first_unused: date | None = None
-    days: int = 0
+    unused: Unused | None = None
 
     @property
-    def returns_unused_time(self) -> bool:
-        """Whether the unused time is a matter of this claim, so that no disruption is credited in it (§3)."""
-        return self.outcome == "granted"
+    def days(self) -> int:
+        """How many of the cycle's dates are unused."""
+        return self.unused.days if self.unused is not None else 0
 
 
 def find_unused(
@@ -108,16 +119,9 @@ def find_unused(
     begins = midnight(first_unused, time_zone)
     if _to_the_instant(cancellation, terms):
         begins = cancellation.request.data.requested_at
-    return UnusedFinding(
-        cycle,
-        cancellation,
-        None,
-        "granted",
-        None,
-        unused=Period(min(max(begins, cycle.period.begin), cycle.period.end), cycle.period.end),
-        first_unused=first_unused,
-        days=max(0, (cycle.ends_on - max(cycle.starts_on, first_unused)).days),
-    )
+    time = Period(min(max(begins, cycle.period.begin), cycle.period.end), cycle.period.end)
+    days = max(0, (cycle.ends_on - max(cycle.starts_on, first_unused)).days)
+    return UnusedFinding(cycle, cancellation, None, "granted", None, Unused(cancellation, time, first_unused, days))
 
 
 def concerns(cycle: Cycle, how: Ending) -> bool:
@@ -185,6 +189,7 @@ def _to_the_instant(cancellation: Cancellation, terms: Agreement) -> bool:
 class UnusedAmount:
     """The amount for a cycle's unused part: pro rata, rounded, never more than what is left of the charge."""
 
+    unused: Unused
     share: Share
     rounded: Decimal
     disrupted: Decimal
@@ -192,16 +197,19 @@ class UnusedAmount:
     before_fee: Decimal
 
 
-def unused_amount(finding: UnusedFinding, net_price: Decimal, disrupted: Decimal, terms: Agreement) -> UnusedAmount:
-    """Reckon the unused part before the fee: never more than what is left of the charge."""
-    if finding.unused is None:
-        raise ValueError(f"cycle {finding.cycle.charge_id} has no unused part to reckon")
+def unused_amount(
+    finding: UnusedFinding, net_price: Decimal, disrupted: Decimal, terms: Agreement
+) -> UnusedAmount | None:
+    """Reckon the unused part before the fee: never more than what is left of the charge. None where it has none."""
+    unused = finding.unused
+    if unused is None:
+        return None
     if terms.proration.basis == "exact_time":
-        share = share_of_time(net_price, finding.cycle, finding.unused.elapsed)
+        share = share_of_time(net_price, finding.cycle, unused.time.elapsed)
     else:
-        share = share_of_days(terms.proration, net_price, finding.cycle, finding.days)
+        share = share_of_days(terms.proration, net_price, finding.cycle, unused.days)
     amount = rounded(share.exact, finding.cycle.currency, terms.proration.rounding)
-    return UnusedAmount(share, amount, disrupted, min(amount, net_price - disrupted))
+    return UnusedAmount(unused, share, amount, disrupted, min(amount, net_price - disrupted))
 
 
 def declined_for_nothing(finding: UnusedFinding) -> Reason:
@@ -242,18 +250,15 @@ def unused_lines(
             lines.append(_violation_line(finding, subscription))
         case "terms":
             lines.append("the agreement returns no unused period")
-        case "minimum_term":
+        case "minimum_term" if finding.cancellation is not None:
             ends = _minimum_term_ends(subscription, terms)
-            asked = finding.cancellation.requested_on if finding.cancellation else ends
-            days = (ends - asked).days
+            days = (ends - finding.cancellation.requested_on).days
             lines.append(
                 f"the minimum term of {spelled_days(terms.cancellation.minimum_term_days)} is served on {ends}, "
                 f"{spelled_days(days)} after the request"
             )
-        case _:
-            pass
-    if finding.first_unused is not None and amount is not None:
-        lines.append(_unused_line(finding, terms))
+    if amount is not None:
+        lines.append(_unused_line(amount.unused, finding.cycle, terms))
         if amount.before_fee < amount.rounded:
             lines.append(f"the disruption comes first, and takes {amount.disrupted} of the charge")
         whole = terms.cancellation.fee_in(finding.cycle.currency)
@@ -271,19 +276,16 @@ def _cancellation_line(cancellation: Cancellation) -> str:
     )
 
 
-def _unused_line(finding: UnusedFinding, terms: Agreement) -> str:
+def _unused_line(unused: Unused, cycle: Cycle, terms: Agreement) -> str:
     """From when on the cycle is unused, and how much of it, as the agreement's basis measures it."""
-    cancellation, unused = finding.cancellation, finding.unused
-    if cancellation is None or unused is None:
-        raise ValueError(f"cycle {finding.cycle.charge_id} has no unused part to tell of")
-    since = f"first unused day {finding.first_unused}"
-    if _to_the_instant(cancellation, terms):
-        since = f"unused from {instant_to_text(cancellation.request.data.requested_at)} on"
-    elif terms.cancellation.notice_days and not _uses_it_to_the_end(cancellation, terms):
+    since = f"first unused day {unused.first_day}"
+    if _to_the_instant(unused.cancellation, terms):
+        since = f"unused from {instant_to_text(unused.cancellation.request.data.requested_at)} on"
+    elif terms.cancellation.notice_days and not _uses_it_to_the_end(unused.cancellation, terms):
         since += f", after a notice of {spelled_days(terms.cancellation.notice_days)}"
     if terms.proration.basis == "exact_time":
-        return f"{since}: {spelled(unused.elapsed)} of {spelled(finding.cycle.period.elapsed)}"
-    return f"{since}: {finding.days} of {spelled_days(finding.cycle.days)} unused"
+        return f"{since}: {spelled(unused.time.elapsed)} of {spelled(cycle.period.elapsed)}"
+    return f"{since}: {unused.days} of {spelled_days(cycle.days)} unused"
 
 
 def _violation_line(finding: UnusedFinding, subscription: SubscriptionFacts) -> str:
