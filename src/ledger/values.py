@@ -121,12 +121,7 @@ def instant_from_text(text: str) -> datetime:
         )
     if int(match[1]) not in YEARS:
         raise ValueError(f"the year is outside {YEARS.start} to {YEARS.stop - 1}")
-    fraction = (match[7] or "")[:7]
-    offset = "+00:00" if match[8] in "Zz" else match[8]
-    day_and_time = f"{match[1]}-{match[2]}-{match[3]}T{match[4]}:{match[5]}:{match[6]}"
-    return datetime.fromisoformat(f"{day_and_time}{fraction.ljust(7, '0') if fraction else ''}{offset}").astimezone(
-        UTC
-    )
+    return datetime.fromisoformat(text.upper()).astimezone(UTC)
 
 
 def date_from_text(text: str) -> date:
@@ -221,8 +216,7 @@ def merged(periods: Iterable[Period]) -> list[Period]:
     union: list[Period] = []
     for period in sorted(p for p in periods if p.begin < p.end):
         if union and period.begin <= union[-1].end:
-            if period.end > union[-1].end:
-                union[-1] = Period(union[-1].begin, period.end)
+            union[-1] = union[-1].hull(period)
         else:
             union.append(period)
     return union

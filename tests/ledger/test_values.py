@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -258,6 +260,7 @@ def test_these_are_none(text: str) -> None:
         ("2026-03-01T09:30:00Z", "2026-03-01T09:30:00Z"),
         ("2026-03-01t10:30:00+01:00", "2026-03-01T09:30:00Z"),
         ("2026-03-01T09:30:00-00:00", "2026-03-01T09:30:00Z"),
+        ("2026-03-01T09:30:00z", "2026-03-01T09:30:00Z"),
         ("2026-03-01T00:00:00+05:45", "2026-02-28T18:15:00Z"),
         ("2026-03-01T09:30:00.5Z", "2026-03-01T09:30:00.500000Z"),
         ("2026-03-01T09:30:00.123456789Z", "2026-03-01T09:30:00.123456Z"),
@@ -295,6 +298,43 @@ def test_what_is_no_instant_is_refused(text: str) -> None:
 def test_what_is_no_date_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         date_from_text(text)
+
+
+@pytest.mark.parametrize(
+    ("read", "says"),
+    [
+        (
+            lambda: amount_from_text("-1", "EUR"),
+            "an amount is a string of digits in major units, such as '29.95', and never negative",
+        ),
+        (lambda: amount_from_text("1.5", "JPY"), "JPY has 0 decimals; this amount has 1"),
+        (
+            lambda: instant_from_text("2026-03-01"),
+            (
+                "an instant is written as RFC 3339 with an offset, such as '2026-03-01T09:30:00Z' "
+                "or '2026-03-01T10:30:00+01:00'"
+            ),
+        ),
+        (lambda: instant_from_text("1899-12-31T23:59:59Z"), "the year is outside 1900 to 9000"),
+        (lambda: date_from_text("20260301"), "a date is written as YYYY-MM-DD"),
+        (lambda: date_from_text("9001-01-01"), "the year is outside 1900 to 9000"),
+    ],
+)
+def test_what_is_refused_is_told_how_it_is_written(read: Callable[[], object], says: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        read()
+    assert str(refused.value) == says
+
+
+def test_instants_are_utc_whatever_zone_the_machine_is_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        monkeypatch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        assert instant_from_text("2026-03-01T09:30:00Z").tzinfo is UTC
+        assert instant_to_text(datetime.fromisoformat("2026-03-01T10:30:00+01:00")) == "2026-03-01T09:30:00Z"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_only_zones_of_iana_are_known() -> None:

@@ -25,6 +25,7 @@ from ledger.events import AgreementBound
 from ledger.policy.assess import Assessment, assess, contradictions
 from ledger.policy.assessed import Working
 from ledger.policy.known_facts import AccountFacts, Invoice, Touched
+from ledger.values import local_date
 from tests.oracle import policy as oracle
 
 Message = dict[str, Any]
@@ -242,15 +243,13 @@ class Case:
         return self._bind(self.facts.learn(fact))
 
     def _bind(self, touched: Touched) -> Touched:
-        for known in self.facts.unbound():
-            registration, zone = known.registration, self.facts.time_zone
-            if registration is None or zone is None:
-                continue
+        for registration in self.facts.unbound():
+            zone = str(self.facts.time_zone)
             versions = [p for p in self.agreements if p.terms.name == registration.data.agreement]
-            published = bindable(versions, self.facts.registered_on(known))
+            published = bindable(versions, local_date(registration.data.message.time, zone))
             if published is not None:
                 data = AgreementBound.Data(
-                    subscription_id=known.subscription_id,
+                    subscription_id=registration.data.subscription_id,
                     agreement=published.terms.name,
                     version=published.terms.version,
                     sha256=published.sha256,

@@ -13,6 +13,7 @@ from tests.policy.case import (
     Terms,
     account,
     agreement,
+    cancelled,
     charge,
     confirmed,
     cycle,
@@ -236,6 +237,18 @@ def test_the_first_verdict_on_a_dispute_holds(row: Row) -> None:
         },
     ),
     row(
+        "with all that was granted before it",
+        APRIL,
+        confirmed("10.00", "first"),
+        confirmed("10.00", "second"),
+        confirmed("10.01", "third"),
+        gives={
+            "billing-error/first": "granted 10.00 + 1.90",
+            "billing-error/second": "granted 10.00 + 1.90",
+            "billing-error/third": "declined: amount_exceeds_charge",
+        },
+    ),
+    row(
         "taken in order of time, whatever came first",
         APRIL,
         confirmed("20.00", "came-first").at("2026-05-02T00:00:00Z"),
@@ -251,6 +264,14 @@ def test_the_first_verdict_on_a_dispute_holds(row: Row) -> None:
         confirmed("20.00", "a").at("2026-05-01T00:00:00Z", id="2"),
         confirmed("15.00", "b").at("2026-05-01T00:00:00Z", id="1"),
         gives={"billing-error/a": "declined: amount_exceeds_charge", "billing-error/b": "granted 15.00 + 2.85"},
+    ),
+    row(
+        "what a later verdict took back is there for the unused part again",
+        APRIL,
+        cancelled("2026-04-16"),
+        confirmed("10.00", "first").at("2026-05-02T00:00:00Z"),
+        rejected("first").at("2026-05-01T00:00:00Z"),
+        gives={"billing-error/first": "declined: rejected", "unused/april": "granted 15.00 + 2.85"},
     ),
     row(
         "those of another charge do not count",
@@ -288,9 +309,10 @@ def test_the_alarm_goes_when_an_earlier_fact_makes_room() -> None:
 def test_a_dispute_takes_the_subscription_of_its_charge() -> None:
     case = Case().hear(account(), subscription(), charge("own", subscription_id="sub"), charge("none"))
     case.hear(confirmed("1.00", "a", "own"), confirmed("1.00", "b", "none"), confirmed("1.00", "c", "unknown"))
+    case.hear(dispute("d", "april"), APRIL)
     rows = case.billing.claims
-    assert [rows[f"billing-error/{name}"].subscription_id for name in "abc"] == ["sub", None, None]
-    assert [rows[f"billing-error/{name}"].charge_id for name in "abc"] == ["own", "none", "unknown"]
+    assert [rows[f"billing-error/{name}"].subscription_id for name in "abcd"] == ["sub", None, None, "sub"]
+    assert [rows[f"billing-error/{name}"].charge_id for name in "abcd"] == ["own", "none", "unknown", "april"]
 
 
 def test_a_dispute_is_decided_under_the_agreement_of_its_charge() -> None:
@@ -305,9 +327,10 @@ def test_a_dispute_is_decided_under_the_agreement_of_its_charge() -> None:
 
 def test_a_confirmation_waits_for_the_agreement_of_its_charge() -> None:
     """A fact is still missing, so the row stands as pending and moves no money."""
-    case = Case().hear(account(), subscription(agreement="unheard-of"), APRIL, confirmed("7.00"))
-    assert case.recorded() == case.claims() == {"billing-error/dispute": "pending"}
+    case = Case().hear(account(), subscription(agreement="unheard-of"), APRIL, confirmed("7.00"), confirmed("1", "d"))
+    assert case.recorded() == case.claims() == {"billing-error/dispute": "pending", "billing-error/d": "pending"}
     assert case.claims_by_the_oracle() == case.claims()
+    assert {row.subscription_id for row in case.billing.claims.values()} == {"sub"}
 
 
 def test_one_that_would_exceed_waits_for_the_agreement_too_and_raises_no_alarm_yet() -> None:
@@ -322,8 +345,9 @@ def test_a_rejection_does_not_wait_for_the_agreement() -> None:
 
 
 def test_before_the_account_is_registered_everything_is_pending_in_the_currency_that_was_named() -> None:
-    case = Case().hear(dispute("a", currency="JPY", claimed="5"), confirmed("5", "b", currency="JPY"), rejected("c"))
-    assert case.recorded() == case.claims() == {"billing-error/a": "pending", "billing-error/b": "pending"}
+    case = Case().hear(dispute("a", currency="JPY", claimed="5"), confirmed("5", "b", currency="JPY"), rejected("0"))
+    case.hear(dispute("c", currency="JPY", claimed="5"), rejected("c"))
+    assert case.recorded() == case.claims() == {f"billing-error/{name}": "pending" for name in "abc"}
     assert {row.currency for row in case.billing.claims.values()} == {"JPY"}
     assert case.claims_by_the_oracle() == case.claims()
 
@@ -354,6 +378,10 @@ def test_before_the_account_is_registered_everything_is_pending_in_the_currency_
 def test_an_investigation_is_overdue_after_investigate_within(facts: list, terms: Terms, by: str | None) -> None:
     """What is open longer is listed as overdue; the row says until when it is in time."""
     case = Case([agreement(terms)]).hear(account(), subscription(), APRIL, *facts)
+    backwards = Case(case.agreements)
+    for message in reversed(case.messages):
+        backwards.take(message)
     [found] = assess(case.facts, case.at).claims.values()
+    assert found.investigate_by == backwards.billing.claims["billing-error/dispute"].investigate_by
     assert found.investigate_by == case.billing.claims["billing-error/dispute"].investigate_by
     assert found.investigate_by == (datetime.fromisoformat(instant(by)) if by else None)

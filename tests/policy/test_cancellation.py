@@ -268,6 +268,26 @@ def test_the_earliest_request_that_still_stands_counts(row: Row) -> None:
         gives={"unused/april": "withdrawn", "unused/may": "withdrawn"},
     ),
     row(
+        "and are gone once another request stands",
+        cycle(prepaid=False),
+        MAY,
+        JUNE,
+        cancelled("2026-04-16"),
+        withdrawn("2026-04-17"),
+        cancelled("2026-06-10"),
+        gives={"unused/june": "granted 20.00"},
+    ),
+    row(
+        "or once a cycle that comes late lets the first request be withdrawn",
+        MAY,
+        JUNE,
+        cancelled("2026-04-16"),
+        withdrawn("2026-04-17"),
+        cancelled("2026-06-10"),
+        APRIL,
+        gives={"unused/june": "granted 20.00"},
+    ),
+    row(
         "a row of a cycle that is not prepaid is withdrawn too",
         cycle(prepaid=False),
         cancelled("2026-04-16"),
@@ -536,6 +556,19 @@ def test_unused_time_runs_to_the_cycles_end(row: Row) -> None:
         },
     ),
     row(
+        "also when an outage that comes late takes what the first could bear: 31.00 − 16.53 = 14.47",
+        cycle("march", "2026-03-01", "2026-04-01", "31.00"),
+        APRIL,
+        cancelled("2026-03-17"),
+        outage("2026-03-01T00", "2026-03-16T01"),
+        terms={"cancellation.fee.EUR": "20.00"},
+        gives={
+            "disruption/march": "granted 16.53",
+            "unused/march": "declined: nothing_due",
+            "unused/april": "granted 24.47",
+        },
+    ),
+    row(
         "a cycle that keeps the service bears no fee",
         APRIL,
         MAY,
@@ -786,6 +819,9 @@ def test_what_is_charged_after_the_end_raises_an_alarm_that_names_both(facts: li
     case.hear(*(said.at(id=ids.get(said.kind, str(said.data.get("cycle_id", "w")))) for said in facts))
     expected = {("charged_after_end", cycle_id, by, cycle_id) for cycle_id, by in about.items()}
     assert case.alarms() == expected
+    for alarm in case.billing.alarms:
+        claim_id = f"unused/{alarm.charge_id}"
+        assert (alarm.subscription_id, alarm.claim_id) == ("sub", claim_id if claim_id in case.claims() else None)
     backwards = Case()
     for message in reversed(case.messages):
         backwards.take(message)

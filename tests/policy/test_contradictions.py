@@ -136,6 +136,14 @@ def test_of_cycles_that_overlap_the_later_one_is_left_out(row: Row) -> None:
         gives={"unused/april": "granted 15.00"},
     ),
     row(
+        "whatever comes after it is looked at",
+        APRIL.at("2026-05-01T00:00:00Z"),
+        cycle("may", "2026-05-01", "2026-05-31", "30.00").at("2026-05-03T00:00:00Z"),
+        cycle(price="60.00").at("2026-05-02T00:00:00Z"),
+        cancelled("2026-04-16"),
+        gives={"unused/april": "granted 15.00", "unused/may": "granted 30.00"},
+    ),
+    row(
         "cycles and charges have one namespace",
         APRIL,
         charge("april", "99.00"),
@@ -349,9 +357,29 @@ def test_free_text_is_no_content() -> None:
 
 
 def test_an_earlier_fact_that_comes_late_takes_the_place_of_the_one_that_stood() -> None:
-    case = heard(cycle("earlier", price="60.00").at("2025-01-01T00:00:00Z", id="earlier"), cancelled("2026-04-16"))
+    case = heard(cancelled("2026-04-16"), cycle("earlier", price="60.00").at("2025-01-01T00:00:00Z", id="earlier"))
     assert case.recorded() == {"unused/earlier": "granted 30.00"}
     assert case.alarms() == {("contradiction", "earlier", "april", "april")}
+
+
+def test_cycles_contradict_each_other_though_their_subscription_is_not_known_yet() -> None:
+    case = Case([agreement()]).hear(account(), APRIL.at(id="april"), cycle("overlapping").at(id="overlapping"))
+    assert case.alarms() == {("contradiction", "april", "overlapping", "overlapping")}
+
+
+def test_the_alarm_names_the_first_of_those_that_one_left_out_overlaps() -> None:
+    """It overlaps April and March; March is heard last, though it is the first by time."""
+    case = heard(cycle("both", "2026-03-20", "2026-04-20").at(id="both"))
+    assert case.alarms() == {("contradiction", "april", "both", "both")}
+    case.hear(cycle("march", "2026-03-01", "2026-04-01").at("2025-01-01T00:00:00Z", id="march"))
+    assert case.alarms() == {("contradiction", "march", "both", "both")}
+
+
+def test_what_says_the_same_as_an_earlier_report_contradicts_it_no_more() -> None:
+    case = heard(reported("out", "2026-04-10").at(id="first"), reported("out", "2026-04-12").at(id="second"))
+    assert case.alarms() == {("contradiction", "first", "second", "no charge")}
+    case.hear(reported("out", "2026-04-12").at("2025-01-01T00:00:00Z", id="earlier"))
+    assert case.alarms() == {("contradiction", "earlier", "first", "no charge")}
 
 
 def test_the_alarm_is_cleared_when_what_stood_is_left_out_itself() -> None:
@@ -385,8 +413,15 @@ def test_terms_are_those_of_the_registration_that_stands() -> None:
     assert case.recorded() == {"unused/april": "granted 15.00"}
     case.hear(subscription(agreement="theirs").at("2025-01-01T00:00:00Z", id="earlier"))
     assert case.recorded() == {"unused/april": "declined: terms"}
-    case.hear(subscription(agreement="theirs").at("2027-01-01T00:00:00Z", id="later"))
-    assert case.recorded() == {"unused/april": "declined: terms"}
+
+
+def test_a_registration_that_does_not_stand_leaves_the_terms_as_they_were_bound() -> None:
+    later = subscription(agreement="theirs").at("2027-01-01T00:00:00Z", id="later")
+    case = Case(TWO_AGREEMENTS).hear(account(), subscription())
+    bound = case.facts.subscriptions["sub"].binding
+    case.hear(later, APRIL, cancelled("2026-04-16"), account("Asia/Tokyo").at("2027-01-01T00:00:00Z", id="tokyo"))
+    assert case.recorded() == {"unused/april": "granted 15.00"}
+    assert case.facts.subscriptions["sub"].binding is bound
 
 
 def test_terms_are_those_of_the_zone_that_stands() -> None:
@@ -457,10 +492,12 @@ def test_a_resolution_waits_again_when_its_outage_turns_out_to_be_another_subscr
 def test_everything_waits_for_the_account() -> None:
     case = Case([agreement()]).hear(subscription(), APRIL, outage("2026-04-10", "2026-04-12"))
     assert {w.waits_for for w in case.facts.waiting()} == {"account acct"}
+    assert case.facts.unbound() == []
     assert len(case.facts.waiting()) == 4
     case.hear(account())
     assert case.facts.waiting() == []
     assert case.recorded() == {"disruption/april": "granted 2.00"}
+    assert case.hear(cancelled("2026-04-10", subscription_id="other")).facts.unbound() == [], "none is registered"
 
 
 def test_what_waited_is_assessed_when_what_it_waits_for_comes() -> None:

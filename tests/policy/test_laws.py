@@ -17,7 +17,7 @@ from ledger.policy.assess import Assessment, assess, contradictions
 from ledger.policy.assessed import Alarm, Assessed
 from ledger.policy.known_facts import Touched
 from ledger.policy.standing import next_due, status_of
-from ledger.values import rounded, zero
+from ledger.values import Period, rounded, zero
 from tests.oracle import histories
 from tests.oracle import policy as oracle
 from tests.policy.case import (
@@ -352,6 +352,15 @@ def test_what_two_facts_touch_is_what_both_touch_together(seed: int, cut: int) -
             touched = Touched()
     standing.take(assess(case.facts, now, touched))
     assert standing.rows == assess(case.facts, now).claims
+
+
+def test_what_either_of_two_touches() -> None:
+    january, march = (Period(datetime(2026, m, 1, tzinfo=UTC), datetime(2026, m, 9, tzinfo=UTC)) for m in (1, 3))
+    one = Touched(windows={"a": january}, charges={"c"}, disputes={"d"})
+    other = Touched(everything=True, windows={"a": march, "b": march}, charges={"e"}, disputes={"f"})
+    both = Touched(True, {"a": january.hull(march), "b": march}, {"c", "e"}, {"d", "f"})
+    assert one.joined(other) == both == other.joined(one)
+    assert one.joined(one) == one
 
 
 @given(SEEDS)

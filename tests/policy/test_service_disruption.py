@@ -231,6 +231,37 @@ def test_the_ending_with_the_latest_time_holds(row: Row) -> None:
         outage("2026-05-01T00", "2026-05-01T12:00:01", subscription_id="another"),
         gives={"disruption/april": "declined: below_threshold"},
     ),
+    row(
+        "also those that touch at the far borders of the cycles beside the one that a fact is about",
+        APRIL,
+        MAY,
+        cycle("june", "2026-05-31", "2026-06-30", "30.00"),
+        outage("2026-03-31T10", "2026-04-01T00"),
+        outage("2026-04-01T00", "2026-04-01T15"),
+        outage("2026-06-29T10", "2026-06-30T00"),
+        outage("2026-06-30T00", "2026-06-30T15"),
+        confirmed("3.00", charge_id="may"),
+        gives={
+            "disruption/april": "granted 1.00",
+            "disruption/june": "granted 1.00",
+            "billing-error/dispute": "granted 3.00",
+        },
+    ),
+    row(
+        "and one that goes on, at the border or before an outage that is over",
+        APRIL,
+        MAY,
+        cycle("june", "2026-05-31", "2026-06-30", "30.00"),
+        outage("2026-05-30T10", "2026-05-31T00"),
+        reported("out", "2026-05-31"),
+        outage("2026-07-10", "2026-07-12"),
+        confirmed("3.00"),
+        gives={
+            "disruption/may": "granted 1.00",
+            "disruption/june": "granted 30.00",
+            "billing-error/dispute": "granted 3.00",
+        },
+    ),
 )
 def test_eligible_outages_that_overlap_or_touch_are_merged(row: Row) -> None:
     row.holds()

@@ -446,6 +446,16 @@ CANCELLED = "cancelled on 2026-04-16 (UTC), effective on 2026-05-01"
             id="withdrawn",
         ),
         pytest.param(
+            [APRIL, cancelled("2026-04-16"), withdrawn("2026-04-17"), terminated("2026-04-20")],
+            {},
+            [
+                f"{CANCELLED}, taken back",
+                "terminated for misuse at 2026-04-20T00:00:00Z",
+                "terminated for a violation: nothing is refunded",
+            ],
+            id="withdrawn, then terminated",
+        ),
+        pytest.param(
             [cycle(prepaid=False), cancelled("2026-04-16")],
             {},
             [CANCELLED, "the cycle was not prepaid"],
@@ -635,6 +645,7 @@ def test_a_confirmation_that_waits_for_an_agreement_has_no_formula() -> None:
     working = case.working("billing-error/dispute")
     assert working.formula is None
     assert working.lines[-1] == "no agreement is bound yet"
+    assert [fact.data.message.id for fact in working.facts] == ["m-0004", "m-0003"]
 
 
 def test_other_rows_that_wait_for_an_agreement_say_so() -> None:
@@ -686,6 +697,18 @@ def test_the_inputs_are_what_went_into_the_formula() -> None:
         "fee": "5.00",
         "basis": "actual_days",
         "rounding": "half_even",
+    }
+
+
+def test_the_inputs_of_what_is_declined_before_any_amount() -> None:
+    case = row("", APRIL, terminated("2026-04-16"), gives={}).case()
+    assert case.working("unused/april").inputs == {
+        "net_price": "30.00",
+        "unused_days": "0",
+        "cycle_days": "30",
+        "fee": "0.00",
+        "basis": "actual_days",
+        "rounding": "half_up",
     }
 
 

@@ -22,6 +22,7 @@ from ledger.policy.assess import assess, contradictions
 from ledger.policy.known_facts import EVERYTHING, AccountFacts, Invoice, Touched, Waiting
 from ledger.policy.standing import next_due, status_of
 from ledger.store.writing import Head, HeadMove, WaitingFact
+from ledger.values import local_date
 
 TIMER = "/makegood/timer"
 """The actor of what happens because time passed."""
@@ -133,16 +134,15 @@ class Account:
     def _bind(self, touched: Touched, cause: Cause) -> Touched:
         """Bind subscriptions whose registration, zone and agreement are now all known (contract §2)."""
         zone = self.facts.time_zone
-        for known in self.facts.unbound():
-            registration = known.registration
-            if registration is None or zone is None:
-                continue
+        if zone is None:
+            return touched
+        for registration in self.facts.unbound():
             name = registration.data.agreement
             # Counted before it is looked at: other threads refresh the catalogue, and then the count shows it.
             self.agreements_seen.setdefault(name, self._catalogue.count(name))
-            published = self._catalogue.bindable(name, self.facts.registered_on(known))
+            published = self._catalogue.bindable(name, local_date(registration.data.message.time, zone))
             if published is not None:
-                subscription = self._subscription(known.subscription_id)
+                subscription = self._subscription(registration.data.subscription_id)
                 binding = subscription.bind(registration, zone, published, cause)
                 self._collect(subscription)
                 touched = touched.joined(self.facts.bind(binding, published))
@@ -210,4 +210,4 @@ class Account:
 
     def agreements_awaited(self) -> set[str]:
         """The agreements that registered subscriptions wait for."""
-        return {known.registration.data.agreement for known in self.facts.unbound() if known.registration is not None}
+        return {registration.data.agreement for registration in self.facts.unbound()}

@@ -26,7 +26,7 @@ from ledger.policy.disruption import (
     disruption_lines,
     merge,
 )
-from ledger.policy.known_facts import ALWAYS, EVERYTHING, AccountFacts, SubscriptionFacts, Touched
+from ledger.policy.known_facts import EVERYTHING, AccountFacts, SubscriptionFacts, Touched
 from ledger.policy.outages import Outage
 from ledger.policy.proration import spelled
 from ledger.policy.tax import TaxInStep, TaxStep
@@ -42,7 +42,7 @@ from ledger.policy.unused_period import (
     unused_formula,
     unused_lines,
 )
-from ledger.values import END, Period, midnight, zero
+from ledger.values import END, Period, zero
 
 
 @dataclass(slots=True)
@@ -69,24 +69,20 @@ def assess(facts: AccountFacts, now: datetime, touched: Touched = EVERYTHING) ->
     """Assess what is touched, at an instant."""
     found = Assessment(everything=touched.everything)
     disputes = set(facts.disputes) if touched.everything else set(touched.disputes)
-    windows = dict.fromkeys(facts.subscriptions, ALWAYS) if touched.everything else dict(touched.windows)
+    windows = dict(touched.windows)
     one_offs = {}
     charges = set(facts.charges) if touched.everything else touched.charges | _charges_confirmed(facts, disputes)
     for charge_id in charges:
-        found.charges.add(charge_id)
         charge = facts.charges.get(charge_id)
         if isinstance(charge, Cycle):
-            before = windows.get(charge.subscription_id or "", charge.period)
-            windows[charge.subscription_id or ""] = before.hull(charge.period)
+            windows[charge.subscription_id] = windows.get(charge.subscription_id, charge.period).hull(charge.period)
         elif charge is not None:
             one_offs[charge_id] = charge
     if facts.time_zone is not None:
         for charge in one_offs.values():
             _grant_overcharges(facts, charge, _terms_of(facts, charge), found)
         for subscription_id, window in windows.items():
-            subscription = facts.subscriptions.get(subscription_id)
-            if subscription is not None and subscription.registration is not None:
-                _assess_subscription(facts, subscription, window, facts.time_zone, now, found)
+            _assess_subscription(facts, facts.subscriptions[subscription_id], window, facts.time_zone, now, found)
     found.disputes |= disputes
     for finding in unconfirmed(facts, disputes):
         charge = facts.charges.get(finding.charge_id)
@@ -188,7 +184,7 @@ def _assess_subscription(
     facts: AccountFacts, subscription: SubscriptionFacts, window: Period, zone: str, now: datetime, found: Assessment
 ) -> None:
     how = ending(subscription, zone)
-    cycles, outages = _scope(subscription, how, window, zone)
+    cycles, outages = _scope(subscription, how, window)
     found.charges.update(cycle.charge_id for cycle in cycles)
     terms = subscription.terms
     if terms is None:
@@ -201,9 +197,7 @@ def _assess_subscription(
     _alarm_charged_after_end(cycles, how, found)
 
 
-def _scope(
-    subscription: SubscriptionFacts, how: Ending, window: Period, zone: str
-) -> tuple[list[Cycle], list[Outage]]:
+def _scope(subscription: SubscriptionFacts, how: Ending, window: Period) -> tuple[list[Cycle], list[Outage]]:
     """The cycles to assess for a window, and every outage that may count in one of them.
 
     The window is widened to all that hangs together: outages that merge, and all cycles of a cancellation, whose fee
@@ -211,10 +205,9 @@ def _scope(
     """
     window, _ = subscription.outages.closure(window)
     if how.cancellation is not None:
-        requested_on = how.cancellation.requested_on
         first = min(request.data.requested_at for request in subscription.requests)
-        containing = subscription.cycle_containing(requested_on)
-        since = min(first, midnight(requested_on, zone), containing.period.begin if containing is not None else first)
+        containing = subscription.cycle_containing(how.cancellation.requested_on)
+        since = min(first, containing.period.begin) if containing is not None else first
         if window.end >= since:
             window, _ = subscription.outages.closure(Period(min(window.begin, since), END))
     cycles = subscription.cycles_in(window)

@@ -27,6 +27,7 @@ class Charge:
 class Cycle(Charge):
     """A billing cycle: the half-open range of local dates `[starts_on, ends_on)`, and its elapsed `period`."""
 
+    subscription_id: str
     starts_on: date
     ends_on: date
     prepaid: bool

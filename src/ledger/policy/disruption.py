@@ -27,7 +27,6 @@ from ledger.values import (
     rounded,
     subtracted,
     total,
-    zero,
 )
 
 
@@ -148,7 +147,7 @@ def assess_disruption(
         outages=present,
         outcome=outcome,
         reason=reason,
-        amount=amount if outcome == "granted" else zero(cycle.currency),
+        amount=amount,
         eligible_time=eligible_time,
         longest_merged=max(merged_here, default=timedelta(0)),
         credited_time=time,

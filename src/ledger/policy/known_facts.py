@@ -41,7 +41,7 @@ from ledger.events import (
 )
 from ledger.policy.charges import Charge, Cycle, billing_cycle, one_off
 from ledger.policy.outages import Outage, Outages
-from ledger.values import BEGINNING, END, Period, local_date
+from ledger.values import END, Period
 
 F = TypeVar("F", bound=Fact)
 
@@ -74,7 +74,6 @@ class Touched:
 
 
 EVERYTHING = Touched(everything=True)
-ALWAYS = Period(BEGINNING, END)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,14 +246,12 @@ class AccountFacts:
                 touched.window(subscription.subscription_id, Period(min(ongoing), END))
         return touched
 
-    def unbound(self) -> list[SubscriptionFacts]:
-        """Registered subscriptions whose standing registration, in the account's zone, no agreement is bound for."""
-        zone = self.time_zone
-        return [
-            subscription
-            for subscription in self.subscriptions.values()
-            if zone is not None and subscription.registration is not None and subscription.binding is None
-        ]
+    def unbound(self) -> list[SubscriptionRegistered]:
+        """The standing registrations that no agreement is bound for, once the account's zone is known."""
+        if self.time_zone is None:
+            return []
+        subscriptions = self.subscriptions.values()
+        return [s.registration for s in subscriptions if s.registration is not None and s.binding is None]
 
     def _subscription(self, subscription_id: str) -> SubscriptionFacts:
         if subscription_id not in self.subscriptions:
@@ -263,7 +260,6 @@ class AccountFacts:
 
     def _whole(self, subscription: SubscriptionFacts) -> Touched:
         touched = Touched()
-        touched.window(subscription.subscription_id, ALWAYS)
         for charge in self.charges.values():
             if charge.subscription_id == subscription.subscription_id:
                 touched.charges.add(charge.charge_id)
@@ -319,10 +315,7 @@ class AccountFacts:
         charge_id = _charge_id(fact)
         akin = self._charge_facts[charge_id]
         akin.append(fact)
-        touched = Touched(
-            charges={charge_id},
-            disputes=set(self.disputes_on(charge_id)),
-        )
+        touched = Touched(disputes=set(self.disputes_on(charge_id)))
         zone = self.time_zone
         if zone is None:
             return touched
@@ -336,9 +329,6 @@ class AccountFacts:
         self._admit(charge)
         if isinstance(charge, Cycle) and subscription is not None:
             touched.window(subscription.subscription_id, charge.period)
-            ongoing = [outage.began_at for outage in subscription.outages.ongoing.values()]
-            if ongoing:
-                touched.window(subscription.subscription_id, Period(min(ongoing), END))
             if subscription.requests:
                 since = min(request.data.requested_at for request in subscription.requests)
                 touched.window(subscription.subscription_id, Period(min(since, charge.period.begin), END))
@@ -366,7 +356,7 @@ class AccountFacts:
     def _admit(self, charge: Charge) -> None:
         self.charges[charge.charge_id] = charge
         self.invoices[charge.invoice_id].charges[charge.charge_id] = charge
-        if isinstance(charge, Cycle) and charge.subscription_id is not None:
+        if isinstance(charge, Cycle):
             self._subscription(charge.subscription_id).insert_cycle(charge)
 
     def _take_up_anew(self) -> None:
@@ -412,7 +402,7 @@ class AccountFacts:
                 billing_cycle(fact, registration.data.time_zone) if isinstance(fact, CycleStarted) else one_off(fact)
             )
             if isinstance(charge, Cycle):
-                siblings = cycles_kept[fact.data.subscription_id or ""]
+                siblings = cycles_kept[charge.subscription_id]
                 overlapped = next(
                     (c for c in siblings if charge.starts_on < c.ends_on and c.starts_on < charge.ends_on), None
                 )
@@ -596,12 +586,6 @@ class AccountFacts:
             case RefundSucceeded() | RefundFailed():
                 return None if fact.data.refund_id in refunds_known else f"refund {fact.data.refund_id}"
         return None
-
-    def registered_on(self, subscription: SubscriptionFacts) -> date:
-        """The local date of a registration's message, which chooses the agreement's version (contract §2)."""
-        if subscription.registration is None or self.time_zone is None:
-            raise ValueError(f"subscription {subscription.subscription_id} and its account are not registered")
-        return local_date(subscription.registration.data.message.time, self.time_zone)
 
 
 @dataclass(slots=True)

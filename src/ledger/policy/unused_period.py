@@ -71,6 +71,7 @@ def _cancellation(request: CancellationRequested, subscription: SubscriptionFact
 class Unused:
     """The part of a cycle that a cancellation leaves unused: its time, and its dates from the first unused day on."""
 
+    cycle: Cycle
     cancellation: Cancellation
     time: Period
     first_day: date
@@ -84,7 +85,6 @@ class UnusedFinding:
     `unused` is set where the amount decides: then no disruption is credited in that time (§3).
     """
 
-    cycle: Cycle
     cancellation: Cancellation | None
     termination: SubscriptionTerminated | None
     outcome: Outcome
@@ -107,21 +107,21 @@ def find_unused(
     cancellation = how.cancellation
     terminated = _cut_short_by_termination(cycle, how)
     if cancellation is None or not _cut_short_by(cancellation, cycle):
-        return UnusedFinding(cycle, None, how.termination, "declined", "service_violation") if terminated else None
+        return UnusedFinding(None, how.termination, "declined", "service_violation") if terminated else None
     if cancellation.withdrawn:
         if terminated:
-            return UnusedFinding(cycle, cancellation, how.termination, "declined", "service_violation")
-        return UnusedFinding(cycle, cancellation, None, "withdrawn", None)
+            return UnusedFinding(cancellation, how.termination, "declined", "service_violation")
+        return UnusedFinding(cancellation, None, "withdrawn", None)
     reason = _declined_because(cycle, subscription, cancellation, terms)
     if reason is not None:
-        return UnusedFinding(cycle, cancellation, how.termination, "declined", reason)
+        return UnusedFinding(cancellation, how.termination, "declined", reason)
     first_unused = _first_unused_day(cancellation, terms)
     begins = midnight(first_unused, time_zone)
     if _to_the_instant(cancellation, terms):
         begins = cancellation.request.data.requested_at
     time = Period(min(max(begins, cycle.period.begin), cycle.period.end), cycle.period.end)
     days = max(0, (cycle.ends_on - max(cycle.starts_on, first_unused)).days)
-    return UnusedFinding(cycle, cancellation, None, "granted", None, Unused(cancellation, time, first_unused, days))
+    return UnusedFinding(cancellation, None, "granted", None, Unused(cycle, cancellation, time, first_unused, days))
 
 
 def concerns(cycle: Cycle, how: Ending) -> bool:
@@ -205,10 +205,10 @@ def unused_amount(
     if unused is None:
         return None
     if terms.proration.basis == "exact_time":
-        share = share_of_time(net_price, finding.cycle, unused.time.elapsed)
+        share = share_of_time(net_price, unused.cycle, unused.time.elapsed)
     else:
-        share = share_of_days(terms.proration, net_price, finding.cycle, unused.days)
-    amount = rounded(share.exact, finding.cycle.currency, terms.proration.rounding)
+        share = share_of_days(terms.proration, net_price, unused.cycle, unused.days)
+    amount = rounded(share.exact, unused.cycle.currency, terms.proration.rounding)
     return UnusedAmount(unused, share, amount, disrupted, min(amount, net_price - disrupted))
 
 
@@ -258,10 +258,10 @@ def unused_lines(
                 f"{spelled_days(days)} after the request"
             )
     if amount is not None:
-        lines.append(_unused_line(amount.unused, finding.cycle, terms))
+        lines.append(_unused_line(amount.unused, terms))
         if amount.before_fee < amount.rounded:
             lines.append(f"the disruption comes first, and takes {amount.disrupted} of the charge")
-        whole = terms.cancellation.fee_in(finding.cycle.currency)
+        whole = terms.cancellation.fee_in(amount.unused.cycle.currency)
         if fee and fee < whole:
             lines.append(f"{fee} of the cancellation's fee of {whole}, which is taken once")
     return tuple(lines)
@@ -276,7 +276,7 @@ def _cancellation_line(cancellation: Cancellation) -> str:
     )
 
 
-def _unused_line(unused: Unused, cycle: Cycle, terms: Agreement) -> str:
+def _unused_line(unused: Unused, terms: Agreement) -> str:
     """From when on the cycle is unused, and how much of it, as the agreement's basis measures it."""
     since = f"first unused day {unused.first_day}"
     if _to_the_instant(unused.cancellation, terms):
@@ -284,8 +284,8 @@ def _unused_line(unused: Unused, cycle: Cycle, terms: Agreement) -> str:
     elif terms.cancellation.notice_days and not _uses_it_to_the_end(unused.cancellation, terms):
         since += f", after a notice of {spelled_days(terms.cancellation.notice_days)}"
     if terms.proration.basis == "exact_time":
-        return f"{since}: {spelled(unused.time.elapsed)} of {spelled(cycle.period.elapsed)}"
-    return f"{since}: {unused.days} of {spelled_days(cycle.days)} unused"
+        return f"{since}: {spelled(unused.time.elapsed)} of {spelled(unused.cycle.period.elapsed)}"
+    return f"{since}: {unused.days} of {spelled_days(unused.cycle.days)} unused"
 
 
 def _violation_line(finding: UnusedFinding, subscription: SubscriptionFacts) -> str:
