@@ -8,16 +8,21 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.upstream import MESSAGES
+from ledger.agreement import read_agreement
 from ledger.application.statement import Statement
-from ledger.events import STORED_TYPES, Fact, from_stored
+from ledger.events import STORED_TYPES, AgreementBound, ClaimAssessed, Fact, from_stored
+from ledger.policy.assess import assess
+from ledger.policy.assessed import Assessed
+from ledger.policy.known_facts import AccountFacts
 from ledger.store.instants import from_microseconds
+from ledger.store.reading import follow_account
 from tests.ledger.books import (
     LONG_AFTER,
     STANDARD,
@@ -408,6 +413,45 @@ class TestOrder:
             assert data["facts_count"] == len(data["facts"])
             assert data["now"] == "2035-01-01T00:00:00Z"
         assert len(standing) > 100
+
+
+class TestRecomputing:
+    """Whoever recomputes a decision from the facts known at its position, at its `now`, gets what was recorded."""
+
+    TERMS: ClassVar = {(p.terms.name, p.terms.version): p for p in map(read_agreement, oracle_agreements())}
+
+    @settings(max_examples=40, phases=WITHOUT_SHRINKING)
+    @given(seed=SEEDS, order=st.randoms(use_true_random=False))
+    def test_every_decision_follows_from_what_was_known_before_it(self, seed: int, order: random.Random) -> None:
+        messages = histories.history(seed, account="acct")
+        first = histories.moment(seed, messages)
+        books = Books.open(agreements=oracle_agreements(), now=first)
+        order.shuffle(messages)
+        cut = order.randrange(len(messages) + 1)
+        books.take(messages[:cut])
+        books.clock.at = max(first, order.choice([first, LONG_AFTER]))
+        books.take(messages[cut:])
+        known = AccountFacts("acct")
+        for event in (envelope.event() for envelope in follow_account(books.database, "acct")):
+            match event:
+                case Fact():
+                    known.learn(event)
+                case AgreementBound():
+                    known.bind(event, self.TERMS[event.data.agreement, event.data.version])
+                case ClaimAssessed():
+                    assert_recomputed(event.data, assess(known, event.data.now).claims.get(event.data.claim_id))
+
+
+def assert_recomputed(recorded: ClaimAssessed.Data, row: Assessed | None) -> None:
+    after = recorded.after
+    if row is None or after is None or after.outcome is None:
+        assert row is None
+        assert after is None or after.outcome is None
+        return
+    assert (after.outcome, after.reason, after.amount, after.tax) == (row.outcome, row.reason, row.amount, row.tax)
+    working = row.working()
+    assert (recorded.formula, recorded.inputs, recorded.working) == (working.formula, working.inputs, working.lines)
+    assert list(recorded.facts) == list(dict.fromkeys(fact.event_id for fact in working.facts))
 
 
 class TestClaims:
