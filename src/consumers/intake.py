@@ -9,12 +9,15 @@ from typing import Protocol
 
 import structlog
 
-from consumers.kafka.partitions import BeginAnew, PartitionWork
+from consumers.kafka.partitions import BeginAnew, PartitionWork, RecordFails
 from consumers.kafka.records import GroupMember, Partition, Record, TopicIdentity
 from consumers.kafka.topics import UPSTREAM, Topic
+from consumers.part import reason_of
 from consumers.upstream import read_kafka
+from ledger.application.kept import failing_too_often, set_aside
 from ledger.application.ledger import Ledger
 from ledger.application.record import take
+from ledger.application.statement import Refusal, Statement
 from ledger.store.database import Database
 from ledger.store.writing import ReaderFenced, ReaderMove, take_over_reader
 
@@ -144,9 +147,7 @@ class Intake:
     def work(self, partition: Partition, records: Sequence[Record]) -> None:
         """Take messages and move the reader past them, in one transaction."""
         began = self._monotonic()
-        assert self._identity is not None
-        place = f"kafka:{self._identity.cluster}/{partition.topic}/{partition.number}"
-        items = [read_kafka(r.headers, r.key, r.value, origin=f"{place}/{r.offset}") for r in records]
+        items = [self._read(partition, record) for record in records]
         stands = self._moves[partition]
         to = records[-1].offset + 1
         try:
@@ -166,6 +167,39 @@ class Intake:
             refused=len(taken.refused),
             seconds=round(self._monotonic() - began, 4),
         )
+
+    def give_up(self, partition: Partition, record: Record, cause: Exception) -> None:
+        """Set a message aside and go past it, unless so many fail that it is we who are wrong."""
+        stands = self._moves[partition]
+        item = self._read(partition, record)
+        if isinstance(item, Refusal):
+            raise RecordFails(record, cause) from cause
+        with self._ledger.database.reading() as transaction:
+            too_often = failing_too_often(transaction, stands.reader, record.offset)
+        if too_often is not None:
+            raise RecordFails(
+                record,
+                cause,
+                f"; {too_often}, so the cause is probably ours: see `makegood aside list`, mend it and start again",
+            ) from cause
+        to = record.offset + 1
+        try:
+            set_aside(self._ledger, item, reason_of(cause), ReaderMove(stands.reader, stands.epoch, stands.to, to))
+        except ReaderFenced as error:
+            raise BeginAnew(str(error)) from error
+        self._moves[partition] = ReaderMove(stands.reader, stands.epoch, to, to)
+        log.error(
+            "message_set_aside",
+            origin=item.origin,
+            account=item.account,
+            reason=reason_of(cause),
+            exc_type=type(cause).__name__,
+        )
+
+    def _read(self, partition: Partition, record: Record) -> Statement | Refusal:
+        assert self._identity is not None
+        origin = f"kafka:{self._identity.cluster}/{partition.topic}/{partition.number}/{record.offset}"
+        return read_kafka(record.headers, record.key, record.value, origin=origin)
 
     def end(self, partition: Partition) -> None:
         """Forget the epoch: nothing can be written for the partition any more."""

@@ -15,6 +15,7 @@ from typing import Protocol
 import structlog
 
 from ledger.store.database import StoreError
+from ledger.vault import Damaged, Erased
 
 DRAIN_SECONDS = 10.0
 """How long all parts together may take to finish what they have in hand."""
@@ -72,8 +73,8 @@ def run_parts(parts: Sequence[Part], stop: threading.Event, on_ready: Callable[[
             if not stop.is_set():
                 raise RuntimeError("ended though nobody told it to")  # noqa: TRY301
         except BaseException as error:
-            failure = PartFailed(part.name, _reason(error))
-            log.error("part_failed", part=part.name, reason=_reason(error), where=_where(error))  # noqa: TRY400
+            failure = PartFailed(part.name, reason_of(error))
+            log.error("part_failed", part=part.name, reason=reason_of(error), where=_where(error))  # noqa: TRY400
             failure.__cause__ = error
             with turn:
                 failures.append(failure)
@@ -98,9 +99,12 @@ def run_parts(parts: Sequence[Part], stop: threading.Event, on_ready: Callable[[
         raise failures[0]
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """What may be said of an error: the messages of foreign ones may quote the data they fell over."""
-    return str(error) if isinstance(error, Explained | StoreError) else f"stopped by {type(error).__name__}"
+    if isinstance(error, Explained | StoreError | Erased | Damaged):
+        return str(error)
+    innermost = traceback.extract_tb(error.__traceback__)[-1:]
+    return " ".join([type(error).__name__, *(f"in {Path(f.filename).name}:{f.lineno} {f.name}" for f in innermost)])
 
 
 def _where(error: BaseException) -> list[str]:

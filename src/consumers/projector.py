@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from consumers.kafka.partitions import PartitionWork
+from consumers.kafka.partitions import PartitionWork, RecordFails
 from consumers.kafka.records import BrokerUnavailable, GroupMember, Partition, Record
 from consumers.kafka.topics import EVENTS, Topic
 from consumers.part import BackOff
@@ -188,6 +188,10 @@ class KafkaSource:
             position=events[-1].position if events else None,
             seconds=round(self._monotonic() - began, 4),
         )
+
+    def give_up(self, partition: Partition, record: Record, cause: Exception) -> None:
+        """A projection that left an event out would say what the ledger does not: stop there."""
+        raise RecordFails(record, cause) from cause
 
     def end(self, partition: Partition) -> None:
         """Nothing is kept of a partition."""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
 
-from consumers.part import BackOff
+from consumers.part import BackOff, reason_of
 from ledger.application.due_work import do_due_work
 from ledger.application.ledger import Ledger
 from ledger.store.database import Conflict, Unavailable
 
 EVERY_SECONDS = 1.0
 """How often it is looked for: one indexed look is cheaper than keeping count of what else may fall due meanwhile."""
+
+FAILING_REST_SECONDS = 300.0
+"""How long an account whose assessment fails is passed over; it stays due, and `makegood status` says how long."""
 
 log = structlog.get_logger("makegood.timers")
 
@@ -24,11 +28,19 @@ class Timers:
     name = "timers"
 
     def __init__(
-        self, ledger: Ledger, *, every: float = EVERY_SECONDS, recorded: Callable[[], None] = lambda: None
+        self,
+        ledger: Ledger,
+        *,
+        every: float = EVERY_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+        recorded: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger = ledger
         self._every = every
+        self._monotonic = monotonic
         self._recorded = recorded
+        self._failing: dict[str, Exception] = {}
+        self._try_again_at = 0.0
 
     def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
         back_off = BackOff()
@@ -50,7 +62,13 @@ class Timers:
             if self._ledger.is_sandbox(transaction) and transaction.rows("SELECT 1 FROM store WHERE name = 'clock'"):
                 return 0
             now = self._ledger.clock_in(transaction)()
-        done = do_due_work(self._ledger, now)
+        if self._monotonic() >= self._try_again_at:
+            self._failing.clear()
+        before = set(self._failing)
+        done = do_due_work(self._ledger, now, self._failing)
+        for account in sorted(self._failing.keys() - before):
+            self._try_again_at = self._monotonic() + FAILING_REST_SECONDS
+            log.error("due_work_failed", account=account, reason=reason_of(self._failing[account]))
         if done:
             log.info("due_work_done", accounts=done)
             self._recorded()

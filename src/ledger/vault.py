@@ -1,7 +1,8 @@
 """The vault: personal data and secrets, encrypted with a key per subject, so that erasing a key erases them.
 
-A subject is a customer's account, or a single dead letter. Ciphertext is written with the ledger's own transaction;
-keys are kept elsewhere and handed in (design rule 6). What the ledger stores openly is a reference and a commitment.
+A subject is a customer's account, or a single message that is kept. Ciphertext is written with the ledger's own
+transaction; keys are kept elsewhere and handed in (design rule 6). What the ledger stores openly is a reference and a
+commitment.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ def customer_subject(account: str) -> str:
 def dead_letter_subject(dead_letter_id: str) -> str:
     """The subject of a dead letter's body, and the reference that it lies under."""
     return f"dead-letter/{dead_letter_id}"
+
+
+def set_aside_subject(set_aside_id: str) -> str:
+    """The subject of the body of a message set aside, and the reference that it lies under."""
+    return f"set-aside/{set_aside_id}"
 
 
 class Erased(Exception):

@@ -10,6 +10,7 @@ import typer
 # isort: off
 from makegood.commands import store as store
 from makegood.commands import messages as messages
+from makegood.commands import kept as kept
 from makegood.commands import questions as questions
 from makegood.commands import operation as operation
 

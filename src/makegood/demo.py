@@ -34,7 +34,7 @@ from makegood.logs import configure_logs
 from makegood.running import parts_for
 from makegood.settings import Settings
 from makegood.stop import Stop
-from projections import queries
+from projections import kept, queries
 
 STORE = Path("makegood-demo.db")
 WEEK = timedelta(days=7)
@@ -191,7 +191,7 @@ def _summary(house: House, published: int) -> _Summary:
                 summary.facts[type_] = count
             else:
                 summary.decisions += count
-    for letter in queries.dead_letters(house.database):
+    for letter in kept.dead_letters(house.database):
         summary.refused[letter["reason"], letter["field"] or ""] += 1
     claims = queries.claims(house.database)
     summary.accounts = summary.facts["account-registered.v1"]

@@ -9,13 +9,21 @@ from typing import Any
 
 from rich.text import Text
 
-from ledger.events import ChargePosted, ClaimAssessed, ClaimState, CycleStarted, Fact, LedgerEvent, OverchargeRejected
-from ledger.store.reading import StoredEnvelope, follow_account
+from ledger.events import (
+    ChargePosted,
+    ClaimAssessed,
+    ClaimState,
+    CycleStarted,
+    Fact,
+    LedgerEvent,
+    OverchargeRejected,
+    Sealed,
+)
+from ledger.store.reading import StoredEnvelope, follow_account, vault_entry
 from ledger.values import instant_to_text
 from ledger.vault import Damaged, Erased
 from makegood.answers import people, shown
 from makegood.house import House
-from makegood.vault_reading import sealed_content
 from projections import queries
 
 CLAUSES = {
@@ -222,3 +230,12 @@ def _step_in_words(step: dict[str, Any], currency: str) -> str:
         f"{shown(step['recorded_at'])} {step['change']}: {stands}{formula}, after {step['cause']} "
         f"(assessed at {shown(step['now'])}, {step['position']}, by {step['actor']})"
     )
+
+
+def sealed_content(house: House, sealed: Sealed) -> dict[str, Any]:
+    """The personal data that an event refers to. Raises Erased or Damaged."""
+    with house.database.reading() as transaction:
+        found = vault_entry(transaction, sealed.ref)
+    if found is None:
+        raise Damaged(f"the vault has no entry {sealed.ref}")
+    return house.vault.open(sealed, found)

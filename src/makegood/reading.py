@@ -7,32 +7,29 @@ from typing import Any
 
 from rich.text import Text
 
+from ledger.application.kept import Kept
+from ledger.events import KeptAs
 from ledger.vault import Erased
 from makegood.answers import people, print_rows, shown
 from makegood.house import House
-from makegood.vault_reading import entry
-from projections import queries
 
 
-def dead_letter(house: House, id_or_number: str) -> dict[str, Any] | None:
-    """A dead letter with its body, by its id or its number in the list."""
-    for letter in queries.dead_letters(house.database):
-        if id_or_number in (letter["dead_letter_id"], str(letter["position"])):
-            found = entry(house, f"dead-letter/{letter['dead_letter_id']}")
-            try:
-                body = house.vault.decrypt(found).decode(errors="backslashreplace") if found is not None else None
-            except Erased:
-                body = None
-            return {**letter, "body": body}
-    return None
+def body_of(house: House, kept: KeptAs, kept_id: str) -> str | None:
+    """The body of a kept message; None where it was erased."""
+    try:
+        body = Kept(kept, kept_id).body(house.ledger)
+    except Erased:
+        return None
+    return body.decode(errors="backslashreplace") if body is not None else None
 
 
-def show_dead_letter(letter: Mapping[str, Any]) -> None:
-    """Print a dead letter: why it was refused, where it was seen, and what it said."""
+def show_kept(message: Mapping[str, Any]) -> None:
+    """Print a kept message: why it is kept, where it was seen, what became of it, and what it said."""
     console = people()
-    for name in ("dead_letter_id", "reason", "field", "origin", "source", "id", "account_id", "refused_at"):
-        console.print(Text.assemble((f"{name.replace('_', ' '):<15}", "bold"), shown(letter[name])), soft_wrap=True)
-    console.print(Text(letter["body"] if letter["body"] is not None else "(the body was erased)"), soft_wrap=True)
+    for name, value in message.items():
+        if name not in ("position", "channel", "body"):
+            console.print(Text.assemble((f"{name.replace('_', ' '):<15}", "bold"), shown(value)), soft_wrap=True)
+    console.print(Text(message["body"] if message["body"] is not None else "(the body was erased)"), soft_wrap=True)
 
 
 _SECTIONS: Sequence[tuple[str, str, dict[str, str], tuple[str, ...]]] = (

@@ -34,7 +34,7 @@ def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with open_house(settings, create_missing=True) as house:
-        cluster = Cluster(settings.kafka) if settings.kafka else None
+        cluster = Cluster(settings.kafka, member=settings.kafka_member) if settings.kafka else None
         try:
             parts = parts_for(house, cluster, names)
             if cluster is not None:

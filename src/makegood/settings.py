@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from pathlib import Path
 from typing import Self
@@ -12,6 +13,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ledger.store.database import beside
 
 
+def actor_of(given: str) -> str:
+    """Who acts through the command line: as told, or the user whose process this is."""
+    return given or f"/makegood/cli/{getpass.getuser()}"
+
+
 class Settings(BaseSettings):
     """Where things are. Every name stands in the environment with the prefix `MAKEGOOD_`."""
 
@@ -20,6 +26,7 @@ class Settings(BaseSettings):
     store: str = "sqlite:///makegood.db"
     vault: str = ""
     kafka: str = ""
+    kafka_member: str = ""
     http: str = "127.0.0.1:8700"
     log: str = "info"
 

@@ -171,41 +171,6 @@ def waiting(database: Database, now: datetime, account: str | None = None) -> li
     ]
 
 
-def dead_letters(database: Database) -> list[Answer]:
-    """The refused messages, the newest last. Their bodies lie in the vault under `dead_letter_id`."""
-    with database.reading() as transaction:
-        rows = transaction.rows(
-            "SELECT position, dead_letter_id, origin, reason, field, source, id, account, channel, refused_at "
-            "FROM dead_letters ORDER BY position"
-        )
-    return [
-        {
-            "position": position,
-            "dead_letter_id": dead_letter_id,
-            "origin": origin,
-            "reason": reason,
-            "field": field,
-            "source": source,
-            "id": message_id,
-            "account_id": account_id,
-            "channel": channel,
-            "refused_at": shown_instant(refused_at),
-        }
-        for (
-            position,
-            dead_letter_id,
-            origin,
-            reason,
-            field,
-            source,
-            message_id,
-            account_id,
-            channel,
-            refused_at,
-        ) in rows
-    ]
-
-
 # --- one claim, refund or credit ----------------------------------------------------------------------------------
 
 

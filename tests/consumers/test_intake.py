@@ -7,9 +7,10 @@ import pytest
 
 from consumers.intake import Intake, stored_positions
 from consumers.kafka.in_process import InProcessBroker
-from consumers.kafka.partitions import BeginAnew, PartitionWork, RecordFails
+from consumers.kafka.partitions import FAILURES_MAX, BeginAnew, PartitionWork, RecordFails
 from consumers.kafka.records import Claimant, Partition, Record
-from consumers.part import BackOff
+from consumers.part import BackOff, PartFailed
+from ledger.application.kept import RUN_MAX
 from ledger.store.database import Conflict, Unavailable
 from tests.integration.world import (
     Books,
@@ -92,6 +93,43 @@ def test_nothing_that_a_message_says_is_logged(
     assert "Grace" not in said.out + said.err
 
 
+def test_a_message_that_keeps_failing_is_set_aside_and_its_partition_goes_on(
+    books: Books, broker: InProcessBroker
+) -> None:
+    place = new_place(broker)
+    erase_keys(books, "acct-3")
+    with running(Intake(books.ledger(), place.cluster, topic=place.upstream)):
+        place.send(*[structured(account_registered(f"acct-{n}"), 0) for n in range(8)])
+        until(lambda: len(books.facts()) == 7)
+    [(origin, reason, account, offset)] = books.rows("SELECT origin, reason, account, message_offset FROM set_aside")
+    assert (account, offset) == ("acct-3", 3)
+    assert origin.endswith("/0/3")
+    assert "erased" in reason
+
+
+def test_where_everything_fails_intake_stops_and_says_that_we_are_wrong(
+    books: Books, broker: InProcessBroker
+) -> None:
+    place = new_place(broker)
+    accounts = [f"acct-{n}" for n in range(RUN_MAX + 2)]
+    erase_keys(books, *accounts)
+    place.send(*[structured(account_registered(account), 0) for account in accounts])
+    for _ in range(2):  # a supervisor that starts it again changes nothing
+        with (
+            pytest.raises(PartFailed, match=r"probably ours: see `makegood aside list`"),
+            running(Intake(books.ledger(), place.cluster, topic=place.upstream)) as stop,
+        ):
+            stop.wait(60)
+        assert books.count("set_aside") == RUN_MAX
+
+
+def erase_keys(books: Books, *accounts: str) -> None:
+    """What is said about these customers cannot be sealed: each of their messages fails, for good."""
+    rows = [(f"account/{account}", 1, 2) for account in accounts]
+    with books.keys.writing() as transaction:
+        transaction.insert("vault_keys", ("subject", "created_at", "erased_at"), rows)
+
+
 # --- step by step -------------------------------------------------------------------------------------------------
 
 
@@ -152,6 +190,8 @@ class Work:
         self.failures: list[Exception] = []
         self.cannot_begin: list[Exception] = []
         self.bad: set[int] = set()
+        self.hopeless: set[int] = set()
+        self.given_up: list[int] = []
 
     def begin(self, partition: Partition) -> int:
         if self.cannot_begin:
@@ -165,6 +205,11 @@ class Work:
         if self.bad & {record.offset for record in records}:
             raise ValueError("Grace Hidden")
         self.done += [record.offset for record in records]
+
+    def give_up(self, partition: Partition, record: Record, cause: Exception) -> None:
+        if record.offset in self.hopeless:
+            raise RecordFails(record, cause)
+        self.given_up.append(record.offset)
 
     def end(self, partition: Partition) -> None:
         self.ended.append(partition)
@@ -250,14 +295,42 @@ def test_a_conflict_is_tried_again_with_half_the_batch() -> None:
 
 def test_of_a_batch_that_fails_everything_before_the_record_that_fails_is_taken() -> None:
     member, work = Member(records(HERE, 16)), Work()
-    work.bad = {5}
-    held, _ = set_up(member, work)
+    work.bad = work.hopeless = {5}
+    held, clock = set_up(member, work)
     member.assign(HERE)
+    for _ in range(FAILURES_MAX - 1):
+        held.step(0.5)
+        clock.seconds += 1
     with pytest.raises(RecordFails, match=r"upstream/0/5 cannot be worked off.*ValueError") as raised:
         held.step(0.5)
     assert "Grace" not in str(raised.value)
     assert work.done == [0, 1, 2, 3, 4]
     assert member.reported == {HERE: 5}
+
+
+def test_a_record_that_keeps_failing_is_given_up_and_all_others_are_worked_off() -> None:
+    member, work = Member(records(HERE, 40)), Work()
+    work.bad = {5, 6, 30}
+    held, clock = set_up(member, work)
+    member.assign(HERE)
+    for _ in range(20):
+        held.step(0.5)
+        clock.seconds += 1
+    assert work.done == [offset for offset in range(40) if offset not in work.bad]
+    assert work.given_up == [5, 6, 30]
+    assert member.reported == {HERE: 40}
+
+
+def test_it_is_given_up_only_after_a_few_tries_with_waits_between() -> None:
+    member, work = Member(records(HERE, 1)), Work()
+    work.failures = [ValueError("once"), Unavailable("gone"), ValueError("twice")]
+    held, clock = set_up(member, work)
+    member.assign(HERE)
+    for _ in range(4):
+        held.step(0.5)
+        held.step(0.5)  # too early: nothing is tried
+        clock.seconds += 1
+    assert (work.done, work.given_up, len(work.tried)) == ([0], [], 4)
 
 
 def test_whoever_is_fenced_off_drops_what_he_read_and_begins_where_the_store_stands() -> None:

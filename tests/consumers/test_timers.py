@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from consumers import timers
-from consumers.timers import Timers
+from consumers.timers import FAILING_REST_SECONDS, Timers
 from ledger.application.due_work import advance, next_due_at
 from ledger.store.database import Unavailable
+from ledger.store.instants import to_microseconds
 from tests.integration.world import Books, account_registered, running, take_all, until
 
 NOW = datetime(2026, 2, 10, tzinfo=UTC)
@@ -36,17 +37,17 @@ def books(tmp_path: Path, clock: Clock) -> Iterator[Books]:
     found.close()
 
 
-def fill(books: Books) -> None:
+def fill(books: Books, account: str = "acct-1") -> None:
     """An outage that is still open: at the end of its cycle the assessment changes by time alone."""
 
     def message(kind: str, data: dict[str, object]) -> bytes:
-        event = {**account_registered("acct-1"), "type": f"voip.{kind}.v1", "data": data, "id": kind}
+        event = {**account_registered(account), "type": f"voip.{kind}.v1", "data": data, "id": f"{account}.{kind}"}
         return json.dumps(event).encode()
 
     take_all(
         books,
         [
-            json.dumps(account_registered("acct-1")).encode(),
+            json.dumps(account_registered(account)).encode(),
             message(
                 "subscription.registered", {"subscription_id": "sub-1", "agreement": "standard", "plan": "basic"}
             ),
@@ -109,7 +110,7 @@ def test_a_sandbox_whose_clock_was_never_set_is_like_any_other(books: Books, clo
 def test_it_waits_for_a_store_that_is_away(books: Books, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[datetime] = []
 
-    def away(_: object, until: datetime) -> int:
+    def away(_: object, until: datetime, failing: object) -> int:
         calls.append(until)
         if len(calls) < 3:
             raise Unavailable("gone")
@@ -119,3 +120,27 @@ def test_it_waits_for_a_store_that_is_away(books: Books, clock: Clock, monkeypat
     with running(Timers(books.create().ledger(), every=0.01)):
         until(lambda: len(calls) > 4, 5)
     assert calls[0] == NOW
+
+
+def test_an_account_that_cannot_be_assessed_keeps_nobody_else_waiting(
+    books: Books, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    books.create()
+    accounts = [f"acct-{n}" for n in range(1, 6)]
+    for account in accounts:
+        fill(books, account)
+    with books.database.writing() as transaction:
+        transaction.run("UPDATE events SET envelope = ? WHERE account = 'acct-3' AND account_version = 1", (b"{}",))
+    clock.now = datetime(2026, 3, 10, tzinfo=UTC)
+    seconds = 0.0
+    part = Timers(books.ledger(), monotonic=lambda: seconds)
+    assert part.step() == 4
+    assert books.rows("SELECT account FROM heads WHERE due_at <= ?", to_microseconds(clock.now)) == [("acct-3",)]
+    said = capsys.readouterr().out
+    assert said.count("due_work_failed") == 1
+    assert "acct-3" in said
+    part.step()
+    assert "due_work_failed" not in capsys.readouterr().out, "it is left alone for a while"
+    seconds = FAILING_REST_SECONDS
+    part.step()
+    assert "due_work_failed" in capsys.readouterr().out, "and tried again"

@@ -81,7 +81,7 @@ def test_a_story_from_registration_to_a_refund_that_finance_can_read(sandbox: Do
             )
         ),
     )
-    assert answer == {"read": 1, "accepted": 1, "duplicates": 0, "refused": []}
+    assert answer == {"read": 1, "accepted": 1, "duplicates": 0, "refused": [], "set_aside": 0}
     (refund,) = sandbox.json("refunds")
     assert (refund["status"], refund["settled_at"], refund["processor_reference"]) == (
         "succeeded",

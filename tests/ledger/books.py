@@ -40,6 +40,8 @@ STORE_TABLES = (
     "awaiting_agreement",
     "waiting",
     "dead_letters",
+    "set_aside",
+    "closures",
     "readers",
     "vault",
 )

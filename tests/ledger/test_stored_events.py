@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from consumers.replaying import replay
 from ledger.application.due_work import advance
+from ledger.application.kept import Closing, Kept, discard
 from ledger.events import STORED_TYPES, UnknownStoredType, from_stored
 from tests.ledger.books import Books, KeysByName, no_randomness
 from tests.ledger.messages import Upstream
@@ -80,6 +82,13 @@ def stored_today() -> Iterator[tuple[str, bytes]]:
     books.take(Upstream().every_type())
     books.take([Upstream("acct-2").outage_reported(), *Upstream("acct-2", begins="2026-03-01T10:00:00Z").customer()])
     advance(books.ledger, datetime(2026, 6, 1, tzinfo=UTC))
+    act = {"actor": "/makegood/test", "channel": "command line", "reason": "sent by mistake"}
+    for kept_id, message in (("kept-1", Upstream("acct-3").cycle_started()), ("kept-2", None)):
+        closing = Closing(Kept("dead-letter", kept_id), **act, repaired=message is not None)
+        if message is None:
+            discard(books.ledger, closing)
+        else:
+            replay(books.ledger, closing, repaired=json.dumps(message).encode())
     fullest: dict[str, bytes] = {}
     for stored in books.envelopes():
         if _filled(stored.envelope) > _filled(fullest.get(stored.type, b"{}")):

@@ -19,6 +19,7 @@ from ledger.store.database import Database
 from ledger.store.instants import to_microseconds
 from projections import queries
 from projections.follower import Follower
+from projections.kept import dead_letters
 from tests.projections.stories import START, Story, granted, part
 
 
@@ -277,7 +278,7 @@ def test_dead_letters_are_listed_the_newest_last(database: Database) -> None:
             ],
         )
 
-    first, second = queries.dead_letters(database)
+    first, second = dead_letters(database)
     assert (first["position"], first["account_id"], first["field"]) == (1, None, None)
     assert second == {
         "position": 2,
@@ -290,4 +291,7 @@ def test_dead_letters_are_listed_the_newest_last(database: Database) -> None:
         "account_id": "acct-1",
         "channel": "file",
         "refused_at": "2026-03-01T09:00:00Z",
+        "status": "open",
+        "closed_by": None,
+        "closed_at": None,
     }

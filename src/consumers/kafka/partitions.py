@@ -14,8 +14,11 @@ from typing import Protocol
 import structlog
 
 from consumers.kafka.records import BrokerUnavailable, GroupMember, Partition, Record
-from consumers.part import BackOff, Explained
-from ledger.store.database import Conflict, StoreError, Unavailable
+from consumers.part import BackOff, Explained, reason_of
+from ledger.store.database import Conflict, Unavailable
+
+FAILURES_MAX = 3
+"""A record that fails so often alone, with growing waits between, is given up."""
 
 log = structlog.get_logger("makegood.partitions")
 
@@ -27,11 +30,10 @@ class BeginAnew(Explained):
 class RecordFails(Explained):
     """One record cannot be worked off, and not for a passing cause."""
 
-    def __init__(self, record: Record, cause: BaseException) -> None:
-        why = str(cause) if isinstance(cause, Explained | StoreError) else type(cause).__name__
+    def __init__(self, record: Record, cause: BaseException, besides: str = "") -> None:
         super().__init__(
             f"the record at {record.partition}/{record.offset} cannot be worked off, and what follows it in its "
-            f"partition was not taken: {why}"
+            f"partition was not taken: {reason_of(cause)}{besides}"
         )
         self.record = record
 
@@ -45,6 +47,9 @@ class Worker(Protocol):
     def work(self, partition: Partition, records: Sequence[Record]) -> None:
         """Work off records, all or none. Raises Conflict (again, perhaps fewer) or BeginAnew."""
 
+    def give_up(self, partition: Partition, record: Record, cause: Exception) -> None:
+        """A record keeps failing, and not for a passing cause: keep it and go past it, or raise RecordFails."""
+
     def end(self, partition: Partition) -> None:
         """The partition is somebody else's: drop what is kept of it and write nothing."""
 
@@ -57,6 +62,8 @@ class _Held:
     paused: bool = True
     pending: deque[Record] = field(default_factory=deque)
     limit: int = 0
+    failures: int = 0
+    """How often the next record failed alone, and not for a passing cause."""
     not_before: float = 0.0
     back_off: BackOff = field(default_factory=BackOff)
 
@@ -200,7 +207,7 @@ class PartitionWork:
         """One attempt at the next records of a partition."""
         records = [held.pending[i] for i in range(min(held.limit, len(held.pending)))]
         try:
-            self._worker.work(partition, records)
+            self._attempt(partition, held, records)
         except BeginAnew as error:
             # Not at once: if another member has the partition, the next poll says so.
             self._drop(partition, held, wait=held.back_off.next())
@@ -213,18 +220,32 @@ class PartitionWork:
             held.limit = max(1, len(records) // 2)
             self._later(partition, held, error)
             return 0
+        except RecordFails:
+            raise
         except Exception as error:
             # The batch is split until the record that fails is alone: what comes before it is taken.
+            held.limit = max(1, len(records) // 2)
             if len(records) == 1:
-                raise RecordFails(records[0], error) from error
-            held.limit = len(records) // 2
+                held.failures += 1
+                self._later(partition, held, error)
             return 0
         for _ in records:
             held.pending.popleft()
+        held.failures = 0
         held.limit = min(self._batch, held.limit * 2)
         held.back_off.reset()
         self._member.report(partition, records[-1].offset + 1)
         return len(records)
+
+    def _attempt(self, partition: Partition, held: _Held, records: Sequence[Record]) -> None:
+        try:
+            self._worker.work(partition, records)
+        except (BeginAnew, Unavailable, BrokerUnavailable, Conflict):
+            raise
+        except Exception as error:
+            if len(records) > 1 or held.failures + 1 < FAILURES_MAX:
+                raise
+            self._worker.give_up(partition, records[0], error)
 
     def _later(self, partition: Partition, held: _Held, error: Exception) -> None:
         wait = held.back_off.next()
@@ -232,7 +253,7 @@ class PartitionWork:
         log.warning(
             "partition_waits",
             partition=str(partition),
-            reason=str(error),
+            reason=reason_of(error),
             seconds=round(wait, 3),
             failures=held.back_off.failures,
             pending=len(held.pending),

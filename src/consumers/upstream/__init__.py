@@ -3,7 +3,7 @@
 from consumers.upstream.checking import Problem, check_file
 from consumers.upstream.cloudevents import MESSAGE_BYTES_MAX
 from consumers.upstream.messages import MESSAGES, MessageData
-from consumers.upstream.reading import read_binary, read_kafka, read_structured
+from consumers.upstream.reading import read_binary, read_kafka, read_kept, read_structured
 
 __all__ = [
     "MESSAGES",
@@ -13,5 +13,6 @@ __all__ = [
     "check_file",
     "read_binary",
     "read_kafka",
+    "read_kept",
     "read_structured",
 ]

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -219,6 +219,24 @@ def binary_as_one(headers: Headers, key: bytes | None, value: bytes | None) -> b
         "value": _shown_bytes(value),
     }
     return json.dumps(record, ensure_ascii=True).encode()
+
+
+def record_in(body: bytes) -> tuple[Headers, bytes | None, bytes | None] | None:
+    """The headers, key and value that `binary_as_one` wrote as one body; None where it wrote none of it."""
+    try:
+        record = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or record.keys() != {"headers", "key", "value"}:
+        return None
+    headers = [(header, _bytes_shown(content)) for header, content in record["headers"]]
+    return headers, _bytes_shown(record["key"]), _bytes_shown(record["value"])
+
+
+def _bytes_shown(content: Any) -> bytes | None:
+    if content is None:
+        return None
+    return content.encode() if isinstance(content, str) else base64.b64decode(content["base64"])
 
 
 def _shown_bytes(content: bytes | None) -> object:

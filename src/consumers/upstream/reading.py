@@ -18,6 +18,7 @@ from consumers.upstream.cloudevents import (
     binary,
     binary_as_one,
     content_mode,
+    record_in,
     structured,
 )
 from consumers.upstream.findings import Finding, Unreadable, findings
@@ -66,6 +67,15 @@ def read_kafka(headers: Headers | None, key: bytes | None, value: bytes | None, 
     if mode == "binary" or value is None:
         return read_binary(headers, value, origin=origin, channel="kafka", key=key)
     return read_structured(value, origin=origin, channel="kafka", key=key)
+
+
+def read_kept(body: bytes, *, origin: str, channel: str) -> Statement | Refusal:
+    """Read what was kept of a message, in whichever content mode it came: the body of a refusal or statement."""
+    record = record_in(body)
+    if record is None:
+        return read_structured(body, origin=origin, channel=channel)
+    headers, key, value = record
+    return read_binary(headers, value, origin=origin, channel=channel, key=key)
 
 
 def _read(

@@ -4,6 +4,7 @@ from ledger.aggregates.billing_account import BillingAccount, RecordedClaim
 from ledger.aggregates.complaint import Complaint
 from ledger.aggregates.recording import Cause, LedgerAggregate, stream_name
 from ledger.aggregates.subscription import Subscription
+from ledger.aggregates.system import SystemRecord
 
 __all__ = [
     "BillingAccount",
@@ -12,5 +13,6 @@ __all__ = [
     "LedgerAggregate",
     "RecordedClaim",
     "Subscription",
+    "SystemRecord",
     "stream_name",
 ]

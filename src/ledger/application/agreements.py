@@ -5,26 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ledger.aggregates import Cause, LedgerAggregate, stream_name
+from ledger.aggregates import Cause, SystemRecord, stream_name
 from ledger.agreement import AgreementRefused, PublishedAgreement, read_agreement
 from ledger.application.ledger import Ledger
-from ledger.events import AgreementPublished, LedgerEvent
+from ledger.events import AgreementPublished
 from ledger.store.database import Conflict
 from ledger.store.writing import HeadMove, Publication, Writes, read_heads
 from ledger.values import SYSTEM_ACCOUNT
 
 ATTEMPTS_MAX = 12
-
-
-class AgreementRecord(LedgerAggregate):
-    """The stream of an agreement's publications, in the account `system`."""
-
-    def __init__(self, name: str, publications: int) -> None:
-        super().__init__(stream_name("agreement", name), SYSTEM_ACCOUNT)
-        self.version = publications
-
-    def when(self, event: LedgerEvent) -> None:
-        """A publication changes nothing that the next one needs to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +78,5 @@ def _event(
         text=agreement.text,
     )
     cause = Cause(actor=actor, channel=channel, occurred_at=now, recorded_at=recorded_at, now=now)
-    return AgreementRecord.empty(agreement.terms.name, count).record(AgreementPublished, data, cause)
+    stream = stream_name("agreement", agreement.terms.name)
+    return SystemRecord.empty(stream, count).record(AgreementPublished, data, cause)

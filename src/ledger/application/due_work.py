@@ -10,7 +10,7 @@ from datetime import datetime
 from ledger.application.account import Account
 from ledger.application.ledger import Ledger
 from ledger.events import LedgerEvent
-from ledger.store.database import Conflict, StoreError
+from ledger.store.database import Conflict, StoreError, Unavailable
 from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.writing import Writes
 from ledger.values import SYSTEM_ACCOUNT, instant_to_text
@@ -30,19 +30,40 @@ class ClockGoesForward(StoreError):
     """A sandbox's clock, once set, only goes forward."""
 
 
-def do_due_work(ledger: Ledger, until: datetime) -> int:
-    """Assess every account that falls due by an instant, each at its own due instants; returns how many."""
+def do_due_work(ledger: Ledger, until: datetime, failing: dict[str, Exception] | None = None) -> int:
+    """Assess every account that falls due by an instant, each at its own due instants; returns how many.
+
+    With `failing`, an account that cannot be assessed, and not for a passing cause, is put there with its error and
+    left due, and those that are there already are passed over: nobody else waits for them.
+    """
     done = 0
     while True:
         with ledger.database.reading() as transaction:
-            due = transaction.rows(
+            rows = transaction.rows(
                 "SELECT account FROM heads WHERE due_at <= ? ORDER BY due_at, account LIMIT ?",
-                (to_microseconds(until), ACCOUNTS_PER_BATCH),
+                (to_microseconds(until), ACCOUNTS_PER_BATCH + len(failing or ())),
             )
+        due = [row[0] for row in rows if row[0] not in (failing or ())]
         if not due:
             return done
-        _decide(ledger, [row[0] for row in due], lambda account: account.catch_up(until, until))
-        done += len(due)
+        done += _catch_up(ledger, due, until, failing)
+
+
+def _catch_up(ledger: Ledger, due: Sequence[str], until: datetime, failing: dict[str, Exception] | None) -> int:
+    """Assess accounts together, and where that fails by halves, until those that fail are alone."""
+    try:
+        _decide(ledger, due, lambda account: account.catch_up(until, until))
+    except (Conflict, Unavailable):
+        raise
+    except Exception as error:
+        if failing is None:
+            raise
+        if len(due) == 1:
+            failing[due[0]] = error
+            return 0
+        half = len(due) // 2
+        return _catch_up(ledger, due[:half], until, failing) + _catch_up(ledger, due[half:], until, failing)
+    return len(due)
 
 
 def next_due_at(ledger: Ledger) -> datetime | None:

@@ -81,6 +81,20 @@ class Ledger(Application[str]):
                 transaction.rows("SELECT 1")
             return False
 
+    def bring_up_to_date(self) -> None:
+        """Add the tables that an older version's store lacks. Raises StoreError for a newer version's store."""
+        with self.database.reading() as transaction:
+            version = int(transaction.rows("SELECT value FROM store WHERE name = 'schema'")[0][0])
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                f"this store was made by a newer makegood (its tables are of version {version}, this program knows "
+                f"{SCHEMA_VERSION}): install that one"
+            )
+        if version < SCHEMA_VERSION:
+            self.database.create(TABLES)
+            with self.database.writing() as transaction:
+                transaction.run("UPDATE store SET value = ? WHERE name = 'schema'", (str(SCHEMA_VERSION),))
+
     def is_sandbox(self, transaction: Transaction) -> bool:
         """Whether the store's clock may be set."""
         return transaction.rows("SELECT value FROM store WHERE name = 'sandbox'") == [("yes",)]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ledger.aggregates.recording import message_event_id
 from ledger.application.conflict import conflicting, said_before, said_by
+from ledger.application.kept import AlreadyClosed, Closing
 from ledger.application.ledger import Ledger
 from ledger.application.statement import Refusal, Statement, Taken
 from ledger.events import LedgerEvent
@@ -21,22 +22,33 @@ ATTEMPTS_MAX = 12
 Incoming = Statement | Refusal
 
 
-def take(ledger: Ledger, incoming: Sequence[Incoming], reader: ReaderMove | None = None) -> Taken:
+def take(
+    ledger: Ledger,
+    incoming: Sequence[Incoming],
+    reader: ReaderMove | None = None,
+    closing: Closing | None = None,
+) -> Taken:
     """Record a batch of messages in one transaction; a repeated batch changes nothing.
 
-    Raises ReaderFenced where another reader took over, Conflict where other writers were faster for too long, and
-    Unavailable where the store cannot be reached.
+    With `closing` the batch is the one message that was kept: it is closed with it, unless it is refused again.
+
+    Raises ReaderFenced where another reader took over, AlreadyClosed, Conflict where other writers were faster for
+    too long, and Unavailable where the store cannot be reached.
     """
     lost: set[tuple[str, str]] = set()
     commit_lost = False
     for attempt in range(1, ATTEMPTS_MAX + 1):
-        batch = _Batch(ledger, incoming, reader, lost)
+        batch = _Batch(ledger, incoming, reader, lost, closing)
         try:
             return batch.take()
         except ReaderFenced:
             if reader is None or not commit_lost or not _stands_at(ledger, reader):
                 raise
             reader = None  # it was we who moved it, with the commit whose answer was lost
+        except AlreadyClosed:
+            if not commit_lost:
+                raise
+            closing = None  # by us, likewise
         except CommitUnknown:
             # The messages' identities will say whether the commit took place: those that were new to this attempt
             # and are found in the inbox were recorded by it.
@@ -71,11 +83,17 @@ class _Batch:
     """One attempt at a batch. `lost` are messages that an earlier attempt may have recorded."""
 
     def __init__(
-        self, ledger: Ledger, incoming: Sequence[Incoming], reader: ReaderMove | None, lost: set[tuple[str, str]]
+        self,
+        ledger: Ledger,
+        incoming: Sequence[Incoming],
+        reader: ReaderMove | None,
+        lost: set[tuple[str, str]],
+        closing: Closing | None,
     ) -> None:
         self._ledger = ledger
         self._incoming = incoming
         self._lost = set(lost)
+        self._closing = closing
         self._writes = Writes(reader=reader)
         self._taken = Taken(read=len(incoming))
         self._said: dict[tuple[str, str], Statement] = {}
@@ -90,6 +108,8 @@ class _Batch:
         digests = {id(s): self._ledger.vault.digest(s.content) for s in statements}
         self._ledger.vault.prepare({customer_subject(s.account) for s in statements if s.private})
         with self._ledger.database.reading() as transaction:
+            if self._closing is not None:
+                self._closing.check_open(transaction)
             seen = seen_before(transaction, statements)
             fresh = {s.account for s in statements if (s.message.source, s.message.id) not in seen}
             accounts = self._ledger.open_accounts(transaction, sorted(fresh))
@@ -118,7 +138,10 @@ class _Batch:
                 account.record(item, sealed, clock())
                 events += account.collect()
                 self._taken.accepted += 1
-            self._bury(transaction, refusals)
+            if self._closing is None:
+                self._bury(transaction, refusals)
+            elif statements and not refusals:
+                events.append(self._close(transaction, self._closing, statements[0]))
         self._ledger.save_accounts(accounts.values(), events, self._writes)
         self._taken.refused = refusals
         return self._taken
@@ -134,6 +157,11 @@ class _Batch:
             self._taken.accepted += 1
         else:
             self._taken.duplicates += 1
+
+    def _close(self, transaction: Transaction, closing: Closing, statement: Statement) -> LedgerEvent:
+        fact_event_id = message_event_id(statement.message.source, statement.message.id)
+        duplicate = self._taken.accepted == 0
+        return closing.replayed(self._ledger, transaction, self._writes, fact_event_id, duplicate=duplicate)
 
     def _bury(self, transaction: Transaction, refusals: list[Refusal]) -> None:
         """Keep every refused message with its reason: its body in the vault, the rest as a dead letter.

@@ -61,3 +61,4 @@ class Taken:
     accepted: int = 0
     duplicates: int = 0
     refused: list[Refusal] = field(default_factory=list)
+    set_aside: int = 0

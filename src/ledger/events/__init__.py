@@ -50,7 +50,7 @@ from ledger.events.subscription import (
     SubscriptionSuspended,
     SubscriptionTerminated,
 )
-from ledger.events.system import AgreementPublished
+from ledger.events.system import AgreementPublished, KeptAs, KeptMessage, MessageDiscarded, MessageReplayed
 
 __all__ = [
     "STORED_TYPES",
@@ -75,8 +75,12 @@ __all__ = [
     "Decision",
     "Fact",
     "FactData",
+    "KeptAs",
+    "KeptMessage",
     "LedgerEvent",
     "Message",
+    "MessageDiscarded",
+    "MessageReplayed",
     "OutageReopened",
     "OutageReported",
     "OutageResolved",

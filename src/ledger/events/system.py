@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Literal
 
-from ledger.events.envelope import Decision, Stored
+from ledger.events.envelope import Decision, Sealed, Stored
 
 
 class AgreementPublished(Decision):
@@ -20,3 +21,36 @@ class AgreementPublished(Decision):
         text: str
 
     data: Data
+
+
+KeptAs = Literal["dead-letter", "set-aside"]
+"""Why a message is kept: it was refused, or it kept failing."""
+
+
+class KeptMessage(Stored):
+    """Which message an operator closed: a dead letter, or one that was set aside. Their words lie in the vault."""
+
+    kept: KeptAs
+    kept_id: str
+    sealed: Sealed | None
+
+
+class MessageReplayed(Decision):
+    """A kept message came in again, as it was or `repaired`; `duplicate` where its fact was recorded already."""
+
+    stored_as = "message-replayed.v1"
+
+    class Data(KeptMessage):
+        fact_event_id: str
+        duplicate: bool
+        repaired: bool
+
+    data: Data
+
+
+class MessageDiscarded(Decision):
+    """A kept message will not come in: an operator said why."""
+
+    stored_as = "message-discarded.v1"
+
+    data: KeptMessage

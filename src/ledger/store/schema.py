@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Counts the changes of these tables. A version adds tables and never changes one (`Ledger.bring_up_to_date`)."""
 
 TABLES = (
     # What the store is: schema version, whether it is a sandbox, and a sandbox's clock.
@@ -43,6 +44,18 @@ TABLES = (
     """CREATE TABLE IF NOT EXISTS dead_letters (
         position BIGINT PRIMARY KEY, dead_letter_id TEXT NOT NULL UNIQUE, origin TEXT NOT NULL, reason TEXT NOT NULL,
         field TEXT, source TEXT, id TEXT, account TEXT, channel TEXT NOT NULL, refused_at BIGINT NOT NULL)""",
+    # Messages that kept failing though they are well-formed; bodies lie in the vault. `reader` and `message_offset`
+    # say where on Kafka each was read.
+    """CREATE TABLE IF NOT EXISTS set_aside (
+        position BIGINT PRIMARY KEY, set_aside_id TEXT NOT NULL UNIQUE, origin TEXT NOT NULL, reason TEXT NOT NULL,
+        source TEXT NOT NULL, id TEXT NOT NULL, account TEXT NOT NULL, channel TEXT NOT NULL, reader TEXT,
+        message_offset BIGINT, set_aside_at BIGINT NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS set_aside_reader ON set_aside (reader, message_offset)",
+    "CREATE INDEX IF NOT EXISTS set_aside_account ON set_aside (account)",
+    # What became of dead letters and of messages set aside: each is closed once.
+    """CREATE TABLE IF NOT EXISTS closures (
+        kept TEXT NOT NULL, kept_id TEXT NOT NULL, outcome TEXT NOT NULL, actor TEXT NOT NULL,
+        closed_at BIGINT NOT NULL, PRIMARY KEY (kept, kept_id))""",
     # How far each reader has come, and the epoch of whoever may move it.
     """CREATE TABLE IF NOT EXISTS readers (
         reader TEXT PRIMARY KEY, position BIGINT NOT NULL, epoch BIGINT NOT NULL)""",

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
+from ledger.events import KeptAs
 from ledger.store.database import Conflict, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.vault import VaultEntry
 
 DEAD_LETTERS = "dead-letters"
 """The sequence that counts dead letters."""
+SET_ASIDE = "set-aside"
+"""The sequence that counts messages set aside."""
 
 
 def shard_sequence(shard: int) -> str:
@@ -88,6 +92,36 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAside:
+    """A well-formed message that kept failing; its body is a vault entry under its id.
+
+    `reader` and `offset` say where on Kafka it was read; both are None for a message from elsewhere.
+    """
+
+    set_aside_id: str
+    origin: str
+    reason: str
+    source: str
+    id: str
+    account: str
+    channel: str
+    reader: str | None
+    offset: int | None
+    set_aside_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """A kept message is done with: it was replayed or discarded, and by whom."""
+
+    kept: KeptAs
+    kept_id: str
+    outcome: Literal["replayed", "discarded"]
+    actor: str
+    closed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Publication:
     """A version of an agreement enters the catalogue."""
 
@@ -112,6 +146,8 @@ class Writes:
     awaiting: dict[str, set[str]] = field(default_factory=dict)
     vault: list[VaultEntry] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    set_aside: list[SetAside] = field(default_factory=list)
+    closures: list[Closure] = field(default_factory=list)
     reader: ReaderMove | None = None
     sandbox_clock: datetime | None = None
 
@@ -131,6 +167,12 @@ class Writes:
             [(v.ref, v.subject, v.nonce, v.ciphertext) for v in self.vault],
         )
         self._write_dead_letters(transaction)
+        self._write_set_aside(transaction)
+        transaction.insert(
+            "closures",
+            ("kept", "kept_id", "outcome", "actor", "closed_at"),
+            [(c.kept, c.kept_id, c.outcome, c.actor, to_microseconds(c.closed_at)) for c in self.closures],
+        )
         if self.sandbox_clock is not None:
             transaction.run(
                 "INSERT INTO store (name, value) VALUES ('clock', ?) "
@@ -259,6 +301,43 @@ class Writes:
                     to_microseconds(d.refused_at),
                 )
                 for position, d in enumerate(self.dead_letters, first)
+            ],
+        )
+
+    def _write_set_aside(self, transaction: Transaction) -> None:
+        if not self.set_aside:
+            return
+        last = next_positions(transaction, SET_ASIDE, len(self.set_aside))
+        transaction.insert(
+            "set_aside",
+            (
+                "position",
+                "set_aside_id",
+                "origin",
+                "reason",
+                "source",
+                "id",
+                "account",
+                "channel",
+                "reader",
+                "message_offset",
+                "set_aside_at",
+            ),
+            [
+                (
+                    position,
+                    s.set_aside_id,
+                    s.origin,
+                    s.reason,
+                    s.source,
+                    s.id,
+                    s.account,
+                    s.channel,
+                    s.reader,
+                    s.offset,
+                    to_microseconds(s.set_aside_at),
+                )
+                for position, s in enumerate(self.set_aside, last - len(self.set_aside) + 1)
             ],
         )
 

@@ -28,10 +28,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 agreement_app = typer.Typer(help="Service agreements: publish, list and show their versions.", no_args_is_help=True)
-letters_app = typer.Typer(help="Refused messages: list them, and show one with its body.", no_args_is_help=True)
+letters_app = typer.Typer(help="Refused messages: list, show, replay and discard them.", no_args_is_help=True)
+aside_app = typer.Typer(
+    help="Messages set aside because they kept failing: list, show and replay them.", no_args_is_help=True
+)
 contract_app = typer.Typer(help="The contract with upstream: check messages against it.", no_args_is_help=True)
 app.add_typer(agreement_app, name="agreement")
 app.add_typer(letters_app, name="dead-letters")
+app.add_typer(aside_app, name="aside")
 app.add_typer(contract_app, name="contract")
 
 Store = Annotated[str, typer.Option("--store", help="Where the ledger is kept: sqlite:///FILE or postgresql://…")]

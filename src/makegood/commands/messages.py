@@ -1,4 +1,4 @@
-"""Messages: checked, published, taken in, previewed, and refused."""
+"""Messages: checked, published, taken in and previewed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ from makegood.commands.app import (
     Store,
     app,
     contract_app,
-    letters_app,
     lines_of,
     opened,
     settings_from,
-    show_list,
 )
 from makegood.stop import Stop
 
@@ -45,7 +43,13 @@ def ingest(
     refused = refusals(taken.refused)
     if json:
         print_json(
-            {"read": taken.read, "accepted": taken.accepted, "duplicates": taken.duplicates, "refused": refused}
+            {
+                "read": taken.read,
+                "accepted": taken.accepted,
+                "duplicates": taken.duplicates,
+                "refused": refused,
+                "set_aside": taken.set_aside,
+            }
         )
     else:
         for row in refused:
@@ -55,7 +59,9 @@ def ingest(
             f"{taken.read} messages read: {taken.accepted} recorded, {taken.duplicates} duplicates, "
             f"{len(refused)} refused" + ("; see `makegood dead-letters list`" if refused else "")
         )
-    return REFUSED if refused else OK
+        if taken.set_aside:
+            say(f"{taken.set_aside} could not be recorded and were set aside; see `makegood aside list`")
+    return REFUSED if refused or taken.set_aside else OK
 
 
 @app.command()
@@ -138,45 +144,3 @@ def publish(
     except BrokerError as error:
         raise Stop(str(error)) from None
     say(f"{count} messages published to {topic} at {settings.kafka}")
-
-
-@letters_app.command("list")
-def dead_letters_list(store: Store = "", json: Json = False) -> None:
-    """List the refused messages."""
-    from projections import queries
-
-    show_list(
-        store,
-        json,
-        lambda house: queries.dead_letters(house.database),
-        {
-            "position": "no.",
-            "dead_letter_id": "dead letter",
-            "origin": "seen at",
-            "id": "message",
-            "field": "field",
-            "reason": "why it was refused",
-        },
-        title="Dead letters",
-        empty="no message was refused",
-    )
-
-
-@letters_app.command("show")
-def dead_letters_show(
-    dead_letter: Annotated[str, typer.Argument(metavar="ID", help="A dead letter's id, or its number.")],
-    store: Store = "",
-    json: Json = False,
-) -> None:
-    """Show one refused message with its body, from the vault."""
-    from makegood import reading
-    from makegood.answers import print_json
-
-    with opened(store) as house:
-        letter = reading.dead_letter(house, dead_letter)
-    if letter is None:
-        raise Stop(f"there is no dead letter {dead_letter}; see `makegood dead-letters list`")
-    if json:
-        print_json(letter)
-    else:
-        reading.show_dead_letter(letter)

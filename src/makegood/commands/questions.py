@@ -191,8 +191,8 @@ def account(
 ) -> None:
     """One account: balances, subscriptions, charges, payments, claims, refunds and credits."""
     from makegood import reading
-    from makegood.answers import print_json
-    from projections import queries
+    from makegood.answers import print_json, say
+    from projections import kept, queries
 
     with opened(store) as house:
         if as_of is None and known_at is None:
@@ -204,10 +204,16 @@ def account(
                 as_of=instant(as_of) if as_of else None,
                 known_at=instant(known_at) if known_at else None,
             )
+        aside = len(kept.set_aside(house.database, closed=False, account=account_id))
     if json:
-        print_json(found)
+        print_json({**found, "set_aside": aside})
     else:
         reading.show_account(found)
+        if aside:
+            say(
+                f"{aside} of its messages are set aside, so this may not be all, and its payouts wait: "
+                f"makegood aside list --account {account_id}"
+            )
 
 
 @app.command()

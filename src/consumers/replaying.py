@@ -1,0 +1,58 @@
+"""Kept messages come in again: dead letters and messages set aside, as they are or repaired, by intake's code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from consumers.upstream import read_kept, read_structured
+from ledger.application.kept import Closing, Kept
+from ledger.application.ledger import Ledger
+from ledger.application.preview import Preview, preview
+from ledger.application.record import take
+from ledger.application.statement import Refusal, Statement, Taken
+
+Outcome = Literal["accepted", "duplicate", "refused"]
+
+
+class NothingKept(Exception):
+    """The vault has no body for a kept message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What became of a kept message, or would: `reason` and `field` say why one is refused again."""
+
+    outcome: Outcome
+    reason: str | None = None
+    field: str | None = None
+
+
+def replay(ledger: Ledger, closing: Closing, *, repaired: bytes | None = None, dry_run: bool = False) -> Replayed:
+    """Take a kept message as if it came now, and close it in the same transaction, unless it is refused again.
+
+    `repaired` is the message in structured mode that takes its place. To repeat a replay is safe: the message's
+    identity is known then. Raises NothingKept, AlreadyClosed, and what reading the vault and `record.take` raise.
+    """
+    item = _read(ledger, closing.of, repaired)
+    if isinstance(item, Refusal):
+        return Replayed("refused", item.reason, item.field)
+    if dry_run:
+        with ledger.database.reading() as transaction:
+            closing.check_open(transaction)
+        found: Preview | Taken = preview(ledger, [item])
+    else:
+        found = take(ledger, [item], closing=closing)
+    if found.refused:
+        return Replayed("refused", found.refused[0].reason, found.refused[0].field)
+    return Replayed("accepted" if found.accepted else "duplicate")
+
+
+def _read(ledger: Ledger, kept: Kept, repaired: bytes | None) -> Statement | Refusal:
+    origin = f"{kept.kept}:{kept.kept_id}"
+    if repaired is not None:
+        return read_structured(repaired, origin=origin, channel="replay")
+    body = kept.body(ledger)
+    if body is None:
+        raise NothingKept(f"the vault has no body for {kept.kept} {kept.kept_id}: give one with --body FILE")
+    return read_kept(body, origin=origin, channel="replay")

@@ -1,0 +1,82 @@
+"""Dead letters and messages set aside, as an operator meets them."""
+
+import json
+from pathlib import Path
+
+from ledger.store.database import beside, connect
+from tests.door.conftest import Door
+from tests.door.test_commands import ACCOUNT, SUBSCRIPTION, message
+
+WRONG = message(
+    "m-9",
+    "charge.posted",
+    {"charge_id": "x", "price": "-1.00", "currency": "EUR", "invoice_id": "i", "description": "for Ada Quill"},
+)
+
+
+def test_refused_messages_are_found_repaired_replayed_and_discarded(sandbox: Door, lines, tmp_path: Path) -> None:
+    sandbox.json("ingest", lines(ACCOUNT, WRONG, SUBSCRIPTION, "{"), exits=3)
+    assert [row["field"] for row in sandbox.json("dead-letters", "list", "--field", "data.price")] == ["data.price"]
+    assert len(sandbox.json("dead-letters", "list", "--account", "acct-1")) == 1
+
+    tried = sandbox.json("dead-letters", "replay", "--every", "--dry-run", exits=3)
+    assert [row["outcome"] for row in tried] == ["refused", "refused"]
+
+    body = tmp_path / "repaired.json"
+    body.write_text(json.dumps({**WRONG, "data": {**WRONG["data"], "price": "1.00"}}))
+    repaired = ("dead-letters", "replay", "1", "--body", str(body), "--reason", "sign, asked Ada Quill")
+    assert [row["outcome"] for row in sandbox.json(*repaired, "--actor", "/ops/bob")] == ["accepted"]
+    assert [charge["price"] for charge in sandbox.json("account", "acct-1")["charges"]] == ["1.00"]
+    assert [row["outcome"] for row in sandbox.json(*repaired)] == ["closed"]
+
+    sandbox("dead-letters", "discard", "2", "--reason", "no message at all", "--dry-run")
+    assert len(sandbox.json("dead-letters", "list")) == 1
+    sandbox("dead-letters", "discard", "2", "--reason", "no message at all")
+    assert sandbox.json("dead-letters", "list") == []
+    assert "no refused message is open" in sandbox("dead-letters", "list")
+    closed = sandbox.json("dead-letters", "list", "--all")
+    assert [row["status"] for row in closed] == ["replayed", "discarded"]
+    assert closed[0]["closed_by"] == "/ops/bob"
+    sandbox("dead-letters", "discard", "2", "--reason", "again", exits=1)
+    assert "was discarded already" in sandbox.errors
+
+    acts = [event for event in sandbox.json("history", "system") if event["type"].startswith("message-")]
+    assert [act["type"] for act in acts] == ["message-replayed.v1", "message-discarded.v1"]
+    assert acts[0]["actor"] == "/ops/bob"
+    assert "Quill" not in json.dumps(acts)
+
+
+def test_which_ones_must_be_said(sandbox: Door, lines, tmp_path: Path) -> None:
+    sandbox("dead-letters", "replay", exits=1)
+    assert "--every" in sandbox.errors
+    sandbox("dead-letters", "replay", "7", exits=1)
+    assert "dead-letters list --all" in sandbox.errors
+    sandbox("dead-letters", "replay", "--every", "--body", str(tmp_path / "none"), exits=1)
+    assert "name its id" in sandbox.errors
+    sandbox("dead-letters", "replay", "--every")
+    assert "none is open" in sandbox.errors
+
+
+def test_what_cannot_be_recorded_is_set_aside_and_comes_in_again_when_that_is_mended(
+    sandbox: Door, store: str, lines
+) -> None:
+    keys = connect(beside(store, "vault"))
+    with keys.writing() as transaction:
+        transaction.run("INSERT INTO vault_keys (subject, created_at, erased_at) VALUES ('account/acct-1', 1, 2)")
+    taken = sandbox.json("ingest", lines(ACCOUNT, SUBSCRIPTION), exits=3)
+    assert (taken["read"], taken["accepted"], taken["set_aside"]) == (2, 1, 1)
+    [row] = sandbox.json("aside", "list")
+    assert (row["account_id"], row["id"], row["status"]) == ("acct-1", ACCOUNT["id"], "open")
+    assert "erased" in row["reason"]
+    assert json.loads(sandbox.json("aside", "show", "1")["body"]) == ACCOUNT
+    assert sandbox.json("account", "acct-1")["set_aside"] == 1
+    sandbox("account", "acct-1")
+    assert "makegood aside list --account acct-1" in sandbox.errors
+
+    with keys.writing() as transaction:
+        transaction.run("DELETE FROM vault_keys WHERE subject = 'account/acct-1'")
+    keys.close()
+    assert [row["outcome"] for row in sandbox.json("aside", "replay", "--every")] == ["accepted"]
+    assert sandbox.json("aside", "list") == []
+    assert sandbox.json("account", "acct-1")["set_aside"] == 0
+    assert sandbox.json("aside", "list", "--all")[0]["status"] == "replayed"
