@@ -14,7 +14,15 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -106,20 +114,35 @@ def age(seconds: int) -> str:
     return f"{hours} h {minutes % 60:02} min" if hours else f"{minutes} min" if minutes else f"{seconds} s"
 
 
+class _Rate(ProgressColumn):
+    """How much is done in a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.0f} {self._unit}/s" if task.speed else "")
+
+
 @contextmanager
-def progress_bar(what: str, total: int | None, unit: str = "") -> Iterator[Any]:
-    """A progress bar on standard error while work goes on; nothing at all where that is not a terminal."""
+def progress_bar(what: str, total: int | None, unit: str = "", done: int = 0) -> Iterator[Any]:
+    """A progress bar on standard error while work goes on, with rate and time left; nothing without a terminal.
+
+    What it yields is told how much is done, and of how much where that changes. `done` was done before.
+    """
     console = people(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),
+        _Rate(unit),
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,
         transient=True,
     )
     with bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.update(task, completed=done)
+        task = bar.add_task(what, total=total, completed=done)
+        yield lambda done, of=None: bar.update(task, completed=done, **({"total": of} if of is not None else {}))

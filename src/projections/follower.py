@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ledger.events import STORED_TYPES
 from ledger.store.database import Conflict, Database, Transaction
-from ledger.store.reading import PositionMissing, read_shard, shard_end, store_id
+from ledger.store.reading import PositionMissing, read_shard, shard_ends, store_id
 from projections.catalog import CATALOG
 from projections.projection import Key, Projection, Rows, Stored, Table, Values, stored_types
 
@@ -65,11 +65,8 @@ class Follower:
     def positions(self) -> dict[str, dict[int, int]]:
         """How far each projection has come in each shard of the store."""
         with self._database.reading() as transaction:
-            stand = {shard: self._read_positions(transaction, shard) for shard in _shards(transaction)}
-        return {
-            projection.name: {shard: position[projection] for shard, position in stand.items()}
-            for projection in self._projections
-        }
+            stand = positions_of(transaction, self._projections)
+        return {projection.name: stand[projection] for projection in self._projections}
 
     def position_reached(self, shard: int = 0) -> int:
         """The position of a shard up to which every projection has come."""
@@ -77,11 +74,8 @@ class Follower:
             return min(self._read_positions(transaction, shard).values(), default=0)
 
     def _read_positions(self, transaction: Transaction, shard: int) -> dict[Projection, int]:
-        rows = transaction.rows(
-            "SELECT projection, version, position FROM projection_positions WHERE shard = ?", (shard,)
-        )
-        stored = {(name, version): int(position) for name, version, position in rows}
-        return {projection: stored.get((projection.name, projection.version), 0) for projection in self._projections}
+        stand = positions_of(transaction, self._projections)
+        return {projection: positions.get(shard, 0) for projection, positions in stand.items()}
 
     def _standing(self, shard: int) -> dict[Projection, int]:
         """Where the projections stand as far as this follower knows; the compare-and-set finds out if it is wrong."""
@@ -103,10 +97,15 @@ class Follower:
             by_shard[envelope.shard][envelope.position] = envelope
         return sum(self._reach(shard, max(known), known) for shard, known in by_shard.items())
 
-    def catch_up(self, on_progress: Progress | None = None, limit: int = BATCH_MAX) -> int:
-        """Follow the store to where it ends now; returns how many events were new to any projection."""
-        with self._database.reading() as transaction:
-            ends = {shard: shard_end(transaction, shard) for shard in _shards(transaction)}
+    def catch_up(
+        self, on_progress: Progress | None = None, limit: int = BATCH_MAX, to: Mapping[int, int] | None = None
+    ) -> int:
+        """Follow the store to where it ends now, or to a position in each shard; returns how many events were new."""
+        if to is not None:
+            ends = dict(to)
+        else:
+            with self._database.reading() as transaction:
+                ends = shard_ends(transaction)
         applied = 0
         for shard, end in ends.items():
             while (lowest := self._lowest(shard)) < end:
@@ -156,7 +155,19 @@ class Follower:
     def _advance(
         self, projections: Sequence[Projection], shard: int, after: int, envelopes: Sequence[Stored]
     ) -> None:
-        """Fold a run of events into projections that stand before it: all rows and positions, or nothing.
+        """Fold a run of events into projections that stand before it: all rows and positions, or nothing."""
+        with self._database.writing() as transaction:
+            self.advance_in(transaction, projections, shard, after, envelopes)
+
+    def advance_in(
+        self,
+        transaction: Transaction,
+        projections: Sequence[Projection],
+        shard: int,
+        after: int,
+        envelopes: Sequence[Stored],
+    ) -> None:
+        """Fold a run of events into projections that stand before it, as part of a transaction. Raises ReaderFenced.
 
         Each event is decoded once for all of them, and let go before the next: keeping them takes longer.
         """
@@ -164,19 +175,18 @@ class Follower:
             type_: [projection for projection in projections if type_ in self._takes[projection]]
             for type_ in {envelope.type for envelope in envelopes}
         }
-        with self._database.writing() as transaction:
-            self._move(transaction, projections, shard, after, envelopes[-1].position)
-            rows = {projection: self._load(transaction, projection, envelopes) for projection in projections}
-            for envelope in envelopes:
-                taking = takers[envelope.type]
-                # What a newer program wrote is decoded too, which says so: passing over it would lose it for good.
-                if taking or envelope.type not in STORED_TYPES:
-                    event = envelope.event()
-                    for projection in taking:
-                        projection.fold(rows[projection], envelope, event)
-            for projection in projections:
-                for table, changes in rows[projection].changes().items():
-                    _write(transaction, projection.stored_name(table), table, changes)
+        self._move(transaction, projections, shard, after, envelopes[-1].position)
+        rows = {projection: self._load(transaction, projection, envelopes) for projection in projections}
+        for envelope in envelopes:
+            taking = takers[envelope.type]
+            # What a newer program wrote is decoded too, which says so: passing over it would lose it for good.
+            if taking or envelope.type not in STORED_TYPES:
+                event = envelope.event()
+                for projection in taking:
+                    projection.fold(rows[projection], envelope, event)
+        for projection in projections:
+            for table, changes in rows[projection].changes().items():
+                _write(transaction, projection.stored_name(table), table, changes)
 
     def _move(
         self, transaction: Transaction, projections: Sequence[Projection], shard: int, after: int, to: int
@@ -213,6 +223,17 @@ class Follower:
         return rows
 
 
+def positions_of(transaction: Transaction, projections: Iterable[Projection]) -> dict[Projection, dict[int, int]]:
+    """How far each projection has come in each shard of the store."""
+    rows = transaction.rows("SELECT projection, version, shard, position FROM projection_positions")
+    stored = {(name, version, shard): int(position) for name, version, shard, position in rows}
+    shards = shard_ends(transaction)
+    return {
+        projection: {shard: stored.get((projection.name, projection.version, shard), 0) for shard in shards}
+        for projection in projections
+    }
+
+
 def _write(transaction: Transaction, name: str, table: Table, changes: Mapping[Key, Values | None]) -> None:
     rows = [values for values in changes.values() if values is not None]
     if table.appends:
@@ -241,8 +262,3 @@ def _definition(projection: Projection, table: Table, text: str) -> list[str]:
 
 def _stored_type(type_: str) -> str:
     return "BIGINT" if type_ == "INSTANT" else type_
-
-
-def _shards(transaction: Transaction) -> list[int]:
-    names = transaction.rows("SELECT name FROM sequences WHERE name LIKE 'shard:%'")
-    return sorted(int(name.removeprefix("shard:")) for (name,) in names)

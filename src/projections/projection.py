@@ -160,10 +160,12 @@ class Projection:
     tables: tuple[Table, ...]
     handles: tuple[type[LedgerEvent], ...]
     fold: Callable[[Rows, Place, Any], None]
+    suffix: str = ""
+    """What tells the tables of a copy from those that are read (projections/rebuild.py)."""
 
     def stored_name(self, table: Table) -> str:
         """What a table of this version is called in a database."""
-        return f"{table.name}_v{self.version}"
+        return f"{table.name}_v{self.version}{self.suffix}"
 
 
 @cache

@@ -2,21 +2,12 @@
 
 import random
 import threading
-from datetime import date
-from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from ledger.events import (
-    AccountRegistered,
-    AgreementBound,
-    CycleStarted,
     LedgerEvent,
-    PaymentCaptured,
-    RefundSucceeded,
-    SubscriptionRegistered,
-    SubscriptionStatusChanged,
     UnknownStoredType,
 )
 from ledger.store.database import Database
@@ -26,61 +17,7 @@ from projections.claims import CLAIMS
 from projections.follower import Follower
 from projections.projection import Place, Projection, Rows, Table
 from projections.refunds import REFUNDS
-from tests.projections.stories import START, Story, granted, part
-
-
-def everyday(accounts: int = 6, shard: int = 0) -> Story:
-    """A story in which every kind of table has rows that come, change and go, accounts mixed."""
-    story = Story(shard)
-    names = [f"acct-{shard}-{n}" for n in range(accounts)]
-    for name in names:
-        story.tell(AccountRegistered, name, time_zone="UTC", currency="EUR")
-        story.tell(SubscriptionRegistered, name, subscription_id="sub-1", agreement="standard", plan="home")
-    for name in names:
-        bound = {"agreement": "standard", "version": 1, "sha256": "0" * 64, "registration": "e", "time_zone": "UTC"}
-        story.tell(AgreementBound, name, subscription_id="sub-1", **bound)
-    for name in names:
-        story.tell(
-            CycleStarted,
-            name,
-            subscription_id="sub-1",
-            cycle_id="cycle-1",
-            starts_on=date(2026, 3, 1),
-            ends_on=date(2026, 4, 1),
-            price=Decimal("10.00"),
-            tax=Decimal("1.90"),
-            monthly_price=None,
-            currency="EUR",
-            invoice_id="inv-1",
-            prepaid=True,
-        )
-        data = {"payment_id": "pay-1", "invoice_id": "inv-1", "currency": "EUR", "method": "card"}
-        story.tell(PaymentCaptured, name, amount=Decimal("11.90"), **data)
-    small = granted("2.00", part("refund", "refund/1", "2.00"))
-    large = granted("3.00", part("refund", "refund/1", "2.50"), part("credit", "credit/1", "0.50"))
-    for name in names:
-        story.assess(None, small, name)
-        status = {"before": None, "after": "active", "effective_on": None, "now": START}
-        story.tell(SubscriptionStatusChanged, name, subscription_id="sub-1", **status)
-    for name in names[::2]:
-        story.assess(small, large, name)
-        result = {"refund_id": "refund/1", "processor_reference": "psp", "succeeded_at": START}
-        story.tell(RefundSucceeded, name, **result)
-    for name in names[::3]:
-        story.assess(large, None, name)
-    return story
-
-
-def rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:
-    """Everything that the projections keep, in an order of its own."""
-    with database.reading() as transaction:
-        return {
-            table.name: sorted(
-                transaction.rows(f"SELECT {', '.join(table.columns)} FROM {projection.stored_name(table)}"), key=repr
-            )
-            for projection in CATALOG
-            for table in projection.tables
-        }
+from tests.projections.stories import Story, everyday, rows
 
 
 def follower(database: Database, *projections: Projection) -> Follower:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from ledger.events import LedgerEvent, from_stored
 from ledger.store.database import Database, Row, StoreError, Transaction
@@ -57,6 +58,12 @@ def shard_end(transaction: Transaction, shard: int) -> int:
     return int(rows[0][0]) if rows else 0
 
 
+def shard_ends(transaction: Transaction) -> dict[int, int]:
+    """The last position of every shard there is."""
+    rows = transaction.rows("SELECT name, position FROM sequences WHERE name LIKE 'shard:%'")
+    return dict(sorted((int(name.removeprefix("shard:")), int(position)) for name, position in rows))
+
+
 def store_id(transaction: Transaction) -> str:
     """What tells this store's events from another's, where both are published to one topic."""
     return str(transaction.rows("SELECT value FROM store WHERE name = 'id'")[0][0])
@@ -83,6 +90,26 @@ def vault_entry(transaction: Transaction, ref: str) -> VaultEntry | None:
     """What the vault stores under a reference."""
     rows = transaction.rows("SELECT ref, subject, nonce, ciphertext FROM vault WHERE ref = ?", (ref,))
     return VaultEntry(rows[0][0], rows[0][1], bytes(rows[0][2]), bytes(rows[0][3])) if rows else None
+
+
+def accounts_after(transaction: Transaction, account: str, limit: int) -> list[str]:
+    """The next accounts that have events, in the database's own order of text; the first after an empty name."""
+    rows = transaction.rows(
+        "SELECT DISTINCT account FROM events WHERE account > ? ORDER BY account LIMIT ?", (account, limit)
+    )
+    return [row[0] for row in rows]
+
+
+def read_accounts(transaction: Transaction, accounts: Sequence[str]) -> dict[str, list[StoredEnvelope]]:
+    """All events of some accounts, each account's in order; nothing of an account that has none."""
+    rows = transaction.rows_in(f"SELECT {_COLUMNS} FROM events WHERE account IN (?*)", accounts)
+    found: dict[str, list[StoredEnvelope]] = {}
+    for row in rows:
+        envelope = _envelope(row)
+        found.setdefault(envelope.account, []).append(envelope)
+    for envelopes in found.values():
+        envelopes.sort(key=attrgetter("account_version"))
+    return found
 
 
 def _envelope(row: Row) -> StoredEnvelope:

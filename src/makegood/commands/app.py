@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from makegood.house import House
     from makegood.settings import Settings
 
-OK, FAILED, REFUSED, USAGE = 0, 1, 3, 64
+OK, FAILED, MISMATCH, REFUSED, USAGE = 0, 1, 2, 3, 64
 """Exit codes."""
 
 app = typer.Typer(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from makegood.commands.app import (
+    MISMATCH,
+    OK,
+    Json,
     Kafka,
     Store,
     app,
+    opened,
     settings_from,
 )
-
-if TYPE_CHECKING:
-    pass
+from makegood.stop import Stop
 
 
 @app.command("run")
@@ -29,6 +31,32 @@ def run_parts(
     from makegood.running import run_until_stopped
 
     run_until_stopped(settings_from(store, kafka), parts or [])
+
+
+@app.command()
+def rebuild(
+    projection: Annotated[str | None, typer.Argument(metavar="[PROJECTION]", help="All unless one is named.")] = None,
+    compare_only: Annotated[
+        bool, typer.Option("--compare-only", help="Write nothing: say whether rows are what the ledger says.")
+    ] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Do not go on with a rebuild that was cut short.")] = False,
+    store: Store = "",
+    json: Json = False,
+) -> int:
+    """Build projections anew from the ledger while the old rows go on answering, then exchange what differs."""
+    from makegood import rebuilding
+    from makegood.answers import print_json
+
+    if compare_only and anew:
+        raise Stop("--compare-only builds nothing that --anew could drop; leave one of them out")
+    chosen = rebuilding.projections_named(projection)
+    with opened(store) as house:
+        if compare_only:
+            answer, show = rebuilding.compare(house, chosen), rebuilding.show_compared
+        else:
+            answer, show = rebuilding.rebuild(house, chosen, anew=anew), rebuilding.show_rebuilt
+    (print_json if json else show)(answer)
+    return MISMATCH if compare_only and answer["differing"] else OK
 
 
 @app.command()

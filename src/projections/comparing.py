@@ -1,0 +1,199 @@
+"""Says whether rows are what the ledger's events make of them: a digest for each account and projection.
+
+Accounts are looked at a page at a time, each page in a snapshot of its own, so that neither memory nor a transaction
+grows with the store. A projection is compared at the position where it stands in that snapshot: one that goes on
+meanwhile, or lags, is not found to differ for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from typing import Protocol
+
+from pydantic_core import to_json
+
+from ledger.events import STORED_TYPES
+from ledger.store.database import Database, Transaction
+from ledger.store.reading import StoredEnvelope, accounts_after, read_accounts, shard_ends
+from ledger.values import SYSTEM_ACCOUNT
+from projections.follower import Progress, positions_of
+from projections.projection import Key, Projection, Rows, Table, Values, stored_types
+
+PAGE = 100
+"""So many accounts share a snapshot: their events and rows are in memory together."""
+
+AccountRows = Mapping[Table, Mapping[Key, Values]]
+"""One account's rows in one projection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An account whose rows in a projection are not what the events make of them."""
+
+    projection: str
+    account: str
+    rows: Mapping[str, int]
+    """How many rows differ, by the name of their table: too many, missing, or saying something else."""
+    found: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What comparing found; `alike` counts the accounts that are alike in every projection compared."""
+
+    positions: Mapping[str, Mapping[int, int]]
+    behind: Mapping[str, int]
+    """How many events of the store each projection had still to fold."""
+    alike: int
+    differences: Sequence[Difference]
+
+
+def digest(rows: AccountRows) -> str:
+    """The SHA-256 of an account's rows, each table's in the order of their keys."""
+    content = [[table.name, [kept[key] for key in sorted(kept)]] for table, kept in rows.items()]
+    return sha256(to_json(content)).hexdigest()
+
+
+def difference(projection: Projection, account: str, found: AccountRows, expected: AccountRows) -> Difference | None:
+    """How rows differ from those that they should be; None where they do not."""
+    of_found, of_expected = digest(found), digest(expected)
+    if of_found == of_expected:
+        return None
+    differing = {
+        table.name: sum(
+            found[table].get(key) != expected[table].get(key) for key in {*found[table], *expected[table]}
+        )
+        for table in projection.tables
+    }
+    return Difference(
+        projection.name, account, {name: rows for name, rows in differing.items() if rows}, of_found, of_expected
+    )
+
+
+def kept_rows(transaction: Transaction, projection: Projection, accounts: Sequence[str]) -> dict[str, AccountRows]:
+    """The rows of some accounts as they are kept in a projection's tables."""
+    found: dict[str, dict[Table, dict[Key, Values]]] = {
+        account: {table: {} for table in projection.tables} for account in accounts
+    }
+    for table in projection.tables:
+        for values in transaction.rows_in(
+            f"SELECT {', '.join(table.columns)} FROM {projection.stored_name(table)} WHERE account IN (?*)", accounts
+        ):
+            row = table.row(values)
+            found[str(row["account"])][table][table.key_of(row)] = values
+    return dict(found)
+
+
+def folded_rows(
+    projections: Sequence[Projection],
+    envelopes: Iterable[StoredEnvelope],
+    stands: Mapping[Projection, Mapping[int, int]],
+) -> dict[Projection, AccountRows]:
+    """The rows that one account's events make, for each projection those up to where it stands."""
+    rows = {projection: Rows(projection.tables) for projection in projections}
+    takes = {projection: stored_types(projection.handles) for projection in projections}
+    for envelope in envelopes:
+        taking = [
+            projection
+            for projection in projections
+            if envelope.type in takes[projection] and envelope.position <= stands[projection].get(envelope.shard, 0)
+        ]
+        # A type that only a newer program knows is decoded too, which says so: nothing can be compared without it.
+        if taking or envelope.type not in STORED_TYPES:
+            event = envelope.event()
+            for projection in taking:
+                projection.fold(rows[projection], envelope, event)
+    return {
+        projection: {
+            table: {key: values for key, values in changes.items() if values is not None}
+            for table, changes in kept.changes().items()
+        }
+        for projection, kept in rows.items()
+    }
+
+
+def pages(database: Database, projections: Sequence[Projection], limit: int = PAGE) -> Iterator[list[str]]:
+    """All accounts that have events, and then those that only rows name, which nothing can have made."""
+    yield from _in_turn(database, partial(accounts_after, limit=limit))
+    told: set[str] = set()
+    for projection in projections:
+        for table in projection.tables:
+            for page in _in_turn(database, partial(_named_after, name=projection.stored_name(table), limit=limit)):
+                with database.reading() as transaction:
+                    known = transaction.rows_in("SELECT DISTINCT account FROM events WHERE account IN (?*)", page)
+                strangers = {*page} - {row[0] for row in known} - told
+                told |= strangers
+                if strangers:
+                    yield sorted(strangers)
+
+
+class _PageAfter(Protocol):
+    def __call__(self, transaction: Transaction, account: str) -> list[str]:
+        """The accounts that come next."""
+
+
+def _named_after(transaction: Transaction, account: str, *, name: str, limit: int) -> list[str]:
+    rows = transaction.rows(
+        f"SELECT DISTINCT account FROM {name} WHERE account > ? ORDER BY account LIMIT ?", (account, limit)
+    )
+    return [row[0] for row in rows]
+
+
+def _in_turn(database: Database, page_after: _PageAfter) -> Iterator[list[str]]:
+    last = ""
+    while True:
+        with database.reading() as transaction:
+            page = page_after(transaction, last)
+        if not page:
+            return
+        yield page
+        last = page[-1]
+
+
+def how_many_accounts(database: Database) -> int:
+    """How many accounts have events, the ledger's own account among them."""
+    with database.reading() as transaction:
+        return int(transaction.rows("SELECT COUNT(DISTINCT account) FROM events")[0][0])
+
+
+def compare_with_store(
+    database: Database,
+    projections: Sequence[Projection],
+    on_progress: Progress = lambda done, of: None,
+    page: int = PAGE,
+) -> Comparison:
+    """Fold the store afresh, account by account, and compare with the rows as they stand. Writes nothing."""
+    differences: list[Difference] = []
+    alike = done = 0
+    of = how_many_accounts(database)
+    for accounts in pages(database, projections, page):
+        with database.reading() as transaction:
+            stands = positions_of(transaction, projections)
+            kept = {projection: kept_rows(transaction, projection, accounts) for projection in projections}
+            events = read_accounts(transaction, accounts)
+        for account in accounts:
+            folded = folded_rows(projections, events.pop(account, ()), stands)
+            found = [
+                differing
+                for projection in projections
+                if (differing := difference(projection, account, kept[projection][account], folded[projection]))
+            ]
+            differences += found
+            alike += not found and account != SYSTEM_ACCOUNT
+        done += len(accounts)
+        on_progress(done, max(of, done))
+    with database.reading() as transaction:
+        stands, ends = positions_of(transaction, projections), shard_ends(transaction)
+    return Comparison(
+        {projection.name: stands[projection] for projection in projections},
+        {
+            projection.name: sum(end - stands[projection].get(shard, 0) for shard, end in ends.items())
+            for projection in projections
+        },
+        alike,
+        sorted(differences, key=lambda differing: (differing.account, differing.projection)),
+    )

@@ -1,0 +1,251 @@
+"""Builds projections anew beside those that answer, straight from the store, and puts the new rows in their place.
+
+A copy is an ordinary projection with tables and positions of its own, so that a rebuild that was cut short goes on
+where it stood, and so that folds are the only thing that ever writes a row. What changes hands in the end are the
+rows of the accounts that differ, under the locks of the positions: nobody's table goes away, so whoever reads sees
+all of the old rows or all of the new, and a follower at work goes on from where it stood (docs/decisions/0012).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ledger.store.database import Database, StoreError, Transaction
+from ledger.store.reading import read_shard, shard_ends
+from ledger.values import SYSTEM_ACCOUNT
+from projections.comparing import PAGE, Difference, difference, how_many_accounts, kept_rows, pages
+from projections.follower import BATCH_MAX, Follower, Progress, positions_of
+from projections.projection import Projection
+
+
+class Overtaken(StoreError):
+    """Another rebuild of the same projection finished first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuild put in place, at which positions, and which accounts' rows it mended."""
+
+    positions: Mapping[str, Mapping[int, int]]
+    filled: Sequence[str]
+    """The projections that had not come to where their copies were: they have all their rows from these."""
+    alike: int
+    differences: Sequence[Difference]
+
+
+def copy_of(projection: Projection) -> Projection:
+    """A projection that folds alike into tables of its own, under positions of its own."""
+    return replace(projection, name=f"{projection.name} (rebuild)", suffix="_rebuilt")
+
+
+class Rebuild:
+    """One rebuild of some projections; it may be cut off anywhere, and gone on with by another object or process."""
+
+    def __init__(
+        self, database: Database, projections: Sequence[Projection], *, batch: int = BATCH_MAX, page: int = PAGE
+    ) -> None:
+        self._database = database
+        self._batch = batch
+        self._page = page
+        # In the order in which followers take their positions: two that lock in different orders lock each other out.
+        self._copies = {p: copy_of(p) for p in sorted(projections, key=lambda p: (p.name, p.version))}
+        self._built = False
+        self._compared = 0
+        self._suspects: dict[Projection, set[str]] = defaultdict(set)
+        self._uncompared: set[Projection] = set()
+
+    def begin(self, *, anew: bool = False) -> int:
+        """Make the copies' tables, or find those of a rebuild that was cut short; how many events that had folded.
+
+        `anew` drops what was built before.
+        """
+        Follower(self._database, list(self._copies)).create()
+        if anew:
+            with self._database.writing() as transaction:
+                self._drop_copies(transaction)
+        follower = Follower(self._database, list(self._copies.values()))
+        follower.create()
+        return min(sum(positions.values()) for positions in follower.positions().values())
+
+    def build(self, on_progress: Progress | None = None) -> None:
+        """Fold the store into the copies, told of how many events are folded of how many; readers notice nothing.
+
+        Raises Overtaken, PositionMissing where the store lacks what a projection has seen, and a Database's errors.
+        """
+        self._follow(on_progress)
+
+    def put_in_place(self, on_progress: Progress = lambda done, of: None) -> Rebuilt:
+        """Compare old rows and new, told of how many accounts are compared of how many, and exchange what differs.
+
+        What was recorded meanwhile is folded too. Raises what `build` raises.
+        """
+        self._follow()
+        self._compare(on_progress)
+        while True:
+            self._follow()
+            with self._database.writing() as transaction:
+                if (rebuilt := self._put_in_place(transaction)) is not None:
+                    return rebuilt
+
+    def _follow(self, on_progress: Progress | None = None) -> None:
+        """Bring every copy to where its projection stands now, or to the store's end where that one never began."""
+        with self._database.reading() as transaction:
+            ends = shard_ends(transaction)
+            stands = positions_of(transaction, [*self._copies, *self._copies.values()])
+        self._make_sure_of_copies(stands)
+        together: dict[tuple[tuple[int, int], ...], list[Projection]] = defaultdict(list)
+        for projection, copy in self._copies.items():
+            goals = stands[projection] if any(stands[projection].values()) else ends
+            together[tuple(goals.items())].append(copy)
+        for goal, copies in together.items():
+            Follower(self._database, copies).catch_up(on_progress, self._batch, to=dict(goal))
+        self._built = True
+
+    def _make_sure_of_copies(self, stands: Mapping[Projection, Mapping[int, int]]) -> None:
+        for projection, copy in self._copies.items():
+            if self._built and any(stands[projection].values()) and not any(stands[copy].values()):
+                raise Overtaken(f"another rebuild of {projection.name} finished meanwhile; nothing is left to do")
+
+    def _compare(self, on_progress: Progress) -> None:
+        """Find the accounts whose old rows and new rows differ, or may: those are looked at again in the end.
+
+        Rows that are alike at one position stay alike: both are folded from the same events by the same fold.
+        """
+        done, of = 0, how_many_accounts(self._database)
+        everything = [*self._copies, *self._copies.values()]
+        for accounts in pages(self._database, everything, self._page):
+            self._follow()
+            with self._database.reading() as transaction:
+                stands = positions_of(transaction, everything)
+                for projection, copy in self._copies.items():
+                    if _is_before(stands[projection], stands[copy]):
+                        self._uncompared.add(projection)
+                    if projection not in self._uncompared:
+                        unsettled = _accounts_between(transaction, stands[copy], stands[projection])
+                        found = self._differences(transaction, projection, accounts)
+                        self._suspects[projection] |= {*accounts} & unsettled | {each.account for each in found}
+            done += len(accounts)
+            self._compared += len(accounts) - (SYSTEM_ACCOUNT in accounts)
+            on_progress(done, max(of, done))
+
+    def _put_in_place(self, transaction: Transaction) -> Rebuilt | None:
+        """Exchange, in one transaction, the rows of the accounts that differ, and drop the copies.
+
+        A projection that was not compared is filled whole. One that stands before its copy moves on to where that
+        stands: a follower at work on it is fenced off, and reads where it stands then. None where a projection went
+        on by more than may be folded while it is held.
+        """
+        shards = list(shard_ends(transaction))
+        for projection in self._copies:
+            _hold(transaction, projection, shards)
+        stands = positions_of(transaction, [*self._copies, *self._copies.values()])
+        self._make_sure_of_copies(stands)
+        for projection, copy in self._copies.items():
+            for shard in shards:
+                at, to = stands[copy][shard], stands[projection][shard]
+                if to - at > self._batch:
+                    return None
+                if at < to:
+                    missing = read_shard(transaction, shard, at, to - at)
+                    Follower(self._database, [copy]).advance_in(transaction, [copy], shard, at, missing)
+                    stands[copy][shard] = to
+        differences: list[Difference] = []
+        filled = []
+        for projection, copy in self._copies.items():
+            if stands[projection] == stands[copy] and projection not in self._uncompared:
+                differences += self._mend(transaction, projection)
+            else:
+                filled.append(projection.name)
+                _fill(transaction, projection, copy)
+                _move(transaction, projection, stands[copy])
+        self._drop_copies(transaction)
+        mended = {each.account for each in differences} - {SYSTEM_ACCOUNT}
+        return Rebuilt(
+            {projection.name: stands[copy] for projection, copy in self._copies.items()},
+            filled,
+            self._compared - len(mended) if len(filled) < len(self._copies) else 0,
+            sorted(differences, key=lambda each: (each.account, each.projection)),
+        )
+
+    def _differences(
+        self, transaction: Transaction, projection: Projection, accounts: Sequence[str]
+    ) -> list[Difference]:
+        old = kept_rows(transaction, projection, accounts)
+        new = kept_rows(transaction, self._copies[projection], accounts)
+        return [
+            found
+            for account in accounts
+            if (found := difference(projection, account, old[account], new[account])) is not None
+        ]
+
+    def _mend(self, transaction: Transaction, projection: Projection) -> list[Difference]:
+        suspects = sorted(self._suspects[projection])
+        differing: list[Difference] = []
+        for start in range(0, len(suspects), self._page):
+            differing += self._differences(transaction, projection, suspects[start : start + self._page])
+        accounts = [(each.account,) for each in differing]
+        copy = self._copies[projection]
+        for table in projection.tables:
+            columns = ", ".join(table.columns)
+            name = projection.stored_name(table)
+            transaction.run_each(f"DELETE FROM {name} WHERE account = ?", accounts)
+            transaction.run_each(
+                f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {copy.stored_name(table)} WHERE account = ?",
+                accounts,
+            )
+        return differing
+
+    def _drop_copies(self, transaction: Transaction) -> None:
+        for copy in self._copies.values():
+            for table in copy.tables:
+                transaction.run(f"DROP TABLE IF EXISTS {copy.stored_name(table)}")
+            transaction.run(
+                "DELETE FROM projection_positions WHERE projection = ? AND version = ?", (copy.name, copy.version)
+            )
+
+
+def _is_before(stands: Mapping[int, int], other: Mapping[int, int]) -> bool:
+    return any(position < other[shard] for shard, position in stands.items())
+
+
+def _accounts_between(transaction: Transaction, after: Mapping[int, int], to: Mapping[int, int]) -> set[str]:
+    """The accounts that have an event after one position of a shard and up to another."""
+    return {
+        row[0]
+        for shard, last in to.items()
+        if after[shard] < last
+        for row in transaction.rows(
+            "SELECT DISTINCT account FROM events WHERE shard = ? AND position > ? AND position <= ?",
+            (shard, after[shard], last),
+        )
+    }
+
+
+def _hold(transaction: Transaction, projection: Projection, shards: Sequence[int]) -> None:
+    """Lock a projection's positions: no follower writes a row of it until the transaction ends."""
+    keys = [(projection.name, projection.version, shard) for shard in shards]
+    transaction.run_each(
+        "INSERT INTO projection_positions (projection, version, shard, position) VALUES (?, ?, ?, 0) "
+        "ON CONFLICT (projection, version, shard) DO NOTHING",
+        keys,
+    )
+    transaction.run_each(
+        "UPDATE projection_positions SET position = position WHERE projection = ? AND version = ? AND shard = ?", keys
+    )
+
+
+def _move(transaction: Transaction, projection: Projection, stands: Mapping[int, int]) -> None:
+    transaction.run_each(
+        "UPDATE projection_positions SET position = ? WHERE projection = ? AND version = ? AND shard = ?",
+        [(position, projection.name, projection.version, shard) for shard, position in stands.items()],
+    )
+
+
+def _fill(transaction: Transaction, projection: Projection, copy: Projection) -> None:
+    for table in projection.tables:
+        columns = ", ".join(table.columns)
+        name = projection.stored_name(table)
+        transaction.run(f"DELETE FROM {name}")
+        transaction.run(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {copy.stored_name(table)}")

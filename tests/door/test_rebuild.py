@@ -1,0 +1,102 @@
+"""`makegood rebuild` as an operator and an auditor meet it."""
+
+from contextlib import closing
+
+import pytest
+
+from ledger.store.database import connect
+from projections.catalog import CATALOG
+from projections.rebuild import Rebuild
+from tests.door.conftest import SAMPLE, Door
+
+NAMES = [projection.name for projection in CATALOG]
+
+
+@pytest.fixture
+def books(sandbox: Door) -> Door:
+    sandbox("ingest", str(SAMPLE / "events.jsonl"), exits=3)
+    return sandbox
+
+
+def damage(door: Door, *statements: str) -> None:
+    with closing(connect(door.store)) as database, database.writing() as transaction:
+        for statement in statements:
+            assert transaction.run(statement) == 1
+
+
+def test_a_damaged_row_is_found_then_mended_then_sound(books: Door) -> None:
+    sound = books.json("refunds"), books.json("account", "acct-0006")
+    assert books("rebuild", "--compare-only") == "300 accounts alike\n"
+    damage(
+        books,
+        "UPDATE refunds_v1 SET total = '0.01' WHERE refund_id = 'refund/unused/cyc-0006-2026-04-02/1'",
+        "DELETE FROM accounts_v1 WHERE account = 'acct-0009'",
+    )
+
+    found = books.json("rebuild", "--compare-only", exits=2)
+    assert found["alike"] == 298
+    assert [(each["account_id"], each["projection"], each["rows"]) for each in found["differing"]] == [
+        ("acct-0006", "refunds", {"refunds": 1}),
+        ("acct-0009", "accounts", {"accounts": 1}),
+    ]
+    assert [each["projection"] for each in found["projections"]] == NAMES
+    assert {each["behind"] for each in found["projections"]} == {0}
+    said = books("rebuild", "--compare-only", exits=2)
+    assert "298 accounts alike\n2 accounts not what their events make of them; `makegood rebuild` mends them" in said
+    assert said.splitlines()[-3].split() == ["acct-0006", "refunds", "refunds", "1"]
+
+    mended = books.json("rebuild")
+    assert mended["differing"] == found["differing"]
+    assert mended["alike"] == 298
+    assert (books.json("refunds"), books.json("account", "acct-0006")) == sound
+    assert books("rebuild", "--compare-only") == "300 accounts alike\n"
+
+
+def test_one_projection_is_asked_for_by_name(books: Door) -> None:
+    assert books("rebuild", "claims") == "300 accounts alike\n"
+    assert "rebuilt up to 0:" in books.errors
+    assert books.errors.endswith(": claims\n")
+    assert [each["projection"] for each in books.json("rebuild", "--compare-only", "alarms")["projections"]] == [
+        "alarms"
+    ]
+
+
+def test_a_rebuild_that_was_cut_short_goes_on_or_starts_over(books: Door) -> None:
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(done: int, of: int) -> None:
+        raise Interrupted
+
+    def cut_short() -> None:
+        with closing(connect(books.store)) as database:
+            begun = Rebuild(database, CATALOG, batch=1000)
+            begun.begin()
+            with pytest.raises(Interrupted):
+                begun.build(interrupt)
+
+    cut_short()
+    assert books.json("rebuild")["alike"] == 300
+    assert "going on with a rebuild that was cut short 1000 events on; --anew starts over" in books.errors
+    cut_short()
+    assert books.json("rebuild", "--anew")["alike"] == 300
+    assert "going on" not in books.errors
+
+
+def test_an_empty_store_has_nothing_to_rebuild(door: Door) -> None:
+    door("init")
+    assert door("rebuild") == "0 accounts alike\n"
+    assert "nothing is recorded yet" in door.errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("rebuild", "nonsense"), "there is no projection 'nonsense'; there are accounts, alarms, "),
+        (("rebuild", "--compare-only", "--anew"), "--compare-only builds nothing"),
+    ],
+)
+def test_what_cannot_be_rebuilt_is_told(door: Door, arguments: tuple[str, ...], says: str) -> None:
+    door("init")
+    door(*arguments, exits=1)
+    assert says in door.errors
