@@ -244,7 +244,7 @@ TERMS = st.sampled_from(
 
 
 @given(OUTAGES, st.lists(HOURS, max_size=2), st.none() | HOURS, TERMS, st.data())
-def test_it_never_lowers_one_where_outages_suspensions_and_a_cancellation_crowd(
+def test_nor_does_it_exceed_the_price_where_outages_suspensions_and_a_cancellation_crowd(
     outages: list, suspensions: list, request: int | None, terms: dict, data: st.DataObject
 ) -> None:
     longer = data.draw(st.integers(0, len(outages) - 1))
@@ -263,6 +263,9 @@ def test_it_never_lowers_one_where_outages_suspensions_and_a_cancellation_crowd(
 
     before, after = crowd(0), crowd(1)
     assert before.recorded() == before.claims_by_the_oracle()
+    for charge in after.facts.charges.values():
+        rows = assess(after.facts, after.at).claims.values()
+        assert sum(row.amount for row in rows if row.charge_id == charge.charge_id) <= charge.price
     assert all(disruptions(after)[claim_id] >= amount for claim_id, amount in disruptions(before).items())
 
 
