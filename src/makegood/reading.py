@@ -116,6 +116,19 @@ _SECTIONS: Sequence[tuple[str, str, dict[str, str], tuple[str, ...]]] = (
         ("net", "tax", "total", "left"),
     ),
     (
+        "complaints",
+        "Complaints",
+        {
+            "complaint_id": "complaint",
+            "category": "about",
+            "channel": "through",
+            "status": "status",
+            "opened_at": "opened at",
+            "resolved_at": "resolved at",
+        },
+        (),
+    ),
+    (
         "alarms",
         "Alarms",
         {"alarm": "alarm", "claim_id": "claim", "charge_id": "charge", "about": "about messages"},

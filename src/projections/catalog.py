@@ -6,8 +6,9 @@ from projections.accounts import ACCOUNTS
 from projections.alarms import ALARMS
 from projections.audit_trail import AUDIT_TRAIL
 from projections.claims import CLAIMS
+from projections.complaints import COMPLAINTS
 from projections.credits import CREDITS
 from projections.projection import Projection
 from projections.refunds import REFUNDS
 
-CATALOG: tuple[Projection, ...] = (ACCOUNTS, ALARMS, AUDIT_TRAIL, CLAIMS, CREDITS, REFUNDS)
+CATALOG: tuple[Projection, ...] = (ACCOUNTS, ALARMS, AUDIT_TRAIL, CLAIMS, COMPLAINTS, CREDITS, REFUNDS)

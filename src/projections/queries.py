@@ -20,6 +20,7 @@ from ledger.values import instant_from_text, instant_to_text
 from projections import accounts as accounts_
 from projections import alarms as alarms_
 from projections import claims as claims_
+from projections import complaints as complaints_
 from projections import credits as credits_
 from projections import refunds as refunds_
 from projections.account_state import account_state
@@ -125,6 +126,20 @@ def _dispute_status(claim: Answer) -> str:
     if claim["outcome"] == "pending":
         return "investigating" if claim["investigate_by"] is not None else "waiting"
     return "rejected" if claim["reason"] == "rejected" else "confirmed"
+
+
+def complaints(
+    database: Database, now: datetime, account: str | None = None, still_open: bool = False
+) -> list[Answer]:
+    """The complaints, those first that have been open longest; `still_open` leaves out the resolved ones."""
+    with database.reading() as transaction:
+        left_out = alarms_.left_out(_rows(transaction, alarms_.ALARMS, {"account": account}))
+        found = complaints_.listed(_rows(transaction, complaints_.COMPLAINTS, {"account": account}), left_out)
+    aged = [{**complaint, "age_seconds": complaints_.open_seconds(complaint, now)} for complaint in found]
+    return sorted(
+        (complaint for complaint in aged if complaint["status"] == "open" or not still_open),
+        key=lambda c: (c["status"] != "open", c["opened_at"], c["account_id"], c["complaint_id"]),
+    )
 
 
 def refunds(database: Database, account: str | None = None, status: str | None = None) -> list[Answer]:

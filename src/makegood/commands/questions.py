@@ -133,6 +133,42 @@ def disputes(
 
 
 @app.command()
+def complaints(
+    account: AccountOption = None,
+    still_open: Annotated[bool, typer.Option("--open", help="Only those that are not resolved.")] = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Customers' complaints, those first that have been open longest."""
+    from makegood.answers import age
+    from projections import queries
+
+    def with_age(house: House) -> list[dict[str, Any]]:
+        rows = queries.complaints(house.database, house.ledger.now(), account=account, still_open=still_open)
+        if json:
+            return rows
+        return [{**row, "age": age(row["age_seconds"]) if row["status"] == "open" else None} for row in rows]
+
+    show_list(
+        store,
+        json,
+        with_age,
+        {
+            "account_id": "account",
+            "complaint_id": "complaint",
+            "category": "about",
+            "channel": "through",
+            "status": "status",
+            "age": "open for",
+            "opened_at": "opened at",
+            "resolved_at": "resolved at",
+        },
+        title="Complaints",
+        empty="no complaint is open" if still_open else "no customer has complained",
+    )
+
+
+@app.command()
 def alarms(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
     """What a person should look at."""
     from projections import queries

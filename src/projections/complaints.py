@@ -1,0 +1,94 @@
+"""Complaints: open from when a customer complained until support resolves them, and again when reopened (policy §8).
+
+Facts come in any order, so each has a row of its own, and what became of a complaint is told where it is shown: by
+the last of its facts in the order of their messages.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Set
+from datetime import datetime
+from typing import Any
+
+from ledger.events import ComplaintFact, ComplaintOpened, ComplaintReopened, ComplaintResolved
+from ledger.store.instants import to_microseconds
+from projections.first_message import MESSAGE, message_of, order_of
+from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
+
+STEPS = Table(
+    "complaints",
+    {
+        "account": "TEXT",
+        "complaint_id": "TEXT",
+        "event_id": "TEXT",
+        "step": "TEXT",
+        "subscription_id": "TEXT",
+        "channel": "TEXT",
+        "category": "TEXT",
+        **MESSAGE,
+    },
+    key=("account", "complaint_id", "event_id"),
+    appends=True,
+    indexes=("complaint_id",),
+)
+STEP = {ComplaintOpened: "opened", ComplaintResolved: "resolved", ComplaintReopened: "reopened"}
+
+
+def fold(rows: Rows, _: Place, event: ComplaintFact) -> None:
+    """Every fact of a complaint is a step of it."""
+    opened = event.data if isinstance(event, ComplaintOpened) else None
+    rows.put(
+        STEPS,
+        {
+            "account": event.account,
+            "complaint_id": event.data.complaint_id,
+            "event_id": event.event_id,
+            "step": STEP[type(event)],
+            "subscription_id": opened.subscription_id if opened is not None else None,
+            "channel": opened.channel if opened is not None else None,
+            "category": opened.category if opened is not None else None,
+            **message_of(event),
+        },
+    )
+
+
+COMPLAINTS = Projection("complaints", 1, (STEPS,), (ComplaintFact,), fold)
+
+
+def listed(state: State, left_out: Set[tuple[str, str]]) -> list[dict[str, Any]]:
+    """The complaints that were opened, by account and id; those of which only a later step is known wait for it."""
+    steps: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in state["complaints"]:
+        if (row["account"], f"{row['message_source']} {row['message_id']}") not in left_out:
+            steps[row["account"], row["complaint_id"]].append(row)
+    return [
+        _shown(sorted(steps[key], key=order_of))
+        for key in sorted(steps)
+        if any(row["step"] == "opened" for row in steps[key])
+    ]
+
+
+def _shown(steps: list[Row]) -> dict[str, Any]:
+    opened = next(row for row in steps if row["step"] == "opened")
+    last = steps[-1]
+    resolved = last["step"] == "resolved"
+    return {
+        "complaint_id": opened["complaint_id"],
+        "account_id": opened["account"],
+        "subscription_id": opened["subscription_id"],
+        "category": opened["category"],
+        "channel": opened["channel"],
+        "status": "resolved" if resolved else "open",
+        "opened_at": shown_instant(opened["message_time"]),
+        "resolved_at": shown_instant(last["message_time"]) if resolved else None,
+        "steps": [{"step": row["step"], "at": shown_instant(row["message_time"])} for row in steps],
+    }
+
+
+def open_seconds(complaint: dict[str, Any], now: datetime) -> int | None:
+    """How long an open complaint has been open, from when it was first opened; None for one that is resolved."""
+    if complaint["status"] != "open":
+        return None
+    began = datetime.fromisoformat(complaint["opened_at"])
+    return (to_microseconds(now) - to_microseconds(began)) // 1_000_000
