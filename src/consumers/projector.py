@@ -12,7 +12,7 @@ import structlog
 from consumers.kafka.partitions import PartitionWork, RecordFails
 from consumers.kafka.records import BrokerUnavailable, GroupMember, Partition, Record
 from consumers.kafka.topics import EVENTS, Topic
-from consumers.part import BackOff
+from consumers.part import BackOff, reason_of
 from ledger.events import LedgerEvent, from_stored
 from ledger.store.database import Conflict, Unavailable
 from projections.follower import Follower
@@ -190,8 +190,18 @@ class KafkaSource:
         )
 
     def give_up(self, partition: Partition, record: Record, cause: Exception) -> None:
-        """A projection that left an event out would say what the ledger does not: stop there."""
-        raise RecordFails(record, cause) from cause
+        """Take the store's own bytes in place of what the topic carries; if these fail too, stop.
+
+        A projection that left an event out would say what the ledger does not.
+        """
+        assert self._follower is not None
+        try:
+            self._follower.catch_up()
+        except (Unavailable, Conflict):
+            raise
+        except Exception as error:
+            raise RecordFails(record, error) from error
+        log.error("record_damaged", partition=str(partition), offset=record.offset, reason=reason_of(cause))
 
     def end(self, partition: Partition) -> None:
         """Nothing is kept of a partition."""

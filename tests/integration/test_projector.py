@@ -10,6 +10,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
+from consumers.part import PartFailed
 from consumers.projector import KafkaSource, Projector, StoreSource
 from consumers.relay import EventLane, Relay, relayed_to
 from ledger.store.database import beside
@@ -151,6 +152,29 @@ def test_somebody_elses_records_are_passed_over(filled: Books, place: Place, tmp
     with running(projector(filled, place)):
         until(lambda: reached(filled) == filled.end())
     assert everything(filled) == expected(filled, tmp_path)
+
+
+def test_damaged_bytes_on_the_topic_are_replaced_by_those_of_the_store(
+    filled: Books, place: Place, tmp_path: Path
+) -> None:
+    publish_positions(filled, place, list(range(1, 40)))
+    with filled.database.reading() as transaction:
+        [forty] = EventLane(place.events.name, 0).after(transaction, 39, 1).records
+    damaged = forty.value[:-20] + b"}"
+    send(place.cluster.bootstrap, place.events.name, [Sent(damaged, forty.key, tuple(forty.headers), 0)])  # type: ignore[arg-type]
+    publish_positions(filled, place, list(range(41, filled.end() + 1)))
+    with running(projector(filled, place)):
+        until(lambda: reached(filled) == filled.end())
+    assert everything(filled) == expected(filled, tmp_path)
+
+
+def test_where_the_stores_own_bytes_are_damaged_it_stops(filled: Books, place: Place) -> None:
+    publish_positions(filled, place, [*range(1, 60), filled.end()])
+    with filled.database.writing() as transaction:
+        transaction.run("UPDATE events SET envelope = ? WHERE position = 70", (b'{"type":"x"}',))
+    with pytest.raises(PartFailed, match="cannot be worked off"), running(projector(filled, place)) as stop:
+        stop.wait(30)
+    assert reached(filled) < 70
 
 
 def test_a_restarted_projector_goes_on_where_its_positions_say(filled: Books, place: Place, tmp_path: Path) -> None:
