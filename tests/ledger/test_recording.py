@@ -485,7 +485,9 @@ def _is_of_nobody(about: str, messages: list[Message]) -> bool:
     registered = {m["data"].get("subscription_id") for m in messages if m["type"].endswith("n.registered.v1")}
     known = any(m["type"] == "voip.account.registered.v1" for m in messages)
     left_out = about.split(" ", 1)[0]
-    return not known or all(m["data"]["subscription_id"] not in registered for m in messages if m["id"] == left_out)
+    return not known or all(
+        m["data"].get("subscription_id") not in registered for m in messages if m["id"] == left_out
+    )
 
 
 def _alarms_by_name(books: Books, account: str) -> set[tuple[str, str]]:

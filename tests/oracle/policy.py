@@ -44,6 +44,7 @@ THREE_DECIMALS = ["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"]
 FOUR_DECIMALS = ["CLF", "UYW"]
 
 FREE_TEXT = {"description", "reason", "customer", "credentials"}
+AMOUNTS = {"price", "tax", "amount", "claimed"}
 
 DEFAULT_TERMS = {
     "proration": {"basis": "actual_days", "rounding": "half_up"},
@@ -187,8 +188,12 @@ class Fact:
 
     @property
     def content(self):
-        """What is compared when one business id comes twice: everything but free text."""
-        return self.type, {key: value for key, value in self.data.items() if key not in FREE_TEXT}
+        """What is compared when one business id comes twice: everything but free text, however it is spelled."""
+        read = {
+            key: instant if key.endswith("_at") else Fraction for key in self.data if key in AMOUNTS or "_at" in key
+        }
+        said = {key: read[key](value) if key in read else value for key, value in self.data.items()}
+        return self.type, {key: value for key, value in said.items() if key not in FREE_TEXT}
 
 
 @dataclass
