@@ -25,6 +25,7 @@ from ledger.events import (
 from ledger.store.instants import to_microseconds
 from projections.first_message import MESSAGE, first, message_of, order_of
 from projections.projection import Place, Projection, Row, Rows, State, Table, Value, shown_instant
+from projections.settled_parts import parts
 
 REGISTRATIONS = Table(
     "accounts",
@@ -208,13 +209,11 @@ def _payment(event: PaymentCaptured | PaymentFailed) -> Row:
 
 def _reduce_invoices(rows: Rows, event: ClaimAssessed) -> None:
     data = event.data
-    before = data.before.settled if data.before is not None else ()
-    after = data.after.settled if data.after is not None else ()
-    reductions = [part for part in after if part.into == "invoice_reduction"]
-    gone = {part.id for part in before if part.into == "invoice_reduction"} - {part.id for part in reductions}
-    for invoice_id in gone:
+    reductions = parts(data.after.settled if data.after is not None else (), "invoice_reduction")
+    before = parts(data.before.settled if data.before is not None else (), "invoice_reduction")
+    for invoice_id in before.keys() - reductions.keys():
         rows.delete(REDUCTIONS, event.account, data.claim_id, invoice_id)
-    for part in reductions:
+    for part in reductions.values():
         rows.put(
             REDUCTIONS,
             {

@@ -13,18 +13,14 @@ from ledger.events import ClaimAssessed, RefundFailed, RefundSucceeded
 from ledger.store.instants import to_microseconds
 from projections.first_message import MESSAGE, first, message_of
 from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
+from projections.settled_parts import PART, follow_parts
 
 DUE = Table(
     "refunds",
     {
         "account": "TEXT",
         "refund_id": "TEXT",
-        "claim_id": "TEXT",
-        "charge_id": "TEXT",
-        "net": "TEXT",
-        "tax": "TEXT",
-        "total": "TEXT",
-        "currency": "TEXT",
+        **PART,
         "due_at": "INSTANT",
     },
     key=("account", "refund_id"),
@@ -50,36 +46,11 @@ def fold(rows: Rows, _: Place, event: ClaimAssessed | RefundSucceeded | RefundFa
     """A refund follows the part of its claim that it pays, from the event that first made it due."""
     match event:
         case ClaimAssessed():
-            _follow_parts(rows, event)
+            follow_parts(rows, DUE, event, "refund", "due_at")
         case RefundSucceeded():
             _put_result(rows, event, to_microseconds(event.data.succeeded_at), event.data.processor_reference)
         case RefundFailed():
             _put_result(rows, event, None, None)
-
-
-def _follow_parts(rows: Rows, event: ClaimAssessed) -> None:
-    data = event.data
-    before = data.before.settled if data.before is not None else ()
-    after = data.after.settled if data.after is not None else ()
-    refunds = [part for part in after if part.into == "refund"]
-    for part_id in {part.id for part in before if part.into == "refund"} - {part.id for part in refunds}:
-        rows.delete(DUE, event.account, part_id)
-    for part in refunds:
-        stands = rows.get(DUE, event.account, part.id)
-        rows.put(
-            DUE,
-            {
-                "account": event.account,
-                "refund_id": part.id,
-                "claim_id": data.claim_id,
-                "charge_id": data.charge_id,
-                "net": str(part.net),
-                "tax": str(part.tax),
-                "total": str(part.net + part.tax),
-                "currency": data.currency,
-                "due_at": stands["due_at"] if stands is not None else to_microseconds(event.recorded_at),
-            },
-        )
 
 
 def _put_result(
