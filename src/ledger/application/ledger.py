@@ -72,13 +72,13 @@ class Ledger(Application[str]):
             )
 
     def exists(self) -> bool:
-        """Whether the database holds a store."""
+        """Whether the database holds a store. Raises Unavailable where it cannot be reached."""
+        with self.database.reading() as transaction:
+            transaction.rows("SELECT 1")
         try:
             with self.database.reading() as transaction:
                 return bool(transaction.rows("SELECT value FROM store WHERE name = 'schema'"))
         except StoreError:
-            with self.database.reading() as transaction:
-                transaction.rows("SELECT 1")
             return False
 
     def bring_up_to_date(self) -> None:

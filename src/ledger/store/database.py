@@ -6,6 +6,7 @@ transactions begin with the intention to write, so that none fails half-way for 
 
 from __future__ import annotations
 
+import logging
 import queue
 import re
 import sqlite3
@@ -22,6 +23,9 @@ import psycopg
 import psycopg.sql
 import psycopg_pool
 from pydantic_core import to_json
+
+# The pool tells of every attempt to connect; what comes of them is in the error that is raised in the end.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 Row = tuple[Any, ...]
 
@@ -402,6 +406,9 @@ def _postgresql_errors(url: str) -> Iterator[None]:
     ) as error:
         raise Conflict(str(error)) from error
     except (psycopg.OperationalError, psycopg_pool.PoolTimeout) as error:
-        raise Unavailable(f"PostgreSQL at {redacted(url)} cannot be reached or gave up: {error}") from error
+        raise Unavailable(
+            f"PostgreSQL at {redacted(url)} cannot be reached or gave up: {error}; "
+            "check --store or MAKEGOOD_STORE, and that the server runs"
+        ) from error
     except psycopg.Error as error:
         raise StoreError(f"PostgreSQL says: {error}") from error
