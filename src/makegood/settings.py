@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     kafka_member: str = ""
     http: str = "127.0.0.1:8700"
     log: str = "info"
+    max_age: int = 300
 
     @model_validator(mode="before")
     @classmethod

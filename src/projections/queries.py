@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -184,6 +185,34 @@ def waiting(database: Database, now: datetime, account: str | None = None) -> li
             rows, key=lambda row: (row[0], row[5], row[3], row[2])
         )
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftForPeople:
+    """How much of one kind waits for a person, or for facts to come, and since when."""
+
+    count: int
+    since: datetime | None
+
+
+def left_for_people(database: Database) -> dict[str, LeftForPeople]:
+    """What is open, by kind: dead letters, messages set aside, facts that wait, alarms that stand."""
+    left = {}
+    with database.reading() as transaction:
+        for kind, statement in _LEFT_FOR_PEOPLE.items():
+            ((count, since),) = transaction.rows(statement)
+            left[kind] = LeftForPeople(count, from_microseconds(since) if since is not None else None)
+    return left
+
+
+_OPEN = "WHERE NOT EXISTS (SELECT 1 FROM closures WHERE kept = '{}' AND kept_id = {})"
+_LEFT_FOR_PEOPLE = {
+    "dead letters": "SELECT COUNT(*), MIN(refused_at) FROM dead_letters "
+    + _OPEN.format("dead-letter", "dead_letter_id"),
+    "set aside": "SELECT COUNT(*), MIN(set_aside_at) FROM set_aside " + _OPEN.format("set-aside", "set_aside_id"),
+    "waiting": "SELECT COUNT(*), MIN(since) FROM waiting",
+    "alarms": f"SELECT COUNT(*), MIN(since) FROM {alarms_.ALARMS.stored_name(alarms_.ROWS)}",
+}
 
 
 # --- one claim, refund or credit ----------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ class Rebuild:
         """
         done, of = 0, how_many_accounts(self._database)
         everything = [*self._copies, *self._copies.values()]
-        for accounts in pages(self._database, everything, self._page):
+        for accounts in pages(self._database, list(self._copies), self._page):
             self._follow()
             with self._database.reading() as transaction:
                 stands = positions_of(transaction, everything)

@@ -56,6 +56,23 @@ def sandbox(door: Door) -> Door:
 
 
 @pytest.fixture
+def twenty_accounts(sandbox: Door, tmp_path: Path) -> Door:
+    """A sandbox with all that the sample says of its first twenty accounts; two messages of theirs are refused."""
+    subjects = {f"acct-{n:04}" for n in range(1, 21)}
+    said = [line for line in (SAMPLE / "events.jsonl").read_text().splitlines() if _subject(line) in subjects]
+    (tmp_path / "twenty.jsonl").write_text("\n".join(said))
+    sandbox("ingest", str(tmp_path / "twenty.jsonl"), exits=3)
+    return sandbox
+
+
+def _subject(line: str) -> str | None:
+    try:
+        return str(json.loads(line)["subject"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+@pytest.fixture
 def lines(tmp_path: Path) -> Callable[..., str]:
     """Write messages to a file, one a line; its path."""
 

@@ -7,15 +7,14 @@ import pytest
 from ledger.store.database import connect
 from projections.catalog import CATALOG
 from projections.rebuild import Rebuild
-from tests.door.conftest import SAMPLE, Door
+from tests.door.conftest import Door
 
 NAMES = [projection.name for projection in CATALOG]
 
 
 @pytest.fixture
-def books(sandbox: Door) -> Door:
-    sandbox("ingest", str(SAMPLE / "events.jsonl"), exits=3)
-    return sandbox
+def books(twenty_accounts: Door) -> Door:
+    return twenty_accounts
 
 
 def damage(door: Door, *statements: str) -> None:
@@ -26,7 +25,7 @@ def damage(door: Door, *statements: str) -> None:
 
 def test_a_damaged_row_is_found_then_mended_then_sound(books: Door) -> None:
     sound = books.json("refunds"), books.json("account", "acct-0006")
-    assert books("rebuild", "--compare-only") == "300 accounts alike\n"
+    assert books("rebuild", "--compare-only") == "20 accounts alike\n"
     damage(
         books,
         "UPDATE refunds_v1 SET total = '0.01' WHERE refund_id = 'refund/unused/cyc-0006-2026-04-02/1'",
@@ -34,7 +33,7 @@ def test_a_damaged_row_is_found_then_mended_then_sound(books: Door) -> None:
     )
 
     found = books.json("rebuild", "--compare-only", exits=2)
-    assert found["alike"] == 298
+    assert found["alike"] == 18
     assert [(each["account_id"], each["projection"], each["rows"]) for each in found["differing"]] == [
         ("acct-0006", "refunds", {"refunds": 1}),
         ("acct-0009", "accounts", {"accounts": 1}),
@@ -42,18 +41,18 @@ def test_a_damaged_row_is_found_then_mended_then_sound(books: Door) -> None:
     assert [each["projection"] for each in found["projections"]] == NAMES
     assert {each["behind"] for each in found["projections"]} == {0}
     said = books("rebuild", "--compare-only", exits=2)
-    assert "298 accounts alike\n2 accounts not what their events make of them; `makegood rebuild` mends them" in said
+    assert "18 accounts alike\n2 accounts not what their events make of them; `makegood rebuild` mends them" in said
     assert said.splitlines()[-3].split() == ["acct-0006", "refunds", "refunds", "1"]
 
     mended = books.json("rebuild")
     assert mended["differing"] == found["differing"]
-    assert mended["alike"] == 298
+    assert mended["alike"] == 18
     assert (books.json("refunds"), books.json("account", "acct-0006")) == sound
-    assert books("rebuild", "--compare-only") == "300 accounts alike\n"
+    assert books("rebuild", "--compare-only") == "20 accounts alike\n"
 
 
 def test_one_projection_is_asked_for_by_name(books: Door) -> None:
-    assert books("rebuild", "claims") == "300 accounts alike\n"
+    assert books("rebuild", "claims") == "20 accounts alike\n"
     assert "rebuilt up to 0:" in books.errors
     assert books.errors.endswith(": claims\n")
     assert [each["projection"] for each in books.json("rebuild", "--compare-only", "alarms")["projections"]] == [
@@ -70,16 +69,16 @@ def test_a_rebuild_that_was_cut_short_goes_on_or_starts_over(books: Door) -> Non
 
     def cut_short() -> None:
         with closing(connect(books.store)) as database:
-            begun = Rebuild(database, CATALOG, batch=1000)
+            begun = Rebuild(database, CATALOG, batch=500)
             begun.begin()
             with pytest.raises(Interrupted):
                 begun.build(interrupt)
 
     cut_short()
-    assert books.json("rebuild")["alike"] == 300
-    assert "going on with a rebuild that was cut short 1000 events on; --anew starts over" in books.errors
+    assert books.json("rebuild")["alike"] == 20
+    assert "going on with a rebuild that was cut short 500 events on; --anew starts over" in books.errors
     cut_short()
-    assert books.json("rebuild", "--anew")["alike"] == 300
+    assert books.json("rebuild", "--anew")["alike"] == 20
     assert "going on" not in books.errors
 
 

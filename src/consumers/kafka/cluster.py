@@ -7,10 +7,19 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
+from confluent_kafka import (
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._topic import TopicDescription
 from confluent_kafka.cimpl import NewTopic
@@ -52,8 +61,10 @@ class Cluster:
         member: str = "",
         settings: Mapping[str, Any] | None = None,
         member_settings: Mapping[str, Any] | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         self.bootstrap = bootstrap
+        self._patience = patience
         self._member = member
         self._member_settings = dict(member_settings or {})
         self._settings = {**(settings or {}), "bootstrap.servers": bootstrap}
@@ -104,14 +115,14 @@ class Cluster:
         ]
         for name, answer in (self._client().create_topics(new) if new else {}).items():
             try:
-                answer.result(PATIENCE * 2)
+                answer.result(self._patience * 2)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise client_error(error.args[0]) from error
             else:
                 made.append(name)
         # They are known to the controller now, and a moment later to the brokers.
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self._patience
         while any(not self._exists(name) for name in made) and time.monotonic() < deadline:
             time.sleep(0.05)
         if made:
@@ -134,12 +145,12 @@ class Cluster:
 
     def bounds(self, partition: Partition) -> tuple[int, int]:
         """The first offset that is there, and the next one to be written. Raises BrokerUnavailable."""
-        with Probe(self._settings, partition) as probe:
+        with Probe(self._settings, partition, self._patience) as probe:
             return probe.bounds()
 
     def probe(self, partition: Partition) -> Probe:
         """Looks at single records of a partition."""
-        return Probe(self._settings, partition)
+        return Probe(self._settings, partition, self._patience)
 
     def _made_up_identity(self, topic: str) -> TopicIdentity:
         with self._turn:
@@ -147,12 +158,12 @@ class Cluster:
         return TopicIdentity(self.cluster_id, topic, topic_id)
 
     def _describe(self, topic: str) -> Future[TopicDescription]:
-        answers = self._client().describe_topics(TopicCollection([topic]), request_timeout=PATIENCE)
+        answers = self._client().describe_topics(TopicCollection([topic]), request_timeout=self._patience)
         return answers[topic]
 
     def _identity(self, topic: str, answer: Future[TopicDescription]) -> TopicIdentity:
         try:
-            description = answer.result(PATIENCE * 2)
+            description = answer.result(self._patience * 2)
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise TopicMissing(
@@ -175,7 +186,9 @@ class Cluster:
     def _metadata(self, topic: str | None) -> Any:
         try:
             return (
-                self._client().list_topics(topic, PATIENCE) if topic else self._client().list_topics(timeout=PATIENCE)
+                self._client().list_topics(topic, self._patience)
+                if topic
+                else self._client().list_topics(timeout=self._patience)
             )
         except KafkaException as error:
             raise BrokerUnavailable(
@@ -219,8 +232,9 @@ class IdentityWatch:
 class Probe:
     """Looks at a partition's bounds and at single records, outside of any group."""
 
-    def __init__(self, settings: Mapping[str, Any], partition: Partition) -> None:
+    def __init__(self, settings: Mapping[str, Any], partition: Partition, patience: float = PATIENCE) -> None:
         self._partition = partition
+        self._patience = patience
         told: dict[str, Any] = {
             **settings_of(settings),
             "group.id": "makegood-probe",  # the client wants one; it joins none
@@ -242,23 +256,32 @@ class Probe:
     def bounds(self) -> tuple[int, int]:
         """The first offset that is there, and the next one to be written."""
         try:
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(*self._partition), PATIENCE, cached=False)
+            low, high = self._consumer.get_watermark_offsets(
+                TopicPartition(*self._partition), self._patience, cached=False
+            )
         except KafkaException as error:
             raise client_error(error.args[0]) from error
         return low, high
 
     def first_from(self, offset: int) -> Record | None:
         """The first record at an offset or after it; None where none comes soon."""
+        message = self._first_from(offset)
+        if message is None:
+            return None
+        headers = message.headers() or ()
+        return Record(self._partition, message.offset() or 0, message.key(), message.value(), headers)  # type: ignore[arg-type]
+
+    def written_at(self, offset: int) -> datetime | None:
+        """When the first record at an offset or after it was written; None where none comes soon, or it tells not."""
+        message = self._first_from(offset)
+        kind, milliseconds = message.timestamp() if message is not None else (TIMESTAMP_NOT_AVAILABLE, 0)
+        return None if kind == TIMESTAMP_NOT_AVAILABLE else datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+    def _first_from(self, offset: int) -> Message | None:
         self._consumer.assign([TopicPartition(*self._partition, offset)])
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self._patience
         while time.monotonic() < deadline:
             message: Message | None = self._consumer.poll(0.1)
             if message is not None and message.error() is None:
-                return Record(
-                    self._partition,
-                    message.offset() or 0,
-                    message.key(),
-                    message.value(),
-                    message.headers() or (),  # type: ignore[arg-type]
-                )
+                return message
         return None

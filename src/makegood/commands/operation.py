@@ -34,6 +34,36 @@ def run_parts(
 
 
 @app.command()
+def status(
+    max_age: Annotated[
+        int | None,
+        typer.Option("--max-age", min=0, help="Exit 2 where something lies unprocessed for more than these seconds."),
+    ] = None,
+    as_metrics: Annotated[bool, typer.Option("--metrics", help="Answer in OpenMetrics text.")] = False,
+    store: Store = "",
+    kafka: Kafka = "",
+    json: Json = False,
+) -> int:
+    """How everything stands: how far each part is behind and since when, and what is left for people."""
+    from makegood import status as standing
+    from makegood.answers import print_json
+    from makegood.logs import configure_logs
+    from makegood.metrics import open_metrics
+
+    configure_logs("error")  # the client for Kafka tells of every attempt to connect
+    if as_metrics and json:
+        raise Stop("--metrics and --json are two answers; leave one of them out")
+    found = standing.look(settings_from(store, kafka), max_age)
+    if as_metrics:
+        print("\n".join(open_metrics(standing.samples(found))))
+    elif json:
+        print_json(standing.answer(found))
+    else:
+        standing.show_status(found)
+    return found.code()
+
+
+@app.command()
 def rebuild(
     projection: Annotated[str | None, typer.Argument(metavar="[PROJECTION]", help="All unless one is named.")] = None,
     compare_only: Annotated[

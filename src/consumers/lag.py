@@ -1,0 +1,163 @@
+"""How far each part is behind, and since when: what lies before it that it has not taken up yet.
+
+Everything is told by positions in the store and on the topics, as the parts themselves trust them (design rule 7);
+whether a part runs at this moment nobody asks, because work that lies too long tells that better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from consumers.intake import stored_positions
+from consumers.kafka.records import Partition, TopicIdentity
+from consumers.kafka.topics import DEAD_LETTERS, EVENTS, UPSTREAM
+from consumers.relay import DeadLetterLane, EventLane
+from ledger.store.database import Database, Transaction
+from ledger.store.instants import from_microseconds, to_microseconds
+from ledger.store.reading import read_shard, shard_ends
+from projections.follower import positions_of
+from projections.projection import Projection
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a part is behind in one sequence."""
+
+    part: str
+    of: str
+    """The projection, or the topic."""
+    number: int
+    """The shard, or the partition."""
+    position: int
+    """The last position that was taken; in an upstream partition, the offset that is taken next."""
+    behind: int
+    oldest_at: datetime | None
+    """Since when the first one has been there that was not taken; none where nothing is, or nothing tells it."""
+    lost: int = 0
+    """How many messages Kafka deleted before they were taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The accounts that have fallen due and that time's work was not done for."""
+
+    accounts: int
+    oldest_at: datetime | None
+
+
+def projector_lags(transaction: Transaction, projections: Iterable[Projection]) -> list[Lag]:
+    """How far the projections are behind. Raises PositionMissing where the store has a hole there."""
+    ends = shard_ends(transaction)
+    recorded_at: dict[tuple[int, int], datetime | None] = {}
+    lags = []
+    for projection, stands in positions_of(transaction, projections).items():
+        for shard, position in stands.items():
+            if (shard, position) not in recorded_at:
+                recorded_at[shard, position] = _next_recorded_at(transaction, shard, position)
+            behind = max(0, ends[shard] - position)
+            lags.append(Lag("projector", projection.name, shard, position, behind, recorded_at[shard, position]))
+    return lags
+
+
+def relay_lags(transaction: Transaction, events: TopicIdentity, dead_letters: TopicIdentity) -> list[Lag]:
+    """How far the topics are behind the store. Raises PositionMissing where the store has a hole there."""
+    lags = []
+    for shard, end in shard_ends(transaction).items():
+        position = _position(transaction, EventLane(events.topic, shard).reader(events))
+        oldest_at = _next_recorded_at(transaction, shard, position)
+        lags.append(Lag("relay", events.topic, shard, position, max(0, end - position), oldest_at))
+    position = _position(transaction, DeadLetterLane(dead_letters.topic).reader(dead_letters))
+    ((waiting, refused_at),) = transaction.rows(
+        "SELECT COUNT(*), MIN(refused_at) FROM dead_letters WHERE position > ?", (position,)
+    )
+    return [*lags, Lag("relay", dead_letters.topic, 0, position, waiting, _instant(refused_at))]
+
+
+def due_by(transaction: Transaction, now: datetime) -> Due:
+    """What the timers have not done yet."""
+    ((accounts, due_at),) = transaction.rows(
+        "SELECT COUNT(*), MIN(due_at) FROM heads WHERE due_at <= ?", (to_microseconds(now),)
+    )
+    return Due(accounts, _instant(due_at))
+
+
+def _position(transaction: Transaction, reader: str) -> int:
+    rows = transaction.rows("SELECT position FROM readers WHERE reader = ?", (reader,))
+    return int(rows[0][0]) if rows else 0
+
+
+def _next_recorded_at(transaction: Transaction, shard: int, position: int) -> datetime | None:
+    found = read_shard(transaction, shard, position, 1)
+    return found[0].event().recorded_at if found else None
+
+
+def _instant(microseconds: int | None) -> datetime | None:
+    return from_microseconds(microseconds) if microseconds is not None else None
+
+
+# --- what the broker knows ----------------------------------------------------------------------------------------
+
+
+class PartitionProbe(Protocol):
+    """Looks at one partition."""
+
+    def __enter__(self) -> PartitionProbe:
+        """Begin."""
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+
+    def bounds(self) -> tuple[int, int]:
+        """The first offset that is there, and the next one to be written."""
+
+    def written_at(self, offset: int) -> datetime | None:
+        """When the first record at an offset or after it was written."""
+
+
+class ProbedCluster(Protocol):
+    """What is asked of a Kafka cluster."""
+
+    def identity(self, topic: str) -> TopicIdentity:
+        """Which topic has this name now."""
+
+    def partitions(self, topic: str) -> list[int]:
+        """The numbers of a topic's partitions."""
+
+    def probe(self, partition: Partition) -> PartitionProbe:
+        """A look at a partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicNames:
+    """The topics that the parts work on."""
+
+    upstream: str = UPSTREAM.name
+    events: str = EVENTS.name
+    dead_letters: str = DEAD_LETTERS.name
+
+
+def carrier_lags(database: Database, cluster: ProbedCluster, topics: TopicNames | None = None) -> list[Lag]:
+    """How far intake and relay are behind. Raises BrokerUnavailable, or BrokerError where a topic is missing."""
+    names = topics or TopicNames()
+    lags = intake_lags(database, cluster, cluster.identity(names.upstream))
+    events, dead_letters = cluster.identity(names.events), cluster.identity(names.dead_letters)
+    with database.reading() as transaction:
+        return lags + relay_lags(transaction, events, dead_letters)
+
+
+def intake_lags(database: Database, cluster: ProbedCluster, upstream: TopicIdentity) -> list[Lag]:
+    """How far intake is behind the producers, in each partition."""
+    stored = stored_positions(database, upstream)
+    lags = []
+    for number in cluster.partitions(upstream.topic):
+        with cluster.probe(Partition(upstream.topic, number)) as probe:
+            low, high = probe.bounds()
+            next_offset = max(low, stored.get(number, low))
+            behind = max(0, high - next_offset)
+            oldest_at = probe.written_at(next_offset) if behind else None
+        lost = max(0, low - stored.get(number, low))
+        lags.append(Lag("intake", upstream.topic, number, next_offset, behind, oldest_at, lost))
+    return lags

@@ -1,0 +1,296 @@
+"""`makegood status`: how everything stands, for whoever is on call and for monitors.
+
+What was found is kept once, in a `Status`; the table for people, the document for programs and the metrics are made
+from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from consumers.kafka.cluster import Cluster
+from consumers.kafka.records import BrokerError, BrokerUnavailable, TopicMissing
+from consumers.lag import Due, Lag, carrier_lags, due_by, projector_lags
+from ledger.store.database import StoreError, redacted
+from ledger.store.instants import to_microseconds
+from ledger.store.reading import shard_ends
+from ledger.values import instant_to_text
+from makegood import metrics
+from makegood.answers import FAILED, MISMATCH, OK, age, people, shown
+from makegood.house import House, open_house, system_clock
+from makegood.metrics import Metric, Sample
+from makegood.settings import Settings
+from projections.catalog import CATALOG
+from projections.queries import LeftForPeople, left_for_people
+
+BROKER_PATIENCE = 2.0
+"""Seconds that each question to Kafka may take: whoever asks for the status wants an answer, not a broker."""
+
+LATE = MISMATCH
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Something that is left for people: its metrics, and the command that shows it."""
+
+    name: str
+    count: Metric
+    age: Metric
+    command: str
+
+
+KINDS = (
+    Kind("dead letters", metrics.DEAD_LETTERS, metrics.DEAD_LETTERS_AGE, "makegood dead-letters list"),
+    Kind("set aside", metrics.SET_ASIDE, metrics.SET_ASIDE_AGE, "makegood aside list"),
+    Kind("waiting", metrics.WAITING, metrics.WAITING_AGE, "makegood waiting"),
+    Kind("alarms", metrics.ALARMS, metrics.ALARMS_AGE, "makegood alarms"),
+)
+
+_OF_A_PART = {
+    "intake": (metrics.INTAKE_OFFSET, metrics.INTAKE_LAG_MESSAGES, metrics.INTAKE_LAG_SECONDS),
+    "relay": (metrics.RELAY_POSITION, metrics.RELAY_LAG_RECORDS, metrics.RELAY_LAG_SECONDS),
+    "projector": (metrics.PROJECTION_POSITION, metrics.PROJECTION_LAG_EVENTS, metrics.PROJECTION_LAG_SECONDS),
+}
+
+
+@dataclass(slots=True)
+class Status:
+    """What was found; what could not be read is missing, and a problem says why."""
+
+    store: str
+    broker: str
+    max_age: int
+    problems: list[str] = field(default_factory=list)
+    store_reachable: bool = False
+    broker_reachable: bool | None = None
+    sandbox: bool | None = None
+    clock: datetime | None = None
+    """Where a sandbox's clock stands, if it was set."""
+    now: datetime | None = None
+    system_now: datetime = field(default_factory=system_clock)
+    events: Mapping[int, int] = field(default_factory=dict)
+    lags: list[Lag] = field(default_factory=list)
+    due: Due | None = None
+    left: Mapping[str, LeftForPeople] = field(default_factory=dict)
+
+    def age_of(self, lag: Lag) -> int | None:
+        """Seconds that the oldest has waited for its part; None where nothing tells."""
+        # Kafka's records bear the world's time, whatever a sandbox's clock says.
+        now = self.system_now if lag.part == "intake" else self.now
+        return _seconds(now, lag.oldest_at) if lag.behind else 0
+
+    def overdue(self) -> int:
+        """Seconds that the first of the accounts that are due has been so."""
+        return _seconds(self.now, self.due.oldest_at) or 0 if self.due is not None else 0
+
+    def late(self) -> list[str]:
+        """What has waited for longer than it may."""
+        waited = [
+            (f"{lag.part} is behind with {lag.of}, {_number(lag)}", self.age_of(lag) or 0) for lag in self.lags
+        ] + [("timers are behind with accounts that fell due", self.overdue())]
+        return [f"{what}: the oldest waits for {age(seconds)}" for what, seconds in waited if seconds > self.max_age]
+
+    def code(self) -> int:
+        """The exit code: well, something broken, or something late."""
+        if self.problems:
+            return FAILED
+        return LATE if self.late() else OK
+
+    def next_command(self) -> str | None:
+        """What to do where nothing was done yet."""
+        if self.store_reachable and not any(self.events.values()):
+            return "makegood agreement publish FILE"
+        return None
+
+
+def look(settings: Settings, max_age: int | None = None) -> Status:
+    """How everything stands. What cannot be reached is told, not raised."""
+    status = Status(redacted(settings.store), settings.kafka, settings.max_age if max_age is None else max_age)
+    try:
+        with open_house(settings) as house:
+            _look_into_store(house, status)
+            if settings.kafka:
+                _look_into_broker(house, status)
+    except StoreError as error:
+        status.problems.append(str(error))
+    return status
+
+
+def _look_into_store(house: House, status: Status) -> None:
+    with house.database.reading() as transaction:
+        status.sandbox = house.ledger.is_sandbox(transaction)
+        status.now = house.ledger.clock_in(transaction)()
+        if status.sandbox and transaction.rows("SELECT 1 FROM store WHERE name = 'clock'"):
+            status.clock = status.now
+        status.events = shard_ends(transaction)
+        status.store_reachable = True
+        status.lags += projector_lags(transaction, CATALOG)
+        status.due = due_by(transaction, status.now)
+    status.left = left_for_people(house.database)
+
+
+def _look_into_broker(house: House, status: Status) -> None:
+    status.broker_reachable = True
+    try:
+        carried = carrier_lags(house.database, Cluster(status.broker, patience=BROKER_PATIENCE))
+    except BrokerError as error:
+        status.broker_reachable = not isinstance(error, BrokerUnavailable) or isinstance(error, TopicMissing)
+        status.problems.append(str(error))
+        return
+    status.lags = carried + status.lags
+    status.problems += [
+        f"Kafka deleted {lag.lost} messages of {lag.of}/{lag.number} before intake took them: "
+        "publish them again, and give the topic a longer retention"
+        for lag in carried
+        if lag.lost
+    ]
+
+
+def _seconds(now: datetime | None, since: datetime | None) -> int | None:
+    return max(0, int((now - since).total_seconds())) if now is not None and since is not None else None
+
+
+# --- for programs -------------------------------------------------------------------------------------------------
+
+
+def samples(status: Status) -> Iterator[Sample]:
+    """The numbers of a status, each by its metric."""
+
+    def one(metric: Metric, value: int | None, **labels: str) -> Iterator[Sample]:
+        if value is not None:
+            yield Sample(metric, int(value), labels)
+
+    yield from one(metrics.STATUS, status.code())
+    yield from one(metrics.STORE_REACHABLE, status.store_reachable)
+    if status.now is not None:
+        yield from one(metrics.STORE_CLOCK, to_microseconds(status.now) // 1_000_000)
+    for shard, end in status.events.items():
+        yield from one(metrics.STORE_EVENTS, end, shard=str(shard))
+    yield from one(metrics.BROKER_REACHABLE, status.broker_reachable)
+    for lag in status.lags:
+        for metric, value in zip(_OF_A_PART[lag.part], (lag.position, lag.behind, status.age_of(lag)), strict=True):
+            yield from one(metric, value, **dict(zip(metric.labels, (lag.of, str(lag.number)), strict=True)))
+        if lag.part == "intake":
+            yield from one(metrics.INTAKE_LOST_MESSAGES, lag.lost, topic=lag.of, partition=str(lag.number))
+    if status.due is not None:
+        yield from one(metrics.TIMERS_LAG_ACCOUNTS, status.due.accounts)
+        yield from one(metrics.TIMERS_LAG_SECONDS, status.overdue())
+    for kind in KINDS:
+        if (left := status.left.get(kind.name)) is not None:
+            yield from one(kind.count, left.count)
+            yield from one(kind.age, _seconds(status.now, left.since) if left.count else 0)
+
+
+def answer(status: Status) -> dict[str, Any]:
+    """The answer for programs; all its numbers are those of the metrics."""
+    numbers: dict[str, list[dict[str, Any]]] = {}
+    for sample in samples(status):
+        numbers.setdefault(sample.metric.name, []).append({**sample.labels, "value": sample.value})
+    return {
+        "status": _WORDS[status.code()],
+        "problems": status.problems,
+        "late": status.late(),
+        "max_age_seconds": status.max_age,
+        "next": status.next_command(),
+        "store": {
+            "address": status.store,
+            "reachable": status.store_reachable,
+            "sandbox": status.sandbox,
+            "clock": instant_to_text(status.clock) if status.clock is not None else None,
+        },
+        "broker": {"address": status.broker or None, "reachable": status.broker_reachable},
+        "metrics": numbers,
+    }
+
+
+_WORDS = {OK: "well", FAILED: "broken", LATE: "late"}
+
+
+# --- for people ---------------------------------------------------------------------------------------------------
+
+
+def show_status(status: Status) -> None:
+    """The answer for people: the verdict first, then what it rests on."""
+    console = people()
+    style = {OK: "bold green", FAILED: "bold red", LATE: "bold yellow"}[status.code()]
+    for said in (*status.problems, *status.late()) or ("nothing is broken, and nothing is late",):
+        console.print(Text.assemble((f"{_WORDS[status.code()]}: ", style), said), soft_wrap=True)
+    if not status.store_reachable:
+        return
+    console.print(Text(f"store   {_store_in_words(status)}"), soft_wrap=True)
+    console.print(Text(f"broker  {_broker_in_words(status)}"), soft_wrap=True)
+    if status.due is not None:
+        console.print(_parts(status))
+    if status.left:
+        console.print(_left(status))
+    if status.next_command() is not None:
+        console.print(Text(f"nothing is recorded yet; next: {status.next_command()}"), soft_wrap=True)
+
+
+def _store_in_words(status: Status) -> str:
+    count = sum(status.events.values())
+    if not status.sandbox:
+        kind = ""
+    elif status.clock is None:
+        kind = "; a sandbox, whose clock is still the system's"
+    else:
+        kind = f"; a sandbox, whose clock stands at {shown(instant_to_text(status.clock))}"
+    return f"{status.store}: {count} events{kind}"
+
+
+def _broker_in_words(status: Status) -> str:
+    if not status.broker:
+        return "none is configured: messages come in by file, and projections follow the store"
+    return f"{status.broker}: {'answers' if status.broker_reachable else 'does not answer'}"
+
+
+def _parts(status: Status) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("part", "works on", ""):
+        table.add_column(heading)
+    for heading in ("position", "behind", "oldest waits for"):
+        table.add_column(heading, justify="right")
+    for lag in status.lags:
+        seconds = status.age_of(lag)
+        waits = _waits(seconds, lag.behind)
+        table.add_row(
+            lag.part, lag.of, _number(lag), str(lag.position), str(lag.behind), waits, style=_style(status, seconds)
+        )
+    if status.due is not None:
+        accounts, overdue = status.due.accounts, status.overdue()
+        waits = _waits(overdue, accounts)
+        table.add_row("timers", "accounts due", "", "", str(accounts), waits, style=_style(status, overdue))
+    return table
+
+
+def _left(status: Status) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("to look at")
+    table.add_column("open", justify="right")
+    table.add_column("oldest", justify="right")
+    table.add_column("see")
+    for kind in KINDS:
+        left = status.left[kind.name]
+        table.add_row(kind.name, str(left.count), _waits(_seconds(status.now, left.since), left.count), kind.command)
+    return table
+
+
+def _waits(seconds: int | None, count: int) -> str:
+    if not count:
+        return "–"
+    return age(seconds) if seconds is not None else "not told"
+
+
+def _style(status: Status, seconds: int | None) -> str:
+    return "yellow" if (seconds or 0) > status.max_age else ""
+
+
+def _number(lag: Lag) -> str:
+    return f"partition {lag.number}" if lag.part != "projector" else f"shard {lag.number}"

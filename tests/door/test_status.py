@@ -1,0 +1,234 @@
+"""`makegood status` as whoever is on call meets it, and as a monitor does."""
+
+import re
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.store.database import connect
+from makegood.metrics import METRICS, Metric, Sample, open_metrics
+from projections.catalog import CATALOG
+from tests.door.conftest import Door
+from tests.parts.process import free_ports
+
+OF_THE_BROKER = ("makegood_broker", "makegood_intake", "makegood_relay")
+
+
+@pytest.fixture
+def books(twenty_accounts: Door) -> Door:
+    """A sandbox at the end of the sample's months."""
+    twenty_accounts("advance", "2026-07-01T00:00:00Z")
+    return twenty_accounts
+
+
+def change(door: Door, sql: str, *parameters: Any) -> None:
+    with closing(connect(door.store)) as database, database.writing() as transaction:
+        assert transaction.run(sql, parameters) > 0
+
+
+def number(answer: Any, metric: str, **labels: str) -> int:
+    (found,) = [each for each in answer["metrics"][metric] if labels.items() <= each.items()]
+    return int(found["value"])
+
+
+def names(text: str) -> set[str]:
+    return {re.split(r"[{ ]", line)[0] for line in text.splitlines() if not line.startswith("#")}
+
+
+class TestWell:
+    def test_everything_is_taken_up_and_what_is_left_for_people_is_counted(self, books: Door) -> None:
+        found = books.json("status")
+
+        assert (found["status"], found["problems"], found["late"]) == ("well", [], [])
+        assert found["store"]["sandbox"] is True
+        assert found["store"]["clock"] == "2026-07-01T00:00:00Z"
+        assert found["broker"] == {"address": None, "reachable": None}
+        end = number(found, "makegood_store_events", shard="0")
+        for projection in CATALOG:
+            where = {"projection": projection.name, "shard": "0"}
+            assert number(found, "makegood_projection_position", **where) == end
+            assert number(found, "makegood_projection_lag_events", **where) == 0
+            assert number(found, "makegood_projection_lag_seconds", **where) == 0
+        assert number(found, "makegood_timers_lag_accounts") == 0
+        assert number(found, "makegood_open_dead_letters") == 2
+        assert number(found, "makegood_waiting_facts") == len(books.json("waiting"))
+        assert number(found, "makegood_standing_alarms") == len(books.json("alarms"))
+        assert number(found, "makegood_set_aside_messages") == 0
+
+    def test_a_discarded_dead_letter_is_not_open_any_more(self, books: Door) -> None:
+        books("dead-letters", "discard", "1", "--reason", "sent by mistake")
+        assert number(books.json("status"), "makegood_open_dead_letters") == 1
+
+    def test_people_read_it_at_a_glance(self, books: Door) -> None:
+        lines = [line.split() for line in books("status").splitlines()]
+
+        assert lines[0] == ["well:", "nothing", "is", "broken,", "and", "nothing", "is", "late"]
+        assert lines[1][-5:] == ["sandbox,", "whose", "clock", "stands", "at", "2026-07-01T00:00:00Z"][-5:]
+        assert "none is configured" in " ".join(lines[2])
+        assert ["projector", "claims", "shard", "0", lines[1][2], "0", "–"] in lines
+        assert ["timers", "accounts", "due", "0", "–"] in lines
+        assert ["dead", "letters", "2", "0", "s", "makegood", "dead-letters", "list"] in lines
+
+    def test_an_empty_store_names_the_next_command(self, door: Door) -> None:
+        door("init")
+        assert "next: makegood agreement publish FILE" in door("status")
+        assert door.json("status")["next"] == "makegood agreement publish FILE"
+
+
+class TestLate:
+    def test_a_projection_that_is_behind_is_late_by_its_oldest_event(self, books: Door) -> None:
+        """The clock of this store stands a month after the last event was recorded."""
+        books("advance", "2099-01-01T00:00:00Z")
+        end = number(books.json("status"), "makegood_store_events")
+        change(books, "UPDATE projection_positions SET position = position - 3 WHERE projection = 'claims'")
+        (recorded_at,) = [
+            event["recorded_at"]
+            for event in books.json("history", _account_at(books, end - 2))
+            if event["position"] == f"0:{end - 2}"
+        ]
+
+        found = books.json("status", exits=2)
+        where = {"projection": "claims", "shard": "0"}
+        assert found["status"] == "late"
+        assert number(found, "makegood_status") == 2
+        assert number(found, "makegood_projection_lag_events", **where) == 3
+        waits = number(found, "makegood_store_clock_seconds") - number(
+            found, "makegood_projection_lag_seconds", **where
+        )
+        assert _since_1970(recorded_at) - 1 <= waits <= _since_1970(recorded_at) + 1
+        assert number(found, "makegood_projection_lag_events", projection="refunds") == 0
+        (late,) = found["late"]
+        assert late.startswith("projector is behind with claims, shard 0: the oldest waits for ")
+        assert f"late: {late}" in books("status", exits=2).splitlines()
+        books("status", "--max-age", str(10**10))
+
+    def test_an_account_that_is_overdue_is_late(self, books: Door) -> None:
+        now = number(books.json("status"), "makegood_store_clock_seconds")
+        change(books, "UPDATE heads SET due_at = ? WHERE account = 'acct-0006'", (now - 400) * 1_000_000)
+        change(books, "UPDATE heads SET due_at = ? WHERE account = 'acct-0007'", (now - 20) * 1_000_000)
+
+        found = books.json("status", exits=2)
+        assert number(found, "makegood_timers_lag_accounts") == 2
+        assert number(found, "makegood_timers_lag_seconds") == 400
+        assert found["late"] == ["timers are behind with accounts that fell due: the oldest waits for 6 min"]
+        books("status", "--max-age", "400")
+        books("status", "--max-age", "399", exits=2)
+
+    def test_the_settings_say_what_is_late(self, books: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = number(books.json("status"), "makegood_store_clock_seconds")
+        change(books, "UPDATE heads SET due_at = ? WHERE account = 'acct-0006'", (now - 100) * 1_000_000)
+        books("status")
+        monkeypatch.setenv("MAKEGOOD_MAX_AGE", "60")
+        assert books.json("status", exits=2)["max_age_seconds"] == 60
+
+
+class TestBroken:
+    def test_a_broker_that_does_not_answer(self, books: Door) -> None:
+        address = f"127.0.0.1:{free_ports(1)[0]}"
+        found = books.json("status", "--kafka", address, exits=1)
+
+        assert found["status"] == "broken"
+        assert found["broker"] == {"address": address, "reachable": False}
+        assert number(found, "makegood_broker_reachable") == 0
+        assert number(found, "makegood_projection_lag_events", projection="claims") == 0
+        assert not {name for name in found["metrics"] if name.startswith(OF_THE_BROKER[1:])}
+        said = books("status", "--kafka", address, exits=1)
+        assert said.startswith(f"broken: Kafka at {address} cannot be reached: ")
+        assert f"broker  {address}: does not answer" in said.splitlines()
+
+    def test_a_hole_in_the_store_where_a_projection_stands(self, books: Door) -> None:
+        change(books, "UPDATE projection_positions SET position = position - 3")
+        end = number(books.json("status"), "makegood_store_events")
+        change(books, "DELETE FROM events WHERE position = ?", end - 2)
+
+        found = books.json("status", exits=1)
+        assert found["store"]["reachable"] is True
+        (problem,) = found["problems"]
+        assert problem.startswith(f"position 0:{end - 2} is missing")
+
+    @pytest.mark.parametrize("scheme", ["sqlite", "postgresql"])
+    @pytest.mark.parametrize("command", ["status", "claims"])
+    def test_a_store_that_cannot_be_read_takes_one_line(self, scheme: str, command: str, tmp_path: Path) -> None:
+        """In a process of its own: the library for PostgreSQL would tell there of each attempt to connect."""
+        store = {
+            "sqlite": f"sqlite:///{tmp_path}/no/such/folder/books.db",
+            "postgresql": f"postgresql://u:secret@127.0.0.1:{free_ports(1)[0]}/x",
+        }[scheme]
+        done = subprocess.run(
+            [Path(sys.executable).parent / "makegood", command, "--store", store],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+        assert done.returncode == 1
+        (line,) = (done.stdout + done.stderr).splitlines()
+        assert line.startswith("broken: " if command == "status" else "makegood: ")
+        assert "secret" not in line
+
+    def test_no_store_at_all_names_the_next_command(self, door: Door) -> None:
+        assert "make one with `makegood init`" in door("status", exits=1)
+        found = door.json("status", exits=1)
+        assert {name: told[0]["value"] for name, told in found["metrics"].items()} == {
+            "makegood_status": 1,
+            "makegood_store_reachable": 0,
+        }
+
+
+class TestMetrics:
+    def test_each_listed_metric_is_told_and_none_that_is_not_listed(self, books: Door) -> None:
+        """Those that need a broker are looked for where there is one (tests/integration/test_status.py)."""
+        listed = {metric.name for metric in METRICS if not metric.name.startswith(OF_THE_BROKER)}
+        assert names(books("status", "--metrics")) == listed
+        assert set(books.json("status")["metrics"]) == listed
+
+    def test_they_are_told_in_the_text_format_of_openmetrics(self, books: Door) -> None:
+        lines = books("status", "--metrics").splitlines()
+        at = lines.index('makegood_projection_lag_events{projection="claims",shard="0"} 0')
+
+        while not lines[at].startswith("#"):
+            at -= 1
+        assert lines[at - 2 : at + 1] == [
+            "# TYPE makegood_projection_lag_events gauge",
+            "# UNIT makegood_projection_lag_events events",
+            "# HELP makegood_projection_lag_events How many events a projection has still to fold.",
+        ]
+        assert lines[-1] == "# EOF"
+
+    def test_two_answers_at_once_are_refused(self, books: Door) -> None:
+        books("status", "--metrics", "--json", exits=1)
+        assert "leave one of them out" in books.errors
+
+    def test_names_are_listed_once_and_explained(self) -> None:
+        assert len({metric.name for metric in METRICS}) == len(METRICS)
+        assert all(metric.says.endswith(".") for metric in METRICS)
+
+    def test_a_name_ends_with_its_unit(self) -> None:
+        with pytest.raises(TypeError, match="end with its unit"):
+            Metric("makegood_lag", "seconds", (), "How long.")
+
+    def test_a_sample_bears_the_labels_of_its_metric(self) -> None:
+        with pytest.raises(TypeError, match="is labelled with"):
+            Sample(METRICS[0], 1, {"shard": "0"})
+
+    def test_what_a_label_says_is_escaped(self) -> None:
+        labelled = next(metric for metric in METRICS if metric.labels == ("topic", "partition"))
+        told = list(open_metrics([Sample(labelled, 1, {"topic": 'a"b\\c\nd', "partition": "0"})]))
+        assert told[-2] == labelled.name + '{topic="a\\"b\\\\c\\nd",partition="0"} 1'
+
+
+def _account_at(door: Door, position: int) -> str:
+    with closing(connect(door.store)) as database, database.reading() as transaction:
+        ((account,),) = transaction.rows("SELECT account FROM events WHERE position = ?", (position,))
+    return str(account)
+
+
+def _since_1970(instant: str) -> int:
+    from ledger.values import instant_from_text
+
+    return int(instant_from_text(instant).timestamp())

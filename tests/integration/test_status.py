@@ -1,0 +1,121 @@
+"""How far parts are behind, by what a real Kafka and a real PostgreSQL say."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from consumers.intake import Intake
+from consumers.kafka.cluster import Cluster
+from consumers.kafka.topics import TOPICS
+from consumers.lag import Lag, TopicNames, carrier_lags
+from consumers.relay import Relay
+from ledger.store.instants import from_microseconds
+from makegood.cli import run
+from makegood.metrics import METRICS
+from tests.integration.world import Books, Place, Sent, account_registered, running, structured, until
+from tests.parts.kafka import Kafka, find_kafka
+
+WRITTEN_AT = datetime(2026, 3, 1, 9, 30, 0, 250_000, UTC)
+
+
+def lags(books: Books, place: Place) -> dict[tuple[str, str, int], Lag]:
+    names = TopicNames(place.upstream.name, place.events.name, place.dead_letters.name)
+    return {(lag.part, lag.of, lag.number): lag for lag in carrier_lags(books.database, place.fresh_cluster(), names)}
+
+
+def send_at(place: Place, sent: Sent, written_at: datetime) -> None:
+    """As a producer does that gives its records a time of their own."""
+    producer = Producer({"bootstrap.servers": place.cluster.bootstrap, "log_level": 0})
+    producer.produce(
+        place.upstream.name,
+        sent.value,
+        sent.key,
+        partition=sent.partition,
+        headers=list(sent.headers),
+        timestamp=int(written_at.timestamp() * 1000),
+    )
+    assert producer.flush(30) == 0
+
+
+def test_what_lies_before_intake_and_relay_is_counted_until_they_take_it(books: Books, place: Place) -> None:
+    upstream, events, dead_letters = place.upstream.name, place.events.name, place.dead_letters.name
+    send_at(place, structured(account_registered("acct-0"), 1), WRITTEN_AT)
+    place.send(*(structured(account_registered(f"acct-{n}"), 1) for n in (1, 2)), Sent(b"{}", partition=1))
+    at_first = lags(books, place)
+    end = books.end()
+
+    assert at_first["intake", upstream, 0] == Lag("intake", upstream, 0, 0, 0, None)
+    assert at_first["intake", upstream, 1] == Lag("intake", upstream, 1, 0, 4, WRITTEN_AT)
+    assert at_first["relay", events, 0].behind == end
+    assert at_first["relay", dead_letters, 0] == Lag("relay", dead_letters, 0, 0, 0, None)
+
+    with running(Intake(books.ledger(), place.fresh_cluster(), topic=place.upstream)):
+        until(lambda: lags(books, place)["intake", upstream, 1].behind == 0)
+    taken = lags(books, place)
+    assert taken["intake", upstream, 1] == Lag("intake", upstream, 1, 4, 0, None)
+    assert taken["relay", events, 0].behind == books.end() == end + 3
+    assert taken["relay", events, 0].oldest_at is not None
+    ((refused_at,),) = books.rows("SELECT refused_at FROM dead_letters")
+    assert taken["relay", dead_letters, 0].behind == 1
+    assert taken["relay", dead_letters, 0].oldest_at == from_microseconds(refused_at)
+
+    with running(Relay(books.database, place.fresh_cluster(), events=place.events, dead_letters=place.dead_letters)):
+        until(lambda: all(lag.behind == 0 for lag in lags(books, place).values()))
+    sent = lags(books, place)
+    assert sent["relay", events, 0] == Lag("relay", events, 0, end + 3, 0, None)
+    assert sent["relay", dead_letters, 0] == Lag("relay", dead_letters, 0, 1, 0, None)
+
+
+def test_messages_that_kafka_deleted_before_they_were_taken_are_lost(books: Books, place: Place) -> None:
+    place.send(*(structured(account_registered(f"acct-{n}"), 2) for n in range(5)))
+    with running(Intake(books.ledger(), place.fresh_cluster(), topic=place.upstream)):
+        until(lambda: lags(books, place)["intake", place.upstream.name, 2].behind == 0)
+    place.send(*(structured(account_registered(f"acct-{n}"), 2) for n in range(5, 9)))
+    admin = AdminClient({"bootstrap.servers": place.cluster.bootstrap, "log_level": 0})
+    for answer in admin.delete_records([TopicPartition(place.upstream.name, 2, 8)]).values():
+        answer.result(15)
+
+    lag = lags(books, place)["intake", place.upstream.name, 2]
+    assert (lag.position, lag.behind, lag.lost) == (8, 1, 3)
+
+
+@pytest.fixture(scope="module")
+def own_kafka() -> Iterator[Kafka]:
+    """A broker of its own: the topics have the names of the contract, and it is stopped."""
+    with find_kafka(controllable=True) as found:
+        yield found
+
+
+def test_every_metric_is_told_where_there_is_a_broker(
+    books: Books, own_kafka: Kafka, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def status(*options: str, exits: int) -> str:
+        code = run(["status", *options, "--store", books.database.url, "--kafka", own_kafka.bootstrap])
+        said = capsys.readouterr().out
+        assert code == exits, said
+        return said
+
+    missing = json.loads(status("--json", exits=1))
+    assert missing["broker"]["reachable"] is True
+    assert missing["problems"][0].startswith("there is no topic provisioning.events; ")
+
+    Cluster(own_kafka.bootstrap).create_topics(TOPICS)
+    books.follower().catch_up()
+    capsys.readouterr()
+    told = {line.split("{")[0].split()[0] for line in status("--metrics", exits=0).splitlines() if line[0] != "#"}
+    assert told == {metric.name for metric in METRICS}
+    assert set(json.loads(status("--json", exits=0))["metrics"]) == told
+    rows = [line.split() for line in status(exits=0).splitlines()]
+    assert ["intake", "provisioning.events", "partition", "3", "0", "0", "–"] in rows
+    assert ["relay", "provisioning.dead-letters", "partition", "0", "0", "0", "–"] in rows
+
+    own_kafka.stop()
+    gone = json.loads(status("--json", exits=1))
+    assert gone["broker"]["reachable"] is False
+    assert gone["metrics"]["makegood_broker_reachable"] == [{"value": 0}]
+    assert "makegood_projection_lag_events" in gone["metrics"]
+    assert "makegood_intake_lag_messages" not in gone["metrics"]
