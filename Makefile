@@ -2,6 +2,7 @@
 # All that is installed goes into .venv, from the locks in requirements/, checked by hash.
 
 PYTHON ?= python3
+SEEDS ?= 2000
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
@@ -9,7 +10,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check format mutants bench deps setup setup-dev lock upgrade sample clean .tools
+.PHONY: help run test schedules check format mutants bench deps setup setup-dev lock upgrade sample clean .tools
 
 # List the targets.
 help:
@@ -22,6 +23,10 @@ run: .venv/run.stamp
 # Set up, then check and test everything, with a real Kafka and a real PostgreSQL.
 test: .tools .venv/dev.stamp check
 	@$(BIN)/python -m pytest
+
+# Set up, then run many schedules (SEEDS=2000), in each of which a seed decides what goes wrong and when.
+schedules: .venv/dev.stamp
+	@$(BIN)/python -m tests.schedules --seeds $(SEEDS)
 
 # Set up, then lint, check the format, the types and the directions of imports. Changes nothing.
 check: .venv/dev.stamp

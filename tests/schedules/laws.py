@@ -1,0 +1,205 @@
+"""What holds once everything has come to rest, whatever happened before."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from typing import Any
+
+from consumers.kafka.records import Record
+from consumers.kafka.topics import DEAD_LETTERS, EVENTS
+from consumers.projector import position_of
+from consumers.upstream import read_kafka
+from ledger.application.record import take
+from ledger.application.statement import Statement
+from ledger.audit import leaf_hash
+from ledger.vault import Vault, VaultEntry
+from projections.catalog import CATALOG
+from projections.projection import fold_account
+from tests.ledger.books import Books, KeysByName, alarms_in, claims_in, no_randomness, oracle_agreements
+from tests.schedules.world import END, LATE_AGREEMENT, World
+
+
+def check(world: World) -> None:
+    """Hold a world at rest to all of it."""
+    books = world.books
+    books.check_positions()
+    _chains_are_whole(books)
+    incoming = _Incoming(world)
+    _every_message_is_recorded_once(books, incoming)
+    _every_refused_one_is_a_dead_letter_once(books, incoming)
+    _claims_are_those_of_an_undisturbed_run(books, incoming)
+    _rows_are_those_of_a_replay(books)
+    _topics_have_everything(world)
+
+
+VAULT = Vault(KeysByName(), no_randomness)
+
+
+class _Incoming:
+    """Everything that upstream published, read again."""
+
+    def __init__(self, world: World) -> None:
+        self.statements: dict[tuple[str, str], dict[str, Statement]] = defaultdict(dict)
+        """By source and id: each content's digest, with the message."""
+        self.refused: set[tuple[str, bytes]] = set()
+        """Origin and body of what was surely read and is malformed."""
+        self.perhaps_refused: set[tuple[str, bytes]] = set()
+        """The same of what may have been read: of a topic that was deleted before it was known to be."""
+        self.read: list[tuple[Statement, str, bool]] = []
+        name = world.upstream_topic.name
+        for kept in [*world.broker.deleted, world.broker.topics[name]]:
+            if kept.identity.topic != name:
+                continue
+            until = world.read_of_deleted.get(str(kept.identity))
+            for number, each in enumerate(kept.logs):
+                surely = until is None or until.get(number, 0)
+                for record in each.records:
+                    self._take(kept.identity.cluster, record, surely is True or record.offset < surely)
+
+    def _take(self, cluster: str, record: Record, surely: bool) -> None:
+        origin = f"kafka:{cluster}/{record.partition.topic}/{record.partition.number}/{record.offset}"
+        item = read_kafka(record.headers, record.key, record.value, origin=origin)
+        if isinstance(item, Statement):
+            digest = VAULT.digest(item.content)
+            self.statements[item.message.source, item.message.id].setdefault(digest, item)
+            self.read.append((item, digest, surely))
+        else:
+            (self.refused if surely else self.perhaps_refused).add((origin, item.body))
+
+    def conflicts(self, inbox: dict[tuple[str, str], str]) -> None:
+        """Count those among the refused that say something else than the message that was taken."""
+        for item, digest, surely in self.read:
+            if inbox[item.message.source, item.message.id] != digest:
+                (self.refused if surely else self.perhaps_refused).add((item.origin, item.body()))
+
+
+def _chains_are_whole(books: Books) -> None:
+    last: dict[str, str] = {}
+    for stored in books.envelopes():
+        envelope = json.loads(stored.envelope)
+        assert envelope["previous"] == last.get(stored.account), f"the chain of {stored.account} is broken"
+        last[stored.account] = leaf_hash(stored.envelope)
+    heads = dict(books.rows("SELECT account, leaf_hash FROM heads"))
+    assert heads == last, "heads are not where their accounts' chains end"
+
+
+def _every_message_is_recorded_once(books: Books, incoming: _Incoming) -> None:
+    inbox = {(source, id_): digest for source, id_, digest in books.rows("SELECT source, id, digest FROM inbox")}
+    missing = sorted(incoming.statements.keys() - inbox.keys())
+    assert not missing, f"{len(missing)} messages are lost, the first {missing[0]}"
+    assert inbox.keys() == incoming.statements.keys()
+    for key, digest in inbox.items():
+        assert digest in incoming.statements[key], f"{key} was taken with a content that nobody sent"
+    said = [e["data"]["message"] for e in books.stored() if "message" in e["data"]]
+    facts = Counter((message["source"], message["id"]) for message in said)
+    assert facts == Counter(inbox.keys()), "not every message that was taken is one fact"
+    incoming.conflicts(inbox)
+
+
+def _every_refused_one_is_a_dead_letter_once(books: Books, incoming: _Incoming) -> None:
+    rows = books.rows(
+        "SELECT origin, ref, subject, nonce, ciphertext FROM dead_letters LEFT JOIN vault "
+        "ON ref = 'dead-letter/' || dead_letter_id"
+    )
+    found = Counter((origin, VAULT.decrypt(VaultEntry(*entry))) for origin, *entry in rows)
+    twice = [origin for (origin, _), count in found.items() if count > 1]
+    assert not twice, f"{twice[0]} is a dead letter twice"
+    missing = sorted(incoming.refused - found.keys())
+    assert not missing, f"{missing[0][0]} should be a dead letter"
+    wrong = sorted(found.keys() - incoming.refused - incoming.perhaps_refused)
+    assert not wrong, f"{wrong[0][0]} is a dead letter and should not be"
+    positions = [row[0] for row in books.rows("SELECT position FROM dead_letters ORDER BY position")]
+    assert positions == list(range(1, len(rows) + 1)), "positions of dead letters have holes"
+
+
+def _claims_are_those_of_an_undisturbed_run(books: Books, incoming: _Incoming) -> None:
+    """What follows from facts and `now` alone; how a claim is settled depends on what was paid when it was made."""
+    taken: dict[str, dict[tuple[str, str, str], Statement]] = defaultdict(dict)
+    for source, id_, digest in books.rows("SELECT source, id, digest FROM inbox ORDER BY source, id"):
+        statement = incoming.statements[source, id_][digest]
+        taken[statement.account][source, id_, digest] = statement
+    for account, statements in taken.items():
+        found = _state(books, account)
+        for what, expected in _undisturbed(account, statements).items():
+            assert found[what] == expected, (
+                f"the {what} of {account} are not those of an undisturbed run:\n{_difference(found[what], expected)}"
+            )
+
+
+_UNDISTURBED: dict[tuple[object, ...], dict[str, list[Any]]] = {}
+
+
+def _undisturbed(account: str, statements: dict[tuple[str, str, str], Statement]) -> dict[str, list[Any]]:
+    """How an account stands after one process took all of its messages at once, and nothing else happened."""
+    key = (account, *statements)
+    if key not in _UNDISTURBED:
+        books = Books.open(agreements=[*oracle_agreements(), LATE_AGREEMENT], keys=KeysByName(), now=END)
+        books.ledger.vault = VAULT
+        take(books.ledger, list(statements.values()))
+        _UNDISTURBED[key] = _state(books, account)
+        books.close()
+    return _UNDISTURBED[key]
+
+
+def _state(books: Books, account: str) -> dict[str, list[Any]]:
+    stored = books.stored_of(account)
+    return {
+        "facts": sorted(
+            [e["event_id"], e["type"], e["stream"], e["occurred_at"], e["actor"], e["channel"], e["data"]]
+            for e in stored
+            if "message" in e["data"]
+        ),
+        "claims": claims_in(stored),
+        "alarms": alarms_in(stored),
+        "waiting facts": sorted(
+            books.rows("SELECT event_id, type, waits_for FROM waiting WHERE account = ?", account)
+        ),
+        "statuses": sorted(
+            {e["stream"]: e["data"]["after"] for e in stored if e["type"].startswith("subscription-status")}.items()
+        ),
+    }
+
+
+def _difference(found: list[Any], expected: list[Any]) -> str:
+    only_found = [f"  found    {row}" for row in found if row not in expected]
+    return "\n".join(only_found + [f"  expected {row}" for row in expected if row not in found])
+
+
+def _rows_are_those_of_a_replay(books: Books) -> None:
+    by_account = defaultdict(list)
+    for stored in books.envelopes():
+        by_account[stored.account].append(stored)
+    replayed: dict[str, list[Any]] = {t.name: [] for p in CATALOG for t in p.tables}
+    for envelopes in by_account.values():
+        *_, last = fold_account(envelopes, CATALOG)
+        state = last.state()
+        for projection in CATALOG:
+            for table in projection.tables:
+                replayed[table.name] += [table.values_of(row) for row in state[table.name]]
+    for projection in CATALOG:
+        for table in projection.tables:
+            rows = books.rows(f"SELECT {', '.join(table.columns)} FROM {projection.stored_name(table)}")
+            assert sorted(rows, key=repr) == sorted(replayed[table.name], key=repr), (
+                f"rows of {table.name} are not those of a replay"
+            )
+
+
+def _topics_have_everything(world: World) -> None:
+    books = world.books
+    store = world.books.rows("SELECT value FROM store WHERE name = 'id'")[0][0].encode()
+    sent: dict[int, set[bytes | None]] = defaultdict(set)
+    for record in world.broker.topics[EVENTS.name].logs[0].records:
+        place = position_of(record, store)
+        if place is not None:
+            sent[place[1]].add(record.value)
+    stored = {envelope.position: {envelope.envelope} for envelope in books.envelopes()}
+    missing = sorted(stored.keys() - sent.keys())
+    assert not missing, f"position {missing[0]} was never published"
+    assert dict(sent) == stored, "what was published is not what is stored"
+    letters = {
+        json.loads(record.value or b"")["dead_letter_id"]
+        for record in world.broker.topics[DEAD_LETTERS.name].logs[0].records
+    }
+    kept = {row[0] for row in books.rows("SELECT dead_letter_id FROM dead_letters")}
+    assert letters == kept, f"{len(kept - letters)} dead letters were never published"

@@ -1,0 +1,358 @@
+"""Defects that somebody could have made, each put into one place of the source while a schedule runs.
+
+They are here to find out whether the schedules would notice: a suite that passes with one of these is too weak.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
+from unittest.mock import patch
+
+import consumers.intake
+import ledger.application.record
+from consumers.intake import Intake
+from consumers.kafka.partitions import PartitionWork
+from consumers.kafka.records import Partition, Record, Sender, TopicIdentity
+from consumers.projector import KafkaSource
+from consumers.relay import Batch, EventLane, Relay
+from ledger.application.account import Account
+from ledger.application.ledger import Ledger
+from ledger.application.record import _Batch, take
+from ledger.application.statement import Taken
+from ledger.store.database import Conflict, Database, Transaction
+from ledger.store.recorders import LedgerRecorder
+from ledger.store.writing import ReaderMove, Writes, move_reader, next_positions, read_heads
+from ledger.vault import Vault
+from projections.follower import Follower
+from projections.projection import Projection, Stored
+from tests.schedules.broker import Group
+
+PLANTED: dict[str, Callable[[], AbstractContextManager[object]]] = {}
+
+
+def planted(defect: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None]]:
+    PLANTED[defect.__name__] = contextmanager(defect)
+    return defect
+
+
+# --- intake -------------------------------------------------------------------------------------------------------
+
+
+@planted
+def position_moves_before_the_messages_are_recorded() -> Iterator[None]:
+    def early(ledger: Ledger, items: Sequence[Any], reader: ReaderMove) -> Taken:
+        with ledger.database.writing() as transaction:
+            move_reader(transaction, reader)
+        return take(ledger, items)
+
+    with patch.object(consumers.intake, "take", early):
+        yield
+
+
+@planted
+def messages_are_recorded_before_their_position_moves() -> Iterator[None]:
+    """Nobody is fenced off: the messages stand though the position could not be moved."""
+
+    def late(ledger: Ledger, items: Sequence[Any], reader: ReaderMove) -> Taken:
+        taken = take(ledger, items)
+        with ledger.database.writing() as transaction:
+            transaction.run("UPDATE readers SET position = ? WHERE reader = ?", (reader.to, reader.reader))
+        return taken
+
+    with patch.object(consumers.intake, "take", late):
+        yield
+
+
+@planted
+def the_epoch_fences_nobody_off() -> Iterator[None]:
+    def unfenced(transaction: Transaction, move: ReaderMove) -> None:
+        transaction.run("UPDATE readers SET position = ? WHERE reader = ?", (move.to, move.reader))
+
+    with patch("ledger.store.writing.move_reader", unfenced), patch("consumers.relay.move_reader", unfenced):
+        yield
+
+
+@planted
+def positions_are_kept_by_the_name_of_a_topic() -> Iterator[None]:
+    def by_name(identity: TopicIdentity, partition: int) -> str:
+        return f"intake/{identity.cluster}/{identity.topic}/{partition}"
+
+    with patch.object(consumers.intake, "reader_name", by_name), _stored_by_name():
+        yield
+
+
+@contextmanager
+def _stored_by_name() -> Iterator[None]:
+    def stored(database: Database, identity: TopicIdentity) -> dict[int, int]:
+        prefix = f"intake/{identity.cluster}/{identity.topic}/"
+        with database.reading() as transaction:
+            rows = transaction.rows("SELECT reader, position FROM readers")
+        return {int(r.removeprefix(prefix)): int(p) for r, p in rows if r.startswith(prefix)}
+
+    with patch("tests.schedules.world.stored_positions", stored):
+        yield
+
+
+@planted
+def intake_begins_where_kafka_says() -> Iterator[None]:
+    begin = Intake.begin
+
+    def committed(intake: Intake, partition: Partition) -> int:
+        begin(intake, partition)
+        group: Group = intake._cluster.broker.groups["intake"]  # type: ignore[attr-defined]
+        return group.committed.get(partition, 0)
+
+    with patch.object(Intake, "begin", committed):
+        yield
+
+
+@planted
+def an_error_is_swallowed() -> Iterator[None]:
+    work = Intake.work
+
+    def swallowing(intake: Intake, partition: Partition, records: Sequence[Record]) -> None:
+        with suppress(Exception):
+            work(intake, partition, records)
+
+    with patch.object(Intake, "work", swallowing):
+        yield
+
+
+@planted
+def the_rest_of_a_batch_is_dropped_on_a_conflict() -> Iterator[None]:
+    def dropping(ledger: Ledger, items: Sequence[Any], reader: ReaderMove | None = None) -> Taken:
+        try:
+            return _Batch(ledger, items, reader, set()).take()
+        except Conflict:
+            return take(ledger, items[: len(items) // 2], reader)
+
+    with patch.object(consumers.intake, "take", dropping):
+        yield
+
+
+@planted
+def what_was_read_is_kept_when_a_partition_begins_anew() -> Iterator[None]:
+    drop = PartitionWork._drop
+
+    def keeping(work: PartitionWork, partition: Partition, held: Any, wait: float) -> None:
+        pending = list(held.pending)
+        drop(work, partition, held, wait)
+        held.pending.extend(pending)
+
+    with patch.object(PartitionWork, "_drop", keeping):
+        yield
+
+
+@planted
+def a_partition_that_waits_is_not_paused() -> Iterator[None]:
+    init = PartitionWork.__init__
+
+    def unpausing(work: PartitionWork, member: Any, *args: Any, **options: Any) -> None:
+        member.pause = lambda partition: None
+        init(work, member, *args, **options)
+
+    with patch.object(PartitionWork, "__init__", unpausing):
+        yield
+
+
+@planted
+def nobody_asks_whether_the_topic_is_still_the_same() -> Iterator[None]:
+    with patch.object(Intake, "_notice", lambda *_: None):
+        yield
+
+
+# --- ledger -------------------------------------------------------------------------------------------------------
+
+
+@planted
+def the_inbox_is_not_looked_into() -> Iterator[None]:
+    with patch.object(ledger.application.record, "seen_before", lambda *_: {}):
+        yield
+
+
+@planted
+def a_message_with_another_content_is_taken_for_a_duplicate() -> Iterator[None]:
+    again = _Batch._again
+
+    with patch.object(_Batch, "_again", lambda batch, item, same, refusals: again(batch, item, True, refusals)):
+        yield
+
+
+@planted
+def a_catalogue_that_grew_is_not_noticed() -> Iterator[None]:
+    def unheld(writes: Writes, transaction: Transaction) -> None:
+        writes.catalogue.clear()
+        hold(writes, transaction)
+
+    hold = Writes._hold_catalogue
+    with patch.object(Writes, "_hold_catalogue", unheld):
+        yield
+
+
+@planted
+def the_head_is_compared_with_what_stands_when_it_is_written() -> Iterator[None]:
+    """What was decided without knowing the other writer's fact is put behind it, as if it had been known."""
+    move_heads = Writes._move_heads
+
+    def rebased(writes: Writes, transaction: Transaction) -> None:
+        stored = read_heads(transaction, writes.heads)
+        for account, move in writes.heads.items():
+            move.expected_version = stored[account].version
+        move_heads(writes, transaction)
+
+    insert = LedgerRecorder._insert
+
+    def unindexed(recorder: LedgerRecorder, transaction: Transaction, events: Sequence[Any]) -> Sequence[int]:
+        for index in ("events_account", "events_stream"):
+            transaction.run(f"DROP INDEX IF EXISTS {index}")
+        return insert(recorder, transaction, events)
+
+    with patch.object(Writes, "_move_heads", rebased), patch.object(LedgerRecorder, "_insert", unindexed):
+        yield
+
+
+@planted
+def positions_are_given_in_a_transaction_of_their_own() -> Iterator[None]:
+    insert = LedgerRecorder.insert_events
+
+    def ahead(recorder: LedgerRecorder, events: Sequence[Any], **options: Any) -> Sequence[int]:
+        last = 0
+        if events:
+            with recorder._database.writing() as transaction:
+                last = next_positions(transaction, "shard:0", len(events))
+        with patch("ledger.store.recorders.next_positions", lambda *_: last):
+            return insert(recorder, events, **options)
+
+    with patch.object(LedgerRecorder, "insert_events", ahead):
+        yield
+
+
+@planted
+def a_dead_letter_is_known_by_nothing() -> Iterator[None]:
+    digest = Vault.digest
+
+    def random(vault: Vault, content: bytes) -> str:
+        return uuid.uuid4().hex if content.startswith(b"dead letter\x00") else digest(vault, content)
+
+    with patch.object(Vault, "digest", random):
+        yield
+
+
+@planted
+def time_alone_changes_nothing() -> Iterator[None]:
+    with (
+        patch.object(Account, "catch_up", lambda *_: None),
+        patch("ledger.application.account.next_due", lambda *_: None),
+    ):
+        yield
+
+
+# --- relay --------------------------------------------------------------------------------------------------------
+
+
+@planted
+def the_relay_moves_on_before_it_has_delivered() -> Iterator[None]:
+    carry = Relay._carry
+
+    class Afterwards:
+        """Keeps what it is given until the position has moved."""
+
+        def __init__(self) -> None:
+            self.batch: list[Any] = []
+
+        def send(self, records: Any, patience: float) -> None:
+            self.batch = list(records)
+
+        def close(self) -> None:
+            pass
+
+    def early(relay: Relay, standing: Any, sender: Sender) -> int:
+        afterwards = Afterwards()
+        sent = carry(relay, standing, afterwards)
+        if afterwards.batch:
+            sender.send(afterwards.batch, 5.0)
+        return sent
+
+    with patch.object(Relay, "_carry", early):
+        yield
+
+
+@planted
+def the_relay_keeps_its_position_by_the_name_of_a_topic() -> Iterator[None]:
+    with (
+        patch.object(EventLane, "reader", lambda lane, identity: f"relay/{identity.topic}/0"),
+        patch("tests.schedules.world.relayed_to", _relayed_by_name),
+    ):
+        yield
+
+
+def _relayed_by_name(database: Database, identity: TopicIdentity) -> int:
+    with database.reading() as transaction:
+        rows = transaction.rows("SELECT position FROM readers WHERE reader = ?", (f"relay/{identity.topic}/0",))
+    return int(rows[0][0]) if rows else 0
+
+
+@planted
+def a_full_batch_of_the_relay_ends_one_too_late() -> Iterator[None]:
+    after = EventLane.after
+
+    def short(lane: EventLane, transaction: Transaction, position: int, limit: int) -> Batch:
+        batch = after(lane, transaction, position, limit)
+        return Batch(batch.records[:-1], batch.last) if len(batch.records) == limit > 1 else batch
+
+    with patch.object(EventLane, "after", short):
+        yield
+
+
+# --- projector ----------------------------------------------------------------------------------------------------
+
+
+@planted
+def what_a_jump_leaves_out_is_not_read_from_the_store() -> Iterator[None]:
+    run = Follower._run
+
+    def unfilled(
+        follower: Follower, shard: int, after: int, end: int, known: Mapping[int, Stored]
+    ) -> Sequence[Stored]:
+        at_hand = [known[position] for position in range(after + 1, end + 1) if position in known]
+        return at_hand if at_hand and at_hand[-1].position == end else run(follower, shard, after, end, known)
+
+    with patch.object(Follower, "_run", unfilled):
+        yield
+
+
+@planted
+def silence_is_taken_for_the_end_of_the_topic() -> Iterator[None]:
+    feed = KafkaSource.feed
+
+    def trusting(source: KafkaSource, timeout: float) -> int:
+        source._looked_at = source._monotonic()
+        return feed(source, timeout)
+
+    with patch.object(KafkaSource, "feed", trusting):
+        yield
+
+
+@planted
+def the_events_of_another_store_are_taken_for_ours() -> Iterator[None]:
+    with patch.object(KafkaSource, "_store", lambda _: None):
+        yield
+
+
+@planted
+def rows_are_written_after_their_position() -> Iterator[None]:
+    advance, move = Follower._advance, Follower._move
+
+    def in_two(
+        follower: Follower, projections: Sequence[Projection], shard: int, after: int, envelopes: Sequence[Stored]
+    ) -> None:
+        with follower._database.writing() as transaction:
+            move(follower, transaction, projections, shard, after, envelopes[-1].position)
+        with patch.object(Follower, "_move", lambda *_: None):
+            advance(follower, projections, shard, after, envelopes)
+
+    with patch.object(Follower, "_advance", in_two):
+        yield
