@@ -128,7 +128,7 @@ class Process:
                 name, _opened(lambda: source.open(follower, lambda: False), lambda: source.feed(0)), source.close
             )
         if name == "timers":
-            return AtWork(name, Timers(ledger).step)
+            return AtWork(name, Timers(ledger, monotonic=world.monotonic).step)
 
         def decide() -> int:
             if not world.resting and world.rng.random() < 0.8:
