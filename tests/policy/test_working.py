@@ -397,6 +397,22 @@ CANCELLED = "cancelled on 2026-04-16 (UTC), effective on 2026-05-01"
             id="with a notice",
         ),
         pytest.param(
+            [cycle("year", "2026-01-01", "2027-01-01", "360.00"), cancelled("2026-12-31")],
+            {"proration.basis": "thirty_days"},
+            [
+                "a month counts as 30 days, and the cycle's 365 days as 360",
+                "cancelled on 2026-12-31 (UTC), effective on 2027-01-01",
+                "first unused day 2026-12-31: 1 of 365 days unused",
+            ],
+            id="thirty days a month, and what becomes of a year",
+        ),
+        pytest.param(
+            [APRIL, cancelled("2026-04-16")],
+            {"proration.basis": "thirty_days"},
+            [CANCELLED, "first unused day 2026-04-16: 15 of 30 days unused"],
+            id="thirty days a month, in a month of as many",
+        ),
+        pytest.param(
             [APRIL, cancelled("2026-04-16T12")],
             {"cancellation.notice_days": 1} | EXACT,
             [

@@ -7,7 +7,7 @@ assessment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -28,7 +28,7 @@ from ledger.policy.disruption import (
 )
 from ledger.policy.known_facts import EVERYTHING, AccountFacts, SubscriptionFacts, Touched
 from ledger.policy.outages import Outage
-from ledger.policy.proration import spelled
+from ledger.policy.proration import days_of_thirty, spelled
 from ledger.policy.tax import TaxInStep, TaxStep
 from ledger.policy.unused_period import (
     Ending,
@@ -263,7 +263,7 @@ def _add_disruption(
                 "rounding": terms.proration.rounding,
             },
             lines=(
-                *_net_price_lines(cycle, finding.net_price),
+                *_reckoned_from(cycle, finding.net_price, terms),
                 *disruption_lines(finding, terms),
                 *step.lines(),
             ),
@@ -340,7 +340,7 @@ def _add_unused_row(
                 "rounding": terms.proration.rounding,
             },
             lines=(
-                *_net_price_lines(cycle, net_price),
+                *_reckoned_from(cycle, net_price, terms),
                 *unused_lines(finding, reckoned, fee, terms, subscription),
                 *step.lines(),
             ),
@@ -475,10 +475,12 @@ def _granted_overcharges(facts: AccountFacts, charge: Charge) -> list[Fact | Non
     return [finding.verdict for finding in overcharges(facts, charge) if finding.outcome == "granted"]
 
 
-def _net_price_lines(charge: Charge, net_price: Decimal) -> tuple[str, ...]:
-    """Where a net price comes from; nothing where it is the price."""
-    came_back = charge.price - net_price
-    return (f"net price {net_price}: {charge.price} less {came_back} of overcharge",) if came_back else ()
+def _reckoned_from(cycle: Cycle, net_price: Decimal, terms: Agreement) -> Iterator[str]:
+    """Where the numbers of a formula come from that are not the cycle's own: its net price, days as months of 30."""
+    if net_price != cycle.price:
+        yield f"net price {net_price}: {cycle.price} less {cycle.price - net_price} of overcharge"
+    if terms.proration.basis == "thirty_days" and days_of_thirty(cycle) != cycle.days:
+        yield f"a month counts as 30 days, and the cycle's {cycle.days} days as {days_of_thirty(cycle)}"
 
 
 def _same(working: Working) -> Working:
