@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from ledger.policy.assess import assess
+from ledger.policy.assess import Assessment, assess
 from tests.policy.case import (
     Case,
     Row,
@@ -297,13 +297,18 @@ def test_a_confirmation_that_exceeds_the_charge_raises_an_alarm() -> None:
 
 def test_the_alarm_goes_when_an_earlier_fact_makes_room() -> None:
     case = Case().hear(account(), subscription(), APRIL)
-    case.hear(confirmed("20.00", "first"), confirmed("10.01", "second/of/two"))
+    case.hear(confirmed("20.00", "first"), confirmed("10.01", "second"))
     case.hear(rejected("first").at("2026-01-01T00:00:00Z", id="0"))
     assert case.alarms() == set()
     assert case.recorded() == {
         "billing-error/first": "declined: rejected",
-        "billing-error/second/of/two": "granted 10.01 + 1.90",
+        "billing-error/second": "granted 10.01 + 1.90",
     }
+
+
+def test_a_dispute_is_known_by_all_of_its_id_slashes_and_all() -> None:
+    assert Assessment(disputes={"a/b"}).covers("billing-error/a/b", None)
+    assert not Assessment(disputes={"b"}).covers("billing-error/a/b", None)
 
 
 def test_a_dispute_takes_the_subscription_of_its_charge() -> None:

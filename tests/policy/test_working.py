@@ -728,6 +728,13 @@ def test_the_inputs_of_what_is_declined_before_any_amount() -> None:
     }
 
 
+def test_a_request_that_leaves_no_time_out_of_a_disruption_is_not_used_for_it() -> None:
+    taken_back = [cancelled("2026-04-16"), withdrawn("2026-04-17")]
+    case = row("", APRIL, outage("2026-04-10", "2026-04-12"), taken_back, gives={}).case()
+    used = [fact.type for fact in case.working("disruption/april").facts]
+    assert used == ["cycle-started.v1", "outage-reported.v1", "outage-resolved.v1", "agreement-bound.v1"]
+
+
 def test_the_facts_are_those_that_were_used() -> None:
     facts = [
         account().at(id="account"),
