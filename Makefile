@@ -45,7 +45,7 @@ format: .venv/dev.stamp
 mutants: .venv/dev.stamp
 	@$(if $(ONLY),,rm -rf mutants)
 	@mkdir -p mutants
-	@$(BIN)/mutmut run $(if $(ONLY),'$(ONLY)') >mutants/run.txt 2>&1 || { tail -n 30 mutants/run.txt; exit 1; }
+	@$(BIN)/mutmut run $(foreach name,$(ONLY),'$(name)') >mutants/run.txt 2>&1 || { tail -n 30 mutants/run.txt; exit 1; }
 	@$(BIN)/mutmut results --all true | awk -F ': ' ' \
 		$$2 != "not checked" { found[$$2]++; all++ } \
 		$$2 != "not checked" && $$2 != "killed" { sub("^ *", ""); print } \

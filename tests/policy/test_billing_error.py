@@ -386,7 +386,9 @@ def test_an_investigation_is_overdue_after_investigate_within(facts: list, terms
     backwards = Case(case.agreements)
     for message in reversed(case.messages):
         backwards.take(message)
+    late = Case(case.agreements).hear(account(), APRIL, *facts, subscription())
     [found] = assess(case.facts, case.at).claims.values()
+    assert found.investigate_by == late.billing.claims["billing-error/dispute"].investigate_by
     assert found.investigate_by == backwards.billing.claims["billing-error/dispute"].investigate_by
     assert found.investigate_by == case.billing.claims["billing-error/dispute"].investigate_by
     assert found.investigate_by == (datetime.fromisoformat(instant(by)) if by else None)

@@ -19,6 +19,7 @@ from tests.policy.case import (
     instant,
     outage,
     reinstated,
+    resolved,
     row,
     subscription,
     suspended,
@@ -556,11 +557,12 @@ def test_unused_time_runs_to_the_cycles_end(row: Row) -> None:
         },
     ),
     row(
-        "also when an outage that comes late takes what the first could bear: 31.00 − 16.53 = 14.47",
+        "also when a longer outage turns out to take what the first could bear: 31.00 − 16.53 = 14.47",
         cycle("march", "2026-03-01", "2026-04-01", "31.00"),
         APRIL,
         cancelled("2026-03-17"),
-        outage("2026-03-01T00", "2026-03-16T01"),
+        outage("2026-03-01", "2026-03-10"),
+        resolved("out-2026-03-01", "2026-03-16T01"),
         terms={"cancellation.fee.EUR": "20.00"},
         gives={
             "disruption/march": "granted 16.53",

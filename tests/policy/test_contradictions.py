@@ -417,9 +417,10 @@ def test_terms_are_those_of_the_registration_that_stands() -> None:
 
 def test_a_registration_that_does_not_stand_leaves_the_terms_as_they_were_bound() -> None:
     later = subscription(agreement="theirs").at("2027-01-01T00:00:00Z", id="later")
-    case = Case(TWO_AGREEMENTS).hear(account(), subscription())
+    case = Case(TWO_AGREEMENTS).hear(account(), subscription().at(id="first"))
     bound = case.facts.subscriptions["sub"].binding
-    case.hear(later, APRIL, cancelled("2026-04-16"), account("Asia/Tokyo").at("2027-01-01T00:00:00Z", id="tokyo"))
+    assert case.hear(later).alarms() == {("contradiction", "first", "later", "no charge")}
+    case.hear(APRIL, cancelled("2026-04-16"), account("Asia/Tokyo").at("2027-01-01T00:00:00Z", id="tokyo"))
     assert case.recorded() == {"unused/april": "granted 15.00"}
     assert case.facts.subscriptions["sub"].binding is bound
 
