@@ -128,7 +128,7 @@ class Intake:
             log.warning("topic_made_anew", topic=now.topic, was=str(self._identity), now=str(now))
             self._identity = now
             self._moves.clear()
-            work.begin_anew(sorted(work.held))
+            work.join_anew()
 
     # --- the worker of its partitions ----------------------------------------------------------------------------
 

@@ -148,6 +148,20 @@ def test_a_topic_that_is_made_anew_is_read_from_its_beginning(books: Books, plac
     assert books.facts() == expected(100)
 
 
+def test_a_topic_that_is_made_anew_on_a_broker_that_was_restarted(own_kafka: Kafka, books: Books) -> None:
+    """Its leaders' epochs begin again below those that the client has seen, and no client believes that by itself."""
+    place = new_place(own_kafka)
+    with running(intake(books, place)):
+        own_kafka.stop()
+        own_kafka.start()
+        place.send(*registrations(0, 30, partition=0))
+        until(lambda: books.count("inbox") == 30)
+        place.make_anew(place.upstream)
+        place.send(*registrations(20, 80, partition=0))
+        until(lambda: books.count("inbox") == 100, 60)
+    assert books.facts() == expected(100)
+
+
 def test_a_topic_that_was_made_anew_while_nobody_looked(books: Books, place: Place) -> None:
     with running(intake(books, place)):
         place.send(*registrations(0, 30, partition=0))

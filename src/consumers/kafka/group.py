@@ -37,26 +37,28 @@ class KafkaMember:
         self._trouble: BaseException | None = None
         self._changed: set[tuple[str | None, int | None]] = set()
         self._complained: set[tuple[str, int]] = set()
-        self._consumer = Consumer(
-            {
-                "session.timeout.ms": SESSION_MS,
-                **settings_of(settings),
-                "group.id": group,
-                "partition.assignment.strategy": "cooperative-sticky",
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                # Only where the broker no longer has the offset that we ask for: then what it still has, all of it.
-                "auto.offset.reset": "earliest",
-                "queued.max.messages.kbytes": QUEUED_KBYTES,
-                # Otherwise fetching rests for up to a second whenever the queue was full for a moment.
-                "fetch.queue.backoff.ms": 20,
-                "on_commit": self._on_commit,
-                "logger": ClientLog(group),
-            }
-        )
+        self._settings: dict[str, Any] = {
+            "session.timeout.ms": SESSION_MS,
+            **settings_of(settings),
+            "group.id": group,
+            "partition.assignment.strategy": "cooperative-sticky",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            # Only where the broker no longer has the offset that we ask for: then what it still has, all of it.
+            "auto.offset.reset": "earliest",
+            "queued.max.messages.kbytes": QUEUED_KBYTES,
+            # Otherwise fetching rests for up to a second whenever the queue was full for a moment.
+            "fetch.queue.backoff.ms": 20,
+            "on_commit": self._on_commit,
+            "logger": ClientLog(group),
+        }
+        self._consumer: Consumer
 
     def join(self, claimant: Claimant) -> None:
+        # A new client each time: one remembers of a topic the epochs of its leaders, and where the topic is made anew
+        # and these begin again below, it takes no news of it and fetches nothing.
         self._claimant = claimant
+        self._consumer = Consumer(self._settings)
         self._consumer.subscribe(
             self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )

@@ -123,11 +123,10 @@ class PartitionWork:
                 held.pending.append(record)
         return done + self._work_off()
 
-    def begin_anew(self, partitions: Sequence[Partition]) -> None:
-        """Drop what was read of partitions, and read them from where they are stored to stand."""
-        for partition in partitions:
-            if partition in self._held:
-                self._drop(partition, self._held[partition], wait=0.0)
+    def join_anew(self) -> None:
+        """Drop everything that was read, and ask for partitions as if for the first time."""
+        self.leave()
+        self.join()
 
     def leave(self) -> None:
         """Give up all partitions; what is in memory was not worked off and is read again by whoever comes next."""
