@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
@@ -617,6 +618,27 @@ def test_a_connection_that_breaks_before_its_commit_is_unavailable(pg_books: Boo
         transaction.run("INSERT INTO store (name, value) VALUES ('a', 'b')")
     assert not isinstance(raised.value, CommitUnknown)
     assert pg_books.take(Upstream().customer()).accepted == 4
+
+
+def test_a_writer_that_hangs_keeps_nobody_waiting(pg_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frozen process holds its locks until the server ends its transaction; woken, it hears that it was too late."""
+    monkeypatch.setattr("ledger.store.database.IDLE_IN_TRANSACTION", "300ms")
+    books = Books.open(pg_store)
+    upstream = Upstream()
+    books.take(upstream.customer())
+    frozen = books.database.real.writing()
+    transaction = frozen.__enter__()
+    transaction.run("UPDATE heads SET version = 999")
+    taken = ThreadPoolExecutor(1).submit(books.take, [upstream.outage_reported()]).result(30)
+    assert taken.accepted == 1
+    with pytest.raises(CommitUnknown):
+        frozen.__exit__(None, None, None)
+    with pytest.raises(Unavailable), books.database.real.writing() as another:  # noqa: PT012
+        another.rows("SELECT 1")
+        time.sleep(1)
+        another.run("UPDATE heads SET version = 999")
+    assert books.rows("SELECT 1 FROM heads WHERE version = 999") == []
+    books.close()
 
 
 def break_writers(books: Books) -> None:

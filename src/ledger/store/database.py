@@ -288,6 +288,12 @@ def _sqlite_errors() -> Iterator[None]:
 # --- PostgreSQL ---------------------------------------------------------------------------------------------------
 
 
+IDLE_IN_TRANSACTION = "60s"
+"""How long a program may leave a transaction without a word. One that hangs, or whose machine is gone, holds heads and
+readers locked; the server then ends it, and whoever takes over goes on. No transaction of ours thinks for so long.
+"""
+
+
 @lru_cache(maxsize=1024)
 def _percent(sql: str) -> str:
     return sql.replace("%", "%%").replace("IN (?*)", "= ANY(%s)").replace("?", "%s")
@@ -344,7 +350,13 @@ class PostgreSQL(Database):
     def __init__(self, url: str) -> None:
         self.url = url
         self._pool: psycopg_pool.ConnectionPool[psycopg.Connection[Row]] = psycopg_pool.ConnectionPool(
-            url, min_size=1, max_size=16, open=False, timeout=10, kwargs={"application_name": "makegood"}
+            url,
+            min_size=1,
+            max_size=16,
+            open=False,
+            timeout=10,
+            kwargs={"application_name": "makegood"},
+            configure=_configure,
         )
         self._opened = False
         self._opening = threading.Lock()
@@ -375,7 +387,7 @@ class PostgreSQL(Database):
                 raise
             try:
                 connection.commit()
-            except psycopg.OperationalError as error:
+            except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout) as error:
                 raise CommitUnknown(f"the answer to a commit was lost: {error}") from error
 
     @contextmanager
@@ -395,6 +407,11 @@ class PostgreSQL(Database):
             self._pool.close()
 
 
+def _configure(connection: psycopg.Connection[Row]) -> None:
+    connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (IDLE_IN_TRANSACTION,))
+    connection.commit()
+
+
 @contextmanager
 def _postgresql_errors(url: str) -> Iterator[None]:
     try:
@@ -405,7 +422,11 @@ def _postgresql_errors(url: str) -> Iterator[None]:
         psycopg.errors.SerializationFailure,
     ) as error:
         raise Conflict(str(error)) from error
-    except (psycopg.OperationalError, psycopg_pool.PoolTimeout) as error:
+    except (
+        psycopg.OperationalError,
+        psycopg.errors.IdleInTransactionSessionTimeout,
+        psycopg_pool.PoolTimeout,
+    ) as error:
         raise Unavailable(
             f"PostgreSQL at {redacted(url)} cannot be reached or gave up: {error}; "
             "check --store or MAKEGOOD_STORE, and that the server runs"
