@@ -18,6 +18,12 @@ def configure_logs(level: str) -> None:
             structlog.dev.ConsoleRenderer() if watched else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping().get(level.upper(), 20)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def say(text: str) -> None:
+    """One line on standard error that a program may wait for: written whole, because parts log meanwhile."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 
@@ -16,7 +15,7 @@ from consumers.projector import KafkaSource, Projector, StoreSource
 from consumers.relay import Relay
 from consumers.timers import Timers
 from makegood.house import House, open_house
-from makegood.logs import configure_logs
+from makegood.logs import configure_logs, say
 from makegood.settings import Settings
 from makegood.stop import Stop
 
@@ -40,7 +39,7 @@ def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
             if cluster is not None:
                 cluster.create_topics(TOPICS)
             collect_rarely()
-            run_parts(parts, stop, lambda: print("ready", file=sys.stderr, flush=True))
+            run_parts(parts, stop, lambda: say("ready"))
         except (BrokerError, PartFailed) as error:
             raise Stop(str(error)) from error
 

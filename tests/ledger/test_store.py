@@ -621,7 +621,7 @@ def test_a_connection_that_breaks_before_its_commit_is_unavailable(pg_books: Boo
 
 
 def test_a_writer_that_hangs_keeps_nobody_waiting(pg_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A frozen process holds its locks until the server ends its transaction; woken, it hears that it was too late."""
+    """A frozen process holds its locks until the server ends its transaction; woken, it hears that it was late."""
     monkeypatch.setattr("ledger.store.database.IDLE_IN_TRANSACTION", "300ms")
     books = Books.open(pg_store)
     upstream = Upstream()

@@ -289,8 +289,8 @@ def _sqlite_errors() -> Iterator[None]:
 
 
 IDLE_IN_TRANSACTION = "60s"
-"""How long a program may leave a transaction without a word. One that hangs, or whose machine is gone, holds heads and
-readers locked; the server then ends it, and whoever takes over goes on. No transaction of ours thinks for so long.
+"""How long a program may leave a transaction without a word. One that hangs, or whose machine is gone, keeps heads
+and readers locked; the server then ends it, and whoever takes over goes on. No transaction of ours thinks so long.
 """
 
 
