@@ -76,6 +76,7 @@ class Intake:
         self._monotonic = monotonic
         self._recorded = recorded
         self._identity: TopicIdentity | None = None
+        self._client_knows: TopicIdentity | None = None
         self._moves: dict[Partition, ReaderMove] = {}
         self._work: PartitionWork | None = None
         self._watch: UpstreamWatch | None = None
@@ -99,6 +100,7 @@ class Intake:
         self._work = PartitionWork(member, self, self._monotonic, batch=self._batch, stopping=stopping)
         self._watch = self._cluster.watch(self._topic.name)
         self._look_at = 0.0
+        self._client_knows = None
         self._work.join()
 
     @property
@@ -123,10 +125,13 @@ class Intake:
             work.leave()
 
     def _notice(self, now: TopicIdentity | None, work: PartitionWork) -> None:
-        """Begin anew where the topic is another than the one that is being read."""
-        if now is not None and self._identity is not None and now != self._identity:
-            log.warning("topic_made_anew", topic=now.topic, was=str(self._identity), now=str(now))
-            self._identity = now
+        """Begin anew where the topic is another than the one that the client knows.
+
+        That it is read from its beginning already, because its partitions were lost meanwhile, does not help.
+        """
+        if now is not None and self._client_knows is not None and now != self._client_knows:
+            log.warning("topic_made_anew", topic=now.topic, was=str(self._client_knows), now=str(now))
+            self._identity, self._client_knows = now, None
             self._moves.clear()
             work.join_anew()
 
@@ -136,6 +141,7 @@ class Intake:
         """Fence off whoever had the partition before; what is stored of it says where to begin."""
         if not self._moves:
             self._identity = self._cluster.identity(partition.topic)
+            self._client_knows = self._client_knows or self._identity
         assert self._identity is not None
         reader = reader_name(self._identity, partition.number)
         with self._ledger.database.writing() as transaction:

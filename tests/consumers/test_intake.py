@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from consumers.intake import Intake, stored_positions
+from consumers.intake import WATCH_SECONDS, Intake, stored_positions
 from consumers.kafka.in_process import InProcessBroker
 from consumers.kafka.partitions import FAILURES_MAX, BeginAnew, PartitionWork, RecordFails
-from consumers.kafka.records import Claimant, Partition, Record
+from consumers.kafka.records import Claimant, Partition, Record, TopicIdentity
+from consumers.kafka.topics import Topic
 from consumers.part import BackOff, PartFailed
 from ledger.application.kept import RUN_MAX
 from ledger.store.database import Conflict, Unavailable
@@ -143,9 +144,11 @@ class Member:
         self.reported: dict[Partition, int] = {}
         self.claimant: Claimant | None = None
         self.polls: list[float] = []
+        self.joins = 0
 
     def join(self, claimant: Claimant) -> None:
         self.claimant = claimant
+        self.joins += 1
 
     def assign(self, *partitions: Partition) -> Mapping[Partition, int]:
         assert self.claimant is not None
@@ -223,6 +226,26 @@ class Clock:
 
     def __call__(self) -> float:
         return self.seconds
+
+
+class Upstream:
+    """A cluster with one member, whose topic the test makes anew; it is also who watches it."""
+
+    def __init__(self) -> None:
+        self.member_ = Member()
+        self.topic_id = "first"
+
+    def member(self, purpose: str, topics: Sequence[Topic]) -> Member:
+        return self.member_
+
+    def identity(self, topic: str) -> TopicIdentity:
+        return TopicIdentity("cluster", topic, self.topic_id)
+
+    def watch(self, topic: str) -> "Upstream":
+        return self
+
+    def look(self) -> TopicIdentity:
+        return self.identity(HERE.topic)
 
 
 def records(partition: Partition, count: int, first: int = 0) -> list[Record]:
@@ -370,6 +393,31 @@ def test_records_of_a_partition_that_is_not_ours_any_more_are_dropped() -> None:
     member.lose(THERE)
     held.step(0.5)
     assert work.done == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_topic_made_anew_is_read_with_a_new_client_also_where_its_partitions_were_lost(
+    books: Books, lost: bool
+) -> None:
+    """What begins at the new topic's first record is still a client that knows the old one's leaders."""
+    upstream, clock = Upstream(), Clock()
+    intake = Intake(books.ledger(), upstream, topic=Topic(HERE.topic, 1), monotonic=clock)
+    intake.open()
+    upstream.member_.assign(HERE)
+    intake.step(0)
+    upstream.topic_id = "second"
+    if lost:
+        upstream.member_.lose(HERE)
+        upstream.member_.assign(HERE)
+    for _ in range(3):
+        clock.seconds += WATCH_SECONDS
+        intake.step(0)
+    assert upstream.member_.joins == 2
+    upstream.member_.assign(HERE)
+    clock.seconds += WATCH_SECONDS
+    intake.step(0)
+    assert upstream.member_.joins == 2
+    intake.close()
 
 
 def test_without_the_store_partitions_are_held_and_taken_up_later() -> None:
