@@ -10,7 +10,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test schedules check format mutants bench deps setup setup-dev lock upgrade sample clean .tools
+.PHONY: help run test schedules check format mutants faults bench deps setup setup-dev lock upgrade sample clean .tools
 
 # List the targets.
 help:
@@ -51,6 +51,10 @@ mutants: .venv/dev.stamp
 		$$2 != "not checked" && $$2 != "killed" { sub("^ *", ""); print } \
 		END { printf "mutants: %d, %d killed (%.1f %%), %d survived, %d without tests, %d timed out\n", all, \
 			found["killed"], 100 * found["killed"] / all, found["survived"], found["no tests"], found["timeout"] }'
+
+# Set up, then kill, freeze, cut off and deprive makegood, many times over: `make faults ROUNDS=10` (about half an hour).
+faults: .tools .venv/dev.stamp
+	@$(BIN)/python -m tests.faults $(ROUNDS)
 
 # Set up, then measure messages and events a second on this machine.
 bench: .venv/dev.stamp

@@ -46,6 +46,8 @@ SINGLE_NODE = {
     "auto.create.topics.enable": "false",
     # Do not wait for more members to join: tests start them one by one.
     "group.initial.rebalance.delay.ms": "0",
+    # A member that was killed or frozen may be given up within seconds.
+    "group.min.session.timeout.ms": "500",
 }
 """What a one-node Kafka for tests is told, in a container as well as here."""
 

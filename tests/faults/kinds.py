@@ -1,0 +1,313 @@
+"""The kinds of faults. Each publishes a lot, strikes while it is worked on, and mends what it broke.
+
+What it returns says when it struck. That all recovered is found out afterwards, by `Stage.settle`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from confluent_kafka import Producer
+
+from tests.faults.failpoints import PARTS
+from tests.faults.lots import Lot
+from tests.faults.proxy import Cut, Proxy
+from tests.faults.stage import PATIENCE, SESSION_SECONDS, NotRecovered, Process, Stage
+from tests.integration.world import account_registered, until
+from tests.parts import Part
+
+Fault = Callable[[Stage, Lot], str]
+
+
+def nothing(stage: Stage, lot: Lot) -> str:
+    """An undisturbed lot, which says how long one takes here."""
+    stage.whole()
+    began = time.monotonic()
+    stage.publish(lot)
+    until(lambda: stage.all_is_taken(lot), PATIENCE)
+    stage.make_due(lot)
+    until(lambda: stage.at_rest(lot), PATIENCE)
+    stage.span = time.monotonic() - began
+    return f"takes {stage.span:.1f} s"
+
+
+def kill_whole(stage: Stage, lot: Lot) -> str:
+    """`makegood run` is killed at random instants, its start not excepted."""
+    process = stage.whole()
+    stage.publish(lot)
+    taken = []
+    for _ in range(stage.dice.choice((1, 2))):
+        _sleep_a_while(stage)
+        process.kill()
+        stage.kills += 1
+        taken.append(stage.taken(lot))
+        process = stage.start()
+        stage.leave_to(process)
+    stage.whole()
+    return f"{_of(taken, lot)} taken when killed"
+
+
+def kill_parts(stage: Stage, lot: Lot) -> str:
+    """Parts run as processes of their own, and single ones are killed at random instants."""
+    stage.make_room()
+    processes = {part: stage.start(part) for part in PARTS}
+    for process in processes.values():
+        until(process.is_ready, PATIENCE)
+    stage.publish(lot)
+    killed = []
+    for _ in range(5):
+        part = stage.dice.choice(PARTS)
+        _sleep_a_while(stage, 0.5)
+        processes[part].kill()
+        stage.kills += 1
+        killed.append(part)
+        processes[part] = stage.start(part)
+        if stage.dice.random() < 0.3 and stage.all_is_taken(lot):
+            stage.make_due(lot)
+    stage.settle(lot)
+    for process in processes.values():
+        until(process.is_ready, PATIENCE)
+        process.terminate()
+    return f"killed {', '.join(killed)}"
+
+
+def kill_at(name: str) -> Fault:
+    """Killed at a named place."""
+
+    def kill(stage: Stage, lot: Lot) -> str:
+        stage.make_room()
+        process = stage.start(MAKEGOOD_FAILPOINT=name)
+        stage.leave_to(process)
+        stage.publish(lot)
+
+        def dead_or(condition: Callable[[Lot], bool]) -> bool:
+            return not process.alive or condition(lot)
+
+        until(lambda: dead_or(stage.all_is_taken), PATIENCE)
+        if process.alive:
+            stage.make_due(lot)
+            until(lambda: dead_or(stage.at_rest), PATIENCE)
+        if process.alive:
+            raise NotReached(name)
+        stage.kills += 1
+        taken = stage.taken(lot)
+        stage.whole()
+        return f"{taken} of {len(lot.messages)} taken when killed"
+
+    return kill
+
+
+class NotReached(Exception):
+    """The process came to rest without coming to the place: the fault did not strike."""
+
+
+def terminate(stage: Stage, lot: Lot) -> str:
+    """Told to end at a random instant, it ends in order and in time."""
+    process = stage.whole()
+    stage.publish(lot)
+    _sleep_a_while(stage)
+    process.terminate()
+    taken = stage.taken(lot)
+    stage.whole()
+    return f"{taken} of {len(lot.messages)} taken when told"
+
+
+def server_down(server: Part) -> Fault:
+    """Kafka or PostgreSQL is stopped in order, or crashes, and comes back."""
+
+    def stop(stage: Stage, lot: Lot) -> str:
+        stage.whole()
+        stage.publish(lot)
+        _sleep_a_while(stage)
+        crash = stage.dice.random() < 0.5
+        (server.kill if crash else server.stop)()
+        time.sleep(stage.dice.uniform(0.2, 2.0))
+        server.start()
+        return "crashed" if crash else "stopped"
+
+    return stop
+
+
+def after_a_restart(server: Part, fault: Fault) -> Fault:
+    """A fault on a server that was restarted under the running process."""
+
+    def restart(stage: Stage, lot: Lot) -> str:
+        stage.whole()
+        server.stop()
+        server.start()
+        return fault(stage, lot)
+
+    return restart
+
+
+def commit_cut(proxy: Proxy) -> Fault:
+    """The connection is lost at a commit: before it took place, or after, so that only its answer is lost."""
+
+    def cut(stage: Stage, lot: Lot) -> str:
+        stage.whole()
+        cuts: list[Cut] = ["before its answer", "before the commit", "before its answer"]
+        for kind in cuts[stage.dice.randrange(2) :]:
+            proxy.cut_next(kind)
+            if not lot.published:
+                stage.publish(lot)
+            if not proxy.struck.wait(10):
+                until(lambda: stage.all_is_taken(lot), PATIENCE)
+                stage.make_due(lot)
+                if not proxy.struck.wait(10):
+                    raise NotReached(kind)
+        return f"the last one {cuts[-1]}"
+
+    return cut
+
+
+def frozen(stage: Stage, lot: Lot) -> str:
+    """Frozen at a random instant until its session is over and another has its work, then woken."""
+    process = stage.whole()
+    other = _ready(stage.start())
+    stage.publish(lot)
+    _sleep_a_while(stage)
+    process.freeze()
+    taken = stage.taken(lot)
+    time.sleep(SESSION_SECONDS + stage.dice.uniform(0.5, 2.0))
+    process.wake()
+    stage.settle(lot)
+    other.terminate()
+    return f"{taken} of {len(lot.messages)} taken when frozen"
+
+
+def frozen_in_a_transaction(place: str) -> Fault:
+    """Frozen with locks in its hands: the other must not have to wait until it wakes."""
+
+    def freeze(stage: Stage, lot: Lot) -> str:
+        stage.make_room()
+        process = stage.start(MAKEGOOD_FAILPOINT=place, FAULTS_SIGNAL="SIGSTOP")
+        stage.publish(lot)
+        until(lambda: process.frozen or stage.all_is_taken(lot), PATIENCE)
+        if not process.frozen:
+            raise NotReached(place)
+        other = stage.start()
+        stage.leave_to(other)
+        taken = stage.taken(lot)
+        until(other.is_ready, PATIENCE)
+        stage.settle(lot)
+        process.wake()
+        until(process.is_ready, PATIENCE)
+        process.terminate()
+        return f"{taken} of {len(lot.messages)} taken when frozen {place}"
+
+    return freeze
+
+
+def members(stage: Stage, lot: Lot) -> str:
+    """Two more join, and all but one leave, in any order, while there is work."""
+    three = [stage.whole(), stage.start(), stage.start()]
+    _sleep_a_while(stage)
+    stage.publish(lot)
+    stays = stage.dice.choice(three)
+    stage.leave_to(stays)
+    leaving = [process for process in three if process is not stays]
+    stage.dice.shuffle(leaving)
+    for process in leaving:
+        until(process.is_ready, PATIENCE)
+        _sleep_a_while(stage)
+        process.terminate()
+    return f"number {three.index(stays) + 1} stays"
+
+
+def topics_anew(stage: Stage, lot: Lot) -> str:
+    """Both topics are deleted and made anew; upstream publishes everything again."""
+    stage.whole()
+    stage.publish(lot)
+    _sleep_a_while(stage)
+    taken = stage.taken(lot)
+    stage.place.make_anew(stage.place.upstream)
+    stage.place.make_anew(stage.place.events)
+    stage.publish(lot)
+    return f"{taken} of {len(lot.messages)} taken when deleted"
+
+
+def disk_full(store: Path, pages: Path) -> Fault:
+    """An SQLite store cannot grow for a while: it says so, keeps what it has, and goes on when there is room."""
+
+    def fill(stage: Stage, lot: Lot) -> str:
+        process = stage.whole()
+        said = process.said.count("is full")
+        with contextlib.closing(sqlite3.connect(store)) as connection:
+            (used,) = connection.execute("PRAGMA page_count").fetchone()
+        room = stage.dice.randrange(30)
+        pages.write_text(json.dumps({store.name: used + room}))
+        stage.publish(lot)
+        until(lambda: process.is_ready() and process.said.count("is full") > said + 2, PATIENCE)
+        with contextlib.closing(sqlite3.connect(store)) as connection:
+            (sound,) = connection.execute("PRAGMA integrity_check").fetchone()
+        taken = stage.taken(lot)
+        if sound != "ok" or taken >= len(lot.messages):
+            raise NotRecovered(f"with a full disk the store is {sound}, and {taken} messages are taken")
+        pages.write_text("{}")
+        return f"{taken} of {len(lot.messages)} taken when full"
+
+    return fill
+
+
+RESIDENT_GROWTH_MOST = 200 * 1024 * 1024
+"""Bytes that a process may grow by while messages pile up: the client fetches 16 MB ahead, and accounts stay warm."""
+
+
+def flood(messages: int) -> Fault:
+    """Far more messages than intake takes in the time: they lie in Kafka, not in memory."""
+
+    def pour(stage: Stage, lot: Lot) -> str:
+        process = stage.whole()
+        before = most = process.resident
+        flooding = threading.Thread(target=_publish_many, args=(stage, messages))
+        began = time.monotonic()
+        flooding.start()
+        while flooding.is_alive():
+            most = max(most, process.resident)
+            time.sleep(0.05)
+        poured = time.monotonic() - began
+        behind = messages - stage.books.count("inbox")
+        until(lambda: stage.books.count("inbox") > messages // 10, 10 * PATIENCE)
+        for _ in range(40):
+            most = max(most, process.resident)
+            time.sleep(0.05)
+        if behind <= messages // 2:
+            raise NotReached(f"only {behind} of {messages} messages were behind when all were published")
+        if most - before > RESIDENT_GROWTH_MOST:
+            raise NotRecovered(f"it grew from {before >> 20} to {most >> 20} MiB with {behind} messages behind")
+        return f"{messages} in {poured:.0f} s, {behind} behind, {before >> 20} to {most >> 20} MiB"
+
+    return pour
+
+
+def _publish_many(stage: Stage, messages: int) -> None:
+    producer = Producer({"bootstrap.servers": stage.place.cluster.bootstrap, "log_level": 0, "linger.ms": 50})
+    for number in range(messages):
+        event = account_registered(f"flood-{number}")
+        while True:
+            try:
+                producer.produce(stage.place.upstream.name, json.dumps(event), event["subject"])
+                break
+            except BufferError:
+                producer.poll(0.1)
+    producer.flush(120)
+
+
+def _ready(process: Process) -> Process:
+    until(process.is_ready, PATIENCE)
+    return process
+
+
+def _sleep_a_while(stage: Stage, share: float = 1.0) -> None:
+    # Squared, because most of the work is done soon.
+    time.sleep(share * stage.span * stage.dice.random() ** 2)
+
+
+def _of(taken: list[int], lot: Lot) -> str:
+    return f"{', '.join(map(str, taken))} of {len(lot.messages)}"

@@ -1,0 +1,326 @@
+"""A stage for faults: a store and topics of its own, makegood as processes on them, and lots of messages."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from consumers.kafka.records import BrokerError, Partition, Record
+from consumers.projector import PublishedEvent, event_of
+from ledger.application.agreements import publish
+from ledger.store.database import Unavailable
+from projections.catalog import CATALOG
+from tests.faults.lots import PARTITIONS, Lot, lots
+from tests.faults.makegood import SESSION_MS
+from tests.faults.undisturbed import damage, differences, found_in, undisturbed
+from tests.integration.world import Books, new_place, until
+from tests.parts.kafka import Kafka
+
+ROOT = Path(__file__).parents[2]
+SESSION_SECONDS = SESSION_MS / 1000
+PATIENCE = 90.0
+BATCH = 10
+ENDS_WITHIN = 10.0
+"""Seconds within which a process that is told to end must have ended."""
+
+
+class NotRecovered(AssertionError):
+    """After a fault the store is not what an undisturbed run leaves, or a process is not what it should be."""
+
+
+class Process:
+    """Makegood as a process: all parts, or those named."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("wb") as said:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.makegood", *command],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    @property
+    def frozen(self) -> bool:
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    @property
+    def resident(self) -> int:
+        """How much memory it has, in bytes."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
+
+    def is_ready(self) -> bool:
+        if not self.alive:
+            raise NotRecovered(f"makegood ended by itself, exit {self._process.returncode}:\n{self._end_of_log()}")
+        return "\nready\n" in "\n" + self.said
+
+    def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def freeze(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def terminate(self) -> None:
+        """Tell it to end; it has to, in order and in time."""
+        began = time.monotonic()
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            code = self._process.wait(2 * ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise NotRecovered(f"it did not end on SIGTERM:\n{self._end_of_log()}") from None
+        if code != 0 or time.monotonic() - began > ENDS_WITHIN:
+            seconds = time.monotonic() - began
+            raise NotRecovered(f"on SIGTERM it ended with exit {code} after {seconds:.1f} s:\n{self._end_of_log()}")
+
+    def _end_of_log(self) -> str:
+        return "\n".join(self.said.splitlines()[-20:])
+
+
+class Stage:
+    """One store, three topics and the processes on them, with lots that are published one after the other."""
+
+    def __init__(
+        self, kafka: Kafka, url: str, folder: Path, dice: random.Random, *, seen_by: str = "", accounts: int = 12
+    ) -> None:
+        """`seen_by` is the store's address as the processes are told it, where that is by way of a proxy."""
+        self.dice = dice
+        self.place = new_place(kafka, PARTITIONS)
+        self.books = Books(url).create()
+        self.folder = folder
+        self.kills = 0
+        self._store = seen_by or url
+        self._lots = lots(accounts)
+        self._processes: list[Process] = []
+        self._whole: Process | None = None
+        self._environment: dict[str, str] = {}
+        self.span = 1.0
+        """Seconds that an undisturbed lot takes, within which faults strike."""
+
+    # --- processes -----------------------------------------------------------------------------------------------
+
+    def tell(self, **environment: str) -> None:
+        """What every process started from now on is told besides."""
+        self._environment = environment
+
+    def start(self, *parts: str, **environment: str) -> Process:
+        """Start a process; `ready` is not waited for."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKEGOOD_")}
+        told = {
+            "FAULTS_TOPICS": self.place.upstream.name.rpartition("-")[2],
+            "FAULTS_BATCH": str(BATCH),
+            **self._environment,
+            **environment,
+        }
+        process = Process(
+            ["run", *parts, "--store", self._store, "--kafka", self.place.cluster.bootstrap],
+            inherited | told,
+            self.folder / f"makegood-{len(list(self.folder.glob('makegood-*.log')))}.log",
+        )
+        self._processes.append(process)
+        return process
+
+    def whole(self) -> Process:
+        """A process with all parts, ready: the one that is there, or a new one."""
+        if self._whole is None or not self._whole.alive:
+            self._whole = self.start()
+        until(self._whole.is_ready, PATIENCE)
+        return self._whole
+
+    def leave_to(self, process: Process) -> None:
+        """This is now the process with all parts that faults find."""
+        self._whole = process
+
+    def make_room(self) -> None:
+        """End the process with all parts, in order."""
+        self.whole().terminate()
+        self._whole = None
+
+    def close(self) -> None:
+        for process in self._processes:
+            if process.alive:
+                process.kill()
+        self.books.close()
+
+    # --- lots ----------------------------------------------------------------------------------------------------
+
+    def new_lot(self) -> Lot:
+        lot = next(self._lots)
+        rows = self.books.rows("SELECT position FROM sequences WHERE name = 'dead-letters'")
+        lot.since_dead_letter = rows[0][0] if rows else 0
+        return lot
+
+    def publish(self, lot: Lot) -> None:
+        """Send all messages of a lot as upstream's producer does, and wait until Kafka has them."""
+        producer = Producer(
+            {"bootstrap.servers": self.place.cluster.bootstrap, "log_level": 0, "enable.idempotence": True}
+        )
+        lot.ends = {}
+        failures: list[Any] = []
+
+        def delivered(error: Any, message: Any) -> None:
+            if error is not None:
+                failures.append(error)
+            else:
+                lot.ends[message.partition()] = max(lot.ends.get(message.partition(), 0), message.offset() + 1)
+
+        for sent in lot.messages:
+            producer.produce(
+                self.place.upstream.name, sent.value, sent.key, partition=sent.partition or 0, on_delivery=delivered
+            )
+        assert producer.flush(60) == 0
+        assert not failures, failures
+        lot.published += 1
+
+    def taken(self, lot: Lot) -> int:
+        """How many messages of a lot the ledger has."""
+        return int(self.books.rows("SELECT count(*) FROM inbox WHERE id LIKE '%-' || ?", lot.name)[0][0])
+
+    def all_is_taken(self, lot: Lot) -> bool:
+        """Whether intake stands behind the last message of a lot in every partition."""
+        try:
+            identity = self.place.cluster.identity(self.place.upstream.name)
+        except BrokerError:
+            return False
+        stands = dict(
+            self.books.rows("SELECT reader, position FROM readers WHERE reader LIKE ? || '%'", f"intake/{identity}/")
+        )
+        return all(stands.get(f"intake/{identity}/{n}", 0) >= end for n, end in lot.ends.items())
+
+    def at_rest(self, lot: Lot) -> bool:
+        """Whether everything is taken, nothing is due, and all of it is projected and relayed."""
+        if not self.all_is_taken(lot) or self._due():
+            return False
+        end = self.books.end()
+        positions = self.books.rows("SELECT position FROM projection_positions")
+        if [row[0] for row in positions] != [end] * len(CATALOG):
+            return False
+        letters = self.books.rows("SELECT coalesce(max(position), 0) FROM dead_letters")[0][0]
+        return self._relayed(self.place.events.name, "/0") == end and (
+            self._relayed(self.place.dead_letters.name, "") == letters
+        )
+
+    def _due(self) -> int:
+        now = int(self.books.clock().timestamp() * 1_000_000)
+        return int(self.books.rows("SELECT count(*) FROM heads WHERE due_at <= ?", now)[0][0])
+
+    def _relayed(self, topic: str, shard: str) -> int:
+        try:
+            reader = f"relay/{self.place.cluster.identity(topic)}{shard}"
+        except BrokerError:
+            return -1
+        rows = self.books.rows("SELECT position FROM readers WHERE reader = ?", reader)
+        return int(rows[0][0]) if rows else 0
+
+    def make_due(self, lot: Lot) -> None:
+        """Publish the agreement that some of the lot's accounts wait for: they fall due at once."""
+        publish(self.books.ledger(), lot.late_agreement, actor="test", channel="test")
+
+    # --- after the fault -----------------------------------------------------------------------------------------
+
+    def settle(self, lot: Lot) -> None:
+        """Let everything run to rest, and compare. Raises NotRecovered."""
+        self._wait(lambda: self.all_is_taken(lot), "the messages were not all taken")
+        self.make_due(lot)
+        self._wait(lambda: self.at_rest(lot), "it did not come to rest")
+        told = differences(undisturbed(lot), found_in(self.books, lot, lot.since_dead_letter)) + damage(
+            self.books, [*lot.accounts]
+        )
+        if told:
+            more = f"\n… and {len(told) - 20} more" if len(told) > 20 else ""
+            raise NotRecovered("\n".join(told[:20]) + more)
+
+    def _wait(self, condition: Any, complaint: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            with contextlib.suppress(Unavailable):
+                if condition():
+                    return
+            if self._whole is not None:
+                self._whole.is_ready()
+            if time.monotonic() > deadline:
+                ends = "\n".join(p._end_of_log() for p in self._processes if p.alive)
+                raise NotRecovered(f"{complaint} within {PATIENCE:.0f} s; what the processes said last:\n{ends}")
+            time.sleep(0.05)
+
+    def check_whole_store(self) -> None:
+        """All of the store by itself, and the topic against it: every event in order, its bytes as stored."""
+        accounts = [row[0] for row in self.books.rows("SELECT account FROM heads")]
+        told = damage(self.books, accounts) + self._topic_differs()
+        if told:
+            raise NotRecovered("\n".join(told[:20]))
+
+    def _topic_differs(self) -> list[str]:
+        stored = {
+            row[0]: bytes(row[1])
+            for row in self.books.rows("SELECT position, envelope FROM events ORDER BY position")
+        }
+        reached, told, begun = 0, [], False
+        for event in self._published():
+            # Before the relay notices that a topic was made anew, it may send there what comes next; then everything.
+            begun = begun or event.position == 1
+            if not begun:
+                continue
+            if event.position > reached + 1:
+                told.append(f"the topic has position {event.position} after {reached}")
+            reached = max(reached, event.position)
+            if stored.get(event.position) != event.envelope:
+                told.append(f"the topic's event at {event.position} is not the store's")
+        if reached != len(stored):
+            told.append(f"the topic ends at {reached}, the store at {len(stored)}")
+        return told
+
+    def _published(self) -> Iterator[PublishedEvent]:
+        partition = Partition(self.place.events.name, 0)
+        _, end = self.place.cluster.bounds(partition)
+        consumer = Consumer(
+            {"bootstrap.servers": self.place.cluster.bootstrap, "group.id": "check", "enable.partition.eof": True}
+        )
+        consumer.assign([TopicPartition(partition.topic, 0, 0)])
+        store = self.books.follower().store_id().encode()
+        try:
+            while True:
+                for message in consumer.consume(1_000, 0.3):
+                    if message.error() is not None:
+                        return
+                    record = Record(
+                        partition, message.offset(), message.key(), message.value(), message.headers() or ()
+                    )
+                    event = event_of(record, store)
+                    if event is None:
+                        raise NotRecovered(f"record {message.offset()} of the topic is no event of the store")
+                    yield event
+                    if message.offset() + 1 == end:
+                        return
+        finally:
+            consumer.close()

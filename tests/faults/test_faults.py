@@ -1,0 +1,95 @@
+"""Every kind of fault once or twice, on one stage after the other; `make faults` runs many of each.
+
+MAKEGOOD_FAULTS_SEED repeats a run: a failure shows the seed that it was played with.
+"""
+
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults import kinds
+from tests.faults.kinds import Fault
+from tests.faults.stage import Stage
+from tests.faults.theatre import Theatre, theatre
+
+SEED = int(os.environ.get("MAKEGOOD_FAULTS_SEED") or random.SystemRandom().randrange(10**6))
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
+    with theatre(tmp_path_factory.mktemp("faults"), SEED) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def stage(house: Theatre) -> Iterator[Stage]:
+    with house.stage(FAULTS_SEEN=str(house.seen)) as found:
+        yield found
+
+
+def play(stage: Stage, *faults: Fault) -> None:
+    for fault in faults:
+        lot = stage.new_lot()
+        print(f"MAKEGOOD_FAULTS_SEED={SEED}, {lot.name}")
+        print(fault(stage, lot))
+        stage.settle(lot)
+
+
+def test_undisturbed_it_holds_what_an_undisturbed_run_holds(stage: Stage) -> None:
+    play(stage, kinds.nothing)
+
+
+def test_killed_at_random_instants(stage: Stage) -> None:
+    play(stage, kinds.kill_whole)
+
+
+def test_killed_at_a_named_place(house: Theatre, stage: Stage) -> None:
+    always = [place for place in house.places() if "INTO projection_positions" not in place and "DELETE" not in place]
+    assert {place.partition(":")[0] for place in always} == {"intake", "relay", "projector", "timers"}
+    play(stage, kinds.kill_at(house.dice.choice(always)))
+
+
+def test_told_to_end(stage: Stage) -> None:
+    play(stage, kinds.terminate)
+
+
+def test_single_parts_killed(stage: Stage) -> None:
+    play(stage, kinds.kill_parts)
+
+
+def test_without_its_broker_for_a_while_and_then_with_topics_made_anew(house: Theatre, stage: Stage) -> None:
+    """In this order: after a restart the new topics' leader epochs begin below those that clients have seen."""
+    play(stage, kinds.server_down(house.kafka), kinds.topics_anew)
+
+
+def test_without_its_database_for_a_while(house: Theatre, stage: Stage) -> None:
+    play(stage, kinds.server_down(house.postgres))
+
+
+def test_cut_off_at_a_commit(house: Theatre, stage: Stage) -> None:
+    play(stage, kinds.commit_cut(house.proxy))
+
+
+def test_frozen_until_another_has_its_work(house: Theatre, stage: Stage) -> None:
+    play(stage, house.kinds()["frozen in a transaction"])
+
+
+def test_members_that_join_and_leave(stage: Stage) -> None:
+    play(stage, kinds.members)
+
+
+def test_after_all_that_the_store_is_whole_and_the_topic_says_the_same(stage: Stage) -> None:
+    stage.check_whole_store()
+
+
+def test_a_disk_that_is_full_for_a_while(house: Theatre) -> None:
+    with house.stage_on_sqlite() as stage:
+        play(stage, house.disk_full())
+
+
+def test_a_flood_lies_in_kafka_and_not_in_memory(house: Theatre) -> None:
+    with house.stage(FAULTS_BATCH="500") as stage:
+        lot = stage.new_lot()
+        print(kinds.flood(20_000)(stage, lot))

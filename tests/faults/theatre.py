@@ -1,0 +1,98 @@
+"""Kafka, PostgreSQL and a proxy for faults alone, and every kind of fault with the stage that it needs."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults import kinds
+from tests.faults.kinds import Fault
+from tests.faults.proxy import Proxy
+from tests.faults.stage import Stage
+from tests.parts.kafka import Kafka, find_kafka
+from tests.parts.postgres import Postgres, find_postgres
+
+FROZEN_AT = "intake: before COMMIT of events#2"
+
+
+@dataclass
+class Theatre:
+    """Where faults are played."""
+
+    kafka: Kafka
+    postgres: Postgres
+    proxy: Proxy
+    folder: Path
+    dice: random.Random
+    seen: Path = field(init=False)
+    """The names of all places that processes came to on the first stage."""
+
+    def __post_init__(self) -> None:
+        self.seen = self.folder / "places.txt"
+
+    @contextlib.contextmanager
+    def stage(self, **told: str) -> Iterator[Stage]:
+        """A new stage on PostgreSQL, by way of the proxy."""
+        url = self.postgres.new_database()
+        yield from self._stage(Stage(self.kafka, url, self.folder, self.dice, seen_by=self.proxy.through(url)), told)
+
+    @contextlib.contextmanager
+    def stage_on_sqlite(self) -> Iterator[Stage]:
+        """A new stage on SQLite, whose pages are limited by a file."""
+        self.pages.write_text("{}")
+        self.store.unlink(missing_ok=True)
+        stage = Stage(self.kafka, f"sqlite:///{self.store}", self.folder, self.dice)
+        yield from self._stage(stage, {"FAULTS_PAGES": str(self.pages)})
+
+    def _stage(self, stage: Stage, told: dict[str, str]) -> Iterator[Stage]:
+        stage.tell(**told)
+        try:
+            yield stage
+        finally:
+            stage.close()
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "full.db"
+
+    @property
+    def pages(self) -> Path:
+        return self.folder / "pages.json"
+
+    def places(self) -> list[str]:
+        """The named places that were seen, each once, whatever their how-manieth times."""
+        names = self.seen.read_text().split("\n")
+        return sorted({name for name in names if name.endswith("#1")})
+
+    def disk_full(self) -> Fault:
+        return kinds.disk_full(self.store, self.pages)
+
+    def kinds(self) -> dict[str, Fault]:
+        """The kinds that share a stage on PostgreSQL, in the order in which they do."""
+        return {
+            "an undisturbed run": kinds.nothing,
+            "kill -9 of makegood run": kinds.kill_whole,
+            "kill -9 of single parts": kinds.kill_parts,
+            "SIGTERM": kinds.terminate,
+            "broker down": kinds.server_down(self.kafka),
+            "topics made anew": kinds.after_a_restart(self.kafka, kinds.topics_anew),
+            "PostgreSQL down": kinds.server_down(self.postgres),
+            "connection cut at commit": kinds.commit_cut(self.proxy),
+            "frozen and woken": kinds.frozen,
+            "frozen in a transaction": kinds.frozen_in_a_transaction(FROZEN_AT),
+            "members join and leave": kinds.members,
+        }
+
+
+@contextlib.contextmanager
+def theatre(folder: Path, seed: int) -> Iterator[Theatre]:
+    """Servers of its own, so that nobody else is disturbed when they are stopped."""
+    with find_kafka(controllable=True) as kafka, find_postgres(controllable=True) as postgres:
+        proxy = Proxy(postgres.url)
+        try:
+            yield Theatre(kafka, postgres, proxy, folder, random.Random(seed))
+        finally:
+            proxy.close()
