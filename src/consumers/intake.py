@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from consumers.kafka.partitions import BeginAnew, PartitionWork, RecordFails
-from consumers.kafka.records import GroupMember, Partition, Record, TopicIdentity
+from consumers.kafka.records import GroupMember, Partition, Record, TopicIdentity, TopicWatch
 from consumers.kafka.topics import UPSTREAM, Topic
 from consumers.part import reason_of
 from consumers.upstream import read_kafka
@@ -39,15 +39,8 @@ class UpstreamCluster(Protocol):
     def identity(self, topic: str) -> TopicIdentity:
         """Which topic has this name now."""
 
-    def watch(self, topic: str) -> UpstreamWatch:
+    def watch(self, topic: str) -> TopicWatch:
         """Asks for it again and again."""
-
-
-class UpstreamWatch(Protocol):
-    """Notices that a topic was made anew."""
-
-    def look(self) -> TopicIdentity | None:
-        """The topic's identity where there is news of it; never waits."""
 
 
 class Intake:
@@ -79,7 +72,7 @@ class Intake:
         self._client_knows: TopicIdentity | None = None
         self._moves: dict[Partition, ReaderMove] = {}
         self._work: PartitionWork | None = None
-        self._watch: UpstreamWatch | None = None
+        self._watch: TopicWatch | None = None
         self._look_at = 0.0
 
     def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from consumers.kafka.partitions import PartitionWork, RecordFails
-from consumers.kafka.records import BrokerUnavailable, GroupMember, Partition, Record
+from consumers.kafka.records import BrokerUnavailable, GroupMember, Partition, Record, TopicIdentity, TopicWatch
 from consumers.kafka.topics import EVENTS, Topic
 from consumers.part import BackOff, reason_of
 from ledger.events import LedgerEvent, from_stored
@@ -102,6 +102,12 @@ class EventCluster(Protocol):
     def probe(self, partition: Partition) -> EventProbe:
         """A look at a partition."""
 
+    def identity(self, topic: str) -> TopicIdentity:
+        """Which topic has this name now."""
+
+    def watch(self, topic: str) -> TopicWatch:
+        """Asks for it again and again."""
+
 
 class KafkaSource:
     """The topic of the ledger's events.
@@ -126,12 +132,16 @@ class KafkaSource:
         self._monotonic = monotonic
         self._follower: Follower | None = None
         self._of_store: bytes | None = None
+        self._client_knows: TopicIdentity | None = None
+        self._watch: TopicWatch | None = None
         self._work: PartitionWork | None = None
 
     def open(self, follower: Follower, stopping: Callable[[], bool]) -> None:
         self._follower = follower
         member = self._cluster.member(GROUP, [self._topic])
         self._work = PartitionWork(member, self, self._monotonic, batch=self._batch, read_ahead=2, stopping=stopping)
+        self._watch = self._cluster.watch(self._topic.name)
+        self._client_knows = None
         self._work.join()
 
     @property
@@ -152,7 +162,17 @@ class KafkaSource:
         missed = self._follower.catch_up()
         if missed:
             log.warning("events_missed_by_topic", topic=self._topic.name, applied=missed)
+        self._notice(self._work)
         return missed
+
+    def _notice(self, work: PartitionWork) -> None:
+        """Begin anew with a new client where the topic was made anew: the old one may never fetch from it."""
+        assert self._watch is not None
+        now = self._watch.look()
+        if now is not None and self._client_knows is not None and now != self._client_knows:
+            log.warning("topic_made_anew", topic=now.topic, was=str(self._client_knows), now=str(now))
+            self._client_knows = None
+            work.join_anew()
 
     def close(self) -> None:
         if self._work is not None:
@@ -164,6 +184,7 @@ class KafkaSource:
     def begin(self, partition: Partition) -> int:
         """Begin behind the last record that every projection has seen."""
         assert self._follower is not None
+        self._client_knows = self._client_knows or self._cluster.identity(partition.topic)
         reached = self._follower.position_reached(partition.number)
         with self._cluster.probe(partition) as probe:
             offset = offset_after(probe, reached, self._store())

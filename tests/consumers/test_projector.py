@@ -15,6 +15,7 @@ from consumers.relay import EventLane, Relay, relayed_to
 from ledger.store.database import Unavailable
 from ledger.store.reading import read_shard
 from projections.follower import Follower
+from tests.consumers.test_intake import Clock, Upstream
 from tests.integration.world import (
     Books,
     new_books,
@@ -98,6 +99,29 @@ def test_whatever_a_relay_sent_twice_the_next_event_is_not_skipped(
         # From the lowest offset on nothing is skipped; and what retention took is not there to be found: then the
         # first event after it is a jump, and the follower reads what lies between from the store.
         assert offset == low or position + 1 not in positions[low:] or ahead in (None, position + 1)
+
+
+class Events(Upstream):
+    """A cluster whose topic is empty, and made anew by the test."""
+
+    def probe(self, partition: Partition) -> Topic:
+        return Topic([])
+
+
+def test_a_topic_made_anew_is_read_with_a_new_client(tmp_path: Path) -> None:
+    """The old one may never fetch from it: then all events would come from the store, late, until a restart."""
+    cluster, clock = Events(), Clock()
+    with new_books(f"sqlite:///{tmp_path / 'books.db'}") as books:
+        source = KafkaSource(cluster, look_seconds=5.0, monotonic=clock)
+        source.open(books.follower(), lambda: False)
+        cluster.member_.assign(HERE)
+        source.feed(0)
+        cluster.topic_id = "second"
+        for _ in range(3):
+            clock.seconds += 6.0
+            source.feed(0)
+        assert cluster.member_.joins == 2
+        source.close()
 
 
 def test_somebody_elses_records_are_told_apart() -> None:

@@ -69,6 +69,13 @@ class TopicIdentity:
         return f"{self.cluster}/{self.topic_id}"
 
 
+class TopicWatch(Protocol):
+    """Notices that a topic was made anew."""
+
+    def look(self) -> TopicIdentity | None:
+        """The topic's identity where there is news of it; never waits."""
+
+
 class Claimant(Protocol):
     """Whoever is told which partitions a group's member has. Called from within `GroupMember.poll`."""
 
