@@ -222,7 +222,7 @@ class World:
         self.processes.append(Process(self, "operator", ["publish"]))
         self.happenings: list[tuple[int, Callable[[], object]]] = [
             (80, self._turn),
-            (rng.choice([8, 14, 40]), self._publish),
+            (rng.choice([15, 40, 100]), self._publish),
             (10, lambda: self._pass(rng.uniform(0.02, 2.0))),
             (2, lambda: self._pass(rng.uniform(5.0, 15.0))),
             (3, self._days_pass),
@@ -230,7 +230,7 @@ class World:
             (rng.choice([0, 1, 2]), lambda: self._on_idle(lambda process: process.end("is killed"))),
             (rng.choice([0, 1, 2]), lambda: self._on_idle(Process.stop)),
             (rng.choice([0, 1, 2]), self._freeze),
-            (rng.choice([0, 0, 1, 2]), self._delete_topic),
+            (rng.choice([0, 1, 3]), self._delete_topic),
             (3, self._create_topics),
             (rng.choice([0, 1]), lambda: self._retention(self.upstream_topic.name)),
             (rng.choice([0, 1]), lambda: self._retention(EVENTS.name)),
@@ -262,7 +262,7 @@ class World:
             return None
         often = self.rates["interrupted"] * WEIGHED.get(point, 1)
         if point == "writing" and self.story.actor.endswith(WRITERS):
-            often *= 5  # between a decision and its being written others can do most harm
+            often *= 6  # between a decision and its being written others can do most harm
         if point in INTERRUPTED_AT and self.story.depth < 3 and self.rng.random() < often:
             self._interrupt(process, point)
             if not lives():  # another part of it took the process with it
@@ -290,7 +290,7 @@ class World:
         if frozen:
             self._pass(self.rng.uniform(1, 15))
         happen = self.rng.choice([self.happen, lambda: self._turn(WRITERS)])
-        for _ in range(self.rng.randint(1, 30 if frozen else 10)):
+        for _ in range(self.rng.randint(2, 30 if frozen else 15)):
             happen()
         process.frozen = before
         log.info("goes on", point=point)
@@ -313,6 +313,7 @@ class World:
         if able:
             process, part = self.rng.choice(able)
             process.turn(part)
+        self._pass(self.rng.uniform(0.0, 0.5))
 
     def _publish(self) -> None:
         if self.upstream_topic.name not in self.broker.topics:
