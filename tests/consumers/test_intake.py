@@ -356,6 +356,25 @@ def test_it_is_given_up_only_after_a_few_tries_with_waits_between() -> None:
     assert (work.done, work.given_up, len(work.tried)) == ([0], [], 4)
 
 
+def test_failures_are_those_of_one_record_and_not_of_the_next_one_after_beginning_anew() -> None:
+    member, work = Member(records(HERE, 1)), Work()
+    work.failures = [ValueError("bad")] * (FAILURES_MAX - 1)
+    held, clock = set_up(member, work)
+    member.assign(HERE)
+    for _ in range(FAILURES_MAX - 1):
+        held.step(0.5)
+        clock.seconds += 1
+    work.failures = [BeginAnew("taken over, and gone past that record"), ValueError("once only")]
+    held.step(0.5)
+    work.stands = 1
+    member.records = records(HERE, 1, first=1)
+    for _ in range(3):
+        clock.seconds += 1
+        held.step(0.5)
+    assert work.given_up == []
+    assert work.done == [1]
+
+
 def test_whoever_is_fenced_off_drops_what_he_read_and_begins_where_the_store_stands() -> None:
     member, work = Member(records(HERE, 8)), Work()
     work.failures = [BeginAnew("taken over")]

@@ -260,6 +260,7 @@ class PartitionWork:
 
     def _drop(self, partition: Partition, held: _Held, wait: float) -> None:
         held.pending.clear()
+        held.failures = 0
         held.begun = False
         held.not_before = self._monotonic() + wait
         if not held.paused:
