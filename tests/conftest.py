@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import Phase, settings
 
 from tests.parts.kafka import Kafka, expect_kafka, find_kafka
@@ -44,6 +45,13 @@ def pg_url(postgres: Postgres) -> Iterator[str]:
     url = postgres.new_database()
     yield url
     postgres.drop_database(url)
+
+
+@pytest.fixture(autouse=True)
+def logs_of_this_test() -> Iterator[None]:
+    """A command sets up logs that go to the standard error of its test, which is closed afterwards."""
+    yield
+    structlog.reset_defaults()
 
 
 def pytest_report_header() -> list[str]:

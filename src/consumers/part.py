@@ -8,6 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -74,10 +75,11 @@ def run_parts(parts: Sequence[Part], stop: threading.Event, on_ready: Callable[[
                 raise RuntimeError("ended though nobody told it to")  # noqa: TRY301
         except BaseException as error:
             failure = PartFailed(part.name, reason_of(error))
-            log.error("part_failed", part=part.name, reason=reason_of(error), where=_where(error))  # noqa: TRY400
             failure.__cause__ = error
             with turn:
                 failures.append(failure)
+            with suppress(OSError, ValueError):  # a log that cannot be written to hides no failure
+                log.error("part_failed", part=part.name, reason=reason_of(error), where=_where(error))  # noqa: TRY400
         finally:
             ended.set()
 

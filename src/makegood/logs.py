@@ -19,7 +19,8 @@ def configure_logs(level: str) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping().get(level.upper(), 20)),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        # A cached logger would keep to the stream that was there when it was first used.
+        cache_logger_on_first_use=False,
     )
 
 

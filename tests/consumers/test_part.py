@@ -3,8 +3,10 @@
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import structlog
 
 from consumers import part as parts
 from consumers.part import Explained, PartFailed, run_parts
@@ -74,6 +76,20 @@ def test_what_a_foreign_error_says_is_kept_out_of_sight(capsys: pytest.CaptureFi
     said = capsys.readouterr()
     assert "Grace" not in said.out + said.err
     assert "test_part.py" in said.out + said.err  # but where it was is said
+
+
+def test_a_failure_is_told_though_the_log_cannot_be_written(tmp_path: Path) -> None:
+    def fails(_: threading.Event) -> None:
+        raise ValueError
+
+    with (tmp_path / "log").open("w") as closed:
+        pass
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(closed))
+    try:
+        with pytest.raises(PartFailed, match=r"^faulty: ValueError"):
+            run_parts([Doing("faulty", fails)], threading.Event(), lambda: None)
+    finally:
+        structlog.reset_defaults()
 
 
 def test_a_part_that_ends_by_itself_is_a_failure() -> None:

@@ -287,3 +287,13 @@ def test_an_investigation_open_longer_than_agreed_is_listed_as_overdue(sandbox: 
     (dispute,) = sandbox.json("disputes")
     assert (dispute["status"], dispute["overdue"]) == ("rejected", False)
     assert "the calls were made" in sandbox("explain", "billing-error/d")
+
+
+def test_to_ask_a_store_that_is_not_there_leaves_nothing_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("claims", "status", "ingest"):
+        arguments = [command, "-"] if command == "ingest" else [command]
+        assert run([*arguments, "--store", f"sqlite:///{tmp_path}/none.db"]) == 1
+        assert "makegood init" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

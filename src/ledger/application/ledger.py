@@ -73,6 +73,8 @@ class Ledger(Application[str]):
 
     def exists(self) -> bool:
         """Whether the database holds a store. Raises Unavailable where it cannot be reached."""
+        if not self.database.may_be_there():
+            return False
         with self.database.reading() as transaction:
             transaction.rows("SELECT 1")
         try:

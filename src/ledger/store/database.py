@@ -101,6 +101,10 @@ class Database(ABC):
         """A transaction that sees one state of the database throughout."""
         yield from ()  # pragma: no cover
 
+    def may_be_there(self) -> bool:
+        """Whether it is worth asking what it holds: to ask a file of SQLite's that is not there would create it."""
+        return True
+
     @abstractmethod
     def close(self) -> None:
         """Give up all connections."""
@@ -213,6 +217,9 @@ class SQLite(Database):
 
     def in_dialect(self, ddl: str) -> str:
         return ddl.replace("BYTES", "BLOB").replace("BIGINT", "INTEGER")
+
+    def may_be_there(self) -> bool:
+        return self._in_memory or Path(self._path).exists()
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
