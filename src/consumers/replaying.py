@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from consumers.upstream import read_kept, read_structured
 from ledger.application.kept import Closing, Kept
@@ -11,8 +10,7 @@ from ledger.application.ledger import Ledger
 from ledger.application.preview import Preview, preview
 from ledger.application.record import take
 from ledger.application.statement import Refusal, Statement, Taken
-
-Outcome = Literal["accepted", "duplicate", "refused"]
+from ledger.events import ReplayOutcome
 
 
 class NothingKept(Exception):
@@ -23,13 +21,13 @@ class NothingKept(Exception):
 class Replayed:
     """What became of a kept message, or would: `reason` and `field` say why one is refused again."""
 
-    outcome: Outcome
+    outcome: ReplayOutcome
     reason: str | None = None
     field: str | None = None
 
 
 def replay(ledger: Ledger, closing: Closing, *, repaired: bytes | None = None, dry_run: bool = False) -> Replayed:
-    """Take a kept message as if it came now, and close it in the same transaction, unless it is refused again.
+    """Take a kept message as if it came now, and close it in the same transaction (`record.take` says when not).
 
     `repaired` is the message in structured mode that takes its place. To repeat a replay is safe: the message's
     identity is known then. Raises NothingKept, AlreadyClosed, and what reading the vault and `record.take` raise.
@@ -49,10 +47,9 @@ def replay(ledger: Ledger, closing: Closing, *, repaired: bytes | None = None, d
 
 
 def _read(ledger: Ledger, kept: Kept, repaired: bytes | None) -> Statement | Refusal:
-    origin = f"{kept.kept}:{kept.kept_id}"
     if repaired is not None:
-        return read_structured(repaired, origin=origin, channel="replay")
+        return read_structured(repaired, origin=kept.origin, channel="replay")
     body = kept.body(ledger)
     if body is None:
         raise NothingKept(f"the vault has no body for {kept.kept} {kept.kept_id}: give one with --body FILE")
-    return read_kept(body, origin=origin, channel="replay")
+    return read_kept(body, origin=kept.origin, channel="replay")

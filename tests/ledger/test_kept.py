@@ -67,7 +67,7 @@ def refused(books: Books) -> tuple[Message, Kept]:
     cycle = Upstream().cycle_started(price="-31.00")
     books.take([cycle])
     [letter] = kept.dead_letters(books.database)
-    return cycle, Kept("dead-letter", str(letter["dead_letter_id"]))
+    return cycle, Kept("dead-letter", str(letter["dead_letter_id"]), str(letter["origin"]))
 
 
 def acts(books: Books) -> list[dict[str, object]]:
@@ -100,7 +100,7 @@ class TestReplay:
         )
         data = act["data"]
         assert isinstance(data, dict)
-        assert (data["fact_event_id"], data["duplicate"], data["repaired"]) == (fact["event_id"], False, True)
+        assert (data["fact_event_id"], data["outcome"], data["repaired"]) == (fact["event_id"], "accepted", True)
         assert "Zoë" not in json.dumps(act)
         assert kept.dead_letters(books.database, closed=False) == []
         [shown] = kept.dead_letters(books.database)
@@ -122,7 +122,7 @@ class TestReplay:
         books.take([mended])
         became = replay(books.ledger, closing(letter), repaired=json.dumps(mended).encode())
         assert became.outcome == "duplicate"
-        assert acts(books)[0]["data"]["duplicate"] is True  # type: ignore[index]
+        assert acts(books)[0]["data"]["outcome"] == "duplicate"  # type: ignore[index]
         assert books.types("acct-1") == ["cycle-started.v1"]
 
     def test_one_that_conflicts_with_what_was_taken_stays_open_without_a_second_letter(self, books: Books) -> None:
@@ -161,8 +161,25 @@ class TestReplay:
         assert isinstance(item, Statement)
         set_aside(books.ledger, item, "KeyError in assess.py:1 assess", None)
         [row] = kept.set_aside(books.database)
-        assert replay(books.ledger, closing(Kept("set-aside", str(row["set_aside_id"])))).outcome == "accepted"
+        assert (
+            replay(books.ledger, closing(Kept("set-aside", str(row["set_aside_id"]), str(row["origin"])))).outcome
+            == "accepted"
+        )
         assert take(books.ledger, [item]).duplicates == 1
+
+    def test_one_set_aside_that_contradicts_what_was_taken_meanwhile_is_a_dead_letter_then(
+        self, books: Books
+    ) -> None:
+        cycle = Upstream().cycle_started()
+        set_aside(books.ledger, statement_of(cycle), "a defect", None)
+        books.take([cycle | {"data": cycle["data"] | {"price": "32.00"}}])
+        [row] = kept.set_aside(books.database)
+        aside = Kept("set-aside", str(row["set_aside_id"]), str(row["origin"]))
+        assert replay(books.ledger, closing(aside)).outcome == "refused"
+        assert kept.set_aside(books.database, closed=False) == []
+        [letter] = kept.dead_letters(books.database, closed=False)
+        assert (letter["origin"], letter["field"]) == ("file:story:1", "id")
+        assert acts(books)[0]["data"]["outcome"] == "refused"  # type: ignore[index]
 
     def test_where_the_body_is_gone_a_repaired_one_is_asked_for(self, books: Books) -> None:
         _, letter = refused(books)
@@ -216,7 +233,7 @@ class TestSetAside:
         assert (again.accepted, again.duplicates, len(kept.set_aside(books.database))) == (0, 9, 1)
 
         keys.lost.clear()
-        became = replay(books.ledger, closing(Kept("set-aside", str(row["set_aside_id"]))))
+        became = replay(books.ledger, closing(Kept("set-aside", str(row["set_aside_id"]), str(row["origin"]))))
         assert became.outcome == "accepted"
         assert sorted(books.types("acct-2")) == ["account-registered.v1", "cycle-started.v1"]
         assert kept.set_aside(books.database, closed=False) == []
@@ -284,7 +301,7 @@ class TestLimits:
             fail(offset)
         books: Books = fail.books  # type: ignore[attr-defined]
         [first, *_] = kept.set_aside(books.database)
-        replay(books.ledger, closing(Kept("set-aside", str(first["set_aside_id"]))))
+        replay(books.ledger, closing(Kept("set-aside", str(first["set_aside_id"]), str(first["origin"]))))
         assert fail(RUN_MAX) is None
 
 

@@ -84,7 +84,7 @@ def stored_today() -> Iterator[tuple[str, bytes]]:
     advance(books.ledger, datetime(2026, 6, 1, tzinfo=UTC))
     act = {"actor": "/makegood/test", "channel": "command line", "reason": "sent by mistake"}
     for kept_id, message in (("kept-1", Upstream("acct-3").cycle_started()), ("kept-2", None)):
-        closing = Closing(Kept("dead-letter", kept_id), **act, repaired=message is not None)
+        closing = Closing(Kept("dead-letter", kept_id, "file:story:1"), **act, repaired=message is not None)
         if message is None:
             discard(books.ledger, closing)
         else:

@@ -146,7 +146,7 @@ def _state(books: Books, account: str) -> dict[str, list[Any]]:
     stored = books.stored_of(account)
     return {
         "facts": sorted(
-            [e["event_id"], e["type"], e["stream"], e["occurred_at"], e["actor"], e["channel"], e["data"]]
+            [e["event_id"], e["type"], e["stream"], e["occurred_at"], e["actor"], e["data"]]
             for e in stored
             if "message" in e["data"]
         ),

@@ -7,22 +7,27 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 import structlog
 
 from consumers.intake import Intake, stored_positions
+from consumers.kafka.partitions import RecordFails
 from consumers.kafka.records import BrokerUnavailable, Outgoing, Partition
 from consumers.kafka.topics import DEAD_LETTERS, EVENTS, Topic
 from consumers.part import BackOff
 from consumers.projector import KafkaSource, Source, StoreSource
 from consumers.relay import DeadLetterLane, EventLane, Relay, relayed_to
+from consumers.replaying import replay
 from consumers.timers import Timers
 from ledger.application.agreements import publish
+from ledger.application.kept import Closing, Kept
 from ledger.application.ledger import Ledger
 from ledger.store.database import Conflict, Unavailable
 from ledger.store.instants import to_microseconds
-from ledger.vault import Vault
+from ledger.vault import Vault, customer_subject
 from projections.follower import Follower
+from projections.kept import set_aside
 from tests.ledger.books import Books, KeysByName, Killed, no_randomness, oracle_agreements
 from tests.schedules.broker import Broker, ClusterSeen
 from tests.schedules.store import Readers, StoreSeen
@@ -76,6 +81,16 @@ class AtWork:
     busy: bool = False
 
 
+class KeysThatFail(KeysByName):
+    """Keys of which those of some customers are out of reach: what is said about them fails, and goes on failing."""
+
+    def __init__(self) -> None:
+        self.failing: set[str] = set()
+
+    def of(self, subjects: Any) -> dict[str, bytes]:
+        return {subject: key for subject, key in super().of(subjects).items() if subject not in self.failing}
+
+
 class Process:
     """A process with its parts. What it knows is lost when it ends; another life begins with what is stored."""
 
@@ -107,7 +122,7 @@ class Process:
 
         store = StoreSeen(world.database, self.name, fate, world.readers)
         cluster = ClusterSeen(world.broker, f"{self.name}.{life}", fate, lives, world.share, world.batch)
-        ledger = Ledger(store, Vault(KeysByName(), no_randomness), world.wall)
+        ledger = Ledger(store, Vault(world.keys, no_randomness), world.wall)
         self.parts = [self._part(name, store, cluster, ledger) for name in self._names]
         self.world.tells("starts", who=self.name, parts=list(self._names))
 
@@ -146,6 +161,9 @@ class Process:
                 done = part.step()
             except Killed:
                 self.end("is killed")
+            except RecordFails as error:
+                log.info("gives up", reason=str(error))
+                self.end("ends by an error")
             except part.passing as error:
                 part.not_before = self.world.monotonic() + part.back_off.next()
                 part.recover()
@@ -192,6 +210,7 @@ class World:
         self.resting = False
         self._seconds = 1_000.0
         self._wall = datetime(2011, 6, 1, tzinfo=UTC)
+        self.keys = KeysThatFail()
         self.books = Books.open(agreements=oracle_agreements(), keys=KeysByName(), randomness=no_randomness)
         self.database = self.books.database.real
         Follower(self.database).create()
@@ -202,6 +221,8 @@ class World:
         for topic in self.topics.values():
             self.broker.create(topic)
         self.upstream = Upstream(rng, self.upstream_topic)
+        if random.Random(f"keys {seed}").random() < 0.3:
+            self.keys.failing = {customer_subject(f"acct-{self.upstream.accounts[0]}")}
         self.read_of_deleted: dict[str, dict[int, int]] = {}
         """How far topics were read, by their identity, when they were deleted."""
         self.batch = rng.choice([1, 2, 3, 8])
@@ -409,13 +430,22 @@ class World:
         while self.broker.late:
             self._land_late()
         self._wall = END
+        self.keys.failing.clear()
         for process in self.processes:
             process.frozen = False
             if not process.alive:
                 process.start()
         self._rest(lambda part: part.name != "projector", "events projected")
+        self._replay_what_was_set_aside()
+        self._rest(lambda part: part.name != "projector", "events projected")
         self._retention(EVENTS.name)
         self._rest(lambda part: True)
+
+    def _replay_what_was_set_aside(self) -> None:
+        ledger = Ledger(self.database, Vault(self.keys, no_randomness), self.wall)
+        for row in set_aside(self.database, closed=False):
+            closing = Closing(Kept("set-aside", row["set_aside_id"], row["origin"]), "/ops/test", "cli")
+            self.tells("replays", who="operator", origin=row["origin"], outcome=replay(ledger, closing).outcome)
 
     def _rest(self, able: Callable[[AtWork], bool], besides: str = "nothing") -> None:
         """Let parts go on until nothing is lacking, besides what others have to do."""

@@ -13,7 +13,7 @@ from typing import Literal
 from ledger.aggregates import Cause, SystemRecord, stream_name
 from ledger.application.ledger import Ledger
 from ledger.application.statement import Statement
-from ledger.events import KeptAs, KeptMessage, LedgerEvent, MessageDiscarded, MessageReplayed, Sealed
+from ledger.events import KeptAs, KeptMessage, LedgerEvent, MessageDiscarded, MessageReplayed, ReplayOutcome, Sealed
 from ledger.store.database import StoreError, Transaction
 from ledger.store.reading import vault_entry
 from ledger.store.writing import Closure, HeadMove, ReaderMove, SetAside, Writes, read_heads
@@ -32,10 +32,11 @@ class AlreadyClosed(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A message that is kept, and under which of its ids its body lies."""
+    """A message that is kept, and where it was seen."""
 
     kept: KeptAs
     kept_id: str
+    origin: str
 
     @property
     def subject(self) -> str:
@@ -68,15 +69,20 @@ class Closing:
             raise AlreadyClosed(f"{self.of.kept} {self.of.kept_id} was {rows[0][0]} already, by {rows[0][1]}")
 
     def replayed(
-        self, ledger: Ledger, transaction: Transaction, writes: Writes, fact_event_id: str, *, duplicate: bool
+        self,
+        ledger: Ledger,
+        transaction: Transaction,
+        writes: Writes,
+        outcome: ReplayOutcome,
+        fact_event_id: str | None,
     ) -> LedgerEvent:
         """The act of a replay, with what else its transaction has to write."""
         data = MessageReplayed.Data(
             kept=self.of.kept,
             kept_id=self.of.kept_id,
             sealed=self._sealed(ledger, writes),
+            outcome=outcome,
             fact_event_id=fact_event_id,
-            duplicate=duplicate,
             repaired=self.repaired,
         )
         return self._record(ledger, transaction, writes, MessageReplayed, data)

@@ -11,7 +11,7 @@ from ledger.application.conflict import conflicting, said_before, said_by
 from ledger.application.kept import AlreadyClosed, Closing
 from ledger.application.ledger import Ledger
 from ledger.application.statement import Refusal, Statement, Taken
-from ledger.events import LedgerEvent
+from ledger.events import LedgerEvent, ReplayOutcome
 from ledger.store.database import CommitUnknown, Conflict, Transaction
 from ledger.store.writing import DeadLetter, ReaderFenced, ReaderMove, Writes
 from ledger.vault import customer_subject, dead_letter_subject
@@ -30,7 +30,8 @@ def take(
 ) -> Taken:
     """Record a batch of messages in one transaction; a repeated batch changes nothing.
 
-    With `closing` the batch is the one message that was kept: it is closed with it, unless it is refused again.
+    With `closing` the batch is the one message that was kept, and that is closed with it. A dead letter that is
+    refused again stays open; a message set aside that is refused is a dead letter from then on.
 
     Raises ReaderFenced where another reader took over, AlreadyClosed, Conflict where other writers were faster for
     too long, and Unavailable where the store cannot be reached.
@@ -140,8 +141,8 @@ class _Batch:
                 self._taken.accepted += 1
             if self._closing is None:
                 self._bury(transaction, refusals)
-            elif statements and not refusals:
-                events.append(self._close(transaction, self._closing, statements[0]))
+            else:
+                events += self._close(transaction, self._closing, statements, refusals)
         self._ledger.save_accounts(accounts.values(), events, self._writes)
         self._taken.refused = refusals
         return self._taken
@@ -158,10 +159,21 @@ class _Batch:
         else:
             self._taken.duplicates += 1
 
-    def _close(self, transaction: Transaction, closing: Closing, statement: Statement) -> LedgerEvent:
-        fact_event_id = message_event_id(statement.message.source, statement.message.id)
-        duplicate = self._taken.accepted == 0
-        return closing.replayed(self._ledger, transaction, self._writes, fact_event_id, duplicate=duplicate)
+    def _close(
+        self, transaction: Transaction, closing: Closing, statements: list[Statement], refusals: list[Refusal]
+    ) -> list[LedgerEvent]:
+        """Close the kept message, unless it is a dead letter that is refused again, or a repair that went wrong."""
+        outcome: ReplayOutcome = "accepted" if self._taken.accepted else "duplicate"
+        fact_event_id = None
+        if refusals:
+            if closing.of.kept == "dead-letter" or closing.repaired:
+                return []
+            self._bury(transaction, refusals)
+            outcome = "refused"
+        else:
+            [statement] = statements
+            fact_event_id = message_event_id(statement.message.source, statement.message.id)
+        return [closing.replayed(self._ledger, transaction, self._writes, outcome, fact_event_id)]
 
     def _bury(self, transaction: Transaction, refusals: list[Refusal]) -> None:
         """Keep every refused message with its reason: its body in the vault, the rest as a dead letter.

@@ -50,7 +50,14 @@ from ledger.events.subscription import (
     SubscriptionSuspended,
     SubscriptionTerminated,
 )
-from ledger.events.system import AgreementPublished, KeptAs, KeptMessage, MessageDiscarded, MessageReplayed
+from ledger.events.system import (
+    AgreementPublished,
+    KeptAs,
+    KeptMessage,
+    MessageDiscarded,
+    MessageReplayed,
+    ReplayOutcome,
+)
 
 __all__ = [
     "STORED_TYPES",
@@ -92,6 +99,7 @@ __all__ = [
     "Reason",
     "RefundFailed",
     "RefundSucceeded",
+    "ReplayOutcome",
     "Sealed",
     "SettleAs",
     "SettledPart",

@@ -27,6 +27,9 @@ KeptAs = Literal["dead-letter", "set-aside"]
 """Why a message is kept: it was refused, or it kept failing."""
 
 
+ReplayOutcome = Literal["accepted", "duplicate", "refused"]
+
+
 class KeptMessage(Stored):
     """Which message an operator closed: a dead letter, or one that was set aside. Their words lie in the vault."""
 
@@ -36,13 +39,17 @@ class KeptMessage(Stored):
 
 
 class MessageReplayed(Decision):
-    """A kept message came in again, as it was or `repaired`; `duplicate` where its fact was recorded already."""
+    """A kept message came in again, as it was or `repaired`.
+
+    `accepted`: its fact is recorded, under `fact_event_id`; `duplicate`: it was already; `refused`: it contradicts
+    the message that was taken under its source and id, and is a dead letter now.
+    """
 
     stored_as = "message-replayed.v1"
 
     class Data(KeptMessage):
-        fact_event_id: str
-        duplicate: bool
+        outcome: ReplayOutcome
+        fact_event_id: str | None
         repaired: bool
 
     data: Data

@@ -116,7 +116,7 @@ def dead_letters_discard(
         chosen = _chosen(house, "dead-letter", ids, False, {})
         for letter in chosen:
             if not dry_run:
-                of = Kept("dead-letter", letter["dead_letter_id"])
+                of = Kept("dead-letter", letter["dead_letter_id"], letter["origin"])
                 discard(house.ledger, Closing(of, actor_of(actor), "cli", reason))
             answer.append({"dead_letter_id": letter["dead_letter_id"], "outcome": "discarded"})
             if not json:
@@ -209,12 +209,13 @@ def _chosen(
 
 
 def _show(kept: KeptAs, id_or_number: str, store: str, json: bool) -> None:
+    from ledger.application.kept import Kept
     from makegood import reading
     from makegood.answers import print_json
 
     with opened(store) as house:
         [row] = _chosen(house, kept, [id_or_number], False, {})
-        found = {**row, "body": reading.body_of(house, kept, row[_ID[kept]])}
+        found = {**row, "body": reading.body_of(house, Kept(kept, row[_ID[kept]], row["origin"]))}
     if json:
         print_json(found)
     else:
@@ -245,7 +246,11 @@ def _replay(
     with opened(store) as house, progress_bar("replaying", None, "messages") as show:
         for row in _chosen(house, kept, ids, every, wanted):
             closing = Closing(
-                Kept(kept, row[_ID[kept]]), actor_of(actor), "cli", reason, repaired=repaired is not None
+                Kept(kept, row[_ID[kept]], row["origin"]),
+                actor_of(actor),
+                "cli",
+                reason,
+                repaired=repaired is not None,
             )
             try:
                 became = replay(house.ledger, closing, repaired=repaired, dry_run=dry_run)
@@ -262,7 +267,7 @@ def _replay(
     else:
         for line in answer:
             why = f" ({line['field']}: {line['reason']})" if line["field"] else f" ({line['reason']})"
-            say(f"{line[_ID[kept]]}: {_SAID[line['outcome']]}{why if line['reason'] else ''}")
+            say(f"{line[_ID[kept]]}: {_SAID[kept][line['outcome']]}{why if line['reason'] else ''}")
         if not answer:
             say("none is open")
         elif dry_run:
@@ -270,9 +275,8 @@ def _replay(
     return REFUSED if any(line["outcome"] == "refused" for line in answer) else OK
 
 
-_SAID = {
-    "accepted": "recorded",
-    "duplicate": "recorded before, now closed",
-    "refused": "refused again, and still open",
-    "closed": "nothing to do",
+_CLOSED = {"accepted": "recorded", "duplicate": "recorded before, now closed", "closed": "nothing to do"}
+_SAID: dict[KeptAs, dict[str, str]] = {
+    "dead-letter": {**_CLOSED, "refused": "refused again, and still open"},
+    "set-aside": {**_CLOSED, "refused": "refused; see `makegood dead-letters list`"},
 }
