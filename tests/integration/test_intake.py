@@ -1,5 +1,6 @@
 """Intake with a real Kafka and a real PostgreSQL: whatever happens, every message is taken, once."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from consumers.intake import Intake, reader_name, stored_positions
+from consumers.kafka.cluster import Cluster
 from consumers.kafka.publish import key_of
 from consumers.upstream import read_kafka
 from ledger.application.record import take
@@ -121,6 +123,33 @@ def test_three_members_share_the_partitions_and_lose_and_double_nothing(books: B
     assert books.count("events") == 901
     positions = stored_positions(books.database, place.cluster.identity(place.upstream.name))
     assert sum(positions.values()) == 900
+
+
+def test_a_static_member_that_is_back_soon_finds_its_partitions_as_they_were(books: Books, place: Place) -> None:
+    """Nobody takes them over meanwhile, as the others do with those of a dynamic member as soon as it leaves."""
+
+    def static(name: str) -> Intake:
+        cluster = Cluster(place.cluster.bootstrap, group=place.cluster.group, member=name)
+        return Intake(books.ledger(), cluster, topic=place.upstream)
+
+    def epochs() -> dict[str, int]:
+        return dict(books.rows("SELECT reader, epoch FROM readers WHERE reader LIKE 'intake/%'"))
+
+    with running(static("one")):
+        until(lambda: len(epochs()) == 4)
+        with running(static("two")):
+            until(lambda: sum(epochs().values()) == 6)  # two of the four have changed hands
+            shared = epochs()
+        time.sleep(3)
+        assert epochs() == shared
+        with running(static("two")):
+            until(lambda: sum(epochs().values()) == 8)
+            place.send(*registrations(0, 40))
+            until(lambda: books.count("inbox") == 40)
+        back = epochs()
+    assert {reader: back[reader] - epoch for reader, epoch in shared.items()} == {
+        reader: epoch - 1 for reader, epoch in shared.items()
+    }
 
 
 def test_whoever_was_fenced_off_begins_anew_and_goes_on(books: Books, place: Place) -> None:
