@@ -23,6 +23,10 @@ for, so only a process that is gone or frozen misses them; and what it might sti
 """
 
 
+METADATA_MS = 10_000
+"""How often a client asks anew which partitions there are."""
+
+
 class KafkaMember:
     """Classic cooperative-sticky protocol with dynamic membership: the others have our partitions soonest.
 
@@ -49,6 +53,8 @@ class KafkaMember:
             "queued.max.messages.kbytes": QUEUED_KBYTES,
             # Otherwise fetching rests for up to a second whenever the queue was full for a moment.
             "fetch.queue.backoff.ms": 20,
+            # A leader that has not heard of the topic yet assigns nothing of it, and looks again only then.
+            "topic.metadata.refresh.interval.ms": METADATA_MS,
             "on_commit": self._on_commit,
             "logger": ClientLog(group),
         }
