@@ -15,14 +15,33 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
+from consumers.kafka.records import Partition
 from tests.faults.failpoints import PARTS
-from tests.faults.lots import Lot
+from tests.faults.lots import PARTITIONS, Lot
 from tests.faults.proxy import Cut, Proxy
 from tests.faults.stage import PATIENCE, SESSION_SECONDS, NotRecovered, Process, Stage
 from tests.integration.world import account_registered, until
 from tests.parts import Part
 
 Fault = Callable[[Stage, Lot], str]
+
+TRIES = 4
+"""Not every lot brings a process to every place: so many are tried."""
+
+
+class NotReached(Exception):
+    """The process came to rest without coming to the place: the fault did not strike."""
+
+
+def strike(fault: Fault, stage: Stage) -> tuple[str, Lot]:
+    """Try one lot after the other until the fault strikes; what it says, and its lot. Raises NotReached."""
+    for _ in range(TRIES - 1):
+        lot = stage.new_lot()
+        with contextlib.suppress(NotReached):
+            return fault(stage, lot), lot
+        stage.settle(lot)
+    lot = stage.new_lot()
+    return fault(stage, lot), lot
 
 
 def nothing(stage: Stage, lot: Lot) -> str:
@@ -95,16 +114,13 @@ def kill_at(name: str) -> Fault:
             until(lambda: dead_or(stage.at_rest), PATIENCE)
         if process.alive:
             raise NotReached(name)
+        process.kill()  # it is dead; now it is known that it was to be
         stage.kills += 1
         taken = stage.taken(lot)
         stage.whole()
         return f"{taken} of {len(lot.messages)} taken when killed"
 
     return kill
-
-
-class NotReached(Exception):
-    """The process came to rest without coming to the place: the fault did not strike."""
 
 
 def terminate(stage: Stage, lot: Lot) -> str:
@@ -141,6 +157,7 @@ def after_a_restart(server: Part, fault: Fault) -> Fault:
         stage.whole()
         server.stop()
         server.start()
+        time.sleep(stage.dice.uniform(0.0, 2 * SESSION_SECONDS))
         return fault(stage, lot)
 
     return restart
@@ -273,8 +290,11 @@ def flood(messages: int) -> Fault:
             time.sleep(0.05)
         poured = time.monotonic() - began
         behind = messages - stage.books.count("inbox")
-        until(lambda: stage.books.count("inbox") > messages // 10, 10 * PATIENCE)
-        for _ in range(40):
+        there = sum(stage.place.cluster.bounds(Partition(stage.place.upstream.name, n))[1] for n in range(PARTITIONS))
+        if there < messages:
+            raise NotReached(f"only {there} of {messages} messages are in Kafka")
+        until(lambda: process.is_ready() and stage.books.count("inbox") > 0, PATIENCE)
+        while stage.books.count("inbox") < messages // 10:
             most = max(most, process.resident)
             time.sleep(0.05)
         if behind <= messages // 2:

@@ -43,6 +43,9 @@ class Process:
 
     def __init__(self, command: list[str], environment: dict[str, str], log: Path) -> None:
         self.log = log
+        self.ended = False
+        """Whether it was told to end, or to die."""
+        self._was_ready = False
         with log.open("wb") as said:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.faults.makegood", *command],
@@ -78,9 +81,11 @@ class Process:
     def is_ready(self) -> bool:
         if not self.alive:
             raise NotRecovered(f"makegood ended by itself, exit {self._process.returncode}:\n{self._end_of_log()}")
-        return "\nready\n" in "\n" + self.said
+        self._was_ready = self._was_ready or "\nready\n" in "\n" + self.said
+        return self._was_ready
 
     def kill(self) -> None:
+        self.ended = True
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
@@ -92,6 +97,7 @@ class Process:
 
     def terminate(self) -> None:
         """Tell it to end; it has to, in order and in time."""
+        self.ended = True
         began = time.monotonic()
         self._process.send_signal(signal.SIGTERM)
         try:
@@ -162,9 +168,10 @@ class Stage:
         self._whole = process
 
     def make_room(self) -> None:
-        """End the process with all parts, in order."""
-        self.whole().terminate()
-        self._whole = None
+        """End the process with all parts, if there is one, in order."""
+        if self._whole is not None:
+            self.whole().terminate()
+            self._whole = None
 
     def close(self) -> None:
         for process in self._processes:
@@ -266,8 +273,9 @@ class Stage:
             with contextlib.suppress(Unavailable):
                 if condition():
                     return
-            if self._whole is not None:
-                self._whole.is_ready()
+            for process in self._processes:
+                if not process.ended:
+                    process.is_ready()  # or it ended by itself, and says why
             if time.monotonic() > deadline:
                 ends = "\n".join(p._end_of_log() for p in self._processes if p.alive)
                 raise NotRecovered(f"{complaint} within {PATIENCE:.0f} s; what the processes said last:\n{ends}")
