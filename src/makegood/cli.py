@@ -12,6 +12,7 @@ from makegood.commands import store as store
 from makegood.commands import messages as messages
 from makegood.commands import kept as kept
 from makegood.commands import questions as questions
+from makegood.commands import access as access
 from makegood.commands import operation as operation
 
 # isort: on
@@ -51,11 +52,13 @@ def run(arguments: list[str]) -> int:
 def _is_for_people(error: Exception) -> bool:
     """Whether an error was expected and says what to do next; any other is a defect, and shows where."""
     from ledger.agreement import AgreementRefused
+    from ledger.application.access import AccessRefused
     from ledger.store.database import StoreError
     from ledger.vault import Damaged, Erased
     from projections.queries import UnknownAccount
 
-    return isinstance(error, Stop | StoreError | AgreementRefused | Erased | Damaged | UnknownAccount | OSError)
+    expected = (Stop, StoreError, AgreementRefused, AccessRefused, Erased, Damaged, UnknownAccount, OSError)
+    return isinstance(error, expected)
 
 
 if __name__ == "__main__":

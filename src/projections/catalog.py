@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from projections.access import ACCESS
 from projections.accounts import ACCOUNTS
 from projections.alarms import ALARMS
 from projections.audit_trail import AUDIT_TRAIL
@@ -11,4 +12,4 @@ from projections.credits import CREDITS
 from projections.projection import Projection
 from projections.refunds import REFUNDS
 
-CATALOG: tuple[Projection, ...] = (ACCOUNTS, ALARMS, AUDIT_TRAIL, CLAIMS, COMPLAINTS, CREDITS, REFUNDS)
+CATALOG: tuple[Projection, ...] = (ACCESS, ACCOUNTS, ALARMS, AUDIT_TRAIL, CLAIMS, COMPLAINTS, CREDITS, REFUNDS)

@@ -91,7 +91,7 @@ def test_an_empty_store_has_nothing_to_rebuild(door: Door) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("rebuild", "nonsense"), "there is no projection 'nonsense'; there are accounts, alarms, "),
+        (("rebuild", "nonsense"), "there is no projection 'nonsense'; there are access, accounts, alarms, "),
         (("rebuild", "--compare-only", "--anew"), "--compare-only builds nothing"),
     ],
 )

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from consumers.replaying import replay
+from ledger.application.access import By, grant, issue_key, revoke, revoke_key
 from ledger.application.due_work import advance
 from ledger.application.kept import Closing, Kept, discard
-from ledger.events import STORED_TYPES, UnknownStoredType, from_stored
+from ledger.events import STORED_TYPES, Grant, UnknownStoredType, from_stored
 from tests.ledger.books import Books, KeysByName, no_randomness
 from tests.ledger.messages import Upstream
 
@@ -89,6 +90,11 @@ def stored_today() -> Iterator[tuple[str, bytes]]:
             discard(books.ledger, closing)
         else:
             replay(books.ledger, closing, repaired=json.dumps(message).encode())
+    by = By("/makegood/test", "command line")
+    customer = Grant(principal="portal-7", role="customer", account_id="acct-1")
+    grant(books.ledger, customer, by)
+    revoke(books.ledger, customer, by)
+    revoke_key(books.ledger, issue_key(books.ledger, "provisioning-1", by, no_randomness).key_id, by)
     fullest: dict[str, bytes] = {}
     for stored in books.envelopes():
         if _filled(stored.envelope) > _filled(fullest.get(stored.type, b"{}")):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Literal, get_args
 
 from ledger.events.envelope import Decision, Sealed, Stored
 
@@ -61,3 +61,57 @@ class MessageDiscarded(Decision):
     stored_as = "message-discarded.v1"
 
     data: KeptMessage
+
+
+Role = Literal["provisioning", "support", "finance", "approver", "auditor", "customer", "operator"]
+"""What somebody is here for; what each may do is said at the door (makegood/permissions.py)."""
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+class Grant(Stored):
+    """A role of a principal; a `customer` has it for one account, `account_id`, all others have it for none."""
+
+    principal: str
+    role: Role
+    account_id: str | None
+
+
+class RoleGranted(Decision):
+    """A principal has a role from now on."""
+
+    stored_as = "role-granted.v1"
+
+    data: Grant
+
+
+class RoleRevoked(Decision):
+    """A principal has a role no longer."""
+
+    stored_as = "role-revoked.v1"
+
+    data: Grant
+
+
+class ApiKeyIssued(Decision):
+    """Whoever shows the key acts as the principal; of its 256 random bits only the SHA-256 is kept."""
+
+    stored_as = "api-key-issued.v1"
+
+    class Data(Stored):
+        key_id: str
+        principal: str
+        secret_sha256: str
+
+    data: Data
+
+
+class ApiKeyRevoked(Decision):
+    """A key opens nothing any more."""
+
+    stored_as = "api-key-revoked.v1"
+
+    class Data(Stored):
+        key_id: str
+        principal: str
+
+    data: Data

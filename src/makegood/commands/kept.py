@@ -11,6 +11,7 @@ from makegood.commands.app import (
     OK,
     REFUSED,
     AccountOption,
+    Actor,
     Json,
     Store,
     aside_app,
@@ -34,7 +35,6 @@ Body = Annotated[
 Reason = Annotated[str | None, typer.Option("--reason", help="Why, in your words; kept in the vault.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would become of them, and record nothing.")]
 Every = Annotated[bool, typer.Option("--every", help="Every open one that the filters leave.")]
-Actor = Annotated[str, typer.Option("--actor", help="Who does it; your user's name unless given.")]
 
 
 @letters_app.command("list")

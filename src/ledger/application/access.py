@@ -1,0 +1,138 @@
+"""Roles are granted and revoked, API keys issued and revoked, each by an act of the account `system`.
+
+What a role permits is no matter of the ledger: the door says it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+
+from pydantic import BaseModel
+
+from ledger.aggregates import Cause, SystemRecord, stream_name
+from ledger.application.ledger import Ledger
+from ledger.events import ApiKeyIssued, ApiKeyRevoked, Grant, LedgerEvent, RoleGranted, RoleRevoked
+from ledger.store.database import Conflict
+from ledger.store.writing import HeadMove, Writes, read_heads
+from ledger.values import SYSTEM_ACCOUNT, is_identifier
+
+ATTEMPTS_MAX = 12
+KEY_ID_BYTES, SECRET_BYTES = 8, 32
+
+
+class AccessRefused(ValueError):
+    """A grant or a key that makes no sense; the message says what to do instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who acts, and by which way they came in."""
+
+    actor: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A new API key. `text` is the key whole, and it is nowhere else: it can be shown now or never."""
+
+    key_id: str
+    text: str
+
+
+def grant(ledger: Ledger, asked: Grant, by: By) -> bool:
+    """Give a principal a role; False where they have it already. Raises AccessRefused, Conflict, Unavailable."""
+    _check(asked)
+    return _record(ledger, _roles(asked), lambda held: None if _stands(held, asked) else (RoleGranted, asked), by)
+
+
+def revoke(ledger: Ledger, asked: Grant, by: By) -> bool:
+    """Take a role from a principal; False where they have it not. Raises AccessRefused, Conflict, Unavailable."""
+    _check(asked)
+    return _record(ledger, _roles(asked), lambda held: (RoleRevoked, asked) if _stands(held, asked) else None, by)
+
+
+def issue_key(ledger: Ledger, principal: str, by: By, randomness: Callable[[int], bytes] = os.urandom) -> IssuedKey:
+    """A new key by which a machine shows that it is the principal. Raises AccessRefused, Conflict, Unavailable."""
+    _check_principal(principal)
+    key_id, secret = randomness(KEY_ID_BYTES).hex(), randomness(SECRET_BYTES).hex()
+    data = ApiKeyIssued.Data(key_id=key_id, principal=principal, secret_sha256=secret_digest(secret))
+    _record(ledger, _key(key_id), lambda _: (ApiKeyIssued, data), by)
+    return IssuedKey(key_id, f"mg_{key_id}_{secret}")
+
+
+def revoke_key(ledger: Ledger, key_id: str, by: By) -> bool:
+    """Have a key open nothing any more; False where it was revoked before.
+
+    Raises AccessRefused where no key has the id, Conflict, and Unavailable.
+    """
+
+    def decide(past: list[LedgerEvent]) -> tuple[type[ApiKeyRevoked], BaseModel] | None:
+        if not past:
+            raise AccessRefused(f"there is no API key {key_id}; see `makegood access key list`")
+        issued = past[0].data
+        revoked = ApiKeyRevoked.Data(key_id=issued.key_id, principal=issued.principal)
+        return None if len(past) > 1 else (ApiKeyRevoked, revoked)
+
+    return _record(ledger, _key(key_id), decide, by)
+
+
+def secret_digest(secret: str) -> str:
+    """What is kept of a key's secret. It has 256 random bits, so nothing slower or salted could make it safer."""
+    return sha256(secret.encode()).hexdigest()
+
+
+def _check(asked: Grant) -> None:
+    _check_principal(asked.principal)
+    if asked.role == "customer" and asked.account_id is None:
+        raise AccessRefused("a customer has the role for one account: name it with --account")
+    if asked.role != "customer" and asked.account_id is not None:
+        raise AccessRefused(f"{asked.role} is no role for one account: leave --account out, or grant `customer`")
+    if asked.account_id is not None and (not is_identifier(asked.account_id) or asked.account_id == SYSTEM_ACCOUNT):
+        raise AccessRefused("no customer can have such an account: name the account's id")
+
+
+def _check_principal(principal: str) -> None:
+    if not is_identifier(principal):
+        raise AccessRefused("a principal is named by 1 to 128 printable characters without spaces")
+
+
+def _roles(asked: Grant) -> str:
+    return stream_name("roles", asked.principal)
+
+
+def _key(key_id: str) -> str:
+    return stream_name("api-key", key_id)
+
+
+def _stands(past: list[LedgerEvent], asked: Grant) -> bool:
+    about = [event for event in past if event.data == asked]
+    return bool(about) and isinstance(about[-1], RoleGranted)
+
+
+Decide = Callable[[list[LedgerEvent]], tuple[type[LedgerEvent], BaseModel] | None]
+
+
+def _record(ledger: Ledger, stream: str, decide: Decide, by: By) -> bool:
+    """Record the act that a stream's past asks for, if any; decided anew where another writer was faster."""
+    for _ in range(ATTEMPTS_MAX):
+        # The head before the stream: whatever is recorded between the two moves the head, and the write fails.
+        with ledger.database.reading() as transaction:
+            head = read_heads(transaction, [SYSTEM_ACCOUNT])[SYSTEM_ACCOUNT]
+            now = ledger.clock_in(transaction)()
+        past = [event for event in ledger.events.get(stream) if isinstance(event, LedgerEvent)]
+        act = decide(past)
+        if act is None:
+            return False
+        recorded_at = max(now, head.recorded_at or now)
+        cause = Cause(actor=by.actor, channel=by.channel, occurred_at=now, recorded_at=recorded_at, now=now)
+        event = SystemRecord.empty(stream, len(past)).record(*act, cause)
+        try:
+            ledger.events.put([event], writes=Writes(heads={SYSTEM_ACCOUNT: HeadMove(head, head.version)}))
+        except Conflict:
+            continue
+        return True
+    raise Conflict("other writers were faster every time; try again")
