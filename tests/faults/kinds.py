@@ -258,7 +258,7 @@ def disk_full(store: Path, pages: Path) -> Fault:
         with contextlib.closing(sqlite3.connect(store)) as connection:
             (used,) = connection.execute("PRAGMA page_count").fetchone()
         room = stage.dice.randrange(30)
-        pages.write_text(json.dumps({store.name: used + room}))
+        _tell(pages, {store.name: used + room})
         stage.publish(lot)
         until(lambda: process.is_ready() and process.said.count("is full") > said + 2, PATIENCE)
         with contextlib.closing(sqlite3.connect(store)) as connection:
@@ -266,7 +266,7 @@ def disk_full(store: Path, pages: Path) -> Fault:
         taken = stage.taken(lot)
         if sound != "ok" or taken >= len(lot.messages):
             raise NotRecovered(f"with a full disk the store is {sound}, and {taken} messages are taken")
-        pages.write_text("{}")
+        _tell(pages, {})
         return f"{taken} of {len(lot.messages)} taken when full"
 
     return fill
@@ -331,3 +331,10 @@ def _sleep_a_while(stage: Stage, share: float = 1.0) -> None:
 
 def _of(taken: list[int], lot: Lot) -> str:
     return f"{', '.join(map(str, taken))} of {len(lot.messages)}"
+
+
+def _tell(pages: Path, limits: dict[str, int]) -> None:
+    """Write the limits whole: makegood reads them at every transaction."""
+    written = pages.with_suffix(".new")
+    written.write_text(json.dumps(limits))
+    written.replace(pages)
