@@ -28,6 +28,14 @@ class Settings(BaseSettings):
     kafka: str = ""
     kafka_member: str = ""
     http: str = "127.0.0.1:8700"
+    public_url: str = ""
+    oidc_issuer: str = ""
+    oidc_audience: str = "makegood"
+    oidc_keys: str = ""
+    smtp: str = ""
+    smtp_ca: str = ""
+    mail_from: str = ""
+    secret_hosts: str = ""
     log: str = "info"
     max_age: int = 300
 

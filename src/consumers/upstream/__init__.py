@@ -2,16 +2,20 @@
 
 from consumers.upstream.checking import Problem, check_file
 from consumers.upstream.cloudevents import MESSAGE_BYTES_MAX
+from consumers.upstream.instructed import INSTRUCTED, known_at_the_door
 from consumers.upstream.messages import MESSAGES, MessageData
-from consumers.upstream.reading import read_binary, read_kafka, read_kept, read_structured
+from consumers.upstream.reading import read_binary, read_instructed, read_kafka, read_kept, read_structured
 
 __all__ = [
+    "INSTRUCTED",
     "MESSAGES",
     "MESSAGE_BYTES_MAX",
     "MessageData",
     "Problem",
     "check_file",
+    "known_at_the_door",
     "read_binary",
+    "read_instructed",
     "read_kafka",
     "read_kept",
     "read_structured",

@@ -71,6 +71,8 @@ class Closed(BaseModel):
 class MessageData(Closed):
     """The `data` of one type of message."""
 
+    registered_in: ClassVar[dict[str, type[MessageData]]] = MESSAGES
+    """Whose messages these are: upstream's, or the door's own (instructed.py)."""
     message_type: ClassVar[str]
     """The CloudEvents type."""
     becomes: ClassVar[type[Fact]]
@@ -93,9 +95,12 @@ class MessageData(Closed):
         cls.public = tuple(name for name in cls.model_fields if name not in cls.private)
         cls.in_order = tuple(sorted(cls.model_fields))
         cls.absent = {name: field.default for name, field in cls.model_fields.items() if not field.is_required()}
-        if cls.message_type in MESSAGES:
-            raise TypeError(f"{cls.__name__} and {MESSAGES[cls.message_type].__name__} are both {cls.message_type}")
-        MESSAGES[cls.message_type] = cls
+        if not hasattr(cls, "message_type"):
+            return  # what several messages have in common
+        register = cls.registered_in
+        if cls.message_type in register:
+            raise TypeError(f"{cls.__name__} and {register[cls.message_type].__name__} are both {cls.message_type}")
+        register[cls.message_type] = cls
 
     def for_fact(self) -> dict[str, object]:
         """The fields of the fact, all present: those of its `Data` but for `message` and `sealed`."""

@@ -6,7 +6,8 @@ field of a refusal quotes a value of the message.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from pydantic import ValidationError
 from pydantic_core import to_json
@@ -69,6 +70,17 @@ def read_kafka(headers: Headers | None, key: bytes | None, value: bytes | None, 
     return read_structured(value, origin=origin, channel="kafka", key=key)
 
 
+def read_instructed(
+    body: bytes, *, actor: str, channel: str, origin: str, known: Mapping[str, type[MessageData]]
+) -> Statement | Refusal:
+    """Read the message that an instruction became, in structured mode; `actor` is who gave it, proven at the door.
+
+    `known` are the types it may be of: those of upstream and the door's own.
+    """
+    item = _read(lambda: structured(body), lambda: body, origin=origin, channel=channel, known=known)
+    return replace(item, actor=actor) if isinstance(item, Statement) else item
+
+
 def read_kept(body: bytes, *, origin: str, channel: str) -> Statement | Refusal:
     """Read what was kept of a message, in whichever content mode it came: the body of a refusal or statement."""
     record = record_in(body)
@@ -86,6 +98,7 @@ def _read(
     channel: str,
     key: bytes | None = None,
     line: int | None = None,
+    known: Mapping[str, type[MessageData]] = MESSAGES,
 ) -> Statement | Refusal:
     received: Received | None = None
     try:
@@ -93,7 +106,7 @@ def _read(
     except Unreadable as unreadable:
         first = unreadable.finding
     else:
-        examined = examine(received, key)
+        examined = examine(received, key, known)
         if isinstance(examined, tuple):
             return statement(received, *examined, origin=origin, channel=channel, body=body, line=line)
         first = examined[0]
@@ -110,7 +123,9 @@ def _read(
     )
 
 
-def examine(received: Received, key: bytes | None = None) -> tuple[Attributes, MessageData] | list[Finding]:
+def examine(
+    received: Received, key: bytes | None = None, known: Mapping[str, type[MessageData]] = MESSAGES
+) -> tuple[Attributes, MessageData] | list[Finding]:
     """Judge a message by itself: what it says, or everything that is wrong with it, most telling first."""
     found = list(received.findings())
     attributes: Attributes | None = None
@@ -123,7 +138,7 @@ def examine(received: Received, key: bytes | None = None) -> tuple[Attributes, M
     if key is not None and subject is not None and key != subject.encode():
         found.append(_OTHER_KEY)
     kind = received.attributes.get("type")
-    model = MESSAGES.get(kind) if isinstance(kind, str) else None
+    model = known.get(kind) if isinstance(kind, str) else None
     if isinstance(kind, str) and model is None:
         found.append(_UNKNOWN_TYPE)
     if received.data_finding is None:
