@@ -49,6 +49,7 @@ from ledger.events.subscription import (
     SubscriptionStatusChanged,
     SubscriptionSuspended,
     SubscriptionTerminated,
+    course_of_cancellation,
 )
 from ledger.events.system import (
     ROLES,
@@ -126,5 +127,6 @@ __all__ = [
     "SubscriptionTerminated",
     "Terms",
     "UnknownStoredType",
+    "course_of_cancellation",
     "from_stored",
 ]

@@ -188,3 +188,19 @@ class SubscriptionStatusChanged(Decision):
         now: AwareDatetime
 
     data: Data
+
+
+def course_of_cancellation(
+    before: SubscriptionStatusChanged | None, changed: SubscriptionStatusChanged
+) -> Literal["scheduled", "withdrawn"] | None:
+    """What a change of status says of a cancellation, given the one before it in the subscription's stream.
+
+    `scheduled`: the subscription ends on another date than before, or on one at all; `withdrawn`: it goes on after
+    all. None where the end is as it was, and for a termination, which is the provider's own doing.
+    """
+    if changed.data.after == "terminated":
+        return None
+    was = before.data.effective_on if before is not None and before.data.after != "terminated" else None
+    if changed.data.effective_on == was:
+        return None
+    return "scheduled" if changed.data.effective_on is not None else "withdrawn"

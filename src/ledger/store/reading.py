@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from ledger.events import LedgerEvent, from_stored
+from ledger.events import LedgerEvent, SubscriptionStatusChanged, from_stored
 from ledger.store.database import Database, Row, StoreError, Transaction
 from ledger.vault import VaultEntry
 
@@ -84,6 +84,17 @@ def find_event(transaction: Transaction, event_id: str) -> StoredEnvelope | None
     """The event with an id."""
     rows = transaction.rows(f"SELECT {_COLUMNS} FROM events WHERE event_id = ?", (event_id,))
     return _envelope(rows[0]) if rows else None
+
+
+def status_before(transaction: Transaction, event: SubscriptionStatusChanged) -> SubscriptionStatusChanged | None:
+    """The change of status before this one in its subscription's stream; None where it is the first."""
+    rows = transaction.rows(
+        "SELECT type, envelope FROM events WHERE stream = ? AND stream_version < ? AND type = ? "
+        "ORDER BY stream_version DESC LIMIT 1",
+        (event.stream, event.stream_version, SubscriptionStatusChanged.stored_as),
+    )
+    found = from_stored(rows[0][0], bytes(rows[0][1])) if rows else None
+    return found if isinstance(found, SubscriptionStatusChanged) else None
 
 
 def vault_entry(transaction: Transaction, ref: str) -> VaultEntry | None:
