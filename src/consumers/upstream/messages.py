@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from consumers.upstream.fields import (
     NO_TAX,
@@ -195,7 +195,9 @@ class CycleStartedV1(MessageData):
     subscription_id: Identifier
     cycle_id: Identifier
     starts_on: LocalDate
-    ends_on: LocalDate
+    ends_on: Annotated[
+        LocalDate, Field(description="The first date that no longer belongs to the cycle, after starts_on.")
+    ]
     currency: Currency
     price: Amount
     tax: Tax = NO_TAX
