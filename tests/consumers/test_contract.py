@@ -17,12 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.contract.asyncapi import asyncapi
+from consumers.contract.instructed import instruction_schemas
 from consumers.contract.json_schema import DIALECT
 from consumers.contract.messages import message_schemas
 from consumers.contract.stored import dead_letter_schema, stored_schemas
 from consumers.contract.topics import topic_contracts
-from consumers.kafka.topics import DEAD_LETTERS, TOPICS
-from consumers.relay import DeadLetterLane, EventLane
+from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, TOPICS
+from consumers.relay import DeadLetterLane, EventLane, InstructionLane
 from consumers.upstream import MESSAGES, read_binary, read_structured
 from consumers.upstream.findings import SENTENCES
 from ledger.application.statement import Refusal, Statement
@@ -35,7 +36,12 @@ ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "deploy" / "sample" / "events.jsonl"
 STORED_EVENTS = ROOT / "tests" / "stored_events"
 
-FILES = [*message_schemas().values(), *stored_schemas().values(), dead_letter_schema()]
+FILES = [
+    *message_schemas().values(),
+    *stored_schemas().values(),
+    *instruction_schemas().values(),
+    dead_letter_schema(),
+]
 MESSAGE = {type_: file.schema for type_, file in message_schemas().items()}
 STORED = {type_: file.schema for type_, file in stored_schemas().items()}
 
@@ -251,14 +257,15 @@ def test_what_the_relay_sends_is_what_the_document_says() -> None:
     refused = [upstream.says("outage.reopened"), {"type": "no message at all"}]
     books.take([*upstream.every_type(), *refused])
     document = asyncapi(topic_contracts(), "1.0")
-    lanes = [EventLane("ledger.events", 0), DeadLetterLane("provisioning.dead-letters")]
+    lanes = [EventLane(EVENTS.name, 0), InstructionLane(INSTRUCTIONS.name, 0), DeadLetterLane(DEAD_LETTERS.name)]
     with books.database.reading() as transaction:
-        events, letters = (lane.after(transaction, 0, 1_000).records for lane in lanes)
+        events, instructions, letters = (lane.after(transaction, 0, 1_000).records for lane in lanes)
     assert len(letters) == len(refused)
     sent: set[str] = set()
-    for record in [*events, *letters]:
+    for record in [*events, *instructions, *letters]:
         headers = {name: value.decode() for name, value in record.headers if value is not None}
-        message = document["channels"][record.topic]["messages"][headers.get("type", "dead-letter")]
+        form = json.loads(record.value)["type"] if record.topic == INSTRUCTIONS.name else "dead-letter"
+        message = document["channels"][record.topic]["messages"][headers.get("type", form)]
         (trait,) = (resolved(document, trait) for trait in message["traits"])
         key = None if record.key is None else record.key.decode()
         if record.topic != DEAD_LETTERS.name or key is not None:
@@ -267,7 +274,7 @@ def test_what_the_relay_sends_is_what_the_document_says() -> None:
             checker(said).validate(headers)
         checker(payload(message)).validate(json.loads(record.value))
         sent.add(message["name"])
-    assert {"dead-letter", "claim-assessed.v1", "cycle-started.v1"} <= sent
+    assert {"dead-letter", "claim-assessed.v1", "makegood.cancellation.scheduled.v1"} <= sent
 
 
 # --- The AsyncAPI document ----------------------------------------------------------------------------------------

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from consumers.contract.instructed import instruction_schemas
 from consumers.contract.json_schema import Schema, SchemaFile
 from consumers.contract.messages import message_schemas
 from consumers.contract.stored import dead_letter_schema, stored_schemas
-from consumers.kafka.topics import DEAD_LETTERS, EVENTS, UPSTREAM, Topic
+from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, UPSTREAM, Topic
 from consumers.upstream.fields import IDENTIFIER_SCHEMA
 
 
@@ -53,7 +54,7 @@ class TopicContract:
 
 def topic_contracts() -> tuple[TopicContract, ...]:
     """One for each topic that Makegood reads or writes (contract §1, §1a)."""
-    return (_upstream(), _events(), _dead_letters())
+    return (_upstream(), _events(), _instructions(), _dead_letters())
 
 
 # --- What comes in ------------------------------------------------------------------------------------------------
@@ -109,15 +110,20 @@ def _header(attribute: str) -> str:
 # --- What goes out ------------------------------------------------------------------------------------------------
 
 
+_STORE: Schema = {"description": "Which store it is from.", "type": "string"}
+
+
+def _position(description: str) -> Schema:
+    return {"description": description, "type": "string", "pattern": "^[0-9]+:[1-9][0-9]*$"}
+
+
 def _events() -> TopicContract:
     headers: dict[str, Schema] = {
-        "store": {"description": "Which store it is from.", "type": "string"},
-        "position": {
-            "description": "Where it stands among the events of its shard, shard:position. Positions have no holes: "
-            "what a reader has seen it skips, and a jump means that something is still to come.",
-            "type": "string",
-            "pattern": "^[0-9]+:[1-9][0-9]*$",
-        },
+        "store": _STORE,
+        "position": _position(
+            "Where it stands among the events of its shard, shard:position. Positions have no holes: "
+            "what a reader has seen it skips, and a jump means that something is still to come."
+        ),
         "type": {"description": "The stored type.", "type": "string"},
         "account-version": {
             "description": "Its number among the account's events, from 1.",
@@ -158,6 +164,31 @@ def _dead_letters() -> TopicContract:
         title="Dead letters",
         description="Every message that was refused, with the reason and without its body, which stays in the vault.",
         records=(RecordForm("dead-letter", _first_sentence(file), letter, file),),
+    )
+
+
+def _instructions() -> TopicContract:
+    key = {"description": "The account.", "type": "string"}
+    headers: dict[str, Schema] = {
+        "content-type": {"const": "application/cloudevents+json"},
+        "store": _STORE,
+        "position": _position("Where the event stands that it follows from, shard:position."),
+    }
+    instruction = Common("instruction", "application/cloudevents+json", key, _headers(headers, list(headers)))
+    return TopicContract(
+        topic=INSTRUCTIONS,
+        action="send",
+        operation="publishInstructions",
+        title="Instructions",
+        description=(
+            "What billing and provisioning must carry out, in the order of the decisions. Each comes at least once: "
+            "one that comes again has the same id and content. Answer it on the upstream topic, under the same "
+            "account, with voip.instruction.carried_out.v1 or voip.instruction.refused.v1."
+        ),
+        records=tuple(
+            RecordForm(str(file.schema["title"]), _first_sentence(file), instruction, file)
+            for file in instruction_schemas().values()
+        ),
     )
 
 

@@ -34,6 +34,7 @@ from ledger.events.envelope import (
     UnknownStoredType,
     from_stored,
 )
+from ledger.events.instruction import InstructionCarriedOut, InstructionFact, InstructionRefused
 from ledger.events.subscription import (
     AgreementBound,
     CancellationRequested,
@@ -50,6 +51,7 @@ from ledger.events.subscription import (
     SubscriptionSuspended,
     SubscriptionTerminated,
     course_of_cancellation,
+    course_since,
 )
 from ledger.events.system import (
     ROLES,
@@ -94,6 +96,9 @@ __all__ = [
     "Fact",
     "FactData",
     "Grant",
+    "InstructionCarriedOut",
+    "InstructionFact",
+    "InstructionRefused",
     "KeptAs",
     "KeptMessage",
     "LedgerEvent",
@@ -128,5 +133,6 @@ __all__ = [
     "Terms",
     "UnknownStoredType",
     "course_of_cancellation",
+    "course_since",
     "from_stored",
 ]
