@@ -348,6 +348,32 @@ class TestRepetition:
         [refusal] = books.take([complaint | {"data": complaint["data"] | {"reason": "it hums"}}]).refused
         assert "said something else; publish" in refusal.reason
 
+    def test_a_resolution_that_was_other_words_is_named_as_upstream_names_it(self) -> None:
+        """The code is made of the resolution: upstream has no field of that name."""
+        books = Books.open()
+        resolved = Upstream().complaint_resolved(resolution="exchanged")
+        books.take([resolved])
+        [refusal] = books.take([resolved | {"data": resolved["data"] | {"resolution": "explained"}}]).refused
+        assert "said something else in data.resolution; publish" in refusal.reason
+
+    def test_what_a_former_version_recorded_in_another_shape_is_compared_alike(self) -> None:
+        books = Books.open()
+        resolved = Upstream().complaint_resolved(resolution="exchanged")
+        books.take([resolved])
+        [(envelope,)] = books.rows("SELECT envelope FROM events WHERE type = ?", "complaint-resolved.v2")
+        former = json.loads(envelope)
+        del former["data"]["resolution_code"]
+        former["type"] = "complaint-resolved.v1"
+        with books.database.real.writing() as transaction:
+            transaction.run(
+                "UPDATE events SET type = ?, envelope = ? WHERE type = ?",
+                (former["type"], json.dumps(former).encode(), "complaint-resolved.v2"),
+            )
+        again = books.another_process()
+        assert again.take([resolved]).duplicates == 1
+        [refusal] = again.take([resolved | {"data": resolved["data"] | {"resolution": "explained"}}]).refused
+        assert "said something else in data.resolution; publish" in refusal.reason
+
     def test_another_source_with_the_same_id_is_another_message(self) -> None:
         books = Books.open()
         message = Upstream().charge_posted()
