@@ -228,7 +228,7 @@ class LeftForPeople:
 
 
 def left_for_people(database: Database) -> dict[str, LeftForPeople]:
-    """What is open, by kind: dead letters, messages set aside, facts that wait, alarms that stand."""
+    """What is open, by kind: dead letters, messages set aside, facts that wait, alarms that stand, goodwill."""
     left = {}
     with database.reading() as transaction:
         for kind, statement in _LEFT_FOR_PEOPLE.items():
@@ -244,6 +244,13 @@ _LEFT_FOR_PEOPLE = {
     "set aside": "SELECT COUNT(*), MIN(set_aside_at) FROM set_aside " + _OPEN.format("set-aside", "set_aside_id"),
     "waiting": "SELECT COUNT(*), MIN(since) FROM waiting",
     "alarms": f"SELECT COUNT(*), MIN(since) FROM {alarms_.ALARMS.stored_name(alarms_.ROWS)}",
+    # Whether one is decided its claim says: a proposal may be left out, and a verdict count for nothing.
+    "goodwill": "SELECT COUNT(*), MIN(since) FROM (SELECT MIN(message_time) AS since "
+    f"FROM {goodwill_.GOODWILL.stored_name(goodwill_.FACTS)} AS proposed "
+    f"JOIN {claims_.CLAIMS.stored_name(claims_.ROWS)} AS claims "
+    "ON claims.account = proposed.account AND claims.claim_id = 'goodwill/' || proposed.credit_id "
+    "WHERE proposed.status = 'proposed' AND claims.outcome = 'pending' "
+    "GROUP BY proposed.account, proposed.credit_id) AS undecided",
 }
 
 

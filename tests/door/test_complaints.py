@@ -71,6 +71,7 @@ def test_from_a_complaint_to_a_credit_that_another_person_approves(desk: Desk) -
     (alarm,) = [row for row in door.json("alarms") if row["alarm"] == "decided_by_proposer"]
     assert (alarm["claim_id"], len(alarm["about"])) == ("goodwill/gw-1", 2)
     assert door.json("credits") == []
+    assert undecided(door) == (1, "goodwill")
 
     desk.instruct("approver-1", upstream.goodwill_approved())
     (claim,) = door.json("claims", "--clause", "complaint")
@@ -84,6 +85,7 @@ def test_from_a_complaint_to_a_credit_that_another_person_approves(desk: Desk) -
     (paid,) = door.json("credits")
     assert (paid["credit_id"], paid["charge_id"], paid["left"]) == ("credit/goodwill/gw-1/1", None, "10.00")
     assert door.json("goodwill", "--open") == []
+    assert undecided(door) == (0, "goodwill")
     assert "approver-1" in door("goodwill")
 
     text = door("explain", "goodwill/gw-1")
@@ -93,6 +95,15 @@ def test_from_a_complaint_to_a_credit_that_another_person_approves(desk: Desk) -
     assert AMELIA in text, "the reason, from the vault"
     assert "charge" not in text
     assert door.json("explain", "credit/goodwill/gw-1/1")["complaint_ids"] == ["com-1"]
+
+
+def undecided(door: Door) -> tuple[int, str]:
+    """How many credits `makegood status` counts, and the command that it names for them."""
+    metrics = door.json("status", "--max-age", "999999999")["metrics"]
+    count, oldest = (metrics[f"makegood_pending_goodwill_{of}"][0]["value"] for of in ("credits", "oldest_seconds"))
+    assert (oldest > 0) == (count > 0)
+    [line] = [line for line in door("status", "--max-age", "999999999").splitlines() if "makegood goodwill" in line]
+    return count, line.split()[0]
 
 
 def test_a_complaint_is_shown_with_its_whole_history_and_what_people_wrote(desk: Desk) -> None:
