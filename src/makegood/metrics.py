@@ -110,6 +110,12 @@ INSTRUCTIONS_AGE = Metric(
     (),
     "How long ago the oldest instruction was issued that has no answer.",
 )
+GOODWILL = Metric(
+    "makegood_pending_goodwill_credits", "credits", (), "How many goodwill credits were proposed and are undecided."
+)
+GOODWILL_AGE = Metric(
+    "makegood_pending_goodwill_oldest_seconds", "seconds", (), "How long ago the oldest of them was proposed."
+)
 
 METRICS: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 

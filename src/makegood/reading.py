@@ -124,6 +124,7 @@ _SECTIONS: Sequence[tuple[str, str, dict[str, str], tuple[str, ...]]] = (
             "status": "status",
             "opened_at": "opened at",
             "resolved_at": "resolved at",
+            "resolution_code": "with",
         },
         (),
     ),
@@ -132,6 +133,20 @@ _SECTIONS: Sequence[tuple[str, str, dict[str, str], tuple[str, ...]]] = (
         "Instructions without an answer",
         {"instruction_id": "instruction", "kind": "kind", "what": "what is to be done", "issued_at": "issued at"},
         (),
+    ),
+    (
+        "goodwill",
+        "Goodwill",
+        {
+            "credit_id": "credit",
+            "complaint_id": "for complaint",
+            "status": "status",
+            "amount": "amount",
+            "currency": "",
+            "proposed_by": "proposed by",
+            "decided_by": "decided by",
+        },
+        ("amount",),
     ),
     (
         "alarms",

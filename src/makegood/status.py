@@ -52,6 +52,7 @@ KINDS = (
     Kind("waiting", metrics.WAITING, metrics.WAITING_AGE, "makegood waiting"),
     Kind("alarms", metrics.ALARMS, metrics.ALARMS_AGE, "makegood alarms"),
     Kind("instructions", metrics.INSTRUCTIONS, metrics.INSTRUCTIONS_AGE, "makegood instructions --open"),
+    Kind("goodwill", metrics.GOODWILL, metrics.GOODWILL_AGE, "makegood goodwill"),
 )
 
 _OF_A_PART = {

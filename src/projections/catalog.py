@@ -9,6 +9,7 @@ from projections.audit_trail import AUDIT_TRAIL
 from projections.claims import CLAIMS
 from projections.complaints import COMPLAINTS
 from projections.credits import CREDITS
+from projections.goodwill import GOODWILL
 from projections.instructions import INSTRUCTIONS
 from projections.projection import Projection
 from projections.refunds import REFUNDS
@@ -21,6 +22,7 @@ CATALOG: tuple[Projection, ...] = (
     CLAIMS,
     COMPLAINTS,
     CREDITS,
+    GOODWILL,
     INSTRUCTIONS,
     REFUNDS,
 )

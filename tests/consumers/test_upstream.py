@@ -298,7 +298,7 @@ def test_a_message_becomes_its_fact(type_: str) -> None:
     assert data_model is not None
     fact_data = data_model(message=taken.message, sealed=None, **taken.data)
     assert set(taken.data) == set(data_model.model_fields) - {"message", "sealed"}
-    assert set(taken.data) == set(data) - private
+    assert set(taken.data) - {"resolution_code"} == set(data) - private
     assert json.loads(fact_data.model_dump_json())["message"] == {
         "source": "/provisioning/eu",
         "id": "m-1",
@@ -874,3 +874,30 @@ def test_every_rule_has_its_sentence() -> None:
     said = {refused(event(type_, **changes)).reason for type_, changes, _, _ in ALL_REFUSED}
     for rule, sentence in SENTENCES.items():
         assert any(reason.startswith(sentence.partition("{")[0]) for reason in said), rule
+
+
+# --- resolution codes -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("resolution", "code"),
+    [
+        ("exchanged", "exchanged"),
+        ("device_replaced_2", "device_replaced_2"),
+        ("a" * 64, "a" * 64),
+        ("a" * 65, None),
+        ("Exchanged", None),
+        ("2_devices", None),
+        ("_exchanged", None),
+        ("called Zoë back", None),
+        ("exchanged\n", None),
+        ("exchangé", None),
+        ("", None),
+    ],
+)
+def test_a_resolution_that_is_a_code_is_public_and_the_words_are_kept_in_any_case(
+    resolution: str, code: str | None
+) -> None:
+    taken = accepted(event("voip.complaint.resolved.v1", data__resolution=resolution))
+    assert taken.data["resolution_code"] == code
+    assert taken.private == {"resolution": resolution}
