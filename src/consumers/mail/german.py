@@ -128,8 +128,7 @@ class German:
                             f"Ihre Beschwerde {about.complaint_id} wurde am {self.day(about.resolved_on)} gelöst."
                         ),
                         Paragraph(
-                            "Ist sie das für Sie nicht, antworten Sie auf diese E-Mail; "
-                            "dann nehmen wir sie wieder auf."
+                            "Sehen Sie das anders, antworten Sie auf diese E-Mail; dann nehmen wir sie wieder auf."
                         ),
                     ],
                 )

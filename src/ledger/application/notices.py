@@ -12,6 +12,7 @@ from ledger.aggregates import Cause, Notice, stream_name
 from ledger.application.access import By
 from ledger.application.ledger import Ledger
 from ledger.events import (
+    AboutNotice,
     LedgerEvent,
     NoticeData,
     NoticeDiscarded,
@@ -69,6 +70,13 @@ def record_failed(ledger: Ledger, notice: QueuedNotice, code: str) -> None:
     record(ledger, notice, after, lambda _: (NoticeFailed, data), PART)
 
 
+def record_discarded(ledger: Ledger, notice: QueuedNotice) -> None:
+    """What a notice would have told of is gone before it was sent. Raises NoticeTaken, and Unavailable."""
+    data = NoticeDiscarded.Data(notice_id=notice.notice_id, kind=notice.kind, sealed=None)
+    after = replace(notice, status="discarded", claimed_at=None, next_attempt_at=None, last_error="nothing_to_tell")
+    record(ledger, notice, after, lambda _: (NoticeDiscarded, data), PART)
+
+
 def resend(ledger: Ledger, notice_id: str, by: By, now: datetime) -> QueuedNotice:
     """A person has a notice sent once more: one that failed, one in doubt, or one that the customer did not find.
 
@@ -114,7 +122,7 @@ def said_of(notice: QueuedNotice) -> str:
     return notice.status.replace("_", " ")
 
 
-Act = Callable[[Writes], tuple[type[NoticeEvent], NoticeData]]
+Act = Callable[[Writes], tuple[type[NoticeEvent], AboutNotice]]
 
 
 def record(ledger: Ledger, before: QueuedNotice, after: QueuedNotice, act: Act, by: By) -> None:
@@ -144,7 +152,7 @@ def record(ledger: Ledger, before: QueuedNotice, after: QueuedNotice, act: Act, 
 
 
 def event_of(
-    ledger: Ledger, notice: QueuedNotice, act: tuple[type[NoticeEvent], object], by: By, writes: Writes
+    ledger: Ledger, notice: QueuedNotice, act: tuple[type[NoticeEvent], AboutNotice], by: By, writes: Writes
 ) -> LedgerEvent:
     """The next event in a notice's stream; its account's head moves with what else is written."""
     # The head before the stream: whatever is recorded between the two moves the head, and the write fails.

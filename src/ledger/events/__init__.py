@@ -35,6 +35,7 @@ from ledger.events.envelope import (
     from_stored,
 )
 from ledger.events.notice import (
+    AboutNotice,
     CredentialsCollected,
     NoticeData,
     NoticeDiscarded,
@@ -81,6 +82,7 @@ from ledger.events.system import (
 __all__ = [
     "ROLES",
     "STORED_TYPES",
+    "AboutNotice",
     "AccountRegistered",
     "ActivationDue",
     "AgreementBound",

@@ -66,7 +66,10 @@ class NoticeResent(NoticeEvent):
 
 
 class NoticeDiscarded(NoticeEvent):
-    """A person decided that the notice is not sent; their reason, if they gave one, lies in the vault."""
+    """The notice is not sent: a person decided it, or what it would have told of was gone before anybody knew.
+
+    A person's reason, if they gave one, lies in the vault.
+    """
 
     stored_as = "notice-discarded.v1"
 
