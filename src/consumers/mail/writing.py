@@ -23,6 +23,9 @@ ADDRESS_LENGTH_MAX = 254  # RFC 5321, as erratum 1690 of RFC 3696 counts
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.ASCII)
 _DOMAIN = re.compile(r"([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
+_STRUCTURE = str.maketrans(dict.fromkeys('"<>@,;:\\()[]=?', " "))
+"""What has a meaning in an address header. No name needs it, and mail programs do not agree about it in names."""
+
 
 class NoAddress(ValueError):
     """What stands for an address is none that mail can be sent to; it is quoted nowhere."""
@@ -60,7 +63,7 @@ def mailbox(name: str, address: str) -> Mailbox:
     found = f"{local}@{domain}"
     if not at or len(found) > ADDRESS_LENGTH_MAX or not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
         raise NoAddress
-    return Mailbox(one_line(name)[:NAME_LENGTH_MAX], found)
+    return Mailbox(one_line(name.translate(_STRUCTURE))[:NAME_LENGTH_MAX].strip(), found)
 
 
 def sender(text: str) -> Mailbox:
@@ -99,13 +102,13 @@ def written(letter: Letter, language: Language, envelope: Envelope) -> bytes:
     message["Date"] = format_datetime(envelope.date)
     message["Message-ID"] = envelope.message_id
     message["Auto-Submitted"] = "auto-generated"
-    message["Content-Language"] = language.code
     if envelope.repeat:
         message[REPEAT_HEADER] = "1"
     message.set_content(_rendered("letter.txt", letter, language, envelope), cte="quoted-printable")
     message.add_alternative(
         _rendered("letter.html", letter, language, envelope), subtype="html", cte="quoted-printable"
     )
+    message["Content-Language"] = language.code  # now, for it would have become the text's alone
     message.set_boundary(f"makegood-{envelope.notice_id}")
     return message.as_bytes()
 

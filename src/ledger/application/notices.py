@@ -186,6 +186,7 @@ def _sealed(ledger: Ledger, notice: QueuedNotice, reason: str | None, writes: Wr
         return None
     subject = customer_subject(notice.account)
     try:
+        ledger.vault.still_opens(subject)
         ledger.vault.prepare([subject])
         ref = f"notice/{notice.account}/{notice.notice_id}/discarded"
         sealed, entry = ledger.vault.seal(ref, subject, {"reason": reason})

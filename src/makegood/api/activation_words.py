@@ -75,8 +75,8 @@ ENGLISH = Pages(
             (
                 "The password was shown, and for your protection it is shown only once.",
                 (
-                    "If you have lost it, or if it was not you who saw it, reply to our e-mail at once: we give you a "
-                    "new password."
+                    "If you have lost it, or if it was not you who saw it, reply to our e-mail at once: we "
+                    "give you a new password."
                 ),
             ),
         ),
@@ -123,8 +123,8 @@ GERMAN = Pages(
         "Ihr Passwort",
         (
             (
-                "Wenn Sie auf die Schaltfläche drücken, steht hier Ihr Passwort, ein einziges Mal. Ein zweites Mal kann "
-                "es nicht angezeigt werden."
+                "Wenn Sie auf die Schaltfläche drücken, steht hier Ihr Passwort, ein einziges Mal. Ein zweites Mal "
+                "kann es nicht angezeigt werden."
             ),
             "Halten Sie etwas zum Notieren bereit, oder öffnen Sie vorher die Einstellungen Ihres Telefons.",
         ),
@@ -154,8 +154,8 @@ GERMAN = Pages(
             (
                 "Das Passwort wurde angezeigt, und zu Ihrem Schutz geschieht das nur einmal.",
                 (
-                    "Haben Sie es verloren, oder waren Sie es nicht, antworten Sie sofort auf unsere E-Mail: Wir geben "
-                    "Ihnen ein neues Passwort."
+                    "Haben Sie es verloren, oder waren Sie es nicht, antworten Sie sofort auf unsere E-Mail: Wir "
+                    "geben Ihnen ein neues Passwort."
                 ),
             ),
         ),
