@@ -24,6 +24,7 @@ from ledger.events import (
 )
 from ledger.store.database import CommitUnknown, Conflict, StoreError
 from ledger.store.notices import NoticeTaken, QueuedNotice, find_notice
+from ledger.store.reading import find_event
 from ledger.store.writing import HeadMove, Writes, read_heads
 from ledger.vault import Erased, customer_subject
 
@@ -159,6 +160,7 @@ def event_of(
     with ledger.database.reading() as transaction:
         head = read_heads(transaction, [notice.account])[notice.account]
         now = ledger.clock_in(transaction)()
+        about = find_event(transaction, notice.event_id)
     past = ledger.events.get(stream_name("notice", notice.account, notice.notice_id))
     cause = Cause(
         actor=by.actor,
@@ -166,6 +168,7 @@ def event_of(
         occurred_at=now,
         recorded_at=max(now, head.recorded_at or now),
         now=now,
+        correlation_id=about.event().correlation_id if about is not None else None,
         causation_id=notice.event_id,
     )
     writes.heads[notice.account] = HeadMove(head, head.version)
