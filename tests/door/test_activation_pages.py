@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +14,20 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from ledger.application.activation import VALID_FOR, FetchUnclear, NotFetched
+from ledger.application.record import take
 from ledger.store.database import Unavailable
-from makegood.api.activation import PER_CLIENT_MAX, ClientLimit, activation_router
+from makegood.api.activation import PER_CLIENT_MAX, ClientLimit, activation_pages, activation_router
 from makegood.api.activation_words import ENGLISH, GERMAN, Pages, Words
+from makegood.house import open_house
+from makegood.running import notices_for
+from makegood.settings import Settings
+from tests.consumers.conftest import authority, pem, postbox
+from tests.consumers.postbox import Postbox
 from tests.ledger.books import Books
+from tests.ledger.messages import Upstream, read_all
 from tests.ledger.test_activation import NOW, SECRET, Keeper, Keys, activate, token
+
+__all__ = ["authority", "pem", "postbox"]
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -70,6 +80,38 @@ def test_the_link_shows_a_button_and_the_button_the_password(site: Site) -> None
         assert again.status_code == 410
         assert says(again, GERMAN.trouble["used"])
         assert SECRET not in again.text
+
+
+def test_the_whole_way_from_a_message_to_the_secret(tmp_path: Path, postbox: Postbox, pem: Path) -> None:
+    """Registered, paid, written to by a real mail server, and the link of that e-mail followed."""
+    (tmp_path / "secret").write_text(f"{SECRET}\n")
+    settings = Settings(
+        store=f"sqlite:///{tmp_path}/books.db",
+        smtp=postbox.url(),
+        smtp_ca=str(pem),
+        mail_from="Ruf <service@ruf.example>",
+        public_url="http://testserver",
+    )
+    with open_house(settings, create=True, sandbox=True) as house:
+        upstream = Upstream()
+        reference = f"file://{tmp_path}/secret"
+        registered = upstream.subscription_registered(
+            credentials={"username": "zoe.quux", "server": "sip.ruf.example", "secret_ref": reference}
+        )
+        cycle = upstream.cycle_started()
+        take(house.ledger, read_all([upstream.payment_captured(), cycle, registered, upstream.account_registered()]))
+        part = notices_for(house, lambda: None)
+        while part.queue() or part.send_next():
+            pass
+        [received] = postbox.received
+        [link] = re.findall(r"http://testserver(/activate/\S+)", received.text)
+        app = FastAPI()
+        app.include_router(activation_pages(house))
+        client = TestClient(app)
+        assert client.get(link).status_code == 200
+        assert SECRET in client.post(link).text
+        assert client.post(link).status_code == 410
+        assert SECRET not in received.content.decode()
 
 
 def test_nobody_may_keep_frame_or_script_a_page(site: Site) -> None:

@@ -28,6 +28,8 @@ from ledger.application.ledger import Ledger
 from ledger.store.database import StoreError
 from ledger.vault import Damaged, Erased
 from makegood.api.activation_words import ENGLISH, GERMAN, Pages, Trouble, Words
+from makegood.fetching import SecretFetcher
+from makegood.house import House, system_clock
 
 PER_CLIENT_MAX, PER_CLIENT_SECONDS = 30, 60.0
 """So many requests of one address are answered in so many seconds."""
@@ -106,6 +108,14 @@ class ClientLimit:
                 return False
             seen.append(now)
         return True
+
+
+def activation_pages(house: House) -> APIRouter:
+    """The pages as the door serves them: secrets from the hosts that are named, and from files in a sandbox."""
+    with house.database.reading() as transaction:
+        sandbox = house.ledger.is_sandbox(transaction)
+    fetch = SecretFetcher.of(house.settings.secret_hosts.split(","), files=sandbox)
+    return activation_router(house.ledger, fetch, clock=system_clock)
 
 
 def activation_router(
