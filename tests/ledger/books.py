@@ -43,6 +43,8 @@ STORE_TABLES = (
     "set_aside",
     "closures",
     "readers",
+    "notices",
+    "activation_links",
     "vault",
 )
 

@@ -47,7 +47,19 @@ from ledger.events.envelope import (
     from_stored,
 )
 from ledger.events.instruction import InstructionCarriedOut, InstructionFact, InstructionRefused
+from ledger.events.notice import (
+    AboutNotice,
+    CredentialsCollected,
+    NoticeData,
+    NoticeDiscarded,
+    NoticeEvent,
+    NoticeFailed,
+    NoticeKind,
+    NoticeResent,
+    NoticeSent,
+)
 from ledger.events.subscription import (
+    ActivationDue,
     AgreementBound,
     CancellationRequested,
     CancellationWithdrawn,
@@ -84,7 +96,9 @@ from ledger.events.system import (
 __all__ = [
     "ROLES",
     "STORED_TYPES",
+    "AboutNotice",
     "AccountRegistered",
+    "ActivationDue",
     "AgreementBound",
     "AgreementPublished",
     "AlarmCleared",
@@ -106,6 +120,7 @@ __all__ = [
     "ComplaintReopened",
     "ComplaintResolved",
     "ComplaintResolvedV1",
+    "CredentialsCollected",
     "CycleStarted",
     "Decision",
     "Fact",
@@ -124,6 +139,13 @@ __all__ = [
     "Message",
     "MessageDiscarded",
     "MessageReplayed",
+    "NoticeData",
+    "NoticeDiscarded",
+    "NoticeEvent",
+    "NoticeFailed",
+    "NoticeKind",
+    "NoticeResent",
+    "NoticeSent",
     "OutageReopened",
     "OutageReported",
     "OutageResolved",

@@ -22,7 +22,7 @@ from makegood.stop import Stop
 @app.command("run")
 def run_parts(
     parts: Annotated[
-        list[str] | None, typer.Argument(metavar="[PART…]", help="intake, relay, projector, timers")
+        list[str] | None, typer.Argument(metavar="[PART…]", help="intake, relay, projector, timers, notices")
     ] = None,
     store: Store = "",
     kafka: Kafka = "",
