@@ -27,6 +27,9 @@ NOT_THE_SERVERS = ("account_not_registered", "refund_not_known", "cannot_be_writ
 class NoticeTaken(Conflict):
     """Somebody else changed a notice since it was read: another process has it, or a person decided about it."""
 
+    def __init__(self, notice_id: str) -> None:
+        super().__init__(f"notice {notice_id} was changed by another since it was read; see `makegood notices`")
+
 
 @dataclass(frozen=True, slots=True)
 class QueuedNotice:
@@ -103,7 +106,7 @@ def change_notice(transaction: Transaction, before: QueuedNotice, after: QueuedN
         ),
     )
     if changed != 1:
-        raise NoticeTaken(f"notice {before.notice_id} was changed by another since it was read")
+        raise NoticeTaken(before.notice_id)
 
 
 def find_notice(transaction: Transaction, notice_id: str) -> QueuedNotice | None:
