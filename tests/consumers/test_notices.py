@@ -199,6 +199,12 @@ class TestActivation:
         assert small.tells(*customer(upstream), upstream.subscription_terminated()) == []
         assert small.tells(upstream.payment_captured()) == []
 
+    def test_nor_one_that_was_terminated_before_the_e_mail_could_be_sent(self, small: Office) -> None:
+        upstream = Upstream()
+        small.books.take([*customer(upstream), upstream.payment_captured(), upstream.subscription_terminated()])
+        assert small.works() == []
+        assert (small.row().status, small.row().last_error) == ("discarded", "nothing_to_tell")
+
     def test_each_subscription_has_its_own(self, small: Office) -> None:
         upstream = Upstream()
         small.tells(*customer(upstream), upstream.payment_captured())
@@ -308,6 +314,8 @@ class TestReceipts:
         assert small.tells(upstream.refund_succeeded("refund/billing-error/dis-1/1")) == []
         [row] = small.rows("queued")
         assert (row.kind, row.last_error) == ("refund", "refund_not_known")
+        [receipt] = small.tells(upstream.complaint_opened())
+        assert "com-1" in receipt.text, "and keeps nothing else waiting"
         small.books.take([upstream.overcharge_confirmed()])
         small.clock.passes(minutes=1)
         [receipt] = small.works()

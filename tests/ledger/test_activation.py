@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ledger.application.activation import (
     TRIES_MAX,
@@ -26,6 +28,42 @@ from ledger.vault import Erased
 from tests.ledger.books import Books, KeysByName
 from tests.ledger.conftest import Opener
 from tests.ledger.messages import Upstream
+
+DUE = "activation-due.v1"
+
+
+@settings(max_examples=60)
+@given(order=st.permutations(list("ASCDOabcFT")), known=st.integers(0, 10))
+def test_an_activation_is_due_at_the_very_fact_that_completes_it(order: list[str], known: int) -> None:
+    """Against a second, literal reading of the policy, after each fact of any beginning of any order."""
+    upstream = Upstream()
+    says = {
+        "A": upstream.account_registered(),
+        "S": upstream.subscription_registered(),
+        "C": upstream.cycle_started(),
+        "D": upstream.cycle_started("cyc-2", starts_on="2026-04-01", ends_on="2026-05-01"),
+        "O": upstream.charge_posted(subscription_id="sub-1"),
+        "a": upstream.payment_captured("inv-cyc-1"),
+        "b": upstream.payment_captured("inv-cyc-2"),
+        "c": upstream.payment_captured("inv-chg-1"),
+        "F": upstream.payment_failed(payment_id="pay-failed"),
+        "T": upstream.subscription_terminated(),
+    }
+    order = order[:known]
+    books = Books.open()
+    for fact in order:
+        books.take([says[fact]])
+
+    def due(facts: set[str]) -> bool:
+        first = next((paid for charge, paid in (("C", "a"), ("D", "b"), ("O", "c")) if charge in facts), None)
+        return {"A", "S"} <= facts and "T" not in facts and first in facts
+
+    completed = next((order[at] for at in range(len(order)) if due(set(order[: at + 1]))), None)
+    by_id = {event["event_id"]: event for event in books.stored()}
+    found = [by_id[e["causation_id"]]["data"]["message"]["id"] for e in by_id.values() if e["type"] == DUE]
+    assert found == ([says[completed]["id"]] if completed is not None else [])
+    books.close()
+
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 REFERENCE = "https://secrets.ruf.example/x7"

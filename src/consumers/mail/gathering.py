@@ -125,6 +125,10 @@ def _service_ready(
     notice: QueuedNotice,
     links: Links,
 ) -> ServiceReady:
+    changes = [e for _, e in events_of_type(transaction, event.account, SubscriptionStatusChanged)]
+    stands = [e.data.after for e in changes if e.data.subscription_id == event.data.subscription_id]
+    if "terminated" in stands[-1:]:
+        raise Moot
     registration = _event(transaction, event.data.registration)
     assert isinstance(registration, SubscriptionRegistered)
     said = private_part(ledger, transaction, notice.account, registration.data.sealed).get("credentials")

@@ -137,7 +137,7 @@ def record(ledger: Ledger, before: QueuedNotice, after: QueuedNotice, act: Act, 
         if stands == after:
             return  # by a commit whose answer was lost
         if stands != before:
-            raise NoticeTaken(f"notice {before.notice_id} was changed by another since it was read")
+            raise NoticeTaken(before.notice_id)
         writes = Writes(notices=[(before, after)])
         event = event_of(ledger, before, act(writes), by, writes)
         try:

@@ -20,9 +20,15 @@ NoticeStatus = Literal["queued", "sending", "sent", "failed", "in_doubt", "disca
 OPEN: tuple[NoticeStatus, ...] = ("queued", "sending", "failed", "in_doubt")
 """How a notice stands that somebody has still to do something about: the part, or a person."""
 
+NOT_THE_SERVERS = ("account_not_registered", "refund_not_known", "cannot_be_written")
+"""Why a notice waits that has nothing to do with the mail server. The account's next ones do not wait for it."""
+
 
 class NoticeTaken(Conflict):
     """Somebody else changed a notice since it was read: another process has it, or a person decided about it."""
+
+    def __init__(self, notice_id: str) -> None:
+        super().__init__(f"notice {notice_id} was changed by another since it was read; see `makegood notices`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,7 @@ def change_notice(transaction: Transaction, before: QueuedNotice, after: QueuedN
         ),
     )
     if changed != 1:
-        raise NoticeTaken(f"notice {before.notice_id} was changed by another since it was read")
+        raise NoticeTaken(before.notice_id)
 
 
 def find_notice(transaction: Transaction, notice_id: str) -> QueuedNotice | None:
@@ -124,12 +130,13 @@ def notices_in(
 
 def next_to_send(transaction: Transaction, now: datetime) -> QueuedNotice | None:
     """The first notice whose time has come. An account's notices go out in their order: while an earlier one is on
-    its way or waits for another attempt, the later ones wait as well.
+    its way or waits for the mail server, the later ones wait as well.
     """
+    own = ", ".join(f"'{code}'" for code in NOT_THE_SERVERS)
     rows = transaction.rows(
         f"SELECT {_COLUMNS} FROM notices AS n WHERE status = 'queued' AND next_attempt_at <= ? AND NOT EXISTS ("
         "SELECT 1 FROM notices AS e WHERE e.account = n.account AND e.position < n.position "
-        "AND e.status IN ('queued', 'sending')) "
+        f"AND e.status IN ('queued', 'sending') AND COALESCE(e.last_error, '') NOT IN ({own})) "
         "ORDER BY next_attempt_at, position, notice_id LIMIT 1",
         (to_microseconds(now),),
     )
