@@ -83,7 +83,7 @@ def test_rows_kept_live_are_those_of_a_replay(sample: Database, by_account: Any)
 
     assert live == replayed
     of_access = {table.name for table in ACCESS.tables}  # of which no message says anything
-    assert {name for name, rows in live.items() if not rows} == of_access | {"instruction_answers"}
+    assert {name for name, rows in live.items() if not rows} == of_access
 
 
 def test_every_account_reads_alike_from_rows_and_from_events(sample: Database, by_account: Any) -> None:
