@@ -23,6 +23,7 @@ from ledger.events import (
 from ledger.instructions import Issued
 from ledger.policy.activation import activations
 from ledger.policy.assess import assess, contradictions
+from ledger.policy.charges import Charge
 from ledger.policy.known_facts import EVERYTHING, AccountFacts, Invoice, Touched, Waiting
 from ledger.policy.standing import next_due, status_of
 from ledger.store.writing import Head, HeadMove, WaitingFact
@@ -44,6 +45,8 @@ class Account:
         self._complaints: dict[str, Complaint] = {}
         self._instructions = Issued()
         self._notices: dict[str, Notice] = {}
+        self._considered: set[str] = set()
+        """The charges that were known when something was decided last: those that come now are next (policy §7)."""
         self._new: list[LedgerEvent] = []
         self._events = 0
         self._read_version = head.version
@@ -66,6 +69,7 @@ class Account:
                 case AgreementBound():
                     published = self._catalogue.version(event.data.agreement, event.data.version)
                     self.facts.bind(event, published)
+        self._considered = set(self.facts.charges)
         self._waiting = self._what_waits()
 
     def _aggregate(self, event: LedgerEvent) -> LedgerAggregate:
@@ -137,7 +141,9 @@ class Account:
     def _decide(self, touched: Touched, cause: Cause) -> None:
         touched = self._bind(touched, cause)
         assessment = assess(self.facts, cause.now, touched)
+        granted_before = set(self.billing.credits)
         self.billing.record_differences(assessment, contradictions(self.facts), self._invoice_of, cause)
+        self.billing.apply_credits(self._next_charges(), granted_before, self.facts.invoices, cause)
         self._collect(self.billing)
         zone = self.facts.time_zone
         if zone is not None:
@@ -156,6 +162,16 @@ class Account:
                 subscription = self._subscription(subscription_id)
                 subscription.activate(activation, cause)
                 self._collect(subscription)
+
+    def _next_charges(self) -> list[Charge]:
+        """The charges that became known since the last decision, in the order of their messages.
+
+        One that had been left out as a contradiction and stands again is not next to credits that it has had.
+        """
+        charges = self.facts.charges
+        new = charges.keys() - self._considered - self.billing.paid_by_credit
+        self._considered = set(charges)
+        return sorted((charges[charge_id] for charge_id in new), key=lambda charge: charge.fact.order)
 
     def _bind(self, touched: Touched, cause: Cause) -> Touched:
         """Bind subscriptions whose registration, zone and agreement are now all known (contract §2)."""
