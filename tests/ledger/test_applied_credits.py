@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -338,15 +339,15 @@ def owed_after(stored: Sequence[dict[str, Any]]) -> dict[str, Decimal]:
     ours = {e["data"]["application_id"] for e in stored if e["type"] == "credit-applied.v1"}
     owed: dict[str, Decimal] = defaultdict(Decimal)
     reduced: dict[str, list[tuple[str, Decimal]]] = {}
-    seen: set[str] = set()
+    paid: dict[str, dict[str, Any]] = {}
     for envelope in stored:
         data = envelope["data"]
         match envelope["type"]:
             case "charge-posted.v1":
                 owed[data["invoice_id"]] += Decimal(data["price"]) + Decimal(data["tax"])
-            case "payment-captured.v1" if data["payment_id"] not in ours | seen:
-                seen.add(data["payment_id"])
-                owed[data["invoice_id"]] -= Decimal(data["amount"])
+            case "payment-captured.v1" if data["payment_id"] not in ours:
+                # Of two payments under one id the first by its message holds, whichever came first.
+                paid[data["payment_id"]] = min(paid.get(data["payment_id"], data), data, key=_order)
             case "credit-applied.v1":
                 owed[data["invoice_id"]] -= Decimal(data["amount"])
             case "claim-assessed.v1":
@@ -355,10 +356,17 @@ def owed_after(stored: Sequence[dict[str, Any]]) -> dict[str, Decimal]:
                     for part in (data["after"] or {"settled": ()})["settled"]
                     if part["into"] == "invoice_reduction"
                 ]
+    for payment in paid.values():
+        owed[payment["invoice_id"]] -= Decimal(payment["amount"])
     for parts in reduced.values():
         for invoice_id, total in parts:
             owed[invoice_id] -= total
     return owed
+
+
+def _order(data: dict[str, Any]) -> tuple[datetime, str, str]:
+    message = data["message"]
+    return (datetime.fromisoformat(message["time"]), message["id"], message["source"])
 
 
 @settings(max_examples=150, deadline=None, phases=WITHOUT_SHRINKING)
