@@ -80,6 +80,16 @@ def follow_account(database: Database, account: str, *, to_version: int | None =
         yield _envelope(row)
 
 
+def account_events(transaction: Transaction, account: str, first: int, last: int) -> list[StoredEnvelope]:
+    """An account's events from one of its versions to another, both included, in order."""
+    rows = transaction.rows(
+        f"SELECT {_COLUMNS} FROM events WHERE account = ? AND account_version >= ? AND account_version <= ? "
+        "ORDER BY account_version",
+        (account, first, last),
+    )
+    return [_envelope(row) for row in rows]
+
+
 def find_event(transaction: Transaction, event_id: str) -> StoredEnvelope | None:
     """The event with an id."""
     rows = transaction.rows(f"SELECT {_COLUMNS} FROM events WHERE event_id = ?", (event_id,))
