@@ -10,6 +10,11 @@ from typing import ClassVar
 
 from consumers.upstream.messages import MESSAGES, MessageData
 
+SOURCE = "/makegood/http"
+"""The source of a message that an instruction became. Nobody else's messages may bear it, or another that begins so:
+whoever could take the identity of an instruction before it is given could keep it from being recorded.
+"""
+
 INSTRUCTED: dict[str, type[MessageData]] = {}
 """Every message of the door's own, by its CloudEvents type."""
 
@@ -18,6 +23,11 @@ class InstructedData(MessageData):
     """The `data` of one type of message that only the door sends."""
 
     registered_in: ClassVar[dict[str, type[MessageData]]] = INSTRUCTED
+
+
+def is_reserved(source: str) -> bool:
+    """Whether only the door may send messages from this source."""
+    return source == SOURCE or source.startswith(SOURCE + "/")
 
 
 def known_at_the_door() -> dict[str, type[MessageData]]:
