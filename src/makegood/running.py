@@ -19,7 +19,7 @@ from makegood.logs import configure_logs, say
 from makegood.settings import Settings
 from makegood.stop import Stop
 
-PARTS = ("intake", "relay", "projector", "timers")
+PARTS = ("intake", "relay", "projector", "timers", "api")
 NEED_KAFKA = ("intake", "relay")
 
 
@@ -73,4 +73,21 @@ def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> li
             parts.append(Projector(house.projections, source))
         elif name == "timers":
             parts.append(Timers(house.ledger, recorded=recorded))
+        elif name == "api":
+            parts += _api(house, must="api" in names or "http" in house.settings.model_fields_set)
     return parts
+
+
+def _api(house: House, *, must: bool) -> list[Part]:
+    """The HTTP API. Where nobody asked for it and its usual port is taken, the other parts run without it."""
+    from makegood.api.app import create_app
+    from makegood.api.serving import CannotListen, Serving, listening
+
+    app = create_app(house)
+    try:
+        return [Serving(app, listening(house.settings.http))]
+    except CannotListen as error:
+        if must:
+            raise
+        say(f"makegood runs without its HTTP API: {error}")
+        return []

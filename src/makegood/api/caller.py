@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -15,9 +16,9 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from consumers.upstream.findings import shown
 from ledger.events import Role
-from ledger.values import SYSTEM_ACCOUNT
+from ledger.values import SYSTEM_ACCOUNT, is_identifier
 from makegood.api.authentication import Issuer, Unproven, principal_of
-from makegood.api.problems import FORBIDDEN, INVALID, UNAUTHENTICATED, Refused, WrongField
+from makegood.api.problems import FORBIDDEN, INVALID, MEDIA, UNAUTHENTICATED, Refused, WrongField
 from makegood.api.waiting import caught_up
 from makegood.house import House, system_clock
 from makegood.permissions import Action, Scope, may
@@ -55,7 +56,7 @@ class Caller:
 
     def check(self, account: str) -> str:
         """The account, which they may ask for here. Raises UnknownAccount, as for one that does not exist."""
-        if not self.scope.covers(account):
+        if not self.scope.covers(account) or not is_identifier(account):
             raise UnknownAccount("it is not the caller's")
         if account == SYSTEM_ACCOUNT and not self.may_also("access.read"):
             raise UnknownAccount("what the provider did is not for the caller")
@@ -86,6 +87,7 @@ def allowed(action: Action) -> Any:
     ) -> Caller:
         caller = await run_in_threadpool(_caller, request, credentials, action)
         _check_parameters(request)
+        _check_body(request)
         if request.method == "GET":
             await caught_up(house_of(request), request.headers.get("makegood-wait-for"))
         return caller
@@ -132,6 +134,17 @@ def _unauthenticated(challenge: str) -> Refused:
         "made out for this service and that is valid now",
         headers={"WWW-Authenticate": challenge},
     )
+
+
+def _check_body(request: Request) -> None:
+    """Refuse a body that does not say it is JSON: as a form, another site's page could send it."""
+    said = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    length = request.headers.get("content-length", "0")
+    if (length != "0" or "transfer-encoding" in request.headers) and not _JSON.fullmatch(said):
+        raise Refused(MEDIA, "send JSON, and say so with Content-Type: application/json")
+
+
+_JSON = re.compile(r"application/(?:[\w.-]+\+)?json", re.ASCII)
 
 
 def _check_parameters(request: Request) -> None:

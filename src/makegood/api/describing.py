@@ -45,6 +45,8 @@ def _described(app: FastAPI) -> dict[str, Any]:
 
 
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", ()):
+        _without_null(parameter)
     responses = operation["responses"]
     responses.pop("422", None)
     for kind in _kinds(path, method, operation):
@@ -54,6 +56,15 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         operation.setdefault("parameters", []).append(_WAIT_FOR)
         if any(parameter["name"] == "after" for parameter in operation["parameters"]):
             responses["200"]["headers"] = {"Link": _LINK}
+
+
+def _without_null(parameter: dict[str, Any]) -> None:
+    """A parameter that may be left out is not sent as null."""
+    schema = parameter["schema"]
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) == 1:
+        del schema["anyOf"]
+        schema |= kinds[0]
 
 
 def _kinds(path: str, method: str, operation: dict[str, Any]) -> list[problems.Kind]:

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from consumers.part import reason_of
+from makegood.api.paths import by_segments, sent
 from makegood.api.problems import METHOD, TOO_LARGE, Refused, failed, problem
 
 BODY_MAX = 1_048_576
@@ -47,14 +48,15 @@ class Outermost:
         started = time.monotonic()
         answer = _Answer(scope["method"], send)
         # A HEAD is answered as the GET would be, without its body.
-        scope = {**scope, "method": "GET" if scope["method"] == "HEAD" else scope["method"], "state": {}}
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        scope = {**scope, "method": method, "path": by_segments(sent(scope)), "state": {}}
         state: dict[str, Any] = scope["state"]
         try:
             await self._answered(scope, receive, answer)
         except Exception as error:
             state["reason"] = reason_of(error)
             if not answer.status:
-                await failed(scope["path"])(scope, receive, answer)
+                await failed(sent(scope))(scope, receive, answer)
         finally:
             _tell(scope, answer, time.monotonic() - started)
 
@@ -65,9 +67,9 @@ class Outermost:
             await Response(status_code=204, headers={"Allow": methods})(scope, receive, answer)
         elif methods and scope["method"] not in methods.split(", "):
             refused = Refused(METHOD, f"this address takes {methods}", headers={"Allow": methods})
-            await problem(scope["path"], refused)(scope, receive, answer)
+            await problem(sent(scope), refused)(scope, receive, answer)
         elif not length.isdecimal() or int(length) > BODY_MAX:
-            await problem(scope["path"], _too_large())(scope, receive, answer)
+            await problem(sent(scope), _too_large())(scope, receive, answer)
         else:
             await self._app(scope, _limited(receive), answer)
 

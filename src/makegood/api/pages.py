@@ -11,11 +11,13 @@ import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import Query, Request
 from pydantic_core import from_json, to_json
 from starlette.responses import JSONResponse, Response
 
+from makegood.api.paths import sent
 from makegood.api.problems import Refused, invalid
 from projections.page import Page
 
@@ -72,7 +74,8 @@ def _cursor(key: Key) -> str:
 
 
 def _address(request: Request, cursor: str) -> str:
-    return str(request.url.include_query_params(after=cursor).replace(scheme="", netloc=""))
+    parameters = {**request.query_params, "after": cursor}
+    return f"{sent(request.scope)}?{urlencode(parameters)}"
 
 
 def _unreadable() -> Refused:

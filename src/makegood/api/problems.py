@@ -21,6 +21,7 @@ from consumers.upstream.findings import shown
 from ledger.store.database import Conflict, StoreError, Unavailable
 from ledger.vault import Erased
 from makegood.answering import Unknown
+from makegood.api.paths import sent
 from makegood.explaining import SeveralHaveIt, Unexplained
 from projections.queries import UnknownAccount
 
@@ -153,7 +154,7 @@ def answer_problems(app: FastAPI) -> None:
         refused = as_refused(error)
         if refused.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             request.state.reason = reason_of(error)
-        return problem(request.url.path, refused)
+        return problem(sent(request.scope), refused)
 
     for kind in (HTTPException, RequestValidationError, StoreError, Erased, Unexplained, Unknown, UnknownAccount):
         app.add_exception_handler(kind, handle)

@@ -19,6 +19,7 @@ from makegood import status as standing
 from makegood.api import shapes
 from makegood.api.caller import Caller, TheHouse, allowed
 from makegood.api.pages import LIMIT, After, Limit, Listing
+from makegood.api.paths import AccountId, PathId
 from makegood.api.problems import not_found
 from makegood.api.versions import answer_version
 from makegood.explaining import explain
@@ -62,7 +63,6 @@ AnInstant = Annotated[datetime, BeforeValidator(_instant)]
 OfAccount = Annotated[Identifier | None, Query(description="Only this account.")]
 OfSource = Annotated[Printable | None, Query(description="Only those of this source.")]
 CLOSED_TOO = "Those that were replayed or discarded as well."
-AccountId = Annotated[str, Path(description="The account's id.", examples=["acct-0006"])]
 KeptPosition = Annotated[int, Path(ge=1, lt=2**63, description="Its number in the list.")]
 
 
@@ -365,7 +365,7 @@ def agreements(
 def agreement(
     house: TheHouse,
     _: Annotated[Caller, allowed("agreement.read")],
-    name: Annotated[str, Path(examples=["standard"])],
+    name: Annotated[PathId, Path(examples=["standard"])],
     version: Annotated[int | None, Query(description="The newest unless given.")] = None,
 ) -> Response:
     """The text that a version was published as."""
