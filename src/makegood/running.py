@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
@@ -74,16 +74,16 @@ def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> li
         elif name == "timers":
             parts.append(Timers(house.ledger, recorded=recorded))
         elif name == "api":
-            parts += _api(house, must="api" in names or "http" in house.settings.model_fields_set)
+            parts += _api(house, recorded, must="api" in names or "http" in house.settings.model_fields_set)
     return parts
 
 
-def _api(house: House, *, must: bool) -> list[Part]:
+def _api(house: House, recorded: Callable[[], None], *, must: bool) -> list[Part]:
     """The HTTP API. Where nobody asked for it and its usual port is taken, the other parts run without it."""
     from makegood.api.app import create_app
     from makegood.api.serving import CannotListen, Serving, listening
 
-    app = create_app(house)
+    app = create_app(house, recorded=recorded)
     try:
         return [Serving(app, listening(house.settings.http))]
     except CannotListen as error:

@@ -366,6 +366,11 @@ def _json(body: bytes, what: str, field: str | None = None) -> object:
     raise Unreadable(Finding(field, reason))
 
 
+def strict_json(body: bytes) -> object:
+    """What a body in JSON says that all readers take alike. Raises Unreadable: names stand in an object once."""
+    return _json(body, "the body")
+
+
 def _repeated(written: object, field: str | None) -> Finding:
     reason = "this name stands twice in the same object, so readers may differ on what it says: send it once"
     ahead: list[tuple[tuple[str, ...], object]] = [((field,) if field else (), written)]

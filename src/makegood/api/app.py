@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
-from makegood.api import questions
+from makegood.api import instructions, questions
 from makegood.api.authentication import issuer_of
 from makegood.api.caller import action_of
 from makegood.api.describing import describe
+from makegood.api.events import events
 from makegood.api.outermost import Outermost
 from makegood.api.problems import answer_problems
 from makegood.house import House
@@ -28,12 +29,16 @@ def healthz() -> dict[str, bool]:
     return {"alive": True}
 
 
-def create_app(house: House, more: Iterable[APIRouter] = ()) -> FastAPI:
-    """The application over a house. Raises Stop where the settings make no sense, or a route names no action."""
+def create_app(house: House, more: Iterable[APIRouter] = (), recorded: Callable[[], None] = lambda: None) -> FastAPI:
+    """The application over a house; `recorded` is told when something was recorded, and wakes whoever follows.
+
+    Raises Stop where the settings make no sense, or a route names no action.
+    """
     app = FastAPI(openapi_url="/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.house = house
+    app.state.recorded = recorded
     app.state.issuer = issuer_of(house.settings)
-    for router in (alive, *questions.ROUTERS, *more):
+    for router in (alive, *questions.ROUTERS, events, *instructions.ROUTERS, *more):
         app.router.routes.extend(router.routes)
     unguarded = [route.path for route in without_permission(app) if route.path not in WITHOUT_PERMISSION]
     if unguarded:

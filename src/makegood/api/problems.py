@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from consumers.part import reason_of
-from consumers.upstream.findings import shown
+from consumers.upstream.findings import SENTENCES, shown
 from ledger.store.database import Conflict, StoreError, Unavailable
 from ledger.vault import Erased
 from makegood.answering import Unknown
@@ -128,8 +128,8 @@ def not_found(detail: str) -> Refused:
     return Refused(NOT_FOUND, detail)
 
 
-def problem(path: str, refused: Refused) -> Response:
-    """The document itself."""
+def problem(path: str, refused: Refused, more: Mapping[str, Any] | None = None) -> Response:
+    """The document itself; `more` are members that one kind of problem has beside those of all."""
     content: dict[str, Any] = {
         "type": refused.kind.type,
         "title": refused.kind.title,
@@ -139,6 +139,7 @@ def problem(path: str, refused: Refused) -> Response:
     }
     if refused.errors:
         content["errors"] = [error.model_dump() for error in refused.errors]
+    content |= more or {}
     return JSONResponse(content, refused.kind.status, refused.headers, MEDIA_TYPE)
 
 
@@ -188,13 +189,17 @@ def as_refused(error: Exception) -> Refused:
 
 def _of_validation(error: RequestValidationError) -> Refused:
     errors = [
-        WrongField(field=_field(details["loc"]), reason=REASONS.get(details["type"], details["msg"]))
+        WrongField(
+            field=_field(details["loc"]),
+            reason=REASONS.get(details["type"], details["msg"]).format_map(details.get("ctx", {})),
+        )
         for details in error.errors()
     ]
     return Refused(INVALID, _fields_are_wrong(error.field for error in errors), errors)
 
 
 REASONS = {
+    **SENTENCES,
     "missing": "this is required",
     "extra_forbidden": "nothing of this name is known here: leave it out",
     "json_invalid": "this is not JSON",

@@ -18,11 +18,16 @@ def answer_version(request: Request, found: AccountFound) -> Response:
     """An account with its version, or only that it is still of the version that the caller has."""
     if found.version is None:
         return JSONResponse(found.answer)
-    tag = f'"{found.version}-{found.answer["set_aside"]}"'
+    tag = tag_of(found.version, found.answer["set_aside"])
     had = request.headers.get("if-none-match")
     if had is not None and (had.strip() == "*" or tag in _TAGS.findall(had)):
         return Response(status_code=304, headers={"ETag": tag})
     return JSONResponse(found.answer, headers={"ETag": tag})
+
+
+def tag_of(version: int, set_aside: int = 0) -> str:
+    """The ETag of an account's version. How many of its messages are set aside is shown with it, and no version."""
+    return f'"{version}-{set_aside}"'
 
 
 def expected_version(request: Request) -> int | None:
