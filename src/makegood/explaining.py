@@ -5,7 +5,7 @@ Everything shown was recorded with the decision (design rule 3); nothing is reck
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from rich.text import Text
@@ -16,7 +16,10 @@ from ledger.events import (
     ClaimState,
     CycleStarted,
     Fact,
+    GoodwillProposed,
+    GoodwillRejected,
     LedgerEvent,
+    OutageReported,
     OverchargeRejected,
     Sealed,
 )
@@ -66,6 +69,7 @@ def explain(house: House, id_: str, account: str | None, among: Collection[str] 
         "account_id": account_id,
         "subscription_id": last.subscription_id,
         "charge_id": last.charge_id,
+        "complaint_ids": _complaints_about(house, account_id, claim_id, (event for _, event in used)),
         "charge": next((_charge(event) for _, event in used if isinstance(event, CycleStarted | ChargePosted)), None),
         "clause": last.clause,
         "policy": CLAUSES[last.clause],
@@ -79,6 +83,19 @@ def explain(house: House, id_: str, account: str | None, among: Collection[str] 
         "facts_count": last.facts_count,
         "steps": [_step(envelope, event, by_event_id) for envelope, event in steps],
     }
+
+
+def _complaints_about(house: House, account_id: str, claim_id: str, used: Iterable[LedgerEvent]) -> list[str]:
+    """The complaints that have to do with a claim: with its dispute, its goodwill credit, or one of its outages."""
+    kind, _, business_id = claim_id.partition("/")
+    about = [("outage", event.data.outage_id) for event in used if isinstance(event, OutageReported)]
+    if kind in _LINKED_AS:
+        about.append((_LINKED_AS[kind], business_id))
+    return queries.complaints_about(house.database, account_id, about)
+
+
+_LINKED_AS = {"billing-error": "dispute", "goodwill": "goodwill"}
+"""What a complaint's link calls that which a claim is about, by the kind of claim."""
 
 
 def claim_of(id_: str) -> str:
@@ -132,7 +149,7 @@ def _fact(house: House, envelope: StoredEnvelope, event: LedgerEvent) -> dict[st
     if isinstance(event, Fact):
         message = event.data.message
         fact |= {"source": message.source, "id": message.id, "time": instant_to_text(message.time)}
-    if isinstance(event, OverchargeRejected) and event.data.sealed is not None:
+    if isinstance(event, OverchargeRejected | GoodwillProposed | GoodwillRejected) and event.data.sealed is not None:
         try:
             fact["words"] = sealed_content(house, event.data.sealed).get("reason")
         except (Erased, Damaged) as error:
@@ -185,7 +202,10 @@ def show_explanation(found: dict[str, Any]) -> None:
     if found["agreement"] is not None:
         terms = found["agreement"]
         line("agreement", f"{terms['agreement']} version {terms['version']} (SHA-256 {terms['sha256'][:16]}…)")
-    line("charge", _charge_in_words(found))
+    if found["charge_id"] is not None:
+        line("charge", _charge_in_words(found))
+    if found["complaint_ids"]:
+        line("complaints", ", ".join(found["complaint_ids"]))
     if found["formula"]:
         line("formula", found["formula"])
     for number, text in enumerate(found["working"]):

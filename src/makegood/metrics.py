@@ -101,6 +101,12 @@ WAITING_AGE = Metric(
 )
 ALARMS = Metric("makegood_standing_alarms", "alarms", (), "How many alarms stand.")
 ALARMS_AGE = Metric("makegood_standing_alarms_oldest_seconds", "seconds", (), "How long the oldest alarm has stood.")
+GOODWILL = Metric(
+    "makegood_pending_goodwill_credits", "credits", (), "How many goodwill credits were proposed and are undecided."
+)
+GOODWILL_AGE = Metric(
+    "makegood_pending_goodwill_oldest_seconds", "seconds", (), "How long ago the oldest of them was proposed."
+)
 
 METRICS: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 

@@ -112,8 +112,23 @@ _SECTIONS: Sequence[tuple[str, str, dict[str, str], tuple[str, ...]]] = (
             "status": "status",
             "opened_at": "opened at",
             "resolved_at": "resolved at",
+            "resolution_code": "with",
         },
         (),
+    ),
+    (
+        "goodwill",
+        "Goodwill",
+        {
+            "credit_id": "credit",
+            "complaint_id": "for complaint",
+            "status": "status",
+            "amount": "amount",
+            "currency": "",
+            "proposed_by": "proposed by",
+            "decided_by": "decided by",
+        },
+        ("amount",),
     ),
     (
         "alarms",

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from ledger.values import zero
-from projections import accounts, alarms, claims, complaints, credits, refunds
+from projections import accounts, alarms, claims, complaints, credits, goodwill, refunds
 from projections.catalog import CATALOG
 from projections.projection import State
 
@@ -56,6 +56,7 @@ def account_state(state: State, account_id: str) -> dict[str, Any]:
         "refunds": refunded,
         "credits": credited,
         "complaints": complaints.listed(state, left_out),
+        "goodwill": goodwill.listed(state, left_out),
         "alarms": alarms.listed(state),
     }
 

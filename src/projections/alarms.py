@@ -79,12 +79,13 @@ def identity_of(shown: dict[str, Any]) -> str:
 
 
 def left_out(state: State) -> set[tuple[str, str]]:
-    """The facts that contradict another and that the assessment does without: account, and source and id in one.
+    """The facts that the assessment does without: account, and source and id in one.
 
-    A contradiction names the fact that stands, then the one left out.
+    They contradict another fact, or are the verdict of somebody about their own proposal. Such an alarm names the
+    fact that stands, then the one left out.
     """
     return {
         (str(row["account"]), from_json(str(row["about"]))[1])
         for row in state["alarms"]
-        if row["alarm"] == "contradiction"
+        if row["alarm"] in ("contradiction", "decided_by_proposer")
     }

@@ -9,7 +9,18 @@ from projections.audit_trail import AUDIT_TRAIL
 from projections.claims import CLAIMS
 from projections.complaints import COMPLAINTS
 from projections.credits import CREDITS
+from projections.goodwill import GOODWILL
 from projections.projection import Projection
 from projections.refunds import REFUNDS
 
-CATALOG: tuple[Projection, ...] = (ACCESS, ACCOUNTS, ALARMS, AUDIT_TRAIL, CLAIMS, COMPLAINTS, CREDITS, REFUNDS)
+CATALOG: tuple[Projection, ...] = (
+    ACCESS,
+    ACCOUNTS,
+    ALARMS,
+    AUDIT_TRAIL,
+    CLAIMS,
+    COMPLAINTS,
+    CREDITS,
+    GOODWILL,
+    REFUNDS,
+)

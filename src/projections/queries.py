@@ -6,7 +6,7 @@ Lists are in the order of account, then id, by code point, whatever the database
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,7 @@ from projections import alarms as alarms_
 from projections import claims as claims_
 from projections import complaints as complaints_
 from projections import credits as credits_
+from projections import goodwill as goodwill_
 from projections import refunds as refunds_
 from projections.account_state import account_state
 from projections.audit_trail import AUDIT_TRAIL
@@ -121,14 +122,17 @@ def disputes(
     `status` is `investigating` while no verdict is known, `confirmed` or `rejected` after one, and `waiting` where a
     confirmation waits for its charge. `overdue` lists only investigations that are open longer than agreed.
     """
+    with database.reading() as transaction:
+        linked = complaints_.linked(_complaints(transaction, account, accounts=accounts))
     rows = []
     for claim in claims(database, account=account, clause="billing_error", accounts=accounts):
         investigate_by = claim["investigate_by"]
         late = investigate_by is not None and instant_from_text(investigate_by) < now
         if late or not overdue:
+            dispute_id = claim["claim_id"].removeprefix("billing-error/")
             rows.append(
                 {
-                    "dispute_id": claim["claim_id"].removeprefix("billing-error/"),
+                    "dispute_id": dispute_id,
                     "claim_id": claim["claim_id"],
                     "account_id": claim["account_id"],
                     "subscription_id": claim["subscription_id"],
@@ -138,6 +142,7 @@ def disputes(
                     "reason": claim["reason"],
                     "investigate_by": investigate_by,
                     "overdue": late,
+                    "complaint_ids": linked.get((claim["account_id"], "dispute", dispute_id), []),
                 }
             )
     return rows
@@ -159,14 +164,45 @@ def complaints(
 ) -> list[Answer]:
     """The complaints, those first that have been open longest; `still_open` leaves out the resolved ones."""
     with database.reading() as transaction:
-        left_out = alarms_.left_out(_rows(transaction, alarms_.ALARMS, {"account": account}, accounts))
-        rows = _rows(transaction, complaints_.COMPLAINTS, {"account": account}, accounts)
-    found = complaints_.listed(rows, left_out)
+        found = _complaints(transaction, account, accounts=accounts)
     aged = [{**complaint, "age_seconds": complaints_.open_seconds(complaint, now)} for complaint in found]
     return sorted(
         (complaint for complaint in aged if complaint["status"] == "open" or not still_open),
         key=lambda c: (c["status"] != "open", c["opened_at"], c["account_id"], c["complaint_id"]),
     )
+
+
+def _complaints(
+    transaction: Transaction, account: str | None, complaint_id: str | None = None, *, accounts: Accounts = None
+) -> list[Answer]:
+    where = {"account": account, "complaint_id": complaint_id}
+    left_out = alarms_.left_out(_rows(transaction, alarms_.ALARMS, {"account": account}, accounts))
+    state = {
+        **_rows(transaction, complaints_.COMPLAINTS, where, accounts),
+        **_rows(transaction, goodwill_.GOODWILL, where, accounts),
+    }
+    return complaints_.listed(state, left_out)
+
+
+def complaints_about(database: Database, account: str, about: Iterable[tuple[str, str]]) -> list[str]:
+    """The ids of an account's complaints that have to do with any of these, each a kind and an id."""
+    with database.reading() as transaction:
+        linked = complaints_.linked(_complaints(transaction, account))
+    return sorted({id_ for kind, linked_id in about for id_ in linked.get((account, kind, linked_id), ())})
+
+
+def goodwill(database: Database, account: str | None = None, still_open: bool = False) -> list[Answer]:
+    """The goodwill credits with who proposed them and who decided; `still_open` lists those nobody decided about."""
+    with database.reading() as transaction:
+        left_out = alarms_.left_out(_rows(transaction, alarms_.ALARMS, {"account": account}))
+        claims = _rows(transaction, claims_.CLAIMS, {"account": account, "clause": "complaint"})
+        found = goodwill_.listed({**_rows(transaction, goodwill_.GOODWILL, {"account": account}), **claims}, left_out)
+        linked = complaints_.linked(_complaints(transaction, account))
+    return [
+        {**credit, "complaint_ids": linked.get((credit["account_id"], "goodwill", credit["credit_id"]), [])}
+        for credit in found
+        if credit["status"] == "proposed" or not still_open
+    ]
 
 
 def refunds(
@@ -235,7 +271,7 @@ class LeftForPeople:
 
 
 def left_for_people(database: Database) -> dict[str, LeftForPeople]:
-    """What is open, by kind: dead letters, messages set aside, facts that wait, alarms that stand."""
+    """What is open, by kind: dead letters, messages set aside, facts that wait, alarms that stand, goodwill."""
     left = {}
     with database.reading() as transaction:
         for kind, statement in _LEFT_FOR_PEOPLE.items():
@@ -251,6 +287,13 @@ _LEFT_FOR_PEOPLE = {
     "set aside": "SELECT COUNT(*), MIN(set_aside_at) FROM set_aside " + _OPEN.format("set-aside", "set_aside_id"),
     "waiting": "SELECT COUNT(*), MIN(since) FROM waiting",
     "alarms": f"SELECT COUNT(*), MIN(since) FROM {alarms_.ALARMS.stored_name(alarms_.ROWS)}",
+    # Whether one is decided its claim says: a proposal may be left out, and a verdict count for nothing.
+    "goodwill": "SELECT COUNT(*), MIN(since) FROM (SELECT MIN(message_time) AS since "
+    f"FROM {goodwill_.GOODWILL.stored_name(goodwill_.FACTS)} AS proposed "
+    f"JOIN {claims_.CLAIMS.stored_name(claims_.ROWS)} AS claims "
+    "ON claims.account = proposed.account AND claims.claim_id = 'goodwill/' || proposed.credit_id "
+    "WHERE proposed.status = 'proposed' AND claims.outcome = 'pending' "
+    "GROUP BY proposed.account, proposed.credit_id) AS undecided",
 }
 
 
@@ -276,6 +319,13 @@ def find_credit(database: Database, credit_id: str, account: str | None = None) 
     where = {"account": account, "credit_id": credit_id}
     with database.reading() as transaction:
         return _only(credits_.listed(_rows(transaction, credits_.CREDITS, where)), credit_id)
+
+
+def find_complaint(database: Database, now: datetime, complaint_id: str, account: str | None = None) -> Answer | None:
+    """The complaint with this id, if it was opened. Raises AmbiguousId where several accounts have one."""
+    with database.reading() as transaction:
+        found = _only(_complaints(transaction, account, complaint_id), complaint_id)
+    return None if found is None else {**found, "age_seconds": complaints_.open_seconds(found, now)}
 
 
 def accounts_with_claim(database: Database, claim_id: str) -> list[str]:

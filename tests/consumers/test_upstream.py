@@ -295,7 +295,7 @@ def test_a_message_becomes_its_fact(type_: str) -> None:
     assert data_model is not None
     fact_data = data_model(message=taken.message, sealed=None, **taken.data)
     assert set(taken.data) == set(data_model.model_fields) - {"message", "sealed"}
-    assert set(taken.data) == set(data) - private
+    assert set(taken.data) - {"resolution_code"} == set(data) - private
     assert json.loads(fact_data.model_dump_json())["message"] == {
         "source": "/provisioning/eu",
         "id": "m-1",
@@ -1001,3 +1001,30 @@ def test_bytes_are_split_or_unreadable_and_nothing_else(body: bytes) -> None:
             read_one(body)
         except Unreadable as unreadable:
             assert unreadable.finding.reason  # noqa: PT017
+
+
+# --- resolution codes -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("resolution", "code"),
+    [
+        ("exchanged", "exchanged"),
+        ("device_replaced_2", "device_replaced_2"),
+        ("a" * 64, "a" * 64),
+        ("a" * 65, None),
+        ("Exchanged", None),
+        ("2_devices", None),
+        ("_exchanged", None),
+        ("called Zoë back", None),
+        ("exchanged\n", None),
+        ("exchangé", None),
+        ("", None),
+    ],
+)
+def test_a_resolution_that_is_a_code_is_public_and_the_words_are_kept_in_any_case(
+    resolution: str, code: str | None
+) -> None:
+    taken = accepted(event("voip.complaint.resolved.v1", data__resolution=resolution))
+    assert taken.data["resolution_code"] == code
+    assert taken.private == {"resolution": resolution}

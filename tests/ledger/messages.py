@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from consumers.upstream import read_structured
+from consumers.upstream.instructed import INSTRUCTED, known_at_the_door
+from consumers.upstream.reading import read_instructed
 from ledger.application.statement import Refusal, Statement
 
 Message = dict[str, Any]
@@ -36,7 +38,9 @@ class Upstream:
         self._time = datetime.fromisoformat(begins)
         self._said = 0
 
-    def says(self, kind: str, *, message_id: str | None = None, time: str | None = None, **data: object) -> Message:
+    def says(
+        self, kind: str, /, *, message_id: str | None = None, time: str | None = None, **data: object
+    ) -> Message:
         """Any message; a field that is None is left out."""
         self._said += 1
         self._time += timedelta(seconds=1)
@@ -158,6 +162,34 @@ class Upstream:
     def refund_failed(self, refund_id: str, **other: Any) -> Message:
         return self.says("refund.failed", **{"refund_id": refund_id, "reason": "the account is closed"} | other)
 
+    # --- what people instruct at the door --------------------------------------------------------------------------
+
+    def instructs(self, kind: str, /, **data: object) -> Message:
+        """A message of the door's own; a field that is None is left out."""
+        return self.says(kind, **data) | {"source": "/makegood/http", "type": f"makegood.{kind}.v1"}
+
+    def complaint_noted(self, complaint_id: str = "com-1", **other: Any) -> Message:
+        return self.instructs("complaint.noted", **{"complaint_id": complaint_id, "note": "rang Zoë back"} | other)
+
+    def complaint_linked(
+        self, complaint_id: str = "com-1", kind: str = "outage", linked_id: str = "out-1", **other: Any
+    ) -> Message:
+        data = {"complaint_id": complaint_id, "kind": kind, "linked_id": linked_id}
+        return self.instructs("complaint.linked", **data | other)
+
+    def goodwill_proposed(
+        self, credit_id: str = "gw-1", complaint_id: str = "com-1", *, amount: str = "10.00", **other: Any
+    ) -> Message:
+        data = {"complaint_id": complaint_id, "amount": amount, "currency": self.currency, "proposed_by": "support-1"}
+        return self.instructs("goodwill.proposed", credit_id=credit_id, **data | other)
+
+    def goodwill_approved(self, credit_id: str = "gw-1", decided_by: str = "approver-1") -> Message:
+        return self.instructs("goodwill.approved", credit_id=credit_id, decided_by=decided_by)
+
+    def goodwill_rejected(self, credit_id: str = "gw-1", decided_by: str = "approver-1", **other: Any) -> Message:
+        data = {"credit_id": credit_id, "decided_by": decided_by, "reason": "it never happened, says Zoë"}
+        return self.instructs("goodwill.rejected", **data | other)
+
     # --- whole passages ------------------------------------------------------------------------------------------
 
     def customer(self) -> list[Message]:
@@ -167,6 +199,18 @@ class Upstream:
             self.subscription_registered(),
             self.cycle_started(),
             self.payment_captured(),
+        ]
+
+    def every_instruction(self) -> list[Message]:
+        """A complaint worked with every message of the door's own; its credit is approved by another person."""
+        return [
+            self.complaint_noted(),
+            self.complaint_linked(),
+            self.goodwill_proposed(subscription_id="sub-1", reason="Zoë waited for a week"),
+            self.goodwill_approved("gw-1", "support-1"),
+            self.goodwill_approved(),
+            self.goodwill_proposed("gw-2"),
+            self.goodwill_rejected("gw-2"),
         ]
 
     def every_type(self) -> list[Message]:
@@ -206,8 +250,11 @@ class Upstream:
 
 
 def read(message: Message | bytes, *, line: int = 1, file: str = "story") -> Statement | Refusal:
-    """A message as the ledger takes it, read by the code that reads upstream."""
+    """A message as the ledger takes it, read by the code that reads upstream, or by that which reads the door's."""
     body = message if isinstance(message, bytes) else json.dumps(message).encode()
+    if isinstance(message, dict) and message["type"] in INSTRUCTED:
+        origin, known = f"http:{file}:{line}", known_at_the_door()
+        return read_instructed(body, actor=message["source"], channel="http", origin=origin, known=known)
     return read_structured(body, origin=f"file:{file}:{line}", channel="file", line=line)
 
 

@@ -265,7 +265,7 @@ class TestAnyWay:
     def test_in_many_steps_in_one_or_at_once_the_claims_are_the_same(
         self, seed: int, steps: list[int], data: st.DataObject
     ) -> None:
-        told = [m for number in range(2) for m in histories.history(seed + number)]
+        told = [m for number in range(2) for m in histories.history(seed + number, instructed=True)]
         to = data.draw(st.sampled_from([histories.moment(seed, told), LONG_AFTER, at("2012-02-20T11:00")]), "to")
         to = max(to, BEFORE_EVERYTHING)
 
@@ -309,7 +309,7 @@ def test_the_seeds_of_the_property_have_open_outages_among_them() -> None:
     """What never comes up is never tested."""
     open_ones = 0
     for seed in range(20):
-        told = histories.history(seed)
+        told = histories.history(seed, instructed=True)
         reported = {m["data"]["outage_id"] for m in told if m["type"] == "voip.outage.reported.v1"}
         resolved = {m["data"]["outage_id"] for m in told if m["type"] == "voip.outage.resolved.v1"}
         open_ones += bool(reported - resolved)

@@ -210,7 +210,7 @@ class TestEveryStore:
     @pytest.mark.parametrize("seeds", [range(6), range(100, 106)], ids=str)
     def test_four_writers_at_once_come_to_the_claims_of_one(self, open_books: Opener, seeds: range) -> None:
         """Their messages are dealt out like cards, so that all four write to every account all the time."""
-        told = [histories.history(seed) for seed in seeds]
+        told = [histories.history(seed, instructed=True) for seed in seeds]
         messages = [m for turn in range(max(map(len, told))) for h in told if turn < len(h) for m in [h[turn]]]
         books = open_books(agreements=oracle_agreements())
         processes = [books.another_process() for _ in range(4)]

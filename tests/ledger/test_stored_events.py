@@ -23,6 +23,9 @@ from ledger.events import STORED_TYPES, Grant, UnknownStoredType, from_stored
 from tests.ledger.books import Books, KeysByName, no_randomness
 from tests.ledger.messages import Upstream
 
+SUPERSEDED = {"complaint-resolved.v1"}
+"""Types that are read for ever and stored no more."""
+
 STORED_EVENTS = Path(__file__).resolve().parents[1] / "stored_events"
 
 
@@ -81,6 +84,7 @@ def stored_today() -> Iterator[tuple[str, bytes]]:
         sandbox=True, now=datetime(2026, 3, 2, 8, 30, 0, 250_000, UTC), keys=KeysByName(), randomness=no_randomness
     )
     books.take(Upstream().every_type())
+    books.take(Upstream(begins="2026-03-01T10:00:00Z").every_instruction())
     books.take([Upstream("acct-2").outage_reported(), *Upstream("acct-2", begins="2026-03-01T10:00:00Z").customer()])
     advance(books.ledger, datetime(2026, 6, 1, tzinfo=UTC))
     act = {"actor": "/makegood/test", "channel": "command line", "reason": "sent by mistake"}
@@ -127,7 +131,7 @@ def write_missing() -> list[Path]:
 
 def test_everything_that_is_stored_today_can_be_sampled() -> None:
     """The story that samples are made from comes by every type; only those of older versions are left out."""
-    assert {type_ for type_, _ in stored_today()} == set(STORED_TYPES)
+    assert {type_ for type_, _ in stored_today()} == set(STORED_TYPES) - SUPERSEDED
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 `history(seed)` gives the messages of one account, in the order upstream would publish them; `moment(seed, messages)`
 a `now` that likes borders; `agreements()` what was published. The same seed always gives the same history.
 
+With `instructed` people at the door speak too: they propose goodwill credits, decide about them, note and link.
+
 Every message is valid by itself (contract §1), so that none may be refused. Whatever contradicts, waits or is
 equal to the microsecond is on purpose. Most instants are drawn from a few *landmarks* (cycle borders, the ends of
 outages, earlier requests) plus a tiny nudge, which is what makes borders meet.
@@ -237,9 +239,10 @@ CYCLE_DAYS = ["month"] * 6 + [1, 7, 14, 27, 28, 30, 30, 31, 32, 45, 46, 90, 365,
 ODD_SUFFIXES = ["", "", "", "", "", "-Z", "-a", "-10", "-9", "-é", "-￮", "-😀", "/x", "%2F"]
 
 
-def history(seed: int, *, account: str | None = None) -> list[dict]:
-    """The messages of one random account."""
-    return History(seed, account or f"acct-{seed}").messages()
+def history(seed: int, *, account: str | None = None, instructed: bool = False) -> list[dict]:
+    """The messages of one random account: those that upstream publishes; with `instructed` also the door's own."""
+    told = History(seed, account or f"acct-{seed}")
+    return told.with_instructions(seed) if instructed else told.messages()
 
 
 def moment(seed: int, messages: list[dict]) -> datetime:
@@ -273,6 +276,7 @@ class History:
         self.charges: list[dict] = []
         self.outages: list[dict] = []
         self.disputes: list[tuple[str, str]] = []
+        self.complaints: list[str] = []
         self.clock = datetime(self.rng.randint(2010, 2012), 1, 1, tzinfo=UTC)
 
     def messages(self) -> list[dict]:
@@ -296,6 +300,22 @@ class History:
         if chance(0.4):
             self.rng.shuffle(self.written)
         return self.written
+
+    def with_instructions(self, seed: int) -> list[dict]:
+        """The same messages of upstream, with those of the door's own among them."""
+        told = list(self.messages())
+        self.rng = random.Random(f"instructions {seed}")
+        self.written = []
+        subscriptions = [m["data"]["subscription_id"] for m in told if m["type"] == "voip.subscription.registered.v1"]
+        if subscriptions and self.chance(0.5):
+            self.complain(subscriptions)
+        for _ in range(self.rng.choice([0, 1, 1, 2])):
+            self.work_on_complaint()
+        for _ in range(self.rng.choice([0, 1, 1, 2, 3])):
+            self.goodwill(subscriptions)
+        for message in self.written:
+            told.insert(self.rng.randint(0, len(told)), message)
+        return told
 
     # --- how things are drawn ---
 
@@ -339,6 +359,11 @@ class History:
 
     def other_currency(self) -> str:
         return self.rng.choice([c for c in DIGITS if c != self.currency])
+
+    def instruct(self, kind: str, data: dict):
+        """A message of the door's own."""
+        message = self.publish(kind, data)
+        message["type"] = f"makegood.{kind}.v1"
 
     def publish(self, kind: str, data: dict, *, at: datetime | None = None) -> dict:
         """Many messages bear one `time`, and their ids come in no order; now and then only the source differs."""
@@ -635,6 +660,7 @@ class History:
 
     def complain(self, subscriptions: list[str]):
         complaint = self.business_id("com")
+        self.complaints.append(complaint)
         data = {"complaint_id": complaint, "channel": "portal", "category": "quality", "description": "it crackles"}
         if self.chance(0.5):
             data["subscription_id"] = self.rng.choice(subscriptions)
@@ -643,6 +669,45 @@ class History:
             self.publish("complaint.resolved", {"complaint_id": complaint, "resolution": "exchanged"})
         if self.chance(0.3):
             self.publish("complaint.reopened", {"complaint_id": complaint, "reason": "still crackles"})
+
+    def a_complaint(self) -> str:
+        """Mostly one that was opened."""
+        known = self.complaints and not self.chance(0.15)
+        return self.rng.choice(self.complaints) if known else self.business_id("com")
+
+    def work_on_complaint(self):
+        complaint = self.a_complaint()
+        if self.chance(0.5):
+            self.instruct("complaint.noted", {"complaint_id": complaint, "note": "they ring every day"})
+        else:
+            kind = self.rng.choice(["outage", "dispute", "goodwill"])
+            link = {"complaint_id": complaint, "kind": kind, "linked_id": self.business_id(kind)}
+            self.instruct("complaint.linked", link)
+
+    def goodwill(self, subscriptions: list[str]):
+        """Proposed, now and then twice or by somebody else; decided by the one or the other, once, twice or never."""
+        credit, people = self.business_id("gw"), ["ann", "bob", "cem"]
+        currency = self.other_currency() if self.chance(0.06) else self.currency
+        data = {
+            "credit_id": credit,
+            "complaint_id": self.a_complaint(),
+            "currency": currency,
+            "amount": self.amount(self.rng.choice([1, 100, 5000]), currency),
+            "proposed_by": self.rng.choice(people),
+        }
+        if subscriptions and self.chance(0.4):
+            data["subscription_id"] = self.rng.choice([*subscriptions, self.business_id("sub")])
+        if not self.chance(0.08):
+            self.instruct("goodwill.proposed", data)
+        if self.chance(0.15):
+            other = [{}, {"reason": "again"}, {"proposed_by": self.rng.choice(people)}, {"complaint_id": "other"}]
+            self.instruct("goodwill.proposed", {**data, **self.rng.choice(other)})
+        for _ in range(self.rng.choice([0, 1, 1, 1, 2, 3])):
+            verdict = {"credit_id": credit, "decided_by": self.rng.choice(people)}
+            if self.chance(0.3):
+                self.instruct("goodwill.rejected", {**verdict, "reason": "it never happened"})
+            else:
+                self.instruct("goodwill.approved", verdict)
 
     def contradict(self, subscriptions: list[str]):
         """Now and then facts that cannot both be true. Ids and times still decide which of them stands."""

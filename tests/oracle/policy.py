@@ -246,7 +246,7 @@ def _accounts(messages: list[dict]) -> list[Account]:
         if (message["source"], message["id"]) in seen:
             continue
         seen.add((message["source"], message["id"]))
-        name = message["type"].removeprefix("voip.").removesuffix(".v1")
+        name = message["type"].removeprefix("voip.").removeprefix("makegood.").removesuffix(".v1")
         fact = Fact(name, instant(message["time"]), message["id"], message["source"], message["data"])
         facts.setdefault(message["subject"], []).append(fact)
     return [Account(id, sorted(facts[id], key=lambda fact: fact.order)) for id in sorted(facts)]
@@ -349,7 +349,10 @@ def assess(account: Account, agreements: list[dict], now: datetime) -> tuple[lis
     registration = first_of_each(account, account.of("account.registered"), None).get(None)
     if registration is None:
         rows = disputes_without_account(account)
-        return sorted(rows, key=lambda row: row["claim_id"]), all_alarms(account, [], [], [])
+        proposals = first_of_each(account, account.of("goodwill.proposed"), "credit_id")
+        credits, by_proposer = goodwill_rows(account, proposals, complaints={}, subscriptions={})
+        rows += [finish(row, account, proposals[credit_id].data["currency"]) for credit_id, row in credits.items()]
+        return sorted(rows, key=lambda row: row["claim_id"]), all_alarms(account, [], [], by_proposer)
 
     zone = ZoneInfo(registration.data["time_zone"])
     currency = registration.data["currency"]
@@ -363,7 +366,7 @@ def assess(account: Account, agreements: list[dict], now: datetime) -> tuple[lis
     }
     of_right_currency(account, registration, account.of("payment.captured"))
     first_of_each(account, account.of("payment.captured"), "payment_id")
-    first_of_each(account, account.of("complaint.opened"), "complaint_id")
+    complaints = first_of_each(account, account.of("complaint.opened"), "complaint_id")
 
     rows, exceeding = billing_error_rows(account, registration, charges, terms)
     after_end = []
@@ -378,8 +381,11 @@ def assess(account: Account, agreements: list[dict], now: datetime) -> tuple[lis
             charge, [row for row in rows if row["charge_id"] == charge.id], terms[charge.subscription_id], currency
         )
 
-    finished = [finish(row, account, currency) for row in rows]
-    return sorted(finished, key=lambda row: row["claim_id"]), all_alarms(account, exceeding, after_end, finished)
+    proposed = of_right_currency(account, registration, account.of("goodwill.proposed"))
+    proposals = first_of_each(account, proposed, "credit_id")
+    credits, by_proposer = goodwill_rows(account, proposals, complaints, subscriptions)
+    finished = [finish(row, account, currency) for row in [*rows, *credits.values()]]
+    return sorted(finished, key=lambda row: row["claim_id"]), all_alarms(account, exceeding, after_end, by_proposer)
 
 
 def claim(claim_id, clause, subscription_id, charge_id, outcome, amount=Fraction(0), reason=None) -> dict:
@@ -432,12 +438,13 @@ def add_tax(charge: Charge, rows: list[dict], terms: dict | None, currency: str)
                 returned = due
 
 
-def all_alarms(account, exceeding: list[str], after_end: list[str], rows: list[dict]) -> list[dict]:
+def all_alarms(account, exceeding: list[str], after_end: list[str], by_proposer: list[str]) -> list[dict]:
     contradictions = [f"{later.id} contradicts {standing.id}" for later, standing in account.contradictions]
     named = (
         [("contradiction", about) for about in contradictions]
         + [("confirmation_exceeds_charge", about) for about in exceeding]
         + [("charged_after_end", about) for about in after_end]
+        + [("decided_by_proposer", about) for about in by_proposer]
     )
     return [{"alarm": alarm, "account_id": account.id, "about": about} for alarm, about in sorted(named)]
 
@@ -507,6 +514,31 @@ def billing_error_rows(account: Account, registration: Fact, charges: dict[str, 
             )
         )
     return rows, exceeding
+
+
+# --- §8: goodwill -----------------------------------------------------------------------------------------------
+
+
+def goodwill_rows(account: Account, proposals: dict[str, Fact], complaints: dict, subscriptions: dict):
+    """§8: one row per credit, proposed by a person, approved by another; and what proposers decided themselves."""
+    rows, by_proposer = {}, []
+    decided = account.of("goodwill.approved", "goodwill.rejected")
+    for credit_id, proposal in proposals.items():
+        said = proposal.data
+        verdicts = [fact for fact in decided if fact.data["credit_id"] == credit_id]
+        own = [verdict for verdict in verdicts if verdict.data["decided_by"] == said["proposed_by"]]
+        by_proposer += [f"{verdict.id} of {proposal.id}" for verdict in own]
+        deciding = [verdict for verdict in verdicts if verdict not in own]
+        subscription_id = said.get("subscription_id")
+        waits = said["complaint_id"] not in complaints or subscription_id not in [None, *subscriptions]
+        outcome, amount, reason = "pending", Fraction(0), None
+        if deciding and not waits:
+            if deciding[0].type == "goodwill.approved":
+                outcome, amount = "granted", Fraction(said["amount"])
+            else:
+                outcome, reason = "declined", "rejected"
+        rows[credit_id] = claim(f"goodwill/{credit_id}", "complaint", subscription_id, None, outcome, amount, reason)
+    return rows, by_proposer
 
 
 # --- §3, §5, §6: one subscription -------------------------------------------------------------------------------

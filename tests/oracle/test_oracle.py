@@ -28,7 +28,7 @@ def published_for_cases():
 
 
 def story(seed):
-    messages = histories.history(seed)
+    messages = histories.history(seed, instructed=True)
     return messages, histories.moment(seed, messages)
 
 
@@ -80,7 +80,7 @@ def test_no_charge_gives_back_more_than_it_took(seed):
     messages, now = story(seed)
     rows = policy.claims(messages, histories.agreements(), now)
     charges = known_charges(messages)
-    for charge_id in {row["charge_id"] for row in rows if row["outcome"] == "granted"}:
+    for charge_id in {row["charge_id"] for row in rows if row["outcome"] == "granted" and row["charge_id"]}:
         charge, granted = charges[charge_id], [row for row in rows if row["charge_id"] == charge_id]
         net = sum(Fraction(row["amount"]) for row in granted)
         tax = sum(Fraction(row["tax"]) for row in granted)
@@ -139,17 +139,22 @@ FIELDS = {
     "complaint.opened": ("complaint_id channel category", "subscription_id description"),
     "complaint.resolved": ("complaint_id resolution", ""),
     "complaint.reopened": ("complaint_id", "reason"),
+    "complaint.noted": ("complaint_id note", ""),
+    "complaint.linked": ("complaint_id kind linked_id", ""),
+    "goodwill.proposed": ("credit_id complaint_id amount currency proposed_by", "subscription_id reason"),
+    "goodwill.approved": ("credit_id decided_by", ""),
+    "goodwill.rejected": ("credit_id decided_by reason", ""),
 }
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_generated_message_may_be_refused(seed):
     """Contract §1: nothing here is wrong by itself, and no (source, id) comes with two contents."""
-    messages = histories.history(seed)
+    messages = histories.history(seed, instructed=True)
     assert len({(message["source"], message["id"]) for message in messages}) == len(messages)
     for message in messages:
         data = message["data"]
-        must, may = FIELDS[message["type"].removeprefix("voip.").removesuffix(".v1")]
+        must, may = FIELDS[message["type"].removeprefix("voip.").removeprefix("makegood.").removesuffix(".v1")]
         assert set(must.split()) <= set(data) <= {*must.split(), *may.split()}
         for text in [message["id"], message["subject"]] + [data[key] for key in data if key.endswith("_id")]:
             assert 1 <= len(text) <= 128
@@ -161,7 +166,20 @@ def test_no_generated_message_may_be_refused(seed):
         for moment in [message["time"]] + [data[key] for key in data if key.endswith("_at")]:
             assert datetime.fromisoformat(moment).tzinfo is not None
         assert data.get("starts_on", "0") < data.get("ends_on", "1")
-        assert not message["type"].startswith("voip.overcharge.confirmed") or Fraction(data["amount"]) > 0
+        grants = message["type"].endswith(("overcharge.confirmed.v1", "goodwill.proposed.v1"))
+        assert not grants or Fraction(data["amount"]) > 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_people_instruct_leaves_every_other_claim_as_it_was(seed):
+    """§8: goodwill is outside the cap, and a complaint moves no money by itself."""
+    messages, now = story(seed)
+    upstream = [message for message in messages if message["type"].startswith("voip.")]
+    rows = policy.claims(messages, histories.agreements(), now)
+    without = policy.claims(upstream, histories.agreements(), now)
+    assert [row for row in rows if row["clause"] != "complaint"] == without
+    alone = histories.history(seed)
+    assert [message for message in messages if message in alone] == alone
 
 
 def test_the_generator_goes_everywhere():
@@ -178,13 +196,19 @@ def test_the_generator_goes_everywhere():
         "billing_error": "rejected amount_exceeds_charge",
         "service_disruption": "below_threshold nothing_due reported_late excluded_cause not_significant",
         "unused_period": "not_prepaid service_violation terms minimum_term service_kept nothing_due",
+        "complaint": "rejected",
     }
     expected = {(clause, outcome, None) for clause in reasons for outcome in common}
     expected |= {(clause, "declined", reason) for clause in reasons for reason in reasons[clause].split()}
     expected.add(("unused_period", "withdrawn", None))
     assert set(outcomes) == expected
     assert min(outcomes.values()) >= 10, outcomes.most_common()[-3:]
-    assert set(alarms) == {"contradiction", "confirmation_exceeds_charge", "charged_after_end"}
+    assert set(alarms) == {
+        "contradiction",
+        "confirmation_exceeds_charge",
+        "charged_after_end",
+        "decided_by_proposer",
+    }
     assert places >= {*histories.ZONES, "EUR", "USD", "JPY", "KWD"}
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from consumers.upstream import read_structured
+from consumers.upstream.instructed import INSTRUCTED, known_at_the_door
+from consumers.upstream.reading import read_instructed
 from ledger.aggregates import BillingAccount, Cause
 from ledger.aggregates.recording import message_event_id
 from ledger.agreement import PublishedAgreement, bindable, read_agreement
@@ -53,13 +54,19 @@ class Said:
         """The same message with a time, an id or a source of its own."""
         return Said(self.kind, self.data, time or self.time, id or self.id, source or self.source)
 
+    @property
+    def type(self) -> str:
+        """The CloudEvents type: one of upstream's, or of the door's own."""
+        own = f"makegood.{self.kind}.v1"
+        return own if own in INSTRUCTED else f"voip.{self.kind}.v1"
+
     def message(self, account: str, place: int) -> Message:
         time = STARTED_SAYING + timedelta(seconds=place)
         return {
             "specversion": "1.0",
             "id": self.id or f"m-{place:04}",
             "source": self.source,
-            "type": f"voip.{self.kind}.v1",
+            "type": self.type,
             "subject": account,
             "time": self.time or time.isoformat().replace("+00:00", "Z"),
             "data": {name: value for name, value in self.data.items() if value is not None},
@@ -163,6 +170,24 @@ def confirmed(
 
 def rejected(dispute_id: str = "dispute", charge_id: str = "april") -> Said:
     return Said("overcharge.rejected", {"dispute_id": dispute_id, "charge_id": charge_id, "reason": "as agreed"})
+
+
+def complaint(complaint_id: str = "noise", category: str = "noise") -> Said:
+    data = {"complaint_id": complaint_id, "channel": "mail", "category": category}
+    return Said("complaint.opened", data)
+
+
+def proposed(amount: str, credit_id: str = "credit", *, currency: str = "EUR", **other: object) -> Said:
+    data = {"credit_id": credit_id, "complaint_id": "noise", "amount": amount, "currency": currency}
+    return Said("goodwill.proposed", data | {"proposed_by": "ann"} | other)
+
+
+def approved(by: str = "bob", credit_id: str = "credit") -> Said:
+    return Said("goodwill.approved", {"credit_id": credit_id, "decided_by": by})
+
+
+def disapproved(by: str = "bob", credit_id: str = "credit") -> Said:
+    return Said("goodwill.rejected", {"credit_id": credit_id, "decided_by": by, "reason": "it never happened"})
 
 
 def cancelled(requested_at: str, *, subscription_id: str = "sub", **other: object) -> Said:
@@ -324,8 +349,9 @@ def _money(net: Decimal | str, tax: Decimal | str) -> str:
 
 
 def read(message: Message) -> Statement:
-    """A message as the ledger takes it: a case may say nothing that upstream could not."""
-    statement = read_structured(json.dumps(message).encode(), origin="case", channel="test")
+    """A message as the ledger takes it: a case may say nothing that upstream or people at the door could not."""
+    body = json.dumps(message).encode()
+    statement = read_instructed(body, actor="test", channel="test", origin="case", known=known_at_the_door())
     if isinstance(statement, Refusal):
         raise AssertionError(f"{statement.field}: {statement.reason}")  # noqa: TRY004
     return statement

@@ -49,7 +49,7 @@ def case_of(messages: Iterable[Message], now: datetime, *, name: str = "acct") -
 
 
 def history(seed: int) -> tuple[list[Message], datetime]:
-    messages = histories.history(seed, account="acct")
+    messages = histories.history(seed, account="acct", instructed=True)
     return messages, histories.moment(seed, messages)
 
 
@@ -62,6 +62,7 @@ def alarms_of(case: Case) -> set[tuple[str, str]]:
             "contradiction": f"{last} contradicts {alarm.about[0].split(' ', 1)[1]}",
             "charged_after_end": alarm.charge_id or "",
             "confirmation_exceeds_charge": (alarm.claim_id or "").removeprefix("billing-error/"),
+            "decided_by_proposer": f"{last} of {alarm.about[0].split(' ', 1)[1]}",
         }[alarm.alarm]
         found.add((alarm.alarm, about))
     return found
@@ -154,8 +155,10 @@ def test_no_charge_gives_back_more_than_it_took(seed: int) -> None:
     net: dict[str, Decimal] = defaultdict(Decimal)
     tax: dict[str, Decimal] = defaultdict(Decimal)
     for row in assess(case.facts, now).claims.values():
-        net[row.charge_id] += row.amount
-        tax[row.charge_id] += row.tax
+        assert (row.charge_id is None) == (row.clause == "complaint")
+        if row.charge_id is not None:
+            net[row.charge_id] += row.amount
+            tax[row.charge_id] += row.tax
         assert row.amount >= 0
         assert (row.outcome == "granted") == (row.amount > 0)
         assert (row.outcome == "declined") == (row.reason is not None)
@@ -275,7 +278,9 @@ def test_facts_about_another_subscription_change_nothing_here(seed: int, other_s
     messages, now = history(seed)
     elsewhere = [
         {**message, "subject": "acct"}
-        for message in histories.history(seed if other_seed is None else other_seed, account="elsewhere")
+        for message in histories.history(
+            seed if other_seed is None else other_seed, account="elsewhere", instructed=True
+        )
         if message["type"] != "voip.account.registered.v1"
     ]
     alone, together = case_of(messages, now).recorded(), case_of([*messages, *elsewhere], now).recorded()
@@ -360,9 +365,9 @@ def test_what_two_facts_touch_is_what_both_touch_together(seed: int, cut: int) -
 
 def test_what_either_of_two_touches() -> None:
     january, march = (Period(datetime(2026, m, 1, tzinfo=UTC), datetime(2026, m, 9, tzinfo=UTC)) for m in (1, 3))
-    one = Touched(windows={"a": january}, charges={"c"}, disputes={"d"})
-    other = Touched(everything=True, windows={"a": march, "b": march}, charges={"e"}, disputes={"f"})
-    both = Touched(True, {"a": january.hull(march), "b": march}, {"c", "e"}, {"d", "f"})
+    one = Touched(windows={"a": january}, charges={"c"}, disputes={"d"}, goodwill={"g"})
+    other = Touched(everything=True, windows={"a": march, "b": march}, charges={"e"}, disputes={"f"}, goodwill={"h"})
+    both = Touched(True, {"a": january.hull(march), "b": march}, {"c", "e"}, {"d", "f"}, {"g", "h"})
     assert one.joined(other) == both == other.joined(one)
     assert one.joined(one) == one
 
@@ -382,7 +387,10 @@ def test_a_row_in_a_word_says_all_that_its_recorded_state_says(seed: int) -> Non
             row.subscription_id,
             row.currency,
         )
-        charge = case.facts.charges.get(row.charge_id)
+        if row.clause == "complaint":
+            assert row.binding is None
+            continue
+        charge = case.facts.charges.get(row.charge_id or "")
         assert row.subscription_id == (charge.subscription_id if charge is not None else None)
         known = case.facts.subscriptions[row.subscription_id] if row.subscription_id is not None else None
         assert row.binding is (known.binding if known is not None else None)

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from consumers.upstream.fields import Currency, FreeText, Identifier, PositiveAmount
 from consumers.upstream.messages import MESSAGES, MessageData
+from ledger.events import (
+    ComplaintLinked,
+    ComplaintNoted,
+    GoodwillApproved,
+    GoodwillProposed,
+    GoodwillRejected,
+    LinkedKind,
+)
 
 SOURCE = "/makegood/http"
 """The source of a message that an instruction became. Nobody else's messages may bear it, or another that begins so:
@@ -33,3 +42,63 @@ def is_reserved(source: str) -> bool:
 def known_at_the_door() -> dict[str, type[MessageData]]:
     """All messages that an instruction may become: upstream's and the door's own."""
     return {**MESSAGES, **INSTRUCTED}
+
+
+class ComplaintNotedV1(InstructedData):
+    """Support noted something about a complaint."""
+
+    message_type = "makegood.complaint.noted.v1"
+    becomes = ComplaintNoted
+    private = ("note",)
+
+    complaint_id: Identifier
+    note: FreeText
+
+
+class ComplaintLinkedV1(InstructedData):
+    """A complaint has to do with an outage, a dispute or a goodwill credit."""
+
+    message_type = "makegood.complaint.linked.v1"
+    becomes = ComplaintLinked
+
+    complaint_id: Identifier
+    kind: LinkedKind
+    linked_id: Identifier
+
+
+class GoodwillProposedV1(InstructedData):
+    """A person proposes a goodwill credit; `proposed_by` is the principal that the door proved them to be."""
+
+    message_type = "makegood.goodwill.proposed.v1"
+    becomes = GoodwillProposed
+    private = ("reason",)
+
+    credit_id: Identifier
+    complaint_id: Identifier
+    subscription_id: Identifier | None = None
+    currency: Currency
+    amount: PositiveAmount
+    proposed_by: Identifier
+    reason: FreeText | None = None
+
+
+class GoodwillApprovedV1(InstructedData):
+    """A person approves of a goodwill credit; `decided_by` is the principal that the door proved them to be."""
+
+    message_type = "makegood.goodwill.approved.v1"
+    becomes = GoodwillApproved
+
+    credit_id: Identifier
+    decided_by: Identifier
+
+
+class GoodwillRejectedV1(InstructedData):
+    """A person rejects a goodwill credit, likewise."""
+
+    message_type = "makegood.goodwill.rejected.v1"
+    becomes = GoodwillRejected
+    private = ("reason",)
+
+    credit_id: Identifier
+    decided_by: Identifier
+    reason: FreeText

@@ -7,6 +7,7 @@ never changes, but optional fields may be added to it.
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
@@ -57,6 +58,8 @@ from ledger.events import (
     SubscriptionTerminated,
 )
 from ledger.values import instant_to_text
+
+_RESOLUTION_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 MESSAGES: dict[str, type[MessageData]] = {}
 """Every message that upstream may publish, by its CloudEvents type."""
@@ -415,6 +418,11 @@ class ComplaintResolvedV1(MessageData):
 
     complaint_id: Identifier
     resolution: FreeText
+
+    def for_fact(self) -> dict[str, object]:
+        """A resolution that is a code is no free text, and stands in the fact as well (policy §8)."""
+        code = self.resolution if _RESOLUTION_CODE.fullmatch(self.resolution) is not None else None
+        return {**super().for_fact(), "resolution_code": code}
 
 
 class ComplaintReopenedV1(MessageData):

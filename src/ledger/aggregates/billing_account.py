@@ -39,7 +39,7 @@ class RecordedClaim:
     claim_id: str
     clause: Clause
     subscription_id: str | None
-    charge_id: str
+    charge_id: str | None
     currency: str
     investigate_by: datetime | None
     state: ClaimState
@@ -67,8 +67,8 @@ class BillingAccount(LedgerAggregate):
     ) -> None:
         """Record every claim row that differs from what stood, every row that fell away, and alarms come and gone.
 
-        Rows are taken charge by charge in the policy's order, whatever order the facts came in. `invoice_of` finds a
-        charge's invoice.
+        Rows are taken charge by charge in the policy's order, whatever order the facts came in; those for no charge
+        come first. `invoice_of` finds a charge's invoice.
         """
         changes = {
             claim_id: claim
@@ -88,7 +88,7 @@ class BillingAccount(LedgerAggregate):
     def _order(self, claim_id: str, assessment: Assessment) -> tuple[str, int, str]:
         row = assessment.claims.get(claim_id) or self.claims[claim_id]
         rank = ("billing_error", "service_disruption", "unused_period", "complaint").index(row.clause)
-        return (row.charge_id, rank, claim_id)
+        return (row.charge_id or "", rank, claim_id)
 
     def _record_row(
         self, row: Assessed, invoice_of: Callable[[str], tuple[str, Invoice] | None], cause: Cause
@@ -160,8 +160,10 @@ class BillingAccount(LedgerAggregate):
         )
         self.record(ClaimAssessed, data, cause)
 
-    def _owing(self, charge_id: str, currency: str, invoice_of: Callable[[str], tuple[str, Invoice] | None]) -> Owing:
-        found = invoice_of(charge_id)
+    def _owing(
+        self, charge_id: str | None, currency: str, invoice_of: Callable[[str], tuple[str, Invoice] | None]
+    ) -> Owing:
+        found = invoice_of(charge_id) if charge_id is not None else None
         if found is None:
             return Owing(None, zero(currency), self._paid_out.__contains__)
         invoice_id, invoice = found

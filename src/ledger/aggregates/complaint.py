@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from ledger.aggregates.recording import LedgerAggregate, stream_name
-from ledger.events import ComplaintResolved, LedgerEvent
+from ledger.events import (
+    ComplaintOpened,
+    ComplaintReopened,
+    ComplaintResolved,
+    ComplaintResolvedV1,
+    LedgerEvent,
+)
 
 
 class Complaint(LedgerAggregate):
@@ -14,4 +20,8 @@ class Complaint(LedgerAggregate):
         self.open = True
 
     def when(self, event: LedgerEvent) -> None:
-        self.open = not isinstance(event, ComplaintResolved)
+        match event:
+            case ComplaintResolved() | ComplaintResolvedV1():
+                self.open = False
+            case ComplaintOpened() | ComplaintReopened():
+                self.open = True

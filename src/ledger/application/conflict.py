@@ -30,7 +30,7 @@ class Said:
         unlike = [name for name in ("subject", "type", "time") if getattr(self, name) != getattr(other, name)]
         if self.type != other.type:
             return unlike
-        mine, theirs = dict(self.data), dict(other.data)
+        mine, theirs = ({k: v for k, v in said.data.items() if k not in _OURS} for said in (self, other))
         if self.private is not None and other.private is not None:
             mine |= self.private
             theirs |= other.private
@@ -40,7 +40,7 @@ class Said:
 def said_by(statement: Statement) -> Said:
     """What a message says that has come."""
     return Said(
-        statement.account, statement.fact.stored_as, statement.message.time, statement.data, statement.private or {}
+        statement.account, _kind(statement.fact), statement.message.time, statement.data, statement.private or {}
     )
 
 
@@ -50,11 +50,17 @@ def said_before(transaction: Transaction, vault: Vault, statement: Statement) ->
     fact = found.event() if found is not None else None
     if not isinstance(fact, Fact):
         return None
-    data = {name: getattr(fact.data, name) for name in type(fact.data).model_fields if name not in _OURS}
-    return Said(fact.account, fact.type, fact.data.message.time, data, _private(transaction, vault, fact))
+    data = {name: getattr(fact.data, name) for name in type(fact.data).model_fields}
+    return Said(fact.account, _kind(type(fact)), fact.data.message.time, data, _private(transaction, vault, fact))
 
 
-_OURS = ("message", "sealed")
+_OURS = ("message", "sealed", "resolution_code")
+"""What a fact has that is no field of its message."""
+
+
+def _kind(fact: type[Fact]) -> str:
+    """What a message is about. One that a former version recorded may stand in an older shape of its fact."""
+    return fact.stored_as.rpartition(".")[0]
 
 
 def _private(transaction: Transaction, vault: Vault, fact: Fact) -> Mapping[str, Any] | None:

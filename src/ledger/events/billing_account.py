@@ -148,6 +148,43 @@ class RefundFailed(Fact):
     data: Data
 
 
+class GoodwillProposed(Fact):
+    """A person proposes a goodwill credit for a complaint; their reason lies in the vault."""
+
+    stored_as = "goodwill-proposed.v1"
+
+    class Data(FactData):
+        credit_id: str
+        complaint_id: str
+        subscription_id: str | None
+        amount: Amount
+        currency: str
+        proposed_by: str
+
+    data: Data
+
+
+class GoodwillVerdictData(FactData):
+    """Every verdict names the credit that it is about, and the person whose verdict it is."""
+
+    credit_id: str
+    decided_by: str
+
+
+class GoodwillApproved(Fact):
+    """A person approves of a goodwill credit."""
+
+    stored_as = "goodwill-approved.v1"
+    data: GoodwillVerdictData
+
+
+class GoodwillRejected(Fact):
+    """A person rejects a goodwill credit; their reason lies in the vault."""
+
+    stored_as = "goodwill-rejected.v1"
+    data: GoodwillVerdictData
+
+
 class SettledPart(Stored):
     """One way in which part of a claim is made good: `id` is the refund's, the credit's, or the invoice's id."""
 
@@ -181,8 +218,9 @@ class Terms(Stored):
 class ClaimAssessed(Decision):
     """A claim row changed: it was opened (`before` is null), changed, or fell away (`after` is null).
 
-    `investigate_by` is until when an open investigation of a dispute is in time. The amounts are decided here, once
-    (design rule 3): whoever replays reads them and never recomputes.
+    `charge_id` is null for a goodwill credit, which is for no charge. `investigate_by` is until when an open
+    investigation of a dispute is in time. The amounts are decided here, once (design rule 3): whoever replays reads
+    them and never recomputes.
     `facts` are the event ids of the facts used; beyond 1,000 their count and the SHA-256 of the ids, in order,
     one a line, stand in `facts_digest` instead.
     """
@@ -193,7 +231,7 @@ class ClaimAssessed(Decision):
         claim_id: str
         clause: Clause
         subscription_id: str | None
-        charge_id: str
+        charge_id: str | None
         currency: str
         before: ClaimState | None
         after: ClaimState | None

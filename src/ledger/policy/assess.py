@@ -26,6 +26,7 @@ from ledger.policy.disruption import (
     disruption_lines,
     merge,
 )
+from ledger.policy.goodwill import GoodwillFinding, goodwill_credits, goodwill_formula, goodwill_lines
 from ledger.policy.known_facts import EVERYTHING, AccountFacts, SubscriptionFacts, Touched
 from ledger.policy.outages import Outage
 from ledger.policy.proration import days_of_thirty, spelled
@@ -47,13 +48,15 @@ from ledger.values import END, Period, zero
 
 @dataclass(slots=True)
 class Assessment:
-    """What an assessment found: the rows of all charges and disputes in scope, and the alarms about them."""
+    """What an assessment found: the rows of all charges, disputes and goodwill credits in scope, and their alarms."""
 
     claims: dict[str, Assessed] = field(default_factory=dict)
     charges: set[str] = field(default_factory=set)
     """The charges looked at: a recorded row of one of them that is not among `claims` has fallen away."""
     disputes: set[str] = field(default_factory=set)
     """The disputes looked at, likewise."""
+    goodwill: set[str] = field(default_factory=set)
+    """The goodwill credits looked at, likewise."""
     everything: bool = False
     alarms: set[Alarm] = field(default_factory=set)
 
@@ -62,7 +65,12 @@ class Assessment:
         if self.everything:
             return True
         kind, _, business_id = claim_id.partition("/")
-        return business_id in self.disputes if kind == "billing-error" else charge_id in self.charges
+        match kind:
+            case "billing-error":
+                return business_id in self.disputes
+            case "goodwill":
+                return business_id in self.goodwill
+        return charge_id in self.charges
 
 
 def assess(facts: AccountFacts, now: datetime, touched: Touched = EVERYTHING) -> Assessment:
@@ -87,6 +95,9 @@ def assess(facts: AccountFacts, now: datetime, touched: Touched = EVERYTHING) ->
     for finding in unconfirmed(facts, disputes):
         charge = facts.charges.get(finding.charge_id)
         _add_dispute(facts, finding, charge, found)
+    found.goodwill |= set(facts.goodwill) if touched.everything else touched.goodwill
+    for credit in goodwill_credits(facts, found.goodwill):
+        _add_goodwill(credit, found)
     return found
 
 
@@ -164,6 +175,42 @@ def _add_dispute(
                 "confirmation_exceeds_charge", (named(finding.verdict),), claim_id, finding.charge_id, subscription_id
             )
         )
+
+
+# --- goodwill -----------------------------------------------------------------------------------------------------
+
+
+def _add_goodwill(finding: GoodwillFinding, found: Assessment) -> None:
+    """A goodwill credit rests on no agreement: two people answer for it."""
+    proposal = finding.proposal
+    data = proposal.data
+    claim_id = f"goodwill/{data.credit_id}"
+    found.claims[claim_id] = Assessed(
+        claim_id=claim_id,
+        clause="complaint",
+        subscription_id=data.subscription_id,
+        charge_id=None,
+        currency=data.currency,
+        outcome=finding.outcome,
+        reason=finding.reason,
+        amount=finding.amount,
+        tax=zero(data.currency),
+        settle_as="credit",
+        investigate_by=None,
+        binding=None,
+        working=lambda: Working(
+            formula=goodwill_formula(finding),
+            inputs={"proposed": str(data.amount)},
+            lines=goodwill_lines(finding),
+            facts=_used(finding.complaint, proposal, *finding.own_verdicts, finding.verdict),
+        ),
+    )
+    found.alarms.update(
+        Alarm(
+            "decided_by_proposer", (named(proposal), named(verdict)), claim_id, subscription_id=data.subscription_id
+        )
+        for verdict in finding.own_verdicts
+    )
 
 
 # --- cycles -------------------------------------------------------------------------------------------------------

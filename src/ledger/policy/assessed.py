@@ -30,7 +30,8 @@ class Assessed:
     claim_id: str
     clause: Clause
     subscription_id: str | None
-    charge_id: str
+    charge_id: str | None
+    """None for a goodwill credit, which is for no charge."""
     currency: str
     outcome: Outcome
     reason: Reason | None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import defaultdict
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TypeVar
@@ -26,6 +26,9 @@ from ledger.events import (
     ComplaintOpened,
     CycleStarted,
     Fact,
+    GoodwillApproved,
+    GoodwillProposed,
+    GoodwillRejected,
     OutageReopened,
     OutageReported,
     OutageResolved,
@@ -55,6 +58,8 @@ class Touched:
     """By subscription: the time in which its cycles may be owed something else than before."""
     charges: set[str] = field(default_factory=set)
     disputes: set[str] = field(default_factory=set)
+    goodwill: set[str] = field(default_factory=set)
+    """Goodwill credits."""
 
     def window(self, subscription_id: str, period: Period) -> None:
         """Add a time of a subscription."""
@@ -67,6 +72,7 @@ class Touched:
             dict(self.windows),
             self.charges | other.charges,
             self.disputes | other.disputes,
+            self.goodwill | other.goodwill,
         )
         for subscription_id, period in other.windows.items():
             both.window(subscription_id, period)
@@ -149,6 +155,14 @@ class DisputeFacts:
     verdicts: list[OverchargeConfirmed | OverchargeRejected] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class GoodwillFacts:
+    """What is known of one goodwill credit."""
+
+    proposals: list[GoodwillProposed] = field(default_factory=list)
+    verdicts: list[GoodwillApproved | GoodwillRejected] = field(default_factory=list)
+
+
 class AccountFacts:
     """Everything that is known of one account."""
 
@@ -158,6 +172,7 @@ class AccountFacts:
         self.subscriptions: dict[str, SubscriptionFacts] = {}
         self.charges: dict[str, Charge] = {}
         self.disputes: dict[str, DisputeFacts] = defaultdict(DisputeFacts)
+        self.goodwill: dict[str, GoodwillFacts] = defaultdict(GoodwillFacts)
         self.payments: dict[str, PaymentCaptured] = {}
         self.invoices: dict[str, Invoice] = defaultdict(Invoice)
         self.contradictions: dict[str, Contradiction] = {}
@@ -227,8 +242,9 @@ class AccountFacts:
             case PaymentCaptured():
                 return self._learn_payment(fact)
             case ComplaintFact():
-                self._complaints[fact.data.complaint_id].append(fact)
-                self._judge_complaint(fact.data.complaint_id)
+                return self._learn_complaint(fact)
+            case GoodwillProposed() | GoodwillApproved() | GoodwillRejected():
+                return self._learn_goodwill(fact)
         return Touched()
 
     def bind(self, binding: AgreementBound, published: PublishedAgreement) -> Touched:
@@ -264,6 +280,7 @@ class AccountFacts:
             if charge.subscription_id == subscription.subscription_id:
                 touched.charges.add(charge.charge_id)
                 touched.disputes.update(self.disputes_on(charge.charge_id))
+        touched.goodwill = self._goodwill_where(lambda data: data.subscription_id == subscription.subscription_id)
         return touched
 
     def _learn_registration(self, fact: SubscriptionRegistered) -> Touched:
@@ -382,6 +399,8 @@ class AccountFacts:
             self._judge_dispute(dispute_id)
         for complaint_id in list(self._complaints):
             self._judge_complaint(complaint_id)
+        for credit_id in list(self.goodwill):
+            self._judge_goodwill(credit_id)
 
     def _judge_charges(self) -> None:
         registration = self.registration
@@ -476,7 +495,7 @@ class AccountFacts:
         self._subscription(outage.report.data.subscription_id).outages.add(outage)
         return outage
 
-    # --- disputes, payments, complaints ---------------------------------------------------------------------------
+    # --- disputes, payments --------------------------------------------------------------------------------------
 
     def _learn_dispute(self, fact: BillingErrorReported | OverchargeConfirmed | OverchargeRejected) -> Touched:
         data = fact.data
@@ -529,8 +548,54 @@ class AccountFacts:
             self.payments[payment_id] = standing
             self.invoices[standing.data.invoice_id].payments[payment_id] = standing
 
+    # --- complaints, goodwill --------------------------------------------------------------------------------------
+
+    def _learn_complaint(self, fact: ComplaintFact) -> Touched:
+        complaint_id = fact.data.complaint_id
+        self._complaints[complaint_id].append(fact)
+        if not isinstance(fact, ComplaintOpened):
+            return Touched()
+        self._judge_complaint(complaint_id)
+        return Touched(goodwill=self._goodwill_where(lambda data: data.complaint_id == complaint_id))
+
     def _judge_complaint(self, complaint_id: str) -> None:
-        self._first_stands([f for f in self._complaints[complaint_id] if isinstance(f, ComplaintOpened)])
+        self._first_stands(self._openings(complaint_id))
+
+    def _openings(self, complaint_id: str) -> list[ComplaintOpened]:
+        return [fact for fact in self._complaints.get(complaint_id, ()) if isinstance(fact, ComplaintOpened)]
+
+    def complaint(self, complaint_id: str) -> ComplaintOpened | None:
+        """The opening of a complaint that stands."""
+        return min(self._openings(complaint_id), key=lambda fact: fact.order, default=None)
+
+    def _learn_goodwill(self, fact: GoodwillProposed | GoodwillApproved | GoodwillRejected) -> Touched:
+        credit_id = fact.data.credit_id
+        goodwill = self.goodwill[credit_id]
+        if isinstance(fact, GoodwillProposed):
+            goodwill.proposals.append(fact)
+            # Of the proposals another one may stand now, and be left out no more: what each waits for is asked anew.
+            self._may_wait.update((proposal.event_id, proposal) for proposal in goodwill.proposals)
+        else:
+            goodwill.verdicts.append(fact)
+        self._judge_goodwill(credit_id)
+        return Touched(goodwill={credit_id})
+
+    def _judge_goodwill(self, credit_id: str) -> None:
+        proposals = self.goodwill[credit_id].proposals
+        self._first_stands([proposal for proposal in proposals if not self._is_foreign(proposal)])
+        for proposal in proposals:
+            if self._is_foreign(proposal) and self.registration is not None:
+                self._contradict(self.registration, proposal)
+
+    def goodwill_proposal(self, credit_id: str) -> GoodwillProposed | None:
+        """The proposal of a goodwill credit that stands: the first by its message."""
+        known = self.goodwill.get(credit_id, GoodwillFacts())
+        proposals = [proposal for proposal in known.proposals if not self._is_foreign(proposal)]
+        return min(proposals, key=lambda fact: fact.order, default=None)
+
+    def _goodwill_where(self, holds: Callable[[GoodwillProposed.Data], bool]) -> set[str]:
+        """The goodwill credits of which some proposal says this."""
+        return {id_ for id_, known in self.goodwill.items() if any(holds(p.data) for p in known.proposals)}
 
     # --- contradictions -------------------------------------------------------------------------------------------
 
@@ -555,14 +620,15 @@ class AccountFacts:
         """Facts that wait for another, with what they wait for (policy §1)."""
         found = []
         for fact in list(self._may_wait.values()):
-            waits_for = self._waits_for(fact, refunds_known)
+            waits_for = self.waits_for(fact, refunds_known)
             if waits_for is None:
                 del self._may_wait[fact.event_id]
             else:
                 found.append(Waiting(fact, waits_for))
         return found
 
-    def _waits_for(self, fact: Fact, refunds_known: Container[str]) -> str | None:
+    def waits_for(self, fact: Fact, refunds_known: Container[str] = ()) -> str | None:
+        """What a fact waits for, if for anything."""
         if self.registration is None:
             return f"account {self.account_id}"
         subscription_id = getattr(fact.data, "subscription_id", None)
@@ -581,11 +647,19 @@ class AccountFacts:
                 known = fact.data.charge_id in self.charges or fact.event_id in self.contradictions
                 return None if known else f"charge {fact.data.charge_id}"
             case ComplaintFact():
-                known = any(isinstance(f, ComplaintOpened) for f in self._complaints[fact.data.complaint_id])
-                return None if known else f"complaint {fact.data.complaint_id}"
+                return self._waits_for_complaint(fact.data.complaint_id)
+            case GoodwillProposed():
+                left_out = fact.event_id in self.contradictions
+                return None if left_out else self._waits_for_complaint(fact.data.complaint_id)
+            case GoodwillApproved() | GoodwillRejected():
+                known = self.goodwill_proposal(fact.data.credit_id) is not None
+                return None if known else f"goodwill {fact.data.credit_id}"
             case RefundSucceeded() | RefundFailed():
                 return None if fact.data.refund_id in refunds_known else f"refund {fact.data.refund_id}"
         return None
+
+    def _waits_for_complaint(self, complaint_id: str) -> str | None:
+        return None if self._openings(complaint_id) else f"complaint {complaint_id}"
 
 
 @dataclass(slots=True)

@@ -126,6 +126,7 @@ def disputes(
             "reason": "reason",
             "investigate_by": "in time until",
             "overdue": "overdue",
+            "complaint_ids": "complaints",
         },
         title="Disputes",
         empty="no investigation is overdue" if overdue else "no charge is disputed",
@@ -147,7 +148,14 @@ def complaints(
         rows = queries.complaints(house.database, house.ledger.now(), account=account, still_open=still_open)
         if json:
             return rows
-        return [{**row, "age": age(row["age_seconds"]) if row["status"] == "open" else None} for row in rows]
+        return [
+            {
+                **row,
+                "age": age(row["age_seconds"]) if row["status"] == "open" else None,
+                "links": [f"{link['kind']} {link['linked_id']}" for link in row["links"]],
+            }
+            for row in rows
+        ]
 
     show_list(
         store,
@@ -162,9 +170,69 @@ def complaints(
             "age": "open for",
             "opened_at": "opened at",
             "resolved_at": "resolved at",
+            "resolution_code": "with",
+            "links": "has to do with",
         },
         title="Complaints",
         empty="no complaint is open" if still_open else "no customer has complained",
+    )
+
+
+@app.command()
+def complaint(
+    complaint_id: Annotated[str, typer.Argument(metavar="ID", help="A complaint.")],
+    account: AccountOption = None,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """One complaint with its whole history, and what people wrote, out of the vault."""
+    from makegood.answers import print_json
+    from makegood.complaints import UnknownComplaint, show_complaint
+    from makegood.complaints import complaint as told
+    from projections.queries import AmbiguousId
+
+    with opened(store) as house:
+        try:
+            found = told(house, complaint_id, account)
+        except (UnknownComplaint, AmbiguousId) as error:
+            raise Stop(str(error)) from None
+    if json:
+        print_json(found)
+    else:
+        show_complaint(found)
+
+
+@app.command()
+def goodwill(
+    account: AccountOption = None,
+    still_open: Annotated[bool, typer.Option("--open", help="Only those that nobody has decided about.")] = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Goodwill credits: proposed by whom, for which complaint, and approved or rejected by whom."""
+    from projections import queries
+
+    show_list(
+        store,
+        json,
+        lambda house: queries.goodwill(house.database, account=account, still_open=still_open),
+        {
+            "account_id": "account",
+            "credit_id": "credit",
+            "complaint_id": "for complaint",
+            "status": "status",
+            "outcome": "claim",
+            "amount": "amount",
+            "currency": "",
+            "proposed_by": "proposed by",
+            "decided_by": "decided by",
+            "proposed_at": "proposed at",
+        },
+        title="Goodwill credits",
+        empty="no goodwill credit waits for approval"
+        if still_open
+        else "no goodwill credit was proposed; see what customers complain about with `makegood complaints`",
+        right=("amount",),
     )
 
 
