@@ -12,7 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from consumers.upstream import known_at_the_door, read_instructed
 from ledger.aggregates.recording import message_event_id
+from ledger.application.access import By, grant
+from ledger.application.record import take
+from ledger.events import Grant
 from tests.api.desk import NOW, Desk
 from tests.ledger.books import killed
 from tests.ledger.messages import Upstream
@@ -214,17 +218,89 @@ CASES = {
         {"reason": "it crackles again"},
         before=["complaint_opened", "complaint_resolved"],
     ),
+    "a note": Case(
+        "anna",
+        f"{ACCOUNT}/complaints/com-1/notes",
+        {"note": "called back, nobody answered"},
+        "complaint-noted.v1",
+        {"complaint_id": "com-1"},
+        {"note": "called back, nobody answered"},
+        before=["complaint_opened"],
+    ),
+    "a link": Case(
+        "anna",
+        f"{ACCOUNT}/complaints/com-1/links",
+        {"kind": "outage", "linked_id": "out-1"},
+        "complaint-linked.v1",
+        {"complaint_id": "com-1", "kind": "outage", "linked_id": "out-1"},
+        before=["complaint_opened", "outage_reported"],
+    ),
+    "a goodwill credit is proposed": Case(
+        "anna",
+        f"{ACCOUNT}/complaints/com-1/goodwill",
+        {"credit_id": "gw-1", "amount": "5", "currency": "EUR", "subscription_id": "sub-1", "reason": "sorry"},
+        "goodwill-proposed.v1",
+        {
+            "credit_id": "gw-1",
+            "complaint_id": "com-1",
+            "subscription_id": "sub-1",
+            "amount": "5.00",
+            "currency": "EUR",
+            "proposed_by": "anna",
+        },
+        {"reason": "sorry"},
+        before=["complaint_opened"],
+    ),
+    "a goodwill credit is approved": Case(
+        "ada",
+        f"{ACCOUNT}/goodwill/gw-0/approve",
+        None,
+        "goodwill-approved.v1",
+        {"credit_id": "gw-0", "decided_by": "ada"},
+        before=["complaint_opened", "goodwill_proposed"],
+    ),
+    "a goodwill credit is rejected": Case(
+        "ada",
+        f"{ACCOUNT}/goodwill/gw-0/reject",
+        {"reason": "made good already"},
+        "goodwill-rejected.v1",
+        {"credit_id": "gw-0", "decided_by": "ada"},
+        {"reason": "made good already"},
+        before=["complaint_opened", "goodwill_proposed"],
+    ),
 }
 
 
 def prepare(desk: Desk, case: Case) -> None:
     upstream = Upstream(source="/upstream/before")
     for name in case.before:
+        if name == "goodwill_proposed":
+            proposed(desk, "gw-0", by="somebody")
+            continue
         assert desk.books.take([getattr(upstream, name)()]).accepted == 1
 
 
-def as_said(case: Case) -> dict[str, Any]:
-    return case.body if case.body is not None else {}
+def proposed(desk: Desk, credit_id: str, *, by: str) -> None:
+    """A goodwill credit was proposed by way of another door."""
+    body = {
+        "specversion": "1.0",
+        "id": f"propose/{credit_id}",
+        "source": "/elsewhere",
+        "type": "makegood.goodwill.proposed.v1",
+        "subject": "acct-1",
+        "time": "2026-03-14T00:00:00Z",
+        "data": {
+            "credit_id": credit_id,
+            "complaint_id": "com-1",
+            "amount": "5.00",
+            "currency": "EUR",
+            "proposed_by": by,
+        },
+    }
+    item = read_instructed(
+        json.dumps(body).encode(), actor=by, channel="elsewhere", origin="story", known=known_at_the_door()
+    )
+    assert take(desk.books.ledger, [item]).accepted == 1
 
 
 class TestEveryInstruction:
@@ -412,6 +488,115 @@ class TestEveryInstruction:
             desk.house.projections.catch_up()
             account = waiting.result(timeout=20).json()
         assert account["subscriptions"][0]["status"] == "cancelling"
+
+
+class TestTogether:
+    """What belongs together goes in together, and is answered as one."""
+
+    @pytest.mark.parametrize(
+        ("path", "body", "kind"),
+        [
+            (
+                f"{ACCOUNT}/outages",
+                {"subscription_id": "sub-1", "began_at": "2026-03-14T00:00:00Z", "severity": "significant"},
+                "outage",
+            ),
+            (f"{ACCOUNT}/disputes", {"charge_id": "cyc-1", "claimed": "1.00", "currency": "EUR"}, "dispute"),
+        ],
+    )
+    @pytest.mark.parametrize("moment", ["", "before_commit", "after_commit"])
+    def test_what_is_reported_is_linked_to_its_complaint(
+        self, desk: Desk, path: str, body: dict[str, Any], kind: str, moment: str
+    ) -> None:
+        desk.books.take([Upstream(source="/x").complaint_opened()])
+        if moment:
+            getattr(desk.books.database, moment).append(answer_lost)
+        first = desk.post("zoe", path, body | {"complaint_id": "com-1"}, key="k-1")
+        assert first.status_code == 201
+        reported, link = desk.facts()
+        assert link["type"] == "complaint-linked.v1"
+        assert link["data"]["message"] == {
+            "source": "/makegood/http/beside",
+            "id": "k-1/zoe",
+            "time": NOW_TEXT,
+        }
+        assert (link["data"]["kind"], link["data"]["linked_id"]) == (kind, reported["data"][f"{kind}_id"])
+        assert first.json()["event_id"] == reported["event_id"]
+        assert first.json()["ids"][f"{kind}_id"] == reported["data"][f"{kind}_id"]
+        assert first.json()["position"] == f"0:{len(desk.books.envelopes())}"
+        assert desk.post("zoe", path, body | {"complaint_id": "com-1"}, key="k-1").content == first.content
+        desk.house.projections.catch_up()
+        [complaint] = desk.get("zoe", "/complaints").json()
+        assert [(each["kind"], each["linked_id"]) for each in complaint["links"]] == [
+            (kind, reported["data"][f"{kind}_id"])
+        ]
+
+    def test_a_note_goes_in_with_a_resolution(self, quick_desk: Desk) -> None:
+        desk = quick_desk
+        desk.books.take([Upstream(source="/x").complaint_opened()])
+        body = {"resolution": "explained", "note": "walked through the bill"}
+        assert desk.post("anna", f"{ACCOUNT}/complaints/com-1/resolve", body, key="k-1").status_code == 201
+        assert [(f["type"][:-3], desk.said_in(f)) for f in desk.facts()] == [
+            ("complaint-resolved", {"resolution": "explained"}),
+            ("complaint-noted", {"note": "walked through the bill"}),
+        ]
+
+    @pytest.mark.parametrize("resolution", ["Explained", "two words", "", "x" * 65, "explained\n"])
+    def test_a_resolution_is_a_code(self, quick_desk: Desk, resolution: str) -> None:
+        quick_desk.books.take([Upstream(source="/x").complaint_opened()])
+        path = f"{ACCOUNT}/complaints/com-1/resolve"
+        refused = quick_desk.post("anna", path, {"resolution": resolution}, key="k-1")
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "resolution")
+
+
+class TestGoodwill:
+    """Two people's word: one proposes, another decides."""
+
+    def both(self, desk: Desk) -> None:
+        """Somebody who supports customers and approves too."""
+        by = By("the first one here", "cli")
+        grant(desk.books.ledger, Grant(principal="anna", role="approver", account_id=None), by)
+        desk.house.projections.catch_up()
+        desk.books.take([Upstream(source="/x").complaint_opened()])
+
+    def test_proposed_and_approved_it_is_granted(self, desk: Desk) -> None:
+        self.both(desk)
+        asked = {"amount": "5.00", "currency": "EUR"}
+        proposal = desk.post("anna", f"{ACCOUNT}/complaints/com-1/goodwill", asked, key="k-1").json()
+        credit = proposal["ids"]["credit_id"]
+        assert [d["outcome"] for d in proposal["decided"]] == ["pending"]
+        approved = desk.post("ada", f"{ACCOUNT}/goodwill/{credit}/approve", key="k-1")
+        [claim] = approved.json()["decided"]
+        assert (claim["clause"], claim["outcome"], claim["amount"], claim["charge_id"]) == (
+            "complaint",
+            "granted",
+            "5.00",
+            None,
+        )
+
+    @pytest.mark.parametrize(("verb", "body"), [("approve", None), ("reject", {"reason": "x"})])
+    def test_never_by_the_one_who_proposed_it(self, quick_desk: Desk, verb: str, body: dict[str, str] | None) -> None:
+        self.both(quick_desk)
+        proposed(quick_desk, "gw-1", by="anna")
+        content = quick_desk.books.content()
+        refused = quick_desk.post("anna", f"{ACCOUNT}/goodwill/gw-1/{verb}", body, key="k-1")
+        assert refused.status_code == 409
+        assert "another person" in refused.json()["detail"]
+        assert quick_desk.post("anna", f"{ACCOUNT}/goodwill/gw-1/{verb}?preview=true", body).status_code == 409
+        assert quick_desk.books.content() == content
+
+    def test_a_second_verdict_is_told_that_the_first_holds(self, quick_desk: Desk) -> None:
+        self.both(quick_desk)
+        proposed(quick_desk, "gw-1", by="somebody")
+        first = quick_desk.post("ada", f"{ACCOUNT}/goodwill/gw-1/approve", key="k-1")
+        assert first.status_code == 201
+        other = quick_desk.post("anna", f"{ACCOUNT}/goodwill/gw-1/reject", {"reason": "x"}, key="k-1")
+        assert other.status_code == 409
+        assert quick_desk.post("ada", f"{ACCOUNT}/goodwill/gw-1/approve", key="k-1").content == first.content
+
+    def test_a_credit_that_nobody_proposed_is_not_there(self, quick_desk: Desk) -> None:
+        self.both(quick_desk)
+        assert quick_desk.post("ada", f"{ACCOUNT}/goodwill/gw-404/approve", key="k-1").status_code == 404
 
 
 class TestCustomers:

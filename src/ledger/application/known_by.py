@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 from ledger.aggregates.recording import stream_name
-from ledger.events import BillingErrorReported, ChargePosted, CycleStarted, Fact, OutageReported
+from ledger.events import (
+    BillingErrorReported,
+    ChargePosted,
+    CycleStarted,
+    Fact,
+    GoodwillApproved,
+    GoodwillProposed,
+    GoodwillRejected,
+    OutageReported,
+)
 from ledger.store.database import Transaction
 from ledger.store.reading import events_of_types, first_of_stream
 
@@ -17,7 +26,7 @@ _NAMED_IN: dict[str, dict[type[Fact], str]] = {
     "charge": {CycleStarted: "cycle_id", ChargePosted: "charge_id"},
     "outage": {OutageReported: "outage_id"},
     "dispute": {BillingErrorReported: "dispute_id"},
-    "goodwill": {},
+    "goodwill": {GoodwillProposed: "credit_id"},
 }
 """The facts that make other things known, and the field in which each names them."""
 
@@ -33,3 +42,17 @@ def known_by(transaction: Transaction, account: str, kind: Kind, id_: str) -> Fa
         events = [envelope.event() for envelope in events_of_types(transaction, account, types)]
         found = [event for event in events if getattr(event.data, named_in[type(event)]) == id_]  # type: ignore[index]
     return min((fact for fact in found if isinstance(fact, Fact)), key=lambda fact: fact.order, default=None)
+
+
+def verdict_on(transaction: Transaction, proposal: GoodwillProposed) -> Fact | None:
+    """A verdict on a goodwill credit by another person than the one who proposed it; None while there is none."""
+    types = [GoodwillApproved.stored_as, GoodwillRejected.stored_as]
+    for envelope in events_of_types(transaction, proposal.account, types):
+        verdict = envelope.event()
+        if (
+            isinstance(verdict, GoodwillApproved | GoodwillRejected)
+            and verdict.data.credit_id == proposal.data.credit_id
+            and verdict.data.decided_by != proposal.data.proposed_by
+        ):
+            return verdict
+    return None

@@ -22,12 +22,12 @@ from starlette.responses import JSONResponse, Response
 from consumers.upstream import Unreadable
 from consumers.upstream.cloudevents import strict_json
 from ledger.application import requests
-from ledger.application.known_by import Kind, known_by
+from ledger.application.known_by import Kind, known_by, verdict_on
 from ledger.application.preview import preview
 from ledger.application.record import take
 from ledger.application.requests import Answered, KeyReused, VersionMoved
 from ledger.application.statement import Refusal, Statement
-from ledger.events import ClaimAssessed, Fact, SubscriptionStatusChanged
+from ledger.events import ClaimAssessed, Fact, GoodwillProposed, SubscriptionStatusChanged
 from ledger.store.reading import account_version
 from ledger.values import SYSTEM_ACCOUNT, instant_to_text, is_identifier
 from makegood import previewing
@@ -163,6 +163,11 @@ class Instruction:
         if self._known_by(kind, id_) is None:
             raise invalid(field, _unknown(kind))
         return id_
+
+    def is_decided(self, proposal: GoodwillProposed) -> bool:
+        """Whether a verdict on a goodwill credit stands already."""
+        with self.house.database.reading() as transaction:
+            return verdict_on(transaction, proposal) is not None
 
     def _known_by(self, kind: Kind, id_: str) -> Fact | None:
         """People name what they can see; only messages from upstream may come before what they are about."""

@@ -10,15 +10,19 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Path
 from starlette.responses import Response
 
+from ledger.events import GoodwillProposed, OutageReported
 from makegood.api.asked import (
+    ApproveGoodwill,
     Cancel,
     ConfirmDispute,
     LinkComplaint,
     NoteComplaint,
     OpenComplaint,
     OpenDispute,
+    ProposeGoodwill,
     Reinstate,
     RejectDispute,
+    RejectGoodwill,
     ReopenComplaint,
     ReopenOutage,
     ReportOutage,
@@ -31,25 +35,29 @@ from makegood.api.asked import (
 from makegood.api.instructing import ANSWERS, Instruction, instructing
 from makegood.api.messages import Said
 from makegood.api.paths import PathId
-from makegood.api.problems import invalid
+from makegood.api.problems import CONFLICT, Refused, invalid
 
 SUBSCRIPTION = "/accounts/{account_id}/subscriptions/{subscription_id}"
 OUTAGES = "/accounts/{account_id}/outages"
 DISPUTES = "/accounts/{account_id}/disputes"
 COMPLAINTS = "/accounts/{account_id}/complaints"
+GOODWILL = "/accounts/{account_id}/goodwill/{credit_id}"
 
 subscriptions = APIRouter(tags=["Subscriptions"])
 outages = APIRouter(tags=["Outages"])
 disputes = APIRouter(tags=["Disputes"])
 complaints = APIRouter(tags=["Complaints"])
-ROUTERS = (subscriptions, outages, disputes, complaints)
+goodwill = APIRouter(tags=["Goodwill"])
+ROUTERS = (subscriptions, outages, disputes, complaints, goodwill)
 
 SubscriptionId = Annotated[PathId, Path(description="The subscription.")]
 OutageId = Annotated[PathId, Path(description="The outage.")]
 DisputeId = Annotated[PathId, Path(description="The dispute.")]
+CreditId = Annotated[PathId, Path(description="The goodwill credit.")]
 ComplaintId = Annotated[PathId, Path(description="The complaint.")]
 
-CANCEL, WITHDRAW, REINSTATE, REOPEN = Cancel(), WithdrawCancellation(), Reinstate(), ReopenComplaint()
+CANCEL, WITHDRAW, REINSTATE = Cancel(), WithdrawCancellation(), Reinstate()
+REOPEN, APPROVE = ReopenComplaint(), ApproveGoodwill()
 """Bodies that say nothing: there need be none."""
 
 CUSTOMERS, PROVIDERS = "portal", "support"
@@ -385,12 +393,76 @@ def link_complaint(
     )
 
 
+# --- goodwill -----------------------------------------------------------------------------------------------------
+
+
+@goodwill.post(f"{COMPLAINTS}/{{complaint_id}}/goodwill", summary="Propose a goodwill credit", responses=ANSWERS)
+def propose_goodwill(
+    complaint_id: ComplaintId, given: Annotated[Instruction, instructing("goodwill.propose")], asked: ProposeGoodwill
+) -> Response:
+    """For a complaint. It is granted when another person approves it."""
+
+    def say() -> list[Said]:
+        if asked.subscription_id is not None:
+            given.named("subscription", asked.subscription_id, "subscription_id")
+        return [
+            Said(
+                "makegood.goodwill.proposed.v1",
+                {
+                    "credit_id": asked.credit_id or given.origin.made("goodwill"),
+                    "complaint_id": given.known("complaint", complaint_id),
+                    "subscription_id": asked.subscription_id,
+                    "currency": asked.currency,
+                    "amount": asked.amount,
+                    "proposed_by": given.caller.principal,
+                    "reason": asked.reason,
+                },
+            )
+        ]
+
+    return given.carry_out(say)
+
+
+@goodwill.post(f"{GOODWILL}/approve", summary="Approve a goodwill credit", responses=ANSWERS)
+def approve_goodwill(
+    credit_id: CreditId,
+    given: Annotated[Instruction, instructing("goodwill.decide")],
+    asked: Annotated[ApproveGoodwill, Body()] = APPROVE,
+) -> Response:
+    """Never by the one who proposed it. The first verdict holds."""
+    return given.carry_out(lambda: [Said("makegood.goodwill.approved.v1", _verdict(given, credit_id))])
+
+
+@goodwill.post(f"{GOODWILL}/reject", summary="Reject a goodwill credit", responses=ANSWERS)
+def reject_goodwill(
+    credit_id: CreditId, given: Annotated[Instruction, instructing("goodwill.decide")], asked: RejectGoodwill
+) -> Response:
+    """Never by the one who proposed it. The first verdict holds."""
+    return given.carry_out(
+        lambda: [
+            Said("makegood.goodwill.rejected.v1", {**_verdict(given, credit_id), "reason": asked.reason}),
+        ]
+    )
+
+
+def _verdict(given: Instruction, credit_id: str) -> dict[str, Any]:
+    """Which credit is decided about, and by whom. Raises Refused where it is not theirs to decide, or no more."""
+    proposal = given.fact("goodwill", credit_id)
+    assert isinstance(proposal, GoodwillProposed)
+    if proposal.data.proposed_by == given.caller.principal:
+        raise Refused(CONFLICT, "you proposed this credit: another person decides about it")
+    if given.is_decided(proposal):
+        raise Refused(CONFLICT, "a verdict stands already, and the first one holds")
+    return {"credit_id": credit_id, "decided_by": given.caller.principal}
+
+
 # --- what several have in common ----------------------------------------------------------------------------------
 
 
 def _outage(given: Instruction, outage_id: str, subscription_id: str) -> dict[str, Any]:
     """An outage and its subscription. Raises Refused where the outage is another's: it would wait for ever."""
-    if given.fact("outage", outage_id).data.subscription_id != subscription_id:  # type: ignore[attr-defined]
+    report = given.fact("outage", outage_id)
+    if isinstance(report, OutageReported) and report.data.subscription_id != subscription_id:
         raise invalid("subscription_id", "the outage was reported for another subscription")
     return {"outage_id": outage_id, "subscription_id": subscription_id}
 
