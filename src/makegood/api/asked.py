@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from consumers.upstream.fields import Amount, Currency, Flag, FreeText, Identifier, Instant, PositiveAmount, Text
+from consumers.upstream.fields import Amount, Currency, FreeText, Identifier, Instant, PositiveAmount, Text
 
 Cause = Literal["provider", "customer_equipment", "force_majeure", "unknown"]
 Severity = Literal["significant", "minor"]
@@ -46,7 +46,7 @@ class Cancel(BaseModel):
 
     requested_at: Annotated[Instant | None, Field(description=_AT)] = None
     reason: Annotated[FreeText | None, Field(description=_WORDS)] = None
-    keep_service: Annotated[Flag, Field(description="Whether the service stays usable to the end.")] = False
+    keep_service: Annotated[bool | None, Field(description="Whether the service stays usable to the end.")] = None
 
 
 class WithdrawCancellation(BaseModel):

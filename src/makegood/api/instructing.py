@@ -121,7 +121,8 @@ class Instruction:
     caller: Caller
     account: str
     key: str | None
-    expects: int | None
+    expects: Callable[[], int | None]
+    """The account's version that the caller insists on."""
     previewed: bool
     said: bytes
     """Method, path and what the body says, in one spelling."""
@@ -212,12 +213,10 @@ class Instruction:
         return _recorded(answer)
 
     def _record(self, request: requests.Request, said: list[Said]) -> None:
-        taken = take(
-            self.house.ledger,
-            self._messages(said),
-            expects=None if self.expects is None else {self.account: self.expects},
-            request=request,
-        )
+        messages = self._messages(said)
+        version = self.expects()
+        expects = {self.account: version} if version is not None else None
+        taken = take(self.house.ledger, messages, expects=expects, request=request)
         if taken.refused:
             raise _refused(taken.refused)
         self.recorded()
@@ -241,6 +240,7 @@ Key = Annotated[
         alias=KEY,
         description="A key of your own for this instruction, 1 to 64 of A-Z a-z 0-9 . _ ~ -. Sent again with the "
         "same body it has the same answer, and nothing happens twice. Required unless it is a preview.",
+        json_schema_extra={"pattern": KEY_PATTERN},
     ),
 ]
 IfMatch = Annotated[
@@ -274,14 +274,14 @@ def instructing(action: Action) -> Any:
         previewed: IsPreview = False,
     ) -> Instruction:
         _check_account(house, caller.check(account_id))
-        if not previewed:
+        if key is not None or not previewed:
             _check_key(key)
         return Instruction(
             house=house,
             caller=caller,
             account=account_id,
             key=None if previewed else key,
-            expects=expected_version(request),
+            expects=lambda: expected_version(request),
             previewed=previewed,
             said=_said(request, body),
             traceparent=_traceparent(request),
