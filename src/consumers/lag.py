@@ -13,8 +13,8 @@ from typing import Protocol
 
 from consumers.intake import stored_positions
 from consumers.kafka.records import Partition, TopicIdentity
-from consumers.kafka.topics import DEAD_LETTERS, EVENTS, UPSTREAM
-from consumers.relay import DeadLetterLane, EventLane
+from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, UPSTREAM
+from consumers.relay import DeadLetterLane, EventLane, InstructionLane
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.reading import read_shard, shard_ends
@@ -62,13 +62,17 @@ def projector_lags(transaction: Transaction, projections: Iterable[Projection]) 
     return lags
 
 
-def relay_lags(transaction: Transaction, events: TopicIdentity, dead_letters: TopicIdentity) -> list[Lag]:
+def relay_lags(
+    transaction: Transaction, events: TopicIdentity, instructions: TopicIdentity, dead_letters: TopicIdentity
+) -> list[Lag]:
     """How far the topics are behind the store. Raises PositionMissing where the store has a hole there."""
     lags = []
-    for shard, end in shard_ends(transaction).items():
-        position = _position(transaction, EventLane(events.topic, shard).reader(events))
-        oldest_at = _next_recorded_at(transaction, shard, position)
-        lags.append(Lag("relay", events.topic, shard, position, max(0, end - position), oldest_at))
+    ends = shard_ends(transaction)
+    for lane, topic in ((EventLane, events), (InstructionLane, instructions)):
+        for shard, end in ends.items():
+            position = _position(transaction, lane(topic.topic, shard).reader(topic))
+            oldest_at = _next_recorded_at(transaction, shard, position)
+            lags.append(Lag("relay", topic.topic, shard, position, max(0, end - position), oldest_at))
     position = _position(transaction, DeadLetterLane(dead_letters.topic).reader(dead_letters))
     ((waiting, refused_at),) = transaction.rows(
         "SELECT COUNT(*), MIN(refused_at) FROM dead_letters WHERE position > ?", (position,)
@@ -136,6 +140,7 @@ class TopicNames:
 
     upstream: str = UPSTREAM.name
     events: str = EVENTS.name
+    instructions: str = INSTRUCTIONS.name
     dead_letters: str = DEAD_LETTERS.name
 
 
@@ -143,9 +148,9 @@ def carrier_lags(database: Database, cluster: ProbedCluster, topics: TopicNames 
     """How far intake and relay are behind. Raises BrokerUnavailable, or BrokerError where a topic is missing."""
     names = topics or TopicNames()
     lags = intake_lags(database, cluster, cluster.identity(names.upstream))
-    events, dead_letters = cluster.identity(names.events), cluster.identity(names.dead_letters)
+    relayed = [cluster.identity(name) for name in (names.events, names.instructions, names.dead_letters)]
     with database.reading() as transaction:
-        return lags + relay_lags(transaction, events, dead_letters)
+        return lags + relay_lags(transaction, *relayed)
 
 
 def intake_lags(database: Database, cluster: ProbedCluster, upstream: TopicIdentity) -> list[Lag]:

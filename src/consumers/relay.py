@@ -1,4 +1,4 @@
-"""Relay: what the ledger recorded, onto Kafka, in the order of its positions (contract §1a).
+"""Relay: what the ledger recorded, and what follows from it for others to do, onto Kafka, in order (contract §1a).
 
 A lane follows one sequence of the store onto one topic. Its position moves only after the broker has confirmed what
 was sent, so that a crash sends again and never leaves out; readers skip what they have seen (design rule 7).
@@ -17,11 +17,12 @@ import structlog
 from pydantic_core import to_json
 
 from consumers.kafka.records import BrokerUnavailable, Outgoing, Sender, TopicIdentity
-from consumers.kafka.topics import DEAD_LETTERS, EVENTS, Topic
+from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, Topic
 from consumers.part import BackOff
+from ledger.instructions import INSTRUCTING, Instruction, instructions_of
 from ledger.store.database import Conflict, Database, Transaction, Unavailable
 from ledger.store.instants import from_microseconds
-from ledger.store.reading import read_shard, store_id
+from ledger.store.reading import StoredEnvelope, ended_on_before, read_shard, store_id
 from ledger.store.writing import ReaderFenced, ReaderMove, move_reader, take_over_reader
 from ledger.values import instant_to_text
 
@@ -52,6 +53,7 @@ class Batch:
 
     records: list[Outgoing]
     last: int
+    """The same as before where nothing comes after; further on also where nothing of it is to be sent."""
 
 
 class Lane(ABC):
@@ -97,6 +99,50 @@ class EventLane(Lane):
             for e in found
         ]
         return Batch(records, found[-1].position if found else position)
+
+
+class InstructionLane(Lane):
+    """What billing and provisioning must carry out, out of the events of one shard: a CloudEvent for each."""
+
+    def __init__(self, topic: str, shard: int) -> None:
+        self.topic = topic
+        self._shard = shard
+
+    def reader(self, identity: TopicIdentity) -> str:
+        return f"relay/{identity}/{self._shard}"
+
+    def after(self, transaction: Transaction, position: int, limit: int) -> Batch:
+        found = read_shard(transaction, self._shard, position, limit)
+        store = store_id(transaction).encode() if found else b""
+        records = [
+            self._record(instruction, envelope, store)
+            for envelope in found
+            if envelope.type in _INSTRUCTING
+            for event in (envelope.event(),)
+            for instruction in instructions_of(event, ended_on_before(transaction, event))
+        ]
+        return Batch(records, found[-1].position if found else position)
+
+    def _record(self, instruction: Instruction, of: StoredEnvelope, store: bytes) -> Outgoing:
+        cloud_event = {
+            "specversion": "1.0",
+            "id": instruction.instruction_id,
+            "source": "/makegood",
+            "type": f"makegood.{instruction.kind}.v1",
+            "subject": instruction.account,
+            "time": instant_to_text(instruction.issued_at),
+            "datacontenttype": "application/json",
+            "data": instruction.data,
+        }
+        headers = (
+            ("content-type", b"application/cloudevents+json"),
+            ("store", store),
+            ("position", f"{of.shard}:{of.position}".encode()),
+        )
+        return Outgoing(self.topic, instruction.account.encode(), to_json(cloud_event), headers)
+
+
+_INSTRUCTING = frozenset(event.stored_as for event in INSTRUCTING)
 
 
 class DeadLetterLane(Lane):
@@ -156,6 +202,7 @@ class Relay:
         *,
         shards: int = 1,
         events: Topic = EVENTS,
+        instructions: Topic = INSTRUCTIONS,
         dead_letters: Topic = DEAD_LETTERS,
         batch: int = BATCH_MAX,
         stands_by: float = STANDS_BY_SECONDS,
@@ -164,8 +211,11 @@ class Relay:
     ) -> None:
         self._database = database
         self._cluster = cluster
-        self._lanes: list[Lane] = [EventLane(events.name, shard) for shard in range(shards)]
-        self._lanes.append(DeadLetterLane(dead_letters.name))
+        self._lanes: list[Lane] = [
+            *(EventLane(events.name, shard) for shard in range(shards)),
+            *(InstructionLane(instructions.name, shard) for shard in range(shards)),
+            DeadLetterLane(dead_letters.name),
+        ]
         self._batch = batch
         self._stands_by = stands_by
         self._watch_seconds = watch_seconds
@@ -186,7 +236,7 @@ class Relay:
         try:
             while not stop.is_set():
                 try:
-                    sent = self.step()
+                    went_on = self.step()
                 except (Unavailable, BrokerUnavailable, Conflict) as error:
                     wait = back_off.next()
                     log.warning("relay_waits", reason=str(error), seconds=round(wait, 3), failures=back_off.failures)
@@ -197,7 +247,7 @@ class Relay:
                 if not working:
                     working = True
                     ready()
-                if sent:
+                if went_on:
                     idle = IDLE_FIRST
                     continue
                 idle = IDLE_FIRST if self._woken.wait(idle) else min(IDLE_MOST, idle * 1.5)
@@ -206,11 +256,11 @@ class Relay:
             self.forget()
 
     def step(self) -> int:
-        """Send at most a batch of every lane; how many records that were."""
+        """Carry at most a batch of every lane; how many positions that one went on that went furthest."""
         self._identify()
         if self._sender is None:
             self._sender = self._cluster.sender("relay")
-        return sum(self._carry(standing, self._sender) for standing in self._standings)
+        return max(self._carry(standing, self._sender) for standing in self._standings)
 
     def forget(self) -> None:
         """Let go of the broker; positions and epochs are found in the store again."""
@@ -255,7 +305,7 @@ class Relay:
         with self._database.reading() as transaction:
             position, epoch = _stored(transaction, standing.reader)
             if epoch != standing.epoch:
-                behind = bool(lane.after(transaction, position, 1).records)
+                behind = lane.after(transaction, position, 1).last > position
                 batch = Batch([], position)
             else:
                 behind = False
@@ -264,24 +314,26 @@ class Relay:
         if epoch != standing.epoch:
             self._stand_by(standing, (position, epoch), behind)
             return 0
-        if not batch.records:
+        if batch.last == position:
             return 0
-        sender.send(batch.records, CONFIRMED_WITHIN)
+        if batch.records:
+            sender.send(batch.records, CONFIRMED_WITHIN)
         try:
             with self._database.writing() as transaction:
                 move_reader(transaction, ReaderMove(standing.reader, epoch, position, batch.last))
         except ReaderFenced:
             return 0  # another relay has it, and sends the same: nobody takes harm
         standing.position = batch.last
-        log.info(
-            "records_sent",
-            topic=lane.topic,
-            first=position + 1,
-            last=batch.last,
-            records=len(batch.records),
-            seconds=round(self._monotonic() - began, 4),
-        )
-        return len(batch.records)
+        if batch.records:
+            log.info(
+                "records_sent",
+                topic=lane.topic,
+                first=position + 1,
+                last=batch.last,
+                records=len(batch.records),
+                seconds=round(self._monotonic() - began, 4),
+            )
+        return batch.last - position
 
     def _stand_by(self, standing: _Standing, seen: tuple[int, int], behind: bool) -> None:
         """Another relay has the lane: leave it to that one as long as it moves or has nothing to do."""

@@ -49,13 +49,13 @@ RELAY_POSITION = Metric(
     "makegood_relay_position", "", _PARTITION, "The last position of the store that a topic has for certain."
 )
 RELAY_LAG_RECORDS = Metric(
-    "makegood_relay_lag_records", "records", _PARTITION, "How many events or dead letters the relay has yet to send."
+    "makegood_relay_lag_records", "records", _PARTITION, "How many events or dead letters the relay has yet to carry."
 )
 RELAY_LAG_SECONDS = Metric(
     "makegood_relay_lag_seconds",
     "seconds",
     _PARTITION,
-    "How long ago the oldest event or dead letter was recorded that the relay has still to send.",
+    "How long ago the oldest event or dead letter was recorded that the relay has still to carry.",
 )
 INTAKE_OFFSET = Metric(
     "makegood_intake_offset", "", _PARTITION, "The offset of the upstream message that intake takes next."
@@ -101,6 +101,15 @@ WAITING_AGE = Metric(
 )
 ALARMS = Metric("makegood_standing_alarms", "alarms", (), "How many alarms stand.")
 ALARMS_AGE = Metric("makegood_standing_alarms_oldest_seconds", "seconds", (), "How long the oldest alarm has stood.")
+INSTRUCTIONS = Metric(
+    "makegood_open_instructions", "instructions", (), "How many instructions to other systems have no answer."
+)
+INSTRUCTIONS_AGE = Metric(
+    "makegood_open_instructions_oldest_seconds",
+    "seconds",
+    (),
+    "How long ago the oldest instruction was issued that has no answer.",
+)
 GOODWILL = Metric(
     "makegood_pending_goodwill_credits", "credits", (), "How many goodwill credits were proposed and are undecided."
 )

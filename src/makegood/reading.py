@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from makegood.answers import people, print_rows, shown
+from makegood.answers import age, people, print_rows, shown
 
 
 def show_kept(message: Mapping[str, Any]) -> None:
@@ -117,6 +117,12 @@ _SECTIONS: Sequence[tuple[str, str, dict[str, str], tuple[str, ...]]] = (
         (),
     ),
     (
+        "instructions",
+        "Instructions without an answer",
+        {"instruction_id": "instruction", "kind": "kind", "what": "what is to be done", "issued_at": "issued at"},
+        (),
+    ),
+    (
         "goodwill",
         "Goodwill",
         {
@@ -144,12 +150,32 @@ def show_account(account: Mapping[str, Any]) -> None:
     console = people()
     zone, currency = account.get("time_zone"), account.get("currency")
     console.print(Text(f"Account {account['account_id']}", "bold"), Text(f"{shown(currency)}, {shown(zone)}"))
+    account = {**account, "instructions": instructions_in_words(account["instructions"])}
     for name, title, columns, right in _SECTIONS:
         if account.get(name):
             print_rows(account[name], columns, title=title, empty="", right=right)
     console.print(
         Text(f"Why? makegood explain CLAIM --account {account['account_id']}; how it came: makegood history, replay")
     )
+
+
+def instructions_in_words(instructions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Instructions as a table shows them: what is to be done in words, and how long they have been open."""
+    return [
+        {
+            **instruction,
+            "what": _TO_BE_DONE[instruction["kind"]].format(**instruction["data"]),
+            "age": age(instruction["age_seconds"]) if instruction.get("age_seconds") is not None else None,
+        }
+        for instruction in instructions
+    ]
+
+
+_TO_BE_DONE = {
+    "cancellation.scheduled": "end {subscription_id} on {effective_on}",
+    "cancellation.withdrawn": "let {subscription_id} go on",
+    "invoice.reduced": "{invoice_id} is {total} {currency} less for {claim_id}, a change of {change_total}",
+}
 
 
 def show_replay(account_id: str, steps: Sequence[Mapping[str, Any]]) -> None:

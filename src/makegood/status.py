@@ -51,6 +51,7 @@ KINDS = (
     Kind("set aside", metrics.SET_ASIDE, metrics.SET_ASIDE_AGE, "makegood aside list"),
     Kind("waiting", metrics.WAITING, metrics.WAITING_AGE, "makegood waiting"),
     Kind("alarms", metrics.ALARMS, metrics.ALARMS_AGE, "makegood alarms"),
+    Kind("instructions", metrics.INSTRUCTIONS, metrics.INSTRUCTIONS_AGE, "makegood instructions --open"),
     Kind("goodwill", metrics.GOODWILL, metrics.GOODWILL_AGE, "makegood goodwill"),
 )
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from ledger.values import zero
-from projections import accounts, alarms, claims, complaints, credits, goodwill, refunds
+from projections import accounts, alarms, claims, complaints, credits, goodwill, instructions, refunds
 from projections.catalog import CATALOG
 from projections.projection import State
 
@@ -58,6 +58,7 @@ def account_state(state: State, account_id: str) -> dict[str, Any]:
         "complaints": complaints.listed(state, left_out),
         "goodwill": goodwill.listed(state, left_out),
         "alarms": alarms.listed(state),
+        "instructions": [each for each in instructions.listed(state) if each["status"] == "open"],
     }
 
 

@@ -10,6 +10,7 @@ from projections.claims import CLAIMS
 from projections.complaints import COMPLAINTS
 from projections.credits import CREDITS
 from projections.goodwill import GOODWILL
+from projections.instructions import INSTRUCTIONS
 from projections.projection import Projection
 from projections.refunds import REFUNDS
 
@@ -22,5 +23,6 @@ CATALOG: tuple[Projection, ...] = (
     COMPLAINTS,
     CREDITS,
     GOODWILL,
+    INSTRUCTIONS,
     REFUNDS,
 )

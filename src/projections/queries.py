@@ -24,6 +24,7 @@ from projections import claims as claims_
 from projections import complaints as complaints_
 from projections import credits as credits_
 from projections import goodwill as goodwill_
+from projections import instructions as instructions_
 from projections import refunds as refunds_
 from projections.account_state import account_state
 from projections.audit_trail import AUDIT_TRAIL
@@ -228,6 +229,24 @@ def credits(
         return credits_.listed(_rows(transaction, credits_.CREDITS, {"account": account}, accounts, page))
 
 
+def instructions(
+    database: Database,
+    now: datetime,
+    account: str | None = None,
+    kind: str | None = None,
+    still_open: bool = False,
+) -> list[Answer]:
+    """What billing and provisioning were told to do, what waits longest for its answer first.
+
+    `still_open` leaves out what was answered.
+    """
+    with database.reading() as transaction:
+        where = {"account": account, "kind": kind}
+        found = instructions_.listed(_rows(transaction, instructions_.INSTRUCTIONS, where))
+    aged = [{**each, "age_seconds": instructions_.open_seconds(each, now)} for each in found]
+    return [each for each in aged if each["status"] == "open" or not still_open]
+
+
 def alarms(
     database: Database, account: str | None = None, *, accounts: Accounts = None, page: Page | None = None
 ) -> list[Answer]:
@@ -271,7 +290,7 @@ class LeftForPeople:
 
 
 def left_for_people(database: Database) -> dict[str, LeftForPeople]:
-    """What is open, by kind: dead letters, messages set aside, facts that wait, alarms that stand, goodwill."""
+    """What is open, by kind: dead letters, messages set aside, facts that wait, alarms, instructions, goodwill."""
     left = {}
     with database.reading() as transaction:
         for kind, statement in _LEFT_FOR_PEOPLE.items():
@@ -287,6 +306,10 @@ _LEFT_FOR_PEOPLE = {
     "set aside": "SELECT COUNT(*), MIN(set_aside_at) FROM set_aside " + _OPEN.format("set-aside", "set_aside_id"),
     "waiting": "SELECT COUNT(*), MIN(since) FROM waiting",
     "alarms": f"SELECT COUNT(*), MIN(since) FROM {alarms_.ALARMS.stored_name(alarms_.ROWS)}",
+    "instructions": "SELECT COUNT(*), MIN(issued_at) "
+    f"FROM {instructions_.INSTRUCTIONS.stored_name(instructions_.ISSUED)} AS issued WHERE NOT EXISTS "
+    f"(SELECT 1 FROM {instructions_.INSTRUCTIONS.stored_name(instructions_.ANSWERS)} AS answer "
+    "WHERE answer.account = issued.account AND answer.instruction_id = issued.instruction_id)",
     # Whether one is decided its claim says: a proposal may be left out, and a verdict count for nothing.
     "goodwill": "SELECT COUNT(*), MIN(since) FROM (SELECT MIN(message_time) AS since "
     f"FROM {goodwill_.GOODWILL.stored_name(goodwill_.FACTS)} AS proposed "

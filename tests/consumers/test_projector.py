@@ -203,7 +203,7 @@ def test_through_the_in_process_broker(books: Books) -> None:
     take_all(books, sample_lines()[:300])
     with InProcessBroker() as broker:
         place = new_place(broker)
-        relay = Relay(books.database, place.cluster, events=place.events, dead_letters=place.dead_letters)
+        relay = Relay(books.database, place.cluster, **place.relayed)
         projector = Projector(books.follower(), KafkaSource(place.cluster, topic=place.events, look_seconds=600))
         with running(relay, projector):
             until(lambda: books.follower().position_reached() == books.end())

@@ -12,6 +12,7 @@ from ledger.store.database import CommitUnknown
 from ledger.store.writing import take_over_reader
 from tests.integration.world import Books, account_registered, new_books, running, structured, take_all, until
 from tests.ledger.books import Watched
+from tests.ledger.messages import Upstream
 
 
 class Broker:
@@ -68,6 +69,11 @@ def books(tmp_path: Path) -> Iterator[Books]:
 @pytest.fixture
 def broker() -> Broker:
     return Broker()
+
+
+def lanes_of_events(broker: Broker) -> list[str]:
+    """Under what names the two lanes that follow the events keep their positions."""
+    return [f"relay/{broker.identity(topic)}/0" for topic in ("ledger.events", "makegood.instructions")]
 
 
 def record(books: Books, first: int, count: int) -> None:
@@ -127,8 +133,8 @@ def test_a_lane_that_is_not_moved_is_taken_over(books: Books, broker: Broker) ->
     first = Relay(books.database, broker, stands_by=10, watch_seconds=1e9, monotonic=clock)
     first.step()
     with books.database.writing() as transaction:
-        reader = f"relay/{broker.identity('ledger.events')}/0"
-        take_over_reader(transaction, reader)  # and never seen again
+        for reader in lanes_of_events(broker):
+            take_over_reader(transaction, reader)  # and never seen again
     for _ in range(5):
         clock.seconds += 100
         assert first.step() == 0  # nothing to send: it may well be alive
@@ -174,7 +180,8 @@ def test_fenced_between_reading_and_moving(books: Books, broker: Broker) -> None
         def send(self, records: Iterable[Outgoing], patience: float) -> None:
             super().send(records, patience)
             with books.database.writing() as transaction:
-                take_over_reader(transaction, f"relay/{self.identity('ledger.events')}/0")
+                for reader in lanes_of_events(self):
+                    take_over_reader(transaction, reader)
 
     meanwhile = Meanwhile()
     relay = Relay(books.database, meanwhile)
@@ -204,6 +211,62 @@ def test_dead_letters_go_out_once_and_without_their_bodies(books: Books, broker:
     assert [record.key for record in broker.topics["provisioning.dead-letters"]] == [None, b"acct-1"]
     assert letters[1]["origin"] == "line:1"
     assert "Grace" not in json.dumps(letters)
+
+
+def test_instructions_go_out_in_order_each_as_a_cloud_event(books: Books, broker: Broker) -> None:
+    upstream = Upstream()
+    take_all(books, [json.dumps(message).encode() for message in upstream.customer()[:3]])
+    relay = Relay(books.database, broker, batch=2)
+    while relay.step():
+        pass
+    assert "makegood.instructions" not in broker.topics
+    said = [
+        upstream.overcharge_confirmed(),
+        upstream.cancellation_requested(reason="Zoë moves"),
+        upstream.cancellation_withdrawn(),
+    ]
+    take_all(books, [json.dumps(message).encode() for message in said])
+    while relay.step():
+        pass
+    sent = broker.topics["makegood.instructions"]
+    told = [json.loads(record.value) for record in sent]
+    assert [each["type"] for each in told] == [
+        "makegood.invoice.reduced.v1",
+        "makegood.invoice.reduced.v1",
+        "makegood.cancellation.scheduled.v1",
+        "makegood.invoice.reduced.v1",
+        "makegood.cancellation.withdrawn.v1",
+    ]
+    recorded_at = {
+        position: json.loads(bytes(envelope))["recorded_at"]
+        for position, envelope in books.rows("SELECT position, envelope FROM events")
+    }
+    for record, each in zip(sent, told, strict=True):
+        headers = dict(record.headers)
+        shard, _, position = headers["position"].partition(b":")
+        assert (record.key, record.partition) == (b"acct-1", None)
+        assert headers["content-type"] == b"application/cloudevents+json"
+        assert headers["store"] == books.follower().store_id().encode()
+        assert set(each) == {"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"}
+        assert (each["specversion"], each["source"], each["subject"]) == ("1.0", "/makegood", "acct-1")
+        assert (shard, each["time"]) == (b"0", recorded_at[int(position)])
+    assert told[2]["data"] == {"subscription_id": "sub-1", "effective_on": "2026-04-01"}
+    assert len({each["id"] for each in told}) == len(told)
+    assert "Zoë" not in json.dumps(told, ensure_ascii=False)
+
+
+def test_an_instruction_that_is_sent_again_is_the_same_one(books: Books, broker: Broker) -> None:
+    upstream = Upstream()
+    messages = [*upstream.customer(), upstream.cancellation_requested()]
+    take_all(books, [json.dumps(message).encode() for message in messages])
+    relay = Relay(books.database, broker)
+    relay.step()
+    broker.ids["makegood.instructions"] = "another"
+    relay.forget()
+    while relay.step():
+        pass
+    one, again = broker.topics["makegood.instructions"]
+    assert one == again
 
 
 def test_waking_is_quicker_than_looking(books: Books, broker: Broker) -> None:

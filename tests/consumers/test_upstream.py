@@ -188,6 +188,16 @@ EXAMPLES: dict[str, tuple[dict[str, Any], set[str], str | None]] = {
         "succeeded_at",
     ),
     "voip.refund.failed.v1": ({"refund_id": "ref-1", "reason": "Zoë's account is closed"}, {"reason"}, None),
+    "voip.instruction.carried_out.v1": (
+        {"instruction_id": "5f" * 16, "carried_out_at": "2026-02-25T09:30:00Z"},
+        set(),
+        "carried_out_at",
+    ),
+    "voip.instruction.refused.v1": (
+        {"instruction_id": "5f" * 16, "reason": "Zoë's invoice was sent already"},
+        {"reason"},
+        None,
+    ),
 }
 CYCLE = "voip.cycle.started.v1"
 OPTIONAL = {
@@ -280,10 +290,10 @@ def strings(value: object) -> Iterator[str]:
 # --- What is taken ----------------------------------------------------------------------------------------------
 
 
-def test_there_is_a_model_and_an_example_for_each_of_the_22_messages() -> None:
+def test_there_is_a_model_and_an_example_for_each_of_the_24_messages() -> None:
     assert MESSAGES.keys() == EXAMPLES.keys()
-    assert len(MESSAGES) == 22
-    assert len({model.becomes for model in MESSAGES.values()}) == 22
+    assert len(MESSAGES) == 24
+    assert len({model.becomes for model in MESSAGES.values()}) == 24
 
 
 @pytest.mark.parametrize("type_", EXAMPLES)

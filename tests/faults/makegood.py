@@ -21,7 +21,7 @@ from typing import Any
 import consumers.intake
 from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
-from consumers.kafka.topics import DEAD_LETTERS, EVENTS, UPSTREAM
+from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, UPSTREAM
 from consumers.projector import KafkaSource
 from consumers.relay import Relay
 from ledger.store import database
@@ -37,11 +37,13 @@ SQLITE_MOST_PAGES = 4_294_967_294
 def say_how(environment: dict[str, str]) -> None:
     """Put in force what the environment says."""
     suffix, batch = environment["FAULTS_TOPICS"], int(environment["FAULTS_BATCH"])
-    upstream, events, letters = (replace(t, name=f"{t.name}-{suffix}") for t in (UPSTREAM, EVENTS, DEAD_LETTERS))
+    upstream, events, instructions, letters = (
+        replace(topic, name=f"{topic.name}-{suffix}") for topic in (UPSTREAM, EVENTS, INSTRUCTIONS, DEAD_LETTERS)
+    )
     consumers.intake.WATCH_SECONDS = LOOK_SECONDS
     database.IDLE_IN_TRANSACTION = "3s"
     for name, shorter in {
-        "TOPICS": (upstream, events, letters),
+        "TOPICS": (upstream, events, instructions, letters),
         "Cluster": partial(
             Cluster,
             group=f"makegood-{suffix}",
@@ -49,7 +51,13 @@ def say_how(environment: dict[str, str]) -> None:
         ),
         "Intake": partial(Intake, topic=upstream, batch=batch),
         "Relay": partial(
-            Relay, events=events, dead_letters=letters, batch=2 * batch, stands_by=2.0, watch_seconds=LOOK_SECONDS
+            Relay,
+            events=events,
+            instructions=instructions,
+            dead_letters=letters,
+            batch=2 * batch,
+            stands_by=2.0,
+            watch_seconds=LOOK_SECONDS,
         ),
         "KafkaSource": partial(KafkaSource, topic=events, batch=4 * batch, look_seconds=LOOK_SECONDS),
     }.items():

@@ -114,7 +114,7 @@ class Process:
 
 
 class Stage:
-    """One store, three topics and the processes on them, with lots that are published one after the other."""
+    """One store, four topics and the processes on them, with lots that are published one after the other."""
 
     def __init__(
         self, kafka: Kafka, url: str, folder: Path, dice: random.Random, *, seen_by: str = "", accounts: int = 12
@@ -233,8 +233,10 @@ class Stage:
         if [row[0] for row in positions] != [end] * len(CATALOG):
             return False
         letters = self.books.rows("SELECT coalesce(max(position), 0) FROM dead_letters")[0][0]
-        return self._relayed(self.place.events.name, "/0") == end and (
-            self._relayed(self.place.dead_letters.name, "") == letters
+        return (
+            self._relayed(self.place.events.name, "/0") == end
+            and self._relayed(self.place.instructions.name, "/0") == end
+            and self._relayed(self.place.dead_letters.name, "") == letters
         )
 
     def _due(self) -> int:

@@ -29,7 +29,7 @@ from tests.parts.postgres import Postgres
 
 
 def relay_all(books: Books, place: Place) -> None:
-    with running(Relay(books.database, place.fresh_cluster(), events=place.events, dead_letters=place.dead_letters)):
+    with running(Relay(books.database, place.fresh_cluster(), **place.relayed)):
         until(lambda: relayed_to(books.database, place.cluster.identity(place.events.name)) == books.end())
 
 

@@ -7,6 +7,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from consumers.intake import Intake
+from consumers.kafka.records import TopicIdentity
 from consumers.kafka.topics import Topic
 from consumers.relay import Relay, relayed_to
 from ledger.store.reading import read_shard
@@ -33,7 +34,7 @@ def own_kafka() -> Iterator[Kafka]:
 
 def relay(books: Books, place: Place, **options: float) -> Relay:
     cluster = place.fresh_cluster()
-    return Relay(books.database, cluster, events=place.events, dead_letters=place.dead_letters, **options)  # type: ignore[arg-type]
+    return Relay(books.database, cluster, **place.relayed, **options)  # type: ignore[arg-type]
 
 
 def on_topic(place: Place, topic: Topic) -> list[tuple[bytes | None, bytes, dict[str, bytes]]]:
@@ -169,3 +170,21 @@ def test_a_broker_that_goes_away_is_waited_for(own_kafka: Kafka, books: Books, f
         until(lambda: is_relayed(books, place), 60)
     sent = positions(place)
     assert sorted(set(sent), key=sent.index) == list(range(1, books.end() + 1))
+
+
+def test_instructions_are_on_their_topic_in_order(books: Books, place: Place) -> None:
+    take(books, sample_lines()[:2500])
+    with running(relay(books, place)):
+        until(lambda: is_relayed(books, place) and relayed_to(books.database, instructed(place)) == books.end())
+    sent = [json.loads(value) for _, value, _ in on_topic(place, place.instructions)]
+    books.follower().catch_up()
+    rows = books.rows("SELECT instruction_id, account, kind, data, issued_at FROM instructions_v1")
+    kept = {id_: (account, f"makegood.{kind}.v1", json.loads(data)) for id_, account, kind, data, _ in rows}
+    assert {each["id"]: (each["subject"], each["type"], each["data"]) for each in sent} == kept
+    assert len(sent) == len(kept) > 5
+    positions = [int(headers["position"].partition(b":")[2]) for _, _, headers in on_topic(place, place.instructions)]
+    assert positions == sorted(positions)
+
+
+def instructed(place: Place) -> TopicIdentity:
+    return place.cluster.identity(place.instructions.name)

@@ -23,7 +23,7 @@ WRITTEN_AT = datetime(2026, 3, 1, 9, 30, 0, 250_000, UTC)
 
 
 def lags(books: Books, place: Place) -> dict[tuple[str, str, int], Lag]:
-    names = TopicNames(place.upstream.name, place.events.name, place.dead_letters.name)
+    names = TopicNames(place.upstream.name, place.events.name, place.instructions.name, place.dead_letters.name)
     return {(lag.part, lag.of, lag.number): lag for lag in carrier_lags(books.database, place.fresh_cluster(), names)}
 
 
@@ -43,6 +43,7 @@ def send_at(place: Place, sent: Sent, written_at: datetime) -> None:
 
 def test_what_lies_before_intake_and_relay_is_counted_until_they_take_it(books: Books, place: Place) -> None:
     upstream, events, dead_letters = place.upstream.name, place.events.name, place.dead_letters.name
+    instructions = place.instructions.name
     send_at(place, structured(account_registered("acct-0"), 1), WRITTEN_AT)
     place.send(*(structured(account_registered(f"acct-{n}"), 1) for n in (1, 2)), Sent(b"{}", partition=1))
     at_first = lags(books, place)
@@ -50,7 +51,7 @@ def test_what_lies_before_intake_and_relay_is_counted_until_they_take_it(books: 
 
     assert at_first["intake", upstream, 0] == Lag("intake", upstream, 0, 0, 0, None)
     assert at_first["intake", upstream, 1] == Lag("intake", upstream, 1, 0, 4, WRITTEN_AT)
-    assert at_first["relay", events, 0].behind == end
+    assert at_first["relay", events, 0].behind == at_first["relay", instructions, 0].behind == end
     assert at_first["relay", dead_letters, 0] == Lag("relay", dead_letters, 0, 0, 0, None)
 
     with running(Intake(books.ledger(), place.fresh_cluster(), topic=place.upstream)):
@@ -63,10 +64,11 @@ def test_what_lies_before_intake_and_relay_is_counted_until_they_take_it(books: 
     assert taken["relay", dead_letters, 0].behind == 1
     assert taken["relay", dead_letters, 0].oldest_at == from_microseconds(refused_at)
 
-    with running(Relay(books.database, place.fresh_cluster(), events=place.events, dead_letters=place.dead_letters)):
+    with running(Relay(books.database, place.fresh_cluster(), **place.relayed)):
         until(lambda: all(lag.behind == 0 for lag in lags(books, place).values()))
     sent = lags(books, place)
-    assert sent["relay", events, 0] == Lag("relay", events, 0, end + 3, 0, None)
+    for topic in (events, instructions):
+        assert sent["relay", topic, 0] == Lag("relay", topic, 0, end + 3, 0, None)
     assert sent["relay", dead_letters, 0] == Lag("relay", dead_letters, 0, 1, 0, None)
 
 

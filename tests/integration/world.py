@@ -187,7 +187,13 @@ class Place:
     cluster: Cluster
     upstream: Topic
     events: Topic
+    instructions: Topic
     dead_letters: Topic
+
+    @property
+    def relayed(self) -> dict[str, Topic]:
+        """The topics that a relay is told to publish on."""
+        return {"events": self.events, "instructions": self.instructions, "dead_letters": self.dead_letters}
 
     def fresh_cluster(self) -> Cluster:
         """The same, as another process sees it."""
@@ -210,9 +216,10 @@ def new_place(broker: Kafka | InProcessBroker, partitions: int = 4) -> Place:
         broker.cluster(group) if isinstance(broker, InProcessBroker) else Cluster(broker.bootstrap, group=group),
         Topic(f"provisioning.events-{name}", partitions),
         Topic(f"ledger.events-{name}", 1),
+        Topic(f"makegood.instructions-{name}", 1),
         Topic(f"provisioning.dead-letters-{name}", 1),
     )
-    place.cluster.create_topics([place.upstream, place.events, place.dead_letters])
+    place.cluster.create_topics([place.upstream, *place.relayed.values()])
     return place
 
 

@@ -162,6 +162,14 @@ class Upstream:
     def refund_failed(self, refund_id: str, **other: Any) -> Message:
         return self.says("refund.failed", **{"refund_id": refund_id, "reason": "the account is closed"} | other)
 
+    def instruction_carried_out(self, instruction_id: str, **other: Any) -> Message:
+        data = {"instruction_id": instruction_id, "carried_out_at": "2026-03-31T10:00:00Z"}
+        return self.says("instruction.carried_out", **data | other)
+
+    def instruction_refused(self, instruction_id: str, **other: Any) -> Message:
+        data = {"instruction_id": instruction_id, "reason": "Zoë's number was ported"}
+        return self.says("instruction.refused", **data | other)
+
     # --- what people instruct at the door --------------------------------------------------------------------------
 
     def instructs(self, kind: str, /, **data: object) -> Message:
@@ -214,7 +222,7 @@ class Upstream:
         ]
 
     def every_type(self) -> list[Message]:
-        """One life with all 22 types of message in it, and every kind of claim and alarm."""
+        """One life with all 24 types of message in it, and every kind of claim and alarm."""
         words = "Zoë hears an echo on the line"
         return [
             self.account_registered(),
@@ -246,6 +254,8 @@ class Upstream:
             self.cycle_started("cyc-2", starts_on="2026-04-01", ends_on="2026-05-01"),
             self.subscription_terminated(),
             self.subscription_registered("sub-2", agreement="unheard-of"),
+            self.instruction_carried_out("0" * 32),
+            self.instruction_refused("0" * 32),
         ]
 
 

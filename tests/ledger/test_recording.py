@@ -76,6 +76,8 @@ BECOMES = {
     "voip.complaint.reopened.v1": "complaint-reopened.v1",
     "voip.refund.succeeded.v1": "refund-succeeded.v1",
     "voip.refund.failed.v1": "refund-failed.v1",
+    "voip.instruction.carried_out.v1": "instruction-carried-out.v1",
+    "voip.instruction.refused.v1": "instruction-refused.v1",
 }
 SEEDS = st.integers(min_value=0, max_value=100_000)
 
@@ -280,7 +282,7 @@ class TestRepetition:
     def test_a_message_again_changes_nothing(self, life: Books) -> None:
         before = life.content()
         taken = life.take(Upstream().every_type(), batch=4)
-        assert (taken.accepted, taken.duplicates, taken.refused) == (0, 29, [])
+        assert (taken.accepted, taken.duplicates, taken.refused) == (0, 31, [])
         assert life.content() == before
 
     def test_another_spelling_or_trace_is_still_the_same_message(self) -> None:

@@ -170,7 +170,7 @@ def test_a_replay_tells_what_each_event_changed_and_how_the_account_stood_then(m
     assert [[change["table"] for change in step["changed"]] for step in steps] == [
         ["accounts"],
         ["claims", "refunds"],
-        ["subscriptions"],
+        ["subscriptions", "instructions", "instructed_ends"],
         ["claims", "refunds"],
     ]
     assert steps[1]["changed"][1]["row"]["due_at"] == story.recorded_at(2)

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from consumers.kafka.records import Record
-from consumers.kafka.topics import DEAD_LETTERS, EVENTS
+from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS
 from consumers.projector import position_of
 from consumers.upstream import read_kafka
 from ledger.application.record import take
@@ -15,6 +15,8 @@ from ledger.application.statement import Statement
 from ledger.audit import leaf_hash
 from ledger.vault import Vault, VaultEntry
 from projections.catalog import CATALOG
+from projections.instructions import INSTRUCTIONS as INSTRUCTIONS_FOLDED
+from projections.instructions import ISSUED
 from projections.projection import fold_account
 from tests.ledger.books import Books, KeysByName, alarms_in, claims_in, no_randomness, oracle_agreements
 from tests.schedules.world import END, LATE_AGREEMENT, World
@@ -203,3 +205,18 @@ def _topics_have_everything(world: World) -> None:
     }
     kept = {row[0] for row in books.rows("SELECT dead_letter_id FROM dead_letters")}
     assert letters == kept, f"{len(kept - letters)} dead letters were never published"
+    _instructions_are_those_of_the_rows(world)
+
+
+def _instructions_are_those_of_the_rows(world: World) -> None:
+    """However often one was sent, it says the same; and each is in the rows, of which a replay gives the same."""
+    sent: dict[str, tuple[str, str, Any]] = {}
+    for record in world.broker.topics[INSTRUCTIONS.name].logs[0].records:
+        told = json.loads(record.value or b"")
+        kind = told["type"].removeprefix("makegood.").removesuffix(".v1")
+        says = (told["subject"], kind, told["data"])
+        assert sent.setdefault(told["id"], says) == says, f"instruction {told['id']} says two things"
+    table = INSTRUCTIONS_FOLDED.stored_name(ISSUED)
+    rows = world.books.rows(f"SELECT instruction_id, account, kind, data FROM {table}")
+    kept = {id_: (account, kind, json.loads(data)) for id_, account, kind, data in rows}
+    assert sent == kept, f"{len(kept.keys() - sent.keys())} instructions were never published"

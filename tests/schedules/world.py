@@ -14,10 +14,10 @@ import structlog
 from consumers.intake import Intake, stored_positions
 from consumers.kafka.partitions import RecordFails
 from consumers.kafka.records import BrokerUnavailable, Outgoing, Partition
-from consumers.kafka.topics import DEAD_LETTERS, EVENTS, Topic
+from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, Topic
 from consumers.part import BackOff
 from consumers.projector import KafkaSource, Source, StoreSource
-from consumers.relay import DeadLetterLane, EventLane, Relay, relayed_to
+from consumers.relay import DeadLetterLane, EventLane, InstructionLane, Relay, relayed_to
 from consumers.replaying import replay
 from consumers.timers import Timers
 from ledger.application.agreements import publish
@@ -217,7 +217,7 @@ class World:
         self.broker = Broker(self.monotonic)
         self.readers = Readers(self.database, self.broker.is_gone)
         self.upstream_topic = Topic("provisioning.events", rng.choice([1, 2, 2, 3]))
-        self.topics = {topic.name: topic for topic in (self.upstream_topic, EVENTS, DEAD_LETTERS)}
+        self.topics = {topic.name: topic for topic in (self.upstream_topic, EVENTS, INSTRUCTIONS, DEAD_LETTERS)}
         for topic in self.topics.values():
             self.broker.create(topic)
         self.upstream = Upstream(rng, self.upstream_topic)
@@ -472,14 +472,19 @@ class World:
         with self.database.reading() as transaction:
             sequences = dict(transaction.rows("SELECT name, position FROM sequences"))
             due = transaction.rows("SELECT count(*) FROM heads WHERE due_at <= ?", (to_microseconds(END),))[0][0]
-            lane = DeadLetterLane(DEAD_LETTERS.name).reader(self.broker.topics[DEAD_LETTERS.name].identity)
-            letters = transaction.rows("SELECT position FROM readers WHERE reader = ?", (lane,))
+            identities = {name: kept.identity for name, kept in self.broker.topics.items()}
+            lanes = {
+                "letters": DeadLetterLane(DEAD_LETTERS.name).reader(identities[DEAD_LETTERS.name]),
+                "instructions": InstructionLane(INSTRUCTIONS.name, 0).reader(identities[INSTRUCTIONS.name]),
+            }
+            positions = dict(transaction.rows("SELECT reader, position FROM readers"))
         if due:
             found.append(f"{due} accounts are due")
         goal = {
             "events relayed": (relayed_to(self.database, self.broker.topics[EVENTS.name].identity), "shard:0"),
             "events projected": (Follower(self.database).position_reached(), "shard:0"),
-            "dead letters relayed": (letters[0][0] if letters else 0, "dead-letters"),
+            "instructions relayed": (positions.get(lanes["instructions"], 0), "shard:0"),
+            "dead letters relayed": (positions.get(lanes["letters"], 0), "dead-letters"),
         }
         found += [
             f"{what} up to {at} of {sequences.get(name, 0)}"

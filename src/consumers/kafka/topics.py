@@ -34,5 +34,10 @@ DEAD_LETTERS = Topic(
     partitions=1,
     settings={"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)},
 )
+INSTRUCTIONS = Topic(
+    "makegood.instructions",
+    partitions=1,  # what is said of one account stays in order whoever adds some: the key is the account
+    settings={"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)},
+)
 
-TOPICS = (UPSTREAM, EVENTS, DEAD_LETTERS)
+TOPICS = (UPSTREAM, EVENTS, INSTRUCTIONS, DEAD_LETTERS)

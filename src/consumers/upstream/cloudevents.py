@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NoReturn
 from urllib.parse import unquote_to_bytes
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
 
-from consumers.upstream.fields import Identifier, Instant, Text
+from consumers.upstream.fields import IDENTIFIER_SCHEMA, Identifier, Instant, Text
 from consumers.upstream.findings import Finding, Unreadable, broken, shown
 from ledger.values import SYSTEM_ACCOUNT, is_identifier
 
@@ -31,7 +31,20 @@ _CONTENT_TYPE = "content-type"
 
 # --- Context attributes -----------------------------------------------------------------------------------------
 
-_JSON_MEDIA_TYPE = re.compile(r"\s*(?:application/json|text/json|[\w.!#$&^-]+/[\w.!#$&^-]+\+json)\s*(?:;.*)?", re.I)
+_JSON_MEDIA_TYPE = re.compile(
+    r"\s*(?:application/json|text/json|[\w.!#$&^-]+/[\w.!#$&^-]+\+json)\s*(?:;.*)?", re.IGNORECASE | re.ASCII
+)
+_JSON_MEDIA_TYPE_SCHEMA = {
+    "description": "The media type of the data: application/json, or another one of JSON.",
+    "type": "string",
+    "pattern": r"^\s*([Aa][Pp][Pp][Ll][Ii][Cc][Aa][Tt][Ii][Oo][Nn]/|[Tt][Ee][Xx][Tt]/"
+    r"|[A-Za-z0-9_.!#$&^-]+/[A-Za-z0-9_.!#$&^-]+\+)[Jj][Ss][Oo][Nn]\s*(;[^\n]*)?$",
+}
+_SUBJECT_SCHEMA = {
+    **IDENTIFIER_SCHEMA,
+    "description": f"The account's id, an identifier. `{SYSTEM_ACCOUNT}` is reserved.",
+    "not": {"const": SYSTEM_ACCOUNT},
+}
 
 
 def _json_only(media_type: str) -> str:
@@ -57,18 +70,19 @@ class Attributes(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
-    specversion: Annotated[str, AfterValidator(_version_1)]
+    specversion: Annotated[str, AfterValidator(_version_1), WithJsonSchema({"const": "1.0"})]
     id: Identifier
     source: Identifier
     type: Text
-    subject: Annotated[Identifier, AfterValidator(_not_reserved)]
+    subject: Annotated[Identifier, AfterValidator(_not_reserved), WithJsonSchema(_SUBJECT_SCHEMA)]
     time: Instant
-    datacontenttype: Annotated[str, AfterValidator(_json_only)] | None = None
+    datacontenttype: Annotated[str, AfterValidator(_json_only), WithJsonSchema(_JSON_MEDIA_TYPE_SCHEMA)] | None = None
     dataschema: Text | None = None
 
 
 _DEFINED = frozenset(Attributes.model_fields)
-_EXTENSION_NAME = re.compile(r"[a-z0-9]+", re.ASCII)
+EXTENSION_NAME = r"[a-z0-9]+"
+_EXTENSION_NAME = re.compile(EXTENSION_NAME, re.ASCII)
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 

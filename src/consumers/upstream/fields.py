@@ -1,6 +1,9 @@
 """The kinds of field that upstream's messages are made of, and their rules (contract §1).
 
 A message states a currency before its amounts are looked at: in a model, `currency` stands before every amount.
+
+Beside each rule stands what JSON Schema can say of it. That never refuses what the rule lets in; where it lets in
+more, its description tells the rest. Patterns keep to what every dialect of regular expressions reads alike.
 """
 
 from __future__ import annotations
@@ -8,13 +11,14 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
 from consumers.upstream.findings import broken
 from ledger.values import (
     CURRENCY_SCALES,
+    IDENTIFIER_LENGTH_MAX,
     amount_from_text,
     date_from_text,
     instant_from_text,
@@ -30,7 +34,7 @@ _FINEST_CURRENCY = max(CURRENCY_SCALES, key=CURRENCY_SCALES.__getitem__)
 _NO_NUL = r"^[^\u0000]*$"
 """PostgreSQL's text cannot hold U+0000, and nobody's name or words need it."""
 
-_SECRET_REFERENCE = re.compile(r"https://[^\s/?#]\S*|file:\S+", re.IGNORECASE)
+_SECRET_REFERENCE = re.compile(r"(?ai:https)://[^\s/?#]\S*|(?ai:file):\S+")
 
 
 def _identifier(text: str) -> str:
@@ -111,7 +115,68 @@ def _secret_reference(text: str) -> str:
     return text
 
 
-_AMOUNT_SCHEMA = WithJsonSchema({"type": "string", "pattern": r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?$"})
+# --- What JSON Schema can say of the rules ------------------------------------------------------------------------
+
+_YEAR = "(19[0-9]{2}|[2-8][0-9]{3}|9000)"
+_MONTH_AND_DAY = "(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_HOUR = "([01][0-9]|2[0-3])"
+_MINUTE = "[0-5][0-9]"
+_SPACE = r"\u0009-\u000d\u001c-\u0020"
+
+IDENTIFIER_SCHEMA: dict[str, Any] = {
+    "description": f"An identifier: 1 to {IDENTIFIER_LENGTH_MAX} printable characters without spaces.",
+    "type": "string",
+    "minLength": 1,
+    "maxLength": IDENTIFIER_LENGTH_MAX,
+    # Controls, spaces, marks that are not seen, and private use; the rarer ones that do not print are only described.
+    "pattern": r"^[^\u0000-\u0020\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u2066-\u206f"
+    r"\u3000\ue000-\uf8ff\ufeff]+$",
+}
+_INSTANT_SCHEMA = {
+    "description": "An instant in RFC 3339 with its offset, of a day and a time that exist; no leap seconds.",
+    "type": "string",
+    "format": "date-time",
+    "pattern": rf"^{_YEAR}-{_MONTH_AND_DAY}[Tt]{_HOUR}:{_MINUTE}:{_MINUTE}(\.[0-9]+)?([Zz]|[+-]{_HOUR}:{_MINUTE})$",
+}
+_LOCAL_DATE_SCHEMA = {
+    "description": "A date in the account's time zone, of a day that exists.",
+    "type": "string",
+    "format": "date",
+    "pattern": f"^{_YEAR}-{_MONTH_AND_DAY}$",
+}
+_CURRENCY_SCHEMA = {
+    "description": "A currency of ISO 4217; metals and fund codes, for which it defines no decimals, are none.",
+    "type": "string",
+    "enum": sorted(CURRENCY_SCALES),
+}
+_TIME_ZONE_SCHEMA = {
+    "description": "A time zone by its name in IANA's database, such as Europe/Berlin. Which names there are changes "
+    "several times a year, so they are not listed here.",
+    "type": "string",
+    "pattern": "^[A-Za-z][A-Za-z0-9_+/-]*$",
+}
+_SECRET_REFERENCE_SCHEMA = {
+    "description": "Where the secret can be fetched, once: an https: URL or, in a sandbox, a file: URL. "
+    "Never the secret itself.",
+    "type": "string",
+    "maxLength": STRING_LENGTH_MAX,
+    "pattern": rf"^([Hh][Tt][Tt][Pp][Ss]://[^{_SPACE}/?#][^{_SPACE}]*|[Ff][Ii][Ll][Ee]:[^{_SPACE}]+)$",
+}
+AMOUNT_PATTERN = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?$"
+_AMOUNT_SCHEMA = {
+    "description": "An amount of zero or more in major units, with no more decimals than its currency has.",
+    "type": "string",
+    "pattern": AMOUNT_PATTERN,
+}
+_POSITIVE_AMOUNT_SCHEMA = {
+    **_AMOUNT_SCHEMA,
+    "description": "An amount of more than zero in major units, with no more decimals than its currency has.",
+    "not": {"pattern": r"^[0.]*$"},
+}
+_TAX_SCHEMA = {**_AMOUNT_SCHEMA, "type": ["string", "null"]}
+
+
+# --- The kinds of field -------------------------------------------------------------------------------------------
 
 Text = Annotated[str, Field(max_length=STRING_LENGTH_MAX, pattern=_NO_NUL)]
 """A string such as a name, a plan or a category."""
@@ -122,34 +187,32 @@ NonEmptyText = Annotated[str, Field(min_length=1, max_length=STRING_LENGTH_MAX, 
 FreeText = Annotated[str, Field(max_length=FREE_TEXT_LENGTH_MAX, pattern=_NO_NUL)]
 """Sentences that a person wrote; they go into the vault."""
 
-Identifier = Annotated[
-    str, AfterValidator(_identifier), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 128})
-]
+Identifier = Annotated[str, AfterValidator(_identifier), WithJsonSchema(IDENTIFIER_SCHEMA)]
 """1 to 128 printable characters without spaces."""
 
-Instant = Annotated[datetime, PlainValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
+Instant = Annotated[datetime, PlainValidator(_instant), WithJsonSchema(_INSTANT_SCHEMA)]
 """An instant with its offset; held in UTC."""
 
-LocalDate = Annotated[date, PlainValidator(_local_date), WithJsonSchema({"type": "string", "format": "date"})]
+LocalDate = Annotated[date, PlainValidator(_local_date), WithJsonSchema(_LOCAL_DATE_SCHEMA)]
 """A date in the account's zone."""
 
-Currency = Annotated[str, AfterValidator(_currency), WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$"})]
+Currency = Annotated[str, AfterValidator(_currency), WithJsonSchema(_CURRENCY_SCHEMA)]
 """An ISO 4217 code; metals and fund codes, for which ISO defines no decimals, are none."""
 
-TimeZone = Annotated[str, AfterValidator(_time_zone)]
+TimeZone = Annotated[str, AfterValidator(_time_zone), WithJsonSchema(_TIME_ZONE_SCHEMA)]
 """An IANA zone."""
 
-Amount = Annotated[Decimal, PlainValidator(_amount), _AMOUNT_SCHEMA]
+Amount = Annotated[Decimal, PlainValidator(_amount), WithJsonSchema(_AMOUNT_SCHEMA)]
 """Zero or more, in major units; held at the scale of the message's currency."""
 
-PositiveAmount = Annotated[Amount, AfterValidator(_positive)]
+PositiveAmount = Annotated[Amount, AfterValidator(_positive), WithJsonSchema(_POSITIVE_AMOUNT_SCHEMA)]
 """More than zero."""
 
-Tax = Annotated[Decimal, PlainValidator(_tax), Field(validate_default=True), _AMOUNT_SCHEMA]
+Tax = Annotated[Decimal, PlainValidator(_tax), Field(validate_default=True), WithJsonSchema(_TAX_SCHEMA)]
 """An amount that is zero where the message names none: give it `NO_TAX` as default."""
 
-Flag = Annotated[bool, BeforeValidator(_absent_is_false)]
+Flag = Annotated[bool, BeforeValidator(_absent_is_false), WithJsonSchema({"type": ["boolean", "null"]})]
 """True or false; false where the message says null: give it `False` as default."""
 
-SecretReference = Annotated[Text, AfterValidator(_secret_reference)]
+SecretReference = Annotated[Text, AfterValidator(_secret_reference), WithJsonSchema(_SECRET_REFERENCE_SCHEMA)]
 """Where a secret can be fetched once: `https:` or, in a sandbox, `file:`. Never the secret."""

@@ -1,4 +1,4 @@
-"""The 22 messages that upstream publishes (contract §1), one model for the `data` of each.
+"""The 24 messages that upstream publishes (contract §1), one model for the `data` of each.
 
 All have one shape: what the message is called, the fact that it becomes, which of its fields go into the vault, which
 instant it is about, and its fields. A message that changes gets a new version beside the old one; what a version says
@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from consumers.upstream.fields import (
     NO_TAX,
@@ -42,6 +42,8 @@ from ledger.events import (
     ComplaintResolved,
     CycleStarted,
     Fact,
+    InstructionCarriedOut,
+    InstructionRefused,
     OutageReopened,
     OutageReported,
     OutageResolved,
@@ -198,7 +200,9 @@ class CycleStartedV1(MessageData):
     subscription_id: Identifier
     cycle_id: Identifier
     starts_on: LocalDate
-    ends_on: LocalDate
+    ends_on: Annotated[
+        LocalDate, Field(description="The first date that no longer belongs to the cycle, after starts_on.")
+    ]
     currency: Currency
     price: Amount
     tax: Tax = NO_TAX
@@ -456,4 +460,26 @@ class RefundFailedV1(MessageData):
     private = ("reason",)
 
     refund_id: Identifier
+    reason: FreeText
+
+
+class InstructionCarriedOutV1(MessageData):
+    """An instruction was carried out."""
+
+    message_type = "voip.instruction.carried_out.v1"
+    becomes = InstructionCarriedOut
+    about = "carried_out_at"
+
+    instruction_id: Identifier
+    carried_out_at: Instant
+
+
+class InstructionRefusedV1(MessageData):
+    """An instruction will not be carried out."""
+
+    message_type = "voip.instruction.refused.v1"
+    becomes = InstructionRefused
+    private = ("reason",)
+
+    instruction_id: Identifier
     reason: FreeText

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from ledger.events import (
     SubscriptionFact,
     SubscriptionStatusChanged,
 )
+from ledger.instructions import Issued
 from ledger.policy.assess import assess, contradictions
 from ledger.policy.known_facts import EVERYTHING, AccountFacts, Invoice, Touched, Waiting
 from ledger.policy.standing import next_due, status_of
@@ -38,6 +39,7 @@ class Account:
         self._catalogue = catalogue
         self._subscriptions: dict[str, Subscription] = {}
         self._complaints: dict[str, Complaint] = {}
+        self._instructions = Issued()
         self._new: list[LedgerEvent] = []
         self._events = 0
         self._read_version = head.version
@@ -53,13 +55,14 @@ class Account:
         """Bring the account to where its stored events left it."""
         for event in events:
             event.mutate(self._aggregate(event))
+            self._instructions.follow(event)
             match event:
                 case Fact():
                     self.facts.learn(event)
                 case AgreementBound():
                     published = self._catalogue.version(event.data.agreement, event.data.version)
                     self.facts.bind(event, published)
-        self._waiting = self.facts.waiting(self.billing.refunds)
+        self._waiting = self._what_waits()
 
     def _aggregate(self, event: LedgerEvent) -> LedgerAggregate:
         match event:
@@ -165,7 +168,10 @@ class Account:
         return self._recorded_at
 
     def _collect(self, aggregate: LedgerAggregate) -> None:
-        self._new.extend(aggregate.collect_events())  # type: ignore[arg-type]
+        events: Sequence[LedgerEvent] = aggregate.collect_events()  # type: ignore[assignment]
+        for event in events:
+            self._instructions.follow(event)
+        self._new.extend(events)
 
     # --- what is to be written -----------------------------------------------------------------------------------
 
@@ -192,7 +198,7 @@ class Account:
 
     def waiting_if_changed(self) -> list[WaitingFact] | None:
         """The facts that wait, where they are others than when the account was loaded."""
-        waiting = self.facts.waiting(self.billing.refunds)
+        waiting = self._what_waits()
         if waiting == self._waiting:
             return None
         self._waiting = waiting
@@ -207,6 +213,9 @@ class Account:
             )
             for w in waiting
         ]
+
+    def _what_waits(self) -> list[Waiting]:
+        return self.facts.waiting(self.billing.refunds, self._instructions.ids)
 
     def agreements_awaited(self) -> set[str]:
         """The agreements that registered subscriptions wait for."""

@@ -46,6 +46,7 @@ from ledger.events.envelope import (
     UnknownStoredType,
     from_stored,
 )
+from ledger.events.instruction import InstructionCarriedOut, InstructionFact, InstructionRefused
 from ledger.events.subscription import (
     AgreementBound,
     CancellationRequested,
@@ -62,6 +63,7 @@ from ledger.events.subscription import (
     SubscriptionSuspended,
     SubscriptionTerminated,
     course_of_cancellation,
+    course_since,
 )
 from ledger.events.system import (
     ROLES,
@@ -112,6 +114,9 @@ __all__ = [
     "GoodwillProposed",
     "GoodwillRejected",
     "Grant",
+    "InstructionCarriedOut",
+    "InstructionFact",
+    "InstructionRefused",
     "KeptAs",
     "KeptMessage",
     "LedgerEvent",
@@ -147,5 +152,6 @@ __all__ = [
     "Terms",
     "UnknownStoredType",
     "course_of_cancellation",
+    "course_since",
     "from_stored",
 ]

@@ -11,9 +11,16 @@ from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Self
 
 from eventsourcing.domain import CanMutateAggregate
-from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
-Amount = Annotated[Decimal, PlainSerializer(str, return_type=str)]
+_AMOUNT_SCHEMA = {
+    "description": "An exact amount in major units, with as many decimals as its currency has.",
+    "type": "string",
+    "pattern": r"^(0|[1-9][0-9]*)(\.[0-9]{1,4})?$",
+}
+Amount = Annotated[
+    Decimal, PlainSerializer(str, return_type=str), WithJsonSchema(_AMOUNT_SCHEMA, mode="serialization")
+]
 """An exact amount at its currency's scale; a string wherever it is stored."""
 
 

@@ -190,17 +190,25 @@ class SubscriptionStatusChanged(Decision):
     data: Data
 
 
+Course = Literal["scheduled", "withdrawn"]
+
+
 def course_of_cancellation(
     before: SubscriptionStatusChanged | None, changed: SubscriptionStatusChanged
-) -> Literal["scheduled", "withdrawn"] | None:
+) -> Course | None:
     """What a change of status says of a cancellation, given the one before it in the subscription's stream.
 
     `scheduled`: the subscription ends on another date than before, or on one at all; `withdrawn`: it goes on after
     all. None where the end is as it was, and for a termination, which is the provider's own doing.
     """
+    return course_since(before.data.effective_on if before is not None else None, changed)
+
+
+def course_since(effective_on: date | None, changed: SubscriptionStatusChanged) -> Course | None:
+    """The same, given only the date on which the subscription was to end before."""
     if changed.data.after == "terminated":
         return None
-    was = before.data.effective_on if before is not None and before.data.after != "terminated" else None
+    was = effective_on if changed.data.before != "terminated" else None
     if changed.data.effective_on == was:
         return None
     return "scheduled" if changed.data.effective_on is not None else "withdrawn"

@@ -29,6 +29,7 @@ from ledger.events import (
     GoodwillApproved,
     GoodwillProposed,
     GoodwillRejected,
+    InstructionFact,
     OutageReopened,
     OutageReported,
     OutageResolved,
@@ -616,18 +617,20 @@ class AccountFacts:
 
     # --- waiting --------------------------------------------------------------------------------------------------
 
-    def waiting(self, refunds_known: Container[str] = ()) -> list[Waiting]:
+    def waiting(self, refunds_known: Container[str] = (), instructions_known: Container[str] = ()) -> list[Waiting]:
         """Facts that wait for another, with what they wait for (policy §1)."""
         found = []
         for fact in list(self._may_wait.values()):
-            waits_for = self.waits_for(fact, refunds_known)
+            waits_for = self.waits_for(fact, refunds_known, instructions_known)
             if waits_for is None:
                 del self._may_wait[fact.event_id]
             else:
                 found.append(Waiting(fact, waits_for))
         return found
 
-    def waits_for(self, fact: Fact, refunds_known: Container[str] = ()) -> str | None:
+    def waits_for(
+        self, fact: Fact, refunds_known: Container[str] = (), instructions_known: Container[str] = ()
+    ) -> str | None:
         """What a fact waits for, if for anything."""
         if self.registration is None:
             return f"account {self.account_id}"
@@ -656,6 +659,9 @@ class AccountFacts:
                 return None if known else f"goodwill {fact.data.credit_id}"
             case RefundSucceeded() | RefundFailed():
                 return None if fact.data.refund_id in refunds_known else f"refund {fact.data.refund_id}"
+            case InstructionFact():
+                known = fact.data.instruction_id in instructions_known
+                return None if known else f"instruction {fact.data.instruction_id}"
         return None
 
     def _waits_for_complaint(self, complaint_id: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from operator import attrgetter
 
 from ledger.events import LedgerEvent, SubscriptionStatusChanged, from_stored
@@ -127,6 +128,14 @@ def status_before(transaction: Transaction, event: SubscriptionStatusChanged) ->
     )
     found = from_stored(rows[0][0], bytes(rows[0][1])) if rows else None
     return found if isinstance(found, SubscriptionStatusChanged) else None
+
+
+def ended_on_before(transaction: Transaction, event: LedgerEvent) -> date | None:
+    """The date on which a subscription was to end before a change of its status; None for every other event."""
+    if not isinstance(event, SubscriptionStatusChanged) or event.data.before is None:
+        return None
+    before = status_before(transaction, event)
+    return before.data.effective_on if before is not None else None
 
 
 def vault_entry(transaction: Transaction, ref: str) -> VaultEntry | None:

@@ -32,7 +32,7 @@ letters_app = typer.Typer(help="Refused messages: list, show, replay and discard
 aside_app = typer.Typer(
     help="Messages set aside because they kept failing: list, show and replay them.", no_args_is_help=True
 )
-contract_app = typer.Typer(help="The contract with upstream: check messages against it.", no_args_is_help=True)
+contract_app = typer.Typer(help="The contract: check messages against it, export its schemas.", no_args_is_help=True)
 access_app = typer.Typer(help="Who may do what: roles of people and machines, and API keys.", no_args_is_help=True)
 key_app = typer.Typer(help="API keys, by which machines show who they are.", no_args_is_help=True)
 access_app.add_typer(key_app, name="key")

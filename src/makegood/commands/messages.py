@@ -116,6 +116,25 @@ def contract_check(
     return REFUSED if problems else OK
 
 
+@contract_app.command("export")
+def contract_export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write to; it is made if missing.")],
+    json: Json = False,
+) -> None:
+    """Write JSON Schemas of all messages and an AsyncAPI document of all topics. Needs neither store nor broker."""
+    from makegood.answers import print_json, say
+    from makegood.exporting import export
+
+    answer = export(folder)
+    if json:
+        print_json(answer)
+        return
+    written = [file["path"] for file in answer if file["status"] == "written"]
+    for path in written:
+        say(f"written: {folder / path}")
+    say(f"{len(written)} files written to {folder}, {len(answer) - len(written)} were there as they should be")
+
+
 @app.command()
 def publish(
     file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - is standard input.")],

@@ -179,6 +179,49 @@ def complaints(
 
 
 @app.command()
+def instructions(
+    account: AccountOption = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="Only of this kind, such as invoice.reduced.")] = None,
+    still_open: Annotated[bool, typer.Option("--open", help="Only those that were not answered.")] = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """What billing and provisioning were told to do, those first that wait longest for an answer."""
+    from ledger.instructions import KINDS
+    from makegood.reading import instructions_in_words
+    from projections import queries
+
+    if kind is not None and kind not in KINDS:
+        raise Stop(f"there is no kind of instruction {kind!r}; the kinds are {', '.join(KINDS)}")
+
+    def query(house: House) -> list[dict[str, Any]]:
+        rows = queries.instructions(
+            house.database, house.ledger.now(), account=account, kind=kind, still_open=still_open
+        )
+        return rows if json else instructions_in_words(rows)
+
+    show_list(
+        store,
+        json,
+        query,
+        {
+            "account_id": "account",
+            "instruction_id": "instruction",
+            "kind": "kind",
+            "what": "what is to be done",
+            "status": "status",
+            "age": "open for",
+            "issued_at": "issued at",
+            "answered_at": "answered at",
+        },
+        title="Instructions",
+        empty="every instruction was answered"
+        if still_open
+        else "no instructions; a cancellation or a claim on an unpaid invoice makes one: see `makegood claims`",
+    )
+
+
+@app.command()
 def complaint(
     complaint_id: Annotated[str, typer.Argument(metavar="ID", help="A complaint.")],
     account: AccountOption = None,

@@ -1,0 +1,115 @@
+"""The JSON Schema of each upstream message, as a whole CloudEvent in structured mode (contract §1).
+
+A schema never refuses what is taken. What is refused and a schema cannot tell is said in its description.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from consumers.contract.examples import example_of
+from consumers.contract.json_schema import Schema, SchemaFile, published, running_text, schema_of
+from consumers.upstream.cloudevents import EXTENSION_NAME, MESSAGE_BYTES_MAX, Attributes
+from consumers.upstream.fields import AMOUNT_PATTERN
+from consumers.upstream.messages import MESSAGES, MessageData
+from ledger.values import CURRENCY_SCALES
+
+_USUAL_DECIMALS = 2
+
+_NOT_SAID = (
+    "A schema cannot say that a message has at most {bytes} bytes of JSON in UTF-8, that no object names a field "
+    "twice, or that a message is sent again under its source and id only unchanged. Fields marked x-private hold "
+    "personal data, free text or a secret's reference, and are kept in the vault only."
+)
+
+_ATTRIBUTES = {
+    "id": "With the source, what this message is known by; an identifier.",
+    "source": "Which system says it; an identifier, such as /provisioning/eu-1.",
+    "time": "When upstream recorded it, in RFC 3339 with its offset.",
+    "dataschema": "Taken and not looked at.",
+}
+
+
+def message_schemas() -> dict[str, SchemaFile]:
+    """The schema of every message that upstream may publish, by its CloudEvents type."""
+    return {type_: _of_message(model) for type_, model in sorted(MESSAGES.items())}
+
+
+def _of_message(model: type[MessageData]) -> SchemaFile:
+    data = schema_of(model, "validation")
+    definitions = data.pop("$defs", {})
+    said = running_text(data.pop("description"))
+    data["description"] = "What the message says."
+    for name in model.private:
+        data["properties"][name] = {**data["properties"][name], "x-private": True}
+    if by_currency := _decimals_by_currency(data["properties"]):
+        data["allOf"] = by_currency
+    limits = _NOT_SAID.format(bytes=f"{MESSAGE_BYTES_MAX:,}")
+    return cloud_event(
+        model.message_type,
+        "schemas",
+        description=f"{said} It becomes the fact {model.becomes.__name__}.\n\n{limits}",
+        data=data,
+        definitions=definitions,
+        example=example_of(data, definitions),
+    )
+
+
+def cloud_event(
+    type_: str, folder: str, *, description: str, data: Schema, definitions: Schema, example: dict[str, Any]
+) -> SchemaFile:
+    """The schema of a CloudEvent of one type; `example` is of its data."""
+    attributes = schema_of(Attributes, "validation")
+    properties = attributes["properties"]
+    for name, text in _ATTRIBUTES.items():
+        properties[name]["description"] = text
+    properties["type"] = {"const": type_}
+    schema: Schema = {
+        "title": type_,
+        "description": description,
+        "type": "object",
+        "properties": {**properties, "data": data},
+        "required": [*attributes["required"], "data"],
+        "propertyNames": {"pattern": f"^{EXTENSION_NAME}$"},
+        "additionalProperties": {
+            "description": "An extension attribute: it is taken, and does not count when messages are compared.",
+            "type": ["string", "number", "boolean", "null"],
+        },
+        "examples": [
+            {
+                "specversion": "1.0",
+                "id": "evt-1",
+                "source": "/provisioning/eu-1",
+                "type": type_,
+                "subject": "acct-1",
+                "time": "2026-03-10T09:30:00Z",
+                "datacontenttype": "application/json",
+                "data": example,
+            }
+        ],
+    }
+    if definitions:
+        schema["$defs"] = definitions
+    return published(type_, folder, schema)
+
+
+def _decimals_by_currency(properties: Schema) -> list[Schema]:
+    """That no amount has more decimals than the message's currency, where a message has amounts."""
+    amounts = sorted(name for name, schema in properties.items() if schema.get("pattern") == AMOUNT_PATTERN)
+    unusual = {code: scale for code, scale in sorted(CURRENCY_SCALES.items()) if scale != _USUAL_DECIMALS}
+    currencies: dict[int, Schema] = {
+        scale: {"enum": [code for code, its in unusual.items() if its == scale]} for scale in unusual.values()
+    }
+    currencies[_USUAL_DECIMALS] = {"not": {"enum": list(unusual)}}
+    return [
+        {
+            "if": {"properties": {"currency": currencies[scale]}},
+            "then": {"properties": {name: {"pattern": _decimals(scale)} for name in amounts}},
+        }
+        for scale in sorted(currencies)
+        if amounts
+    ]
+
+
+def _decimals(most: int) -> str:
+    return rf"^[0-9]+(\.[0-9]{{1,{most}}})?$" if most else "^[0-9]+$"

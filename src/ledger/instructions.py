@@ -1,0 +1,107 @@
+"""Instructions: what billing and provisioning must carry out, derived from what is recorded (contract §1a).
+
+An instruction is nothing that is stored. It follows from a recorded decision, its id too, so that it is the same one
+however often it is derived or sent, by whomever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from hashlib import sha256
+from typing import Literal, get_args
+
+from ledger.events import ClaimAssessed, ClaimState, LedgerEvent, SettledPart, SubscriptionStatusChanged, course_since
+from ledger.values import zero
+
+Kind = Literal["cancellation.scheduled", "cancellation.withdrawn", "invoice.reduced"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+INSTRUCTING: tuple[type[LedgerEvent], ...] = (SubscriptionStatusChanged, ClaimAssessed)
+"""The events that instructions follow from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """Something that another system must carry out, and answer. It holds no personal data."""
+
+    instruction_id: str
+    kind: Kind
+    account: str
+    data: Mapping[str, str]
+    """What exactly is to be done: dates and amounts as texts, as they go out."""
+    issued_at: datetime
+
+
+def instructions_of(event: LedgerEvent, effective_on: date | None) -> Iterator[Instruction]:
+    """The instructions that follow from an event.
+
+    `effective_on` is the date on which the subscription was to end before a change of its status.
+    """
+    match event:
+        case SubscriptionStatusChanged():
+            yield from _cancellation(event, effective_on)
+        case ClaimAssessed():
+            yield from _reductions(event)
+
+
+def _cancellation(event: SubscriptionStatusChanged, effective_on: date | None) -> Iterator[Instruction]:
+    data = event.data
+    about = {"subscription_id": data.subscription_id}
+    match course_since(effective_on, event):
+        case "scheduled" if data.effective_on is not None:
+            about |= {"effective_on": data.effective_on.isoformat()}
+            yield _instruction(event, "cancellation.scheduled", about, data.subscription_id)
+        case "withdrawn":
+            yield _instruction(event, "cancellation.withdrawn", about, data.subscription_id)
+
+
+def _reductions(event: ClaimAssessed) -> Iterator[Instruction]:
+    """By how much a claim reduces an invoice now, in all, and by how much that differs from before."""
+    data = event.data
+    before, after = _reduced(data.before), _reduced(data.after)
+    nothing = zero(data.currency)
+    for invoice_id in sorted({*before, *after}):
+        was, now = before.get(invoice_id), after.get(invoice_id)
+        was_net, was_tax = (was.net, was.tax) if was is not None else (nothing, nothing)
+        net, tax = (now.net, now.tax) if now is not None else (nothing, nothing)
+        if (net, tax) == (was_net, was_tax):
+            continue
+        about = {
+            "invoice_id": invoice_id,
+            "claim_id": data.claim_id,
+            "net": str(net),
+            "tax": str(tax),
+            "total": str(net + tax),
+            "change_net": str(net - was_net),
+            "change_tax": str(tax - was_tax),
+            "change_total": str(net + tax - was_net - was_tax),
+            "currency": data.currency,
+        }
+        yield _instruction(event, "invoice.reduced", about, invoice_id)
+
+
+def _reduced(state: ClaimState | None) -> dict[str, SettledPart]:
+    return {part.id: part for part in state.settled if part.into == "invoice_reduction"} if state is not None else {}
+
+
+def _instruction(event: LedgerEvent, kind: Kind, data: Mapping[str, str], about: str) -> Instruction:
+    """An event gives one instruction of a kind about one thing: that tells it from every other."""
+    instruction_id = sha256("\x00".join((event.event_id, kind, about)).encode()).hexdigest()[:32]
+    return Instruction(instruction_id, kind, event.account, data, event.recorded_at)
+
+
+class Issued:
+    """The ids of the instructions that an account's events gave, followed one after the other from the first."""
+
+    def __init__(self) -> None:
+        self.ids: set[str] = set()
+        self._effective_on: dict[str, date | None] = {}
+
+    def follow(self, event: LedgerEvent) -> None:
+        """Take in the account's next event."""
+        effective_on = None
+        if isinstance(event, SubscriptionStatusChanged):
+            effective_on = self._effective_on.get(event.data.subscription_id)
+            self._effective_on[event.data.subscription_id] = event.data.effective_on
+        self.ids.update(instruction.instruction_id for instruction in instructions_of(event, effective_on))

@@ -1,0 +1,139 @@
+"""Instructions as they are shown: what was told, and the answer that holds."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from ledger.events import InstructionCarriedOut, InstructionRefused, SubscriptionStatusChanged
+from ledger.store.database import Database
+from projections import queries
+from projections.follower import Follower
+from projections.instructions import INSTRUCTIONS, listed, open_seconds
+from tests.projections.stories import START, Story, granted, part
+
+APRIL = date(2026, 4, 1)
+CARRIED_OUT = (InstructionCarriedOut, {"carried_out_at": START + timedelta(days=1)})
+REFUSED = (InstructionRefused, {})
+
+
+def stands(story: Story, after: str, on: date | None, before: str | None = None, account: str = "acct-1") -> None:
+    status = {"before": before, "after": after, "effective_on": on, "now": START}
+    story.tell(SubscriptionStatusChanged, account, subscription_id="sub-1", **status)
+
+
+def scheduled() -> tuple[Story, str]:
+    """A story in which a cancellation is scheduled, and the id of the instruction."""
+    story = Story()
+    stands(story, "active", None)
+    stands(story, "cancelling", APRIL, "active")
+    [instruction] = listed(story.folded(INSTRUCTIONS))
+    return story, str(instruction["instruction_id"])
+
+
+def test_it_is_shown_with_what_is_to_be_done() -> None:
+    story, instruction_id = scheduled()
+    assert listed(story.folded(INSTRUCTIONS)) == [
+        {
+            "instruction_id": instruction_id,
+            "kind": "cancellation.scheduled",
+            "account_id": "acct-1",
+            "data": {"subscription_id": "sub-1", "effective_on": "2026-04-01"},
+            "issued_at": story.recorded_at(2),
+            "status": "open",
+            "answered_at": None,
+        }
+    ]
+
+
+def test_a_status_that_changes_nothing_about_the_end_gives_none() -> None:
+    story, _ = scheduled()
+    stands(story, "suspended", APRIL, "cancelling")
+    stands(story, "cancelled", APRIL, "suspended")
+    assert len(listed(story.folded(INSTRUCTIONS))) == 1
+    stands(story, "active", None, "cancelled")
+    stands(story, "terminated", APRIL, "active")
+    kinds = [each["kind"] for each in listed(story.folded(INSTRUCTIONS))]
+    assert kinds == ["cancellation.scheduled", "cancellation.withdrawn"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "status", "answered_at"),
+    [
+        ([], "open", None),
+        ([CARRIED_OUT], "carried_out", "2026-03-02T09:00:00Z"),
+        ([REFUSED], "refused", None),
+        ([REFUSED, CARRIED_OUT], "carried_out", "2026-03-02T09:00:00Z"),
+        ([CARRIED_OUT, REFUSED], "refused", None),
+    ],
+)
+def test_of_several_answers_the_last_by_its_message_holds(
+    answers: list[tuple[type, dict[str, Any]]], status: str, answered_at: str | None
+) -> None:
+    for order in permutations(range(len(answers))):
+        story, instruction_id = scheduled()
+        for number in order:
+            event, data = answers[number]
+            said = START + timedelta(hours=number)
+            told_at = data.get("carried_out_at", said)
+            story.tell(event, time=said, occurred_at=told_at, instruction_id=instruction_id, **data)
+        [instruction] = listed(story.folded(INSTRUCTIONS))
+        assert instruction["status"] == status
+        assert (instruction["answered_at"] is None) == (status == "open")
+        assert answered_at is None or instruction["answered_at"] == answered_at
+
+
+def test_an_answer_counts_in_its_own_account_only_and_may_come_first() -> None:
+    story, instruction_id = scheduled()
+    other = Story()
+    event, data = CARRIED_OUT
+    other.tell(event, instruction_id=instruction_id, **data)
+    assert listed(other.folded(INSTRUCTIONS)) == []
+    state = {name: [*rows, *other.folded(INSTRUCTIONS)[name]] for name, rows in story.folded(INSTRUCTIONS).items()}
+    assert [each["status"] for each in listed(state)] == ["carried_out"]
+    for answer in other.folded(INSTRUCTIONS)["instruction_answers"]:
+        state = {**story.folded(INSTRUCTIONS), "instruction_answers": [{**answer, "account": "acct-2"}]}
+        assert [each["status"] for each in listed(state)] == ["open"]
+
+
+def test_those_without_an_answer_come_first_the_oldest_before_all(database: Database) -> None:
+    story = Story()
+    for account in ("acct-3", "acct-1", "acct-2"):
+        stands(story, "cancelling", APRIL, account=account)
+    reduced = granted("2.00", part("invoice_reduction", "inv-1", "2.00"))
+    story.assess(None, reduced, "acct-1")
+    follower = Follower(database)
+    follower.create()
+    story.write(database)
+    follower.catch_up()
+    first = queries.instructions(database, START)[0]
+    story.tell(InstructionRefused, "acct-3", instruction_id=first["instruction_id"])
+    story.write(database)
+    follower.catch_up()
+
+    now = START + timedelta(minutes=62)
+    found = queries.instructions(database, now)
+    assert [(each["account_id"], each["kind"], each["status"], each["age_seconds"]) for each in found] == [
+        ("acct-1", "cancellation.scheduled", "open", 3600),
+        ("acct-2", "cancellation.scheduled", "open", 3540),
+        ("acct-1", "invoice.reduced", "open", 3480),
+        ("acct-3", "cancellation.scheduled", "refused", None),
+    ]
+    assert queries.instructions(database, now, still_open=True) == found[:3]
+    assert queries.instructions(database, now, account="acct-1") == [found[0], found[2]]
+    assert queries.instructions(database, now, kind="invoice.reduced") == [found[2]]
+    of_account = queries.account(database, "acct-1")["instructions"]
+    assert [each["instruction_id"] for each in of_account] == [found[0]["instruction_id"], found[2]["instruction_id"]]
+    assert queries.account(database, "acct-3")["instructions"] == []
+    left = queries.left_for_people(database)["instructions"]
+    assert (left.count, left.since) == (3, START + timedelta(minutes=2))
+
+
+def test_an_open_one_ages_and_an_answered_one_does_not() -> None:
+    story, _ = scheduled()
+    [instruction] = listed(story.folded(INSTRUCTIONS))
+    assert open_seconds(instruction, START + timedelta(hours=1)) == 58 * 60
+    assert open_seconds({**instruction, "status": "refused"}, START) is None
