@@ -130,7 +130,7 @@ class TestOutcomes:
 
     @pytest.mark.parametrize("reserved", ["/makegood/http", "/makegood/http/beside"])
     def test_nobody_publishes_under_the_doors_own_source(self, quick_desk: Desk, reserved: str) -> None:
-        """It would take the identity of an instruction before it is given."""
+        """It would take the identity of what people instruct."""
         message = Upstream(source=reserved).says(
             "cancellation.requested",
             message_id="k-1/zoe",

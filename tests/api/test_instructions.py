@@ -303,7 +303,7 @@ def proposed(desk: Desk, credit_id: str, *, by: str) -> None:
     assert take(desk.books.ledger, [item]).accepted == 1
 
 
-class TestEveryInstruction:
+class TestEveryRoute:
     """Each becomes one message of its type, with whoever gave it as actor."""
 
     @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -700,7 +700,7 @@ class TestRefusals:
 
 
 class TestKeys:
-    """One key of a caller is one instruction, whatever happens to the answer."""
+    """One key of a caller is one request, whatever happens to the answer."""
 
     def test_another_body_path_or_account_under_the_key_is_refused(self, desk: Desk) -> None:
         assert desk.post("anna", f"{SUBSCRIPTION}/cancel", {"reason": "a"}, key="k-1").status_code == 201
@@ -804,7 +804,7 @@ class TestKeys:
 
 
 class TestVersions:
-    """`If-Match` stops an instruction that was decided by what is no longer so."""
+    """`If-Match` stops a request that was decided by what is no longer so."""
 
     def test_the_etag_of_the_account_lets_it_in_and_the_answers_does_so_next(self, quick_desk: Desk) -> None:
         desk = quick_desk

@@ -20,8 +20,8 @@ from ledger.events import (
 )
 
 SOURCE = "/makegood/http"
-"""The source of a message that an instruction became. Nobody else's messages may bear it, or another that begins so:
-whoever could take the identity of an instruction before it is given could keep it from being recorded.
+"""The source of what people instruct. Nobody else's messages may bear it, or another that begins so:
+whoever could take the identity of such a message before it is made could keep it from being recorded.
 """
 
 INSTRUCTED: dict[str, type[MessageData]] = {}

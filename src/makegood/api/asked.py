@@ -1,4 +1,4 @@
-"""What an instruction asks: the bodies, of the same fields and rules as upstream's messages (contract §1, §3a)."""
+"""What people ask for when they instruct: bodies of the fields and rules of upstream's messages (contract §3a)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What every instruction goes through: who gives it, its key, what it was decided by, and the answer to it.
+"""What everything goes through that people instruct: who asks, under which key, by what version, and the answer.
 
 The order is that of decision 0021: the key is looked up before anything of the message is made, because what an
-instruction leaves out, such as its instant, would be another one when it is sent again.
+request leaves out, such as its instant, would be another one when it is sent again.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Decided(BaseModel):
 
 
 class Recorded(BaseModel):
-    """What became of an instruction. Sent again under its key, it has this answer for ever."""
+    """What became of a request. Sent again under its key, it has this answer for ever."""
 
     outcome: str = Field(description="`recorded`.")
     account_id: str
@@ -104,7 +104,7 @@ class ChangedClaim(BaseModel):
 
 
 class Previewed(BaseModel):
-    """What an instruction would change. Nothing was recorded."""
+    """What a request would change. Nothing was recorded."""
 
     read: int
     accepted: int
@@ -114,8 +114,8 @@ class Previewed(BaseModel):
 
 
 @dataclass(frozen=True)
-class Instruction:
-    """One request to instruct something about an account, by a caller who may."""
+class Asking:
+    """A caller who may asks for something about an account."""
 
     house: House
     caller: Caller
@@ -209,7 +209,7 @@ class Instruction:
         except VersionMoved:
             raise changed() from None
         if answer is None:
-            raise RuntimeError("an instruction was neither recorded nor refused")
+            raise RuntimeError("a request was neither recorded nor refused")
         return _recorded(answer)
 
     def _record(self, request: requests.Request, said: list[Said]) -> None:
@@ -238,7 +238,7 @@ Key = Annotated[
     str | None,
     Header(
         alias=KEY,
-        description="A key of your own for this instruction, 1 to 64 of A-Z a-z 0-9 . _ ~ -. Sent again with the "
+        description="A key of your own for this request, 1 to 64 of A-Z a-z 0-9 . _ ~ -. Sent again with the "
         "same body it has the same answer, and nothing happens twice. Required unless it is a preview.",
         json_schema_extra={"pattern": KEY_PATTERN},
     ),
@@ -260,10 +260,10 @@ async def _body(request: Request) -> bytes:
 
 @cache
 def instructing(action: Action) -> Any:
-    """A route's Instruction, by a caller who may do the action."""
+    """Who asks a route for what, where they may do the action."""
     permitted: Caller = allowed(action)
 
-    def instruction(
+    def asking(
         request: Request,
         house: TheHouse,
         account_id: AccountId,
@@ -272,11 +272,11 @@ def instructing(action: Action) -> Any:
         key: Key = None,
         _: IfMatch = None,
         previewed: IsPreview = False,
-    ) -> Instruction:
+    ) -> Asking:
         _check_account(house, caller.check(account_id))
         if key is not None or not previewed:
             _check_key(key)
-        return Instruction(
+        return Asking(
             house=house,
             caller=caller,
             account=account_id,
@@ -288,7 +288,7 @@ def instructing(action: Action) -> Any:
             recorded=request.app.state.recorded,
         )
 
-    return Depends(instruction)
+    return Depends(asking)
 
 
 def _check_account(house: House, account: str) -> None:
@@ -308,11 +308,11 @@ def _check_key(key: str | None) -> None:
 
 
 def _without_key() -> Refused:
-    return _key_is_wrong("this is required, so that an instruction which is sent again does not happen twice")
+    return _key_is_wrong("this is required, so that what is sent again does not happen twice")
 
 
 def _key_is_wrong(reason: str) -> Refused:
-    detail = f"send the header {KEY} with a key of your own, a new one for every instruction: a UUID will do"
+    detail = f"send the header {KEY} with a key of your own, a new one for every request: a UUID will do"
     return Refused(UNREADABLE, detail, [WrongField(field=KEY, reason=reason)])
 
 
@@ -323,7 +323,7 @@ def _said(request: Request, body: bytes) -> bytes:
     except Unreadable as unreadable:
         raise invalid(unreadable.finding.field or "body", unreadable.finding.reason) from None
     except RecursionError:
-        raise invalid("body", "this is nested too deeply: no instruction needs more than one level") from None
+        raise invalid("body", "this is nested too deeply: no request needs more than one level") from None
     return "\n".join((request.method, request.url.path, spelt)).encode()
 
 
@@ -349,7 +349,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
         },
     },
 }
-"""What every instruction answers, for the description of the API."""
+"""What each of these routes answers, for the description of the API."""
 
 
 def _unknown(kind: Kind) -> str:
@@ -366,7 +366,7 @@ def _refused(refusals: Sequence[Refusal]) -> Refused:
 
 
 def _recorded(answer: Answered) -> Response:
-    """The answer to an instruction, out of nothing but what is stored."""
+    """The answer to a request, out of nothing but what is stored."""
     fact = answer.facts[0]
     shard, position = answer.position
     content = Recorded(

@@ -1,6 +1,6 @@
 """What people instruct, each a route: cancel, suspend, report, dispute, complain, and what becomes of these.
 
-A route says which message an instruction becomes and what of the account it names; the rest is in `instructing`.
+A route says which message it becomes and what of the account it names; the rest is in `instructing`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from makegood.api.asked import (
     Terminate,
     WithdrawCancellation,
 )
-from makegood.api.instructing import ANSWERS, Instruction, instructing
+from makegood.api.instructing import ANSWERS, Asking, instructing
 from makegood.api.messages import Said
 from makegood.api.paths import PathId
 from makegood.api.problems import CONFLICT, Refused, invalid
@@ -69,7 +69,7 @@ CUSTOMERS, PROVIDERS = "portal", "support"
 @subscriptions.post(f"{SUBSCRIPTION}/cancel", summary="Cancel a subscription", responses=ANSWERS)
 def cancel(
     subscription_id: SubscriptionId,
-    given: Annotated[Instruction, instructing("subscription.cancel")],
+    given: Annotated[Asking, instructing("subscription.cancel")],
     asked: Annotated[Cancel, Body()] = CANCEL,
 ) -> Response:
     """It takes effect at the end of the billing cycle. The answer says when, and what is returned for it."""
@@ -92,7 +92,7 @@ def cancel(
 @subscriptions.post(f"{SUBSCRIPTION}/withdraw-cancellation", summary="Take a cancellation back", responses=ANSWERS)
 def withdraw_cancellation(
     subscription_id: SubscriptionId,
-    given: Annotated[Instruction, instructing("subscription.withdraw_cancellation")],
+    given: Annotated[Asking, instructing("subscription.withdraw_cancellation")],
     asked: Annotated[WithdrawCancellation, Body()] = WITHDRAW,
 ) -> Response:
     """It takes back every request that has not taken effect yet; where there is none, it changes nothing."""
@@ -112,7 +112,7 @@ def withdraw_cancellation(
 @subscriptions.post(f"{SUBSCRIPTION}/suspend", summary="Suspend the service for a violation", responses=ANSWERS)
 def suspend(
     subscription_id: SubscriptionId,
-    given: Annotated[Instruction, instructing("subscription.suspend")],
+    given: Annotated[Asking, instructing("subscription.suspend")],
     asked: Suspend,
 ) -> Response:
     """Nothing is refunded for the time of a suspension."""
@@ -133,7 +133,7 @@ def suspend(
 @subscriptions.post(f"{SUBSCRIPTION}/reinstate", summary="Let a suspended service go on", responses=ANSWERS)
 def reinstate(
     subscription_id: SubscriptionId,
-    given: Annotated[Instruction, instructing("subscription.reinstate")],
+    given: Annotated[Asking, instructing("subscription.reinstate")],
     asked: Annotated[Reinstate, Body()] = REINSTATE,
 ) -> Response:
     """It ends a suspension; a termination it does not end."""
@@ -153,7 +153,7 @@ def reinstate(
 @subscriptions.post(f"{SUBSCRIPTION}/terminate", summary="End a subscription for a violation", responses=ANSWERS)
 def terminate(
     subscription_id: SubscriptionId,
-    given: Annotated[Instruction, instructing("subscription.terminate")],
+    given: Annotated[Asking, instructing("subscription.terminate")],
     asked: Terminate,
 ) -> Response:
     """Nothing is refunded; credits that exist and overcharges that are confirmed stay."""
@@ -175,7 +175,7 @@ def terminate(
 
 
 @outages.post(OUTAGES, summary="Report an outage", responses=ANSWERS)
-def report_outage(given: Annotated[Instruction, instructing("outage.report")], asked: ReportOutage) -> Response:
+def report_outage(given: Annotated[Asking, instructing("outage.report")], asked: ReportOutage) -> Response:
     """A customer's report is of unknown cause and counts from when it arrives; how severe it is they may say."""
 
     def say() -> list[Said]:
@@ -204,7 +204,7 @@ def report_outage(given: Annotated[Instruction, instructing("outage.report")], a
 
 @outages.post(f"{OUTAGES}/{{outage_id}}/resolve", summary="Say that the service works again", responses=ANSWERS)
 def resolve_outage(
-    outage_id: OutageId, given: Annotated[Instruction, instructing("outage.resolve")], asked: ResolveOutage
+    outage_id: OutageId, given: Annotated[Asking, instructing("outage.resolve")], asked: ResolveOutage
 ) -> Response:
     """The outage counts until then; a later answer about the same outage holds over an earlier one."""
     return given.carry_out(
@@ -222,7 +222,7 @@ def resolve_outage(
 
 @outages.post(f"{OUTAGES}/{{outage_id}}/reopen", summary="Say that it was not resolved after all", responses=ANSWERS)
 def reopen_outage(
-    outage_id: OutageId, given: Annotated[Instruction, instructing("outage.reopen")], asked: ReopenOutage
+    outage_id: OutageId, given: Annotated[Asking, instructing("outage.reopen")], asked: ReopenOutage
 ) -> Response:
     """The outage counts as unresolved again."""
     return given.carry_out(
@@ -234,7 +234,7 @@ def reopen_outage(
 
 
 @disputes.post(DISPUTES, summary="Dispute a charge", responses=ANSWERS)
-def open_dispute(given: Annotated[Instruction, instructing("dispute.open")], asked: OpenDispute) -> Response:
+def open_dispute(given: Annotated[Asking, instructing("dispute.open")], asked: OpenDispute) -> Response:
     """It is investigated, and moves no money until somebody confirms an overcharge."""
 
     def say() -> list[Said]:
@@ -258,7 +258,7 @@ def open_dispute(given: Annotated[Instruction, instructing("dispute.open")], ask
 
 @disputes.post(f"{DISPUTES}/{{dispute_id}}/confirm", summary="Confirm an overcharge", responses=ANSWERS)
 def confirm_dispute(
-    dispute_id: DisputeId, given: Annotated[Instruction, instructing("dispute.confirm")], asked: ConfirmDispute
+    dispute_id: DisputeId, given: Annotated[Asking, instructing("dispute.confirm")], asked: ConfirmDispute
 ) -> Response:
     """Nobody need have reported it: what the provider finds itself counts the same. The first verdict holds."""
     return given.carry_out(
@@ -279,7 +279,7 @@ def confirm_dispute(
 
 @disputes.post(f"{DISPUTES}/{{dispute_id}}/reject", summary="Find a disputed charge right", responses=ANSWERS)
 def reject_dispute(
-    dispute_id: DisputeId, given: Annotated[Instruction, instructing("dispute.reject")], asked: RejectDispute
+    dispute_id: DisputeId, given: Annotated[Asking, instructing("dispute.reject")], asked: RejectDispute
 ) -> Response:
     """The first verdict holds; the words of the investigation are kept."""
     return given.carry_out(
@@ -300,7 +300,7 @@ def reject_dispute(
 
 
 @complaints.post(COMPLAINTS, summary="Open a complaint", responses=ANSWERS)
-def open_complaint(given: Annotated[Instruction, instructing("complaint.open")], asked: OpenComplaint) -> Response:
+def open_complaint(given: Annotated[Asking, instructing("complaint.open")], asked: OpenComplaint) -> Response:
     """It stays open until support resolves it."""
 
     def say() -> list[Said]:
@@ -327,7 +327,7 @@ def open_complaint(given: Annotated[Instruction, instructing("complaint.open")],
 @complaints.post(f"{COMPLAINTS}/{{complaint_id}}/resolve", summary="Resolve a complaint", responses=ANSWERS)
 def resolve_complaint(
     complaint_id: ComplaintId,
-    given: Annotated[Instruction, instructing("complaint.resolve")],
+    given: Annotated[Asking, instructing("complaint.resolve")],
     asked: ResolveComplaint,
 ) -> Response:
     """A note goes in with it."""
@@ -345,7 +345,7 @@ def resolve_complaint(
 @complaints.post(f"{COMPLAINTS}/{{complaint_id}}/reopen", summary="Open a complaint again", responses=ANSWERS)
 def reopen_complaint(
     complaint_id: ComplaintId,
-    given: Annotated[Instruction, instructing("complaint.reopen")],
+    given: Annotated[Asking, instructing("complaint.reopen")],
     asked: Annotated[ReopenComplaint, Body()] = REOPEN,
 ) -> Response:
     """It was not resolved after all; its history stays."""
@@ -361,7 +361,7 @@ def reopen_complaint(
 
 @complaints.post(f"{COMPLAINTS}/{{complaint_id}}/notes", summary="Note something about it", responses=ANSWERS)
 def note_complaint(
-    complaint_id: ComplaintId, given: Annotated[Instruction, instructing("complaint.note")], asked: NoteComplaint
+    complaint_id: ComplaintId, given: Annotated[Asking, instructing("complaint.note")], asked: NoteComplaint
 ) -> Response:
     """Notes are for the provider's people, and are kept in the vault."""
     return given.carry_out(
@@ -376,7 +376,7 @@ def note_complaint(
 
 @complaints.post(f"{COMPLAINTS}/{{complaint_id}}/links", summary="Say what it has to do with", responses=ANSWERS)
 def link_complaint(
-    complaint_id: ComplaintId, given: Annotated[Instruction, instructing("complaint.link")], asked: LinkComplaint
+    complaint_id: ComplaintId, given: Annotated[Asking, instructing("complaint.link")], asked: LinkComplaint
 ) -> Response:
     """With an outage, a dispute or a goodwill credit of the same account."""
     return given.carry_out(
@@ -398,7 +398,7 @@ def link_complaint(
 
 @goodwill.post(f"{COMPLAINTS}/{{complaint_id}}/goodwill", summary="Propose a goodwill credit", responses=ANSWERS)
 def propose_goodwill(
-    complaint_id: ComplaintId, given: Annotated[Instruction, instructing("goodwill.propose")], asked: ProposeGoodwill
+    complaint_id: ComplaintId, given: Annotated[Asking, instructing("goodwill.propose")], asked: ProposeGoodwill
 ) -> Response:
     """For a complaint. It is granted when another person approves it."""
 
@@ -426,7 +426,7 @@ def propose_goodwill(
 @goodwill.post(f"{GOODWILL}/approve", summary="Approve a goodwill credit", responses=ANSWERS)
 def approve_goodwill(
     credit_id: CreditId,
-    given: Annotated[Instruction, instructing("goodwill.decide")],
+    given: Annotated[Asking, instructing("goodwill.decide")],
     asked: Annotated[ApproveGoodwill, Body()] = APPROVE,
 ) -> Response:
     """Never by the one who proposed it. The first verdict holds."""
@@ -435,7 +435,7 @@ def approve_goodwill(
 
 @goodwill.post(f"{GOODWILL}/reject", summary="Reject a goodwill credit", responses=ANSWERS)
 def reject_goodwill(
-    credit_id: CreditId, given: Annotated[Instruction, instructing("goodwill.decide")], asked: RejectGoodwill
+    credit_id: CreditId, given: Annotated[Asking, instructing("goodwill.decide")], asked: RejectGoodwill
 ) -> Response:
     """Never by the one who proposed it. The first verdict holds."""
     return given.carry_out(
@@ -445,7 +445,7 @@ def reject_goodwill(
     )
 
 
-def _verdict(given: Instruction, credit_id: str) -> dict[str, Any]:
+def _verdict(given: Asking, credit_id: str) -> dict[str, Any]:
     """Which credit is decided about, and by whom. Raises Refused where it is not theirs to decide, or no more."""
     proposal = given.fact("goodwill", credit_id)
     assert isinstance(proposal, GoodwillProposed)
@@ -459,7 +459,7 @@ def _verdict(given: Instruction, credit_id: str) -> dict[str, Any]:
 # --- what several have in common ----------------------------------------------------------------------------------
 
 
-def _outage(given: Instruction, outage_id: str, subscription_id: str) -> dict[str, Any]:
+def _outage(given: Asking, outage_id: str, subscription_id: str) -> dict[str, Any]:
     """An outage and its subscription. Raises Refused where the outage is another's: it would wait for ever."""
     report = given.fact("outage", outage_id)
     if isinstance(report, OutageReported) and report.data.subscription_id != subscription_id:
@@ -467,7 +467,7 @@ def _outage(given: Instruction, outage_id: str, subscription_id: str) -> dict[st
     return {"outage_id": outage_id, "subscription_id": subscription_id}
 
 
-def _link(given: Instruction, complaint_id: str | None, kind: str, linked_id: str) -> list[Said]:
+def _link(given: Asking, complaint_id: str | None, kind: str, linked_id: str) -> list[Said]:
     """The link to a complaint that something belongs to, where it belongs to one."""
     if complaint_id is None:
         return []
@@ -477,6 +477,6 @@ def _link(given: Instruction, complaint_id: str | None, kind: str, linked_id: st
     ]
 
 
-def _way(given: Instruction) -> str:
+def _way(given: Asking) -> str:
     """By which way a person came, as upstream's messages name it."""
     return CUSTOMERS if given.by_customer else PROVIDERS

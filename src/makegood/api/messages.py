@@ -1,4 +1,4 @@
-"""An instruction becomes a message, and goes through the same inbox as upstream's (decision 0021).
+"""What people instruct becomes a message, and goes through the same inbox as upstream's (decision 0021).
 
 It is known by its source, which is the door's alone, and by an id made of the caller and their key: whatever is sent
 again under one key is one message. It is read by the same strict reader as any other.
@@ -20,7 +20,7 @@ from ledger.application.statement import Refusal, Statement
 from ledger.values import instant_to_text
 
 SOURCE_BESIDE = f"{SOURCE}/beside"
-"""The source of the message that goes in beside an instruction's own, such as the link to a complaint."""
+"""The source of the message that goes in beside a request's own, such as the link to a complaint."""
 
 CALLER_LENGTH_MAX = 62
 """A longer caller enters an id as the first 63 hexadecimal digits of its SHA-256; its length tells the two apart."""
@@ -39,7 +39,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """From whom an instruction comes, and where it came in."""
+    """Who instructs, under which key, and where it came in."""
 
     principal: str
     channel: str
@@ -56,13 +56,13 @@ class Origin:
         return f"{self.key}/{caller}"
 
     def made(self, kind: str) -> str:
-        """The id of something that the caller gave none: the same whenever the instruction is sent again."""
+        """The id of something that the caller gave none: the same whenever the request is sent again."""
         digest = sha256("\x00".join((kind, self.principal, self.key)).encode()).hexdigest()
         return f"{kind}-{digest[:20]}"
 
 
 def statements(account: str, said: Sequence[Said], origin: Origin) -> list[Statement | Refusal]:
-    """The messages of an instruction, as the ledger takes them, or refused; the first is the instruction's own."""
+    """The messages of a request, as the ledger takes them, or refused; the first is the request's own."""
     return [
         read_instructed(
             _cloud_event(account, each, origin, SOURCE_BESIDE if number else SOURCE),
