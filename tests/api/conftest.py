@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import httpx
@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from ledger.application import access
 from ledger.events import Grant, Role
+from ledger.store.database import beside, connect
 from makegood.api.app import create_app
 from makegood.api.serving import Serving, listening
 from makegood.house import House, open_house
@@ -87,11 +88,17 @@ def serving(store: str, **settings: Any) -> Iterator[Api]:
         assert not thread.is_alive()
 
 
+def erase_key(store: str, subject: str) -> None:
+    """Have the vault refuse what is said of an account, so that its messages are set aside."""
+    with closing(connect(beside(store, "vault"))) as keys, keys.writing() as transaction:
+        transaction.run("INSERT INTO vault_keys (subject, created_at, erased_at) VALUES (?, 1, 2)", (subject,))
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Api]]:
     """Serve the API over a store, until the test ends."""
-    with ExitStack() as closing:
-        yield lambda store, **settings: closing.enter_context(serving(store, **settings))
+    with ExitStack() as open_ones:
+        yield lambda store, **settings: open_ones.enter_context(serving(store, **settings))
 
 
 @pytest.fixture

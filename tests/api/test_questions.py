@@ -1,16 +1,14 @@
 """Over HTTP the same questions have the same answers as on the command line."""
 
 import json
-from contextlib import closing
 from typing import Any
 from urllib.parse import quote
 
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
-from ledger.store.database import beside, connect
 from makegood.api.caller import action_of
-from tests.api.conftest import Api
+from tests.api.conftest import Api, erase_key
 from tests.door.conftest import Door
 from tests.door.test_commands import ACCOUNT, CANCELLATION, STORY, message
 
@@ -96,12 +94,6 @@ def test_the_api_and_the_command_line_give_the_same_answers(busy: Api, twenty_ac
         asked.add(route_of(busy, path).path)
     questions = {r.path for r in busy.app.routes if isinstance(r, APIRoute) and action_of(r) and "GET" in r.methods}
     assert questions == asked
-
-
-def erase_key(store: str, subject: str) -> None:
-    """Have the vault refuse what is said of an account, so that its messages are set aside."""
-    with closing(connect(beside(store, "vault"))) as keys, keys.writing() as transaction:
-        transaction.run("INSERT INTO vault_keys (subject, created_at, erased_at) VALUES (?, 1, 2)", (subject,))
 
 
 def route_of(api: Api, path: str) -> APIRoute:
