@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 import json
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +31,9 @@ ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
 LEEWAY_SECONDS = 30
 """So far may the issuer's clock be from ours."""
 TOKEN_LENGTH_MAX = 8_192
+
+# An issuer may still call Ed25519 by its older name; that is no news to whoever reads our standard error.
+warnings.filterwarnings("ignore", message="EdDSA is deprecated")
 
 _KEY = re.compile(r"mg_([0-9a-f]{16})_([0-9a-f]{64})", re.ASCII)
 _NO_DIGEST = secret_digest("")
