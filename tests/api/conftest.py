@@ -20,10 +20,10 @@ from makegood.api.app import create_app
 from makegood.api.serving import Serving, listening
 from makegood.house import House, open_house
 from makegood.settings import Settings
-from tests.api.desk import desk, quick_desk
+from tests.api.desk import desk, quick_desk, served
 from tests.door.conftest import Door, door, lines, sandbox, store, twenty_accounts
 
-__all__ = ["desk", "door", "lines", "quick_desk", "sandbox", "store", "twenty_accounts"]
+__all__ = ["desk", "door", "lines", "quick_desk", "sandbox", "served", "store", "twenty_accounts"]
 
 BY = access.By("/ops/tests", "cli")
 

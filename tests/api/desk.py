@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import structlog
+from fastapi import FastAPI
 from httpx import Client, Response
 
 from ledger.application.access import By, grant, issue_key
@@ -41,6 +42,27 @@ CUSTOMERS = {"zoe": "acct-1", "mallory": "acct-2"}
 
 
 @dataclass
+class Served:
+    """An application that is served on a port of its own."""
+
+    app: FastAPI
+    http: Client
+
+    @classmethod
+    def begin(cls, house: House, closing: ExitStack) -> Served:
+        """Serve a house until the stack is closed."""
+        app = create_app(house)
+        part = Serving(app, listening("127.0.0.1:0"))
+        stop, ready = threading.Event(), threading.Event()
+        thread = threading.Thread(target=part.run, args=(stop, ready.set), daemon=True)
+        thread.start()
+        assert ready.wait(20)
+        closing.callback(thread.join, 20)
+        closing.callback(stop.set)
+        return cls(app, closing.enter_context(Client(base_url=part.address, timeout=30)))
+
+
+@dataclass
 class Desk:
     """One process that answers over HTTP, and the ledger behind it."""
 
@@ -53,11 +75,12 @@ class Desk:
 
     @classmethod
     @contextmanager
-    def on(cls, books: Books, url: str) -> Iterator[Desk]:
-        """The door of a store in which two customers have a month of service each."""
+    def on(cls, books: Books, url: str, served: Served | None = None) -> Iterator[Desk]:
+        """The door of a store in which two customers have a month of service each; `served` changes its house."""
         # What the door logs would mix with what other tests expect to be told.
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-        Follower(books.database).create()
+        house = house_on(books, Settings(store=url))
+        house.projections.create()
         for account in ("acct-1", "acct-2"):
             books.take(Upstream(account).customer())
         books.clock.at = NOW
@@ -67,27 +90,22 @@ class Desk:
         for principal, account in CUSTOMERS.items():
             grant(books.ledger, Grant(principal=principal, role="customer", account_id=account), by)
         secrets = {who: issue_key(books.ledger, who, by).text for who in (*OF_THE_PROVIDER, *CUSTOMERS)}
-        Follower(books.database).catch_up()
+        house.projections.catch_up()
         with ExitStack() as closing:
-            yield cls._serving(books, Settings(store=url), secrets, closing)
+            yield cls._at(served or Served.begin(house, closing), books, house, secrets, closing)
 
     @classmethod
-    def _serving(cls, books: Books, settings: Settings, secrets: dict[str, str], closing: ExitStack) -> Desk:
-        house = House(settings, books.database, books.ledger, books.ledger.vault, Follower(books.database))
-        woken: list[None] = []
-        part = Serving(create_app(house, recorded=lambda: woken.append(None)), listening("127.0.0.1:0"))
-        stop, ready = threading.Event(), threading.Event()
-        thread = threading.Thread(target=part.run, args=(stop, ready.set), daemon=True)
-        thread.start()
-        assert ready.wait(20)
-        closing.callback(thread.join, 20)
-        closing.callback(stop.set)
-        http = closing.enter_context(Client(base_url=part.address, timeout=30))
-        return cls(books, house, http, secrets, closing, woken)
+    def _at(cls, served: Served, books: Books, house: House, secrets: dict[str, str], closing: ExitStack) -> Desk:
+        desk = cls(books, house, served.http, secrets, closing)
+        served.app.state.house = house
+        served.app.state.recorded = lambda: desk.woken.append(None)
+        return desk
 
     def another_process(self) -> Desk:
         """Another process at the same store."""
-        return self._serving(self.books.another_process(), self.house.settings, self.secrets, self.closing)
+        books = self.books.another_process()
+        house = house_on(books, self.house.settings)
+        return self._at(Served.begin(house, self.closing), books, house, self.secrets, self.closing)
 
     def post(
         self,
@@ -130,10 +148,26 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
     yield from _open(urls.get(request.param) or request.getfixturevalue("pg_url"))
 
 
+@pytest.fixture(scope="session")
+def served() -> Iterator[Served]:
+    """One server for many tests: to begin one takes longer than most of what is asked of it."""
+    books = Books.open()
+    with ExitStack() as closing:
+        yield Served.begin(house_on(books, Settings(store=books.database.url)), closing)
+    books.close()
+
+
 @pytest.fixture
-def quick_desk() -> Iterator[Desk]:
+def quick_desk(served: Served) -> Iterator[Desk]:
     """The same in memory, for what does not depend on the kind of store."""
-    yield from _open("sqlite:///:memory:")
+    books = Books.open()
+    with Desk.on(books, books.database.url, served) as desk:
+        yield desk
+    books.close()
+
+
+def house_on(books: Books, settings: Settings) -> House:
+    return House(settings, books.database, books.ledger, books.ledger.vault, Follower(books.database))
 
 
 def _open(url: str) -> Iterator[Desk]:

@@ -204,8 +204,8 @@ CASES = {
         "anna",
         f"{ACCOUNT}/complaints/com-1/resolve",
         {"resolution": "explained"},
-        "complaint-resolved.v1",
-        {"complaint_id": "com-1"},
+        "complaint-resolved.v2",
+        {"complaint_id": "com-1", "resolution_code": "explained"},
         {"resolution": "explained"},
         before=["complaint_opened"],
     ),
@@ -314,7 +314,7 @@ class TestEveryRoute:
         assert answer.status_code == 201, answer.text
         [fact] = desk.facts()
         said = {name: value for name, value in fact["data"].items() if name not in ("message", "sealed")}
-        assert (fact["type"], said) == (case.fact, case.data | {k: said[k] for k in said if k == "resolution_code"})
+        assert (fact["type"], said) == (case.fact, case.data)
         assert fact["data"]["message"] == {"source": "/makegood/http", "id": f"k-1/{case.who}", "time": NOW_TEXT}
         assert (fact["actor"], fact["channel"]) == (case.who, "http")
         assert (desk.said_in(fact) if fact["data"]["sealed"] else None) == case.sealed
@@ -329,7 +329,8 @@ class TestEveryRoute:
         content = desk.books.content()
         desk.books.clock.at = NOW.replace(hour=18)
         again = desk.post(case.who, case.path, case.body, key="k-1")
-        assert (again.status_code, again.content, again.headers) == (201, first.content, first.headers)
+        assert (again.status_code, again.content) == (201, first.content)
+        assert {**again.headers, "date": ""} == {**first.headers, "date": ""}
         assert desk.books.content() == content
         assert desk.woken == [None]
 
