@@ -195,6 +195,7 @@ def _of_validation(error: RequestValidationError) -> Refused:
 
 
 REASONS = {
+    "string_pattern_mismatch": "this leads nowhere: take it from where it was told, unchanged",
     "missing": "this is required",
     "extra_forbidden": "nothing of this name is known here: leave it out",
     "json_invalid": "this is not JSON",
