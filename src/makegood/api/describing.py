@@ -89,7 +89,7 @@ _WAIT_FOR = {
         "A position, as the answer to a write says it in Makegood-Position: the answer then shows what was written. "
         f"Where it takes longer than {PATIENCE_SECONDS:.0f} s the answer is 503."
     ),
-    "schema": {"type": "string", "pattern": "^[0-9]{1,9}:[0-9]{1,18}$", "examples": ["0:4536"]},
+    "schema": {"type": "string", "pattern": "^[0-9]{1,9}:[0-9]{1,18}$", "examples": ["0:1"]},
 }
 _LINK = {
     "description": 'Where there is a next page, its address with `rel="next"` (RFC 8288).',

@@ -29,7 +29,12 @@ Key = tuple[str | int, ...]
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="At most so many rows; the header Link leads on.")]
 After = Annotated[
-    str | None, Query(max_length=CURSOR_LENGTH_MAX, description="As a Link of the page before says it, unchanged.")
+    str | None,
+    Query(
+        max_length=CURSOR_LENGTH_MAX,
+        pattern="^[A-Za-z0-9_=-]+$",
+        description="As a Link of the page before says it, unchanged.",
+    ),
 ]
 
 

@@ -189,17 +189,20 @@ def as_refused(error: Exception) -> Refused:
 
 def _of_validation(error: RequestValidationError) -> Refused:
     errors = [
-        WrongField(
-            field=_field(details["loc"]),
-            reason=REASONS.get(details["type"], details["msg"]).format_map(details.get("ctx", {})),
-        )
-        for details in error.errors()
+        WrongField(field=_field(details["loc"]), reason=_reason(details["loc"][0], details)) for details in error.errors()
     ]
     return Refused(INVALID, _fields_are_wrong(error.field for error in errors), errors)
 
 
+def _reason(place: str, details: Mapping[str, Any]) -> str:
+    """Why a field is wrong: of a body in the words of messages, which have the same kinds of field."""
+    reasons = REASONS | SENTENCES if place == "body" else REASONS
+    reason: str = reasons.get(details["type"], details["msg"])
+    return reason.format_map(details.get("ctx", {}))
+
+
 REASONS = {
-    **SENTENCES,
+    "string_pattern_mismatch": "this leads nowhere: take it from where it was told, unchanged",
     "missing": "this is required",
     "extra_forbidden": "nothing of this name is known here: leave it out",
     "json_invalid": "this is not JSON",

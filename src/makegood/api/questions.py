@@ -21,7 +21,7 @@ from makegood.api.caller import Caller, TheHouse, allowed
 from makegood.api.pages import LIMIT, After, Limit, Listing
 from makegood.api.paths import AccountId, PathId
 from makegood.api.problems import not_found
-from makegood.api.versions import answer_version
+from makegood.api.versions import IF_NONE_MATCH, STILL_THE_SAME, TELLS_VERSION, answer_version
 from makegood.explaining import explain
 from makegood.house import House
 from projections import access, alarms, kept, queries
@@ -56,7 +56,7 @@ def _instant(text: str) -> datetime:
         raise PydanticCustomError("instant", "an instant is written as RFC 3339 with its offset") from error
 
 
-Identifier = Annotated[str, Field(max_length=128), AfterValidator(_identifier)]
+Identifier = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_identifier)]
 Printable = Annotated[str, Field(max_length=1_024), AfterValidator(_printable)]
 AnInstant = Annotated[datetime, BeforeValidator(_instant)]
 
@@ -205,7 +205,12 @@ def explanation(
 HISTORY = Listing(lambda row: (row["version"],), (int,))
 
 
-@accounts.get("/accounts/{account_id}", summary="One account in full", responses=answers(shapes.Account))
+@accounts.get(
+    "/accounts/{account_id}",
+    summary="One account in full",
+    responses={200: {**answers(shapes.Account)[200], **TELLS_VERSION}, 304: STILL_THE_SAME},
+    openapi_extra={"parameters": [IF_NONE_MATCH]},
+)
 def account(
     request: Request,
     house: TheHouse,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from fastapi import Request
 from starlette.responses import JSONResponse, Response
@@ -12,6 +13,25 @@ from projections.queries import AccountFound
 
 _TAG = re.compile(r'"(\d{1,18})-\d{1,9}"', re.ASCII)
 _TAGS = re.compile(r'(?:W/)?("[^"]*")')
+
+_TAG_SCHEMA = {"type": "string", "pattern": '^"[0-9]+-[0-9]+"$', "examples": ['"17-0"']}
+TELLS_VERSION: dict[str, Any] = {
+    "headers": {"ETag": {"description": "The account's version, where one can be told.", "schema": _TAG_SCHEMA}}
+}
+STILL_THE_SAME: dict[str, Any] = {"description": "It is still of the version in If-None-Match."}
+IF_NONE_MATCH: dict[str, Any] = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "The ETag of the account as it was read before: where it still holds, the answer is 304.",
+    "schema": _TAG_SCHEMA,
+}
+IF_MATCH: dict[str, Any] = {
+    **IF_NONE_MATCH,
+    "name": "If-Match",
+    "description": "The ETag of the account as it was read before: where it no longer holds, the answer is 412.",
+}
+"""Says so in the description of a route that changes an account."""
 
 
 def answer_version(request: Request, found: AccountFound) -> Response:

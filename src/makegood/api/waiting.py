@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
 
 import anyio
 from fastapi.concurrency import run_in_threadpool
 
-from makegood.api.problems import Refused, invalid, unavailable
+from ledger.store.reading import shard_end
+from makegood.api.problems import invalid, unavailable
 from makegood.house import House
 from projections.catalog import CATALOG
 from projections.follower import positions_of
@@ -26,28 +26,28 @@ _POSITION = re.compile(r"(\d{1,9}):(\d{1,18})", re.ASCII)
 
 
 async def caught_up(house: House, wanted: str | None) -> None:
-    """Return when all projections have come to a position. Raises Refused where they do not within patience."""
+    """Return when all projections have come to a position. Raises Refused where they do not within patience.
+
+    A position that the store itself has not come to was told by no write, and is not waited for.
+    """
     if wanted is None:
         return
     match = _POSITION.fullmatch(wanted.strip())
     if match is None:
-        raise _unreadable()
-    position = {int(match[1]): int(match[2])}
+        raise invalid(WAIT_FOR, "a position is written shard:position, as the header Makegood-Position says it")
+    shard, position = int(match[1]), int(match[2])
     until = time.monotonic() + PATIENCE_SECONDS
-    while not await run_in_threadpool(reached, house, position):
+    while not await run_in_threadpool(reached, house, shard, position):
         if time.monotonic() > until:
             raise unavailable("what you wait for is recorded, but not yet shown; try again, or ask without waiting")
         await anyio.sleep(EVERY_SECONDS)
 
 
-def reached(house: House, wanted: Mapping[int, int]) -> bool:
-    """Whether every projection has come to a position in each of these shards."""
+def reached(house: House, shard: int, position: int) -> bool:
+    """Whether every projection has come to a position. Raises Refused where the store itself has not."""
     with house.database.reading() as transaction:
+        end = shard_end(transaction, shard)
         stand = positions_of(transaction, CATALOG)
-    return all(
-        positions.get(shard, 0) >= position for positions in stand.values() for shard, position in wanted.items()
-    )
-
-
-def _unreadable() -> Refused:
-    return invalid(WAIT_FOR, "a position is written shard:position, as the header Makegood-Position says it")
+    if position > end:
+        raise invalid(WAIT_FOR, "no write told this position: the store has not come to it")
+    return all(positions.get(shard, 0) >= position for positions in stand.values())
