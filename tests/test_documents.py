@@ -23,6 +23,7 @@ from consumers.upstream import MESSAGES
 from ledger.agreement import DEFAULTS, read_agreement
 from makegood.settings import Settings
 from tests.parts.kafka import find_kafka
+from tests.parts.process import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
@@ -134,7 +135,8 @@ def test_the_commands_of_the_readme_do_what_it_says(folder: Path) -> None:
 @pytest.mark.parametrize("block", WITH_A_BROKER)
 def test_the_readme_shows_how_to_run_it_for_real(block: Block, folder: Path, pg_url: str) -> None:
     with find_kafka(controllable=True) as kafka:  # one of its own: the README's topics have their real names
-        env = environment(MAKEGOOD_KAFKA=kafka.bootstrap, MAKEGOOD_STORE=pg_url)
+        http = f"127.0.0.1:{free_ports(1)[0]}"
+        env = environment(MAKEGOOD_KAFKA=kafka.bootstrap, MAKEGOOD_STORE=pg_url, MAKEGOOD_HTTP=http)
         with running(folder, env) as start:
             for command in block.commands:
                 if command.line.startswith("export "):  # the addresses of the reader's own parts

@@ -56,9 +56,10 @@ def _is_for_people(error: Exception) -> bool:
     from ledger.application.access import AccessRefused
     from ledger.store.database import StoreError
     from ledger.vault import Damaged, Erased
+    from makegood.answering import Unknown
     from projections.queries import UnknownAccount
 
-    expected = (Stop, StoreError, AgreementRefused, AccessRefused, Erased, Damaged, UnknownAccount, OSError)
+    expected = (Stop, StoreError, AgreementRefused, AccessRefused, Erased, Damaged, Unknown, UnknownAccount, OSError)
     return isinstance(error, expected)
 
 

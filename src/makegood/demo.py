@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,16 +22,17 @@ from consumers.kafka.cluster import Cluster
 from consumers.kafka.in_process import UNREAD_BYTES_MAX, InProcessBroker
 from consumers.kafka.publish import publish
 from consumers.kafka.topics import TOPICS, UPSTREAM
-from consumers.part import run_parts
+from consumers.part import Part, run_parts
 from ledger.application import agreements, due_work
 from ledger.events import STORED_TYPES, Fact
 from ledger.store.reading import shard_end
 from ledger.values import instant_from_text
 from makegood.answers import people, print_rows, progress_bar, say
+from makegood.api.serving import Serving
 from makegood.explaining import explain, show_explanation
 from makegood.house import House, open_house
 from makegood.logs import configure_logs
-from makegood.running import parts_for
+from makegood.running import PARTS, parts_for
 from makegood.settings import Settings
 from makegood.stop import Stop
 from projections import kept, queries
@@ -47,13 +48,16 @@ def show_demo(*, serve: bool) -> None:
     for left_over in STORE.parent.glob(f"{STORE.stem}*.db*"):
         left_over.unlink()
     settings = Settings(store=f"sqlite:///{STORE}")
+    if "http" not in settings.model_fields_set:
+        settings = Settings(store=settings.store, http="127.0.0.1:0")
     started = time.monotonic()
     with open_house(settings, create=True, sandbox=True) as house, InProcessBroker() as broker:
         sample = _sample()
         for file in sorted((sample / "agreements").glob("*.toml")):
             agreements.publish(house.ledger, file.read_text(encoding="utf-8"), actor="/makegood/demo", channel="cli")
         cluster = broker.cluster()
-        with _all_parts(house, cluster) as wait_for:
+        parts = parts_for(house, cluster, PARTS if serve else [name for name in PARTS if name != "api"])
+        with _all_parts(parts, cluster) as wait_for:
             published = _publish_week_by_week(house, cluster, sample / "events.jsonl", wait_for)
             with house.database.reading() as transaction:
                 end = shard_end(transaction, 0)
@@ -61,7 +65,7 @@ def show_demo(*, serve: bool) -> None:
             summary = _summary(house, published)
             _show_summary(house, summary, time.monotonic() - started)
             if serve:
-                say(f"live until interrupted: makegood publish FILE --kafka {broker.bootstrap}")
+                _show_live(broker.bootstrap, next(part.address for part in parts if isinstance(part, Serving)))
                 with _until_interrupted():
                     threading.Event().wait()
 
@@ -80,7 +84,7 @@ Wait = Callable[[str, Callable[[], bool]], None]
 
 
 @contextmanager
-def _all_parts(house: House, cluster: Cluster) -> Iterator[Wait]:
+def _all_parts(parts: Sequence[Part], cluster: Cluster) -> Iterator[Wait]:
     """All parts at work in threads of this process; they have drained when this ends."""
     cluster.create_topics(TOPICS)
     stop, ready = threading.Event(), threading.Event()
@@ -88,7 +92,7 @@ def _all_parts(house: House, cluster: Cluster) -> Iterator[Wait]:
 
     def work() -> None:
         try:
-            run_parts(parts_for(house, cluster, ()), stop, ready.set)
+            run_parts(parts, stop, ready.set)
         except BaseException as error:
             failure.append(error)
             ready.set()
@@ -309,11 +313,28 @@ def _show_summary(house: House, summary: _Summary, seconds: float) -> None:
     _show_next(console, summary)
 
 
-def _show_next(console: Any, summary: _Summary) -> None:
+def _command() -> Path:
+    """The command as it was called, from here if it lies here."""
     command = Path(sys.argv[0])
-    shown = (
-        command.relative_to(Path.cwd()) if command.is_absolute() and command.is_relative_to(Path.cwd()) else command
-    )
+    lies_here = command.is_absolute() and command.is_relative_to(Path.cwd())
+    return command.relative_to(Path.cwd()) if lies_here else command
+
+
+def _show_live(bootstrap: str, address: str) -> None:
+    """How to go on while all parts are at work."""
+    command, store = _command(), f"--store sqlite:///{STORE}"
+    say("\nlive until interrupted; in another terminal:")
+    for line in (
+        f"{command} publish FILE --kafka {bootstrap}",
+        f"{command} access grant me auditor {store}",
+        f"KEY=$({command} access key issue me {store})",
+        f'curl -H "Authorization: Bearer $KEY" {address}/claims',
+    ):
+        say(f"  {line}")
+
+
+def _show_next(console: Any, summary: _Summary) -> None:
+    shown = _command()
     account, claim_id = summary.declined or summary.to_explain or ("ACCOUNT", "CLAIM")
     console.print(Text("\nTry next", "bold"))
     for rest in (f"explain {claim_id} --account {account}", f"account {account}", "dead-letters list"):

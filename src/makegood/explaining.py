@@ -5,7 +5,7 @@ Everything shown was recorded with the decision (design rule 3); nothing is reck
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from rich.text import Text
@@ -40,13 +40,20 @@ CLAUSES = {
 
 
 class Unexplained(LookupError):
-    """There is nothing of that name, or several accounts have it."""
+    """There is nothing of that name."""
 
 
-def explain(house: House, id_: str, account: str | None) -> dict[str, Any]:
-    """Everything that is recorded about a claim, refund or credit. Raises Unexplained."""
+class SeveralHaveIt(Unexplained):
+    """Several accounts have an id: it must be said which is meant."""
+
+
+def explain(house: House, id_: str, account: str | None, among: Collection[str] | None = None) -> dict[str, Any]:
+    """Everything that is recorded about a claim, refund or credit. Raises Unexplained.
+
+    `among` are the accounts in which it is looked for, where no one account is given; None for all.
+    """
     claim_id = claim_of(id_)
-    account_id = _account_of(house, id_, claim_id, account)
+    account_id = _account_of(house, id_, claim_id, account, among)
     envelopes = [(envelope, envelope.event()) for envelope in follow_account(house.database, account_id)]
     steps = [
         (e, event) for e, event in envelopes if isinstance(event, ClaimAssessed) and event.data.claim_id == claim_id
@@ -103,14 +110,15 @@ def claim_of(id_: str) -> str:
     return rest.rpartition("/")[0] if kind in ("refund", "credit") else id_
 
 
-def _account_of(house: House, id_: str, claim_id: str, account: str | None) -> str:
+def _account_of(house: House, id_: str, claim_id: str, account: str | None, among: Collection[str] | None) -> str:
     if account is not None:
         return account
-    accounts = queries.accounts_with_claim(house.database, claim_id)
+    having = queries.accounts_with_claim(house.database, claim_id)
+    accounts = [account_id for account_id in having if among is None or account_id in among]
     if not accounts:
         raise Unexplained(f"no claim, refund or credit {id_} is recorded; see `makegood claims`")
     if len(accounts) > 1:
-        raise Unexplained(f"several accounts have {id_}: {', '.join(accounts)}; say which with --account")
+        raise SeveralHaveIt(f"several accounts have {id_}: {', '.join(accounts)}; say which with --account")
     return accounts[0]
 
 

@@ -7,19 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from ledger.application.kept import Kept
-from ledger.vault import Erased
 from makegood.answers import age, people, print_rows, shown
-from makegood.house import House
-
-
-def body_of(house: House, kept: Kept) -> str | None:
-    """The body of a kept message; None where it was erased."""
-    try:
-        body = kept.body(house.ledger)
-    except Erased:
-        return None
-    return body.decode(errors="backslashreplace") if body is not None else None
 
 
 def show_kept(message: Mapping[str, Any]) -> None:

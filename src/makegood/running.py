@@ -22,7 +22,7 @@ from makegood.post import post_of
 from makegood.settings import Settings
 from makegood.stop import Stop
 
-PARTS = ("intake", "relay", "projector", "timers", "notices")
+PARTS = ("intake", "relay", "projector", "timers", "notices", "api")
 NEED_KAFKA = ("intake", "relay")
 
 
@@ -84,9 +84,26 @@ def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> li
             parts.append(Timers(house.ledger, recorded=recorded))
         elif name == "notices" and notices is not None:
             parts.append(notices)
+        elif name == "api":
+            parts += _api(house, recorded, must="api" in names or "http" in house.settings.model_fields_set)
     return parts
 
 
 def notices_for(house: House, recorded: Callable[[], None]) -> Notices:
     """The part that tells customers. Raises Stop where the settings for e-mail are wrong."""
     return Notices(house.ledger, post_of(house.settings), clock=system_clock, jitter=random.random, recorded=recorded)
+
+
+def _api(house: House, recorded: Callable[[], None], *, must: bool) -> list[Part]:
+    """The HTTP API. Where nobody asked for it and its usual port is taken, the other parts run without it."""
+    from makegood.api.app import create_app
+    from makegood.api.serving import CannotListen, Serving, listening
+
+    app = create_app(house, recorded=recorded)
+    try:
+        return [Serving(app, listening(house.settings.http))]
+    except CannotListen as error:
+        if must:
+            raise
+        say(f"makegood runs without its HTTP API: {error}")
+        return []

@@ -125,15 +125,33 @@ class Status:
 
 def look(settings: Settings, max_age: int | None = None) -> Status:
     """How everything stands. What cannot be reached is told, not raised."""
-    status = Status(redacted(settings.store), settings.kafka, settings.max_age if max_age is None else max_age)
+    status = _unknown(settings, max_age)
     try:
         with open_house(settings) as house:
-            _look_into_store(house, status)
-            if settings.kafka:
-                _look_into_broker(house, status)
+            _look_around(house, status)
     except StoreError as error:
         status.problems.append(str(error))
     return status
+
+
+def look_around(house: House, max_age: int | None = None) -> Status:
+    """How everything stands, seen from a house that is open."""
+    status = _unknown(house.settings, max_age)
+    try:
+        _look_around(house, status)
+    except StoreError as error:
+        status.problems.append(str(error))
+    return status
+
+
+def _unknown(settings: Settings, max_age: int | None) -> Status:
+    return Status(redacted(settings.store), settings.kafka, settings.max_age if max_age is None else max_age)
+
+
+def _look_around(house: House, status: Status) -> None:
+    _look_into_store(house, status)
+    if status.broker:
+        _look_into_broker(house, status)
 
 
 def _look_into_store(house: House, status: Status) -> None:

@@ -72,6 +72,12 @@ def _shown(row: Row) -> dict[str, Any]:
     }
 
 
+def identity_of(shown: dict[str, Any]) -> str:
+    """By what an alarm that is shown stands in its account's order."""
+    names = ("alarm", "charge_id", "claim_id", "subscription_id")
+    return to_json([*(shown[name] for name in names), *shown["about"]]).decode()
+
+
 def left_out(state: State) -> set[tuple[str, str]]:
     """The facts that the assessment does without: account, and source and id in one.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ledger.events import KeptAs
 from ledger.store.database import Database
+from projections.page import Page
 from projections.projection import Value, shown_instant
 
 Answer = dict[str, Any]
@@ -25,39 +26,62 @@ _SET_ASIDE = (
 )
 
 
-def dead_letters(database: Database, *, closed: bool = True, **wanted: str | None) -> list[Answer]:
+def dead_letters(
+    database: Database, page: Page | None = None, /, *, closed: bool = True, **wanted: str | None
+) -> list[Answer]:
     """The refused messages, the newest last; `wanted` filters by `account`, `source` or `field`."""
     return _kept(
         database,
         _DEAD_LETTERS,
         ("dead_letter_id", "origin", "reason", "field", "source", "id", "account_id", "channel", "refused_at"),
         closed,
+        page,
         wanted,
     )
 
 
-def set_aside(database: Database, *, closed: bool = True, **wanted: str | None) -> list[Answer]:
+def set_aside(
+    database: Database, page: Page | None = None, /, *, closed: bool = True, **wanted: str | None
+) -> list[Answer]:
     """The messages that kept failing, the newest last; `wanted` filters by `account` or `source`."""
     return _kept(
         database,
         _SET_ASIDE,
         ("set_aside_id", "origin", "reason", "source", "id", "account_id", "channel", "set_aside_at"),
         closed,
+        page,
         wanted,
     )
+
+
+def at(database: Database, kept: KeptAs, position: int) -> Answer | None:
+    """The kept message at a position, if there is one."""
+    found = KEPT[kept](database, Page(1, (position - 1,)))
+    return found[0] if found and found[0]["position"] == position else None
 
 
 KEPT: dict[KeptAs, Callable[..., list[Answer]]] = {"dead-letter": dead_letters, "set-aside": set_aside}
 
 
 def _kept(
-    database: Database, sql: str, names: tuple[str, ...], closed: bool, wanted: dict[str, str | None]
+    database: Database,
+    sql: str,
+    names: tuple[str, ...],
+    closed: bool,
+    page: Page | None,
+    wanted: dict[str, str | None],
 ) -> list[Answer]:
-    given = {column: value for column, value in wanted.items() if value is not None}
-    conditions = [f"{column} = ?" for column in given] + ([] if closed else ["outcome IS NULL"])
+    given: dict[str, Value] = {column: value for column, value in wanted.items() if value is not None}
+    conditions, values = [f"{column} = ?" for column in given], list(given.values())
+    if not closed:
+        conditions.append("outcome IS NULL")
+    if page is not None and page.after is not None:
+        conditions.append("position > ?")
+        values += page.after
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    limit = f" LIMIT {page.limit}" if page is not None else ""
     with database.reading() as transaction:
-        rows = transaction.rows(f"{sql}{where} ORDER BY position", list(given.values()))
+        rows = transaction.rows(f"{sql}{where} ORDER BY position{limit}", values)
     columns = ("position", *names, "status", "closed_by", "closed_at")
     return [{name: _shown(name, value) for name, value in zip(columns, row, strict=True)} for row in rows]
 

@@ -6,7 +6,7 @@ Lists are in the order of account, then id, by code point, whatever the database
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,7 +30,9 @@ from projections.account_state import account_state
 from projections.audit_trail import AUDIT_TRAIL
 from projections.audit_trail import ROWS as AUDIT_ROWS
 from projections.catalog import CATALOG
-from projections.projection import Projection, State, Step, Value, fold_account, shown_instant
+from projections.follower import positions_of
+from projections.page import Page
+from projections.projection import Projection, Row, State, Step, Value, fold_account, shown_instant
 
 Answer = dict[str, Any]
 
@@ -46,16 +48,27 @@ class AmbiguousId(LookupError):
     """Several accounts have the id: it must be asked for within one of them."""
 
 
+Accounts = Collection[str] | None
+"""The accounts that an answer is limited to; None for all."""
+
+
 # --- lists --------------------------------------------------------------------------------------------------------
 
 
 def claims(
-    database: Database, account: str | None = None, clause: str | None = None, outcome: str | None = None
+    database: Database,
+    account: str | None = None,
+    clause: str | None = None,
+    outcome: str | None = None,
+    *,
+    accounts: Accounts = None,
+    page: Page | None = None,
 ) -> list[Answer]:
     """The claims that stand."""
+    where = {"account": account, "clause": clause, "outcome": outcome}
     with database.reading() as transaction:
         return claims_.listed(
-            _rows(transaction, claims_.CLAIMS, {"account": account, "clause": clause, "outcome": outcome})
+            _rows(transaction, claims_.CLAIMS, where, accounts, page, only="outcome IS NOT NULL" if page else None)
         )
 
 
@@ -97,16 +110,23 @@ def overpaid(database: Database, account: str | None = None) -> list[Answer]:
     )
 
 
-def disputes(database: Database, now: datetime, account: str | None = None, overdue: bool = False) -> list[Answer]:
+def disputes(
+    database: Database,
+    now: datetime,
+    account: str | None = None,
+    overdue: bool = False,
+    *,
+    accounts: Accounts = None,
+) -> list[Answer]:
     """Every dispute with its status, and until when its investigation is in time (policy §4).
 
     `status` is `investigating` while no verdict is known, `confirmed` or `rejected` after one, and `waiting` where a
     confirmation waits for its charge. `overdue` lists only investigations that are open longer than agreed.
     """
     with database.reading() as transaction:
-        linked = complaints_.linked(_complaints(transaction, account))
+        linked = complaints_.linked(_complaints(transaction, account, accounts=accounts))
     rows = []
-    for claim in claims(database, account=account, clause="billing_error"):
+    for claim in claims(database, account=account, clause="billing_error", accounts=accounts):
         investigate_by = claim["investigate_by"]
         late = investigate_by is not None and instant_from_text(investigate_by) < now
         if late or not overdue:
@@ -136,11 +156,16 @@ def _dispute_status(claim: Answer) -> str:
 
 
 def complaints(
-    database: Database, now: datetime, account: str | None = None, still_open: bool = False
+    database: Database,
+    now: datetime,
+    account: str | None = None,
+    still_open: bool = False,
+    *,
+    accounts: Accounts = None,
 ) -> list[Answer]:
     """The complaints, those first that have been open longest; `still_open` leaves out the resolved ones."""
     with database.reading() as transaction:
-        found = _complaints(transaction, account)
+        found = _complaints(transaction, account, accounts=accounts)
     aged = [{**complaint, "age_seconds": complaints_.open_seconds(complaint, now)} for complaint in found]
     return sorted(
         (complaint for complaint in aged if complaint["status"] == "open" or not still_open),
@@ -148,10 +173,15 @@ def complaints(
     )
 
 
-def _complaints(transaction: Transaction, account: str | None, complaint_id: str | None = None) -> list[Answer]:
+def _complaints(
+    transaction: Transaction, account: str | None, complaint_id: str | None = None, *, accounts: Accounts = None
+) -> list[Answer]:
     where = {"account": account, "complaint_id": complaint_id}
-    left_out = alarms_.left_out(_rows(transaction, alarms_.ALARMS, {"account": account}))
-    state = {**_rows(transaction, complaints_.COMPLAINTS, where), **_rows(transaction, goodwill_.GOODWILL, where)}
+    left_out = alarms_.left_out(_rows(transaction, alarms_.ALARMS, {"account": account}, accounts))
+    state = {
+        **_rows(transaction, complaints_.COMPLAINTS, where, accounts),
+        **_rows(transaction, goodwill_.GOODWILL, where, accounts),
+    }
     return complaints_.listed(state, left_out)
 
 
@@ -176,17 +206,27 @@ def goodwill(database: Database, account: str | None = None, still_open: bool = 
     ]
 
 
-def refunds(database: Database, account: str | None = None, status: str | None = None) -> list[Answer]:
+def refunds(
+    database: Database,
+    account: str | None = None,
+    status: str | None = None,
+    *,
+    accounts: Accounts = None,
+    page: Page | None = None,
+) -> list[Answer]:
     """The refunds: due, and what the payment processor said of them."""
+    only = refunds_.IN_STATUS.get(status, "1 = 0") if page is not None and status is not None else None
     with database.reading() as transaction:
-        listed = refunds_.listed(_rows(transaction, refunds_.REFUNDS, {"account": account}))
-    return [refund for refund in listed if status is None or refund["status"] == status]
+        rows = _rows(transaction, refunds_.REFUNDS, {"account": account}, accounts, page, only)
+    return [refund for refund in refunds_.listed(rows) if status is None or refund["status"] == status]
 
 
-def credits(database: Database, account: str | None = None) -> list[Answer]:
+def credits(
+    database: Database, account: str | None = None, *, accounts: Accounts = None, page: Page | None = None
+) -> list[Answer]:
     """The credits granted, and what is left of them."""
     with database.reading() as transaction:
-        return credits_.listed(_rows(transaction, credits_.CREDITS, {"account": account}))
+        return credits_.listed(_rows(transaction, credits_.CREDITS, {"account": account}, accounts, page))
 
 
 def instructions(
@@ -207,19 +247,22 @@ def instructions(
     return [each for each in aged if each["status"] == "open" or not still_open]
 
 
-def alarms(database: Database, account: str | None = None) -> list[Answer]:
+def alarms(
+    database: Database, account: str | None = None, *, accounts: Accounts = None, page: Page | None = None
+) -> list[Answer]:
     """The alarms that stand."""
     with database.reading() as transaction:
-        return alarms_.listed(_rows(transaction, alarms_.ALARMS, {"account": account}))
+        return alarms_.listed(_rows(transaction, alarms_.ALARMS, {"account": account}, accounts, page))
 
 
-def waiting(database: Database, now: datetime, account: str | None = None) -> list[Answer]:
+def waiting(
+    database: Database, now: datetime, account: str | None = None, *, accounts: Accounts = None
+) -> list[Answer]:
     """The facts that wait for another, those that have waited longest first within an account."""
+    conditions, values = _conditions({"account": account}, accounts)
     with database.reading() as transaction:
         rows = transaction.rows(
-            "SELECT account, type, source, id, waits_for, since, event_id FROM waiting"
-            + (" WHERE account = ?" if account is not None else ""),
-            [account] if account is not None else [],
+            f"SELECT account, type, source, id, waits_for, since, event_id FROM waiting{_where(conditions)}", values
         )
     return [
         {
@@ -333,14 +376,55 @@ def _only(found: Sequence[Answer], asked: str) -> Answer | None:
 
 def account(database: Database, account_id: str) -> Answer:
     """An account as its rows stand. Raises UnknownAccount."""
-    state: dict[str, Any] = {}
     with database.reading() as transaction:
-        for projection in FOLDED:
-            state |= _rows(transaction, projection, {"account": account_id})
-        known = any(state.values()) or _trail(transaction, account_id, limit=1)
-    if not known:
+        return _account(transaction, account_id)
+
+
+def _account(transaction: Transaction, account_id: str) -> Answer:
+    state: dict[str, Any] = {}
+    for projection in FOLDED:
+        state |= _rows(transaction, projection, {"account": account_id})
+    if not any(state.values()) and not _trail(transaction, account_id, limit=1):
         raise _unknown(account_id)
     return account_state(state, account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFound:
+    """An account as it is shown, and of which version that is, where the rows tell one."""
+
+    answer: Answer
+    version: int | None
+
+
+def account_in_full(
+    database: Database, account_id: str, as_of: datetime | None = None, known_at: datetime | None = None
+) -> AccountFound:
+    """An account as `makegood account` shows it, with how many of its messages are set aside.
+
+    The version is how many of the account's events the rows have in them; none is told where one projection is ahead
+    of another, nor for an account as it was at another time. Raises UnknownAccount.
+    """
+    then = as_of is not None or known_at is not None
+    found = account_as_of(database, account_id, as_of=as_of, known_at=known_at) if then else {}
+    with database.reading() as transaction:
+        found = found or _account(transaction, account_id)
+        ((aside,),) = transaction.rows(
+            f"SELECT COUNT(*) FROM set_aside {_OPEN.format('set-aside', 'set_aside_id')} AND account = ?",
+            (account_id,),
+        )
+        version = None if then else _version_folded(transaction, account_id)
+    return AccountFound({**found, "set_aside": aside}, version)
+
+
+def _version_folded(transaction: Transaction, account_id: str) -> int | None:
+    stand = positions_of(transaction, CATALOG).values()
+    if any(positions != next(iter(stand)) for positions in stand):
+        return None
+    rows = transaction.rows(
+        f"SELECT MAX(account_version) FROM {AUDIT_TRAIL.stored_name(AUDIT_ROWS)} WHERE account = ?", (account_id,)
+    )
+    return int(rows[0][0]) if rows[0][0] is not None else None
 
 
 def account_as_of(
@@ -379,24 +463,31 @@ def _step(step: Step, account_id: str, with_state: bool) -> Answer:
     return {**answer, "state": account_state(step.state(), account_id)} if with_state else answer
 
 
-def history(database: Database, account_id: str, claim_id: str | None = None) -> list[Answer]:
+def history(
+    database: Database, account_id: str, claim_id: str | None = None, *, page: Page | None = None
+) -> list[Answer]:
     """An account's audit trail in order: every fact and decision, or those about one claim. Raises UnknownAccount."""
     with database.reading() as transaction:
-        rows = _trail(transaction, account_id)
-    if not rows:
+        if page is None:
+            rows = _trail(transaction, account_id)
+        else:
+            after = int(page.after[0]) if page.after is not None else 0
+            rows = _trail(transaction, account_id, page.limit, after)
+        known = bool(rows) or (page is not None and bool(_trail(transaction, account_id, limit=1)))
+    if not known:
         raise _unknown(account_id)
     return [_trail_row(row) for row in rows if claim_id is None or row["claim_id"] == claim_id]
 
 
-def _trail(transaction: Transaction, account_id: str, limit: int = 2**62) -> list[Answer]:
+def _trail(transaction: Transaction, account_id: str, limit: int = 2**62, after: int = 0) -> list[Answer]:
     """Rows of the audit trail's index, with the events that they point to."""
     columns = tuple(AUDIT_ROWS.columns)
     found = transaction.rows(
         f"SELECT {', '.join(f'trail.{column}' for column in columns)}, events.envelope "
         f"FROM {AUDIT_TRAIL.stored_name(AUDIT_ROWS)} AS trail "
         "JOIN events ON events.shard = trail.shard AND events.position = trail.position "
-        "WHERE trail.account = ? ORDER BY trail.account_version LIMIT ?",
-        (account_id, limit),
+        "WHERE trail.account = ? AND trail.account_version > ? ORDER BY trail.account_version LIMIT ?",
+        (account_id, after, limit),
     )
     return [dict(zip((*columns, "envelope"), row, strict=True)) for row in found]
 
@@ -473,17 +564,54 @@ def _unknown(account_id: str) -> UnknownAccount:
 # --- rows ---------------------------------------------------------------------------------------------------------
 
 
-def _rows(transaction: Transaction, projection: Projection, where: Mapping[str, str | None]) -> State:
-    """The rows of a projection's tables, by those of the columns asked for that a table has."""
-    state = {}
+def _rows(
+    transaction: Transaction,
+    projection: Projection,
+    where: Mapping[str, str | None],
+    accounts: Accounts = None,
+    page: Page | None = None,
+    only: str | None = None,
+) -> State:
+    """The rows of a projection's tables, by those of the columns asked for that a table has.
+
+    A page is one of the first table's rows, by its key, of those for which `only` is true; of the other tables there
+    are the rows of the accounts on it.
+    """
+    state: dict[str, list[Row]] = {}
     for table in projection.tables:
-        asked: dict[str, Value] = {
-            column: value for column, value in where.items() if value is not None and column in table.columns
-        }
+        conditions, values = _conditions(
+            {column: value for column, value in where.items() if column in table.columns}, accounts
+        )
+        ending = ""
+        if page is not None and table is projection.tables[0]:
+            key = ", ".join(table.key)
+            if page.after is not None:
+                conditions.append(f"({key}) > ({', '.join('?' for _ in table.key)})")
+                values += page.after
+            if only is not None:
+                conditions.append(only)
+            ending = f" ORDER BY {key} LIMIT {page.limit}"
+        elif page is not None:
+            shown = [str(row["account"]) for row in state[projection.tables[0].name]]
+            conditions.append("account BETWEEN ? AND ?")
+            values += [min(shown, default=""), max(shown, default="")]
         found = transaction.rows(
-            f"SELECT {', '.join(table.columns)} FROM {projection.stored_name(table)}"
-            + (f" WHERE {' AND '.join(f'{column} = ?' for column in asked)}" if asked else ""),
-            list(asked.values()),
+            f"SELECT {', '.join(table.columns)} FROM {projection.stored_name(table)}{_where(conditions)}{ending}",
+            values,
         )
         state[table.name] = [table.row(values) for values in found]
     return state
+
+
+def _conditions(where: Mapping[str, str | None], accounts: Accounts) -> tuple[list[str], list[Value]]:
+    """What a row must be, and the values that stand for the marks in it."""
+    asked = {column: value for column, value in where.items() if value is not None}
+    conditions, values = [f"{column} = ?" for column in asked], list[Value](asked.values())
+    if accounts is not None:
+        conditions.append(f"account IN ({', '.join('?' for _ in accounts)})" if accounts else "1 = 0")
+        values += sorted(accounts)
+    return conditions, values
+
+
+def _where(conditions: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""

@@ -72,6 +72,19 @@ def _put_result(
 REFUNDS = Projection("refunds", 1, (DUE, RESULTS), (ClaimAssessed, RefundSucceeded, RefundFailed), fold)
 
 
+_SAID = (
+    f"SELECT 1 FROM {REFUNDS.stored_name(RESULTS)} AS result "
+    f"WHERE result.account = {REFUNDS.stored_name(DUE)}.account "
+    f"AND result.refund_id = {REFUNDS.stored_name(DUE)}.refund_id"
+)
+IN_STATUS = {
+    "due": f"NOT EXISTS ({_SAID})",
+    "failed": f"EXISTS ({_SAID}) AND NOT EXISTS ({_SAID} AND result.succeeded_at IS NOT NULL)",
+    "succeeded": f"EXISTS ({_SAID} AND result.succeeded_at IS NOT NULL)",
+}
+"""What holds of a row in the table of refunds that is shown in a status; `_shown` says the same of rows at hand."""
+
+
 def listed(state: State) -> list[dict[str, Any]]:
     """The refunds as they are shown: by account, then refund."""
     results = defaultdict(list)

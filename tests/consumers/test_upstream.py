@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -16,14 +17,20 @@ from pydantic_core import to_json
 from consumers.upstream import (
     MESSAGE_BYTES_MAX,
     MESSAGES,
+    Unreadable,
     check_file,
+    known_at_the_door,
     read_binary,
+    read_instructed,
     read_kafka,
+    read_kept,
     read_structured,
 )
+from consumers.upstream.cloudevents import headers_over_http, split_batch, strict_json
 from consumers.upstream.findings import SENTENCES
 from ledger.application.statement import Refusal, Statement
 from ledger.events import Message
+from ledger.values import is_identifier
 
 TIME = "2026-03-01T09:30:00Z"
 SECRET = "https://secrets.example/once/7f3a"
@@ -499,6 +506,8 @@ REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
     ({"id": "m\ud800"}, "id", "printable"),
     ({"source": ABSENT}, "source", "required"),
     ({"source": "/with space"}, "source", "without spaces"),
+    ({"source": "/makegood/http"}, "source", "reserved"),
+    ({"source": "/makegood/http/beside"}, "source", "reserved"),
     ({"type": ABSENT}, "type", "required"),
     ({"type": 3}, "type", "string"),
     ({"type": "voip.cycle.started.v9"}, "type", "no such type"),
@@ -618,7 +627,8 @@ def test_what_one_message_shows_by_itself_is_refused(
     assert refusal.body == as_bytes(message)
     assert (refusal.origin, refusal.channel, refusal.line) == ("file:x:7", "file", 7)
     assert refusal.message_id == (None if "id" in changes else "m-1")
-    assert refusal.source == (None if "source" in changes else "/provisioning/eu")
+    source = changes.get("source", "/provisioning/eu")
+    assert refusal.source == (source if isinstance(source, str) and is_identifier(source) else None)
     assert refusal.account == (None if "subject" in changes else "acct-1")
     assert "pydantic" not in refusal.reason
 
@@ -759,6 +769,16 @@ def test_a_refused_record_in_binary_mode_is_kept_whole() -> None:
     assert refusal.message_id == "m-1"
 
 
+def test_only_the_door_speaks_under_its_own_source() -> None:
+    """Whoever could take an instruction's identity before it is given could keep it from being recorded."""
+    body = as_bytes(event(source="/makegood/http"))
+    instructed = read_instructed(body, actor="anna", channel="http", origin="o", known=known_at_the_door())
+    assert isinstance(instructed, Statement)
+    assert (instructed.actor, instructed.message.source) == ("anna", "/makegood/http")
+    assert isinstance(read_kafka(as_headers(event(source="/makegood/http")), None, as_bytes({}), "o"), Refusal)
+    assert isinstance(read(event(source="/makegood/httpd")), Statement)
+
+
 # --- Files ------------------------------------------------------------------------------------------------------
 
 
@@ -874,6 +894,123 @@ def test_every_rule_has_its_sentence() -> None:
     said = {refused(event(type_, **changes)).reason for type_, changes, _, _ in ALL_REFUSED}
     for rule, sentence in SENTENCES.items():
         assert any(reason.startswith(sentence.partition("{")[0]) for reason in said), rule
+
+
+# --- Over HTTP --------------------------------------------------------------------------------------------------
+
+
+def over_http(*headers: tuple[str, bytes]) -> dict[str, bytes | None]:
+    return dict(headers_over_http([(name.encode(), value) for name, value in headers]))
+
+
+@pytest.mark.parametrize("type_", EXAMPLES)
+def test_binary_mode_over_http_says_the_same(type_: str) -> None:
+    message = event(type_)
+    raw = [(name.replace("ce_", "Ce-", 1).encode(), content or b"") for name, content in as_headers(message)]
+    raw += [(b"authorization", b"Bearer mg_secret"), (b"traceparent", b"x"), (b"ce_id", b"an underscore is no dash")]
+    headers = headers_over_http(raw)
+    assert all(b"secret" not in (content or b"") for _, content in headers)
+    taken = read_binary(headers, as_bytes(message["data"]), origin="file:x:7", channel="file")
+    assert isinstance(taken, Statement)
+    assert taken == replace(accepted(message), line=None)
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        (b"plain", "plain"),
+        (b"Euro%20%E2%82%AC%20%F0%9F%98%80", "Euro € 😀"),
+        (b"100%25", "100%"),
+        (b"%zz", "%zz"),
+        (b'"quoted"', "quoted"),
+        (b'"a \\"quoted\\" word, and %22"', 'a "quoted" word, and "'),
+        (b'  "spaces around"  ', "spaces around"),
+        (b'"only one', '"only one'),
+        (b'""', ""),
+        (b"", ""),
+    ],
+)
+def test_a_header_means_what_the_http_binding_says(sent: bytes, meant: str) -> None:
+    assert over_http(("ce-note", sent)) == {"ce_note": meant.encode()}
+
+
+def test_a_request_without_ce_headers_is_in_no_binary_mode() -> None:
+    assert headers_over_http([(b"content-type", b"application/json"), (b"ce", b"x"), (b"x-ce-id", b"x")]) == []
+
+
+def test_what_is_no_utf_8_once_decoded_or_stands_twice_is_refused() -> None:
+    for raw, field in (([(b"ce-id", b"%ff")], "id"), ([(b"ce-id", b"a"), (b"CE-ID", b"b")], "id")):
+        taken = read_binary(headers_over_http(raw), b"{}", origin="o", channel="http")
+        assert isinstance(taken, Refusal)
+        assert taken.field == field
+        assert isinstance(read_kept(taken.body, origin="o", channel="replay"), Refusal)
+
+
+def test_a_message_that_was_refused_over_http_can_be_read_again() -> None:
+    message = event()
+    raw = [(name.replace("ce_", "ce-", 1).encode(), content or b"") for name, content in as_headers(message)]
+    wrong = read_binary(headers_over_http([*raw, (b"ce-data", b"x")]), b"{}", origin="o", channel="http")
+    assert isinstance(wrong, Refusal)
+    again = read_kept(wrong.body, origin="o", channel="replay")
+    assert isinstance(again, Refusal)
+    assert (again.reason, again.field, again.body) == (wrong.reason, wrong.field, wrong.body)
+
+
+@pytest.mark.parametrize(
+    ("body", "members"),
+    [
+        (b"[]", []),
+        (b" [ ] ", []),
+        (b'[{"a": 1}]', [b'{"a": 1}']),
+        (b'\r\n[ {"a":"]"} ,\t[1, 2],3,"x",null ] \n', [b'{"a":"]"}', b"[1, 2]", b"3", b'"x"', b"null"]),
+        (b'[{"a": 1, "a": 2}]', [b'{"a": 1, "a": 2}']),
+        (b"[NaN, " + b"1" * 5_000 + b", 1.5e999]", [b"NaN", b"1" * 5_000, b"1.5e999"]),
+        ('["Zoë \\ud800"]'.encode(), ['"Zoë \\ud800"'.encode()]),
+    ],
+)
+def test_a_batch_is_split_into_its_members_as_they_were_sent(body: bytes, members: list[bytes]) -> None:
+    assert split_batch(body) == members
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[",
+        b"[1",
+        b"[1,",
+        b"[1,]",
+        b"[,1]",
+        b"[1 2]",
+        b"[1]x",
+        b"[1],",
+        b"]",
+        b"null",
+        b"\xef\xbb\xbf[]",
+        b"[\xff]",
+        b"[" * 30_000,
+    ],
+)
+def test_what_is_no_array_is_no_batch(body: bytes) -> None:
+    with pytest.raises(Unreadable, match="JSON array"):
+        split_batch(body)
+
+
+@given(st.lists(json_values))
+def test_any_array_is_split_as_json_reads_it(values: list[object]) -> None:
+    assert [json.loads(member) for member in split_batch(json.dumps(values).encode())] == json.loads(
+        json.dumps(values)
+    ) or any("NaN" in json.dumps(value) for value in values)
+
+
+@given(st.binary())
+def test_bytes_are_split_or_unreadable_and_nothing_else(body: bytes) -> None:
+    for read_one in (split_batch, strict_json):
+        try:
+            read_one(body)
+        except Unreadable as unreadable:
+            assert unreadable.finding.reason  # noqa: PT017
 
 
 # --- resolution codes -------------------------------------------------------------------------------------------

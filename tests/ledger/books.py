@@ -35,6 +35,7 @@ STORE_TABLES = (
     "heads",
     "events",
     "inbox",
+    "requests",
     "catalogue",
     "agreements",
     "awaiting_agreement",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NoReturn
+from urllib.parse import unquote_to_bytes
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
 
@@ -221,8 +222,81 @@ def content_mode(headers: Headers, value: bytes | None) -> ContentMode:
 def _media_type(headers: Headers) -> str:
     for header, content in headers:
         if content is not None and header.lower() == _CONTENT_TYPE:
-            return content.partition(b";")[0].strip().lower().decode(errors="replace")
+            return media_type_of(content)
     return ""
+
+
+def media_type_of(content: bytes) -> str:
+    """What a content-type header says, without its parameters."""
+    return content.partition(b";")[0].strip().lower().decode(errors="replace")
+
+
+# --- Over HTTP ------------------------------------------------------------------------------------------------------
+
+STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
+"""The media types of one CloudEvent, and of an array of them."""
+
+_HTTP_PREFIX = "ce-"
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
+
+
+def headers_over_http(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """The headers of a CloudEvent in binary mode over HTTP, as they would stand on Kafka; empty where it is none.
+
+    By the HTTP protocol binding attributes are in `ce-` headers, whose values are quoted or not and percent-encoded.
+    No other header is passed on: others may say who sent it, and by which secret.
+    """
+    found = [(name.decode("latin-1").lower(), value) for name, value in headers]
+    attributes = [
+        (_HEADER_PREFIX + name.removeprefix(_HTTP_PREFIX), unquote_to_bytes(_unquoted(value)))
+        for name, value in found
+        if name.startswith(_HTTP_PREFIX)
+    ]
+    media_types = [(name, value) for name, value in found if name == _CONTENT_TYPE]
+    return [*media_types, *attributes] if attributes else []
+
+
+def _unquoted(value: bytes) -> bytes:
+    quoted = _QUOTED.fullmatch(value.strip())
+    return _QUOTED_PAIR.sub(rb"\1", quoted[1]) if quoted else value.strip()
+
+
+def split_batch(body: bytes) -> list[bytes]:
+    """The members of a JSON array, each as the bytes that it was sent in: each is judged by itself.
+
+    Raises Unreadable where the body is no such array.
+    """
+    members: list[bytes] = []
+    try:
+        text = body.decode()
+        at = _after_space(text, 0)
+        if text[at : at + 1] != "[":
+            raise Unreadable(_NO_BATCH)
+        at = _after_space(text, at + 1)
+        while text[at : at + 1] != "]" or members:
+            _, end = _SCANNER.raw_decode(text, at)
+            members.append(text[at:end].encode())
+            at = _after_space(text, end)
+            if text[at : at + 1] != ",":
+                break
+            at = _after_space(text, at + 1)
+        if text[at : at + 1] != "]" or _after_space(text, at + 1) != len(text):
+            raise Unreadable(_NO_BATCH)
+    except (ValueError, RecursionError):
+        raise Unreadable(_NO_BATCH) from None
+    return members
+
+
+_NO_BATCH = Finding(None, "a batch is one JSON array in UTF-8 with a CloudEvent in each place")
+_SPACE = re.compile(r"[ \t\r\n]*")
+_SCANNER = json.JSONDecoder(parse_int=len, parse_float=len)
+"""Finds where a member ends. What its numbers are nobody asks here, however many digits they have."""
+
+
+def _after_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found is not None else at
 
 
 def binary_as_one(headers: Headers, key: bytes | None, value: bytes | None) -> bytes:
@@ -304,6 +378,11 @@ def _json(body: bytes, what: str, field: str | None = None) -> object:
     except ValueError:  # NaN, Infinity, a number of thousands of digits
         reason = f"{what} must be JSON with ordinary numbers"
     raise Unreadable(Finding(field, reason))
+
+
+def strict_json(body: bytes) -> object:
+    """What a body in JSON says that all readers take alike. Raises Unreadable: names stand in an object once."""
+    return _json(body, "the body")
 
 
 def _repeated(written: object, field: str | None) -> Finding:

@@ -58,6 +58,7 @@ SENTENCES: dict[str, str] = {
     "secret_reference": "a secret is handed over as a reference, an https: or file: URL, and never itself",
     "specversion": "this is no CloudEvent 1.0: specversion must be the string 1.0",
     "json_only": "the data must be JSON: leave this out or send application/json",
+    "reserved_source": "this source is reserved for what people instruct at the door: send the name of your system",
     "reserved_subject": "this account id is reserved for the ledger itself: use the id of a customer's account",
 }
 """Every reason that a field can be refused for, by the type of its error."""

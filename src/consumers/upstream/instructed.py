@@ -19,6 +19,11 @@ from ledger.events import (
     LinkedKind,
 )
 
+SOURCE = "/makegood/http"
+"""The source of what people instruct. Nobody else's messages may bear it, or another that begins so:
+whoever could take the identity of such a message before it is made could keep it from being recorded.
+"""
+
 INSTRUCTED: dict[str, type[MessageData]] = {}
 """Every message of the door's own, by its CloudEvents type."""
 
@@ -27,6 +32,11 @@ class InstructedData(MessageData):
     """The `data` of one type of message that only the door sends."""
 
     registered_in: ClassVar[dict[str, type[MessageData]]] = INSTRUCTED
+
+
+def is_reserved(source: str) -> bool:
+    """Whether only the door may send messages from this source."""
+    return source == SOURCE or source.startswith(SOURCE + "/")
 
 
 def known_at_the_door() -> dict[str, type[MessageData]]:

@@ -22,7 +22,8 @@ from consumers.upstream.cloudevents import (
     record_in,
     structured,
 )
-from consumers.upstream.findings import Finding, Unreadable, findings
+from consumers.upstream.findings import SENTENCES, Finding, Unreadable, findings
+from consumers.upstream.instructed import is_reserved
 from consumers.upstream.messages import MESSAGES, MessageData
 from ledger.application.statement import Refusal, Statement
 from ledger.events import Message
@@ -31,6 +32,7 @@ from ledger.values import instant_to_text
 _UNKNOWN_TYPE = Finding(
     "type", "the contract knows no such type of message: send one that it names, with its version"
 )
+_RESERVED_SOURCE = Finding("source", SENTENCES["reserved_source"])
 _OTHER_KEY = Finding("key", "the record's key is not the message's subject: send the account id as both, or no key")
 
 
@@ -45,6 +47,7 @@ def read_binary(
     headers: Headers, value: bytes | None, *, origin: str, channel: str, key: bytes | None = None
 ) -> Statement | Refusal:
     """Read a CloudEvent in binary mode, by the Kafka protocol binding: attributes in `ce_` headers, data as value.
+    What came by the HTTP protocol binding is read so too (`cloudevents.headers_over_http`).
 
     The body of a refusal is the whole record as one JSON object: `headers`, `key` and `value`.
     """
@@ -137,6 +140,9 @@ def examine(
     subject = received.identifier("subject")
     if key is not None and subject is not None and key != subject.encode():
         found.append(_OTHER_KEY)
+    source = received.identifier("source")
+    if known is MESSAGES and source is not None and is_reserved(source):
+        found.append(_RESERVED_SOURCE)
     kind = received.attributes.get("type")
     model = known.get(kind) if isinstance(kind, str) else None
     if isinstance(kind, str) and model is None:

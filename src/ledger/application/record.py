@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from ledger.aggregates.recording import message_event_id
+from ledger.application.account import Account
 from ledger.application.conflict import conflicting, said_before, said_by
 from ledger.application.kept import AlreadyClosed, Closing
 from ledger.application.ledger import Ledger
+from ledger.application.requests import Request, VersionMoved, carried_out
 from ledger.application.statement import Refusal, Statement, Taken
 from ledger.events import LedgerEvent, ReplayOutcome
 from ledger.store.database import CommitUnknown, Conflict, Transaction
-from ledger.store.writing import DeadLetter, ReaderFenced, ReaderMove, Writes
+from ledger.store.writing import CarriedOut, DeadLetter, ReaderFenced, ReaderMove, Writes
 from ledger.vault import customer_subject, dead_letter_subject
 
 ATTEMPTS_MAX = 12
@@ -27,19 +30,26 @@ def take(
     incoming: Sequence[Incoming],
     reader: ReaderMove | None = None,
     closing: Closing | None = None,
+    *,
+    expects: Mapping[str, int] | None = None,
+    request: Request | None = None,
 ) -> Taken:
     """Record a batch of messages in one transaction; a repeated batch changes nothing.
 
     With `closing` the batch is the one message that was kept, and that is closed with it. A dead letter that is
     refused again stays open; a message set aside that is refused is a dead letter from then on.
 
-    Raises ReaderFenced where another reader took over, AlreadyClosed, Conflict where other writers were faster for
-    too long, and Unavailable where the store cannot be reached.
+    `expects` are the versions of accounts that the caller has seen: nothing is recorded for one that has moved on.
+    With `request` the batch is what a caller asked for under a key of theirs: all of it is recorded or none, and no
+    refusal is kept. Where it was carried out before, nothing happens; `requests.answered` says what became of it.
+
+    Raises ReaderFenced where another reader took over, AlreadyClosed, VersionMoved, KeyReused, Conflict where other
+    writers were faster for too long, and Unavailable where the store cannot be reached.
     """
     lost: set[tuple[str, str]] = set()
     commit_lost = False
     for attempt in range(1, ATTEMPTS_MAX + 1):
-        batch = _Batch(ledger, incoming, reader, lost, closing)
+        batch = _Batch(ledger, incoming, reader, lost, closing, expects or {}, request)
         try:
             return batch.take()
         except ReaderFenced:
@@ -90,11 +100,15 @@ class _Batch:
         reader: ReaderMove | None,
         lost: set[tuple[str, str]],
         closing: Closing | None,
+        expects: Mapping[str, int],
+        request: Request | None,
     ) -> None:
         self._ledger = ledger
         self._incoming = incoming
         self._lost = set(lost)
         self._closing = closing
+        self._expects = expects
+        self._request = request
         self._writes = Writes(reader=reader)
         self._taken = Taken(read=len(incoming))
         self._said: dict[tuple[str, str], Statement] = {}
@@ -111,15 +125,18 @@ class _Batch:
         with self._ledger.database.reading() as transaction:
             if self._closing is not None:
                 self._closing.check_open(transaction)
+            if self._request is not None and carried_out(transaction, self._request) is not None:
+                return self._taken
             seen = seen_before(transaction, statements)
             fresh = {s.account for s in statements if (s.message.source, s.message.id) not in seen}
             accounts = self._ledger.open_accounts(transaction, sorted(fresh))
+            self._check_versions(accounts.values())
             clock = self._ledger.clock_in(transaction)
             refusals: list[Refusal] = []
             events: list[LedgerEvent] = []
             for item in self._incoming:
                 if isinstance(item, Refusal):
-                    refusals.append(item)
+                    self._refuse(item, refusals)
                     continue
                 known = seen.get((item.message.source, item.message.id))
                 digest = digests[id(item)]
@@ -138,8 +155,13 @@ class _Batch:
                 account = accounts[item.account]
                 account.record(item, sealed, clock())
                 events += account.collect()
-                self._taken.accepted += 1
-            if self._closing is None:
+                self._accept()
+            if self._request is not None:
+                if refusals or self._taken.duplicates:
+                    self._taken.refused = refusals
+                    return self._taken
+                self._carry_out(self._request, statements[0], clock())
+            elif self._closing is None:
                 self._bury(transaction, refusals)
             else:
                 events += self._close(transaction, self._closing, statements, refusals)
@@ -147,17 +169,42 @@ class _Batch:
         self._taken.refused = refusals
         return self._taken
 
+    def _check_versions(self, accounts: Iterable[Account]) -> None:
+        """The heads that are compared here are those that the transaction moves, so none can move in between."""
+        for account in accounts:
+            if self._expects.get(account.head.account, account.head.version) != account.head.version:
+                raise VersionMoved("the account has changed since it was read: read it again, then ask anew")
+
+    def _carry_out(self, request: Request, first: Statement, now: datetime) -> None:
+        self._writes.request = CarriedOut(
+            caller=request.caller,
+            key=request.key,
+            digest=request.digest,
+            account=first.account,
+            event_id=message_event_id(first.message.source, first.message.id),
+            taken_at=now,
+        )
+
     def _again(self, transaction: Transaction, item: Statement, same: bool, refusals: list[Refusal]) -> None:
         """A message known by (source, id): a duplicate, or a conflict where it says something else."""
         if not same:
             first = self._said.get((item.message.source, item.message.id))
             before = said_by(first) if first else said_before(transaction, self._ledger.vault, item)
-            refusals.append(conflicting(item, before))
+            self._refuse(conflicting(item, before), refusals)
         elif (item.message.source, item.message.id) in self._lost:
             self._lost.discard((item.message.source, item.message.id))
-            self._taken.accepted += 1
+            self._accept()
         else:
             self._taken.duplicates += 1
+            self._taken.each.append("duplicate")
+
+    def _accept(self) -> None:
+        self._taken.accepted += 1
+        self._taken.each.append("accepted")
+
+    def _refuse(self, refusal: Refusal, refusals: list[Refusal]) -> None:
+        refusals.append(refusal)
+        self._taken.each.append(refusal)
 
     def _close(
         self, transaction: Transaction, closing: Closing, statements: list[Statement], refusals: list[Refusal]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from ledger.events import Fact, Message
 
@@ -62,3 +63,5 @@ class Taken:
     duplicates: int = 0
     refused: list[Refusal] = field(default_factory=list)
     set_aside: int = 0
+    each: list[Literal["accepted", "duplicate"] | Refusal] = field(default_factory=list)
+    """The same of every message of one batch, in the order in which they came."""

@@ -84,6 +84,38 @@ def follow_account(database: Database, account: str, *, to_version: int | None =
         yield _envelope(row)
 
 
+def account_events(transaction: Transaction, account: str, first: int, last: int) -> list[StoredEnvelope]:
+    """An account's events from one of its versions to another, both included, in order."""
+    rows = transaction.rows(
+        f"SELECT {_COLUMNS} FROM events WHERE account = ? AND account_version >= ? AND account_version <= ? "
+        "ORDER BY account_version",
+        (account, first, last),
+    )
+    return [_envelope(row) for row in rows]
+
+
+def events_of_types(transaction: Transaction, account: str, types: Sequence[str]) -> list[StoredEnvelope]:
+    """An account's events of some types, in order."""
+    marks = ", ".join("?" * len(types))
+    rows = transaction.rows(
+        f"SELECT {_COLUMNS} FROM events WHERE account = ? AND type IN ({marks}) ORDER BY account_version",
+        (account, *types),
+    )
+    return [_envelope(row) for row in rows]
+
+
+def first_of_stream(transaction: Transaction, stream: str) -> StoredEnvelope | None:
+    """The event that a stream begins with; None where there is no such stream."""
+    rows = transaction.rows(f"SELECT {_COLUMNS} FROM events WHERE stream = ? AND stream_version = 1", (stream,))
+    return _envelope(rows[0]) if rows else None
+
+
+def account_version(transaction: Transaction, account: str) -> int:
+    """How many events an account has; 0 where nothing was ever recorded about it."""
+    rows = transaction.rows("SELECT version FROM heads WHERE account = ?", (account,))
+    return int(rows[0][0]) if rows else 0
+
+
 def find_event(transaction: Transaction, event_id: str) -> StoredEnvelope | None:
     """The event with an id."""
     rows = transaction.rows(f"SELECT {_COLUMNS} FROM events WHERE event_id = ?", (event_id,))

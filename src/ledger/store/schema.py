@@ -28,6 +28,11 @@ TABLES = (
     # Which messages were taken, and a keyed digest of what they said.
     """CREATE TABLE IF NOT EXISTS inbox (
         id TEXT NOT NULL, source TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (id, source))""",
+    # Which requests were carried out, each under the key that its caller gave it: a keyed digest of what was asked,
+    # the fact that it became, and the account's version after it. The answer is made from the events between them.
+    """CREATE TABLE IF NOT EXISTS requests (
+        caller TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL, account TEXT NOT NULL, event_id TEXT NOT NULL,
+        account_version BIGINT NOT NULL, taken_at BIGINT NOT NULL, PRIMARY KEY (caller, key))""",
     # The agreements' catalogue: a row per name, locked by whoever publishes it or decides by it.
     "CREATE TABLE IF NOT EXISTS catalogue (name TEXT PRIMARY KEY, versions BIGINT NOT NULL)",
     """CREATE TABLE IF NOT EXISTS agreements (

@@ -1,4 +1,4 @@
-"""What one transaction writes besides the events: heads, inbox, due work, readers, vault, dead letters, notices."""
+"""What one transaction writes besides the events: heads, inbox, requests, due work, readers, vault, notices, …"""
 
 from __future__ import annotations
 
@@ -123,6 +123,18 @@ class Closure:
 
 
 @dataclass(frozen=True, slots=True)
+class CarriedOut:
+    """A request became a fact, under the key that its caller gave it."""
+
+    caller: str
+    key: str
+    digest: str
+    account: str
+    event_id: str
+    taken_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Publication:
     """A version of an agreement enters the catalogue."""
 
@@ -153,6 +165,7 @@ class Writes:
     """Notices as they stood in the queue, and as they are to stand."""
     collected: dict[str, datetime] = field(default_factory=dict)
     """The notices whose link was used, and when."""
+    request: CarriedOut | None = None
     reader: ReaderMove | None = None
     sandbox_clock: datetime | None = None
 
@@ -165,6 +178,7 @@ class Writes:
         self._hold_catalogue(transaction)
         self._move_reader(transaction)
         self._write_inbox(transaction)
+        self._write_request(transaction)
         self._write_waiting(transaction)
         transaction.insert(
             "vault",
@@ -255,6 +269,26 @@ class Writes:
 
     def _write_inbox(self, transaction: Transaction) -> None:
         transaction.insert("inbox", ("source", "id", "digest"), sorted(self.inbox))
+
+    def _write_request(self, transaction: Transaction) -> None:
+        """The account's version is the one after the transaction's events: its head has counted them already."""
+        r = self.request
+        if r is not None:
+            transaction.insert(
+                "requests",
+                ("caller", "key", "digest", "account", "event_id", "account_version", "taken_at"),
+                [
+                    (
+                        r.caller,
+                        r.key,
+                        r.digest,
+                        r.account,
+                        r.event_id,
+                        self.heads[r.account].head.version,
+                        to_microseconds(r.taken_at),
+                    )
+                ],
+            )
 
     def _write_waiting(self, transaction: Transaction) -> None:
         transaction.run_each(

@@ -46,6 +46,7 @@ app.add_typer(notices_app, name="notices")
 
 Store = Annotated[str, typer.Option("--store", help="Where the ledger is kept: sqlite:///FILE or postgresql://…")]
 Kafka = Annotated[str, typer.Option("--kafka", help="Kafka's addresses: HOST:PORT,…")]
+Http = Annotated[str, typer.Option("--http", help="Where the HTTP API listens: HOST:PORT; port 0 takes a free one.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
 Actor = Annotated[str, typer.Option("--actor", help="Who does it; your user's name unless given.")]
 AccountOption = Annotated[str | None, typer.Option("--account", help="Only this account.")]

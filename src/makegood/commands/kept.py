@@ -209,13 +209,13 @@ def _chosen(
 
 
 def _show(kept: KeptAs, id_or_number: str, store: str, json: bool) -> None:
-    from ledger.application.kept import Kept
     from makegood import reading
+    from makegood.answering import with_body
     from makegood.answers import print_json
 
     with opened(store) as house:
         [row] = _chosen(house, kept, [id_or_number], False, {})
-        found = {**row, "body": reading.body_of(house, Kept(kept, row[_ID[kept]], row["origin"]))}
+        found = with_body(house, kept, row)
     if json:
         print_json(found)
     else:

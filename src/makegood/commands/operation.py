@@ -9,6 +9,7 @@ import typer
 from makegood.commands.app import (
     MISMATCH,
     OK,
+    Http,
     Json,
     Kafka,
     Store,
@@ -22,15 +23,17 @@ from makegood.stop import Stop
 @app.command("run")
 def run_parts(
     parts: Annotated[
-        list[str] | None, typer.Argument(metavar="[PART…]", help="intake, relay, projector, timers, notices")
+        list[str] | None,
+        typer.Argument(metavar="[PART…]", help="intake, relay, projector, timers, notices, api"),
     ] = None,
     store: Store = "",
     kafka: Kafka = "",
+    http: Http = "",
 ) -> None:
     """Run all long-running parts in one process, or those named, until SIGTERM."""
     from makegood.running import run_until_stopped
 
-    run_until_stopped(settings_from(store, kafka), parts or [])
+    run_until_stopped(settings_from(store, kafka, http), parts or [])
 
 
 @app.command()

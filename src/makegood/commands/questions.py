@@ -340,23 +340,20 @@ def account(
     """One account: balances, subscriptions, charges, payments, claims, refunds and credits."""
     from makegood import reading
     from makegood.answers import print_json, say
-    from projections import kept, queries
+    from projections import queries
 
     with opened(store) as house:
-        if as_of is None and known_at is None:
-            found = queries.account(house.database, account_id)
-        else:
-            found = queries.account_as_of(
-                house.database,
-                account_id,
-                as_of=instant(as_of) if as_of else None,
-                known_at=instant(known_at) if known_at else None,
-            )
-        aside = len(kept.set_aside(house.database, closed=False, account=account_id))
+        found = queries.account_in_full(
+            house.database,
+            account_id,
+            as_of=instant(as_of) if as_of else None,
+            known_at=instant(known_at) if known_at else None,
+        ).answer
     if json:
-        print_json({**found, "set_aside": aside})
+        print_json(found)
     else:
         reading.show_account(found)
+        aside = found["set_aside"]
         if aside:
             say(
                 f"{aside} of its messages are set aside, so this may not be all, and its payouts wait: "

@@ -114,18 +114,11 @@ def agreement_publish(
 @agreement_app.command("list")
 def agreement_list(store: Store = "", json: Json = False) -> None:
     """List the published versions."""
+    from makegood import answering
     from makegood.answers import print_json, print_rows
 
-    with opened(store) as house, house.database.reading() as transaction:
-        rows = [
-            {
-                "name": a.terms.name,
-                "version": a.terms.version,
-                "valid_from": a.terms.valid_from.isoformat(),
-                "sha256": a.sha256,
-            }
-            for a in house.ledger.catalogue(transaction).all()
-        ]
+    with opened(store) as house:
+        rows = answering.agreements(house)
     if json:
         print_json(rows)
     else:
@@ -145,16 +138,12 @@ def agreement_show(
     json: Json = False,
 ) -> None:
     """Show the text that a version was published as."""
+    from makegood import answering
     from makegood.answers import print_json
 
-    with opened(store) as house, house.database.reading() as transaction:
-        versions = {a.terms.version: a for a in house.ledger.catalogue(transaction).all() if a.terms.name == name}
-    if not versions:
-        raise Stop(f"no agreement {name} is published; see `makegood agreement list`")
-    chosen = versions.get(version if version is not None else max(versions))
-    if chosen is None:
-        raise Stop(f"agreement {name} has no version {version}; it has {', '.join(map(str, sorted(versions)))}")
+    with opened(store) as house:
+        found = answering.agreement(house, name, version)
     if json:
-        print_json({"name": name, "version": chosen.terms.version, "sha256": chosen.sha256, "text": chosen.text})
+        print_json(found)
     else:
-        sys.stdout.write(chosen.text)
+        sys.stdout.write(found["text"])

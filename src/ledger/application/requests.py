@@ -1,0 +1,105 @@
+"""Requests that may be sent again: under one key of a caller one thing happens once, and is answered alike for ever.
+
+What a request became is found by what is stored, its fact and the decisions that followed from it. Nothing that was
+answered is kept, so an answer that was lost on its way, by whatever fault, is made again and says the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from ledger.application.ledger import Ledger
+from ledger.events import Decision, Fact
+from ledger.store.database import StoreError, Transaction
+from ledger.store.reading import StoredEnvelope, account_events, find_event
+
+
+class KeyReused(Exception):
+    """The caller has given this key to another request before: a new request takes a new key."""
+
+
+class VersionMoved(Exception):
+    """The account is no longer as the caller has seen it: read it again, and decide by what it is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who asks for something, under which key of theirs, and a digest of what they ask."""
+
+    caller: str
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What became of a request: its facts, and the decisions that name one of them as their cause."""
+
+    account: str
+    account_version: int
+    """The account's version after it."""
+    envelopes: tuple[StoredEnvelope, ...]
+    """The first is the fact that the request is known by."""
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Shard and position of the last event of it."""
+        last = self.envelopes[-1]
+        return last.shard, last.position
+
+    @cached_property
+    def facts(self) -> tuple[Fact, ...]:
+        """What it made known; one fact unless a link came with it."""
+        return tuple(event for envelope in self.envelopes if isinstance(event := envelope.event(), Fact))
+
+    @cached_property
+    def decided(self) -> tuple[Decision, ...]:
+        """What the ledger concluded from its facts, in order."""
+        known = {fact.event_id for fact in self.facts}
+        events = [envelope.event() for envelope in self.envelopes]
+        return tuple(e for e in events if isinstance(e, Decision) and e.causation_id in known)
+
+
+def digest_of(ledger: Ledger, asked: bytes) -> str:
+    """The keyed digest of what a request asks, which tells another request under the same key; it may hold words."""
+    return ledger.vault.digest(b"request\x00" + asked)
+
+
+def answered(ledger: Ledger, request: Request) -> Answered | None:
+    """What became of a request that was carried out before, None where it was not.
+
+    Raises KeyReused where the caller asked something else under the key, and Unavailable.
+    """
+    with ledger.database.reading() as transaction:
+        found = carried_out(transaction, request)
+        if found is None:
+            return None
+        account, event_id, account_version = found
+        fact = find_event(transaction, event_id)
+        if fact is None:
+            raise StoreError(
+                "a request is recorded and its fact is not: the store is damaged: restore it from a backup"
+            )
+        return Answered(
+            account,
+            account_version,
+            tuple(account_events(transaction, account, fact.account_version, account_version)),
+        )
+
+
+def carried_out(transaction: Transaction, request: Request) -> tuple[str, str, int] | None:
+    """Account, event id and the account's version after a request, None where it was not carried out.
+
+    Raises KeyReused.
+    """
+    rows = transaction.rows(
+        "SELECT digest, account, event_id, account_version FROM requests WHERE caller = ? AND key = ?",
+        (request.caller, request.key),
+    )
+    if not rows:
+        return None
+    digest, account, event_id, account_version = rows[0]
+    if digest != request.digest:
+        raise KeyReused("this key was given to another request before: give every new request a key of its own")
+    return account, event_id, account_version

@@ -1,0 +1,97 @@
+"""The description of the API (OpenAPI 3.1): what all routes have in common is said here, once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from makegood.api import problems
+from makegood.api.problems import MEDIA_TYPE, Problem
+from makegood.api.waiting import PATIENCE_SECONDS, WAIT_FOR
+
+_ABOUT = """The ledger that makes good on what a VoIP provider promises its customers.
+
+Amounts are strings in major units, instants are RFC 3339 in UTC, lists are arrays in pages with a `Link` to the next
+one, and whatever goes wrong is a problem document (RFC 9457) that says what to do next. Every request shows who asks
+with `Authorization: Bearer …`; what they may do is decided by their roles, by one table, and denied by default.
+"""
+
+
+def describe(app: FastAPI) -> None:
+    """Have an application describe itself."""
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _described(app)
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign]
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(title="Makegood", version="0.1.0", description=_ABOUT, routes=app.routes)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    whole = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= whole.pop("$defs")
+    schemas["Problem"] = whole
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            _complete(path, method, operation)
+    return document
+
+
+def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", ()):
+        _without_null(parameter)
+    responses = operation["responses"]
+    responses.pop("422", None)
+    for kind in _kinds(path, method, operation):
+        known = responses.setdefault(str(kind.status), {"description": kind.title})
+        known["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    if method == "get" and operation.get("security"):
+        operation.setdefault("parameters", []).append(_WAIT_FOR)
+        if any(parameter["name"] == "after" for parameter in operation["parameters"]):
+            responses["200"]["headers"] = {"Link": _LINK}
+
+
+def _without_null(parameter: dict[str, Any]) -> None:
+    """A parameter that may be left out is not sent as null."""
+    schema = parameter["schema"]
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) == 1:
+        del schema["anyOf"]
+        schema |= kinds[0]
+
+
+def _kinds(path: str, method: str, operation: dict[str, Any]) -> list[problems.Kind]:
+    """The problems that can come of an operation."""
+    if not operation.get("security"):
+        return [problems.INTERNAL]
+    kinds = [problems.UNAUTHENTICATED, problems.FORBIDDEN, problems.INVALID, problems.INTERNAL, problems.UNAVAILABLE]
+    if "{" in path or path == "/explanations":
+        kinds.append(problems.NOT_FOUND)
+    if path == "/explanations":
+        kinds.append(problems.CONFLICT)
+    if method in ("post", "put", "patch"):
+        kinds += [problems.UNREADABLE, problems.CONFLICT, problems.PRECONDITION, problems.TOO_LARGE, problems.MEDIA]
+    return kinds
+
+
+_WAIT_FOR = {
+    "name": WAIT_FOR,
+    "in": "header",
+    "required": False,
+    "description": (
+        "A position, as the answer to a write says it in Makegood-Position: the answer then shows what was written. "
+        f"Where it takes longer than {PATIENCE_SECONDS:.0f} s the answer is 503."
+    ),
+    "schema": {"type": "string", "pattern": "^[0-9]{1,9}:[0-9]{1,18}$", "examples": ["0:1"]},
+}
+_LINK = {
+    "description": 'Where there is a next page, its address with `rel="next"` (RFC 8288).',
+    "schema": {"type": "string"},
+}

@@ -1,0 +1,99 @@
+"""What people instruct becomes a message, and goes through the same inbox as upstream's (decision 0021).
+
+It is known by its source, which is the door's alone, and by an id made of the caller and their key: whatever is sent
+again under one key is one message. It is read by the same strict reader as any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from hashlib import sha256
+
+from pydantic_core import to_json
+
+from consumers.upstream import known_at_the_door, read_instructed
+from consumers.upstream.instructed import SOURCE
+from ledger.application.statement import Refusal, Statement
+from ledger.values import instant_to_text
+
+SOURCE_BESIDE = f"{SOURCE}/beside"
+"""The source of the message that goes in beside a request's own, such as the link to a complaint."""
+
+CALLER_LENGTH_MAX = 62
+"""A longer caller enters an id as the first 63 hexadecimal digits of its SHA-256; its length tells the two apart."""
+
+PREVIEWED = ":preview"
+"""In place of a key where nothing is recorded; no caller can send such a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a message says: its type and its data. A field that is None is left out."""
+
+    type: str
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who instructs, under which key, and where it came in."""
+
+    principal: str
+    channel: str
+    key: str
+    at: datetime
+    traceparent: str | None = None
+
+    @property
+    def message_id(self) -> str:
+        """The id of the message; keys hold no slash, so that no two callers and keys share one."""
+        caller = self.principal
+        if len(caller) > CALLER_LENGTH_MAX:
+            caller = sha256(caller.encode()).hexdigest()[: CALLER_LENGTH_MAX + 1]
+        return f"{self.key}/{caller}"
+
+    def made(self, kind: str) -> str:
+        """The id of something that the caller gave none: the same whenever the request is sent again."""
+        digest = sha256("\x00".join((kind, self.principal, self.key)).encode()).hexdigest()
+        return f"{kind}-{digest[:20]}"
+
+
+def statements(account: str, said: Sequence[Said], origin: Origin) -> list[Statement | Refusal]:
+    """The messages of a request, as the ledger takes them, or refused; the first is the request's own."""
+    return [
+        read_instructed(
+            _cloud_event(account, each, origin, SOURCE_BESIDE if number else SOURCE),
+            actor=origin.principal,
+            channel=origin.channel,
+            origin=f"http:{origin.principal}",
+            known=known_at_the_door(),
+        )
+        for number, each in enumerate(said)
+    ]
+
+
+def _cloud_event(account: str, said: Said, origin: Origin, source: str) -> bytes:
+    event: dict[str, object] = {
+        "specversion": "1.0",
+        "id": origin.message_id,
+        "source": source,
+        "type": said.type,
+        "subject": account,
+        "time": instant_to_text(origin.at),
+        "data": {name: _plain(value) for name, value in said.data.items() if value is not None},
+    }
+    if origin.traceparent is not None:
+        event["traceparent"] = origin.traceparent
+    return to_json(event)
+
+
+def _plain(value: object) -> object:
+    """A value as upstream would have written it."""
+    if isinstance(value, datetime):
+        return instant_to_text(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value) if isinstance(value, Decimal) else value

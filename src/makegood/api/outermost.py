@@ -1,0 +1,144 @@
+"""What surrounds every request: a limit for bodies, HEAD and OPTIONS, safe headers, one line in the log.
+
+An error that nobody expected ends here, as a problem that shows nothing of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from consumers.part import reason_of
+from makegood.api.paths import by_segments, sent
+from makegood.api.problems import METHOD, TOO_LARGE, Refused, failed, problem
+
+BODY_MAX = 1_048_576
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+"""What every answer says unless it says otherwise itself."""
+
+QUIET = ("/healthz",)
+"""Routes that are asked so often, and say so little, that only whoever debugs is told."""
+
+log = structlog.get_logger("makegood.api")
+
+
+class Outermost:
+    """The application with what surrounds it."""
+
+    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute]) -> None:
+        self._app = app
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.monotonic()
+        answer = _Answer(scope["method"], send)
+        # A HEAD is answered as the GET would be, without its body.
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        scope = {**scope, "method": method, "path": by_segments(sent(scope)), "state": {}}
+        state: dict[str, Any] = scope["state"]
+        try:
+            await self._answered(scope, receive, answer)
+        except Exception as error:
+            state["reason"] = reason_of(error)
+            if not answer.status:
+                await failed(sent(scope))(scope, receive, answer)
+        finally:
+            _tell(scope, answer, time.monotonic() - started)
+
+    async def _answered(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        methods = self._methods(scope)
+        length = Headers(scope=scope).get("content-length", "0")
+        if methods and scope["method"] == "OPTIONS":
+            await Response(status_code=204, headers={"Allow": methods})(scope, receive, answer)
+        elif methods and scope["method"] not in methods.split(", "):
+            refused = Refused(METHOD, f"this address takes {methods}", headers={"Allow": methods})
+            await problem(sent(scope), refused)(scope, receive, answer)
+        elif not length.isdecimal() or int(length) > BODY_MAX:
+            await problem(sent(scope), _too_large())(scope, receive, answer)
+        else:
+            await self._app(scope, _limited(receive), answer)
+
+    def _methods(self, scope: Scope) -> str:
+        """The methods that an address takes, as `Allow` lists them; nothing where there is no such address."""
+        found = {
+            method
+            for route in self._routes
+            if isinstance(route, Route) and route.matches(scope)[0] != Match.NONE
+            for method in route.methods or ()
+        }
+        return ", ".join(sorted(found | {"OPTIONS"} | ({"HEAD"} if "GET" in found else set()))) if found else ""
+
+
+class _Answer:
+    """Sends an answer: with the headers that every answer has, and for a HEAD without the body."""
+
+    def __init__(self, method: str, send: Send) -> None:
+        self.method = method
+        self.status = 0
+        self._send = send
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+        elif message["type"] == "http.response.body" and self.method == "HEAD":
+            message = {**message, "body": b""}
+        await self._send(message)
+
+
+def _limited(receive: Receive) -> Receive:
+    """What comes in, up to the limit, for a body that does not say its length."""
+    taken = 0
+
+    async def limited() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > BODY_MAX:
+            raise _too_large()
+        return message
+
+    return limited
+
+
+def _too_large() -> Refused:
+    detail = "send at most 1 MiB; many messages go in several requests"
+    return Refused(TOO_LARGE, detail, headers={"Connection": "close"})
+
+
+def _tell(scope: Scope, answer: _Answer, seconds: float) -> None:
+    """One line for each request: the route and not the address, because an address may hold what a log may not."""
+    route, state = scope.get("route"), scope["state"]
+    told = {
+        "method": answer.method,
+        "route": getattr(route, "path", None),
+        "status": answer.status,
+        "principal": state.get("principal"),
+        "account": scope.get("path_params", {}).get("account_id") if answer.status < 400 else None,
+        "seconds": round(seconds, 4),
+        "reason": state.get("reason"),
+    }
+    wide = {name: value for name, value in told.items() if value is not None}
+    if answer.status >= 500:
+        log.error("request", **wide)
+    elif told["route"] in QUIET:
+        log.debug("request", **wide)
+    else:
+        log.info("request", **wide)

@@ -1,0 +1,417 @@
+"""What can be read: every question of the command line, with the same filters and the same answers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+from starlette.responses import JSONResponse, Response
+
+from ledger.events import KeptAs
+from ledger.events.billing_account import Clause, Outcome
+from ledger.store.instants import to_microseconds
+from ledger.values import instant_from_text, is_identifier
+from makegood import answering
+from makegood import status as standing
+from makegood.api import shapes
+from makegood.api.caller import Caller, TheHouse, allowed
+from makegood.api.pages import LIMIT, After, Limit, Listing
+from makegood.api.paths import AccountId, PathId
+from makegood.api.problems import not_found
+from makegood.api.versions import IF_NONE_MATCH, STILL_THE_SAME, TELLS_VERSION, answer_version
+from makegood.explaining import explain
+from makegood.house import House
+from projections import access, alarms, kept, queries
+
+finance = APIRouter(tags=["What is owed"])
+accounts = APIRouter(tags=["Accounts"])
+messages = APIRouter(tags=["Messages"])
+machinery = APIRouter(tags=["Machinery"])
+
+ROUTERS = (finance, accounts, messages, machinery)
+
+
+# --- what is asked ------------------------------------------------------------------------------------------------
+
+
+def _identifier(text: str) -> str:
+    if not is_identifier(text):
+        raise PydanticCustomError("identifier", "an id has 1 to 128 printable characters without spaces")
+    return text
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise PydanticCustomError("printable", "this holds characters that cannot be shown")
+    return text
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return instant_from_text(text)
+    except ValueError as error:
+        raise PydanticCustomError("instant", "an instant is written as RFC 3339 with its offset") from error
+
+
+Identifier = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_identifier)]
+Printable = Annotated[str, Field(max_length=1_024), AfterValidator(_printable)]
+AnInstant = Annotated[datetime, BeforeValidator(_instant)]
+
+OfAccount = Annotated[Identifier | None, Query(description="Only this account.")]
+OfSource = Annotated[Printable | None, Query(description="Only those of this source.")]
+CLOSED_TOO = "Those that were replayed or discarded as well."
+KeptPosition = Annotated[int, Path(ge=1, lt=2**63, description="Its number in the list.")]
+
+
+def answers(model: Any) -> dict[int | str, dict[str, Any]]:
+    """What a route answers, for the description of the API."""
+    return {200: {"model": model, "description": "The answer."}}
+
+
+# --- what is owed -------------------------------------------------------------------------------------------------
+
+CLAIMS = Listing(lambda row: (row["account_id"], row["claim_id"]), (str, str))
+REFUNDS = Listing(lambda row: (row["account_id"], row["refund_id"]), (str, str))
+CREDITS = Listing(lambda row: (row["account_id"], row["credit_id"]), (str, str))
+DISPUTES = Listing(lambda row: (row["account_id"], row["claim_id"]), (str, str))
+COMPLAINTS = Listing(
+    lambda row: (int(row["status"] != "open"), row["opened_at"], row["account_id"], row["complaint_id"]),
+    (int, str, str, str),
+)
+ALARMS = Listing(lambda row: (row["account_id"], alarms.identity_of(row)), (str, str))
+
+
+@finance.get(
+    "/claims", summary="What customers are owed, and what was declined", responses=answers(list[shapes.Claim])
+)
+def claims(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("claim.read")],
+    account: OfAccount = None,
+    clause: Annotated[Clause | None, Query(description="Only claims under this clause.")] = None,
+    outcome: Annotated[Outcome | None, Query(description="Only claims with this outcome.")] = None,
+    limit: Limit = LIMIT,
+    after: After = None,
+) -> Response:
+    """The claims that stand, by account and id."""
+    page = CLAIMS.asked(limit, after)
+    scope = caller.limited_to(account)
+    rows = queries.claims(house.database, clause=clause, outcome=outcome, accounts=scope, page=page)
+    return CLAIMS.answer(request, rows, page)
+
+
+@finance.get("/refunds", summary="Refunds due, failed and paid out", responses=answers(list[shapes.Refund]))
+def refunds(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("refund.read")],
+    account: OfAccount = None,
+    status: Annotated[shapes.RefundStatus | None, Query(description="Only refunds that stand so.")] = None,
+    limit: Limit = LIMIT,
+    after: After = None,
+) -> Response:
+    """Money that goes back the way it came, by account and id."""
+    page = REFUNDS.asked(limit, after)
+    rows = queries.refunds(house.database, status=status, accounts=caller.limited_to(account), page=page)
+    return REFUNDS.answer(request, rows, page)
+
+
+@finance.get("/credits", summary="Credits granted, and what is left of them", responses=answers(list[shapes.Credit]))
+def credits(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("credit.read")],
+    account: OfAccount = None,
+    limit: Limit = LIMIT,
+    after: After = None,
+) -> Response:
+    """Money kept for accounts' next charges, by account and id."""
+    page = CREDITS.asked(limit, after)
+    rows = queries.credits(house.database, accounts=caller.limited_to(account), page=page)
+    return CREDITS.answer(request, rows, page)
+
+
+@finance.get("/disputes", summary="Disputed charges, and until when", responses=answers(list[shapes.Dispute]))
+def disputes(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("dispute.read")],
+    account: OfAccount = None,
+    overdue: Annotated[bool, Query(description="Only investigations open longer than agreed.")] = False,
+    limit: Limit = LIMIT,
+    after: After = None,
+) -> Response:
+    """Disputed charges by account and id: under investigation and until when, confirmed or rejected."""
+    page = DISPUTES.asked(limit, after)
+    scope = caller.limited_to(account)
+    rows = queries.disputes(house.database, house.ledger.now(), overdue=overdue, accounts=scope)
+    return DISPUTES.answer(request, rows, page)
+
+
+@finance.get("/complaints", summary="Customers' complaints", responses=answers(list[shapes.Complaint]))
+def complaints(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("complaint.read")],
+    account: OfAccount = None,
+    still_open: Annotated[bool, Query(alias="open", description="Only those that are not resolved.")] = False,
+    limit: Limit = LIMIT,
+    after: After = None,
+) -> Response:
+    """Complaints, those first that have been open longest."""
+    page = COMPLAINTS.asked(limit, after)
+    scope = caller.limited_to(account)
+    rows = queries.complaints(house.database, house.ledger.now(), still_open=still_open, accounts=scope)
+    return COMPLAINTS.answer(request, rows, page)
+
+
+@finance.get("/alarms", summary="What a person should look at", responses=answers(list[shapes.Alarm]))
+def standing_alarms(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("alarm.read")],
+    account: OfAccount = None,
+    limit: Limit = LIMIT,
+    after: After = None,
+) -> Response:
+    """The alarms that stand, by account."""
+    page = ALARMS.asked(limit, after)
+    rows = queries.alarms(house.database, accounts=caller.limited_to(account), page=page)
+    return ALARMS.answer(request, rows, page)
+
+
+@finance.get("/explanations", summary="Why a claim is what it is", responses=answers(shapes.Explanation))
+def explanation(
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("explanation.read")],
+    id: Annotated[
+        Printable,
+        Query(min_length=1, description="A claim's, refund's or credit's.", examples=["unused/cyc-0006-2026-04-02"]),
+    ],
+    account: OfAccount = None,
+) -> Response:
+    """Clause, agreement, formula with its numbers, the facts used, and every recorded step of a claim."""
+    if account is not None:
+        caller.check(account)
+    return JSONResponse(explain(house, id, account, caller.of_accounts))
+
+
+# --- one account --------------------------------------------------------------------------------------------------
+
+HISTORY = Listing(lambda row: (row["version"],), (int,))
+
+
+@accounts.get(
+    "/accounts/{account_id}",
+    summary="One account in full",
+    responses={200: {**answers(shapes.Account)[200], **TELLS_VERSION}, 304: STILL_THE_SAME},
+    openapi_extra={"parameters": [IF_NONE_MATCH]},
+)
+def account(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("account.read")],
+    account_id: AccountId,
+    as_of: Annotated[AnInstant | None, Query(description="What had become true by then.")] = None,
+    known_at: Annotated[AnInstant | None, Query(description="What was known by then.")] = None,
+) -> Response:
+    """Balances, subscriptions, charges, payments, claims, refunds, credits, complaints and alarms.
+
+    Of the account as it stands now, the answer's ETag says the version; who changes the account may send it back in
+    If-Match, and who reads it again in If-None-Match.
+    """
+    found = queries.account_in_full(house.database, caller.check(account_id), as_of=as_of, known_at=known_at)
+    return answer_version(request, found)
+
+
+@accounts.get(
+    "/accounts/{account_id}/history", summary="An account's audit trail", responses=answers(list[shapes.Entry])
+)
+def history(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("history.read")],
+    account_id: AccountId,
+    limit: Limit = LIMIT,
+    after: After = None,
+) -> Response:
+    """Every fact and every decision in order, with actor, cause and both times."""
+    page = HISTORY.asked(limit, after)
+    return HISTORY.answer(request, queries.history(house.database, caller.check(account_id), page=page), page)
+
+
+@accounts.get(
+    "/accounts/{account_id}/replay", summary="An account event by event", responses=answers(list[shapes.ReplayStep])
+)
+def replay(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("history.read")],
+    account_id: AccountId,
+    to: Annotated[int | None, Query(ge=0, lt=2**63, description="Only the first so many events.")] = None,
+    limit: Limit = LIMIT,
+    after: After = None,
+) -> Response:
+    """What each of an account's events changed, one after the other."""
+    page = HISTORY.asked(limit, after)
+    return HISTORY.answer(request, list(queries.replay(house.database, caller.check(account_id), to=to)), page)
+
+
+# --- messages -----------------------------------------------------------------------------------------------------
+
+WAITING = Listing(
+    lambda row: (row["account_id"], to_microseconds(instant_from_text(row["since"])), row["id"], row["source"]),
+    (str, int, str, str),
+)
+KEPT = Listing(lambda row: (row["position"],), (int,))
+
+
+@messages.get("/waiting", summary="Facts that wait for another", responses=answers(list[shapes.Waiting]))
+def waiting(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("waiting.read")],
+    account: OfAccount = None,
+    limit: Limit = LIMIT,
+    after: After = None,
+) -> Response:
+    """What each waits for and since when, by account and age."""
+    page = WAITING.asked(limit, after)
+    rows = queries.waiting(house.database, house.ledger.now(), accounts=caller.limited_to(account))
+    return WAITING.answer(request, rows, page)
+
+
+@messages.get("/dead-letters", summary="Refused messages", responses=answers(list[shapes.DeadLetter]))
+def dead_letters(
+    request: Request,
+    house: TheHouse,
+    _: Annotated[Caller, allowed("dead_letter.read")],
+    account: OfAccount = None,
+    source: OfSource = None,
+    field: Annotated[Printable | None, Query(description="Only those refused for this field.")] = None,
+    everything: Annotated[bool, Query(alias="all", description=CLOSED_TOO)] = False,
+    limit: Limit = LIMIT,
+    after: After = None,
+) -> Response:
+    """The refused messages that nobody has replayed or discarded yet, without what they said."""
+    page = KEPT.asked(limit, after)
+    wanted = {"account": account, "source": source, "field": field}
+    return KEPT.answer(request, kept.dead_letters(house.database, page, closed=everything, **wanted), page)
+
+
+@messages.get("/dead-letters/{position}", summary="A refused message", responses=answers(shapes.DeadLetterWithBody))
+def dead_letter(
+    house: TheHouse, _: Annotated[Caller, allowed("dead_letter.read_body")], position: KeptPosition
+) -> Response:
+    """One refused message with what it said, from the vault."""
+    return _kept_message(house, "dead-letter", position)
+
+
+@messages.get("/aside", summary="Messages set aside", responses=answers(list[shapes.SetAside]))
+def aside(
+    request: Request,
+    house: TheHouse,
+    _: Annotated[Caller, allowed("aside.read")],
+    account: OfAccount = None,
+    source: OfSource = None,
+    everything: Annotated[bool, Query(alias="all", description=CLOSED_TOO)] = False,
+    limit: Limit = LIMIT,
+    after: After = None,
+) -> Response:
+    """The messages that kept failing and wait until what failed is mended, without what they said."""
+    page = KEPT.asked(limit, after)
+    wanted = {"account": account, "source": source}
+    return KEPT.answer(request, kept.set_aside(house.database, page, closed=everything, **wanted), page)
+
+
+@messages.get("/aside/{position}", summary="A message set aside", responses=answers(shapes.SetAsideWithBody))
+def aside_message(
+    house: TheHouse, _: Annotated[Caller, allowed("aside.read_body")], position: KeptPosition
+) -> Response:
+    """One message that was set aside with what it said, from the vault."""
+    return _kept_message(house, "set-aside", position)
+
+
+def _kept_message(house: House, of: KeptAs, position: int) -> Response:
+    row = kept.at(house.database, of, position)
+    if row is None:
+        raise not_found("nothing is kept under this number; ask for the list with `all=true`")
+    return JSONResponse(answering.with_body(house, of, row))
+
+
+# --- machinery ----------------------------------------------------------------------------------------------------
+
+AGREEMENTS = Listing(lambda row: (row["name"], row["version"]), (str, int))
+GRANTS = Listing(lambda row: (row["principal"], row["role"], row["account_id"] or ""), (str, str, str))
+KEYS = Listing(
+    lambda row: (row["principal"], to_microseconds(instant_from_text(row["issued_at"])), row["key_id"]),
+    (str, int, str),
+)
+
+
+@machinery.get("/agreements", summary="Service agreements", responses=answers(list[shapes.Agreement]))
+def agreements(
+    request: Request,
+    house: TheHouse,
+    _: Annotated[Caller, allowed("agreement.read")],
+    limit: Limit = LIMIT,
+    after: After = None,
+) -> Response:
+    """The published versions, by name and version."""
+    page = AGREEMENTS.asked(limit, after)
+    return AGREEMENTS.answer(request, answering.agreements(house), page)
+
+
+@machinery.get("/agreements/{name}", summary="An agreement's text", responses=answers(shapes.AgreementText))
+def agreement(
+    house: TheHouse,
+    _: Annotated[Caller, allowed("agreement.read")],
+    name: Annotated[PathId, Path(examples=["standard"])],
+    version: Annotated[int | None, Query(description="The newest unless given.")] = None,
+) -> Response:
+    """The text that a version was published as."""
+    return JSONResponse(answering.agreement(house, name, version))
+
+
+@machinery.get("/status", summary="How everything stands", responses=answers(shapes.StatusFound))
+def status(
+    house: TheHouse,
+    _: Annotated[Caller, allowed("status.read")],
+    max_age: Annotated[
+        int | None, Query(ge=0, lt=2**31, description="What has lain for more than these seconds is late.")
+    ] = None,
+) -> Response:
+    """How far each part is behind and since when, and what is left for people."""
+    return JSONResponse(standing.answer(standing.look_around(house, max_age)))
+
+
+@machinery.get("/access/grants", summary="Who has which role", responses=answers(list[shapes.Granted]))
+def grants(
+    request: Request,
+    house: TheHouse,
+    _: Annotated[Caller, allowed("access.read")],
+    principal: Annotated[Identifier | None, Query(description="Only those of this principal.")] = None,
+    limit: Limit = LIMIT,
+    after: After = None,
+) -> Response:
+    """The roles that stand, by principal."""
+    page = GRANTS.asked(limit, after)
+    return GRANTS.answer(request, access.grants(house.database, principal), page)
+
+
+@machinery.get("/access/keys", summary="API keys that open the door", responses=answers(list[shapes.ApiKey]))
+def keys(
+    request: Request,
+    house: TheHouse,
+    _: Annotated[Caller, allowed("access.read")],
+    principal: Annotated[Identifier | None, Query(description="Only those of this principal.")] = None,
+    limit: Limit = LIMIT,
+    after: After = None,
+) -> Response:
+    """The keys that stand, by principal and age, without their secrets."""
+    page = KEYS.asked(limit, after)
+    return KEYS.answer(request, access.keys(house.database, principal), page)

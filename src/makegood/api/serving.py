@@ -1,0 +1,89 @@
+"""The part `api`: serves the HTTP API until it is told to stop, and lets what is under way finish."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Callable
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from makegood.stop import Stop
+
+DRAIN_SECONDS = 6
+"""How long requests under way may take to finish, which is less than all parts together may take."""
+
+# The server tells of its own life and of every malformed request; what is worth telling, `outermost` tells.
+logging.getLogger("uvicorn").addHandler(logging.NullHandler())
+
+log = structlog.get_logger("makegood.api")
+
+
+class CannotListen(Stop):
+    """The address cannot be listened on; the message says what to do."""
+
+
+def listening(address: str) -> socket.socket:
+    """A socket that listens on HOST:PORT; port 0 takes a free one. Raises CannotListen."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65_535:
+        raise CannotListen(f"{address!r} is no address to listen on: set MAKEGOOD_HTTP to HOST:PORT")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        return socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise CannotListen(
+            f"the HTTP API cannot listen on {address} ({error.strerror or error}): stop what listens there, "
+            "or set MAKEGOOD_HTTP to another HOST:PORT"
+        ) from error
+
+
+class Serving:
+    """Serves an application on a socket that listens already, so that its address is known from the beginning."""
+
+    name = "api"
+
+    def __init__(self, app: FastAPI, listener: socket.socket) -> None:
+        self._app = app
+        self._listener = listener
+        host, port = listener.getsockname()[:2]
+        self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
+        config = uvicorn.Config(
+            self._app,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+
+        def serving() -> None:
+            log.info("listening", address=self.address)
+            ready()
+
+        _Server(config, stop, serving).run(sockets=[self._listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which looks at our event where its own would wait for a signal."""
+
+    def __init__(self, config: uvicorn.Config, stop: threading.Event, serving: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stop = stop
+        self._serving = serving
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._serving()
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._stop.is_set()

@@ -1,0 +1,484 @@
+"""The shapes of answers, for the description of the API (contract §3 and §3a).
+
+Answers are made by the read side and sent as they are; these models describe them, and tests hold the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ledger.events import Role
+from ledger.events.billing_account import Clause, Outcome
+from ledger.events.subscription import Status
+
+Amount = Annotated[
+    str,
+    Field(
+        pattern=r"^-?[0-9]+(\.[0-9]+)?$",
+        description="In major units, at the scale of its currency.",
+        examples=["11.20"],
+    ),
+]
+Instant = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$",
+        description="RFC 3339, in UTC.",
+        examples=["2026-04-24T12:16:09Z"],
+    ),
+]
+LocalDate = Annotated[
+    str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="In the account's zone.", examples=["2026-05-02"])
+]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217.", examples=["EUR"])]
+Position = Annotated[str, Field(pattern=r"^[0-9]+:[0-9]+$", description="`shard:position`.", examples=["0:4536"])]
+RefundStatus = Literal["due", "failed", "succeeded"]
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256.")]
+
+
+class Shape(BaseModel):
+    """Fields may be added to what stands, and nothing that stands is changed."""
+
+    model_config = ConfigDict(title=None)
+
+
+class Claim(Shape):
+    """What one clause of the policy gives for one charge."""
+
+    claim_id: str = Field(examples=["unused/cyc-0006-2026-04-02"])
+    clause: Clause
+    account_id: str = Field(examples=["acct-0006"])
+    subscription_id: str | None
+    charge_id: str | None
+    outcome: Outcome
+    amount: Amount
+    tax: Amount
+    currency: Currency
+    reason: str | None = Field(description="Null unless the claim was declined.")
+    settlement: Literal["refund", "credit", "invoice_reduction", "mixed"] | None
+    overpaid: Amount | None
+    investigate_by: Instant | None
+    agreement: str | None
+    agreement_version: int | None
+    position: Position
+
+
+class Refund(Shape):
+    """Money that goes back, or went."""
+
+    refund_id: str = Field(examples=["refund/unused/cyc-0006-2026-04-02/1"])
+    claim_id: str
+    account_id: str
+    charge_id: str | None
+    net: Amount
+    tax: Amount
+    total: Amount
+    currency: Currency
+    status: RefundStatus
+    due_at: Instant
+    approved_at: Instant | None
+    submitted_at: Instant | None
+    settled_at: Instant | None
+    processor_reference: str | None
+
+
+class Credit(Shape):
+    """Money kept for the account's next charges."""
+
+    credit_id: str = Field(examples=["credit/disruption/cyc-0002-2026-01-02/1"])
+    claim_id: str
+    account_id: str
+    charge_id: str | None
+    net: Amount
+    tax: Amount
+    total: Amount
+    currency: Currency
+    used: Amount
+    refunded: Amount
+    left: Amount
+    granted_at: Instant
+
+
+class Dispute(Shape):
+    """A disputed charge, and how its investigation stands."""
+
+    dispute_id: str
+    claim_id: str
+    account_id: str
+    subscription_id: str | None
+    charge_id: str | None
+    status: Literal["investigating", "waiting", "confirmed", "rejected"]
+    outcome: Outcome
+    reason: str | None
+    investigate_by: Instant | None
+    overdue: bool
+
+
+class ComplaintStep(Shape):
+    """What became of a complaint, and when."""
+
+    step: str = Field(examples=["opened"])
+    at: Instant
+
+
+class ComplaintOfAccount(Shape):
+    """A customer's complaint."""
+
+    complaint_id: str
+    account_id: str
+    subscription_id: str | None
+    category: str
+    channel: str
+    status: Literal["open", "resolved"]
+    opened_at: Instant
+    resolved_at: Instant | None
+    steps: list[ComplaintStep]
+
+
+class Complaint(ComplaintOfAccount):
+    """A customer's complaint, and for how long it has been open."""
+
+    age_seconds: int | None = Field(description="Null where it is resolved.")
+
+
+class Alarm(Shape):
+    """Something that a person should look at."""
+
+    alarm: str = Field(examples=["charged_after_end"])
+    account_id: str
+    claim_id: str | None
+    charge_id: str | None
+    subscription_id: str | None
+    about: list[str] = Field(description="Source and id of the messages that it is about.")
+    since: Instant
+
+
+class Waiting(Shape):
+    """A fact that waits for another."""
+
+    account_id: str
+    type: str = Field(examples=["outage-reported.v1"])
+    source: str
+    id: str
+    waits_for: str = Field(examples=["subscription sub-9999"])
+    since: Instant
+    age_seconds: int
+    event_id: str
+
+
+class KeptRow(Shape):
+    """A kept message, and what became of it."""
+
+    position: int
+    origin: str
+    reason: str
+    channel: str
+    status: Literal["open", "replayed", "discarded"]
+    closed_by: str | None
+    closed_at: Instant | None
+
+
+class DeadLetter(KeptRow):
+    """A refused message, without what it said."""
+
+    dead_letter_id: str
+    field: str | None
+    source: str | None
+    id: str | None
+    account_id: str | None
+    refused_at: Instant
+
+
+class DeadLetterWithBody(DeadLetter):
+    """A refused message."""
+
+    body: str | None = Field(description="What it said; null where that was erased.")
+
+
+class SetAside(KeptRow):
+    """A message that kept failing, without what it said."""
+
+    set_aside_id: str
+    source: str
+    id: str
+    account_id: str
+    set_aside_at: Instant
+
+
+class SetAsideWithBody(SetAside):
+    """A message that kept failing."""
+
+    body: str | None = Field(description="What it said; null where that was erased.")
+
+
+class Agreement(Shape):
+    """A published version of a service agreement."""
+
+    name: str = Field(examples=["standard"])
+    version: int
+    valid_from: LocalDate
+    sha256: Hash
+
+
+class AgreementText(Shape):
+    """The text that a version was published as."""
+
+    name: str = Field(examples=["standard"])
+    version: int
+    sha256: Hash
+    text: str = Field(description="TOML.")
+
+
+class Balance(Shape):
+    """An account's sums in one currency."""
+
+    currency: Currency
+    charged: Amount
+    captured: Amount
+    owed: Amount
+    captured_in_excess: Amount
+    refund_due: Amount
+    refunded: Amount
+    credit_left: Amount
+    overpaid: Amount
+
+
+class Subscription(Shape):
+    """A service that an account has."""
+
+    subscription_id: str
+    account_id: str
+    plan: str
+    agreement: str
+    agreement_version: int | None
+    status: Status | None
+    effective_on: LocalDate | None = Field(description="When it ends.")
+
+
+class Charge(Shape):
+    """What a customer has to pay for."""
+
+    charge_id: str
+    account_id: str
+    kind: Literal["cycle", "one_off"]
+    subscription_id: str | None
+    starts_on: LocalDate | None
+    ends_on: LocalDate | None = Field(description="The first date that no longer belongs to it.")
+    price: Amount
+    tax: Amount
+    currency: Currency
+    invoice_id: str
+    prepaid: bool | None
+
+
+class Payment(Shape):
+    """A payment, captured or failed."""
+
+    payment_id: str
+    account_id: str
+    invoice_id: str
+    amount: Amount | None
+    currency: Currency | None
+    method: Literal["card", "bank", "balance", "other"] | None
+    status: Literal["captured", "failed"]
+
+
+class Account(Shape):
+    """One account in full."""
+
+    account_id: str = Field(examples=["acct-0006"])
+    time_zone: str | None = Field(examples=["Europe/Berlin"])
+    currency: Currency | None
+    registered_at: Instant | None
+    balances: list[Balance]
+    subscriptions: list[Subscription]
+    charges: list[Charge]
+    payments: list[Payment]
+    claims: list[Claim]
+    refunds: list[Refund]
+    credits: list[Credit]
+    complaints: list[ComplaintOfAccount]
+    alarms: list[Alarm]
+    set_aside: int = Field(
+        description="How many of its messages are set aside; while there are some, this may not be all."
+    )
+
+
+class Entry(Shape):
+    """One event in an account's audit trail."""
+
+    position: Position
+    version: int
+    kind: Literal["fact", "decision"]
+    type: str = Field(examples=["cycle-started.v1"])
+    name: str = Field(examples=["CycleStarted"])
+    event_id: str
+    stream: str
+    occurred_at: Instant
+    recorded_at: Instant
+    actor: str
+    channel: str
+    cause: str | None
+    claim_id: str | None
+    data: dict[str, Any]
+
+
+class ChangedRow(Shape):
+    """A row that an event put, or deleted where `row` is null."""
+
+    table: str
+    key: dict[str, str | int | None]
+    row: dict[str, str | int | None] | None
+
+
+class ReplayStep(Shape):
+    """One event, and what it changed."""
+
+    version: int
+    position: Position
+    type: str
+    name: str
+    event_id: str
+    occurred_at: Instant
+    recorded_at: Instant
+    changed: list[ChangedRow]
+
+
+class Settled(Shape):
+    """One way in which part of a claim is made good."""
+
+    into: Literal["invoice_reduction", "refund", "credit", "overpaid"]
+    id: str
+    net: Amount
+    tax: Amount
+
+
+class ClaimState(Shape):
+    """A claim row as it stood."""
+
+    outcome: Outcome
+    reason: str | None
+    amount: Amount
+    tax: Amount
+    settled: list[Settled]
+
+
+class Terms(Shape):
+    """The agreement that a decision was taken under."""
+
+    agreement: str
+    version: int
+    sha256: Hash
+
+
+class ChargeExplained(Shape):
+    """What was charged."""
+
+    price: Amount
+    tax: Amount
+    invoice_id: str
+    starts_on: LocalDate | None = None
+    ends_on: LocalDate | None = None
+
+
+class FactUsed(Shape):
+    """A fact that a claim rests on."""
+
+    position: Position
+    event_id: str
+    type: str
+    occurred_at: Instant
+    recorded_at: Instant
+    source: str | None = None
+    id: str | None = None
+    time: Instant | None = None
+    words: str | None = Field(None, description="Why a dispute was rejected, in the words of whoever did.")
+
+
+class ExplanationStep(Shape):
+    """One recorded change of a claim."""
+
+    position: Position
+    event_id: str
+    change: Literal["opened", "increased", "decreased", "changed", "fell away"]
+    before: ClaimState | None
+    after: ClaimState | None
+    formula: str | None
+    cause: str
+    cause_event_id: str | None
+    now: Instant
+    recorded_at: Instant
+    actor: str
+    channel: str
+
+
+class Explanation(Shape):
+    """Why a claim is what it is."""
+
+    id: str
+    claim_id: str
+    account_id: str
+    subscription_id: str | None
+    charge_id: str | None
+    charge: ChargeExplained | None
+    clause: Clause
+    policy: str
+    currency: Currency
+    claim: ClaimState | None
+    agreement: Terms | None
+    formula: str | None = Field(examples=["42.00 × 8 ÷ 30 = 11.20"])
+    inputs: dict[str, str]
+    working: list[str]
+    facts: list[FactUsed]
+    facts_count: int
+    steps: list[ExplanationStep]
+
+
+class StoreStands(Shape):
+    """How the store stands."""
+
+    address: str = Field(description="Without its password.")
+    reachable: bool
+    sandbox: bool | None
+    clock: Instant | None
+
+
+class BrokerStands(Shape):
+    """How the broker stands."""
+
+    address: str | None
+    reachable: bool | None
+
+
+class StatusFound(Shape):
+    """How everything stands."""
+
+    status: Literal["well", "broken", "late"]
+    problems: list[str]
+    late: list[str]
+    max_age_seconds: int
+    next: str | None
+    store: StoreStands
+    broker: BrokerStands
+    metrics: dict[str, list[dict[str, str | int]]]
+
+
+class Granted(Shape):
+    """A role that somebody has."""
+
+    principal: str
+    role: Role
+    account_id: str | None
+    granted_at: Instant
+    granted_by: str
+
+
+class ApiKey(Shape):
+    """An API key that opens the door, without its secret."""
+
+    key_id: str
+    principal: str
+    issued_at: Instant
+    issued_by: str

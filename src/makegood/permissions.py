@@ -1,0 +1,150 @@
+"""Who may do what: one table of actions, and the one function that asks it. What stands in no row nobody may do.
+
+A role is what somebody is here for; how they came by it are events (decision 0014). A customer has the role for their
+own account, and may there what the table says; everybody else has a role for all accounts or for none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ledger.events import ROLES, Role
+
+Action = Literal[
+    # reading
+    "account.read",
+    "claim.read",
+    "refund.read",
+    "credit.read",
+    "dispute.read",
+    "complaint.read",
+    "goodwill.read",
+    "explanation.read",
+    "history.read",
+    "alarm.read",
+    "waiting.read",
+    "dead_letter.read",
+    "dead_letter.read_body",
+    "aside.read",
+    "aside.read_body",
+    "agreement.read",
+    "instruction.read",
+    "notice.read",
+    "status.read",
+    "access.read",
+    # doing
+    "events.publish",
+    "subscription.cancel",
+    "subscription.withdraw_cancellation",
+    "subscription.suspend",
+    "subscription.reinstate",
+    "subscription.terminate",
+    "outage.report",
+    "outage.resolve",
+    "outage.reopen",
+    "dispute.open",
+    "dispute.confirm",
+    "dispute.reject",
+    "complaint.open",
+    "complaint.note",
+    "complaint.link",
+    "complaint.resolve",
+    "complaint.reopen",
+    "goodwill.propose",
+    "goodwill.decide",
+]
+"""What can be asked for at the door."""
+ACTIONS: tuple[Action, ...] = get_args(Action)
+
+Roles = frozenset[Role]
+
+
+def _of(*roles: Role) -> Roles:
+    return frozenset(roles)
+
+
+_MONEY = _of("support", "finance", "approver", "auditor")
+_MACHINERY = _of("provisioning", "operator", "auditor")
+_OWN = _of("customer")
+
+PERMISSIONS: dict[Action, Roles] = {
+    "account.read": _MONEY | _OWN,
+    "claim.read": _MONEY | _OWN,
+    "refund.read": _MONEY | _OWN,
+    "credit.read": _MONEY | _OWN,
+    "dispute.read": _MONEY | _OWN,
+    "complaint.read": _MONEY | _OWN,
+    "goodwill.read": _MONEY | _OWN,
+    "explanation.read": _MONEY | _OWN,
+    "history.read": _MONEY,
+    "alarm.read": _MONEY,
+    "waiting.read": _MONEY | _MACHINERY,
+    "dead_letter.read": _MACHINERY,
+    "dead_letter.read_body": _of("provisioning", "auditor"),
+    "aside.read": _MACHINERY,
+    "aside.read_body": _of("provisioning", "auditor"),
+    "agreement.read": _MONEY | _MACHINERY,
+    "instruction.read": _of("support", "finance", "auditor"),
+    "notice.read": _of("support", "operator", "auditor"),
+    "status.read": _MACHINERY,
+    "access.read": _of("auditor"),
+    "events.publish": _of("provisioning"),
+    "subscription.cancel": _of("support", "customer"),
+    "subscription.withdraw_cancellation": _of("support", "customer"),
+    "subscription.suspend": _of("provisioning"),
+    "subscription.reinstate": _of("provisioning"),
+    "subscription.terminate": _of("provisioning"),
+    "outage.report": _of("provisioning", "support", "customer"),
+    "outage.resolve": _of("provisioning"),
+    "outage.reopen": _of("provisioning"),
+    "dispute.open": _of("support", "customer"),
+    "dispute.confirm": _of("finance"),
+    "dispute.reject": _of("finance"),
+    "complaint.open": _of("support", "customer"),
+    "complaint.note": _of("support"),
+    "complaint.link": _of("support"),
+    "complaint.resolve": _of("support"),
+    "complaint.reopen": _of("support", "customer"),
+    "goodwill.propose": _of("support"),
+    "goodwill.decide": _of("approver"),
+}
+"""Which roles may do it; `customer` means: for the own account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """For which accounts somebody may do something: for all where `accounts` is None, else for these."""
+
+    accounts: frozenset[str] | None
+
+    def covers(self, account: str) -> bool:
+        """Whether the account is one of them."""
+        return self.accounts is None or account in self.accounts
+
+
+def may(action: Action, roles: Iterable[tuple[Role, str | None]]) -> Scope | None:
+    """For which accounts these roles permit an action; None where they do not permit it at all.
+
+    Roles come as they were granted, a customer's with their account.
+    """
+    permitted = PERMISSIONS.get(action, _of())
+    held = [(role, of_account) for role, of_account in roles if role in permitted]
+    if any(role != "customer" for role, _ in held):
+        return Scope(None)
+    own = frozenset(of_account for _, of_account in held if of_account is not None)
+    return Scope(own) if own else None
+
+
+def table(actions: Collection[Action] = ACTIONS) -> str:
+    """The table as it stands in docs/permissions.md."""
+    rows = [("action", *ROLES), ("---", *("---" for _ in ROLES))]
+    rows += [(f"`{action}`", *(_cell(role, PERMISSIONS[action]) for role in ROLES)) for action in actions]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows) + "\n"
+
+
+def _cell(role: Role, permitted: Roles) -> str:
+    if role not in permitted:
+        return ""
+    return "own" if role == "customer" else "yes"

@@ -1,0 +1,136 @@
+"""Over HTTP the same questions have the same answers as on the command line."""
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from fastapi.routing import APIRoute
+from pydantic import TypeAdapter
+
+from makegood.api.caller import action_of
+from tests.api.conftest import Api, erase_key
+from tests.door.conftest import Door
+from tests.door.test_commands import ACCOUNT, CANCELLATION, STORY, message
+
+OUTAGE = message(
+    "m-outage",
+    "outage.reported",
+    {
+        "outage_id": "o-1",
+        "subscription_id": "sub-none",
+        "began_at": "2026-05-01T00:00:00Z",
+        "reported_at": "2026-05-01T01:00:00Z",
+        "severity": "significant",
+        "cause": "provider",
+    },
+)
+COMPLAINT = message(
+    "m-complaint", "complaint.opened", {"complaint_id": "k-1", "channel": "phone", "category": "billing"}
+)
+
+CLAIM = "unused/cyc-0006-2026-04-02"
+REFUND = f"refund/{CLAIM}/1"
+MARCH = "2026-03-01T00:00:00Z"
+SAME: dict[str, str] = {
+    "claims": "/claims",
+    "claims --account acct-0006": "/claims?account=acct-0006",
+    "claims --clause unused_period --outcome granted": "/claims?clause=unused_period&outcome=granted",
+    "claims --outcome declined": "/claims?outcome=declined",
+    "refunds": "/refunds",
+    "refunds --account acct-0006": "/refunds?account=acct-0006",
+    "credits": "/credits",
+    "credits --account acct-0002": "/credits?account=acct-0002",
+    "disputes": "/disputes",
+    "disputes --account acct-0007": "/disputes?account=acct-0007",
+    "disputes --overdue": "/disputes?overdue=true",
+    "complaints": "/complaints",
+    "complaints --open --account acct-0006": "/complaints?open=true&account=acct-0006",
+    "alarms": "/alarms",
+    "alarms --account acct-0006": "/alarms?account=acct-0006",
+    "waiting": "/waiting",
+    "waiting --account acct-0006": "/waiting?account=acct-0006",
+    "dead-letters list": "/dead-letters",
+    "dead-letters list --field type": "/dead-letters?field=type",
+    "dead-letters list --account acct-0012 --all": "/dead-letters?account=acct-0012&all=true",
+    "dead-letters list --source /provisioning/us-1": "/dead-letters?source=/provisioning/us-1",
+    "dead-letters show 1": "/dead-letters/1",
+    "aside list": "/aside",
+    "aside list --all --source /test": "/aside?all=true&source=/test",
+    "aside show 1": "/aside/1",
+    "agreement list": "/agreements",
+    "agreement show standard": "/agreements/standard",
+    "agreement show standard --version 1": "/agreements/standard?version=1",
+    "account acct-0006": "/accounts/acct-0006",
+    f"account acct-0006 --as-of {MARCH}": f"/accounts/acct-0006?as_of={MARCH}",
+    f"account acct-0006 --known-at {MARCH}": f"/accounts/acct-0006?known_at={MARCH}",
+    "history acct-0006": "/accounts/acct-0006/history",
+    "history system": "/accounts/system/history",
+    "replay acct-0006": "/accounts/acct-0006/replay",
+    "replay acct-0006 --to 12": "/accounts/acct-0006/replay?to=12",
+    f"explain {CLAIM}": f"/explanations?id={CLAIM}",
+    f"explain {REFUND} --account acct-0006": f"/explanations?id={REFUND}&account=acct-0006",
+    "status": "/status",
+    "access list": "/access/grants",
+    "access list --principal auditor": "/access/grants?principal=auditor",
+    "access key list": "/access/keys",
+    "access key list --principal auditor": "/access/keys?principal=auditor",
+}
+
+
+def test_the_api_and_the_command_line_give_the_same_answers(busy: Api, twenty_accounts: Door, lines) -> None:
+    key = busy.key("auditor")
+    twenty_accounts("ingest", lines({**OUTAGE, "subject": "acct-0006"}, {**COMPLAINT, "subject": "acct-0006"}))
+    erase_key(twenty_accounts.store, "account/acct-1")
+    twenty_accounts("ingest", lines(ACCOUNT), exits=3)
+    asked = set()
+    for command, path in SAME.items():
+        told = twenty_accounts.json(*command.split())
+        assert told, command
+        answer = busy.ask(key, path)
+        assert answer.status_code == 200, answer.text
+        found = busy.every_page(key, path, 7) if isinstance(told, list) else answer.json()
+        assert json.dumps(found) == json.dumps(told), path
+        conforms(busy, path, answer.json())
+        asked.add(route_of(busy, path).path)
+    questions = {r.path for r in busy.app.routes if isinstance(r, APIRoute) and action_of(r) and "GET" in r.methods}
+    assert questions == asked
+
+
+def route_of(api: Api, path: str) -> APIRoute:
+    bare = path.partition("?")[0]
+    (found,) = [r for r in api.app.routes if isinstance(r, APIRoute) and r.path_regex.match(bare)]
+    return found
+
+
+def conforms(api: Api, path: str, answer: Any) -> None:
+    """The answer is of the shape that the description tells, and has no field that it does not tell."""
+    model = route_of(api, path).responses[200]["model"]
+    read = TypeAdapter(model).validate_python(answer)
+    assert TypeAdapter(model).dump_python(read, mode="json", exclude_unset=True) == answer, path
+
+
+def test_refunds_can_be_asked_for_by_how_they_stand(busy: Api) -> None:
+    key = busy.key("finance")
+    rows = busy.json(key, "/refunds?limit=1000")
+    for status in ("due", "failed", "succeeded"):
+        expected = [row for row in rows if row["status"] == status]
+        assert busy.every_page(key, f"/refunds?status={status}", 2) == expected
+        assert expected or status == "due"
+
+
+def test_an_account_whose_id_holds_a_slash_can_be_asked_for(api: Api, sandbox: Door, lines) -> None:
+    sandbox("ingest", lines({**ACCOUNT, "subject": "eu/7"}))
+    key = api.key("auditor")
+    assert api.json(key, "/accounts/eu%2F7")["account_id"] == "eu/7"
+    assert api.json(key, f"/accounts/{quote('eu/7', safe='')}/history")[0]["kind"] == "fact"
+    assert api.ask(key, "/accounts/eu/7").status_code == 404
+
+
+def test_several_accounts_may_have_an_id_and_then_it_must_be_said_which(api: Api, sandbox: Door, lines) -> None:
+    said = [*STORY, CANCELLATION]
+    sandbox("ingest", lines(*said, *({**m, "id": f"{m['id']}-2", "subject": "acct-2"} for m in said)))
+    key = api.key("support")
+    unclear = api.ask(key, "/explanations?id=unused/c")
+    assert (unclear.status_code, unclear.json()["type"]) == (409, "urn:makegood:problem:conflict")
+    assert api.json(key, "/explanations?id=unused/c&account=acct-2")["account_id"] == "acct-2"
+    assert api.json(api.key("customer", "acct-2"), "/explanations?id=unused/c")["account_id"] == "acct-2"

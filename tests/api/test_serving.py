@@ -1,0 +1,177 @@
+"""The part `api` as a process of its own: it starts, answers, says where, and ends in good order."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import httpx
+import pytest
+
+from ledger.store.database import connect
+from makegood.api.serving import CannotListen, listening
+from makegood.cli import run
+from tests.api.conftest import Api
+from tests.door.conftest import Door
+
+
+class Process:
+    """A makegood that runs, and what it says on standard error."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.said: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.said.append(line.rstrip("\n"))
+
+    def wait_for(self, line: str) -> None:
+        until = time.monotonic() + 30
+        while line not in self.said:
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < until, self.said
+            time.sleep(0.05)
+
+    @property
+    def address(self) -> str:
+        (told,) = [json.loads(line) for line in self.said if '"listening"' in line]
+        return str(told["address"])
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(30)
+        self._reader.join(5)
+        return code
+
+
+@contextmanager
+def running(store: str, *parts: str, **settings: str) -> Iterator[Process]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MAKEGOOD_")}
+    command = [sys.executable, "-m", "makegood.cli", "run", *parts, "--store", store]
+    process = subprocess.Popen(
+        command, env={**own, **settings}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield Process(process)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def key_of(door: Door, role: str) -> dict[str, str]:
+    door("access", "grant", "me", role)
+    return {"Authorization": f"Bearer {door('access', 'key', 'issue', 'me').strip()}"}
+
+
+def set_back(door: Door) -> None:
+    """Have one projection stand before what others show."""
+    with closing(connect(door.store)) as database, database.writing() as transaction:
+        transaction.run("UPDATE projection_positions SET position = 1 WHERE projection = 'credits'")
+
+
+@pytest.mark.parametrize("parts", [(), ("api",)])
+def test_it_starts_answers_and_ends_when_it_is_told_to(sandbox: Door, parts: tuple[str, ...]) -> None:
+    with running(sandbox.store, *parts, MAKEGOOD_HTTP="127.0.0.1:0") as makegood:
+        makegood.wait_for("ready")
+        assert httpx.get(f"{makegood.address}/healthz").json() == {"alive": True}
+        answer = httpx.get(f"{makegood.address}/agreements", headers=key_of(sandbox, "auditor"))
+        assert [row["name"] for row in answer.json()] == ["standard"]
+        assert "server" not in answer.headers
+        assert makegood.end() == 0
+        told = [json.loads(line) for line in makegood.said if '"request"' in line]
+        assert [(line["route"], line["status"], line["principal"]) for line in told] == [("/agreements", 200, "me")]
+
+
+def test_a_request_under_way_is_finished_before_it_ends(sandbox: Door) -> None:
+    with running(sandbox.store, "api", MAKEGOOD_HTTP="127.0.0.1:0") as makegood:
+        makegood.wait_for("ready")
+        headers = {**key_of(sandbox, "auditor"), "Makegood-Wait-For": "0:2"}
+        set_back(sandbox)
+        answers: list[int] = []
+
+        def wait() -> None:
+            answers.append(httpx.get(f"{makegood.address}/claims", headers=headers, timeout=20).status_code)
+
+        ask = threading.Thread(target=wait)
+        ask.start()
+        time.sleep(0.7)
+        assert makegood.end() == 0
+        ask.join()
+    assert answers == [503]
+
+
+def test_what_is_no_http_is_answered_and_quoted_nowhere(sandbox: Door) -> None:
+    with running(sandbox.store, "api", MAKEGOOD_HTTP="127.0.0.1:0") as makegood:
+        makegood.wait_for("ready")
+        host, port = makegood.address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as caller:
+            caller.sendall(b"Ada Quill\r\n\r\n")
+            assert caller.recv(1_000).startswith(b"HTTP/1.1 400")
+        assert makegood.end() == 0
+        assert "Quill" not in "".join(makegood.said)
+
+
+class TestABusyPort:
+    @pytest.fixture
+    def taken(self) -> Iterator[str]:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+    def test_who_asked_for_it_is_told_what_to_do(self, sandbox: Door, taken: str) -> None:
+        for parts in (["--http", taken], ["api", "--http", taken]):
+            assert run(["run", *parts, "--store", sandbox.store]) == 1
+        with pytest.raises(CannotListen, match="MAKEGOOD_HTTP"):
+            listening(taken)
+
+    def test_who_did_not_gets_the_other_parts(self, sandbox: Door) -> None:
+        usual = socket.socket()
+        usual.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            usual.bind(("127.0.0.1", 8700))
+            usual.listen()
+        except OSError:
+            pass  # somebody else has it, which is all that the test needs
+        with usual, running(sandbox.store) as makegood:
+            makegood.wait_for("ready")
+            assert makegood.end() == 0
+        assert [line for line in makegood.said if line.startswith("makegood runs without its HTTP API")]
+
+
+@pytest.mark.parametrize("address", ["", "8700", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000"])
+def test_an_address_that_is_none_is_told(address: str) -> None:
+    with pytest.raises(CannotListen, match="HOST:PORT"):
+        listening(address)
+
+
+def test_the_api_serves_over_ipv6_too(sandbox: Door) -> None:
+    if not socket.has_ipv6:
+        return
+    try:
+        listener = listening("[::1]:0")
+    except CannotListen:
+        return  # this machine has none
+    with listener:
+        assert listener.getsockname()[0] == "::1"
+
+
+def test_callers_do_not_wait_for_one_another(api: Api, sandbox: Door) -> None:
+    key = api.key("auditor")
+    set_back(sandbox)
+    slow = threading.Thread(target=lambda: api.ask(key, "/claims", headers={"Makegood-Wait-For": "0:2"}), daemon=True)
+    slow.start()
+    started = time.monotonic()
+    for _ in range(5):
+        assert api.ask(key, "/claims").status_code == 200
+    assert time.monotonic() - started < 4
+    slow.join()
