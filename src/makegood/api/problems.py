@@ -189,12 +189,13 @@ def as_refused(error: Exception) -> Refused:
 
 def _of_validation(error: RequestValidationError) -> Refused:
     errors = [
-        WrongField(field=_field(details["loc"]), reason=_reason(details["loc"][0], details)) for details in error.errors()
+        WrongField(field=_field(details["loc"]), reason=_reason(details["loc"][0], details))
+        for details in error.errors()
     ]
     return Refused(INVALID, _fields_are_wrong(error.field for error in errors), errors)
 
 
-def _reason(place: str, details: Mapping[str, Any]) -> str:
+def _reason(place: int | str, details: Mapping[str, Any]) -> str:
     """Why a field is wrong: of a body in the words of messages, which have the same kinds of field."""
     reasons = REASONS | SENTENCES if place == "body" else REASONS
     reason: str = reasons.get(details["type"], details["msg"])
