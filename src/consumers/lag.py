@@ -17,6 +17,7 @@ from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, UPSTREAM
 from consumers.relay import DeadLetterLane, EventLane, InstructionLane
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
+from ledger.store.notices import READER as NOTICES_READER
 from ledger.store.reading import read_shard, shard_ends
 from projections.follower import positions_of
 from projections.projection import Projection
@@ -86,6 +87,29 @@ def due_by(transaction: Transaction, now: datetime) -> Due:
         "SELECT COUNT(*), MIN(due_at) FROM heads WHERE due_at <= ?", (to_microseconds(now),)
     )
     return Due(accounts, _instant(due_at))
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """The e-mails that wait to be sent, or are under way."""
+
+    notices: int
+    oldest_at: datetime | None
+
+
+def notices_lag(transaction: Transaction) -> Lag:
+    """How far notices are behind the store. Raises PositionMissing where the store has a hole there."""
+    position = _position(transaction, NOTICES_READER)
+    behind = max(0, shard_ends(transaction).get(0, 0) - position)
+    return Lag("notices", "notices", 0, position, behind, _next_recorded_at(transaction, 0, position))
+
+
+def unsent(transaction: Transaction) -> Unsent:
+    """What the queue of e-mails holds; since when, by the world's time."""
+    ((notices, queued_at),) = transaction.rows(
+        "SELECT COUNT(*), MIN(queued_at) FROM notices WHERE status IN ('queued', 'sending')"
+    )
+    return Unsent(notices, _instant(queued_at))
 
 
 def _position(transaction: Transaction, reader: str) -> int:

@@ -12,12 +12,20 @@ from datetime import date, datetime
 from hashlib import sha256
 from typing import Literal, get_args
 
-from ledger.events import ClaimAssessed, ClaimState, LedgerEvent, SettledPart, SubscriptionStatusChanged, course_since
+from ledger.events import (
+    ClaimAssessed,
+    ClaimState,
+    CreditApplied,
+    LedgerEvent,
+    SettledPart,
+    SubscriptionStatusChanged,
+    course_since,
+)
 from ledger.values import zero
 
-Kind = Literal["cancellation.scheduled", "cancellation.withdrawn", "invoice.reduced"]
+Kind = Literal["cancellation.scheduled", "cancellation.withdrawn", "invoice.reduced", "credit.applied"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-INSTRUCTING: tuple[type[LedgerEvent], ...] = (SubscriptionStatusChanged, ClaimAssessed)
+INSTRUCTING: tuple[type[LedgerEvent], ...] = (SubscriptionStatusChanged, ClaimAssessed, CreditApplied)
 """The events that instructions follow from."""
 
 
@@ -43,6 +51,8 @@ def instructions_of(event: LedgerEvent, effective_on: date | None) -> Iterator[I
             yield from _cancellation(event, effective_on)
         case ClaimAssessed():
             yield from _reductions(event)
+        case CreditApplied():
+            yield _application(event)
 
 
 def _cancellation(event: SubscriptionStatusChanged, effective_on: date | None) -> Iterator[Instruction]:
@@ -83,6 +93,20 @@ def _reductions(event: ClaimAssessed) -> Iterator[Instruction]:
 
 def _reduced(state: ClaimState | None) -> dict[str, SettledPart]:
     return {part.id: part for part in state.settled if part.into == "invoice_reduction"} if state is not None else {}
+
+
+def _application(event: CreditApplied) -> Instruction:
+    """Known by the application's own id, which the payment that confirms it bears."""
+    data = event.data
+    about = {
+        "credit_id": data.credit_id,
+        "claim_id": data.claim_id,
+        "charge_id": data.charge_id,
+        "invoice_id": data.invoice_id,
+        "amount": str(data.amount),
+        "currency": data.currency,
+    }
+    return Instruction(data.application_id, "credit.applied", event.account, about, event.recorded_at)
 
 
 def _instruction(event: LedgerEvent, kind: Kind, data: Mapping[str, str], about: str) -> Instruction:

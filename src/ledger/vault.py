@@ -124,6 +124,21 @@ class Vault:
         self.prepare([STORE_SUBJECT])
         return hmac.new(_derived(self._key(STORE_SUBJECT), b"inbox"), content, sha256).hexdigest()
 
+    def still_opens(self, subject: str) -> None:
+        """Ask whether a subject's key is still there, whatever this process remembers. Raises Erased."""
+        self._keys.existing(subject)
+
+    def mark(self, subject: str, purpose: str, content: bytes) -> str:
+        """What only this vault can say of some content: a keyed digest under a key derived for one purpose.
+
+        The keys are asked each time: when a subject's key is erased, what was marked with it is worth nothing at
+        once, in every process. Raises Erased, also where the subject never had a key.
+        """
+        key = self._keys.existing(subject)
+        if key is None:
+            raise Erased(f"{subject} has no key, and nothing can have been marked with it")
+        return hmac.new(_derived(key, purpose.encode()), content, sha256).hexdigest()
+
     def _key(self, subject: str) -> bytes:
         key = self._warm.get(subject)
         if key is None:  # it was erased, or other threads have asked for very many others since

@@ -13,6 +13,7 @@ from makegood.commands import messages as messages
 from makegood.commands import kept as kept
 from makegood.commands import questions as questions
 from makegood.commands import access as access
+from makegood.commands import notices as notices
 from makegood.commands import operation as operation
 
 # isort: on

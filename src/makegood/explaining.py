@@ -14,6 +14,7 @@ from ledger.events import (
     ChargePosted,
     ClaimAssessed,
     ClaimState,
+    CreditApplied,
     CycleStarted,
     Fact,
     GoodwillProposed,
@@ -82,6 +83,11 @@ def explain(house: House, id_: str, account: str | None, among: Collection[str] 
         "facts": [_fact(house, envelope, event) for envelope, event in used],
         "facts_count": last.facts_count,
         "steps": [_step(envelope, event, by_event_id) for envelope, event in steps],
+        "applied": [
+            _application(envelope, event)
+            for envelope, event in envelopes
+            if isinstance(event, CreditApplied) and event.data.claim_id == claim_id
+        ],
     }
 
 
@@ -177,6 +183,20 @@ def _step(
     }
 
 
+def _application(envelope: StoredEnvelope, event: CreditApplied) -> dict[str, Any]:
+    """What of the claim's credits paid for a later charge."""
+    data = event.data
+    return {
+        "position": f"{envelope.shard}:{envelope.position}",
+        "application_id": data.application_id,
+        "credit_id": data.credit_id,
+        "charge_id": data.charge_id,
+        "invoice_id": data.invoice_id,
+        "amount": str(data.amount),
+        "recorded_at": instant_to_text(event.recorded_at),
+    }
+
+
 def change_in_a_word(before: ClaimState | None, after: ClaimState | None) -> str:
     """A step in a word: opened, increased, decreased, changed, or fell away."""
     if after is None or after.outcome is None:
@@ -212,6 +232,12 @@ def show_explanation(found: dict[str, Any]) -> None:
         line("" if number else "working", text)
     for number, part in enumerate((found["claim"] or {}).get("settled", [])):
         line("" if number else "settled", _part_in_words(part))
+    for number, use in enumerate(found["applied"]):
+        words = f"{use['amount']} {found['currency']} of {use['credit_id']} for {use['charge_id']}"
+        line(
+            "" if number else "applied",
+            f"{words} on {use['invoice_id']} ({shown(use['recorded_at'])}, {use['position']})",
+        )
     for number, fact in enumerate(found["facts"]):
         said = f"{fact['id']} from {fact['source']}, " if "id" in fact else ""
         words = f" “{fact['words']}”" if fact.get("words") else ""

@@ -81,6 +81,20 @@ TIMERS_LAG_ACCOUNTS = Metric(
 TIMERS_LAG_SECONDS = Metric(
     "makegood_timers_lag_seconds", "seconds", (), "How long ago the first of these accounts fell due."
 )
+NOTICES_POSITION = Metric(
+    "makegood_notices_position", "", ("reader", "shard"), "The last position that notices to customers were taken of."
+)
+NOTICES_LAG_EVENTS = Metric(
+    "makegood_notices_lag_events", "events", ("reader", "shard"), "How many events notices have still to look at."
+)
+NOTICES_LAG_SECONDS = Metric(
+    "makegood_notices_lag_seconds",
+    "seconds",
+    ("reader", "shard"),
+    "How long ago the oldest event was recorded that notices have still to look at.",
+)
+UNSENT = Metric("makegood_unsent_emails", "emails", (), "How many e-mails to customers wait or are under way.")
+UNSENT_AGE = Metric("makegood_unsent_emails_oldest_seconds", "seconds", (), "How long the oldest of them has waited.")
 
 DEAD_LETTERS = Metric("makegood_open_dead_letters", "letters", (), "How many dead letters are open.")
 DEAD_LETTERS_AGE = Metric(
@@ -115,6 +129,12 @@ GOODWILL = Metric(
 )
 GOODWILL_AGE = Metric(
     "makegood_pending_goodwill_oldest_seconds", "seconds", (), "How long ago the oldest of them was proposed."
+)
+UNDELIVERED = Metric(
+    "makegood_undelivered_emails", "emails", (), "How many e-mails to customers failed, or are in doubt."
+)
+UNDELIVERED_AGE = Metric(
+    "makegood_undelivered_emails_oldest_seconds", "seconds", (), "How long ago the oldest of them was queued."
 )
 
 METRICS: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

@@ -31,9 +31,10 @@ _SECTIONS: Sequence[tuple[str, str, dict[str, str], tuple[str, ...]]] = (
             "captured_in_excess": "paid in excess",
             "refund_due": "refund due",
             "refunded": "refunded",
+            "credit_used": "credit used",
             "credit_left": "credit left",
         },
-        ("charged", "captured", "owed", "captured_in_excess", "refund_due", "refunded", "credit_left"),
+        ("charged", "captured", "owed", "captured_in_excess", "refund_due", "refunded", "credit_used", "credit_left"),
     ),
     (
         "subscriptions",
@@ -99,8 +100,16 @@ _SECTIONS: Sequence[tuple[str, str, dict[str, str], tuple[str, ...]]] = (
     (
         "credits",
         "Credits",
-        {"credit_id": "credit", "net": "net", "tax": "tax", "total": "total", "left": "left", "currency": ""},
-        ("net", "tax", "total", "left"),
+        {
+            "credit_id": "credit",
+            "net": "net",
+            "tax": "tax",
+            "total": "total",
+            "used": "used",
+            "left": "left",
+            "currency": "",
+        },
+        ("net", "tax", "total", "used", "left"),
     ),
     (
         "complaints",
@@ -174,6 +183,7 @@ def instructions_in_words(instructions: Sequence[Mapping[str, Any]]) -> list[dic
 _TO_BE_DONE = {
     "cancellation.scheduled": "end {subscription_id} on {effective_on}",
     "cancellation.withdrawn": "let {subscription_id} go on",
+    "credit.applied": "{amount} {currency} of {credit_id} pay for {charge_id} on {invoice_id}",
     "invoice.reduced": "{invoice_id} is {total} {currency} less for {claim_id}, a change of {change_total}",
 }
 

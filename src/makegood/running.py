@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -10,16 +11,18 @@ from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.records import BrokerError
 from consumers.kafka.topics import TOPICS
+from consumers.notices import Notices
 from consumers.part import Part, PartFailed, collect_rarely, run_parts
 from consumers.projector import KafkaSource, Projector, StoreSource
 from consumers.relay import Relay
 from consumers.timers import Timers
-from makegood.house import House, open_house
+from makegood.house import House, open_house, system_clock
 from makegood.logs import configure_logs, say
+from makegood.post import post_of
 from makegood.settings import Settings
 from makegood.stop import Stop
 
-PARTS = ("intake", "relay", "projector", "timers", "api")
+PARTS = ("intake", "relay", "projector", "timers", "notices", "api")
 NEED_KAFKA = ("intake", "relay")
 
 
@@ -56,12 +59,18 @@ def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> li
     store_source = StoreSource()
     relay = Relay(house.database, cluster) if cluster is not None and "relay" in wanted else None
 
+    notices: Notices | None = None
+
     def recorded() -> None:
         """Something was recorded in this process: who follows need not wait until they look again."""
         store_source.wake()
         if relay is not None:
             relay.wake()
+        if notices is not None:
+            notices.wake()
 
+    if "notices" in wanted:
+        notices = notices_for(house, recorded)
     parts: list[Part] = []
     for name in dict.fromkeys(wanted):
         if name == "intake" and cluster is not None:
@@ -73,9 +82,16 @@ def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> li
             parts.append(Projector(house.projections, source))
         elif name == "timers":
             parts.append(Timers(house.ledger, recorded=recorded))
+        elif name == "notices" and notices is not None:
+            parts.append(notices)
         elif name == "api":
             parts += _api(house, recorded, must="api" in names or "http" in house.settings.model_fields_set)
     return parts
+
+
+def notices_for(house: House, recorded: Callable[[], None]) -> Notices:
+    """The part that tells customers. Raises Stop where the settings for e-mail are wrong."""
+    return Notices(house.ledger, post_of(house.settings), clock=system_clock, jitter=random.random, recorded=recorded)
 
 
 def _api(house: House, recorded: Callable[[], None], *, must: bool) -> list[Part]:

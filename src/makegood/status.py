@@ -17,7 +17,7 @@ from rich.text import Text
 
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.records import BrokerError, BrokerUnavailable, TopicMissing
-from consumers.lag import Due, Lag, carrier_lags, due_by, projector_lags
+from consumers.lag import Due, Lag, Unsent, carrier_lags, due_by, notices_lag, projector_lags, unsent
 from ledger.store.database import StoreError, redacted
 from ledger.store.instants import to_microseconds
 from ledger.store.reading import shard_ends
@@ -50,6 +50,7 @@ KINDS = (
     Kind("dead letters", metrics.DEAD_LETTERS, metrics.DEAD_LETTERS_AGE, "makegood dead-letters list"),
     Kind("set aside", metrics.SET_ASIDE, metrics.SET_ASIDE_AGE, "makegood aside list"),
     Kind("waiting", metrics.WAITING, metrics.WAITING_AGE, "makegood waiting"),
+    Kind("e-mails", metrics.UNDELIVERED, metrics.UNDELIVERED_AGE, "makegood notices"),
     Kind("alarms", metrics.ALARMS, metrics.ALARMS_AGE, "makegood alarms"),
     Kind("instructions", metrics.INSTRUCTIONS, metrics.INSTRUCTIONS_AGE, "makegood instructions --open"),
     Kind("goodwill", metrics.GOODWILL, metrics.GOODWILL_AGE, "makegood goodwill"),
@@ -58,6 +59,7 @@ KINDS = (
 _OF_A_PART = {
     "intake": (metrics.INTAKE_OFFSET, metrics.INTAKE_LAG_MESSAGES, metrics.INTAKE_LAG_SECONDS),
     "relay": (metrics.RELAY_POSITION, metrics.RELAY_LAG_RECORDS, metrics.RELAY_LAG_SECONDS),
+    "notices": (metrics.NOTICES_POSITION, metrics.NOTICES_LAG_EVENTS, metrics.NOTICES_LAG_SECONDS),
     "projector": (metrics.PROJECTION_POSITION, metrics.PROJECTION_LAG_EVENTS, metrics.PROJECTION_LAG_SECONDS),
 }
 
@@ -80,6 +82,8 @@ class Status:
     events: Mapping[int, int] = field(default_factory=dict)
     lags: list[Lag] = field(default_factory=list)
     due: Due | None = None
+    unsent: Unsent | None = None
+    """Where a mail server is set: without one e-mails wait, and nothing is late."""
     left: Mapping[str, LeftForPeople] = field(default_factory=dict)
 
     def age_of(self, lag: Lag) -> int | None:
@@ -92,11 +96,18 @@ class Status:
         """Seconds that the first of the accounts that are due has been so."""
         return _seconds(self.now, self.due.oldest_at) or 0 if self.due is not None else 0
 
+    def unsent_for(self) -> int:
+        """Seconds that the oldest e-mail has waited. The queue goes by the world's time, whatever a sandbox says."""
+        return _seconds(self.system_now, self.unsent.oldest_at) or 0 if self.unsent is not None else 0
+
     def late(self) -> list[str]:
         """What has waited for longer than it may."""
         waited = [
             (f"{lag.part} is behind with {lag.of}, {_number(lag)}", self.age_of(lag) or 0) for lag in self.lags
-        ] + [("timers are behind with accounts that fell due", self.overdue())]
+        ] + [
+            ("timers are behind with accounts that fell due", self.overdue()),
+            ("e-mails to customers are not sent", self.unsent_for()),
+        ]
         return [f"{what}: the oldest waits for {age(seconds)}" for what, seconds in waited if seconds > self.max_age]
 
     def code(self) -> int:
@@ -153,6 +164,9 @@ def _look_into_store(house: House, status: Status) -> None:
         status.store_reachable = True
         status.lags += projector_lags(transaction, CATALOG)
         status.due = due_by(transaction, status.now)
+        if house.settings.smtp:
+            status.lags.append(notices_lag(transaction))
+            status.unsent = unsent(transaction)
     status.left = left_for_people(house.database)
 
 
@@ -202,6 +216,9 @@ def samples(status: Status) -> Iterator[Sample]:
     if status.due is not None:
         yield from one(metrics.TIMERS_LAG_ACCOUNTS, status.due.accounts)
         yield from one(metrics.TIMERS_LAG_SECONDS, status.overdue())
+    if status.unsent is not None:
+        yield from one(metrics.UNSENT, status.unsent.notices)
+        yield from one(metrics.UNSENT_AGE, status.unsent_for())
     for kind in KINDS:
         if (left := status.left.get(kind.name)) is not None:
             yield from one(kind.count, left.count)
@@ -287,6 +304,10 @@ def _parts(status: Status) -> Table:
         accounts, overdue = status.due.accounts, status.overdue()
         waits = _waits(overdue, accounts)
         table.add_row("timers", "accounts due", "", "", str(accounts), waits, style=_style(status, overdue))
+    if status.unsent is not None:
+        waits = _waits(status.unsent_for(), status.unsent.notices)
+        style = _style(status, status.unsent_for())
+        table.add_row("notices", "e-mails", "", "", str(status.unsent.notices), waits, style=style)
     return table
 
 
@@ -313,4 +334,4 @@ def _style(status: Status, seconds: int | None) -> str:
 
 
 def _number(lag: Lag) -> str:
-    return f"partition {lag.number}" if lag.part != "projector" else f"shard {lag.number}"
+    return f"partition {lag.number}" if lag.part not in ("projector", "notices") else f"shard {lag.number}"

@@ -25,14 +25,17 @@ def account_state(state: State, account_id: str) -> dict[str, Any]:
     claimed = claims.listed(state)
     refunded = refunds.listed(state)
     credited = credits.listed(state)
-    owed, excess = accounts.open_on_invoices(charged, paid, state)
+    applications = {each["application_id"] for each in state["credit_applications"]}
+    came_in = [each for each in paid if each["method"] != "balance" or each["payment_id"] not in applications]
+    owed, excess = accounts.open_on_invoices(charged, came_in, state)
     totals: dict[str, dict[str, Decimal]] = {
         "charged": _totals((charge["currency"], charge["price"], charge["tax"]) for charge in charged),
-        "captured": _totals((p["currency"], p["amount"]) for p in paid if p["status"] == "captured"),
+        "captured": _totals((p["currency"], p["amount"]) for p in came_in if p["status"] == "captured"),
         "owed": owed,
         "captured_in_excess": excess,
         "refund_due": _totals((r["currency"], r["total"]) for r in refunded if r["status"] != "succeeded"),
         "refunded": _totals((r["currency"], r["total"]) for r in refunded if r["status"] == "succeeded"),
+        "credit_used": _totals((credit["currency"], credit["used"]) for credit in credited),
         "credit_left": _totals((credit["currency"], credit["left"]) for credit in credited),
         "overpaid": _totals((c["currency"], c["overpaid"]) for c in state["claims"] if c["overpaid"] is not None),
     }

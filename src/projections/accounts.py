@@ -324,8 +324,9 @@ def open_on_invoices(
 ) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
     """What is owed on all invoices, and what was captured in excess of them, by currency (policy §7).
 
-    On each invoice that is what it asks for, less what was paid and taken off. What is paid above that stays with its
-    invoice, and lowers no other; a payment whose charges are not known yet is no excess.
+    On each invoice that is what it asks for, less what was paid and taken off, and less the credits applied to it.
+    What is paid above that stays with its invoice, and lowers no other; a payment whose charges are not known yet is
+    no excess. `paid` are the payments by which money came in.
     """
     open_on: dict[tuple[str, str], Decimal] = {}
     for charge in charged:
@@ -335,10 +336,12 @@ def open_on_invoices(
         invoice = (payment["currency"], payment["invoice_id"])
         if payment["status"] == "captured" and invoice in open_on:
             open_on[invoice] -= Decimal(payment["amount"])
-    for reduction in state["invoice_reductions"]:
-        invoice = (str(reduction["currency"]), str(reduction["invoice_id"]))
+    taken_off = [(row, row["total"]) for row in state["invoice_reductions"]]
+    taken_off += [(row, row["amount"]) for row in state["credit_applications"]]
+    for row, total in taken_off:
+        invoice = (str(row["currency"]), str(row["invoice_id"]))
         if invoice in open_on:
-            open_on[invoice] -= Decimal(str(reduction["total"]))
+            open_on[invoice] -= Decimal(str(total))
     owed: dict[str, Decimal] = defaultdict(Decimal)
     excess: dict[str, Decimal] = defaultdict(Decimal)
     for (currency, _), amount in open_on.items():

@@ -12,7 +12,14 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from ledger.events import ClaimAssessed, InstructionCarriedOut, InstructionFact, SubscriptionStatusChanged
+from ledger.events import (
+    ClaimAssessed,
+    CreditApplied,
+    InstructionFact,
+    InstructionRefused,
+    PaymentCaptured,
+    SubscriptionStatusChanged,
+)
 from ledger.instructions import instructions_of
 from ledger.store.instants import to_microseconds
 from projections.first_message import MESSAGE, message_of, order_of
@@ -50,7 +57,7 @@ ENDS = Table(
     reads=(SubscriptionStatusChanged,),
 )
 
-Handled = SubscriptionStatusChanged | ClaimAssessed | InstructionFact
+Handled = SubscriptionStatusChanged | ClaimAssessed | CreditApplied | InstructionFact | PaymentCaptured
 
 
 def fold(rows: Rows, _: Place, event: Handled) -> None:
@@ -58,7 +65,9 @@ def fold(rows: Rows, _: Place, event: Handled) -> None:
     effective_on = None
     match event:
         case InstructionFact():
-            _put_answer(rows, event)
+            _put_answer(rows, event, event.data.instruction_id)
+        case PaymentCaptured() if event.data.method == "balance":
+            _put_answer(rows, event, event.data.payment_id)
         case SubscriptionStatusChanged():
             effective_on = _end_before(rows, event)
     for instruction in instructions_of(event, effective_on):
@@ -87,14 +96,15 @@ def _end_before(rows: Rows, event: SubscriptionStatusChanged) -> date | None:
     return was
 
 
-def _put_answer(rows: Rows, event: InstructionFact) -> None:
+def _put_answer(rows: Rows, event: InstructionFact | PaymentCaptured, instruction_id: str) -> None:
+    """A payment from balance says that the credit was applied whose application it names as its id."""
     rows.put(
         ANSWERS,
         {
             "account": event.account,
-            "instruction_id": event.data.instruction_id,
+            "instruction_id": instruction_id,
             "event_id": event.event_id,
-            "status": "carried_out" if isinstance(event, InstructionCarriedOut) else "refused",
+            "status": "refused" if isinstance(event, InstructionRefused) else "carried_out",
             "answered_at": to_microseconds(event.occurred_at),
             **message_of(event),
         },
@@ -102,7 +112,11 @@ def _put_answer(rows: Rows, event: InstructionFact) -> None:
 
 
 INSTRUCTIONS = Projection(
-    "instructions", 1, (ISSUED, ANSWERS, ENDS), (SubscriptionStatusChanged, ClaimAssessed, InstructionFact), fold
+    "instructions",
+    1,
+    (ISSUED, ANSWERS, ENDS),
+    (SubscriptionStatusChanged, ClaimAssessed, CreditApplied, InstructionFact, PaymentCaptured),
+    fold,
 )
 
 

@@ -290,7 +290,9 @@ class LeftForPeople:
 
 
 def left_for_people(database: Database) -> dict[str, LeftForPeople]:
-    """What is open, by kind: dead letters, messages set aside, facts that wait, alarms, instructions, goodwill."""
+    """What is open, by kind: dead letters, messages set aside, facts that wait, e-mails that failed or are in doubt,
+    alarms that stand, instructions without an answer, goodwill credits nobody has decided about.
+    """
     left = {}
     with database.reading() as transaction:
         for kind, statement in _LEFT_FOR_PEOPLE.items():
@@ -305,6 +307,7 @@ _LEFT_FOR_PEOPLE = {
     + _OPEN.format("dead-letter", "dead_letter_id"),
     "set aside": "SELECT COUNT(*), MIN(set_aside_at) FROM set_aside " + _OPEN.format("set-aside", "set_aside_id"),
     "waiting": "SELECT COUNT(*), MIN(since) FROM waiting",
+    "e-mails": "SELECT COUNT(*), MIN(queued_at) FROM notices WHERE status IN ('failed', 'in_doubt')",
     "alarms": f"SELECT COUNT(*), MIN(since) FROM {alarms_.ALARMS.stored_name(alarms_.ROWS)}",
     "instructions": "SELECT COUNT(*), MIN(issued_at) "
     f"FROM {instructions_.INSTRUCTIONS.stored_name(instructions_.ISSUED)} AS issued WHERE NOT EXISTS "

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import structlog
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from ledger.application import access
 from ledger.events import Grant, Role
@@ -69,11 +69,11 @@ class Api:
 
 
 @contextmanager
-def serving(store: str, **settings: Any) -> Iterator[Api]:
+def serving(store: str, *more: APIRouter, **settings: Any) -> Iterator[Api]:
     """Serve the API over a store, until the block ends. What it logs would mix with what commands print."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with open_house(Settings(store=store, **settings)) as house:
-        app = create_app(house)
+        app = create_app(house, more)
         part = Serving(app, listening("127.0.0.1:0"))
         stop, ready = threading.Event(), threading.Event()
         thread = threading.Thread(target=part.run, args=(stop, ready.set))
@@ -99,7 +99,7 @@ def erase_key(store: str, subject: str) -> None:
 def serve() -> Iterator[Callable[..., Api]]:
     """Serve the API over a store, until the test ends."""
     with ExitStack() as open_ones:
-        yield lambda store, **settings: open_ones.enter_context(serving(store, **settings))
+        yield lambda store, *more, **settings: open_ones.enter_context(serving(store, *more, **settings))
 
 
 @pytest.fixture

@@ -4,15 +4,17 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import psycopg
 import pytest
 import structlog
+from fastapi import APIRouter
 
 from ledger.store.database import Conflict, StoreError, Unavailable
 from ledger.vault import Erased
+from makegood.api.caller import Caller, allowed
 from makegood.api.problems import CONFLICT, INTERNAL, KINDS, UNAVAILABLE, Problem, as_refused
 from tests.api.conftest import Api
 from tests.door.conftest import Door
@@ -113,11 +115,53 @@ def test_what_has_no_such_name(api: Api) -> None:
         problem(api.ask(key, path), 404, "not-found")
 
 
-def test_a_body_that_is_too_large_is_not_read(api: Api) -> None:
+def test_a_body_that_is_too_large_is_not_taken(api: Api) -> None:
     key, large = api.key("auditor"), b"x" * 1_048_577
     problem(api.ask(key, "/claims", content=large), 413, "too-large")
     assert api.ask(key, "/claims", content=b"{}").status_code == 415
     assert api.ask(key, "/claims", content=b"{}", headers={"Content-Type": "application/json"}).status_code == 200
+
+
+def taking_bodies() -> APIRouter:
+    """A route that takes a body, as those do that change something."""
+    router = APIRouter()
+
+    @router.post("/taken")
+    def taken(_: Annotated[Caller, allowed("events.publish")], body: dict[str, int]) -> dict[str, int]:
+        return body
+
+    return router
+
+
+def test_a_body_is_json_of_a_size_that_makes_sense(sandbox: Door, serve: Callable[..., Api]) -> None:
+    api = serve(sandbox.store, taking_bodies())
+    key = api.key("provisioning")
+
+    def post(content: Any, media: str | None = "application/json") -> httpx.Response:
+        headers = {"Content-Type": media} if media is not None else {}
+        return api.ask(key, "/taken", "POST", content=content, headers=headers)
+
+    assert post(b'{"a": 1}').json() == {"a": 1}
+    assert post(b'{"a": 1}', "application/cloudevents+json; charset=utf-8").json() == {"a": 1}
+    assert post(iter([b'{"a":', b" 1}"])).json() == {"a": 1}
+    for media in (
+        None,
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "application/js",
+    ):
+        problem(post(b'{"a": 1}', media), 415, "unsupported-media-type")
+        problem(post(iter([b"{}"]), media), 415, "unsupported-media-type")
+    problem(post(b" " * 1_048_577), 413, "too-large")
+    problem(post(iter([b" " * 1_000_000, b" " * 1_000_000])), 413, "too-large")
+    assert post(b'{"a": 1}' + b" " * 1_048_568).status_code == 200
+    for wrong, field in ((b"{", "1"), (f'{{"{SECRET}": "x"}}'.encode(), "?"), (b'{"a": "x"}', "a"), (b"", "body")):
+        assert [error["field"] for error in problem(post(wrong), 422, "invalid")["errors"]] == [field]
+    for path in ("/taken", "/agreements"):
+        assert api.http.request("OPTIONS", path).headers["allow"] == (
+            "OPTIONS, POST" if path == "/taken" else "GET, HEAD, OPTIONS"
+        )
 
 
 def test_a_passing_cause_may_be_tried_again(api: Api, store: str) -> None:

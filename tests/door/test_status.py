@@ -4,17 +4,21 @@ import re
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ledger.store.database import connect
+from ledger.store.notices import QueuedNotice, queue_notices
 from makegood.metrics import METRICS, Metric, Sample, open_metrics
 from projections.catalog import CATALOG
 from tests.door.conftest import Door
 from tests.parts.process import free_ports
 
+YEAR_2026 = datetime(2026, 1, 1, tzinfo=UTC)
+OF_THE_MAIL = ("makegood_notices", "makegood_unsent")
 OF_THE_BROKER = ("makegood_broker", "makegood_intake", "makegood_relay")
 
 
@@ -106,6 +110,28 @@ class TestLate:
         assert f"late: {late}" in books("status", exits=2).splitlines()
         books("status", "--max-age", str(10**10))
 
+    def test_e_mails_that_are_not_sent_are_late_where_they_should_be(
+        self, books: Door, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with closing(connect(books.store)) as database, database.writing() as transaction:
+            transaction.run(
+                "INSERT INTO readers (reader, position, epoch) "
+                "SELECT 'notices/0', position, 1 FROM sequences WHERE name = 'shard:0'"
+            )
+            queue_notices(transaction, [QueuedNotice("1" * 32, "acct-0001", "credit", "e", 1, YEAR_2026)])
+            queue_notices(transaction, [QueuedNotice("2" * 32, "acct-0001", "credit", "e", 1, YEAR_2026, "failed")])
+        found = books.json("status")
+        assert (found["status"], number(found, "makegood_undelivered_emails")) == ("well", 1)
+        monkeypatch.setenv("MAKEGOOD_SMTP", "smtp://mail.example")
+        found = books.json("status", exits=2)
+        assert number(found, "makegood_unsent_emails") == 1
+        assert number(found, "makegood_notices_lag_events", shard="0") == 0
+        (late,) = found["late"]
+        assert late.startswith("e-mails to customers are not sent: the oldest waits for ")
+        lines = [line.split() for line in books("status", exits=2).splitlines()]
+        assert any(line[:2] == ["notices", "e-mails"] and line[2] == "1" for line in lines)
+        assert any(line[:2] == ["e-mails", "1"] and line[-2:] == ["makegood", "notices"] for line in lines)
+
     def test_an_account_that_is_overdue_is_late(self, books: Door) -> None:
         now = number(books.json("status"), "makegood_store_clock_seconds")
         change(books, "UPDATE heads SET due_at = ? WHERE account = 'acct-0006'", (now - 400) * 1_000_000)
@@ -181,10 +207,15 @@ class TestBroken:
 
 
 class TestMetrics:
-    def test_each_listed_metric_is_told_and_none_that_is_not_listed(self, books: Door) -> None:
+    def test_each_listed_metric_is_told_and_none_that_is_not_listed(
+        self, books: Door, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Those that need a broker are looked for where there is one (tests/integration/test_status.py)."""
         listed = {metric.name for metric in METRICS if not metric.name.startswith(OF_THE_BROKER)}
-        assert names(books("status", "--metrics")) == listed
+        of_the_mail = {name for name in listed if name.startswith(OF_THE_MAIL)}
+        assert names(books("status", "--metrics")) == listed - of_the_mail
+        monkeypatch.setenv("MAKEGOOD_SMTP", "smtp://mail.example")
+        assert names(books("status", "--metrics", "--max-age", str(10**10))) == listed
         assert set(books.json("status")["metrics"]) == listed
 
     def test_they_are_told_in_the_text_format_of_openmetrics(self, books: Door) -> None:

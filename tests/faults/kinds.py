@@ -238,13 +238,14 @@ def members(stage: Stage, lot: Lot) -> str:
 
 
 def topics_anew(stage: Stage, lot: Lot) -> str:
-    """Both topics are deleted and made anew; upstream publishes everything again."""
+    """Topics are deleted and made anew: what comes in, what goes out; upstream publishes everything again."""
     stage.whole()
     stage.publish(lot)
     _sleep_a_while(stage)
     taken = stage.taken(lot)
     stage.place.make_anew(stage.place.upstream)
     stage.place.make_anew(stage.place.events)
+    stage.place.make_anew(stage.place.instructions)
     stage.publish(lot)
     return f"{taken} of {len(lot.messages)} taken when deleted"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -20,6 +21,7 @@ from consumers.projector import PublishedEvent, event_of
 from ledger.application.agreements import publish
 from ledger.store.database import Unavailable
 from projections.catalog import CATALOG
+from projections.instructions import INSTRUCTIONS, ISSUED
 from tests.faults.lots import PARTITIONS, Lot, lots
 from tests.faults.makegood import SESSION_MS
 from tests.faults.undisturbed import damage, differences, found_in, undisturbed
@@ -284,9 +286,10 @@ class Stage:
             time.sleep(0.05)
 
     def check_whole_store(self) -> None:
-        """All of the store by itself, and the topic against it: every event in order, its bytes as stored."""
+        """All of the store by itself, and the topics against it: every event in order, its bytes as stored, and every
+        instruction as the rows have it."""
         accounts = [row[0] for row in self.books.rows("SELECT account FROM heads")]
-        told = damage(self.books, accounts) + self._topic_differs()
+        told = damage(self.books, accounts) + self._topic_differs() + self._instructions_differ()
         if told:
             raise NotRecovered("\n".join(told[:20]))
 
@@ -310,26 +313,40 @@ class Stage:
             told.append(f"the topic ends at {reached}, the store at {len(stored)}")
         return told
 
+    def _instructions_differ(self) -> list[str]:
+        rows = self.books.rows(f"SELECT instruction_id, data FROM {INSTRUCTIONS.stored_name(ISSUED)}")
+        kept = {instruction_id: json.loads(data) for instruction_id, data in rows}
+        told = []
+        sent: set[str] = set()
+        for record in self._records(self.place.instructions.name):
+            instruction = json.loads(record.value or b"")
+            sent.add(instruction["id"])
+            if kept.get(instruction["id"]) != instruction["data"]:
+                told.append(f"instruction {instruction['id']} says on the topic what the rows do not")
+        return told + [f"instruction {missing} was never published" for missing in sorted(kept.keys() - sent)]
+
     def _published(self) -> Iterator[PublishedEvent]:
-        partition = Partition(self.place.events.name, 0)
+        store = self.books.follower().store_id().encode()
+        for record in self._records(self.place.events.name):
+            event = event_of(record, store)
+            if event is None:
+                raise NotRecovered(f"record {record.offset} of the topic is no event of the store")
+            yield event
+
+    def _records(self, topic: str) -> Iterator[Record]:
+        """Every record of the topic's only partition."""
+        partition = Partition(topic, 0)
         _, end = self.place.cluster.bounds(partition)
         consumer = Consumer(
             {"bootstrap.servers": self.place.cluster.bootstrap, "group.id": "check", "enable.partition.eof": True}
         )
         consumer.assign([TopicPartition(partition.topic, 0, 0)])
-        store = self.books.follower().store_id().encode()
         try:
             while True:
                 for message in consumer.consume(1_000, 0.3):
                     if message.error() is not None:
                         return
-                    record = Record(
-                        partition, message.offset(), message.key(), message.value(), message.headers() or ()
-                    )
-                    event = event_of(record, store)
-                    if event is None:
-                        raise NotRecovered(f"record {message.offset()} of the topic is no event of the store")
-                    yield event
+                    yield Record(partition, message.offset(), message.key(), message.value(), message.headers() or ())
                     if message.offset() + 1 == end:
                         return
         finally:

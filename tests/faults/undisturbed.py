@@ -17,7 +17,7 @@ from projections.projection import Table, fold_account
 from tests.faults.lots import Lot
 from tests.integration.world import Books
 
-ARRIVAL = {"shard", "position", "due_at", "granted_at", "issued_at", "since", "recorded_at"}
+ARRIVAL = {"shard", "position", "due_at", "granted_at", "applied_at", "issued_at", "since", "recorded_at"}
 """Columns that say when and in which company an event was recorded."""
 OCCURRED = "CASE WHEN channel = 'timer' THEN NULL ELSE occurred_at END"
 """What no message caused became true when it fell due, which here is when its agreement was published."""

@@ -93,7 +93,7 @@ def own_kafka() -> Iterator[Kafka]:
 
 
 def test_every_metric_is_told_where_there_is_a_broker(
-    books: Books, own_kafka: Kafka, capsys: pytest.CaptureFixture[str]
+    books: Books, own_kafka: Kafka, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def status(*options: str, exits: int) -> str:
         code = run(["status", *options, "--store", books.database.url, "--kafka", own_kafka.bootstrap])
@@ -101,6 +101,7 @@ def test_every_metric_is_told_where_there_is_a_broker(
         assert code == exits, said
         return said
 
+    monkeypatch.setenv("MAKEGOOD_SMTP", "smtp://mail.example")  # else nothing is told of e-mails
     missing = json.loads(status("--json", exits=1))
     assert missing["broker"]["reachable"] is True
     assert missing["problems"][0].startswith("there is no topic provisioning.events; ")

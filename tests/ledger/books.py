@@ -44,6 +44,8 @@ STORE_TABLES = (
     "set_aside",
     "closures",
     "readers",
+    "notices",
+    "activation_links",
     "vault",
 )
 

@@ -17,9 +17,13 @@ import pytest
 
 from consumers.replaying import replay
 from ledger.application.access import By, grant, issue_key, revoke, revoke_key
+from ledger.application.activation import VALID_FOR, collect, link_token
 from ledger.application.due_work import advance
 from ledger.application.kept import Closing, Kept, discard
+from ledger.application.notices import Delivery, record_failed, record_sent, resend
+from ledger.application.notices import discard as discard_notice
 from ledger.events import STORED_TYPES, Grant, UnknownStoredType, from_stored
+from ledger.store.notices import QueuedNotice, queue_notices
 from tests.ledger.books import Books, KeysByName, no_randomness
 from tests.ledger.messages import Upstream
 
@@ -99,11 +103,39 @@ def stored_today() -> Iterator[tuple[str, bytes]]:
     grant(books.ledger, customer, by)
     revoke(books.ledger, customer, by)
     revoke_key(books.ledger, issue_key(books.ledger, "provisioning-1", by, no_randomness).key_id, by)
+    told(books, by)
     fullest: dict[str, bytes] = {}
     for stored in books.envelopes():
         if _filled(stored.envelope) > _filled(fullest.get(stored.type, b"{}")):
             fullest[stored.type] = stored.envelope
     yield from sorted(fullest.items())
+
+
+def told(books: Books, by: By) -> None:
+    """Everything that may become of notices about what happened before."""
+    at = books.clock.at
+    activation, receipt = (
+        QueuedNotice(
+            notice_id=f"{number:032x}",
+            account="acct-1",
+            kind=kind,
+            event_id=next(e["event_id"] for e in books.stored("acct-1") if e["type"] == type_),
+            position=number,
+            queued_at=at,
+            next_attempt_at=at,
+        )
+        for number, (kind, type_) in enumerate(
+            [("activation", "activation-due.v1"), ("complaint_opened", "complaint-opened.v1")], 1
+        )
+    )
+    with books.database.real.writing() as transaction:
+        queue_notices(transaction, [activation, receipt])
+    record_sent(books.ledger, activation, Delivery(f"<{activation.notice_id}@ruf.example>", "de"))
+    record_failed(books.ledger, receipt, "smtp_550")
+    resend(books.ledger, receipt.notice_id, by, at)
+    discard_notice(books.ledger, receipt.notice_id, by, "Zoë knows already")
+    token = link_token(books.ledger.vault, "acct-1", activation.notice_id, at + VALID_FOR)
+    collect(books.ledger, token, lambda _: "s3cret", at)
 
 
 def _filled(envelope: bytes) -> int:

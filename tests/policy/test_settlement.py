@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -459,8 +460,47 @@ SECOND = SettledPart(into="refund", id="refund/c/2", net=Decimal("3.00"), tax=De
 def test_a_change_step_by_step(
     before: list, amount: str, tax: str, balance: str, gone_out: set[str], after: list[str]
 ) -> None:
-    owing = Owing("inv", Decimal(balance), gone_out.__contains__)
+    owing = Owing("inv", Decimal(balance), gone_out.__contains__, lambda _: Decimal(0))
     parts = settle("c", tuple(before), Decimal(amount), Decimal(tax), "refund", "EUR", owing)
+    assert [f"{part.id} {part.net} {part.tax}" for part in parts] == after
+
+
+GRANTED = SettledPart(into="credit", id="credit/c/1", net=Decimal("10.00"), tax=Decimal("2.00"))
+
+
+@pytest.mark.parametrize(
+    ("amount", "tax", "used", "after"),
+    [
+        pytest.param("5.00", "1.00", "0.00", ["credit/c/1 5.00 1.00"], id="of which nothing was used: lowered"),
+        pytest.param("5.00", "1.00", "6.00", ["credit/c/1 5.00 1.00"], id="half was used, half falls away: lowered"),
+        pytest.param(
+            "5.00",
+            "1.00",
+            "9.00",
+            ["credit/c/1 7.50 1.50", "overpaid/c -2.50 -0.50"],
+            id="only the unused rest is lowered, the remainder is overpaid",
+        ),
+        pytest.param(
+            "0.00",
+            "0.00",
+            "12.00",
+            ["credit/c/1 10.00 2.00", "overpaid/c -10.00 -2.00"],
+            id="a credit that was used up is not lowered at all",
+        ),
+        pytest.param("15.00", "3.00", "0.00", ["credit/c/1 15.00 3.00"], id="an increase joins an unused credit"),
+        pytest.param(
+            "15.00",
+            "3.00",
+            "0.01",
+            ["credit/c/1 10.00 2.00", "credit/c/2 5.00 1.00"],
+            id="and opens the next one where a cent was used",
+        ),
+    ],
+)
+def test_a_used_credit_is_told_from_an_unused_one(amount: str, tax: str, used: str, after: list[str]) -> None:
+    applied = {"credit/c/1": Decimal(used)}
+    owing = Owing("inv", Decimal("0.00"), lambda _: False, lambda credit: applied.get(credit, Decimal(0)))
+    parts = settle("c", (GRANTED,), Decimal(amount), Decimal(tax), "credit", "EUR", owing)
     assert [f"{part.id} {part.net} {part.tax}" for part in parts] == after
 
 
@@ -469,7 +509,7 @@ def test_a_change_step_by_step(
 CENTS = st.integers(0, 20).map(lambda cents: Decimal(cents).scaleb(-2))
 BALANCES = st.integers(-10, 20).map(lambda cents: Decimal(cents).scaleb(-2))
 DIFFERENCES = st.lists(
-    st.tuples(CENTS, CENTS, BALANCES, st.sampled_from(["refund", "credit"]), st.booleans()), max_size=6
+    st.tuples(CENTS, CENTS, BALANCES, st.sampled_from(["refund", "credit"]), st.booleans(), CENTS), max_size=6
 )
 
 
@@ -479,20 +519,29 @@ def gross(part: SettledPart) -> Decimal:
 
 @given(DIFFERENCES)
 def test_parts_add_up_and_what_went_out_stays(differences: list) -> None:
-    """Whatever a claim becomes, whatever is owed then, and whatever goes out in between."""
+    """Whatever a claim becomes, whatever is owed then, and whatever goes out or is used in between."""
     parts: tuple[SettledPart, ...] = ()
     gone_out: dict[str, Decimal] = {}
-    for amount, tax, balance, settle_as, goes_out in differences:
+    used: dict[str, Decimal] = defaultdict(Decimal)
+    for amount, tax, balance, settle_as, goes_out, uses in differences:
+        before = {p.id: gross(p) for p in parts}
         reduced = sum(gross(p) for p in parts if p.into == "invoice_reduction")
-        parts = settle("c", parts, amount, tax, settle_as, "EUR", Owing("inv", balance, gone_out.__contains__))
+        owing = Owing("inv", balance, gone_out.__contains__, used.__getitem__)
+        parts = settle("c", parts, amount, tax, settle_as, "EUR", owing)
         assert sum(part.net for part in parts) == amount
         assert sum(part.tax for part in parts) == tax
         assert all(gross(p) <= 0 if p.into == "overpaid" else gross(p) >= 0 for p in parts)
         assert all(gross(p) == gone_out[p.id] for p in parts if p.id in gone_out)
+        assert all(used[p.id] <= gross(p) for p in parts if p.into == "credit"), "what was used stays"
+        joined = [p for p in parts if p.into == "credit" and gross(p) > before.get(p.id, Decimal(0))]
+        assert not any(used[p.id] for p in joined), "an increase joins no credit that was used"
         assert all(gross(p) for p in parts if p.into != "overpaid"), "nothing is paid, credited or reduced by 0.00"
         assert gone_out.keys() <= {p.id for p in parts}
         assert len({p.id for p in parts}) == len(parts)
         grown = sum(gross(p) for p in parts if p.into == "invoice_reduction") - reduced
         assert grown <= max(balance, 0), "no more is reduced than is owed"
         if goes_out:
-            gone_out |= {p.id: gross(p) for p in parts if p.into in ("refund", "credit") and gross(p)}
+            gone_out |= {p.id: gross(p) for p in parts if p.into == "refund" and gross(p)}
+            for p in parts:
+                if p.into == "credit":
+                    used[p.id] = min(gross(p), used[p.id] + uses)

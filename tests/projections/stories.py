@@ -10,6 +10,7 @@ from ledger.events import (
     AgreementBound,
     ClaimAssessed,
     ClaimState,
+    CreditApplied,
     CycleStarted,
     Fact,
     LedgerEvent,
@@ -215,6 +216,9 @@ def everyday(accounts: int = 6, shard: int = 0) -> Story:
         story.assess(small, large, name)
         result = {"refund_id": "refund/1", "processor_reference": "psp", "succeeded_at": START}
         story.tell(RefundSucceeded, name, **result)
+        used = {"application_id": f"{name} pays", "credit_id": "credit/1", "claim_id": "unused/cycle-1"}
+        used |= {"charge_id": "cycle-1", "invoice_id": "inv-1", "currency": "EUR", "now": START}
+        story.tell(CreditApplied, name, amount=Decimal("0.20"), **used)
     for name in names[::3]:
         story.assess(large, None, name)
     return story

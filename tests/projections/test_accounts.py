@@ -9,6 +9,7 @@ from ledger.events import (
     AgreementBound,
     AlarmRaised,
     ChargePosted,
+    CreditApplied,
     CycleStarted,
     PaymentCaptured,
     PaymentFailed,
@@ -74,6 +75,7 @@ def test_an_account_with_nothing_but_its_registration_owes_nothing_in_its_curren
             "captured_in_excess": "0",
             "refund_due": "0",
             "refunded": "0",
+            "credit_used": "0",
             "credit_left": "0",
             "overpaid": "0",
         }
@@ -100,10 +102,34 @@ def test_balances_are_exact_sums_and_an_overpaid_invoice_lowers_no_other() -> No
             "captured_in_excess": "8.10",
             "refund_due": "3.57",
             "refunded": "0.00",
+            "credit_used": "0.00",
             "credit_left": "1.00",
             "overpaid": "1.00",
         }
     ]
+
+
+def test_an_applied_credit_is_owed_no_more_and_the_payment_that_confirms_it_is_no_money() -> None:
+    story = Story()
+    charge(story, "charge-1", "5.00")
+    story.assess(None, granted("4.00", part("credit", "credit/1", "4.00")), claim_id="disruption/cycle-1")
+    applied = {"application_id": "5f" * 16, "credit_id": "credit/1", "claim_id": "disruption/cycle-1"}
+    applied |= {"charge_id": "charge-1", "invoice_id": "inv-1", "currency": "EUR"}
+    story.tell(CreditApplied, amount=Decimal("3.00"), now=START, **applied)
+
+    def stands() -> list[str]:
+        [balance] = shown(story)["balances"]
+        columns = ("owed", "captured", "captured_in_excess", "credit_used", "credit_left")
+        return [balance[column] for column in columns]
+
+    assert stands() == ["2.00", "0.00", "0.00", "3.00", "1.00"]
+    assert [each["kind"] for each in shown(story)["instructions"]] == ["credit.applied"]
+    pay(story, "5f" * 16, "3.00", method="balance")
+    assert stands() == ["2.00", "0.00", "0.00", "3.00", "1.00"]
+    assert shown(story)["instructions"] == []
+    assert [payment["status"] for payment in shown(story)["payments"]] == ["captured"]
+    pay(story, "balance-1", "2.00", method="balance")
+    assert stands() == ["0.00", "2.00", "0.00", "3.00", "1.00"]
 
 
 def test_a_reduction_that_was_taken_back_is_owed_again() -> None:

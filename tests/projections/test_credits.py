@@ -1,7 +1,10 @@
 """Credits: they follow their claim's parts."""
 
+from decimal import Decimal
+
+from ledger.events import CreditApplied
 from projections.credits import CREDITS, listed
-from tests.projections.stories import Story, granted, part
+from tests.projections.stories import START, Story, granted, part
 
 CREDIT = "credit/disruption/cycle-1/1"
 
@@ -27,6 +30,7 @@ def test_a_credit_is_granted_once_and_all_of_it_is_left() -> None:
             "refunded": "0.00",
             "left": "11.08",
             "granted_at": story.recorded_at(1),
+            "applied": [],
         }
     ]
 
@@ -45,3 +49,34 @@ def test_nothing_is_written_at_the_currencys_scale() -> None:
 
     (credit,) = listed(story.folded(CREDITS))
     assert (credit["total"], credit["used"], credit["left"]) == ("500", "0", "500")
+
+
+def applies(story: Story, charge_id: str, amount: str, **more: str) -> None:
+    data = {"credit_id": CREDIT, "claim_id": "disruption/cycle-1", "currency": "EUR", **more}
+    story.tell(
+        CreditApplied,
+        application_id=f"{data['credit_id'].rpartition('/')[0]} to {charge_id}",
+        charge_id=charge_id,
+        invoice_id=f"inv-{charge_id}",
+        amount=Decimal(amount),
+        now=START,
+        **data,
+    )
+
+
+def test_what_was_used_of_a_credit_is_told_charge_by_charge() -> None:
+    story = Story()
+    story.assess(None, granted("5.00", part("credit", CREDIT, "5.00", "0.95"), tax="0.95"))
+    applies(story, "cycle-2", "3.10")
+    applies(story, "cycle-3", "0.05")
+    applies(story, "cycle-2", "9.00", credit_id="credit/of/another/1")
+
+    (credit,) = listed(story.folded(CREDITS))
+    assert (credit["total"], credit["used"], credit["left"]) == ("5.95", "3.15", "2.80")
+    told = [(each["application_id"], each["charge_id"], each["amount"]) for each in credit["applied"]]
+    assert told == [
+        ("credit/disruption/cycle-1 to cycle-2", "cycle-2", "3.10"),
+        ("credit/disruption/cycle-1 to cycle-3", "cycle-3", "0.05"),
+    ]
+    assert credit["applied"][0]["applied_at"] == story.recorded_at(2)
+    assert credit["applied"][0]["invoice_id"] == "inv-cycle-2"

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from decimal import Decimal
 from itertools import permutations
 from typing import Any
 
 import pytest
 
-from ledger.events import InstructionCarriedOut, InstructionRefused, SubscriptionStatusChanged
+from ledger.events import (
+    CreditApplied,
+    InstructionCarriedOut,
+    InstructionRefused,
+    PaymentCaptured,
+    SubscriptionStatusChanged,
+)
 from ledger.store.database import Database
 from projections import queries
 from projections.follower import Follower
@@ -97,6 +104,24 @@ def test_an_answer_counts_in_its_own_account_only_and_may_come_first() -> None:
     for answer in other.folded(INSTRUCTIONS)["instruction_answers"]:
         state = {**story.folded(INSTRUCTIONS), "instruction_answers": [{**answer, "account": "acct-2"}]}
         assert [each["status"] for each in listed(state)] == ["open"]
+
+
+def test_an_applied_credit_is_answered_by_the_payment_that_bears_its_id() -> None:
+    story = Story()
+    data = {"credit_id": "credit/1", "claim_id": "disruption/cycle-1", "charge_id": "cycle-2", "currency": "EUR"}
+    applied = {"application_id": "5f" * 16, "invoice_id": "inv-2", "amount": Decimal("3.00"), "now": START}
+    story.tell(CreditApplied, **data, **applied)
+    paid = {"payment_id": "5f" * 16, "invoice_id": "inv-2", "amount": Decimal("3.00"), "currency": "EUR"}
+    story.tell(PaymentCaptured, method="card", **paid)
+    [instruction] = listed(story.folded(INSTRUCTIONS))
+    assert (instruction["instruction_id"], instruction["kind"]) == ("5f" * 16, "credit.applied")
+    assert instruction["data"] == {**data, "invoice_id": "inv-2", "amount": "3.00"}
+    assert instruction["status"] == "open"
+
+    said = START + timedelta(days=3)
+    story.tell(PaymentCaptured, method="balance", time=said, occurred_at=said, **paid)
+    [instruction] = listed(story.folded(INSTRUCTIONS))
+    assert (instruction["status"], instruction["answered_at"]) == ("carried_out", "2026-03-04T09:00:00Z")
 
 
 def test_those_without_an_answer_come_first_the_oldest_before_all(database: Database) -> None:

@@ -84,7 +84,7 @@ def test_rows_kept_live_are_those_of_a_replay(sample: Database, by_account: Any)
 
     assert live == replayed
     silent = {table.name for of in (ACCESS, GOODWILL) for table in of.tables}  # of which upstream says nothing
-    assert {name for name, rows in live.items() if not rows} == silent | {"instruction_answers"}
+    assert {name for name, rows in live.items() if not rows} == silent
 
 
 def test_every_account_reads_alike_from_rows_and_from_events(sample: Database, by_account: Any) -> None:

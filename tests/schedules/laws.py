@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from decimal import Decimal
 from typing import Any
 
 from consumers.kafka.records import Record
@@ -14,6 +15,7 @@ from ledger.application.record import take
 from ledger.application.statement import Statement
 from ledger.audit import leaf_hash
 from ledger.vault import Vault, VaultEntry
+from projections import queries
 from projections.catalog import CATALOG
 from projections.instructions import INSTRUCTIONS as INSTRUCTIONS_FOLDED
 from projections.instructions import ISSUED
@@ -32,6 +34,7 @@ def check(world: World) -> None:
     _every_refused_one_is_a_dead_letter_once(books, incoming)
     _claims_are_those_of_an_undisturbed_run(books, incoming)
     _rows_are_those_of_a_replay(books)
+    _credits_pay_for_what_comes_after_them(books)
     _topics_have_everything(world)
 
 
@@ -185,6 +188,25 @@ def _rows_are_those_of_a_replay(books: Books) -> None:
             assert sorted(rows, key=repr) == sorted(replayed[table.name], key=repr), (
                 f"rows of {table.name} are not those of a replay"
             )
+
+
+MAKES_A_CHARGE_KNOWN = {
+    "account-registered.v1",
+    "charge-posted.v1",
+    "cycle-started.v1",
+    "subscription-registered.v1",
+}
+
+
+def _credits_pay_for_what_comes_after_them(books: Books) -> None:
+    for credit in queries.credits(books.database.real):
+        assert Decimal(credit["left"]) >= 0, f"more of {credit['credit_id']} was used than there is"
+    stored = books.stored()
+    types = {envelope["event_id"]: envelope["type"] for envelope in stored}
+    for envelope in stored:
+        if envelope["type"] == "credit-applied.v1":
+            cause = types.get(envelope["causation_id"])
+            assert cause in MAKES_A_CHARGE_KNOWN, f"a credit was applied because of {cause}"
 
 
 def _topics_have_everything(world: World) -> None:

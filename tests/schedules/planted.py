@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -15,14 +16,16 @@ import consumers.intake
 import ledger.application.record
 from consumers.intake import Intake
 from consumers.kafka.partitions import PartitionWork
-from consumers.kafka.records import Partition, Record, Sender, TopicIdentity
+from consumers.kafka.records import Outgoing, Partition, Record, Sender, TopicIdentity
 from consumers.projector import KafkaSource
-from consumers.relay import Batch, EventLane, Relay
+from consumers.relay import Batch, EventLane, InstructionLane, Relay
 from ledger.application.account import Account
 from ledger.application.ledger import Ledger
 from ledger.application.record import _Batch, take
 from ledger.application.statement import Taken
+from ledger.instructions import Instruction
 from ledger.store.database import Conflict, Database, Transaction
+from ledger.store.reading import StoredEnvelope
 from ledger.store.recorders import LedgerRecorder
 from ledger.store.writing import ReaderMove, Writes, move_reader, next_positions, read_heads
 from ledger.vault import Vault
@@ -304,6 +307,29 @@ def a_full_batch_of_the_relay_ends_one_too_late() -> Iterator[None]:
         return Batch(batch.records[:-1], batch.last) if len(batch.records) == limit > 1 else batch
 
     with patch.object(EventLane, "after", short):
+        yield
+
+
+@planted
+def an_instruction_is_lost_at_the_end_of_a_batch() -> Iterator[None]:
+    after = InstructionLane.after
+
+    def short(lane: InstructionLane, transaction: Transaction, position: int, limit: int) -> Batch:
+        batch = after(lane, transaction, position, limit)
+        return Batch(batch.records[: max(1, len(batch.records) - 1)], batch.last)
+
+    with patch.object(InstructionLane, "after", short):
+        yield
+
+
+@planted
+def an_instruction_is_another_one_each_time_it_is_sent() -> Iterator[None]:
+    told = InstructionLane._record
+
+    def anew(lane: InstructionLane, instruction: Instruction, of: StoredEnvelope, store: bytes) -> Outgoing:
+        return told(lane, replace(instruction, instruction_id=uuid.uuid4().hex), of, store)
+
+    with patch.object(InstructionLane, "_record", anew):
         yield
 
 

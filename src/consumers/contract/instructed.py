@@ -10,6 +10,7 @@ _ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 _AMOUNT: Schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,4})?$"}
 _CHANGE: Schema = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]{1,4})?$"}
 _TEXT: Schema = {"type": "string"}
+_CURRENCY: Schema = {"type": "string", "pattern": "^[A-Z]{3}$"}
 _DATE: Schema = {"type": "string", "format": "date"}
 
 _DATA: dict[Kind, tuple[str, dict[str, Schema]]] = {
@@ -20,6 +21,20 @@ _DATA: dict[Kind, tuple[str, dict[str, Schema]]] = {
     "cancellation.withdrawn": (
         "A subscription goes on: what was said of its end no longer holds.",
         {"subscription_id": IDENTIFIER_SCHEMA},
+    ),
+    "credit.applied": (
+        (
+            "An invoice is paid in part or whole from credit. Confirm it by voip.payment.captured with "
+            "method balance and the instruction's id as payment_id."
+        ),
+        {
+            "credit_id": _TEXT,
+            "claim_id": _TEXT,
+            "charge_id": IDENTIFIER_SCHEMA,
+            "invoice_id": IDENTIFIER_SCHEMA,
+            "amount": _AMOUNT,
+            "currency": _CURRENCY,
+        },
     ),
     "invoice.reduced": (
         (
@@ -35,7 +50,7 @@ _DATA: dict[Kind, tuple[str, dict[str, Schema]]] = {
             "change_net": _CHANGE,
             "change_tax": _CHANGE,
             "change_total": _CHANGE,
-            "currency": {"type": "string", "pattern": "^[A-Z]{3}$"},
+            "currency": _CURRENCY,
         },
     ),
 }

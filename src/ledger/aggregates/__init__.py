@@ -2,6 +2,7 @@
 
 from ledger.aggregates.billing_account import BillingAccount, RecordedClaim
 from ledger.aggregates.complaint import Complaint
+from ledger.aggregates.notice import Notice
 from ledger.aggregates.recording import Cause, LedgerAggregate, stream_name
 from ledger.aggregates.subscription import Subscription
 from ledger.aggregates.system import SystemRecord
@@ -11,6 +12,7 @@ __all__ = [
     "Cause",
     "Complaint",
     "LedgerAggregate",
+    "Notice",
     "RecordedClaim",
     "Subscription",
     "SystemRecord",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,6 +17,7 @@ from ledger.events import (
     ClaimAssessed,
     ClaimState,
     Clause,
+    CreditApplied,
     LedgerEvent,
     RefundSucceeded,
     SettledPart,
@@ -24,8 +25,9 @@ from ledger.events import (
 )
 from ledger.policy.assess import Assessment
 from ledger.policy.assessed import Alarm, Assessed
+from ledger.policy.charges import Charge
 from ledger.policy.known_facts import Invoice
-from ledger.policy.settlement import Owing, balance, settle
+from ledger.policy.settlement import Owing, applied, balance, settle
 from ledger.values import zero
 
 FACTS_NAMED_MAX = 1_000
@@ -45,6 +47,15 @@ class RecordedClaim:
     state: ClaimState
 
 
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """What was granted as a credit, gross."""
+
+    claim_id: str
+    currency: str
+    total: Decimal
+
+
 class BillingAccount(LedgerAggregate):
     """Records an account's facts that belong to no subscription, and every difference that an assessment makes."""
 
@@ -53,6 +64,13 @@ class BillingAccount(LedgerAggregate):
         self.claims: dict[str, RecordedClaim] = {}
         self.alarms: dict[Alarm, None] = {}
         self.refunds: set[str] = set()
+        self.credits: dict[str, Credit] = {}
+        """By id, in the order in which they were granted."""
+        self.paid_by_credit: set[str] = set()
+        """The charges that credits were applied to."""
+        self._used: dict[str, Decimal] = defaultdict(Decimal)
+        self._applications: set[str] = set()
+        self._applied_on: dict[str, Decimal] = defaultdict(Decimal)
         self._paid_out: set[str] = set()
         self._reductions: dict[str, Decimal] = defaultdict(Decimal)
 
@@ -163,11 +181,47 @@ class BillingAccount(LedgerAggregate):
     def _owing(
         self, charge_id: str | None, currency: str, invoice_of: Callable[[str], tuple[str, Invoice] | None]
     ) -> Owing:
+        invoice_id, owed = None, zero(currency)
         found = invoice_of(charge_id) if charge_id is not None else None
-        if found is None:
-            return Owing(None, zero(currency), self._paid_out.__contains__)
-        invoice_id, invoice = found
-        return Owing(invoice_id, balance(invoice, self._reductions[invoice_id]), self._paid_out.__contains__)
+        if found is not None:
+            invoice_id, invoice = found
+            owed = self._balance(invoice_id, invoice)
+        return Owing(invoice_id, owed, self._paid_out.__contains__, self._used.__getitem__)
+
+    def _balance(self, invoice_id: str, invoice: Invoice) -> Decimal:
+        taken_off = self._reductions[invoice_id] + self._applied_on[invoice_id]
+        return balance(invoice, taken_off, self._applications)
+
+    def apply_credits(
+        self,
+        charges: Iterable[Charge],
+        granted_before: Container[str],
+        invoices: Mapping[str, Invoice],
+        cause: Cause,
+    ) -> None:
+        """Apply credits to charges that became known after they were granted (policy §7).
+
+        Only what the charge's invoice still asks for is paid; a charge gets something of each credit once.
+        """
+        for charge in charges:
+            left = [
+                (credit_id, credit.total - self._used[credit_id])
+                for credit_id, credit in self.credits.items()
+                if credit_id in granted_before and credit.currency == charge.currency
+            ]
+            owed = self._balance(charge.invoice_id, invoices[charge.invoice_id])
+            for credit_id, amount in applied(left, owed):
+                data = CreditApplied.Data(
+                    application_id=_application_id(self.account, credit_id, charge.charge_id),
+                    credit_id=credit_id,
+                    claim_id=self.credits[credit_id].claim_id,
+                    charge_id=charge.charge_id,
+                    invoice_id=charge.invoice_id,
+                    amount=amount,
+                    currency=charge.currency,
+                    now=cause.now,
+                )
+                self.record(CreditApplied, data, cause)
 
     def _record_alarms(self, assessment: Assessment, contradictions: set[Alarm], cause: Cause) -> None:
         standing = set(self.alarms)
@@ -192,6 +246,11 @@ class BillingAccount(LedgerAggregate):
                 self.alarms[_alarm(event.data)] = None
             case AlarmCleared():
                 self.alarms.pop(_alarm(event.data), None)
+            case CreditApplied():
+                self.paid_by_credit.add(event.data.charge_id)
+                self._used[event.data.credit_id] += event.data.amount
+                self._applications.add(event.data.application_id)
+                self._applied_on[event.data.invoice_id] += event.data.amount
             case RefundSucceeded():
                 self._paid_out.add(event.data.refund_id)
 
@@ -205,6 +264,12 @@ class BillingAccount(LedgerAggregate):
                     self._reductions[part.id] += sign * (part.net + part.tax)
                 elif part.into == "refund":
                     self.refunds.add(part.id)
+        credits = {part.id: part for part in after if part.into == "credit"}
+        for part in before:
+            if part.into == "credit" and part.id not in credits:
+                del self.credits[part.id]
+        for part in credits.values():
+            self.credits[part.id] = Credit(data.claim_id, data.currency, part.net + part.tax)
         if data.after is None:
             del self.claims[data.claim_id]
         else:
@@ -234,6 +299,11 @@ def _same(recorded: RecordedClaim, row: Assessed) -> bool:
         row.currency,
         row.investigate_by,
     ) and (state.outcome, state.reason, state.amount, state.tax) == (row.outcome, row.reason, row.amount, row.tax)
+
+
+def _application_id(account: str, credit_id: str, charge_id: str) -> str:
+    """An application is told by what it takes from and what it pays for: no charge gets of a credit twice."""
+    return sha256("\x00".join((CreditApplied.__name__, account, credit_id, charge_id)).encode()).hexdigest()[:32]
 
 
 def _alarm(data: AlarmData) -> Alarm:

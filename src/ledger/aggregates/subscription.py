@@ -1,4 +1,4 @@
-"""A subscription: the terms bound to it, and how it stands."""
+"""A subscription: the terms bound to it, how it stands, and whether its activation was due."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import date
 from ledger.aggregates.recording import Cause, LedgerAggregate, stream_name
 from ledger.agreement import PublishedAgreement
 from ledger.events import (
+    ActivationDue,
     AgreementBound,
     LedgerEvent,
     Status,
@@ -14,6 +15,7 @@ from ledger.events import (
     SubscriptionRegistered,
     SubscriptionStatusChanged,
 )
+from ledger.policy.activation import Activation
 
 
 class Subscription(LedgerAggregate):
@@ -25,6 +27,7 @@ class Subscription(LedgerAggregate):
         self.facts = 0
         self.status: Status | None = None
         self.effective_on: date | None = None
+        self.activated = False
 
     def bind(
         self, registration: SubscriptionRegistered, time_zone: str, published: PublishedAgreement, cause: Cause
@@ -52,9 +55,23 @@ class Subscription(LedgerAggregate):
             )
             self.record(SubscriptionStatusChanged, data, cause)
 
+    def activate(self, activation: Activation, cause: Cause) -> None:
+        """Have the customer told how to use the service, where that was not done before."""
+        if not self.activated:
+            data = ActivationDue.Data(
+                subscription_id=self.subscription_id,
+                registration=activation.registration.event_id,
+                payment=activation.payment.event_id,
+                invoice_id=activation.payment.data.invoice_id,
+                now=cause.now,
+            )
+            self.record(ActivationDue, data, cause)
+
     def when(self, event: LedgerEvent) -> None:
         match event:
             case SubscriptionFact():
                 self.facts += 1
             case SubscriptionStatusChanged():
                 self.status, self.effective_on = event.data.after, event.data.effective_on
+            case ActivationDue():
+                self.activated = True

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from ledger.aggregates import BillingAccount, Cause, Complaint, LedgerAggregate, Subscription
+from ledger.aggregates import BillingAccount, Cause, Complaint, LedgerAggregate, Notice, Subscription
 from ledger.application.catalogue import Catalogue
 from ledger.application.statement import Statement
 from ledger.events import (
+    ActivationDue,
     AgreementBound,
     ComplaintFact,
     Fact,
     LedgerEvent,
+    NoticeEvent,
     Sealed,
     SubscriptionFact,
     SubscriptionStatusChanged,
 )
 from ledger.instructions import Issued
+from ledger.policy.activation import activations
 from ledger.policy.assess import assess, contradictions
+from ledger.policy.charges import Charge
 from ledger.policy.known_facts import EVERYTHING, AccountFacts, Invoice, Touched, Waiting
 from ledger.policy.standing import next_due, status_of
 from ledger.store.writing import Head, HeadMove, WaitingFact
@@ -40,6 +44,9 @@ class Account:
         self._subscriptions: dict[str, Subscription] = {}
         self._complaints: dict[str, Complaint] = {}
         self._instructions = Issued()
+        self._notices: dict[str, Notice] = {}
+        self._considered: set[str] = set()
+        """The charges that were known when something was decided last: those that come now are next (policy §7)."""
         self._new: list[LedgerEvent] = []
         self._events = 0
         self._read_version = head.version
@@ -62,14 +69,17 @@ class Account:
                 case AgreementBound():
                     published = self._catalogue.version(event.data.agreement, event.data.version)
                     self.facts.bind(event, published)
+        self._considered = set(self.facts.charges)
         self._waiting = self._what_waits()
 
     def _aggregate(self, event: LedgerEvent) -> LedgerAggregate:
         match event:
-            case SubscriptionFact() | AgreementBound() | SubscriptionStatusChanged():
+            case SubscriptionFact() | AgreementBound() | SubscriptionStatusChanged() | ActivationDue():
                 return self._subscription(event.data.subscription_id)
             case ComplaintFact():
                 return self._complaint(event.data.complaint_id)
+            case NoticeEvent():
+                return self._notice(event.data.notice_id)
         return self.billing
 
     def _subscription(self, subscription_id: str) -> Subscription:
@@ -81,6 +91,11 @@ class Account:
         if complaint_id not in self._complaints:
             self._complaints[complaint_id] = Complaint.empty(self.head.account, complaint_id)
         return self._complaints[complaint_id]
+
+    def _notice(self, notice_id: str) -> Notice:
+        if notice_id not in self._notices:
+            self._notices[notice_id] = Notice.empty(self.head.account, notice_id)
+        return self._notices[notice_id]
 
     # --- deciding ------------------------------------------------------------------------------------------------
 
@@ -102,8 +117,11 @@ class Account:
         aggregate = self._home(statement)
         fact = aggregate.record(statement.fact, data, cause)
         self._collect(aggregate)
+        due_before = activations(self.facts, now).keys()
         touched = self.facts.learn(fact)
-        self._decide(touched, replace(cause, causation_id=fact.event_id, correlation_id=fact.correlation_id))
+        cause = replace(cause, causation_id=fact.event_id, correlation_id=fact.correlation_id)
+        self._decide(touched, cause)
+        self._activate(due_before, cause)
 
     def catch_up(self, until: datetime, recorded_at: datetime) -> None:
         """Do what has fallen due by an instant, in order, each with its own instant as `now`."""
@@ -123,7 +141,9 @@ class Account:
     def _decide(self, touched: Touched, cause: Cause) -> None:
         touched = self._bind(touched, cause)
         assessment = assess(self.facts, cause.now, touched)
+        granted_before = set(self.billing.credits)
         self.billing.record_differences(assessment, contradictions(self.facts), self._invoice_of, cause)
+        self.billing.apply_credits(self._next_charges(), granted_before, self.facts.invoices, cause)
         self._collect(self.billing)
         zone = self.facts.time_zone
         if zone is not None:
@@ -133,6 +153,25 @@ class Account:
                     subscription.stand(*status_of(known, zone, cause.now), cause)
                     self._collect(subscription)
         self._due_at = next_due(self.facts, cause.now)
+
+    def _activate(self, due_before: Container[str], cause: Cause) -> None:
+        """Record the activations that became due by this fact: what was due before and is not recorded is older than
+        the record, and nobody is written to about it today."""
+        for subscription_id, activation in activations(self.facts, cause.now).items():
+            if subscription_id not in due_before:
+                subscription = self._subscription(subscription_id)
+                subscription.activate(activation, cause)
+                self._collect(subscription)
+
+    def _next_charges(self) -> list[Charge]:
+        """The charges that became known since the last decision, in the order of their messages.
+
+        One that had been left out as a contradiction and stands again is not next to credits that it has had.
+        """
+        charges = self.facts.charges
+        new = charges.keys() - self._considered - self.billing.paid_by_credit
+        self._considered = set(charges)
+        return sorted((charges[charge_id] for charge_id in new), key=lambda charge: charge.fact.order)
 
     def _bind(self, touched: Touched, cause: Cause) -> Touched:
         """Bind subscriptions whose registration, zone and agreement are now all known (contract §2)."""

@@ -16,6 +16,7 @@ from ledger.application.catalogue import Catalogue
 from ledger.events import LedgerEvent
 from ledger.store.database import Database, StoreError, Transaction
 from ledger.store.instants import from_microseconds
+from ledger.store.notices import begin_after_what_is_there
 from ledger.store.recorders import EnvelopeMapper, LedgerRecorder, SealingEventStore, events_of
 from ledger.store.schema import SCHEMA_VERSION, TABLES
 from ledger.store.writing import Writes, read_heads
@@ -95,6 +96,7 @@ class Ledger(Application[str]):
         if version < SCHEMA_VERSION:
             self.database.create(TABLES)
             with self.database.writing() as transaction:
+                begin_after_what_is_there(transaction)
                 transaction.run("UPDATE store SET value = ? WHERE name = 'schema'", (str(SCHEMA_VERSION),))
 
     def is_sandbox(self, transaction: Transaction) -> bool:

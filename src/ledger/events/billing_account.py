@@ -248,6 +248,27 @@ class ClaimAssessed(Decision):
     data: Data
 
 
+class CreditApplied(Decision):
+    """Part of a credit pays for a charge that came after it (policy §7).
+
+    `amount` is gross. Billing confirms it by a payment from balance whose id is `application_id`.
+    """
+
+    stored_as = "credit-applied.v1"
+
+    class Data(Stored):
+        application_id: str
+        credit_id: str
+        claim_id: str
+        charge_id: str
+        invoice_id: str
+        amount: Amount
+        currency: str
+        now: AwareDatetime
+
+    data: Data
+
+
 class AlarmData(Stored):
     """Something a person should look at. `about` names, by event id or business id, what it concerns."""
 

@@ -190,6 +190,24 @@ class SubscriptionStatusChanged(Decision):
     data: Data
 
 
+class ActivationDue(Decision):
+    """The customer is to be told how to use the service: it is registered, and its first invoice is paid (policy §8).
+
+    `registration` and `payment` are the event ids of the facts that came together. It is recorded once.
+    """
+
+    stored_as = "activation-due.v1"
+
+    class Data(Stored):
+        subscription_id: str
+        registration: str
+        payment: str
+        invoice_id: str
+        now: AwareDatetime
+
+    data: Data
+
+
 Course = Literal["scheduled", "withdrawn"]
 
 

@@ -1,12 +1,13 @@
 """Settlement (policy §7): how a granted claim is made good, and what becomes of that when the claim changes.
 
-A grant first reduces what is owed on its invoice; only the rest is refunded or credited. A decrease first lowers what
-has not gone out yet; what went out already stays and is shown as overpaid. Parts always add up to the claim.
+A grant first reduces what is owed on its invoice; only the rest is refunded or credited. A credit is applied to the
+account's next charges. A decrease first lowers what has not gone out or been used yet; what has stays and is shown as
+overpaid. Parts always add up to the claim.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -28,7 +29,9 @@ class Owing:
     """Price and tax of the invoice's charges less captured payments, less earlier reductions: what is owed on it
     where it is above 0, what was captured in excess where it is below."""
     has_gone_out: Callable[[str], bool]
-    """Whether a refund or credit, by its id, was paid out or used and cannot be lowered any more."""
+    """Whether a refund, by its id, was paid out and cannot be lowered any more."""
+    used: Callable[[str], Decimal]
+    """How much of a credit, by its id, was applied to charges and cannot be lowered any more, gross."""
 
     def lowerable(self, part: SettledPart) -> Decimal:
         """How much of a part can still be lowered, gross, so that nobody has to pay a second time.
@@ -36,16 +39,45 @@ class Owing:
         A reduction can be taken back while its invoice is open, and as far as more was captured than it asked for.
         """
         gross = part.net + part.tax
-        if part.into == "invoice_reduction":
-            return gross if self.balance > 0 else min(gross, -self.balance)
-        return gross if part.into in ("refund", "credit") and not self.has_gone_out(part.id) else gross * 0
+        match part.into:
+            case "invoice_reduction":
+                return gross if self.balance > 0 else min(gross, -self.balance)
+            case "credit":
+                return gross - self.used(part.id)
+            case "refund" if not self.has_gone_out(part.id):
+                return gross
+        return gross * 0
+
+    def may_join(self, into: SettleAs, part_id: str) -> bool:
+        """Whether an increase goes to this refund or credit, of which nothing has gone out or been used yet."""
+        return not (self.has_gone_out(part_id) if into == "refund" else self.used(part_id))
 
 
-def balance(invoice: Invoice, reductions: Decimal) -> Decimal:
-    """What is owed on an invoice at this moment; below 0 where more was captured than it asks for (policy §7)."""
+def balance(invoice: Invoice, taken_off: Decimal, applications: Container[str]) -> Decimal:
+    """What is owed on an invoice at this moment; below 0 where more was captured than it asks for (policy §7).
+
+    `taken_off` are reductions and applied credits. A payment that confirms one of the `applications` is no money
+    besides.
+    """
     charged = sum(charge.price + charge.tax for charge in invoice.charges.values())
-    captured = sum(payment.data.amount for payment in invoice.payments.values())
-    return charged - captured - reductions
+    captured = sum(
+        payment.data.amount
+        for payment in invoice.payments.values()
+        if payment.data.method != "balance" or payment.data.payment_id not in applications
+    )
+    return charged - captured - taken_off
+
+
+def applied(left: Iterable[tuple[str, Decimal]], owed: Decimal) -> Iterator[tuple[str, Decimal]]:
+    """How much of each credit pays for what is owed, the oldest credit first and never more than is owed (policy §7).
+
+    `left` says what is left of each credit, gross, in the order in which they were granted.
+    """
+    for credit_id, amount in left:
+        part = min(amount, owed)
+        if part > 0:
+            yield credit_id, part
+            owed -= part
 
 
 def settle(
@@ -116,10 +148,10 @@ def _share(net: Decimal, tax: Decimal, gross: Decimal, currency: str) -> tuple[D
 
 
 def _open_id(claim_id: str, parts: tuple[SettledPart, ...], into: SettleAs, owing: Owing) -> str:
-    """The refund or credit that an increase goes to: the last one while it has not gone out, else the next."""
+    """The refund or credit that an increase goes to: the last one while nothing of it went out, else the next."""
     numbers = [int(part.id.rsplit("/", 1)[1]) for part in parts if part.into == into]
     latest = max(numbers, default=0)
-    while latest and owing.has_gone_out(f"{into}/{claim_id}/{latest}"):
+    while latest and not owing.may_join(into, f"{into}/{claim_id}/{latest}"):
         latest += 1
     return f"{into}/{claim_id}/{max(latest, 1)}"
 

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from operator import attrgetter
+from typing import TypeVar
 
 from ledger.events import LedgerEvent, SubscriptionStatusChanged, from_stored
 from ledger.store.database import Database, Row, StoreError, Transaction
 from ledger.vault import VaultEntry
+
+E = TypeVar("E", bound=LedgerEvent)
 
 
 class PositionMissing(StoreError):
@@ -117,6 +120,15 @@ def find_event(transaction: Transaction, event_id: str) -> StoredEnvelope | None
     """The event with an id."""
     rows = transaction.rows(f"SELECT {_COLUMNS} FROM events WHERE event_id = ?", (event_id,))
     return _envelope(rows[0]) if rows else None
+
+
+def events_of_type(transaction: Transaction, account: str, event_class: type[E]) -> list[tuple[int, E]]:
+    """An account's events of one stored type in order, each with its version in the account's history."""
+    rows = transaction.rows(
+        "SELECT account_version, envelope FROM events WHERE account = ? AND type = ? ORDER BY account_version",
+        (account, event_class.stored_as),
+    )
+    return [(int(version), event_class.model_validate_json(bytes(envelope))) for version, envelope in rows]
 
 
 def status_before(transaction: Transaction, event: SubscriptionStatusChanged) -> SubscriptionStatusChanged | None:

@@ -64,6 +64,17 @@ TABLES = (
     # How far each reader has come, and the epoch of whoever may move it.
     """CREATE TABLE IF NOT EXISTS readers (
         reader TEXT PRIMARY KEY, position BIGINT NOT NULL, epoch BIGINT NOT NULL)""",
+    # Notices to customers: the queue of e-mails, and what became of each. No address and no word of them stands here.
+    """CREATE TABLE IF NOT EXISTS notices (
+        notice_id TEXT PRIMARY KEY, account TEXT NOT NULL, kind TEXT NOT NULL, event_id TEXT NOT NULL,
+        position BIGINT NOT NULL, status TEXT NOT NULL, attempts BIGINT NOT NULL, repeat BIGINT NOT NULL,
+        queued_at BIGINT NOT NULL, next_attempt_at BIGINT, claimed_at BIGINT, last_error TEXT)""",
+    "CREATE INDEX IF NOT EXISTS notices_account ON notices (account, position)",
+    "CREATE INDEX IF NOT EXISTS notices_status ON notices (status, next_attempt_at, position)",
+    # The one-time link of each activation: how often it was tried, and whether somebody has it or had it.
+    """CREATE TABLE IF NOT EXISTS activation_links (
+        notice_id TEXT PRIMARY KEY, tries BIGINT NOT NULL, tries_since BIGINT NOT NULL, claimed_at BIGINT,
+        collected_at BIGINT)""",
     # Personal data, encrypted; keys are kept in a database of their own.
     """CREATE TABLE IF NOT EXISTS vault (
         ref TEXT PRIMARY KEY, subject TEXT NOT NULL, nonce BYTES NOT NULL, ciphertext BYTES NOT NULL)""",

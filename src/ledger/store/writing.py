@@ -1,4 +1,4 @@
-"""What one transaction writes besides the events: heads, inbox, requests, due work, readers, vault, dead letters."""
+"""What one transaction writes besides the events: heads, inbox, requests, due work, readers, vault, notices, …"""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Literal
 from ledger.events import KeptAs
 from ledger.store.database import Conflict, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
+from ledger.store.notices import QueuedNotice, change_notice, note_collected
 from ledger.vault import VaultEntry
 
 DEAD_LETTERS = "dead-letters"
@@ -160,6 +161,10 @@ class Writes:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
     closures: list[Closure] = field(default_factory=list)
+    notices: list[tuple[QueuedNotice, QueuedNotice]] = field(default_factory=list)
+    """Notices as they stood in the queue, and as they are to stand."""
+    collected: dict[str, datetime] = field(default_factory=dict)
+    """The notices whose link was used, and when."""
     request: CarriedOut | None = None
     reader: ReaderMove | None = None
     sandbox_clock: datetime | None = None
@@ -187,6 +192,10 @@ class Writes:
             ("kept", "kept_id", "outcome", "actor", "closed_at"),
             [(c.kept, c.kept_id, c.outcome, c.actor, to_microseconds(c.closed_at)) for c in self.closures],
         )
+        for before, after in self.notices:
+            change_notice(transaction, before, after)
+        for notice_id, collected_at in self.collected.items():
+            note_collected(transaction, notice_id, collected_at)
         if self.sandbox_clock is not None:
             transaction.run(
                 "INSERT INTO store (name, value) VALUES ('clock', ?) "

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import anyio
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
@@ -20,6 +21,7 @@ from makegood.api.paths import by_segments, sent
 from makegood.api.problems import METHOD, TOO_LARGE, Refused, failed, problem
 
 BODY_MAX = 1_048_576
+PASS_OVER_MAX, PASS_OVER_SECONDS = 16 * BODY_MAX, 2
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -62,13 +64,16 @@ class Outermost:
 
     async def _answered(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         methods = self._methods(scope)
-        length = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        length = headers.get("content-length", "0")
         if methods and scope["method"] == "OPTIONS":
             await Response(status_code=204, headers={"Allow": methods})(scope, receive, answer)
         elif methods and scope["method"] not in methods.split(", "):
             refused = Refused(METHOD, f"this address takes {methods}", headers={"Allow": methods})
             await problem(sent(scope), refused)(scope, receive, answer)
         elif not length.isdecimal() or int(length) > BODY_MAX:
+            if "expect" not in headers:  # who asks before they send need not send at all
+                await _pass_over(receive)
             await problem(sent(scope), _too_large())(scope, receive, answer)
         else:
             await self._app(scope, _limited(receive), answer)
@@ -112,10 +117,22 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > BODY_MAX:
+            await _pass_over(receive)
             raise _too_large()
         return message
 
     return limited
+
+
+async def _pass_over(receive: Receive) -> None:
+    """Read the rest of a body and forget it, within limits: who is still sending would not hear the answer."""
+    passed = 0
+    with anyio.move_on_after(PASS_OVER_SECONDS):
+        while passed < PASS_OVER_MAX:
+            message = await receive()
+            passed += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                return
 
 
 def _too_large() -> Refused:

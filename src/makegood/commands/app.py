@@ -35,12 +35,14 @@ aside_app = typer.Typer(
 contract_app = typer.Typer(help="The contract: check messages against it, export its schemas.", no_args_is_help=True)
 access_app = typer.Typer(help="Who may do what: roles of people and machines, and API keys.", no_args_is_help=True)
 key_app = typer.Typer(help="API keys, by which machines show who they are.", no_args_is_help=True)
+notices_app = typer.Typer(help="E-mails to customers: list the queue, resend and discard.")
 access_app.add_typer(key_app, name="key")
 app.add_typer(agreement_app, name="agreement")
 app.add_typer(letters_app, name="dead-letters")
 app.add_typer(aside_app, name="aside")
 app.add_typer(contract_app, name="contract")
 app.add_typer(access_app, name="access")
+app.add_typer(notices_app, name="notices")
 
 Store = Annotated[str, typer.Option("--store", help="Where the ledger is kept: sqlite:///FILE or postgresql://…")]
 Kafka = Annotated[str, typer.Option("--kafka", help="Kafka's addresses: HOST:PORT,…")]

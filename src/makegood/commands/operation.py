@@ -23,7 +23,8 @@ from makegood.stop import Stop
 @app.command("run")
 def run_parts(
     parts: Annotated[
-        list[str] | None, typer.Argument(metavar="[PART…]", help="intake, relay, projector, timers, api")
+        list[str] | None,
+        typer.Argument(metavar="[PART…]", help="intake, relay, projector, timers, notices, api"),
     ] = None,
     store: Store = "",
     kafka: Kafka = "",

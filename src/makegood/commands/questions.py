@@ -93,13 +93,14 @@ def credits(account: AccountOption = None, store: Store = "", json: Json = False
             "net": "net",
             "tax": "tax",
             "total": "total",
+            "used": "used",
             "left": "left",
             "currency": "",
             "granted_at": "granted at",
         },
         title="Credits",
         empty="no credits; see what was decided with `makegood claims`",
-        right=("net", "tax", "total", "left"),
+        right=("net", "tax", "total", "used", "left"),
     )
 
 

@@ -1,0 +1,243 @@
+"""The queue of notices to customers, and the one-time links in them: rows, and how they may change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import Literal
+
+from ledger.events import NoticeKind
+from ledger.store.database import Conflict, Row, Transaction
+from ledger.store.instants import from_microseconds, to_microseconds
+from ledger.store.reading import shard_end
+
+READER = "notices/0"
+"""Who follows the ledger's events for what customers are to be told."""
+
+NoticeStatus = Literal["queued", "sending", "sent", "failed", "in_doubt", "discarded"]
+OPEN: tuple[NoticeStatus, ...] = ("queued", "sending", "failed", "in_doubt")
+"""How a notice stands that somebody has still to do something about: the part, or a person."""
+
+NOT_THE_SERVERS = ("account_not_registered", "refund_not_known", "cannot_be_written")
+"""Why a notice waits that has nothing to do with the mail server. The account's next ones do not wait for it."""
+
+
+class NoticeTaken(Conflict):
+    """Somebody else changed a notice since it was read: another process has it, or a person decided about it."""
+
+    def __init__(self, notice_id: str) -> None:
+        super().__init__(f"notice {notice_id} was changed by another since it was read; see `makegood notices`")
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedNotice:
+    """One notice in the queue.
+
+    `position` is that of the event it tells of. A `repeat` may be the second copy that a customer gets. `last_error`
+    is a code of ours, never what a mail server said.
+    """
+
+    notice_id: str
+    account: str
+    kind: NoticeKind
+    event_id: str
+    position: int
+    queued_at: datetime
+    status: NoticeStatus = "queued"
+    attempts: int = 0
+    repeat: bool = False
+    next_attempt_at: datetime | None = None
+    claimed_at: datetime | None = None
+    last_error: str | None = None
+
+
+_COLUMNS = (
+    "notice_id, account, kind, event_id, position, queued_at, status, attempts, repeat, next_attempt_at, claimed_at, "
+    "last_error"
+)
+_OLDEST_FIRST = "ORDER BY queued_at, position, notice_id"
+
+
+def queue_notices(transaction: Transaction, notices: Iterable[QueuedNotice]) -> int:
+    """Put notices into the queue; how many were new. One that is known stays as it is."""
+    return transaction.run_each(
+        f"INSERT INTO notices ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (notice_id) DO NOTHING",
+        [
+            (
+                n.notice_id,
+                n.account,
+                n.kind,
+                n.event_id,
+                n.position,
+                to_microseconds(n.queued_at),
+                n.status,
+                n.attempts,
+                int(n.repeat),
+                _stamp(n.next_attempt_at),
+                _stamp(n.claimed_at),
+                n.last_error,
+            )
+            for n in notices
+        ],
+    )
+
+
+def change_notice(transaction: Transaction, before: QueuedNotice, after: QueuedNotice) -> None:
+    """Have a notice stand otherwise. Raises NoticeTaken where it is no longer as it was read.
+
+    Each attempt to send counts, so that status and number of attempts say together whose turn it is.
+    """
+    changed = transaction.run(
+        "UPDATE notices SET status = ?, attempts = ?, repeat = ?, next_attempt_at = ?, claimed_at = ?, "
+        "last_error = ? WHERE notice_id = ? AND status = ? AND attempts = ?",
+        (
+            after.status,
+            after.attempts,
+            int(after.repeat),
+            _stamp(after.next_attempt_at),
+            _stamp(after.claimed_at),
+            after.last_error,
+            before.notice_id,
+            before.status,
+            before.attempts,
+        ),
+    )
+    if changed != 1:
+        raise NoticeTaken(before.notice_id)
+
+
+def find_notice(transaction: Transaction, notice_id: str) -> QueuedNotice | None:
+    """The notice with an id."""
+    rows = transaction.rows(f"SELECT {_COLUMNS} FROM notices WHERE notice_id = ?", (notice_id,))
+    return _notice(rows[0]) if rows else None
+
+
+def notices_in(
+    transaction: Transaction, statuses: Iterable[NoticeStatus], account: str | None = None
+) -> list[QueuedNotice]:
+    """The notices that stand in one of these ways, the oldest first."""
+    where, parameters = ("AND account = ?", [account]) if account is not None else ("", [])
+    rows = [
+        row
+        for status in statuses
+        for row in transaction.rows(f"SELECT {_COLUMNS} FROM notices WHERE status = ? {where}", [status, *parameters])
+    ]
+    return sorted(map(_notice, rows), key=attrgetter("queued_at", "position", "notice_id"))
+
+
+def next_to_send(transaction: Transaction, now: datetime) -> QueuedNotice | None:
+    """The first notice whose time has come. An account's notices go out in their order: while an earlier one is on
+    its way or waits for the mail server, the later ones wait as well.
+    """
+    own = ", ".join(f"'{code}'" for code in NOT_THE_SERVERS)
+    rows = transaction.rows(
+        f"SELECT {_COLUMNS} FROM notices AS n WHERE status = 'queued' AND next_attempt_at <= ? AND NOT EXISTS ("
+        "SELECT 1 FROM notices AS e WHERE e.account = n.account AND e.position < n.position "
+        f"AND e.status IN ('queued', 'sending') AND COALESCE(e.last_error, '') NOT IN ({own})) "
+        "ORDER BY next_attempt_at, position, notice_id LIMIT 1",
+        (to_microseconds(now),),
+    )
+    return _notice(rows[0]) if rows else None
+
+
+def abandoned(transaction: Transaction, claimed_before: datetime) -> list[QueuedNotice]:
+    """The notices that somebody began to send so long ago that they cannot be at it any more, the oldest first."""
+    rows = transaction.rows(
+        f"SELECT {_COLUMNS} FROM notices WHERE status = 'sending' AND claimed_at <= ? {_OLDEST_FIRST}",
+        (to_microseconds(claimed_before),),
+    )
+    return [_notice(row) for row in rows]
+
+
+def begin_after_what_is_there(transaction: Transaction) -> None:
+    """Have a store that was there before notices were begin with what comes next: nobody hears of the past."""
+    transaction.run(
+        "INSERT INTO readers (reader, position, epoch) VALUES (?, ?, 1) ON CONFLICT (reader) DO NOTHING",
+        (READER, shard_end(transaction, 0)),
+    )
+
+
+# --- one-time links -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationLink:
+    """How one link stands: tries since the beginning of the hour that counts, and who has it or had it."""
+
+    notice_id: str
+    tries: int
+    tries_since: datetime
+    claimed_at: datetime | None
+    collected_at: datetime | None
+
+
+def hold_link(transaction: Transaction, notice_id: str, now: datetime) -> ActivationLink:
+    """A link's row, made where there is none, and held until the transaction ends: who press at once take turns."""
+    transaction.run(
+        "INSERT INTO activation_links (notice_id, tries, tries_since) VALUES (?, 0, ?) "
+        "ON CONFLICT (notice_id) DO UPDATE SET tries = activation_links.tries",
+        (notice_id, to_microseconds(now)),
+    )
+    link = find_link(transaction, notice_id)
+    assert link is not None
+    return link
+
+
+def keep_link(transaction: Transaction, link: ActivationLink) -> None:
+    """Write a link's row that is held."""
+    transaction.run(
+        "UPDATE activation_links SET tries = ?, tries_since = ?, claimed_at = ? WHERE notice_id = ?",
+        (link.tries, to_microseconds(link.tries_since), _stamp(link.claimed_at), link.notice_id),
+    )
+
+
+def find_link(transaction: Transaction, notice_id: str) -> ActivationLink | None:
+    """A link's row, where anybody ever pressed the button."""
+    rows = transaction.rows(
+        "SELECT tries, tries_since, claimed_at, collected_at FROM activation_links WHERE notice_id = ?", (notice_id,)
+    )
+    if not rows:
+        return None
+    tries, since, claimed_at, collected_at = rows[0]
+    return ActivationLink(
+        notice_id, int(tries), from_microseconds(since), _instant(claimed_at), _instant(collected_at)
+    )
+
+
+def note_collected(transaction: Transaction, notice_id: str, collected_at: datetime) -> None:
+    """A link was used. Raises Conflict where it was already."""
+    changed = transaction.run(
+        "UPDATE activation_links SET collected_at = ? WHERE notice_id = ? AND collected_at IS NULL",
+        (to_microseconds(collected_at), notice_id),
+    )
+    if changed != 1:
+        raise Conflict(f"the link of notice {notice_id} was used already")
+
+
+def _stamp(instant: datetime | None) -> int | None:
+    return None if instant is None else to_microseconds(instant)
+
+
+def _instant(value: int | None) -> datetime | None:
+    return None if value is None else from_microseconds(value)
+
+
+def _notice(row: Row) -> QueuedNotice:
+    notice_id, account, kind, event_id, position, queued_at, status, attempts, repeat, next_at, claimed_at, why = row
+    return QueuedNotice(
+        notice_id=notice_id,
+        account=account,
+        kind=kind,
+        event_id=event_id,
+        position=int(position),
+        queued_at=from_microseconds(queued_at),
+        status=status,
+        attempts=int(attempts),
+        repeat=bool(repeat),
+        next_attempt_at=_instant(next_at),
+        claimed_at=_instant(claimed_at),
+        last_error=why,
+    )

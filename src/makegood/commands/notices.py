@@ -1,0 +1,151 @@
+"""The queue of e-mails to customers, and what only a person can decide about one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from makegood.commands.app import AccountOption, Actor, Json, Store, notices_app, opened
+from makegood.stop import Stop
+
+if TYPE_CHECKING:
+    from ledger.application.access import By
+    from ledger.store.notices import NoticeStatus, QueuedNotice
+
+STATUSES: tuple[NoticeStatus, ...] = ("queued", "sending", "sent", "failed", "in_doubt", "discarded")
+
+Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="As `makegood notices` shows them.")]
+
+
+@notices_app.callback(invoke_without_command=True)
+def notices(
+    context: typer.Context,
+    account: AccountOption = None,
+    status: Annotated[
+        str | None, typer.Option("--status", help=f"{', '.join(STATUSES[:-1])} or {STATUSES[-1]}.")
+    ] = None,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """E-mails to customers that are queued, failed or in doubt, the oldest first; resend and discard them."""
+    if context.invoked_subcommand is not None:
+        return
+    from ledger.store.notices import OPEN, notices_in
+    from makegood.answers import print_json, print_rows, say
+    from makegood.post import UNSET
+
+    wanted = [known for known in STATUSES if known == status] if status is not None else list(OPEN)
+    if not wanted:
+        raise Stop(f"there is no status {status!r}; they are {', '.join(STATUSES)}")
+    with opened(store) as house:
+        posts = bool(house.settings.smtp)
+        with house.database.reading() as transaction:
+            rows = [_shown(notice, posts) for notice in notices_in(transaction, wanted, account)]
+    if json:
+        print_json(rows)
+        return
+    print_rows(
+        rows,
+        {
+            "notice_id": "notice",
+            "account_id": "account",
+            "kind": "tells of",
+            "status": "status",
+            "attempts": "attempts",
+            "queued_at": "queued at",
+            "last_error": "last error",
+            "next": "next",
+        },
+        title="E-mails to customers",
+        empty="no e-mail waits; `makegood run` queues and sends them, and --status sent shows those that were",
+        right=("attempts",),
+    )
+    if not posts:
+        say(UNSET)
+
+
+@notices_app.command("resend")
+def notices_resend(ids: Ids, actor: Actor = "", store: Store = "", json: Json = False) -> None:
+    """Queue e-mails once more: failed ones, ones in doubt, or ones that the customer did not find."""
+    from ledger.application.notices import resend
+    from makegood.answers import print_json, say
+    from makegood.house import system_clock
+
+    with opened(store) as house:
+        changed = [resend(house.ledger, notice_id, _by(actor), system_clock()) for notice_id in ids]
+        house.projections.catch_up()
+        answer = [_shown(notice, bool(house.settings.smtp)) for notice in changed]
+    if json:
+        print_json(answer)
+    else:
+        for notice in changed:
+            say(f"{notice.notice_id}: queued again{', marked as a repeat' if notice.repeat else ''}")
+
+
+@notices_app.command("discard")
+def notices_discard(
+    ids: Ids,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why, in your words; kept in the vault.")] = None,
+    actor: Actor = "",
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Decide that e-mails are not sent."""
+    from ledger.application.notices import discard
+    from makegood.answers import print_json, say
+
+    with opened(store) as house:
+        changed = [discard(house.ledger, notice_id, _by(actor), reason) for notice_id in ids]
+        house.projections.catch_up()
+        answer = [_shown(notice, bool(house.settings.smtp)) for notice in changed]
+    if json:
+        print_json(answer)
+    else:
+        for notice in changed:
+            say(f"{notice.notice_id}: discarded")
+
+
+def _shown(notice: QueuedNotice, posts: bool) -> dict[str, Any]:
+    from ledger.values import instant_to_text
+
+    next_at = instant_to_text(notice.next_attempt_at) if notice.next_attempt_at is not None else None
+    return {
+        "notice_id": notice.notice_id,
+        "account_id": notice.account,
+        "kind": notice.kind,
+        "event_id": notice.event_id,
+        "status": notice.status,
+        "attempts": notice.attempts,
+        "repeat": notice.repeat,
+        "queued_at": instant_to_text(notice.queued_at),
+        "next_attempt_at": next_at,
+        "last_error": notice.last_error,
+        "next": _next(notice, posts, next_at),
+    }
+
+
+def _next(notice: QueuedNotice, posts: bool, next_at: str | None) -> str | None:
+    """What comes next, in words; None where nothing does."""
+    decide = f"makegood notices resend {notice.notice_id}, or discard"
+    match notice.status:
+        case "queued" if not posts:
+            return "waits for a mail server: set MAKEGOOD_SMTP"
+        case "queued" if notice.attempts:
+            return f"tried again from {next_at}"
+        case "queued":
+            return "sent by `makegood run`"
+        case "sending":
+            return "under way"
+        case "in_doubt":
+            return f"ask whether it arrived, then: {decide}"
+        case "failed":
+            return f"mend what failed, then: {decide}"
+    return None
+
+
+def _by(actor: str) -> By:
+    from ledger.application.access import By
+    from makegood.settings import actor_of
+
+    return By(actor_of(actor), "cli")

@@ -1,0 +1,284 @@
+"""The one-time link: it leads to the secret once, and dies with its time and with the customer's key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger.application.activation import (
+    TRIES_MAX,
+    VALID_FOR,
+    FetchUnclear,
+    NotFetched,
+    NotOpened,
+    collect,
+    link_token,
+    open_link,
+)
+from ledger.store.database import Unavailable
+from ledger.store.notices import QueuedNotice, queue_notices
+from ledger.vault import Erased
+from tests.ledger.books import Books, KeysByName
+from tests.ledger.conftest import Opener
+from tests.ledger.messages import Upstream
+
+DUE = "activation-due.v1"
+
+
+@settings(max_examples=60)
+@given(order=st.permutations(list("ASCDOabcFT")), known=st.integers(0, 10))
+def test_an_activation_is_due_at_the_very_fact_that_completes_it(order: list[str], known: int) -> None:
+    """Against a second, literal reading of the policy, after each fact of any beginning of any order."""
+    upstream = Upstream()
+    says = {
+        "A": upstream.account_registered(),
+        "S": upstream.subscription_registered(),
+        "C": upstream.cycle_started(),
+        "D": upstream.cycle_started("cyc-2", starts_on="2026-04-01", ends_on="2026-05-01"),
+        "O": upstream.charge_posted(subscription_id="sub-1"),
+        "a": upstream.payment_captured("inv-cyc-1"),
+        "b": upstream.payment_captured("inv-cyc-2"),
+        "c": upstream.payment_captured("inv-chg-1"),
+        "F": upstream.payment_failed(payment_id="pay-failed"),
+        "T": upstream.subscription_terminated(),
+    }
+    order = order[:known]
+    books = Books.open()
+    for fact in order:
+        books.take([says[fact]])
+
+    def due(facts: set[str]) -> bool:
+        first = next((paid for charge, paid in (("C", "a"), ("D", "b"), ("O", "c")) if charge in facts), None)
+        return {"A", "S"} <= facts and "T" not in facts and first in facts
+
+    completed = next((order[at] for at in range(len(order)) if due(set(order[: at + 1]))), None)
+    by_id = {event["event_id"]: event for event in books.stored()}
+    found = [by_id[e["causation_id"]]["data"]["message"]["id"] for e in by_id.values() if e["type"] == DUE]
+    assert found == ([says[completed]["id"]] if completed is not None else [])
+    books.close()
+
+
+NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+REFERENCE = "https://secrets.ruf.example/x7"
+SECRET = "s3cr3t-of-zoë"
+
+
+class Keys(KeysByName):
+    """Keys of which one can be erased."""
+
+    def __init__(self) -> None:
+        self.erased: set[str] = set()
+
+    def existing(self, subject: str) -> bytes | None:
+        if subject in self.erased:
+            raise Erased(f"the key of {subject} was erased")
+        return super().existing(subject)
+
+
+class Keeper:
+    """Keeps a secret, and hands it out once."""
+
+    def __init__(self, *fails: Exception) -> None:
+        self.fails = list(fails)
+        self.asked: list[str] = []
+
+    def __call__(self, reference: str) -> str:
+        self.asked.append(reference)
+        if self.fails:
+            raise self.fails.pop(0)
+        return SECRET
+
+
+@pytest.fixture
+def keys() -> Keys:
+    return Keys()
+
+
+@pytest.fixture
+def books(open_books: Opener, keys: Keys) -> Books:
+    """Books with one activation that is due and queued."""
+    books = open_books(keys=keys)
+    activate(books)
+    return books
+
+
+def activate(books: Books) -> None:
+    upstream = Upstream()
+    credentials = {"username": "zoe.quux", "server": "sip.ruf.example", "secret_ref": REFERENCE}
+    customer = {"name": "Zoë", "email": "zoe@example.net", "locale": "de"}
+    books.take(
+        [
+            upstream.account_registered(customer=customer),
+            upstream.subscription_registered(credentials=credentials),
+            upstream.cycle_started(),
+            upstream.payment_captured(),
+        ]
+    )
+    [due] = [e for e in books.stored() if e["type"] == "activation-due.v1"]
+    with books.database.real.writing() as transaction:
+        queue_notices(
+            transaction,
+            [
+                QueuedNotice("1" * 32, "acct-1", "activation", due["event_id"], 7, NOW, status="sent"),
+                QueuedNotice("2" * 32, "acct-1", "complaint_opened", due["event_id"], 7, NOW, status="sent"),
+            ],
+        )
+
+
+def token(books: Books, expires_at: datetime = NOW + VALID_FOR) -> str:
+    return link_token(books.ledger.vault, "acct-1", "1" * 32, expires_at)
+
+
+def why(do: Callable[[], object]) -> tuple[str, str | None]:
+    with pytest.raises(NotOpened) as told:
+        do()
+    return told.value.why, told.value.locale
+
+
+def collected(books: Books) -> list[dict[str, Any]]:
+    return [e for e in books.stored() if e["type"] == "credentials-collected.v1"]
+
+
+def test_it_leads_to_the_secret_once(books: Books) -> None:
+    keeper = Keeper()
+    assert open_link(books.ledger, token(books), NOW).locale == "de"
+    assert open_link(books.ledger, token(books), NOW).locale == "de", "to look uses nothing up"
+    found = collect(books.ledger, token(books), keeper, NOW)
+    assert (found.username, found.server, found.secret) == ("zoe.quux", "sip.ruf.example", SECRET)
+    assert found.recorded
+    assert keeper.asked == [REFERENCE]
+    assert why(lambda: collect(books.ledger, token(books), keeper, NOW)) == ("used", "de")
+    assert why(lambda: open_link(books.ledger, token(books), NOW)) == ("used", "de")
+    assert why(lambda: open_link(books.ledger, token(books, NOW + 2 * VALID_FOR), NOW)) == ("used", "de")
+    assert keeper.asked == [REFERENCE]
+    [event] = collected(books)
+    assert event["data"] == {"notice_id": "1" * 32, "subscription_id": "sub-1"}
+    assert (event["actor"], event["channel"]) == ("/makegood/activation", "link")
+    books.check_positions()
+
+
+def test_nothing_keeps_the_secret_or_where_it_was(books: Books) -> None:
+    collect(books.ledger, token(books), Keeper(), NOW)
+    kept = repr(books.content()) + json.dumps(books.stored(), ensure_ascii=False)
+    for secret in (SECRET, REFERENCE, "zoe.quux", "zoe@example.net", token(books)):
+        assert secret not in kept
+
+
+def test_it_expires(books: Books) -> None:
+    last = NOW + VALID_FOR - timedelta(seconds=1)
+    assert open_link(books.ledger, token(books), last)
+    assert why(lambda: open_link(books.ledger, token(books), NOW + VALID_FOR)) == ("expired", "de")
+    assert why(lambda: collect(books.ledger, token(books), Keeper(), NOW + VALID_FOR)) == ("expired", "de")
+
+
+def test_it_dies_with_the_customers_key(books: Books, keys: Keys) -> None:
+    link = token(books)
+    keys.erased.add("account/acct-1")
+    assert why(lambda: open_link(books.ledger, link, NOW)) == ("erased", None)
+    assert why(lambda: collect(books.ledger, link, Keeper(), NOW)) == ("erased", None)
+
+
+def test_nobody_can_make_one_or_change_one(books: Books) -> None:
+    notice_id, expiry, mark = token(books).split(".")
+    later = str(int(expiry) + 1)
+    for forged in (
+        f"{notice_id}.{later}.{mark}",
+        f"{'2' * 32}.{expiry}.{mark}",
+        f"{'3' * 32}.{expiry}.{mark}",
+        f"{notice_id}.{expiry}.{mark[:-1]}{'0' if mark[-1] != '0' else '1'}",
+        f"{notice_id}.{expiry}.{mark}0",
+        f"{notice_id}.{expiry}",
+        "",
+        "1" * 4000,
+        token(books).upper(),
+        link_token(books.ledger.vault, "acct-1", "2" * 32, NOW + VALID_FOR),  # of a notice that has no link
+    ):
+        keeper = Keeper()
+        assert why(lambda forged=forged, keeper=keeper: collect(books.ledger, forged, keeper, NOW)) == ("wrong", None)
+        assert keeper.asked == []
+
+
+def test_a_fetch_that_fails_for_certain_may_be_tried_again_but_not_without_end(books: Books) -> None:
+    keeper = Keeper(*[NotFetched()] * TRIES_MAX)
+    for _ in range(TRIES_MAX):
+        assert why(lambda: collect(books.ledger, token(books), keeper, NOW)) == ("not_fetched", "de")
+    assert why(lambda: collect(books.ledger, token(books), keeper, NOW)) == ("tried_too_often", "de")
+    assert len(keeper.asked) == TRIES_MAX
+    soon = NOW + timedelta(minutes=59)
+    assert why(lambda: collect(books.ledger, token(books), keeper, soon)) == ("tried_too_often", "de")
+    assert collect(books.ledger, token(books), keeper, NOW + timedelta(hours=1)).secret == SECRET
+
+
+def test_a_fetch_whose_fate_is_unknown_is_not_repeated(books: Books) -> None:
+    keeper = Keeper(FetchUnclear())
+    assert why(lambda: collect(books.ledger, token(books), keeper, NOW)) == ("in_doubt", "de")
+    assert why(lambda: collect(books.ledger, token(books), keeper, NOW)) == ("in_doubt", "de")
+    assert why(lambda: open_link(books.ledger, token(books), NOW)) == ("in_doubt", "de")
+    assert len(keeper.asked) == 1
+    assert collected(books) == []
+
+
+def test_two_who_press_at_once_get_it_once(books: Books) -> None:
+    other = books.another_process()
+    second: list[str] = []
+
+    def fetch(reference: str) -> str:
+        second.append(why(lambda: collect(other.ledger, token(books), Keeper(), NOW))[0])
+        return SECRET
+
+    assert collect(books.ledger, token(books), fetch, NOW).secret == SECRET
+    assert second == ["in_doubt"]
+
+
+def test_a_store_that_fails_after_the_fetch_does_not_cost_the_customer_the_secret(books: Books) -> None:
+    def away() -> None:
+        raise Unavailable("gone")
+
+    def fetch(reference: str) -> str:
+        books.database.before_writing.extend([away] * 20)
+        return SECRET
+
+    found = collect(books.ledger, token(books), fetch, NOW)
+    assert found.secret == SECRET
+    assert not found.recorded
+    books.database.before_writing.clear()
+    assert why(lambda: open_link(books.ledger, token(books), NOW)) == ("in_doubt", "de"), "and never fetched again"
+
+
+def test_another_link_of_the_same_notice_is_the_same_link(books: Books) -> None:
+    """A repeat of the e-mail bears a link that is valid for longer, and no second secret."""
+    again = token(books, NOW + VALID_FOR + timedelta(days=1))
+    assert again != token(books)
+    collect(books.ledger, again, Keeper(), NOW)
+    assert why(lambda: collect(books.ledger, token(books), Keeper(), NOW))[0] == "used"
+
+
+def test_a_collection_is_recorded_though_another_writer_was_faster(books: Books) -> None:
+    other = books.another_process()
+
+    def fetch(reference: str) -> str:
+        books.database.before_writing.append(lambda: other.take([Upstream(source="/other").outage_reported()]))
+        return SECRET
+
+    assert collect(books.ledger, token(books), fetch, NOW).recorded
+    assert len(collected(books)) == 1
+    books.check_positions()
+
+
+def test_what_is_queued_may_be_changed_by_one_only(books: Books) -> None:
+    from ledger.store.notices import NoticeTaken, change_notice, find_notice
+
+    with books.database.real.reading() as transaction:
+        notice = find_notice(transaction, "1" * 32)
+    assert notice is not None
+    with books.database.real.writing() as transaction:
+        change_notice(transaction, notice, replace(notice, status="queued"))
+    with pytest.raises(NoticeTaken), books.database.real.writing() as transaction:
+        change_notice(transaction, notice, replace(notice, status="discarded"))
