@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import httpx
@@ -19,6 +19,7 @@ from makegood.api.serving import CannotListen, listening
 from makegood.cli import run
 from tests.api.conftest import Api
 from tests.door.conftest import Door
+from tests.ledger.messages import Upstream
 
 
 class Process:
@@ -175,3 +176,20 @@ def test_callers_do_not_wait_for_one_another(api: Api, sandbox: Door) -> None:
         assert api.ask(key, "/claims").status_code == 200
     assert time.monotonic() - started < 4
     slow.join()
+
+
+def test_what_is_written_is_shown_by_the_same_makegood_at_once(sandbox: Door, lines: Callable[..., str]) -> None:
+    """Whoever records wakes whoever follows: the read that waits for it need not wait for the next look."""
+    sandbox("ingest", lines(*Upstream().customer()))
+    with running(sandbox.store, "api", "projector", MAKEGOOD_HTTP="127.0.0.1:0") as makegood:
+        makegood.wait_for("ready")
+        headers = key_of(sandbox, "support")
+        account = f"{makegood.address}/accounts/acct-1"
+        seen = httpx.get(account, headers=headers).headers["ETag"]
+        asked = headers | {"Idempotency-Key": "k-1", "If-Match": seen}
+        cancelled = httpx.post(f"{account}/subscriptions/sub-1/cancel", headers=asked)
+        assert cancelled.status_code == 201
+        wait_for = {"Makegood-Wait-For": cancelled.headers["Makegood-Position"]}
+        shown = httpx.get(account, headers=headers | wait_for)
+        assert shown.headers["ETag"] == cancelled.headers["ETag"]
+        assert makegood.end() == 0

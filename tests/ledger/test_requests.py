@@ -47,7 +47,7 @@ def plain(answer: Answered | None) -> Any:
 
 
 def cancellation(key: str, **other: Any) -> Message:
-    return Upstream(source="/makegood/http").says(
+    return Upstream(source="/door").says(
         "cancellation.requested",
         message_id=f"{key}/{CALLER}",
         time="2026-03-11T10:00:00Z",
@@ -75,7 +75,7 @@ class TestOnce:
         answer = instruct(served, "k1", cancellation("k1"))
         assert answer is not None
         [fact] = answer.facts
-        assert fact.event_id == message_event_id("/makegood/http", f"k1/{CALLER}")
+        assert fact.event_id == message_event_id("/door", f"k1/{CALLER}")
         assert answer.envelopes[0].account_version == before + 1
         assert answer.account_version == version_of(served) == before + len(answer.envelopes)
         [(end,)] = served.rows("SELECT max(position) FROM events")
@@ -119,7 +119,7 @@ class TestOnce:
         assert digest_of(served.ledger, b"cancel") != digest_of(another.ledger, b"cancel")
 
     def test_two_messages_of_one_request_go_in_together(self, served: Books) -> None:
-        upstream = Upstream(source="/makegood/http")
+        upstream = Upstream(source="/door")
         outage, complaint = upstream.outage_reported("out-1"), upstream.complaint_opened("com-1")
         answer = instruct(served, "k1", outage, complaint)
         assert answer is not None
@@ -127,7 +127,7 @@ class TestOnce:
         assert answer.account_version == version_of(served)
 
     def test_nothing_of_a_request_is_recorded_where_a_part_is_refused(self, served: Books) -> None:
-        outage = Upstream(source="/makegood/http").outage_reported("out-1")
+        outage = Upstream(source="/door").outage_reported("out-1")
         refusal = Refusal("http:anna", "it is not JSON", None, b"{")
         content = served.content()
         taken = take(served.ledger, [*map(read, [outage]), refusal], request=asked(served, "k1"))
@@ -250,7 +250,7 @@ class TestFaults:
         """They are about different accounts, so that nothing but the key stands between them."""
         served.take(Upstream("acct-2").customer())
         other = served.another_process()
-        faster = Upstream("acct-2", source="/makegood/http").complaint_opened()
+        faster = Upstream("acct-2", source="/door").complaint_opened()
         served.database.before_writing.append(lambda: instruct(other, "k1", faster, what="complain"))
         with pytest.raises(KeyReused):
             instruct(served, "k1", cancellation("k1"), what="cancel")
@@ -347,5 +347,5 @@ def test_requests_wait_for_nobody_else(pg_books: Books) -> None:
         assert done.result(timeout=20) is not None
 
     pg_books.database.before_writing.append(meanwhile)
-    complaint = Upstream("acct-2", source="/makegood/http").complaint_opened()
+    complaint = Upstream("acct-2", source="/door").complaint_opened()
     assert instruct(pg_books, "k1", complaint) is not None

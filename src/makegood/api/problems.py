@@ -195,7 +195,7 @@ def _of_validation(error: RequestValidationError) -> Refused:
     return Refused(INVALID, _fields_are_wrong(error.field for error in errors), errors)
 
 
-def _reason(place: str, details: Mapping[str, Any]) -> str:
+def _reason(place: int | str, details: Mapping[str, Any]) -> str:
     """Why a field is wrong: of a body in the words of messages, which have the same kinds of field."""
     reasons = REASONS | SENTENCES if place == "body" else REASONS
     reason: str = reasons.get(details["type"], details["msg"])
