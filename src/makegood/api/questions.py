@@ -20,7 +20,7 @@ from ledger.values import instant_from_text, is_identifier
 from makegood import answering
 from makegood import status as standing
 from makegood.api import shapes
-from makegood.api.caller import Caller, TheHouse, allowed
+from makegood.api.caller import Caller, Guarded, TheHouse, allowed
 from makegood.api.pages import LIMIT, After, Limit, Listing
 from makegood.api.paths import AccountId, PathId
 from makegood.api.problems import not_found
@@ -30,10 +30,10 @@ from makegood.explaining import explain
 from makegood.house import House
 from projections import access, alarms, kept, queries
 
-finance = APIRouter(tags=["What is owed"])
-accounts = APIRouter(tags=["Accounts"])
-messages = APIRouter(tags=["Messages"])
-machinery = APIRouter(tags=["Machinery"])
+finance = APIRouter(tags=["What is owed"], route_class=Guarded)
+accounts = APIRouter(tags=["Accounts"], route_class=Guarded)
+messages = APIRouter(tags=["Messages"], route_class=Guarded)
+machinery = APIRouter(tags=["Machinery"], route_class=Guarded)
 
 ROUTERS = (finance, accounts, messages, machinery)
 
