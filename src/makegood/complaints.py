@@ -9,13 +9,14 @@ from rich.text import Text
 from ledger.events import ComplaintFact, ComplaintLinked, ComplaintResolved, LedgerEvent
 from ledger.store.reading import find_event
 from ledger.vault import Damaged, Erased
+from makegood.answering import Unknown
 from makegood.answers import age, people, shown
 from makegood.explaining import sealed_content
 from makegood.house import House
 from projections import queries
 
 
-class UnknownComplaint(LookupError):
+class UnknownComplaint(Unknown):
     """No complaint of that name was opened."""
 
 

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from consumers import contract
+from consumers.contract.json_schema import as_json
+from makegood.api.app import document
 from makegood.stop import Stop
 
 
 def documents() -> dict[str, bytes]:
     """Every document of the contract by its path, the same bytes for the same program."""
-    return contract.documents(version("makegood"))
+    found = contract.documents(version("makegood"))
+    return dict(sorted({**found, "openapi.json": as_json(document())}.items()))
 
 
 def export(folder: Path) -> list[dict[str, Any]]:

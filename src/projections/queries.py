@@ -192,13 +192,17 @@ def complaints_about(database: Database, account: str, about: Iterable[tuple[str
     return sorted({id_ for kind, linked_id in about for id_ in linked.get((account, kind, linked_id), ())})
 
 
-def goodwill(database: Database, account: str | None = None, still_open: bool = False) -> list[Answer]:
+def goodwill(
+    database: Database, account: str | None = None, still_open: bool = False, *, accounts: Accounts = None
+) -> list[Answer]:
     """The goodwill credits with who proposed them and who decided; `still_open` lists those nobody decided about."""
+    of = {"account": account}
     with database.reading() as transaction:
-        left_out = alarms_.left_out(_rows(transaction, alarms_.ALARMS, {"account": account}))
-        claims = _rows(transaction, claims_.CLAIMS, {"account": account, "clause": "complaint"})
-        found = goodwill_.listed({**_rows(transaction, goodwill_.GOODWILL, {"account": account}), **claims}, left_out)
-        linked = complaints_.linked(_complaints(transaction, account))
+        left_out = alarms_.left_out(_rows(transaction, alarms_.ALARMS, of, accounts))
+        claims = _rows(transaction, claims_.CLAIMS, {**of, "clause": "complaint"}, accounts)
+        proposed = _rows(transaction, goodwill_.GOODWILL, of, accounts)
+        found = goodwill_.listed({**proposed, **claims}, left_out)
+        linked = complaints_.linked(_complaints(transaction, account, accounts=accounts))
     return [
         {**credit, "complaint_ids": linked.get((credit["account_id"], "goodwill", credit["credit_id"]), [])}
         for credit in found
@@ -235,6 +239,8 @@ def instructions(
     account: str | None = None,
     kind: str | None = None,
     still_open: bool = False,
+    *,
+    accounts: Accounts = None,
 ) -> list[Answer]:
     """What billing and provisioning were told to do, what waits longest for its answer first.
 
@@ -242,7 +248,7 @@ def instructions(
     """
     with database.reading() as transaction:
         where = {"account": account, "kind": kind}
-        found = instructions_.listed(_rows(transaction, instructions_.INSTRUCTIONS, where))
+        found = instructions_.listed(_rows(transaction, instructions_.INSTRUCTIONS, where, accounts))
     aged = [{**each, "age_seconds": instructions_.open_seconds(each, now)} for each in found]
     return [each for each in aged if each["status"] == "open" or not still_open]
 

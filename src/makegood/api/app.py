@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from makegood.api import instructions, questions
+from makegood.api.activation import activation_pages
 from makegood.api.authentication import issuer_of
 from makegood.api.caller import action_of
 from makegood.api.describing import describe
@@ -17,8 +19,9 @@ from makegood.api.problems import answer_problems
 from makegood.house import House
 from makegood.stop import Stop
 
-WITHOUT_PERMISSION = frozenset({"/healthz", "/openapi.json"})
-"""What anybody may ask for, by its path: whether the process lives, and what the API looks like."""
+WITHOUT_PERMISSION = frozenset({"/healthz", "/openapi.json", "/activate/{token}"})
+"""What anybody may ask for, by its path: whether the process lives, what the API looks like, and what is behind a
+one-time link, which is itself what it asks for."""
 
 alive = APIRouter(tags=["Machinery"])
 
@@ -29,23 +32,37 @@ def healthz() -> dict[str, bool]:
     return {"alive": True}
 
 
+DESCRIBED = (alive, *questions.ROUTERS, events, *instructions.ROUTERS)
+"""What the API's description tells of."""
+
+
 def create_app(house: House, more: Iterable[APIRouter] = (), recorded: Callable[[], None] = lambda: None) -> FastAPI:
     """The application over a house; `recorded` is told when something was recorded, and wakes whoever follows.
 
     Raises Stop where the settings make no sense, or a route names no action.
     """
-    app = FastAPI(openapi_url="/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = _with_routes((*DESCRIBED, activation_pages(house), *more))
     app.state.house = house
     app.state.recorded = recorded
     app.state.issuer = issuer_of(house.settings)
-    for router in (alive, *questions.ROUTERS, events, *instructions.ROUTERS, *more):
-        app.router.routes.extend(router.routes)
     unguarded = [route.path for route in without_permission(app) if route.path not in WITHOUT_PERMISSION]
     if unguarded:
         raise Stop(f"the route {unguarded[0]} names no action that must be permitted; give it `allowed(…)`")
     answer_problems(app)
-    describe(app)
     app.add_middleware(Outermost, routes=app.routes)
+    return app
+
+
+def document() -> dict[str, Any]:
+    """What the API says of itself at `/openapi.json`, without a house to answer from."""
+    return _with_routes(DESCRIBED).openapi()
+
+
+def _with_routes(routers: Iterable[APIRouter]) -> FastAPI:
+    app = FastAPI(openapi_url="/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False)
+    for router in routers:
+        app.router.routes.extend(router.routes)
+    describe(app)
     return app
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
@@ -31,7 +32,7 @@ def describe(app: FastAPI) -> None:
 
 
 def _described(app: FastAPI) -> dict[str, Any]:
-    document = get_openapi(title="Makegood", version="0.1.0", description=_ABOUT, routes=app.routes)
+    document = get_openapi(title="Makegood", version=version("makegood"), description=_ABOUT, routes=app.routes)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)

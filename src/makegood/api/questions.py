@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,7 +13,9 @@ from starlette.responses import JSONResponse, Response
 
 from ledger.events import KeptAs
 from ledger.events.billing_account import Clause, Outcome
+from ledger.instructions import Kind
 from ledger.store.instants import to_microseconds
+from ledger.store.notices import NoticeStatus
 from ledger.values import instant_from_text, is_identifier
 from makegood import answering
 from makegood import status as standing
@@ -22,6 +25,7 @@ from makegood.api.pages import LIMIT, After, Limit, Listing
 from makegood.api.paths import AccountId, PathId
 from makegood.api.problems import not_found
 from makegood.api.versions import IF_NONE_MATCH, STILL_THE_SAME, TELLS_VERSION, answer_version
+from makegood.complaints import complaint as told
 from makegood.explaining import explain
 from makegood.house import House
 from projections import access, alarms, kept, queries
@@ -81,6 +85,7 @@ COMPLAINTS = Listing(
     lambda row: (int(row["status"] != "open"), row["opened_at"], row["account_id"], row["complaint_id"]),
     (int, str, str, str),
 )
+GOODWILL = Listing(lambda row: (row["account_id"], row["credit_id"]), (str, str))
 ALARMS = Listing(lambda row: (row["account_id"], alarms.identity_of(row)), (str, str))
 
 
@@ -169,6 +174,22 @@ def complaints(
     return COMPLAINTS.answer(request, rows, page)
 
 
+@finance.get("/goodwill", summary="Goodwill credits", responses=answers(list[shapes.GoodwillLinked]))
+def goodwill(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("goodwill.read")],
+    account: OfAccount = None,
+    still_open: Annotated[bool, Query(alias="open", description="Only those that nobody has decided about.")] = False,
+    limit: Limit = LIMIT,
+    after: After = None,
+) -> Response:
+    """Who proposed which credit for which complaint, and who decided, by account and id."""
+    page = GOODWILL.asked(limit, after)
+    rows = queries.goodwill(house.database, still_open=still_open, accounts=caller.limited_to(account))
+    return GOODWILL.answer(request, rows, page)
+
+
 @finance.get("/alarms", summary="What a person should look at", responses=answers(list[shapes.Alarm]))
 def standing_alarms(
     request: Request,
@@ -203,6 +224,8 @@ def explanation(
 # --- one account --------------------------------------------------------------------------------------------------
 
 HISTORY = Listing(lambda row: (row["version"],), (int,))
+NOT_FOR_CUSTOMERS = ("goodwill", "alarms", "instructions")
+"""What an account shows that is the provider's own work: what was proposed and not granted, and what went wrong."""
 
 
 @accounts.get(
@@ -219,12 +242,16 @@ def account(
     as_of: Annotated[AnInstant | None, Query(description="What had become true by then.")] = None,
     known_at: Annotated[AnInstant | None, Query(description="What was known by then.")] = None,
 ) -> Response:
-    """Balances, subscriptions, charges, payments, claims, refunds, credits, complaints and alarms.
+    """Balances, subscriptions, charges, payments, claims, refunds, credits and complaints, and how many messages
+    are set aside; for the provider's people also goodwill, alarms and open instructions.
 
     Of the account as it stands now, the answer's ETag says the version; who changes the account may send it back in
     If-Match, and who reads it again in If-None-Match.
     """
     found = queries.account_in_full(house.database, caller.check(account_id), as_of=as_of, known_at=known_at)
+    if caller.of_accounts is not None:
+        shown = {name: part for name, part in found.answer.items() if name not in NOT_FOR_CUSTOMERS}
+        found = replace(found, answer=shown)
     return answer_version(request, found)
 
 
@@ -259,6 +286,21 @@ def replay(
     """What each of an account's events changed, one after the other."""
     page = HISTORY.asked(limit, after)
     return HISTORY.answer(request, list(queries.replay(house.database, caller.check(account_id), to=to)), page)
+
+
+@accounts.get(
+    "/accounts/{account_id}/complaints/{complaint_id}",
+    summary="One complaint with its whole history",
+    responses=answers(shapes.ComplaintInFull),
+)
+def complaint(
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("complaint.read_words")],
+    account_id: AccountId,
+    complaint_id: Annotated[PathId, Path(examples=["complaint-1"])],
+) -> Response:
+    """Every step with who took it, what people wrote, links, and the goodwill credits proposed for it."""
+    return JSONResponse(told(house, complaint_id, caller.check(account_id)))
 
 
 # --- messages -----------------------------------------------------------------------------------------------------
@@ -341,6 +383,60 @@ def _kept_message(house: House, of: KeptAs, position: int) -> Response:
     if row is None:
         raise not_found("nothing is kept under this number; ask for the list with `all=true`")
     return JSONResponse(answering.with_body(house, of, row))
+
+
+# --- what goes out ------------------------------------------------------------------------------------------------
+
+INSTRUCTIONS = Listing(
+    lambda row: (
+        int(row["status"] != "open"),
+        to_microseconds(instant_from_text(row["issued_at"])),
+        row["account_id"],
+        row["instruction_id"],
+    ),
+    (int, int, str, str),
+)
+NOTICES = Listing(
+    lambda row: (to_microseconds(instant_from_text(row["queued_at"])), row["account_id"], row["notice_id"]),
+    (int, str, str),
+)
+
+
+@messages.get(
+    "/instructions", summary="What other systems were told", responses=answers(list[shapes.AgedInstruction])
+)
+def instructions(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("instruction.read")],
+    account: OfAccount = None,
+    kind: Annotated[Kind | None, Query(description="Only those of this kind.")] = None,
+    still_open: Annotated[bool, Query(alias="open", description="Only those that were not answered.")] = False,
+    limit: Limit = LIMIT,
+    after: After = None,
+) -> Response:
+    """What billing and provisioning must carry out, those first that wait longest for an answer."""
+    page = INSTRUCTIONS.asked(limit, after)
+    scope, now = caller.limited_to(account), house.ledger.now()
+    rows = queries.instructions(house.database, now, kind=kind, still_open=still_open, accounts=scope)
+    return INSTRUCTIONS.answer(request, rows, page)
+
+
+@messages.get("/notices", summary="E-mails to customers", responses=answers(list[shapes.Notice]))
+def notices(
+    request: Request,
+    house: TheHouse,
+    _: Annotated[Caller, allowed("notice.read")],
+    account: OfAccount = None,
+    status: Annotated[
+        NoticeStatus | None, Query(description="Only those that stand so; else those neither sent nor discarded.")
+    ] = None,
+    limit: Limit = LIMIT,
+    after: After = None,
+) -> Response:
+    """The queue, the oldest first, and what comes next of each."""
+    page = NOTICES.asked(limit, after)
+    return NOTICES.answer(request, answering.notices(house, account, [status] if status is not None else None), page)
 
 
 # --- machinery ----------------------------------------------------------------------------------------------------

@@ -5,13 +5,16 @@ Answers are made by the read side and sent as they are; these models describe th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ledger.events import Role
+from ledger.events import LinkedKind, NoticeKind, Role
 from ledger.events.billing_account import Clause, Outcome
 from ledger.events.subscription import Status
+from ledger.instructions import Kind
+from ledger.store.notices import NoticeStatus
 
 Amount = Annotated[
     str,
@@ -114,13 +117,22 @@ class Dispute(Shape):
     reason: str | None
     investigate_by: Instant | None
     overdue: bool
+    complaint_ids: list[str] = Field(description="The complaints that it is linked with.")
 
 
 class ComplaintStep(Shape):
     """What became of a complaint, and when."""
 
-    step: str = Field(examples=["opened"])
+    step: Literal["opened", "resolved", "reopened", "noted", "linked"]
     at: Instant
+    event_id: str
+
+
+class Link(Shape):
+    """What a complaint led to."""
+
+    kind: LinkedKind
+    linked_id: str
 
 
 class ComplaintOfAccount(Shape):
@@ -134,13 +146,92 @@ class ComplaintOfAccount(Shape):
     status: Literal["open", "resolved"]
     opened_at: Instant
     resolved_at: Instant | None
-    steps: list[ComplaintStep]
+    resolution_code: str | None = Field(description="Null where it was put in words only.")
+    links: list[Link]
+    notes: int = Field(description="How often it was noted on.")
+    steps: Sequence[ComplaintStep]
 
 
 class Complaint(ComplaintOfAccount):
     """A customer's complaint, and for how long it has been open."""
 
     age_seconds: int | None = Field(description="Null where it is resolved.")
+
+
+class Goodwill(Shape):
+    """A goodwill credit: one person proposes it, another decides."""
+
+    credit_id: str
+    claim_id: str
+    account_id: str
+    subscription_id: str | None
+    complaint_id: str
+    status: Literal["proposed", "approved", "rejected"]
+    outcome: Outcome | None = Field(description="That of its claim.")
+    amount: Amount
+    currency: Currency
+    proposed_by: str
+    proposed_at: Instant
+    decided_by: str | None
+    decided_at: Instant | None
+
+
+class GoodwillLinked(Goodwill):
+    """A goodwill credit with all complaints that it is linked with."""
+
+    complaint_ids: list[str]
+
+
+class ComplaintStepInFull(ComplaintStep):
+    """A step with who took it, and what they wrote."""
+
+    actor: str
+    channel: str
+    resolution_code: str | None
+    kind: LinkedKind | None
+    linked_id: str | None
+    words: str | None = Field(description="Null where nothing was written, or it was erased.")
+
+
+class ComplaintInFull(Complaint):
+    """A complaint with its whole history."""
+
+    steps: Sequence[ComplaintStepInFull]
+    goodwill: list[GoodwillLinked]
+
+
+class Instruction(Shape):
+    """What another system must carry out, and what it answered."""
+
+    instruction_id: str
+    kind: Kind
+    account_id: str
+    data: dict[str, str] = Field(description="As the topic says it.")
+    issued_at: Instant
+    status: Literal["open", "carried_out", "refused"]
+    answered_at: Instant | None
+
+
+class AgedInstruction(Instruction):
+    """An instruction, and for how long it has been open."""
+
+    age_seconds: int | None = Field(description="Null where it was answered.")
+
+
+class Notice(Shape):
+    """An e-mail to a customer."""
+
+    notice_id: str
+    account_id: str
+    kind: NoticeKind
+    event_id: str
+    status: NoticeStatus
+    attempts: int
+    repeat: bool
+    queued_at: Instant
+    next_attempt_at: Instant | None
+    last_error: str | None
+    next: str | None = Field(description="What comes next, in words.")
 
 
 class Alarm(Shape):
@@ -300,9 +391,11 @@ class Account(Shape):
     refunds: list[Refund]
     credits: list[Credit]
     complaints: list[ComplaintOfAccount]
-    alarms: list[Alarm]
+    goodwill: list[Goodwill] = Field([], description="Not shown to customers, like all that follows.")
+    alarms: list[Alarm] = Field([])
+    instructions: list[Instruction] = Field([], description="Those without an answer.")
     set_aside: int = Field(
-        description="How many of its messages are set aside; while there are some, this may not be all."
+        0, description="How many of its messages are set aside; while there are some, this may not be all."
     )
 
 
@@ -433,6 +526,7 @@ class Explanation(Shape):
     working: list[str]
     facts: list[FactUsed]
     facts_count: int
+    complaint_ids: list[str] = Field(description="The complaints linked with what it rests on.")
     steps: list[ExplanationStep]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,7 @@ from makegood.stop import Stop
 
 if TYPE_CHECKING:
     from ledger.application.access import By
-    from ledger.store.notices import NoticeStatus, QueuedNotice
+    from ledger.store.notices import NoticeStatus
 
 STATUSES: tuple[NoticeStatus, ...] = ("queued", "sending", "sent", "failed", "in_doubt", "discarded")
 
@@ -31,17 +31,16 @@ def notices(
     """E-mails to customers that are queued, failed or in doubt, the oldest first; resend and discard them."""
     if context.invoked_subcommand is not None:
         return
-    from ledger.store.notices import OPEN, notices_in
+    from makegood import answering
     from makegood.answers import print_json, print_rows, say
     from makegood.post import UNSET
 
-    wanted = [known for known in STATUSES if known == status] if status is not None else list(OPEN)
-    if not wanted:
+    wanted = [known for known in STATUSES if known == status] if status is not None else None
+    if wanted == []:
         raise Stop(f"there is no status {status!r}; they are {', '.join(STATUSES)}")
     with opened(store) as house:
         posts = bool(house.settings.smtp)
-        with house.database.reading() as transaction:
-            rows = [_shown(notice, posts) for notice in notices_in(transaction, wanted, account)]
+        rows = answering.notices(house, account, wanted)
     if json:
         print_json(rows)
         return
@@ -69,13 +68,14 @@ def notices(
 def notices_resend(ids: Ids, actor: Actor = "", store: Store = "", json: Json = False) -> None:
     """Queue e-mails once more: failed ones, ones in doubt, or ones that the customer did not find."""
     from ledger.application.notices import resend
+    from makegood import answering
     from makegood.answers import print_json, say
     from makegood.house import system_clock
 
     with opened(store) as house:
         changed = [resend(house.ledger, notice_id, _by(actor), system_clock()) for notice_id in ids]
         house.projections.catch_up()
-        answer = [_shown(notice, bool(house.settings.smtp)) for notice in changed]
+        answer = [answering.notice(house, notice) for notice in changed]
     if json:
         print_json(answer)
     else:
@@ -93,55 +93,18 @@ def notices_discard(
 ) -> None:
     """Decide that e-mails are not sent."""
     from ledger.application.notices import discard
+    from makegood import answering
     from makegood.answers import print_json, say
 
     with opened(store) as house:
         changed = [discard(house.ledger, notice_id, _by(actor), reason) for notice_id in ids]
         house.projections.catch_up()
-        answer = [_shown(notice, bool(house.settings.smtp)) for notice in changed]
+        answer = [answering.notice(house, notice) for notice in changed]
     if json:
         print_json(answer)
     else:
         for notice in changed:
             say(f"{notice.notice_id}: discarded")
-
-
-def _shown(notice: QueuedNotice, posts: bool) -> dict[str, Any]:
-    from ledger.values import instant_to_text
-
-    next_at = instant_to_text(notice.next_attempt_at) if notice.next_attempt_at is not None else None
-    return {
-        "notice_id": notice.notice_id,
-        "account_id": notice.account,
-        "kind": notice.kind,
-        "event_id": notice.event_id,
-        "status": notice.status,
-        "attempts": notice.attempts,
-        "repeat": notice.repeat,
-        "queued_at": instant_to_text(notice.queued_at),
-        "next_attempt_at": next_at,
-        "last_error": notice.last_error,
-        "next": _next(notice, posts, next_at),
-    }
-
-
-def _next(notice: QueuedNotice, posts: bool, next_at: str | None) -> str | None:
-    """What comes next, in words; None where nothing does."""
-    decide = f"makegood notices resend {notice.notice_id}, or discard"
-    match notice.status:
-        case "queued" if not posts:
-            return "waits for a mail server: set MAKEGOOD_SMTP"
-        case "queued" if notice.attempts:
-            return f"tried again from {next_at}"
-        case "queued":
-            return "sent by `makegood run`"
-        case "sending":
-            return "under way"
-        case "in_doubt":
-            return f"ask whether it arrived, then: {decide}"
-        case "failed":
-            return f"mend what failed, then: {decide}"
-    return None
 
 
 def _by(actor: str) -> By:
