@@ -120,9 +120,7 @@ class Guarded(APIRoute):
         return guarded
 
 
-async def _permitted(
-    request: Request, credentials: HTTPAuthorizationCredentials | None, action: Action
-) -> Caller:
+async def _permitted(request: Request, credentials: HTTPAuthorizationCredentials | None, action: Action) -> Caller:
     """Who asks, and that they may; it is found out once for each request. Raises Refused."""
     if not hasattr(request.state, "caller"):
         request.state.caller = await run_in_threadpool(_caller, request, credentials, action)
