@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -18,19 +17,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from httpx import Response
 
-from ledger.application.access import grant, issue_key
+from ledger.application.access import grant
 from ledger.events import ROLES, Grant
 from makegood.api.app import Endpoint, document, endpoints
 from makegood.permissions import PERMISSIONS
 from tests.api.conftest import BY
-from tests.api.desk import OF_THE_PROVIDER, Desk, Served
-from tests.ledger.books import Books
-from tests.ledger.messages import Message, Upstream
-
-OWN, ANOTHERS, NOBODYS = "acct-1", "acct-2", "acct-9"
-CUSTOMER = "zoe"
-WHO = {role: who for who, role in OF_THE_PROVIDER.items()} | {"customer": CUSTOMER}
-WITHOUT_ROLE = "nina"
+from tests.api.desk import Desk, Served
+from tests.api.lives import ANOTHERS, CUSTOMER, NOBODYS, OWN, WHO, WITHOUT_ROLE, settled
+from tests.ledger.messages import Upstream
 
 ENDPOINTS = endpoints()
 DOCUMENT = document()
@@ -123,49 +117,8 @@ def body_of(endpoint: Endpoint) -> dict[str, Any]:
     return BODIES[ending]
 
 
-def life_of(up: Upstream, of: str = "1") -> list[Message]:
-    """What happens to a customer: every kind of claim, a refund, a credit, a complaint, and credits proposed for it.
-
-    The ids of what happens end in `of`: 1 of what both accounts have ids of, alike.
-    """
-    sub, cycle, charge = f"sub-{of}", f"cyc-{of}", f"chg-{of}"
-    began = [
-        up.subscription_registered(sub),
-        up.cycle_started(cycle, subscription_id=sub),
-        up.payment_captured(f"inv-{cycle}"),
-    ]
-    return [
-        *(began if of != "1" else ()),
-        up.charge_posted(charge, subscription_id=sub),
-        up.payment_captured(f"inv-{charge}", "15.00"),
-        up.complaint_opened(f"com-{of}", subscription_id=sub, description="what zoe wrote"),
-        up.outage_reported(f"out-{of}", subscription_id=sub),
-        up.outage_resolved(f"out-{of}", subscription_id=sub, resolved_at="2026-03-14T00:00:00Z"),
-        up.billing_error_reported(f"dis-{of}", charge),
-        up.billing_error_reported(f"dis-{of}-confirmed", charge),
-        up.overcharge_confirmed(f"dis-{of}-confirmed", charge, amount="2.00", settle_as="refund"),
-        up.complaint_linked(f"com-{of}", "outage", f"out-{of}"),
-        up.complaint_noted(f"com-{of}", note=f"a note about {up.account}"),
-        up.goodwill_proposed(f"gw-{of}", f"com-{of}", reason="in the words of support"),
-        up.goodwill_proposed(f"gw-{of}-given", f"com-{of}"),
-        up.goodwill_approved(f"gw-{of}-given"),
-        up.cancellation_requested(subscription_id=sub, requested_at="2026-03-03T12:00:00Z"),
-    ]
-
-
 MARKS = (ANOTHERS, "-of-2")
 """What stands in every id that is another's only."""
-
-
-@contextmanager
-def settled(served: Served, url: str = "sqlite:///:memory:") -> Iterator[Desk]:
-    """A door at which two customers have everything that can happen; the one before is opened again afterwards."""
-    books, before = Books.open(url), (served.app.state.house, served.app.state.recorded)
-    with Desk.on(books, url, served) as desk:
-        settle(desk)
-        yield desk
-    served.app.state.house, served.app.state.recorded = before
-    books.close()
 
 
 @pytest.fixture(scope="module")
@@ -173,15 +126,6 @@ def matrix(served: Served) -> Iterator[Desk]:
     """One for all tests that record nothing."""
     with settled(served) as desk:
         yield desk
-
-
-def settle(desk: Desk) -> None:
-    own, anothers = (Upstream(of, source="/upstream", begins="2026-03-02T09:00:00Z") for of in (OWN, ANOTHERS))
-    lives = (*life_of(own), *life_of(anothers), *life_of(anothers, "of-2"))
-    taken = desk.books.take([*lives, b"no message at all"])
-    assert len(taken.refused) == 1
-    desk.secrets[WITHOUT_ROLE] = issue_key(desk.books.ledger, WITHOUT_ROLE, BY).text
-    desk.house.projections.catch_up()
 
 
 def told(answer: Response, *sent: str) -> tuple[int, dict[str, str], str]:
@@ -418,6 +362,15 @@ class TestWhatCustomersSee:
         assert sum(answer.status_code == 200 for answer in answers) > 20
         for answer in answers:
             assert not any(mark in f"{answer.headers}{answer.text}" for mark in MARKS), answer.text
+
+    def test_what_people_wrote_about_a_goodwill_credit_is_for_whoever_may_read_what_they_wrote_of_complaints(
+        self, matrix: Desk
+    ) -> None:
+        reads = {role for role in ROLES if role in PERMISSIONS["explanation.read"]}
+        asked = Asked("GET", "/explanations", {"id": "goodwill/gw-1", "account": OWN}, {})
+        answers = {role: asked.by(matrix, matrix.secrets[WHO[role]]).text for role in reads}
+        told = {role for role, text in answers.items() if "in the words of support" in text}
+        assert told == {"support", "approver", "auditor"} == reads & PERMISSIONS["complaint.read_words"]
 
     def test_a_role_for_an_account_that_is_not_there_shows_nothing(self, served: Served) -> None:
         with settled(served) as desk:

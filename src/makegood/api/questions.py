@@ -215,10 +215,14 @@ def explanation(
     ],
     account: OfAccount = None,
 ) -> Response:
-    """Clause, agreement, formula with its numbers, the facts used, and every recorded step of a claim."""
+    """Clause, agreement, formula with its numbers, the facts used, and every recorded step of a claim.
+
+    What people wrote about a goodwill credit is told to whoever may read what is written of complaints.
+    """
     if account is not None:
         caller.check(account)
-    return JSONResponse(explain(house, id, account, caller.of_accounts))
+    words = caller.may_also("complaint.read_words")
+    return JSONResponse(explain(house, id, account, caller.of_accounts, words=words))
 
 
 # --- one account --------------------------------------------------------------------------------------------------
