@@ -498,6 +498,30 @@ class TestFailure:
         waiting.clock.passes(seconds=31)
         assert len(waiting.works(part)) == 1
 
+    def test_a_server_that_was_away_for_long_gets_what_waited_as_soon_as_it_is_back(self, waiting: Office) -> None:
+        part = waiting.part()
+        waiting.box.recipients.extend(["421 too busy"] * 20)
+        while waiting.box.recipients:
+            waiting.works(part)
+            waiting.clock.passes(seconds=61)
+        assert len(waiting.works(part)) == 1, "it was the server's fault, and the e-mail waits no longer than for it"
+
+    def test_keys_that_cannot_be_reached_change_no_order(self, waiting: Office) -> None:
+        upstream = Upstream()
+        for _ in range(4):
+            upstream.says("nothing")
+        waiting.books.take([upstream.complaint_opened()])
+        keys = waiting.books.ledger.vault._keys
+        waiting.books.ledger.vault._keys = Away()
+        part = waiting.part()
+        part.queue()
+        assert part.send_next()
+        waiting.books.ledger.vault._keys = keys
+        assert waiting.works() == [], "the first one waits, and the second for it"
+        waiting.clock.passes(seconds=31)
+        subjects = [r.message["Subject"] for r in waiting.works()]
+        assert subjects == ["Ihr Telefonanschluss ist bereit", "Wir haben Ihre Beschwerde erhalten"]
+
     def test_a_customer_whose_key_was_erased_is_written_to_no_more(
         self, open_books: Opener, postbox: Postbox, pem: Path
     ) -> None:
@@ -571,6 +595,16 @@ class TestFailure:
         [row] = waiting.rows("queued")
         assert row.last_error == "cannot_be_written"
         assert not row.repeat
+
+
+class Away:
+    """Keys in a database that is away."""
+
+    def of(self, subjects: Any) -> dict[str, bytes]:
+        raise Unavailable("the keys are away")
+
+    def existing(self, subject: str) -> bytes | None:
+        raise Unavailable("the keys are away")
 
 
 class Erasing:
