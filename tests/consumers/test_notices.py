@@ -21,7 +21,7 @@ from ledger.application.access import By
 from ledger.application.due_work import advance
 from ledger.application.notices import NotForPeople, discard, resend
 from ledger.store.database import Unavailable
-from ledger.store.notices import QueuedNotice, notices_in
+from ledger.store.notices import QueuedNotice, next_to_send, notices_in
 from projections.catalog import CATALOG
 from projections.follower import Follower
 from projections.rebuild import Rebuild
@@ -388,6 +388,21 @@ class TestOnce:
         assert office.works(office.part(posts=False)) == []
         assert office.row().status == "queued"
         assert len(office.works()) == 1
+
+
+def test_whose_turn_it_is_takes_no_longer_for_what_was_sent_long_ago(small: Office) -> None:
+    """An account's earlier notices are looked for among those on their way, not among all that it ever had."""
+
+    class Explaining:
+        def rows(self, sql: str, parameters: Any = ()) -> list[Any]:
+            with small.books.database.reading() as transaction:
+                self.plan = [row[-1] for row in transaction.rows(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+            return []
+
+    asked = Explaining()
+    next_to_send(asked, small.clock.now)  # type: ignore[arg-type]
+    assert any("e USING INDEX notices_on_their_way (account=? AND position<?)" in step for step in asked.plan)
+    assert any("n USING INDEX notices_status" in step for step in asked.plan)
 
 
 # --- what may go wrong --------------------------------------------------------------------------------------------
