@@ -25,6 +25,7 @@ from consumers.part import BackOff, reason_of
 from ledger.application.ledger import Ledger
 from ledger.application.notices import Delivery, record_discarded, record_failed, record_sent
 from ledger.events import (
+    AccountRegistered,
     ActivationDue,
     ClaimAssessed,
     ComplaintFact,
@@ -37,6 +38,7 @@ from ledger.events import (
 )
 from ledger.store.database import Conflict, Transaction, Unavailable
 from ledger.store.notices import (
+    NOT_REGISTERED,
     READER,
     NoticeTaken,
     QueuedNotice,
@@ -44,6 +46,7 @@ from ledger.store.notices import (
     change_notice,
     next_to_send,
     queue_notices,
+    wake_notices,
 )
 from ledger.store.reading import StoredEnvelope, read_shard, status_before
 from ledger.store.writing import ReaderMove, move_reader
@@ -227,6 +230,8 @@ class Notices:
             )
             move_reader(transaction, ReaderMove(READER, epoch, position, found[-1].position))
             new = queue_notices(transaction, notices)
+            registered = sorted({e.account for e in found if e.type == AccountRegistered.stored_as})
+            wake_notices(transaction, registered, NOT_REGISTERED, now)
         if new:
             log.info("notices_queued", notices=new, last=found[-1].position)
         return len(found)
