@@ -240,6 +240,11 @@ def test_nothing_that_came_from_outside_gets_out_of_its_place(name: str, usernam
     assert sum(line.startswith("    Plan: ") or line == "    Plan:" for line in lines) == 1
 
 
+def test_a_long_name_is_broken_where_a_telephone_is_narrow() -> None:
+    html = body(read(written(ENGLISH.write(Refunded(EUR, date(2026, 3, 30), "r" * 128)), ENGLISH, ENVELOPE)), "html")
+    assert html.count("<td ") == html.count("overflow-wrap: anywhere; word-break: break-word;") > 0
+
+
 def test_markup_in_a_name_is_shown_and_not_obeyed() -> None:
     envelope = replace(ENVELOPE, recipient=Mailbox("<script>alert(1)</script>", "zoe@example.net"))
     html = body(read(written(ENGLISH.write(ABOUT["credit"]), ENGLISH, envelope)), "html")
