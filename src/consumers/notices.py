@@ -25,6 +25,7 @@ from consumers.part import BackOff, reason_of
 from ledger.application.ledger import Ledger
 from ledger.application.notices import Delivery, record_discarded, record_failed, record_sent
 from ledger.events import (
+    AccountRegistered,
     ActivationDue,
     ClaimAssessed,
     ComplaintFact,
@@ -37,6 +38,7 @@ from ledger.events import (
 )
 from ledger.store.database import Conflict, Transaction, Unavailable
 from ledger.store.notices import (
+    NOT_REGISTERED,
     READER,
     NoticeTaken,
     QueuedNotice,
@@ -44,6 +46,7 @@ from ledger.store.notices import (
     change_notice,
     next_to_send,
     queue_notices,
+    wake_notices,
 )
 from ledger.store.reading import StoredEnvelope, read_shard, status_before
 from ledger.store.writing import ReaderMove, move_reader
@@ -227,6 +230,8 @@ class Notices:
             )
             move_reader(transaction, ReaderMove(READER, epoch, position, found[-1].position))
             new = queue_notices(transaction, notices)
+            registered = sorted({e.account for e in found if e.type == AccountRegistered.stored_as})
+            wake_notices(transaction, registered, NOT_REGISTERED, now)
         if new:
             log.info("notices_queued", notices=new, last=found[-1].position)
         return len(found)
@@ -271,7 +276,7 @@ class Notices:
             wait = self._server.next()
             self._server_rests_until = self._monotonic() + wait
             log.warning("mail_server_unusable", code=error.code, seconds=round(wait, 3))
-            self._put_back(notice, error.code)
+            self._put_back(notice, error.code, max(wait, self._retry_first))
         except NotTaken as error:
             self._put_back(notice, error.code)
         except Exception as error:
@@ -308,6 +313,9 @@ class Notices:
             log.info("notice_is_moot", **_said_of(notice))
         except NotYet as error:
             self._put_back(notice, error.code)
+        except Unavailable:
+            # The store or the keys are away, for everybody: the account's next ones wait for this one.
+            self._put_back(notice, "unavailable")
         except Exception as error:
             # A defect, or damage: this one waits, and nobody else does.
             log.error("notice_cannot_be_written", **_said_of(notice), reason=reason_of(error))  # noqa: TRY400
@@ -316,11 +324,12 @@ class Notices:
             return _Written(envelope.recipient.address, message, Delivery(envelope.message_id, language.code))
         return None
 
-    def _put_back(self, notice: QueuedNotice, code: str) -> None:
-        """It was not taken, for certain: try again later, each time twice as long."""
-        back_off = BackOff(self._retry_first, RETRY_MOST, self._jitter)
-        back_off.failures = notice.attempts - 1
-        wait = back_off.next()
+    def _put_back(self, notice: QueuedNotice, code: str, wait: float | None = None) -> None:
+        """It was not taken, for certain: try again later, each time twice as long unless it is said when."""
+        if wait is None:
+            back_off = BackOff(self._retry_first, RETRY_MOST, self._jitter)
+            back_off.failures = notice.attempts - 1
+            wait = back_off.next()
         later = self._clock() + timedelta(seconds=wait)
         self._change(notice, _waiting(notice, later, code))
         log.warning("notice_not_taken", **_said_of(notice), code=code, seconds=round(wait))

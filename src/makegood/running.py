@@ -101,7 +101,7 @@ def _api(house: House, recorded: Callable[[], None], *, must: bool) -> list[Part
 
     app = create_app(house, recorded=recorded)
     try:
-        return [Serving(app, listening(house.settings.http))]
+        return [Serving(app, listening(house.settings.http), house.settings.proxies)]
     except CannotListen as error:
         if must:
             raise

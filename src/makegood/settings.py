@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     kafka_member: str = ""
     http: str = "127.0.0.1:8700"
     public_url: str = ""
+    proxies: str = ""
     oidc_issuer: str = ""
     oidc_audience: str = "makegood"
     oidc_keys: str = ""

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from ledger.store.database import connect
+from makegood.api.activation import PER_CLIENT_MAX
 from makegood.api.serving import CannotListen, listening
 from makegood.cli import run
 from tests.api.conftest import Api
@@ -121,6 +122,18 @@ def test_what_is_no_http_is_answered_and_quoted_nowhere(sandbox: Door) -> None:
             assert caller.recv(1_000).startswith(b"HTTP/1.1 400")
         assert makegood.end() == 0
         assert "Quill" not in "".join(makegood.said)
+
+
+@pytest.mark.parametrize(("proxies", "last"), [("127.0.0.0/8", 404), ("10.1.2.3", 429), ("", 429)])
+def test_behind_a_proxy_one_customer_does_not_use_up_the_pages_of_all(sandbox: Door, proxies: str, last: int) -> None:
+    """Only a proxy that is named is believed; from anybody else the header could say anything."""
+    settings = {"MAKEGOOD_HTTP": "127.0.0.1:0", "MAKEGOOD_PROXIES": proxies}
+    with running(sandbox.store, "api", **settings) as makegood, httpx.Client() as client:
+        makegood.wait_for("ready")
+        for number in range(PER_CLIENT_MAX + 1):
+            forwarded = {"X-Forwarded-For": f"198.51.100.1, 203.0.113.{number}"}
+            answer = client.get(f"{makegood.address}/activate/guess", headers=forwarded)
+        assert answer.status_code == last
 
 
 class TestABusyPort:

@@ -126,6 +126,8 @@ class Postbox:
     """Takes over what it is sent, unless it was told to answer otherwise."""
 
     received: list[Received] = field(default_factory=list)
+    senders: deque[str] = field(default_factory=deque)
+    """What is answered next to a sender."""
     recipients: deque[str] = field(default_factory=deque)
     """What is answered next to a recipient."""
     contents: deque[str] = field(default_factory=deque)
@@ -133,6 +135,13 @@ class Postbox:
     sessions: list[Any] = field(default_factory=list)
     on_content: Callable[[], None] = lambda: None
     port: int = 0
+
+    async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
+        answer = self.senders.popleft() if self.senders else "250 fine"
+        if answer.startswith("250"):
+            envelope.mail_from = address
+            envelope.mail_options.extend(options)
+        return answer
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
         self.sessions.append(session)

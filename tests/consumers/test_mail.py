@@ -50,10 +50,11 @@ ABOUT: dict[str, About] = {
     "activation-without-link": ServiceReady("sub-1", "Business VoIP", replace(SIGN_IN, link=None)),
     "activation-without-credentials": ServiceReady("sub-1", "Business VoIP", None),
     "cancellation": Cancelled(
-        "sub-1", date(2026, 4, 1), (("refund", EUR), ("invoice_reduction", INVOICE)), undecided=False
+        "sub-1", date(2026, 4, 1), False, (("refund", EUR), ("invoice_reduction", INVOICE)), undecided=False
     ),
-    "cancellation-of-nothing": Cancelled("sub-1", date(2026, 4, 1), (), False),
-    "cancellation-undecided": Cancelled("sub-1", date(2026, 4, 1), (), True),
+    "cancellation-of-nothing": Cancelled("sub-1", date(2026, 4, 1), False, (), False),
+    "cancellation-at-once": Cancelled("sub-1", date(2026, 4, 1), True, (), False),
+    "cancellation-undecided": Cancelled("sub-1", date(2026, 4, 1), False, (), True),
     "withdrawal": CancellationTakenBack("sub-1"),
     "credit": Credited("service_disruption", "sub-1", EUR),
     "credit-in-yen": Credited("complaint", None, Money(Decimal("1200"), Decimal("0"), "JPY")),
@@ -198,6 +199,16 @@ def test_what_is_no_ordinary_address_is_written_to_by_nobody(address: str) -> No
 
 def test_a_domain_in_other_letters_is_written_as_dns_has_it() -> None:
     assert mailbox("Zoë", " zoe@bücher.example ").address == "zoe@xn--bcher-kva.example"
+    assert mailbox("Zoë", "zoe@BÜCHER.Example").address == "zoe@xn--bcher-kva.Example"
+
+
+@pytest.mark.parametrize(
+    "domain", ["straße.example", "βόλος.example", "\uff45xample.net", "example\u3002net", "ex\u00adample.net"]
+)
+def test_a_domain_that_might_become_anothers_is_written_to_by_nobody(domain: str) -> None:
+    """The older rules for such names make `strasse` of `straße`, which is somebody else's by the newer ones."""
+    with pytest.raises(NoAddress):
+        mailbox("Zoë", f"zoe@{domain}")
 
 
 HOSTILE = st.text(st.characters(codec="utf-8"), max_size=60) | st.sampled_from(
@@ -227,6 +238,11 @@ def test_nothing_that_came_from_outside_gets_out_of_its_place(name: str, usernam
     assert [address.addr_spec for address in message["To"].addresses] == ["zoe@example.net"]
     lines = body(message, "plain").splitlines()
     assert sum(line.startswith("    Plan: ") or line == "    Plan:" for line in lines) == 1
+
+
+def test_a_long_name_is_broken_where_a_telephone_is_narrow() -> None:
+    html = body(read(written(ENGLISH.write(Refunded(EUR, date(2026, 3, 30), "r" * 128)), ENGLISH, ENVELOPE)), "html")
+    assert html.count("<td ") == html.count("overflow-wrap: anywhere; word-break: break-word;") > 0
 
 
 def test_markup_in_a_name_is_shown_and_not_obeyed() -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from ledger.application.access import By
 from ledger.application.due_work import advance
 from ledger.application.notices import NotForPeople, discard, resend
 from ledger.store.database import Unavailable
-from ledger.store.notices import QueuedNotice, notices_in
+from ledger.store.notices import QueuedNotice, next_to_send, notices_in
 from projections.catalog import CATALOG
 from projections.follower import Follower
 from projections.rebuild import Rebuild
@@ -205,6 +206,14 @@ class TestActivation:
         assert small.works() == []
         assert (small.row().status, small.row().last_error) == ("discarded", "nothing_to_tell")
 
+    def test_nor_one_that_had_ended_by_then(self, small: Office) -> None:
+        """Everything comes late and at once: the service is not ready, it is over."""
+        upstream = Upstream()
+        small.books.clock.at = datetime(2026, 4, 2, tzinfo=UTC)
+        received = small.tells(*customer(upstream), upstream.cancellation_requested(), upstream.payment_captured())
+        assert [r.message["Subject"] for r in received] == ["Ihre Kündigung ist bestätigt"]
+        assert [(row.kind, row.last_error) for row in small.rows("discarded")] == [("activation", "nothing_to_tell")]
+
     def test_each_subscription_has_its_own(self, small: Office) -> None:
         upstream = Upstream()
         small.tells(*customer(upstream), upstream.payment_captured())
@@ -248,10 +257,23 @@ class TestReceipts:
         upstream = Upstream()
         account, subscription, cycle = customer(upstream)
         cycle["data"]["prepaid"] = False
+        small.books.clock.at = datetime(2026, 3, 21, 13, tzinfo=UTC)
         [_, receipt] = small.tells(
             account, subscription, cycle, upstream.payment_captured(), upstream.cancellation_requested()
         )
         assert "kein Betrag erstattet" in receipt.text
+
+    def test_a_cancellation_that_took_effect_at_once_offers_no_way_back(self, small: Office) -> None:
+        upstream = Upstream()
+        account, subscription, _ = customer(upstream, locale="en")
+        small.books.clock.at = datetime(2026, 3, 22, tzinfo=UTC)
+        [receipt] = small.tells(account, subscription, upstream.cancellation_requested())
+        assert "Ended on: 21 March 2026" in receipt.text
+        assert "take it back" not in receipt.text
+        other = Upstream("acct-2")
+        [receipt] = small.tells(*customer(other, locale="en"), other.cancellation_requested())
+        assert "Ends on: 1 April 2026" in receipt.text
+        assert "take it back" in receipt.text
 
     def test_nobody_is_told_that_a_date_has_come(self, postbox: Postbox, pem: Path) -> None:
         books = Books.open(sandbox=True, now=datetime(2026, 3, 21, 13, tzinfo=UTC))
@@ -284,6 +306,17 @@ class TestReceipts:
         small.books.take([upstream.outage_reported()])  # open to the end of the cycle, which has long passed
         [receipt] = small.tells(upstream.outage_resolved())
         assert "Total: 2.07 EUR" in receipt.text
+
+    def test_a_credit_that_fell_and_rose_before_anybody_knew_is_told_once(self, small: Office) -> None:
+        upstream = Upstream()
+        small.tells(*customer(upstream, locale="en"), upstream.payment_captured())
+        small.books.take([upstream.outage_reported(), upstream.outage_resolved(resolved_at="2026-03-14T00:00:00Z")])
+        small.books.take([upstream.outage_resolved()])
+        received = small.tells(upstream.outage_resolved(resolved_at="2026-03-13T00:00:00Z"))
+        told = [r.text.partition("Total: ")[2].partition(" EUR")[0] for r in received]
+        [granted] = [claim["amount"] for claim in small.books.claims()]
+        assert sum(map(Decimal, told)) == Decimal(granted)
+        assert told == ["2.07", "1.03"]
 
     def test_a_credit_that_fell_away_before_anybody_knew_is_not_told(self, small: Office) -> None:
         upstream = Upstream()
@@ -340,6 +373,20 @@ class TestReceipts:
         ]
         assert all("com-1" in r.text and "crackles" not in r.content.decode() for r in received)
 
+    def test_who_is_known_late_hears_everything_in_its_order(self, small: Office) -> None:
+        upstream = Upstream()
+        account, *_ = customer(upstream)
+        assert small.tells(upstream.complaint_opened()) == []
+        for _ in range(12):  # each time tried later, so that what comes next would be tried before it
+            small.clock.passes(minutes=30)
+            assert small.works() == []
+        assert small.tells(upstream.complaint_resolved()) == []
+        received = small.tells(account)
+        assert [r.message["Subject"] for r in received] == [
+            "Wir haben Ihre Beschwerde erhalten",
+            "Ihre Beschwerde ist gelöst",
+        ]
+
 
 class TestOnce:
     """What was told is not told again: not by a rebuild, not by a second process, not by an older store."""
@@ -388,6 +435,21 @@ class TestOnce:
         assert office.works(office.part(posts=False)) == []
         assert office.row().status == "queued"
         assert len(office.works()) == 1
+
+
+def test_whose_turn_it_is_takes_no_longer_for_what_was_sent_long_ago(small: Office) -> None:
+    """An account's earlier notices are looked for among those on their way, not among all that it ever had."""
+
+    class Explaining:
+        def rows(self, sql: str, parameters: Any = ()) -> list[Any]:
+            with small.books.database.reading() as transaction:
+                self.plan = [row[-1] for row in transaction.rows(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+            return []
+
+    asked = Explaining()
+    next_to_send(asked, small.clock.now)  # type: ignore[arg-type]
+    assert any("e USING INDEX notices_on_their_way (account=? AND position<?)" in step for step in asked.plan)
+    assert any("n USING INDEX notices_status" in step for step in asked.plan)
 
 
 # --- what may go wrong --------------------------------------------------------------------------------------------
@@ -498,6 +560,30 @@ class TestFailure:
         waiting.clock.passes(seconds=31)
         assert len(waiting.works(part)) == 1
 
+    def test_a_server_that_was_away_for_long_gets_what_waited_as_soon_as_it_is_back(self, waiting: Office) -> None:
+        part = waiting.part()
+        waiting.box.recipients.extend(["421 too busy"] * 20)
+        while waiting.box.recipients:
+            waiting.works(part)
+            waiting.clock.passes(seconds=61)
+        assert len(waiting.works(part)) == 1, "it was the server's fault, and the e-mail waits no longer than for it"
+
+    def test_keys_that_cannot_be_reached_change_no_order(self, waiting: Office) -> None:
+        upstream = Upstream()
+        for _ in range(4):
+            upstream.says("nothing")
+        waiting.books.take([upstream.complaint_opened()])
+        keys = waiting.books.ledger.vault._keys
+        waiting.books.ledger.vault._keys = Away()
+        part = waiting.part()
+        part.queue()
+        assert part.send_next()
+        waiting.books.ledger.vault._keys = keys
+        assert waiting.works() == [], "the first one waits, and the second for it"
+        waiting.clock.passes(seconds=31)
+        subjects = [r.message["Subject"] for r in waiting.works()]
+        assert subjects == ["Ihr Telefonanschluss ist bereit", "Wir haben Ihre Beschwerde erhalten"]
+
     def test_a_customer_whose_key_was_erased_is_written_to_no_more(
         self, open_books: Opener, postbox: Postbox, pem: Path
     ) -> None:
@@ -571,6 +657,16 @@ class TestFailure:
         [row] = waiting.rows("queued")
         assert row.last_error == "cannot_be_written"
         assert not row.repeat
+
+
+class Away:
+    """Keys in a database that is away."""
+
+    def of(self, subjects: Any) -> dict[str, bytes]:
+        raise Unavailable("the keys are away")
+
+    def existing(self, subject: str) -> bytes | None:
+        raise Unavailable("the keys are away")
 
 
 class Erasing:

@@ -113,7 +113,47 @@ def test_a_conversation_that_drags_on_is_given_up_before_the_message_is_one(post
     assert postbox.received == []
 
 
-@pytest.mark.parametrize("url", ["http://mail.example", "mail.example:25", "smtp://:587", "smtp://mail.example:many"])
+def test_a_server_that_does_not_take_mail_from_us_cannot_be_used(postbox: Postbox, pem: Path) -> None:
+    """It is about us and not about this e-mail: the next one would be refused as well."""
+    postbox.senders.append("550 not a sender of ours")
+    with pytest.raises(ServerUnusable, match="sender_refused"):
+        mailer(postbox.url(), pem).send("zoe@example.net", MESSAGE)
+    postbox.senders.append("451 not now")
+    with pytest.raises(TryLater, match="smtp_451"):
+        mailer(postbox.url(), pem).send("zoe@example.net", MESSAGE)
+
+
+def test_a_host_that_cannot_be_looked_up_is_away(pem: Path) -> None:
+    with pytest.raises(ServerUnusable, match="unreachable"):
+        mailer("smtp://mail..example", pem).send("zoe@example.net", MESSAGE)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "smtp://makegood:geheimnisvoll-wie-Öl@mail.example",
+        "smtp://makegood:geheimnisvoll-wie-%C3%96l@mail.example",
+        "smtp://zoë@mail.example",
+    ],
+)
+def test_a_password_that_cannot_be_said_is_a_wrong_setting(url: str) -> None:
+    with pytest.raises(WrongSetting, match="ASCII") as told:
+        MailServer.at(url)
+    assert "geheim" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://mail.example",
+        "mail.example:25",
+        "smtp://:587",
+        "smtp://mail.example:many",
+        "smtp://makegood:12#34@mail.example",
+        "smtp://makegood:12/34@mail.example",
+        "smtp://makegood:12?34@mail.example",
+    ],
+)
 def test_a_setting_that_names_no_server_says_how_it_is_written(url: str) -> None:
     with pytest.raises(WrongSetting, match="smtp://USER:PASSWORD@HOST:587"):
         MailServer.at(url)

@@ -114,6 +114,15 @@ def test_the_whole_way_from_a_message_to_the_secret(tmp_path: Path, postbox: Pos
         assert SECRET not in received.content.decode()
 
 
+def test_a_double_click_presses_once(site: Site) -> None:
+    """The browser would show the second answer, that somebody had the password, and drop the first, which has it.
+
+    Without a script the page can only take the pointer off a button that was clicked; seen in a browser, not here.
+    """
+    page = site.client.get(site.link).text
+    assert "button:focus:not(:focus-visible, :active) { pointer-events: none;" in page
+
+
 def test_nobody_may_keep_frame_or_script_a_page(site: Site) -> None:
     for answer in (site.client.get(site.link), site.client.post(site.link), site.client.get("/activate/wrong")):
         assert answer.headers["cache-control"] == "no-store"

@@ -247,6 +247,15 @@ def test_config_shows_no_password(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(shown)["MAKEGOOD_VAULT"] == "postgresql://makegood:…@db/books_vault"
 
 
+@pytest.mark.parametrize("password", ["pa/s3cret", "p@s3cret", "12?s3cret", "12#s3cret", "a:s3cret"])
+def test_nor_one_that_is_not_written_as_it_should_be(
+    password: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAKEGOOD_SMTP", f"smtp://makegood:{password}@mail.example:587")
+    assert run(["config", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["MAKEGOOD_SMTP"] == "smtp://makegood:…@mail.example:587"
+
+
 @pytest.mark.parametrize("command", ["claims", "explain", "ingest", "run", "demo", "replay", "advance", "publish"])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([command, "--help"]) == 0

@@ -216,6 +216,18 @@ def test_a_fetch_that_fails_for_certain_may_be_tried_again_but_not_without_end(b
     assert collect(books.ledger, token(books), keeper, NOW + timedelta(hours=1)).secret == SECRET
 
 
+def test_a_store_that_fails_for_a_moment_does_not_keep_what_was_not_fetched(books: Books) -> None:
+    def away() -> None:
+        raise Unavailable("gone")
+
+    def fetch(reference: str) -> str:
+        books.database.before_writing.extend([away] * 3)
+        raise NotFetched
+
+    assert why(lambda: collect(books.ledger, token(books), fetch, NOW)) == ("not_fetched", "de")
+    assert collect(books.ledger, token(books), Keeper(), NOW).secret == SECRET
+
+
 def test_a_fetch_whose_fate_is_unknown_is_not_repeated(books: Books) -> None:
     keeper = Keeper(FetchUnclear())
     assert why(lambda: collect(books.ledger, token(books), keeper, NOW)) == ("in_doubt", "de")

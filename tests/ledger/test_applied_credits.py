@@ -269,6 +269,19 @@ class TestConfirmed:
         assert (reduced["into"], reduced["net"]) == ("invoice_reduction", "5.00")
         assert (rest["into"], rest["net"]) == ("credit", "3.00")
 
+    def test_a_first_invoice_that_a_credit_pays_for_is_paid_when_the_payment_says_so(self, books: Books) -> None:
+        """Nobody waits for their password because they had a credit, and nobody gets it before billing agrees."""
+        upstream = Customer()
+        books.take([upstream.account_registered(), *upstream.credited(1, "31.00")])
+        books.take([upstream.subscription_registered(), upstream.cycle_started()])
+        [application] = applications(books)
+        ours = application["application_id"]
+        carried_out = {"instruction_id": ours, "carried_out_at": "2026-03-01T10:00:00Z"}
+        books.take([upstream.says("instruction.carried_out", **carried_out)])
+        assert "activation-due.v1" not in books.types()
+        books.take([upstream.payment_captured("inv-cyc-1", "31.00", payment_id=ours, method="balance")])
+        assert books.types()[-1] == "activation-due.v1"
+
     @pytest.mark.parametrize(("method", "ours"), [("balance", False), ("card", True)])
     def test_any_other_payment_is_money(self, method: str, ours: bool) -> None:
         books = Books.open()

@@ -47,10 +47,12 @@ class ServiceReady:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """A subscription ends on a date; what comes back, and how. `undecided` where that is not known yet."""
+    """A subscription ends on a date, or `ended` then; what comes back, and how. `undecided` where that is not known
+    yet. What has ended cannot be taken back."""
 
     subscription_id: str
     ends_on: date
+    ended: bool
     returns: tuple[tuple[Way, Money], ...]
     undecided: bool
 

@@ -172,9 +172,10 @@ class English:
         ]
 
     def _cancelled(self, about: Cancelled) -> Letter:
+        ends = "Ended on" if about.ended else "Ends on"
         blocks: list[Block] = [
             Paragraph("We have received your cancellation."),
-            Figures((("Subscription", about.subscription_id), ("Ends on", self.day(about.ends_on)))),
+            Figures((("Subscription", about.subscription_id), (ends, self.day(about.ends_on)))),
         ]
         for way, money in about.returns:
             blocks += [Paragraph(f"{_WAYS[way]}:"), Figures(self._money(money))]
@@ -182,7 +183,8 @@ class English:
             blocks.append(Paragraph("We are still working out what comes back to you for time already paid."))
         elif not about.returns:
             blocks.append(Paragraph("Under your agreement, no amount is returned for this cancellation."))
-        blocks.append(Paragraph("Should you change your mind, you can take it back before it takes effect."))
+        if not about.ended:
+            blocks.append(Paragraph("Should you change your mind, you can take it back before it takes effect."))
         return Letter("Your cancellation is confirmed", blocks)
 
     def _credited(self, about: Credited) -> Letter:

@@ -34,11 +34,12 @@ from ledger.events import (
     LedgerEvent,
     RefundSucceeded,
     SettledPart,
+    Status,
     SubscriptionRegistered,
     SubscriptionStatusChanged,
 )
 from ledger.store.database import StoreError, Transaction
-from ledger.store.notices import QueuedNotice
+from ledger.store.notices import NOT_REGISTERED, QueuedNotice
 from ledger.store.reading import StoredEnvelope, events_of_type, find_event
 from ledger.values import local_date, time_zone, zero
 
@@ -81,7 +82,7 @@ def gather(ledger: Ledger, notice: QueuedNotice, links: Links) -> Gathered:
             raise StoreError(f"event {notice.event_id} is missing: the store is damaged; restore it from a backup")
         customer = customer_of(ledger, transaction, notice.account)
         if customer is None:
-            raise NotYet("account_not_registered")
+            raise NotYet(NOT_REGISTERED)
         return Gathered(customer, _about(ledger, transaction, customer, envelope, notice, links))
 
 
@@ -125,9 +126,7 @@ def _service_ready(
     notice: QueuedNotice,
     links: Links,
 ) -> ServiceReady:
-    changes = [e for _, e in events_of_type(transaction, event.account, SubscriptionStatusChanged)]
-    stands = [e.data.after for e in changes if e.data.subscription_id == event.data.subscription_id]
-    if "terminated" in stands[-1:]:
+    if _status(transaction, event.account, event.data.subscription_id) in ("terminated", "cancelled"):
         raise Moot
     registration = _event(transaction, event.data.registration)
     assert isinstance(registration, SubscriptionRegistered)
@@ -144,6 +143,12 @@ def _service_ready(
     return ServiceReady(
         event.data.subscription_id, plan, SignIn(one_line(said["username"]), one_line(said["server"]), link, until)
     )
+
+
+def _status(transaction: Transaction, account: str, subscription_id: str) -> Status | None:
+    """How a subscription stands by now."""
+    changes = [e.data for _, e in events_of_type(transaction, account, SubscriptionStatusChanged)]
+    return next((data.after for data in reversed(changes) if data.subscription_id == subscription_id), None)
 
 
 def _event(transaction: Transaction, event_id: str) -> LedgerEvent | None:
@@ -170,6 +175,7 @@ def _cancelled(transaction: Transaction, event: SubscriptionStatusChanged, versi
     return Cancelled(
         event.data.subscription_id,
         event.data.effective_on,
+        _status(transaction, event.account, event.data.subscription_id) in ("terminated", "cancelled"),
         tuple(returns),
         undecided=any(state.outcome == "pending" for state in standing),
     )
@@ -188,14 +194,15 @@ def _refund(transaction: Transaction, event: RefundSucceeded) -> Money:
 def _credit_left(transaction: Transaction, event: ClaimAssessed) -> Money:
     """What is still there of the credit that a change added: later facts may have lowered it before this is sent.
 
-    Raises Moot where nothing is.
+    What they raised it by after that is theirs to tell. Raises Moot where nothing is left.
     """
-    of_claim = [e for _, e in events_of_type(transaction, event.account, ClaimAssessed) if _same_claim(e, event)]
-    added, stands, before = credit_added(event), _credit(of_claim[-1].data.after), _credit(event.data.before)
-    nothing = zero(event.data.currency)
+    told = [e for _, e in events_of_type(transaction, event.account, ClaimAssessed) if _same_claim(e, event)]
+    since = told[next(i for i, e in enumerate(told) if e.event_id == event.event_id) :]
+    nets, taxes = zip(*(_credit(each.data.after) for each in since), strict=True)
+    added, before, nothing = credit_added(event), _credit(event.data.before), zero(event.data.currency)
     left = Money(
-        max(nothing, min(added.net, stands[0] - before[0])),
-        max(nothing, min(added.tax, stands[1] - before[1])),
+        max(nothing, min(added.net, min(nets) - before[0])),
+        max(nothing, min(added.tax, min(taxes) - before[1])),
         event.data.currency,
     )
     if not left.total:

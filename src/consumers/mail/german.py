@@ -182,9 +182,10 @@ class German:
         ]
 
     def _cancelled(self, about: Cancelled) -> Letter:
+        ends = "Endete am" if about.ended else "Endet am"
         blocks: list[Block] = [
             Paragraph("Wir haben Ihre Kündigung erhalten."),
-            Figures((("Vertrag", about.subscription_id), ("Endet am", self.day(about.ends_on)))),
+            Figures((("Vertrag", about.subscription_id), (ends, self.day(about.ends_on)))),
         ]
         for way, money in about.returns:
             blocks += [Paragraph(f"{_WAYS[way]}:"), Figures(self._money(money))]
@@ -192,9 +193,12 @@ class German:
             blocks.append(Paragraph("Was Sie für bereits bezahlte Zeit zurückbekommen, prüfen wir noch."))
         elif not about.returns:
             blocks.append(Paragraph("Nach Ihrer Vereinbarung wird für diese Kündigung kein Betrag erstattet."))
-        blocks.append(
-            Paragraph("Überlegen Sie es sich anders, können Sie die Kündigung zurücknehmen, bevor sie wirksam wird.")
-        )
+        if not about.ended:
+            blocks.append(
+                Paragraph(
+                    "Überlegen Sie es sich anders, können Sie die Kündigung zurücknehmen, bevor sie wirksam wird."
+                )
+            )
         return Letter("Ihre Kündigung ist bestätigt", blocks)
 
     def _credited(self, about: Credited) -> Letter:

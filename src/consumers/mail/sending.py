@@ -77,8 +77,15 @@ class MailServer:
             port = parts.port
         except ValueError:
             port = -1
-        if parts.scheme not in ("smtp", "smtps") or not parts.hostname or port == -1:
-            raise WrongSetting("MAKEGOOD_SMTP is written smtp://USER:PASSWORD@HOST:587 or smtps://USER:PASSWORD@HOST")
+        left_over = parts.path.strip("/") or parts.query or parts.fragment
+        if parts.scheme not in ("smtp", "smtps") or not parts.hostname or port == -1 or left_over:
+            raise WrongSetting(
+                "MAKEGOOD_SMTP is written smtp://USER:PASSWORD@HOST:587 or smtps://USER:PASSWORD@HOST; "
+                "in user and password write %23 for #, %2F for /, %3F for ? and %40 for @"
+            )
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        if not (user + password).isascii():
+            raise WrongSetting("the user and the password in MAKEGOOD_SMTP must be ASCII: others cannot be sent")
         if ca_file and not Path(ca_file).is_file():
             raise WrongSetting("MAKEGOOD_SMTP_CA names no file; it is to hold the certificates to trust, in PEM")
         try:
@@ -90,8 +97,8 @@ class MailServer:
             host=parts.hostname,
             port=port or (465 if secure else 587),
             tls_from_start=secure,
-            user=unquote(parts.username or ""),
-            password=unquote(parts.password or ""),
+            user=user,
+            password=password,
             context=context,
         )
 
@@ -138,7 +145,7 @@ class SmtpMailer:
                 smtp.starttls(context=server.context)
             if server.user:
                 smtp.login(server.user, server.password)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a name that is none in DNS is a UnicodeError
             if smtp is not None:
                 smtp.close()
             raise ServerUnusable(_why_unusable(error)) from error
@@ -148,7 +155,10 @@ class SmtpMailer:
         """Say from whom and to whom, and that the message comes. Raises NotTaken."""
         try:
             smtp.ehlo_or_helo_if_needed()
-            _check(smtp.mail(self._sender)[0])
+            from_us = smtp.mail(self._sender)[0]
+            if 500 <= from_us < 600 and from_us not in _CREDENTIALS:
+                raise ServerUnusable("sender_refused")  # whatever the e-mail is
+            _check(from_us)
             _check(smtp.rcpt(recipient)[0])
             _check(smtp.docmd("DATA")[0], 354)
         except OSError as error:
@@ -188,7 +198,7 @@ def _check(answer: int, wanted: int | None = None) -> None:
     raise TryLater(f"smtp_{answer}")
 
 
-def _why_unusable(error: OSError) -> str:
+def _why_unusable(error: OSError | UnicodeError) -> str:
     """A code for why no conversation came about; smtplib's errors are OSErrors too."""
     match error:
         case ssl.SSLCertVerificationError():

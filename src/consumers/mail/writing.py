@@ -52,14 +52,18 @@ class Mailbox:
 def mailbox(name: str, address: str) -> Mailbox:
     """A mailbox of what a customer gave. Raises NoAddress for anything but an ordinary address.
 
-    A domain in other letters than ASCII's is written as DNS has it; a local part in other letters needs a mail server
-    that few have, and is refused.
+    A domain in other letters than ASCII's is written as DNS has it, where it can be read back: one with letters that
+    older rules replace (`ß`) may be somebody else's by the newer ones. A local part in other letters needs a mail
+    server that few have, and is refused.
     """
-    local, at, domain = address.strip().rpartition("@")
+    local, at, given = address.strip().rpartition("@")
     try:
-        domain = domain.encode("idna").decode("ascii")
+        domain = given.encode("idna").decode("ascii")
+        read_back = domain.encode("ascii").decode("idna")
     except UnicodeError:
         raise NoAddress from None
+    if read_back.lower() != given.lower():
+        raise NoAddress
     found = f"{local}@{domain}"
     if not at or len(found) > ADDRESS_LENGTH_MAX or not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
         raise NoAddress

@@ -174,8 +174,18 @@ def _claim(ledger: Ledger, opened: Opened, now: datetime) -> None:
 
 
 def _give_back(ledger: Ledger, notice: QueuedNotice) -> None:
-    with ledger.database.writing() as transaction:
-        keep_link(transaction, replace(hold_link(transaction, notice.notice_id, notice.queued_at), claimed_at=None))
+    """Have the link free again. A store that fails for a moment is asked again: nobody else gives it back."""
+    for attempt in range(1, ATTEMPTS_MAX + 1):
+        try:
+            with ledger.database.writing() as transaction:
+                link = hold_link(transaction, notice.notice_id, notice.queued_at)
+                keep_link(transaction, replace(link, claimed_at=None))
+        except StoreError:
+            if attempt == ATTEMPTS_MAX:
+                raise
+            time.sleep(random.uniform(0, 0.002 * 2**attempt))
+        else:
+            return
 
 
 def _credentials(ledger: Ledger, notice: QueuedNotice) -> tuple[str, dict[str, Any]]:

@@ -155,8 +155,8 @@ def beside(url: str, suffix: str) -> str:
 
 
 def redacted(url: str) -> str:
-    """A database's address without its password."""
-    return re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:…@", url)
+    """An address without its password, also where the password's own `/` and `@` are not written as they should."""
+    return re.sub(r"(//[^:/@]*):.*@", r"\1:…@", url)
 
 
 def _on_conflict(columns: Iterable[str], key: Sequence[str]) -> str:

@@ -20,7 +20,8 @@ NoticeStatus = Literal["queued", "sending", "sent", "failed", "in_doubt", "disca
 OPEN: tuple[NoticeStatus, ...] = ("queued", "sending", "failed", "in_doubt")
 """How a notice stands that somebody has still to do something about: the part, or a person."""
 
-NOT_THE_SERVERS = ("account_not_registered", "refund_not_known", "cannot_be_written")
+NOT_REGISTERED = "account_not_registered"
+NOT_THE_SERVERS = (NOT_REGISTERED, "refund_not_known", "cannot_be_written")
 """Why a notice waits that has nothing to do with the mail server. The account's next ones do not wait for it."""
 
 
@@ -82,6 +83,14 @@ def queue_notices(transaction: Transaction, notices: Iterable[QueuedNotice]) -> 
             )
             for n in notices
         ],
+    )
+
+
+def wake_notices(transaction: Transaction, accounts: Iterable[str], code: str, now: datetime) -> None:
+    """What waits in some accounts for what a code says has waited long enough: it has come."""
+    transaction.run_each(
+        "UPDATE notices SET next_attempt_at = ? WHERE account = ? AND status = 'queued' AND last_error = ?",
+        [(to_microseconds(now), account, code) for account in accounts],
     )
 
 

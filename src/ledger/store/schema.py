@@ -71,6 +71,8 @@ TABLES = (
         queued_at BIGINT NOT NULL, next_attempt_at BIGINT, claimed_at BIGINT, last_error TEXT)""",
     "CREATE INDEX IF NOT EXISTS notices_account ON notices (account, position)",
     "CREATE INDEX IF NOT EXISTS notices_status ON notices (status, next_attempt_at, position)",
+    """CREATE INDEX IF NOT EXISTS notices_on_their_way ON notices (account, position)
+        WHERE status IN ('queued', 'sending')""",
     # The one-time link of each activation: how often it was tried, and whether somebody has it or had it.
     """CREATE TABLE IF NOT EXISTS activation_links (
         notice_id TEXT PRIMARY KEY, tries BIGINT NOT NULL, tries_since BIGINT NOT NULL, claimed_at BIGINT,

@@ -57,6 +57,7 @@ p { margin: 0 0 1rem; }
 button { font: inherit; font-weight: 600; padding: .75rem 1.5rem; border: 0; border-radius: .375rem; color: #fff;
   background: #0b5cad; cursor: pointer; }
 button:hover { background: #094a8c; }
+button:focus:not(:focus-visible, :active) { pointer-events: none; opacity: .6; }
 button:focus-visible { outline: 3px solid #f2a900; outline-offset: 2px; }
 dt { color: #51606f; }
 dd { margin: 0 0 1rem; overflow-wrap: anywhere; }

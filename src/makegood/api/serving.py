@@ -42,12 +42,16 @@ def listening(address: str) -> socket.socket:
 
 
 class Serving:
-    """Serves an application on a socket that listens already, so that its address is known from the beginning."""
+    """Serves an application on a socket that listens already, so that its address is known from the beginning.
+
+    `proxies` are the addresses or networks, with commas between them, of those who say truly for whom they ask.
+    """
 
     name = "api"
 
-    def __init__(self, app: FastAPI, listener: socket.socket) -> None:
+    def __init__(self, app: FastAPI, listener: socket.socket, proxies: str = "") -> None:
         self._app = app
+        self._proxies = proxies
         self._listener = listener
         host, port = listener.getsockname()[:2]
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -62,7 +66,8 @@ class Serving:
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,
+            proxy_headers=bool(self._proxies),
+            forwarded_allow_ips=self._proxies,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
 
