@@ -717,6 +717,13 @@ class TestKeys:
             assert refused.json()["errors"][0]["field"] == "Idempotency-Key"
         assert desk.books.content() == content
 
+    def test_ids_in_a_path_are_told_apart_however_odd(self, quick_desk: Desk) -> None:
+        upstream = Upstream(source="/x")
+        quick_desk.books.take([upstream.subscription_registered(odd) for odd in ("sub?1", "sub%3F1")])
+        first = quick_desk.post("anna", f"{ACCOUNT}/subscriptions/sub%3F1/cancel", key="k-1")
+        assert first.json()["ids"] == {"subscription_id": "sub?1"}
+        assert quick_desk.post("anna", f"{ACCOUNT}/subscriptions/sub%253F1/cancel", key="k-1").status_code == 422
+
     def test_another_spelling_of_the_body_is_the_same_body(self, quick_desk: Desk) -> None:
         path, headers = f"{SUBSCRIPTION}/cancel", {"Content-Type": "application/json; charset=utf-8"}
         first = quick_desk.post("zoe", path, {"reason": "a", "keep_service": True}, key="k-1")

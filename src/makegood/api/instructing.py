@@ -324,7 +324,7 @@ def _said(request: Request, body: bytes) -> bytes:
         raise invalid(unreadable.finding.field or "body", unreadable.finding.reason) from None
     except RecursionError:
         raise invalid("body", "this is nested too deeply: no request needs more than one level") from None
-    return "\n".join((request.method, request.url.path, spelt)).encode()
+    return "\n".join((request.method, request.scope["path"], spelt)).encode()
 
 
 def _traceparent(request: Request) -> str | None:
