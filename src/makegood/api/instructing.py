@@ -216,7 +216,8 @@ class Asking:
         messages = self._messages(said)
         version = self.expects()
         expects = {self.account: version} if version is not None else None
-        taken = take(self.house.ledger, messages, expects=expects, request=request)
+        with self.house.ledger.turn(self.account):
+            taken = take(self.house.ledger, messages, expects=expects, request=request)
         if taken.refused:
             raise _refused(taken.refused)
         self.recorded()
