@@ -459,6 +459,30 @@ class TestEveryRoute:
             other_caller,
         }
 
+    @pytest.mark.parametrize(
+        ("path", "body", "name"),
+        [
+            ("outages", {"subscription_id": "sub-1", "began_at": NOW_TEXT, "severity": "minor"}, "outage_id"),
+            ("disputes", {"charge_id": "cyc-1", "claimed": "1.00", "currency": "EUR"}, "dispute_id"),
+            ("complaints", {"category": "quality"}, "complaint_id"),
+            ("complaints/com-1/goodwill", {"amount": "5.00", "currency": "EUR"}, "credit_id"),
+        ],
+    )
+    def test_an_id_that_is_taken_is_told_and_not_recorded_as_a_contradiction(
+        self, quick_desk: Desk, path: str, body: dict[str, Any], name: str
+    ) -> None:
+        desk = quick_desk
+        desk.books.take([Upstream(source="/x").complaint_opened()])
+        body = body | {name: "mine"}
+        first = desk.post("anna", f"{ACCOUNT}/{path}", body, key="k-1")
+        assert first.status_code == 201
+        content = desk.books.content()
+        for who in ("anna", "zoe")[: 1 if name == "credit_id" else 2]:
+            taken = desk.post(who, f"{ACCOUNT}/{path}", body, key="k-2")
+            assert (taken.status_code, taken.json()["type"]) == (409, "urn:makegood:problem:conflict")
+        assert desk.post("anna", f"{ACCOUNT}/{path}", body, key="k-1").content == first.content
+        assert desk.books.content() == content
+
     def test_the_answer_says_what_was_decided(self, quick_desk: Desk) -> None:
         desk = quick_desk
         confirmed = desk.post(

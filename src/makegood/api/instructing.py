@@ -35,6 +35,7 @@ from makegood.api.caller import CHANNEL, Caller, TheHouse, allowed
 from makegood.api.messages import PREVIEWED, Origin, Said, statements
 from makegood.api.paths import AccountId
 from makegood.api.problems import (
+    CONFLICT,
     INVALID,
     NO_SUCH_ACCOUNT,
     UNREADABLE,
@@ -163,6 +164,17 @@ class Asking:
         """The id that a field of the body names. Raises Refused: the field is wrong."""
         if self._known_by(kind, id_) is None:
             raise invalid(field, _unknown(kind))
+        return id_
+
+    def new(self, kind: Kind, id_: str | None) -> str:
+        """The id of something that is to become known, made where it was given none.
+
+        Raises Refused where the account knows one already: of two the policy lets only the first stand.
+        """
+        if id_ is None:
+            return self.origin.made(kind)
+        if self._known_by(kind, id_) is not None:
+            raise Refused(CONFLICT, f"the account has a {kind} of this id: leave the id out, or give one of its own")
         return id_
 
     def is_decided(self, proposal: GoodwillProposed) -> bool:
