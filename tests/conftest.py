@@ -1,5 +1,6 @@
 """What every test may ask for, and what a run says about the Kafka and PostgreSQL it used."""
 
+import logging
 import os
 from collections.abc import Iterator
 
@@ -49,9 +50,13 @@ def pg_url(postgres: Postgres) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def logs_of_this_test() -> Iterator[None]:
-    """A command sets up logs that go to the standard error of its test, which is closed afterwards."""
-    yield
+    """A command sets up logs that go to the standard error of its test, which is closed afterwards.
+
+    Between tests nobody is told anything: a server that answers for many of them may be at work still.
+    """
     structlog.reset_defaults()
+    yield
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 def pytest_report_header() -> list[str]:

@@ -27,6 +27,7 @@ from ledger.application import agreements, due_work
 from ledger.events import STORED_TYPES, Fact
 from ledger.store.reading import shard_end
 from ledger.values import instant_from_text
+from makegood import answering
 from makegood.answers import people, print_rows, progress_bar, say
 from makegood.api.serving import Serving
 from makegood.explaining import explain, show_explanation
@@ -185,6 +186,7 @@ class _Summary:
     accounts: int = 0
     to_explain: tuple[str, str] | None = None
     declined: tuple[str, str] | None = None
+    left: list[str] = field(default_factory=list)
 
 
 def _summary(house: House, published: int) -> _Summary:
@@ -202,12 +204,30 @@ def _summary(house: House, published: int) -> _Summary:
     for claim in claims:
         summary.claims[claim["clause"], claim["outcome"], claim["reason"] or ""] += 1
     _sum_money(house, claims, summary)
+    summary.left = _left(house)
     granted = [c for c in claims if c["outcome"] == "granted" and c["settlement"] == "refund"]
     unused = [c for c in granted if c["clause"] == "unused_period"] or granted
     late = [c for c in claims if c["reason"] == "reported_late"]
     summary.to_explain = (unused[0]["account_id"], unused[0]["claim_id"]) if unused else None
     summary.declined = (late[0]["account_id"], late[0]["claim_id"]) if late else None
     return summary
+
+
+def _left(house: House) -> list[str]:
+    """What is to be told to customers, carried out elsewhere and seen to by people, and how to ask for it."""
+    now = house.ledger.now()
+    told = Counter(instruction["kind"] for instruction in queries.instructions(house.database, now, still_open=True))
+    mails = Counter(notice["kind"] for notice in answering.notices(house))
+    complaints = queries.complaints(house.database, now, still_open=True)
+    return [
+        f"{sum(mails.values())} e-mails to customers wait for a mail server ({_counted(mails)}): makegood notices",
+        f"{sum(told.values())} instructions wait for an answer ({_counted(told)}): makegood instructions --open",
+        f"{len(complaints)} complaints are open: makegood complaints --open",
+    ]
+
+
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(counts.items()))
 
 
 def _sum_money(house: House, claims: list[dict[str, Any]], summary: _Summary) -> None:
@@ -222,7 +242,8 @@ def _sum_money(house: House, claims: list[dict[str, Any]], summary: _Summary) ->
     for refund in queries.refunds(house.database):
         add(refund["currency"], f"refunds {refund['status']}", refund["total"])
     for credit in queries.credits(house.database):
-        add(credit["currency"], "credits", credit["left"])
+        add(credit["currency"], "credits used", credit["used"])
+        add(credit["currency"], "credits left", credit["left"])
     for reduction in queries.invoice_reductions(house.database):
         add(reduction["currency"], "off invoices", reduction["total"])
     for claim in queries.overpaid(house.database):
@@ -274,7 +295,8 @@ def _show_summary(house: House, summary: _Summary, seconds: float) -> None:
         "net",
         "tax",
         "off invoices",
-        "credits",
+        "credits used",
+        "credits left",
         "refunds due",
         "refunds failed",
         "refunds succeeded",
@@ -290,7 +312,8 @@ def _show_summary(house: House, summary: _Summary, seconds: float) -> None:
             "net": "granted net",
             "tax": "granted tax",
             "off invoices": "off open invoices",
-            "credits": "credits",
+            "credits used": "credits used",
+            "credits left": "credits left",
             "refunds due": "refunds due",
             "refunds failed": "failed, owed again",
             "refunds succeeded": "refunded",
@@ -301,11 +324,14 @@ def _show_summary(house: House, summary: _Summary, seconds: float) -> None:
         right=columns,
     )
     console.print(
-        "  What was granted first lowers invoices that are unpaid; the rest is credit or refund. Less what went out "
-        "and is no longer owed, it all adds up to what was granted. Refunds stay due: approving and paying them out "
-        "is not built yet.",
+        "  What was granted first lowers invoices that are unpaid; the rest is credit, which pays for the next "
+        "charges, or refund. Less what went out and is no longer owed, it all adds up to what was granted. Refunds "
+        "stay due: approving and paying them out is not built yet.",
         soft_wrap=True,
     )
+    heading("For people, and for other systems")
+    for line in summary.left:
+        console.print(f"  {line}")
     if summary.to_explain is not None:
         heading("One claim, explained in full")
         account, claim_id = summary.to_explain
@@ -337,5 +363,5 @@ def _show_next(console: Any, summary: _Summary) -> None:
     shown = _command()
     account, claim_id = summary.declined or summary.to_explain or ("ACCOUNT", "CLAIM")
     console.print(Text("\nTry next", "bold"))
-    for rest in (f"explain {claim_id} --account {account}", f"account {account}", "dead-letters list"):
+    for rest in (f"explain {claim_id} --account {account}", f"account {account}", "complaints --open"):
         console.print(Text(f"  {shown} {rest} --store sqlite:///{STORE}"), soft_wrap=True)

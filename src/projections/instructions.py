@@ -148,8 +148,9 @@ def _shown(row: Row, answer: Row | None) -> dict[str, Any]:
 
 
 def open_seconds(instruction: dict[str, Any], now: datetime) -> int | None:
-    """How long an instruction has waited for an answer; None for one that has it."""
+    """How long an instruction has waited for an answer, 0 where a sandbox's clock stands before; None for one that
+    has it."""
     if instruction["status"] != "open":
         return None
     issued = datetime.fromisoformat(instruction["issued_at"])
-    return (to_microseconds(now) - to_microseconds(issued)) // 1_000_000
+    return max(0, to_microseconds(now) - to_microseconds(issued)) // 1_000_000

@@ -99,7 +99,8 @@ class TestRoutes:
         key = busy.key("operator")
         for route in routes_of(busy):
             if "{account_id}" in route.path:
-                there, not_there = (busy.ask(key, address_of(route, of)) for of in ("acct-0006", "acct-9999"))
+                [method] = route.methods
+                there, not_there = (busy.ask(key, address_of(route, of), method) for of in ("acct-0006", "acct-9999"))
                 assert there.status_code == 403
                 assert there.text.replace("acct-0006", "acct-9999") == not_there.text
 

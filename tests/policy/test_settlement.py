@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.events import SettledPart
-from ledger.policy.settlement import Owing, settle
+from ledger.policy.settlement import Owing, applied, balance, settle
 from tests.policy.case import (
     Case,
     Said,
@@ -504,6 +504,37 @@ def test_a_used_credit_is_told_from_an_unused_one(amount: str, tax: str, used: s
     assert [f"{part.id} {part.net} {part.tax}" for part in parts] == after
 
 
+@pytest.mark.parametrize(
+    ("left", "owed", "expected"),
+    [
+        pytest.param(["3.00", "5.00"], "6.00", ["a 3.00", "b 3.00"], id="the oldest first, the next for the rest"),
+        pytest.param(["3.00", "5.00"], "3.00", ["a 3.00"], id="no more than is owed"),
+        pytest.param(["3.00", "5.00"], "20.00", ["a 3.00", "b 5.00"], id="no more than is left"),
+        pytest.param(["0.00", "5.00"], "2.00", ["b 2.00"], id="one that was used up is passed over"),
+        pytest.param(["3.00"], "0.01", ["a 0.01"], id="a cent"),
+        pytest.param(["3.00"], "0.00", [], id="nothing is owed"),
+        pytest.param(["3.00"], "-4.00", [], id="more was captured than the invoice asks for"),
+        pytest.param([], "4.00", [], id="no credits"),
+    ],
+)
+def test_credits_pay_for_what_is_owed(left: list[str], owed: str, expected: list[str]) -> None:
+    credits = [(name, Decimal(amount)) for name, amount in zip("abc", left, strict=False)]
+    assert [f"{name} {amount}" for name, amount in applied(credits, Decimal(owed))] == expected
+
+
+@pytest.mark.parametrize(
+    ("payment_id", "method", "owed"),
+    [
+        pytest.param("ours", "balance", "29.00", id="a confirmation is no money besides what was applied"),
+        pytest.param("theirs", "balance", "25.00", id="any other payment from balance is"),
+        pytest.param("ours", "card", "25.00", id="and so is one by another way, whatever its id"),
+    ],
+)
+def test_what_is_owed_counts_an_applied_credit_once(payment_id: str, method: str, owed: str) -> None:
+    facts = said(APRIL, payment("4.00", payment_id=payment_id, method=method)).facts
+    assert balance(facts.invoices["invoice-april"], Decimal("7.00"), {"ours"}) == Decimal(owed)
+
+
 # --- laws of settling ---------------------------------------------------------------------------------------------
 
 CENTS = st.integers(0, 20).map(lambda cents: Decimal(cents).scaleb(-2))
@@ -523,10 +554,10 @@ def test_parts_add_up_and_what_went_out_stays(differences: list) -> None:
     parts: tuple[SettledPart, ...] = ()
     gone_out: dict[str, Decimal] = {}
     used: dict[str, Decimal] = defaultdict(Decimal)
-    for amount, tax, balance, settle_as, goes_out, uses in differences:
+    for amount, tax, owed, settle_as, goes_out, uses in differences:
         before = {p.id: gross(p) for p in parts}
         reduced = sum(gross(p) for p in parts if p.into == "invoice_reduction")
-        owing = Owing("inv", balance, gone_out.__contains__, used.__getitem__)
+        owing = Owing("inv", owed, gone_out.__contains__, used.__getitem__)
         parts = settle("c", parts, amount, tax, settle_as, "EUR", owing)
         assert sum(part.net for part in parts) == amount
         assert sum(part.tax for part in parts) == tax
@@ -539,7 +570,7 @@ def test_parts_add_up_and_what_went_out_stays(differences: list) -> None:
         assert gone_out.keys() <= {p.id for p in parts}
         assert len({p.id for p in parts}) == len(parts)
         grown = sum(gross(p) for p in parts if p.into == "invoice_reduction") - reduced
-        assert grown <= max(balance, 0), "no more is reduced than is owed"
+        assert grown <= max(owed, 0), "no more is reduced than is owed"
         if goes_out:
             gone_out |= {p.id: gross(p) for p in parts if p.into == "refund" and gross(p)}
             for p in parts:

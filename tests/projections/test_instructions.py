@@ -162,3 +162,4 @@ def test_an_open_one_ages_and_an_answered_one_does_not() -> None:
     [instruction] = listed(story.folded(INSTRUCTIONS))
     assert open_seconds(instruction, START + timedelta(hours=1)) == 58 * 60
     assert open_seconds({**instruction, "status": "refused"}, START) is None
+    assert open_seconds(instruction, START - timedelta(days=1)) == 0, "a sandbox's clock may stand before"

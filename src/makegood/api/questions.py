@@ -224,7 +224,7 @@ def explanation(
 # --- one account --------------------------------------------------------------------------------------------------
 
 HISTORY = Listing(lambda row: (row["version"],), (int,))
-NOT_FOR_CUSTOMERS = ("goodwill", "alarms", "instructions", "set_aside")
+NOT_FOR_CUSTOMERS = ("goodwill", "alarms", "instructions")
 """What an account shows that is the provider's own work: what was proposed and not granted, and what went wrong."""
 
 
@@ -242,8 +242,8 @@ def account(
     as_of: Annotated[AnInstant | None, Query(description="What had become true by then.")] = None,
     known_at: Annotated[AnInstant | None, Query(description="What was known by then.")] = None,
 ) -> Response:
-    """Balances, subscriptions, charges, payments, claims, refunds, credits and complaints; for staff also goodwill,
-    alarms, open instructions and how many messages are set aside.
+    """Balances, subscriptions, charges, payments, claims, refunds, credits and complaints, and how many messages
+    are set aside; for the provider's people also goodwill, alarms and open instructions.
 
     Of the account as it stands now, the answer's ETag says the version; who changes the account may send it back in
     If-Match, and who reads it again in If-None-Match.

@@ -87,6 +87,16 @@ class Refund(Shape):
     processor_reference: str | None
 
 
+class Applied(Shape):
+    """Part of a credit paid part of an invoice."""
+
+    application_id: str
+    charge_id: str | None
+    invoice_id: str
+    amount: Amount
+    applied_at: Instant
+
+
 class Credit(Shape):
     """Money kept for the account's next charges."""
 
@@ -102,6 +112,7 @@ class Credit(Shape):
     refunded: Amount
     left: Amount
     granted_at: Instant
+    applied: list[Applied] = Field(description="What it was used for, in order.")
 
 
 class Dispute(Shape):
