@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
 from makegood.api.caller import action_of
+from makegood.running import notices_for
 from tests.api.conftest import Api, erase_key
 from tests.door.conftest import Door
 from tests.door.test_commands import ACCOUNT, CANCELLATION, STORY, message
@@ -89,6 +90,16 @@ SAME: dict[str, str] = {
 def test_the_api_and_the_command_line_give_the_same_answers(busy: Api, twenty_accounts: Door, lines) -> None:
     key = busy.key("auditor")
     twenty_accounts("ingest", lines({**OUTAGE, "subject": "acct-0006"}, {**COMPLAINT, "subject": "acct-0006"}))
+    proposed = busy.ask(
+        busy.key("support"),
+        "/accounts/acct-0006/complaints/k-1/goodwill",
+        "POST",
+        json={"amount": "5.00", "currency": "EUR", "reason": "a long wait"},
+        headers={"Idempotency-Key": "goodwill-1"},
+    )
+    assert proposed.status_code == 201, proposed.text
+    while notices_for(busy.house, lambda: None).queue():
+        pass
     erase_key(twenty_accounts.store, "account/acct-1")
     twenty_accounts("ingest", lines(ACCOUNT), exits=3)
     asked = set()

@@ -343,6 +343,7 @@ class Balance(Shape):
     captured_in_excess: Amount
     refund_due: Amount
     refunded: Amount
+    credit_used: Amount
     credit_left: Amount
     overpaid: Amount
 
@@ -518,6 +519,19 @@ class ExplanationStep(Shape):
     channel: str
 
 
+class UseOfCredit(Shape):
+    """A charge that a claim's credit paid for."""
+
+    position: Position
+    event_id: str
+    application_id: str
+    credit_id: str
+    charge_id: str
+    invoice_id: str
+    amount: Amount
+    recorded_at: Instant
+
+
 class Explanation(Shape):
     """Why a claim is what it is."""
 
@@ -539,6 +553,7 @@ class Explanation(Shape):
     facts_count: int
     complaint_ids: list[str] = Field(description="The complaints linked with what it rests on.")
     steps: list[ExplanationStep]
+    applied: list[UseOfCredit] = Field(description="What its credit was used for, in order.")
 
 
 class StoreStands(Shape):
