@@ -619,6 +619,29 @@ class TestGoodwill:
         assert other.status_code == 409
         assert quick_desk.post("ada", f"{ACCOUNT}/goodwill/gw-1/approve", key="k-1").content == first.content
 
+    def test_a_customer_learns_of_it_when_it_is_granted_and_never_who_said_what(self, quick_desk: Desk) -> None:
+        desk = quick_desk
+        self.both(desk)
+        asked = {"amount": "5.00", "currency": "EUR", "reason": "he is a difficult one"}
+        rejected, granted = (
+            desk.post("anna", f"{ACCOUNT}/complaints/com-1/goodwill", asked | {"credit_id": credit}, key=credit)
+            for credit in ("gw-1", "gw-2")
+        )
+        assert (rejected.status_code, granted.status_code) == (201, 201)
+        desk.house.projections.catch_up()
+        assert desk.get("zoe", "/claims?limit=1").json() == []
+        desk.post("ada", f"{ACCOUNT}/goodwill/gw-1/reject", {"reason": "he would only ask again"}, key="k-1")
+        desk.post("ada", f"{ACCOUNT}/goodwill/gw-2/approve", key="k-2")
+        desk.house.projections.catch_up()
+        assert [claim["claim_id"] for claim in desk.get("zoe", "/claims?limit=1").json()] == ["goodwill/gw-2"]
+        assert len(desk.get("anna", "/claims").json()) == 2
+        seen = [desk.get("zoe", path) for path in ("/claims", "/credits", "/complaints", ACCOUNT)]
+        seen += [desk.get("zoe", f"/explanations?id=goodwill/gw-{n}") for n in (1, 2)]
+        assert [answer.status_code for answer in seen] == [200] * 4 + [404] * 2
+        for told in ("difficult", "ask again", "anna", "ada", "gw-1"):
+            assert told not in "".join(answer.text for answer in seen[:4])
+        assert "he is a difficult one" in desk.get("anna", "/explanations?id=goodwill/gw-1").text
+
     def test_a_credit_that_nobody_proposed_is_not_there(self, quick_desk: Desk) -> None:
         self.both(quick_desk)
         assert quick_desk.post("ada", f"{ACCOUNT}/goodwill/gw-404/approve", key="k-1").status_code == 404
