@@ -26,7 +26,7 @@ from makegood.api.paths import AccountId, PathId
 from makegood.api.problems import not_found
 from makegood.api.versions import IF_NONE_MATCH, STILL_THE_SAME, TELLS_VERSION, answer_version
 from makegood.complaints import complaint as told
-from makegood.explaining import explain
+from makegood.explaining import Unexplained, explain
 from makegood.house import House
 from projections import access, alarms, kept, queries
 
@@ -105,7 +105,14 @@ def claims(
     """The claims that stand, by account and id."""
     page = CLAIMS.asked(limit, after)
     scope = caller.limited_to(account)
-    rows = queries.claims(house.database, clause=clause, outcome=outcome, accounts=scope, page=page)
+    rows = queries.claims(
+        house.database,
+        clause=clause,
+        outcome=outcome,
+        goodwill_in_full=_sees_goodwill(caller),
+        accounts=scope,
+        page=page,
+    )
     return CLAIMS.answer(request, rows, page)
 
 
@@ -171,7 +178,8 @@ def complaints(
     page = COMPLAINTS.asked(limit, after)
     scope = caller.limited_to(account)
     rows = queries.complaints(house.database, house.ledger.now(), still_open=still_open, accounts=scope)
-    return COMPLAINTS.answer(request, rows, page)
+    shown = rows if _sees_goodwill(caller) else [_without_goodwill(row) for row in rows]
+    return COMPLAINTS.answer(request, shown, page)
 
 
 @finance.get("/goodwill", summary="Goodwill credits", responses=answers(list[shapes.GoodwillLinked]))
@@ -218,7 +226,19 @@ def explanation(
     """Clause, agreement, formula with its numbers, the facts used, and every recorded step of a claim."""
     if account is not None:
         caller.check(account)
-    return JSONResponse(explain(house, id, account, caller.of_accounts))
+    found = explain(house, id, account, caller.of_accounts)
+    if found["clause"] == "complaint" and not _sees_goodwill(caller):
+        raise Unexplained("who proposed what, and why, is not for the caller")
+    return JSONResponse(found)
+
+
+def _sees_goodwill(caller: Caller) -> bool:
+    """Whether they may know of goodwill credits more than those that were granted."""
+    return caller.may_also("goodwill.read")
+
+
+def _without_goodwill(complaint: dict[str, Any]) -> dict[str, Any]:
+    return {**complaint, "links": [link for link in complaint["links"] if link["kind"] != "goodwill"]}
 
 
 # --- one account --------------------------------------------------------------------------------------------------
@@ -251,6 +271,8 @@ def account(
     found = queries.account_in_full(house.database, caller.check(account_id), as_of=as_of, known_at=known_at)
     if caller.of_accounts is not None:
         shown = {name: part for name, part in found.answer.items() if name not in NOT_FOR_CUSTOMERS}
+        shown["claims"] = [claim for claim in shown["claims"] if not queries.is_goodwill_not_granted(claim)]
+        shown["complaints"] = [_without_goodwill(complaint) for complaint in shown["complaints"]]
         found = replace(found, answer=shown)
     return answer_version(request, found)
 
