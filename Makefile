@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 SEEDS ?= 2000
+CASES ?= 5000
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
@@ -10,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test schedules check format mutants faults bench deps setup setup-dev lock upgrade sample clean .tools
+.PHONY: help run test schedules fuzz check format mutants faults bench deps setup setup-dev lock upgrade sample clean .tools
 
 # List the targets.
 help:
@@ -27,6 +28,10 @@ test: .tools .venv/dev.stamp check
 # Set up, then run many schedules (SEEDS=2000), in each of which a seed decides what goes wrong and when.
 schedules: .venv/dev.stamp
 	@$(BIN)/python -m tests.schedules --seeds $(SEEDS)
+
+# Set up, then send the HTTP API many requests that nobody thought of (CASES=5000, SEED=N), and hold every answer to its description.
+fuzz: .venv/dev.stamp
+	@$(BIN)/python -m tests.fuzz --cases $(CASES) $(if $(SEED),--seed $(SEED))
 
 # Set up, then lint, check the format, the types and the directions of imports. Changes nothing.
 check: .venv/dev.stamp

@@ -47,10 +47,13 @@ class SeveralHaveIt(Unexplained):
     """Several accounts have an id: it must be said which is meant."""
 
 
-def explain(house: House, id_: str, account: str | None, among: Collection[str] | None = None) -> dict[str, Any]:
+def explain(
+    house: House, id_: str, account: str | None, among: Collection[str] | None = None, *, words: bool = True
+) -> dict[str, Any]:
     """Everything that is recorded about a claim, refund or credit. Raises Unexplained.
 
-    `among` are the accounts in which it is looked for, where no one account is given; None for all.
+    `among` are the accounts in which it is looked for, where no one account is given; None for all. Without `words`
+    nothing is told of what the provider's people wrote to each other about a goodwill credit.
     """
     claim_id = claim_of(id_)
     account_id = _account_of(house, id_, claim_id, account, among)
@@ -80,7 +83,7 @@ def explain(house: House, id_: str, account: str | None, among: Collection[str] 
         "formula": last.formula,
         "inputs": last.inputs,
         "working": list(last.working),
-        "facts": [_fact(house, envelope, event) for envelope, event in used],
+        "facts": [_fact(house, envelope, event, words=words) for envelope, event in used],
         "facts_count": last.facts_count,
         "steps": [_step(envelope, event, by_event_id) for envelope, event in steps],
         "applied": [
@@ -144,7 +147,7 @@ def _charge(event: CycleStarted | ChargePosted) -> dict[str, Any]:
     return charge
 
 
-def _fact(house: House, envelope: StoredEnvelope, event: LedgerEvent) -> dict[str, Any]:
+def _fact(house: House, envelope: StoredEnvelope, event: LedgerEvent, *, words: bool) -> dict[str, Any]:
     fact: dict[str, Any] = {
         "position": f"{envelope.shard}:{envelope.position}",
         "event_id": event.event_id,
@@ -155,7 +158,8 @@ def _fact(house: House, envelope: StoredEnvelope, event: LedgerEvent) -> dict[st
     if isinstance(event, Fact):
         message = event.data.message
         fact |= {"source": message.source, "id": message.id, "time": instant_to_text(message.time)}
-    if isinstance(event, OverchargeRejected | GoodwillProposed | GoodwillRejected) and event.data.sealed is not None:
+    told = OverchargeRejected | GoodwillProposed | GoodwillRejected if words else OverchargeRejected
+    if isinstance(event, told) and event.data.sealed is not None:
         try:
             fact["words"] = sealed_content(house, event.data.sealed).get("reason")
         except (Erased, Damaged) as error:

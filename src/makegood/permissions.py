@@ -6,7 +6,7 @@ own account, and may there what the table says; everybody else has a role for al
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -139,11 +139,16 @@ def may(action: Action, roles: Iterable[tuple[Role, str | None]]) -> Scope | Non
     return Scope(own) if own else None
 
 
-def table(actions: Collection[Action] = ACTIONS) -> str:
-    """The table as it stands in docs/permissions.md."""
-    rows = [("action", *ROLES), ("---", *("---" for _ in ROLES))]
-    rows += [(f"`{action}`", *(_cell(role, PERMISSIONS[action]) for role in ROLES)) for action in actions]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows) + "\n"
+def table(actions: Iterable[Action] = ACTIONS) -> str:
+    """The table of actions, as it stands in docs/permissions.md."""
+    return rows("action", ((f"`{action}`", action) for action in actions))
+
+
+def rows(heading: str, named: Iterable[tuple[str, Action]]) -> str:
+    """A table with a row for each thing that asks for an action, and a column for each role."""
+    lines = [(heading, *ROLES), ("---", *("---" for _ in ROLES))]
+    lines += [(name, *(_cell(role, PERMISSIONS[action]) for role in ROLES)) for name, action in named]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 
 def _cell(role: Role, permitted: Roles) -> str:

@@ -5,17 +5,12 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, given, settings
-from schemathesis import APIOperation, Case
-from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from ledger.application import access
-from ledger.events import ROLES, Grant
-from makegood.api.problems import KINDS
-from tests.api.conftest import BY, Api
-from tests.api.desk import Desk
-from tests.ledger.messages import Upstream
+from makegood.api import questions
+from makegood.api.app import document as document_of_today
+from makegood.api.problems import KINDS, Kind, Refused
+from tests.api.conftest import Api
+from tests.fuzz.fuzz import door, run
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -70,57 +65,31 @@ def test_every_status_that_is_told_has_its_kind(document: dict[str, Any]) -> Non
     assert {status for _, _, operation in operations(document) for status in operation["responses"]} <= known
 
 
-# A cursor and a position are only good where they come from, which no schema can say.
-LEFT_OUT = [positive_data_acceptance]
+def test_of_a_version_that_was_read_any_may_be_sent(document: dict[str, Any]) -> None:
+    """What is no ETag of ours holds no more, and is no mistake (RFC 9110)."""
+    parameters = document["paths"]["/accounts/{account_id}"]["get"]["parameters"]
+    [schema] = [parameter["schema"] for parameter in parameters if parameter["name"] == "If-None-Match"]
+    assert "pattern" not in schema
 
 
-def test_whatever_is_asked_nothing_comes_that_is_not_told(busy: Api) -> None:
-    headers = {"Authorization": f"Bearer {busy.key('auditor')}"}
-    described = schemathesis.openapi.from_url(str(busy.http.base_url.join("/openapi.json")))
-    for found in described.get_all_operations():
-        operation = found.ok()
-
-        @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-        @given(case=operation.as_strategy())
-        def ask(case: Case) -> None:
-            case.call_and_validate(headers=headers, excluded_checks=LEFT_OUT)
-
-        ask()
-
-
-KNOWN = {
-    "account_id": "acct-1",
-    "subscription_id": "sub-1",
-    "complaint_id": "com-1",
-    "outage_id": "out-1",
-    "dispute_id": "dis-1",
-}
+@pytest.mark.parametrize("store", ["in memory", "PostgreSQL"])
+def test_whatever_is_sent_nothing_comes_that_is_not_told(store: str, request: pytest.FixtureRequest) -> None:
+    """The same few cases each time; `make fuzz` sends thousands, others each time."""
+    url = request.getfixturevalue("pg_url") if store == "PostgreSQL" else "sqlite:///:memory:"
+    with door(url) as desk:
+        for _, outcome in run(desk, cases=300, number=0):
+            assert outcome.failed == {}
+        described = {f"{method.upper()} {path}" for path, method, _ in operations(document_of_today())}
+        assert set(outcome.sent) == described
+        assert {201, 401, 403} <= {status for counted in outcome.statuses.values() for status in counted}
+        desk.books.check_positions()
 
 
-def test_whatever_is_instructed_or_sent_nothing_comes_that_is_not_told(quick_desk: Desk) -> None:
-    """By somebody with every role, about what is there: most of it gets as far as the ledger."""
-    desk = quick_desk
-    upstream = Upstream(source="/monitoring")
-    desk.books.take([upstream.complaint_opened(), upstream.outage_reported(), upstream.billing_error_reported()])
-    for role in sorted(set(ROLES) - {"customer"}):
-        access.grant(desk.books.ledger, Grant(principal="paula", role=role, account_id=None), BY)
-    desk.house.projections.catch_up()
-    headers = {"Authorization": f"Bearer {desk.secrets['paula']}"}
-    described = schemathesis.openapi.from_url(str(desk.http.base_url.join("/openapi.json")))
-    for found in described.include(method="POST").get_all_operations():
-        send(found.ok(), headers)
-    assert desk.facts()
-    desk.books.check_positions()
+def test_what_is_not_told_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_late(*_: object, **__: object) -> None:
+        raise Refused(Kind("gone", 410, "Too late"), "")
 
-
-def send(operation: APIOperation, headers: dict[str, str]) -> None:
-    # Of many messages each is judged by itself, and what is wrong with them is no mistake of the request.
-    left_out = [*LEFT_OUT, negative_data_rejection] if operation.path == "/events" else LEFT_OUT
-
-    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(case=operation.as_strategy())
-    def ask(case: Case) -> None:
-        case.path_parameters = {name: KNOWN.get(name, id_) for name, id_ in case.path_parameters.items()}
-        case.call_and_validate(headers=headers, excluded_checks=left_out)
-
-    ask()
+    monkeypatch.setattr(questions.answering, "agreement", too_late)
+    with door() as desk:
+        *_, (_, outcome) = run(desk, cases=450, number=0)
+    assert set(outcome.failed) == {"GET /agreements/{name}"}

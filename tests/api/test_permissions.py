@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from ledger.events import ROLES, Role
-from makegood.api.app import WITHOUT_PERMISSION, create_app, without_permission
+from makegood.api.app import WITHOUT_PERMISSION, create_app, endpoints, table_of_endpoints, without_permission
 from makegood.api.caller import action_of
 from makegood.api.questions import NOT_FOR_CUSTOMERS
 from makegood.house import open_house
@@ -16,7 +16,7 @@ from makegood.settings import Settings
 from makegood.stop import Stop
 from tests.api.conftest import Api
 
-ROOT = Path(__file__).resolve().parents[2]
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "permissions.md"
 
 
 def routes_of(api: Api) -> list[APIRoute]:
@@ -28,12 +28,27 @@ def address_of(route: APIRoute, account: str) -> str:
     return f"{path}?id=unused/c" if path == "/explanations" else path
 
 
+def with_tables(page: str) -> str:
+    """The page with its tables as the program says them today; what is written around them stays."""
+    for table_of_today in (table(), table_of_endpoints()):
+        head = table_of_today.partition("\n")[0]
+        before, _, rest = page.partition(f"\n{head}\n")
+        after = rest.partition("\n\n")
+        page = f"{before}\n{table_of_today}{after[1] and chr(10)}{after[2]}"
+    return page
+
+
 class TestTheTable:
     def test_every_action_has_its_row_and_nothing_else_has_one(self) -> None:
         assert set(PERMISSIONS) == set(ACTIONS)
 
     def test_the_document_says_what_the_table_says(self) -> None:
-        assert (ROOT / "docs" / "permissions.md").read_text(encoding="utf-8").endswith(f"\n\n{table()}")
+        there = PAGE.read_text(encoding="utf-8")
+        assert with_tables(there) == there, "run `python -m tests.api.test_permissions`"
+
+    def test_the_document_names_what_nobody_needs_permission_for(self) -> None:
+        there = PAGE.read_text(encoding="utf-8")
+        assert [path for path in WITHOUT_PERMISSION if f" {path}`" not in there] == []
 
     def test_an_auditor_reads_everything_and_changes_nothing(self) -> None:
         reads = {action for action in ACTIONS if action.partition(".")[2].startswith("read")}
@@ -65,6 +80,7 @@ class TestTheTable:
 class TestRoutes:
     def test_every_route_names_its_action_but_those_that_are_for_anybody(self, api: Api) -> None:
         assert {route.path for route in without_permission(api.app)} <= WITHOUT_PERMISSION
+        assert endpoints(api.app) == endpoints()
 
     def test_a_route_that_names_none_stops_the_start(self, sandbox) -> None:
         router = APIRouter()
@@ -154,3 +170,7 @@ class TestCustomers:
         support = busy.key("support")
         hidden, absent = (busy.ask(support, f"/accounts/{of}/history") for of in ("system", "acct-9999"))
         assert (hidden.status_code, hidden.text) == (404, absent.text.replace("acct-9999", "system"))
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -17,6 +18,7 @@ from makegood.api.events import events
 from makegood.api.outermost import Outermost
 from makegood.api.problems import answer_problems
 from makegood.house import House
+from makegood.permissions import Action, rows
 from makegood.stop import Stop
 
 WITHOUT_PERMISSION = frozenset({"/healthz", "/openapi.json", "/activate/{token}"})
@@ -68,4 +70,36 @@ def _with_routes(routers: Iterable[APIRouter]) -> FastAPI:
 
 def without_permission(app: FastAPI) -> list[APIRoute]:
     """The routes that ask for no permission."""
-    return [route for route in app.routes if isinstance(route, APIRoute) and action_of(route) is None]
+    return [route for route in _routes(app) if action_of(route) is None]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What can be asked for, and the action that it asks permission for."""
+
+    method: str
+    path: str
+    action: Action
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def endpoints(app: FastAPI | None = None) -> list[Endpoint]:
+    """What asks for permission, by path: of an application, or of all that is described, without a house."""
+    found = [
+        Endpoint(method, route.path, action)
+        for route in _routes(app or _with_routes(DESCRIBED))
+        if (action := action_of(route)) is not None
+        for method in route.methods or ()
+    ]
+    return sorted(found, key=lambda endpoint: (endpoint.path, endpoint.method))
+
+
+def table_of_endpoints() -> str:
+    """Which role may ask for what, as it stands in docs/permissions.md."""
+    return rows("endpoint", ((f"`{endpoint}`", endpoint.action) for endpoint in endpoints()))
+
+
+def _routes(app: FastAPI) -> list[APIRoute]:
+    return [route for route in app.routes if isinstance(route, APIRoute)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.responses import Response
 
 from consumers.upstream.findings import shown
 from ledger.events import Role
@@ -85,7 +86,7 @@ def allowed(action: Action) -> Any:
     async def check(
         request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
     ) -> Caller:
-        caller = await run_in_threadpool(_caller, request, credentials, action)
+        caller = await _permitted(request, credentials, action)
         _check_parameters(request)
         _check_body(request)
         if request.method == "GET":
@@ -102,6 +103,29 @@ _ACTIONS: dict[Callable[..., Any], Action] = {}
 def action_of(route: APIRoute) -> Action | None:
     """The action that a route asks permission for."""
     return next((_ACTIONS[part.call] for part in _parts(route.dependant) if part.call in _ACTIONS), None)
+
+
+class Guarded(APIRoute):
+    """A route that asks for its permission before it reads a body: who may not learns nothing, whatever they sent."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """How a request is answered."""
+        answer, action = super().get_route_handler(), action_of(self)
+
+        async def guarded(request: Request) -> Response:
+            if action is not None:
+                await _permitted(request, await BEARER(request), action)
+            return await answer(request)
+
+        return guarded
+
+
+async def _permitted(request: Request, credentials: HTTPAuthorizationCredentials | None, action: Action) -> Caller:
+    """Who asks, and that they may; it is found out once for each request. Raises Refused."""
+    if not hasattr(request.state, "caller"):
+        request.state.caller = await run_in_threadpool(_caller, request, credentials, action)
+    caller: Caller = request.state.caller
+    return caller
 
 
 def _parts(dependant: Dependant) -> Iterator[Dependant]:

@@ -32,6 +32,7 @@ from makegood.api.asked import (
     Terminate,
     WithdrawCancellation,
 )
+from makegood.api.caller import Guarded
 from makegood.api.instructing import ANSWERS, Asking, instructing
 from makegood.api.messages import Said
 from makegood.api.paths import PathId
@@ -43,11 +44,11 @@ DISPUTES = "/accounts/{account_id}/disputes"
 COMPLAINTS = "/accounts/{account_id}/complaints"
 GOODWILL = "/accounts/{account_id}/goodwill/{credit_id}"
 
-subscriptions = APIRouter(tags=["Subscriptions"])
-outages = APIRouter(tags=["Outages"])
-disputes = APIRouter(tags=["Disputes"])
-complaints = APIRouter(tags=["Complaints"])
-goodwill = APIRouter(tags=["Goodwill"])
+subscriptions = APIRouter(tags=["Subscriptions"], route_class=Guarded)
+outages = APIRouter(tags=["Outages"], route_class=Guarded)
+disputes = APIRouter(tags=["Disputes"], route_class=Guarded)
+complaints = APIRouter(tags=["Complaints"], route_class=Guarded)
+goodwill = APIRouter(tags=["Goodwill"], route_class=Guarded)
 ROUTERS = (subscriptions, outages, disputes, complaints, goodwill)
 
 SubscriptionId = Annotated[PathId, Path(description="The subscription.")]

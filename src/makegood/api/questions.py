@@ -20,7 +20,7 @@ from ledger.values import instant_from_text, is_identifier
 from makegood import answering
 from makegood import status as standing
 from makegood.api import shapes
-from makegood.api.caller import Caller, TheHouse, allowed
+from makegood.api.caller import Caller, Guarded, TheHouse, allowed
 from makegood.api.pages import LIMIT, After, Limit, Listing
 from makegood.api.paths import AccountId, PathId
 from makegood.api.problems import not_found
@@ -30,10 +30,10 @@ from makegood.explaining import Unexplained, explain
 from makegood.house import House
 from projections import access, alarms, kept, queries
 
-finance = APIRouter(tags=["What is owed"])
-accounts = APIRouter(tags=["Accounts"])
-messages = APIRouter(tags=["Messages"])
-machinery = APIRouter(tags=["Machinery"])
+finance = APIRouter(tags=["What is owed"], route_class=Guarded)
+accounts = APIRouter(tags=["Accounts"], route_class=Guarded)
+messages = APIRouter(tags=["Messages"], route_class=Guarded)
+machinery = APIRouter(tags=["Machinery"], route_class=Guarded)
 
 ROUTERS = (finance, accounts, messages, machinery)
 
@@ -223,10 +223,14 @@ def explanation(
     ],
     account: OfAccount = None,
 ) -> Response:
-    """Clause, agreement, formula with its numbers, the facts used, and every recorded step of a claim."""
+    """Clause, agreement, formula with its numbers, the facts used, and every recorded step of a claim.
+
+    What people wrote about a goodwill credit is told to whoever may read what is written of complaints.
+    """
     if account is not None:
         caller.check(account)
-    found = explain(house, id, account, caller.of_accounts)
+    words = caller.may_also("complaint.read_words")
+    found = explain(house, id, account, caller.of_accounts, words=words)
     if found["clause"] == "complaint" and not _sees_goodwill(caller):
         raise Unexplained("who proposed what, and why, is not for the caller")
     return JSONResponse(found)

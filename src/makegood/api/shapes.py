@@ -499,7 +499,11 @@ class FactUsed(Shape):
     source: str | None = None
     id: str | None = None
     time: Instant | None = None
-    words: str | None = Field(None, description="Why a dispute was rejected, in the words of whoever did.")
+    words: str | None = Field(
+        None,
+        description="Why a dispute was rejected, or a goodwill credit proposed or rejected, in the words of whoever "
+        "did; those about goodwill are for whoever may read what is written of complaints.",
+    )
 
 
 class ExplanationStep(Shape):

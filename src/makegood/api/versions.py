@@ -23,15 +23,9 @@ IF_NONE_MATCH: dict[str, Any] = {
     "name": "If-None-Match",
     "in": "header",
     "required": False,
-    "description": "The ETag of the account as it was read before: where it still holds, the answer is 304.",
-    "schema": _TAG_SCHEMA,
+    "description": "ETags of the account as it was read before: where one still holds, the answer is 304.",
+    "schema": {"type": "string", "examples": ['"17-0"']},
 }
-IF_MATCH: dict[str, Any] = {
-    **IF_NONE_MATCH,
-    "name": "If-Match",
-    "description": "The ETag of the account as it was read before: where it no longer holds, the answer is 412.",
-}
-"""Says so in the description of a route that changes an account."""
 
 
 def answer_version(request: Request, found: AccountFound) -> Response:

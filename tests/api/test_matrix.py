@@ -1,0 +1,434 @@
+"""Every role at every endpoint, for the own account, another's and none: each cell of docs/permissions.md, asked.
+
+Of another's account a customer is told what they are told of one that does not exist, byte for byte but for the id
+that they sent. The two ids are of one length, so that not even a `Content-Length` may differ.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from httpx import Response
+
+from ledger.application.access import grant
+from ledger.events import ROLES, Grant
+from makegood.api.app import Endpoint, document, endpoints
+from makegood.permissions import PERMISSIONS
+from tests.api.conftest import BY
+from tests.api.desk import Desk, Served
+from tests.api.lives import ANOTHERS, CUSTOMER, NOBODYS, OWN, WHO, WITHOUT_ROLE, settled
+from tests.ledger.messages import Upstream
+
+ENDPOINTS = endpoints()
+DOCUMENT = document()
+FILTERS = {
+    path: [parameter["name"] for parameter in methods["get"].get("parameters", ()) if parameter["in"] == "query"]
+    for path, methods in DOCUMENT["paths"].items()
+    if "get" in methods
+}
+"""Which query parameters each question takes."""
+BODIES: dict[str, dict[str, Any]] = {
+    "/cancel": {"reason": "moving"},
+    "/withdraw-cancellation": {},
+    "/suspend": {"reason": "misuse"},
+    "/reinstate": {},
+    "/terminate": {"reason": "misuse"},
+    "/outages": {"subscription_id": "sub-1", "began_at": "2026-03-15T08:00:00Z", "severity": "minor"},
+    "/outages/{outage_id}/resolve": {"subscription_id": "sub-1"},
+    "/outages/{outage_id}/reopen": {"subscription_id": "sub-1"},
+    "/disputes": {"charge_id": "cyc-1", "claimed": "1.00", "currency": "EUR"},
+    "/confirm": {"charge_id": "cyc-1", "amount": "1.00", "currency": "EUR"},
+    "/disputes/{dispute_id}/reject": {"charge_id": "cyc-1", "reason": "as agreed"},
+    "/complaints": {"category": "quality"},
+    "/complaints/{complaint_id}/resolve": {"resolution": "explained"},
+    "/complaints/{complaint_id}/reopen": {},
+    "/notes": {"note": "called back"},
+    "/links": {"kind": "outage", "linked_id": "out-1"},
+    "/complaints/{complaint_id}/goodwill": {"amount": "5.00", "currency": "EUR"},
+    "/approve": {},
+    "/goodwill/{credit_id}/reject": {"reason": "made good already"},
+}
+"""What each instruction says, by how its path ends."""
+IDS = {
+    "subscription_id": "sub-1",
+    "outage_id": "out-1",
+    "dispute_id": "dis-1",
+    "complaint_id": "com-1",
+    "credit_id": "gw-1",
+    "name": "standard",
+    "position": "1",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request, whoever sends it."""
+
+    method: str
+    path: str
+    parameters: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes | None = None
+
+    def with_parameters(self, **more: str) -> Asked:
+        return replace(self, parameters={**self.parameters, **more})
+
+    def with_headers(self, **more: str) -> Asked:
+        return replace(self, headers={**self.headers, **{name.replace("_", "-"): more[name] for name in more}})
+
+    def with_body(self, body: bytes | None) -> Asked:
+        return replace(self, body=body)
+
+    def by(self, desk: Desk, secret: str | None) -> Response:
+        proof = {"Authorization": f"Bearer {secret}"} if secret is not None else {}
+        headers = {"Content-Type": "application/json"} | dict(self.headers) | proof
+        return desk.http.request(
+            self.method,
+            self.path,
+            params=dict(self.parameters) or None,
+            content=self.body,
+            headers={name: value for name, value in headers.items() if value},
+        )
+
+
+def asking(endpoint: Endpoint, account: str, **ids: str) -> Asked:
+    """A request that is in order, about an account."""
+    path = endpoint.path.format(account_id=account, **IDS | ids)
+    if endpoint.method == "GET":
+        parameters = {"id": "unused/cyc-1"} if endpoint.path == "/explanations" else {}
+        if "account" in FILTERS.get(endpoint.path, ()):
+            parameters["account"] = account
+        return Asked("GET", path, parameters, {})
+    if endpoint.path == "/events":
+        payment = Upstream(account, source="/upstream/http").payment_captured()
+        return Asked("POST", path, {}, {"Content-Type": "application/cloudevents+json"}, json.dumps(payment).encode())
+    return Asked("POST", path, {"preview": "true"}, {}, json.dumps(body_of(endpoint)).encode())
+
+
+def body_of(endpoint: Endpoint) -> dict[str, Any]:
+    ending = max((each for each in BODIES if endpoint.path.endswith(each)), key=len)
+    return BODIES[ending]
+
+
+MARKS = (ANOTHERS, "-of-2")
+"""What stands in every id that is another's only."""
+
+
+@pytest.fixture(scope="module")
+def matrix(served: Served) -> Iterator[Desk]:
+    """One for all tests that record nothing."""
+    with settled(served) as desk:
+        yield desk
+
+
+def told(answer: Response, *sent: str) -> tuple[int, dict[str, str], str]:
+    """An answer as a customer may compare it with another, but for when it came and what they sent themselves."""
+    headers = {name: value for name, value in answer.headers.items() if name != "date"}
+    text = answer.text
+    for each in sent:
+        text = text.replace(each, "…")
+    return answer.status_code, headers, text
+
+
+def ids(parameter: object) -> str:
+    return str(parameter)
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=ids)
+class TestEveryCell:
+    def test_who_may_is_answered_and_who_may_not_is_refused(self, matrix: Desk, endpoint: Endpoint) -> None:
+        for role, account in product(ROLES, (OWN, ANOTHERS, NOBODYS)):
+            answer = asking(endpoint, account).by(matrix, matrix.secrets[WHO[role]])
+            cell = (role, account, answer.text)
+            if role not in PERMISSIONS[endpoint.action]:
+                assert answer.status_code == 403, cell
+            elif account == OWN or (account == ANOTHERS and role != "customer"):
+                assert answer.status_code == (404 if endpoint.path == "/aside/{position}" else 200), cell
+            elif "{" in endpoint.path or endpoint.path == "/explanations":
+                there = endpoint.path in ("/agreements/{name}", "/dead-letters/{position}")
+                assert answer.status_code == (200 if there else 404), cell
+            else:
+                assert answer.status_code == 200, cell
+
+    def test_a_refusal_is_the_same_whoever_it_is_about(self, matrix: Desk, endpoint: Endpoint) -> None:
+        refused = [who for role, who in WHO.items() if role not in PERMISSIONS[endpoint.action]]
+        for who in (*refused, WITHOUT_ROLE):
+            answers = {
+                json.dumps(told(asking(endpoint, account).by(matrix, matrix.secrets[who]), account))
+                for account in (OWN, ANOTHERS, NOBODYS)
+            }
+            assert len(answers) == 1
+            assert json.loads(answers.pop())[0] == 403
+
+    def test_whoever_is_not_known_is_refused_whatever_they_send(self, matrix: Desk, endpoint: Endpoint) -> None:
+        for secret, account in ((None, OWN), ("eyJ.eyJ.x", NOBODYS)):
+            for asked in variants(asking(endpoint, account)):
+                answer = asked.by(matrix, secret)
+                assert answer.status_code == 401, (asked, answer.text)
+                assert answer.headers["www-authenticate"].startswith("Bearer")
+
+    def test_who_may_not_is_refused_whatever_else_is_wrong(self, matrix: Desk, endpoint: Endpoint) -> None:
+        who = WITHOUT_ROLE if "customer" in PERMISSIONS[endpoint.action] else CUSTOMER
+        for asked in variants(asking(endpoint, OWN)):
+            assert asked.by(matrix, matrix.secrets[who]).status_code == 403, asked
+
+
+def variants(asked: Asked) -> list[Asked]:
+    """A request in order, and everything that may be wrong with it or said beside it."""
+    found = [
+        asked,
+        asked.with_parameters(nothing="known"),
+        asked.with_headers(If_Match='"1-0"', If_None_Match='"1-0"'),
+        asked.with_headers(If_Match="*", If_None_Match="*"),
+        asked.with_headers(If_Match="no tag", If_None_Match="no tag"),
+        asked.with_headers(Makegood_Wait_For="no position"),
+        asked.with_headers(Makegood_Wait_For="0:1"),
+    ]
+    if asked.method == "GET":
+        return found
+    keyed = replace(asked, parameters={})
+    return [
+        *found,
+        keyed,
+        keyed.with_headers(Idempotency_Key="k/ /k"),
+        asked.with_headers(Idempotency_Key="k-1"),
+        asked.with_parameters(preview="perhaps"),
+        *(
+            each.with_body(body)
+            for each in (asked, keyed.with_headers(Idempotency_Key="k-1"))
+            for body in (None, b"{", b"[]", b"\xff", b'{"unknown": 1}', b'{"a": 1, "a": 2}')
+        ),
+        asked.with_body(b'{"reason": 7, "subscription_id": [], "charge_id": null, "category": {}}'),
+        asked.with_body(b"[" * 30_000),
+        asked.with_headers(Content_Type="text/plain"),
+        asked.with_headers(Content_Type=""),
+    ]
+
+
+OF_CUSTOMERS = [endpoint for endpoint in ENDPOINTS if "customer" in PERMISSIONS[endpoint.action]]
+OF_ACCOUNTS = [endpoint for endpoint in OF_CUSTOMERS if "{account_id}" in endpoint.path]
+INSTRUCTIONS = [endpoint for endpoint in OF_CUSTOMERS if endpoint.method == "POST"]
+
+
+class TestCustomers:
+    @pytest.mark.parametrize("endpoint", OF_ACCOUNTS, ids=ids)
+    def test_anothers_account_is_as_if_it_were_not(self, matrix: Desk, endpoint: Endpoint) -> None:
+        for one, other in zip(variants(asking(endpoint, ANOTHERS)), variants(asking(endpoint, NOBODYS)), strict=True):
+            hidden, absent = (asked.by(matrix, matrix.secrets[CUSTOMER]) for asked in (one, other))
+            assert told(hidden, ANOTHERS) == told(absent, NOBODYS), one
+        for method in ("HEAD", "OPTIONS", "PUT", "GET", "POST"):
+            hidden, absent = (
+                replace(asking(endpoint, account), method=method).by(matrix, matrix.secrets[CUSTOMER])
+                for account in (ANOTHERS, NOBODYS)
+            )
+            assert told(hidden, ANOTHERS) == told(absent, NOBODYS), method
+
+    @pytest.mark.parametrize("endpoint", OF_ACCOUNTS, ids=ids)
+    def test_nor_does_a_body_that_is_too_large_tell_them_apart(self, matrix: Desk, endpoint: Endpoint) -> None:
+        hidden, absent = (
+            asking(endpoint, account).with_body(b"x" * 1_100_000).by(matrix, matrix.secrets[CUSTOMER])
+            for account in (ANOTHERS, NOBODYS)
+        )
+        assert hidden.status_code == 413
+        assert told(hidden, ANOTHERS) == told(absent, NOBODYS)
+
+    @pytest.mark.parametrize("endpoint", OF_ACCOUNTS, ids=ids)
+    def test_a_request_in_order_about_anothers_account_is_404_and_records_nothing(
+        self, matrix: Desk, endpoint: Endpoint
+    ) -> None:
+        before = matrix.books.content()
+        asked = replace(asking(endpoint, ANOTHERS), parameters={}).with_headers(Idempotency_Key="k-1")
+        for _ in range(2):
+            assert asked.by(matrix, matrix.secrets[CUSTOMER]).status_code == 404
+        assert matrix.books.content() == before
+
+    @pytest.mark.parametrize("endpoint", INSTRUCTIONS, ids=ids)
+    def test_what_belongs_to_anothers_account_is_as_if_it_were_not(self, matrix: Desk, endpoint: Endpoint) -> None:
+        """Under the own account: ids of another's in the path, and in every field of the body that takes an id."""
+        for field, kind in OF_ANOTHER.items():
+            hidden, absent = (naming(endpoint, field, f"{kind}-{of}-2") for of in ("of", "no"))
+            if hidden is None or absent is None:
+                continue
+            pairs = [(hidden, absent)]
+            if field in hidden.path:
+                pairs = list(zip(variants(hidden), variants(absent), strict=True))
+            for one, other in pairs:
+                assert told(one.by(matrix, matrix.secrets[CUSTOMER]), f"{kind}-of-2") == told(
+                    other.by(matrix, matrix.secrets[CUSTOMER]), f"{kind}-no-2"
+                ), one
+
+    @pytest.mark.parametrize("endpoint", INSTRUCTIONS, ids=ids)
+    def test_nor_does_it_show_in_what_becomes_of_the_request(self, served: Served, endpoint: Endpoint) -> None:
+        """Sent to two stores that are alike, under one key: the id that is another's, and one that nobody has."""
+        for field, kind in OF_ANOTHER.items():
+            answers = []
+            for id_ in (f"{kind}-of-2", f"{kind}-no-2"):
+                asked = naming(endpoint, field, id_)
+                if asked is not None:
+                    with settled(served) as desk:
+                        kept = replace(asked, parameters={}).with_headers(Idempotency_Key="k-1")
+                        answers += [told(kept.by(desk, desk.secrets[CUSTOMER]), id_) for _ in range(2)]
+            assert all(answer == answers[0] for answer in answers), field
+
+
+OF_ANOTHER = {
+    "subscription_id": "sub",
+    "outage_id": "out",
+    "dispute_id": "dis",
+    "complaint_id": "com",
+    "charge_id": "chg",
+    "credit_id": "gw",
+}
+"""How the ids of another's begin, by the field that names such a one."""
+
+
+def naming(endpoint: Endpoint, field: str, id_: str) -> Asked | None:
+    """A request about the own account that names an id in its path or its body; None where it takes no such one."""
+    if f"{{{field}}}" in endpoint.path:
+        return asking(endpoint, OWN, **{field: id_})
+    if field not in fields_of(endpoint):
+        return None
+    return asking(endpoint, OWN).with_body(json.dumps(body_of(endpoint) | {field: id_}).encode())
+
+
+def fields_of(endpoint: Endpoint) -> set[str]:
+    """The fields that the body of an instruction may have."""
+    said = json.dumps(DOCUMENT["paths"][endpoint.path]["post"]["requestBody"])
+    [name] = re.findall(r"#/components/schemas/(\w+)", said)
+    return set(DOCUMENT["components"]["schemas"][name]["properties"])
+
+
+LISTS = [endpoint.path for endpoint in OF_CUSTOMERS if endpoint.method == "GET" and "after" in FILTERS[endpoint.path]]
+
+
+class TestWhatCustomersSee:
+    @pytest.mark.parametrize("path", LISTS)
+    def test_a_list_shows_no_row_of_anothers_whatever_it_is_filtered_by(self, matrix: Desk, path: str) -> None:
+        assert {row["account_id"] for row in rows_of(matrix, "otto", path)} == {OWN, ANOTHERS}
+        own = rows_of(matrix, "otto", path, account=OWN)
+        assert rows_of(matrix, CUSTOMER, path) == own
+        for parameters in filters_of(path):
+            shown = rows_of(matrix, CUSTOMER, path, **parameters)
+            if parameters.get("account", OWN) != OWN:
+                assert shown == [], parameters
+            assert all(row in own for row in shown), parameters
+
+    @pytest.mark.parametrize("path", LISTS)
+    def test_nor_does_a_page_that_begins_after_anothers_row(self, matrix: Desk, path: str) -> None:
+        own = rows_of(matrix, "otto", path, account=OWN)
+        for cursor in cursors(matrix, "otto", path):
+            shown = matrix.get(CUSTOMER, f"{path}?after={cursor}")
+            assert shown.status_code == 200
+            assert all(row in own for row in shown.json())
+            assert "link" not in matrix.get(CUSTOMER, f"{path}?after={cursor}&account={ANOTHERS}&limit=1").headers
+
+    def test_what_is_anothers_is_explained_to_nobody_else(self, matrix: Desk) -> None:
+        anothers = {
+            id_
+            for path, name in (("/claims", "claim_id"), ("/refunds", "refund_id"), ("/credits", "credit_id"))
+            for id_ in (row[name] for row in rows_of(matrix, "otto", path, account=ANOTHERS))
+        }
+        assert {id_.split("/")[0] for id_ in anothers} > {"refund", "credit", "goodwill", "billing-error", "unused"}
+        own = {row["claim_id"] for row in rows_of(matrix, CUSTOMER, "/claims")}
+        for id_, account in product(anothers, (None, OWN, ANOTHERS, NOBODYS)):
+            asked = asking(Endpoint("GET", "/explanations", "explanation.read"), OWN)
+            asked = replace(asked, parameters={"id": id_} | ({"account": account} if account else {}))
+            answer = asked.by(matrix, matrix.secrets[CUSTOMER])
+            if answer.status_code == 200:
+                assert answer.json()["claim_id"] in own
+                assert answer.json()["account_id"] == OWN
+            else:
+                absent = asked.with_parameters(id="unused/nothing").by(matrix, matrix.secrets[CUSTOMER])
+                assert told(answer) == told(absent)
+
+    def test_no_answer_holds_an_id_of_anothers_or_what_people_wrote_of_them(self, matrix: Desk) -> None:
+        answers = [
+            matrix.get(CUSTOMER, path + query)
+            for path in (*LISTS, f"/accounts/{OWN}")
+            for query in ("", "?limit=1", "?open=true", "?overdue=true", "?as_of=2026-03-14T00:00:00Z")
+        ]
+        for path in ("/claims", "/refunds", "/credits"):
+            for row in rows_of(matrix, CUSTOMER, path):
+                id_ = row.get("refund_id") or row.get("credit_id") or row["claim_id"]
+                answers.append(matrix.get(CUSTOMER, f"/explanations?id={id_}"))
+        answers += [asking(endpoint, OWN).by(matrix, matrix.secrets[CUSTOMER]) for endpoint in OF_CUSTOMERS]
+        assert sum(answer.status_code == 200 for answer in answers) > 20
+        for answer in answers:
+            assert not any(mark in f"{answer.headers}{answer.text}" for mark in MARKS), answer.text
+
+    def test_what_people_wrote_about_a_goodwill_credit_is_for_whoever_may_read_what_they_wrote_of_complaints(
+        self, matrix: Desk
+    ) -> None:
+        reads = {role for role in ROLES if role in PERMISSIONS["explanation.read"]}
+        asked = Asked("GET", "/explanations", {"id": "goodwill/gw-1", "account": OWN}, {})
+        answers = {role: asked.by(matrix, matrix.secrets[WHO[role]]).text for role in reads}
+        told = {role for role, text in answers.items() if "in the words of support" in text}
+        assert told == {"support", "approver", "auditor"} == reads & PERMISSIONS["complaint.read_words"]
+
+    def test_a_role_for_an_account_that_is_not_there_shows_nothing(self, served: Served) -> None:
+        with settled(served) as desk:
+            grant(desk.books.ledger, Grant(principal=WITHOUT_ROLE, role="customer", account_id=NOBODYS), BY)
+            desk.house.projections.catch_up()
+            for path in LISTS:
+                assert rows_of(desk, WITHOUT_ROLE, path) == []
+            for endpoint in OF_ACCOUNTS:
+                assert asking(endpoint, NOBODYS).by(desk, desk.secrets[WITHOUT_ROLE]).status_code == 404
+
+
+def rows_of(desk: Desk, who: str, path: str, **parameters: str) -> list[dict[str, Any]]:
+    answer = Asked("GET", path, {"limit": "1000"} | parameters, {}).by(desk, desk.secrets[who])
+    assert answer.status_code == 200, answer.text
+    rows: list[dict[str, Any]] = answer.json()
+    return rows
+
+
+def cursors(desk: Desk, who: str, path: str) -> Iterator[str]:
+    """Where each page begins that holds one row, as somebody reads them."""
+    address: str | None = f"{path}?limit=1"
+    while address is not None:
+        address = desk.get(who, address).links.get("next", {}).get("url")
+        if address is not None:
+            yield parse_qs(urlsplit(address).query)["after"][0]
+
+
+def filters_of(path: str) -> Iterator[dict[str, str]]:
+    """Everything that a list may be filtered by, each by itself and with each account."""
+    described = DOCUMENT["paths"][path]["get"]["parameters"]
+    for parameter, account in product(described, (None, OWN, ANOTHERS, NOBODYS)):
+        for value in values_of(parameter):
+            yield {parameter["name"]: value} | ({"account": account} if account else {})
+
+
+def values_of(parameter: Mapping[str, Any]) -> list[str]:
+    if parameter["in"] != "query" or parameter["name"] in ("limit", "after"):
+        return []
+    if parameter["schema"].get("type") == "boolean":
+        return ["true", "false"]
+    values: list[str] = parameter["schema"].get("enum", [OWN, ANOTHERS, NOBODYS])
+    return values
+
+
+class TestOnPostgreSQL:
+    def test_anothers_account_is_as_if_it_were_not(self, served: Served, pg_url: str) -> None:
+        with settled(served, pg_url) as desk:
+            for endpoint in OF_ACCOUNTS:
+                hidden, absent = (
+                    asking(endpoint, account).by(desk, desk.secrets[CUSTOMER]) for account in (ANOTHERS, NOBODYS)
+                )
+                assert told(hidden, ANOTHERS) == told(absent, NOBODYS)
+            for path in LISTS:
+                own = rows_of(desk, "otto", path, account=OWN)
+                assert rows_of(desk, CUSTOMER, path) == own
+                assert rows_of(desk, CUSTOMER, path, account=ANOTHERS) == []
+                assert all(
+                    row in own
+                    for cursor in cursors(desk, "otto", path)
+                    for row in desk.get(CUSTOMER, f"{path}?after={cursor}").json()
+                )
