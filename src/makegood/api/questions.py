@@ -462,7 +462,8 @@ def notices(
 ) -> Response:
     """The queue, the oldest first, and what comes next of each."""
     page = NOTICES.asked(limit, after)
-    return NOTICES.answer(request, answering.notices(house, account, [status] if status is not None else None), page)
+    found = answering.notices(house, account, [status] if status is not None else None)
+    return NOTICES.answer(request, sorted(found, key=NOTICES.key), page)
 
 
 # --- machinery ----------------------------------------------------------------------------------------------------
