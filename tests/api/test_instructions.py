@@ -483,6 +483,25 @@ class TestEveryRoute:
         assert desk.post("anna", f"{ACCOUNT}/{path}", body, key="k-1").content == first.content
         assert desk.books.content() == content
 
+    @pytest.mark.parametrize(
+        ("who", "path", "body"),
+        [
+            ("zoe", "disputes", {"charge_id": "cyc-1", "claimed": "1.00"}),
+            ("felix", "disputes/dis-1/confirm", {"charge_id": "cyc-1", "amount": "1.00"}),
+            ("anna", "complaints/com-1/goodwill", {"amount": "5.00"}),
+        ],
+    )
+    def test_an_amount_in_another_currency_is_told_and_not_left_to_an_alarm(
+        self, quick_desk: Desk, who: str, path: str, body: dict[str, Any]
+    ) -> None:
+        desk = quick_desk
+        desk.books.take([Upstream(source="/x").complaint_opened()])
+        content = desk.books.content()
+        foreign = desk.post(who, f"{ACCOUNT}/{path}", body | {"currency": "USD"}, key="k-1")
+        assert (foreign.status_code, [e["field"] for e in foreign.json()["errors"]]) == (422, ["currency"])
+        assert desk.books.content() == content
+        assert desk.post(who, f"{ACCOUNT}/{path}", body | {"currency": "EUR"}, key="k-1").status_code == 201
+
     def test_the_answer_says_what_was_decided(self, quick_desk: Desk) -> None:
         desk = quick_desk
         confirmed = desk.post(

@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from consumers.upstream import Unreadable
 from consumers.upstream.cloudevents import strict_json
 from ledger.application import requests
-from ledger.application.known_by import Kind, known_by, verdict_on
+from ledger.application.known_by import Kind, currency_of, known_by, verdict_on
 from ledger.application.preview import preview
 from ledger.application.record import take
 from ledger.application.requests import Answered, KeyReused, VersionMoved
@@ -176,6 +176,14 @@ class Asking:
         if self._known_by(kind, id_) is not None:
             raise Refused(CONFLICT, f"the account has a {kind} of this id: leave the id out, or give one of its own")
         return id_
+
+    def in_currency(self, given: str) -> str:
+        """The currency of an amount. Raises Refused where the account is kept in another: none is ever converted."""
+        with self.house.database.reading() as transaction:
+            kept_in = currency_of(transaction, self.account)
+        if kept_in is not None and kept_in != given:
+            raise invalid("currency", "the account is kept in another currency, and no amount is converted")
+        return given
 
     def is_decided(self, proposal: GoodwillProposed) -> bool:
         """Whether a verdict on a goodwill credit stands already."""

@@ -246,7 +246,7 @@ def open_dispute(given: Annotated[Asking, instructing("dispute.open")], asked: O
             {
                 "dispute_id": dispute_id,
                 "charge_id": asked.charge_id,
-                "currency": asked.currency,
+                "currency": given.in_currency(asked.currency),
                 "claimed": asked.claimed,
                 "reported_at": given.origin.at,
                 "description": asked.description,
@@ -269,7 +269,7 @@ def confirm_dispute(
                 {
                     "dispute_id": dispute_id,
                     "charge_id": given.named("charge", asked.charge_id, "charge_id"),
-                    "currency": asked.currency,
+                    "currency": given.in_currency(asked.currency),
                     "amount": asked.amount,
                     "settle_as": asked.settle_as,
                 },
@@ -413,7 +413,7 @@ def propose_goodwill(
                     "credit_id": given.new("goodwill", asked.credit_id),
                     "complaint_id": given.known("complaint", complaint_id),
                     "subscription_id": asked.subscription_id,
-                    "currency": asked.currency,
+                    "currency": given.in_currency(asked.currency),
                     "amount": asked.amount,
                     "proposed_by": given.caller.principal,
                     "reason": asked.reason,
