@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ from ledger.events import KeptAs
 from ledger.events.billing_account import Clause, Outcome
 from ledger.instructions import Kind
 from ledger.store.instants import to_microseconds
-from ledger.store.notices import NoticeStatus
+from ledger.store.notices import NoticeStatus, QueuedNotice
 from ledger.values import instant_from_text, is_identifier
 from makegood import answering
 from makegood import status as standing
@@ -422,10 +423,12 @@ INSTRUCTIONS = Listing(
     ),
     (int, int, str, str),
 )
-NOTICES = Listing(
-    lambda row: (to_microseconds(instant_from_text(row["queued_at"])), row["account_id"], row["notice_id"]),
-    (int, str, str),
-)
+
+
+def _notices(queued: Iterable[QueuedNotice] = ()) -> Listing:
+    """E-mails in the order of the queue, by the position of what each tells of, which no answer shows."""
+    places = {each.notice_id: (to_microseconds(each.queued_at), each.position) for each in queued}
+    return Listing(lambda row: (*places[row["notice_id"]], row["notice_id"]), (int, int, str))
 
 
 @messages.get(
@@ -461,9 +464,9 @@ def notices(
     after: After = None,
 ) -> Response:
     """The queue, the oldest first, and what comes next of each."""
-    page = NOTICES.asked(limit, after)
-    found = answering.notices(house, account, [status] if status is not None else None)
-    return NOTICES.answer(request, sorted(found, key=NOTICES.key), page)
+    page = _notices().asked(limit, after)
+    queued = answering.in_queue(house, account, [status] if status is not None else None)
+    return _notices(queued).answer(request, [answering.notice(house, each) for each in queued], page)
 
 
 # --- machinery ----------------------------------------------------------------------------------------------------
