@@ -66,9 +66,15 @@ def notices(
     house: House, account: str | None = None, statuses: Iterable[NoticeStatus] | None = None
 ) -> list[dict[str, Any]]:
     """The e-mails to customers that stand in one of these ways, the oldest first; those that are open unless told."""
+    return [notice(house, each) for each in in_queue(house, account, statuses)]
+
+
+def in_queue(
+    house: House, account: str | None = None, statuses: Iterable[NoticeStatus] | None = None
+) -> list[QueuedNotice]:
+    """The same, as they stand in the queue."""
     with house.database.reading() as transaction:
-        found = notices_in(transaction, OPEN if statuses is None else statuses, account)
-    return [notice(house, each) for each in found]
+        return notices_in(transaction, OPEN if statuses is None else statuses, account)
 
 
 def notice(house: House, queued: QueuedNotice) -> dict[str, Any]:

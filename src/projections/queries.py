@@ -61,15 +61,23 @@ def claims(
     clause: str | None = None,
     outcome: str | None = None,
     *,
+    goodwill_in_full: bool = True,
     accounts: Accounts = None,
     page: Page | None = None,
 ) -> list[Answer]:
-    """The claims that stand."""
+    """The claims that stand; of goodwill only what was granted, unless `goodwill_in_full`."""
     where = {"account": account, "clause": clause, "outcome": outcome}
+    only = "outcome IS NOT NULL"
+    if not goodwill_in_full:
+        only += " AND (clause <> 'complaint' OR outcome = 'granted')"
     with database.reading() as transaction:
-        return claims_.listed(
-            _rows(transaction, claims_.CLAIMS, where, accounts, page, only="outcome IS NOT NULL" if page else None)
-        )
+        found = claims_.listed(_rows(transaction, claims_.CLAIMS, where, accounts, page, only=only if page else None))
+    return [claim for claim in found if goodwill_in_full or not is_goodwill_not_granted(claim)]
+
+
+def is_goodwill_not_granted(claim: Answer) -> bool:
+    """Whether it is a goodwill credit that somebody proposed, and nobody has granted."""
+    return bool(claim["clause"] == "complaint" and claim["outcome"] != "granted")
 
 
 def invoice_reductions(database: Database, account: str | None = None) -> list[Answer]:

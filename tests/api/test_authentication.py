@@ -133,6 +133,7 @@ WRONG: dict[str, Callable[[], str]] = {
     "changed after it was signed": lambda: changed(token()),
     "cut short": lambda: token()[:-10],
     "no token at all": lambda: "a.b.c",
+    "nested far too deeply": lambda: signed({"alg": "RS256", "kid": "rsa"}, b"[" * 3_000),
     "far too long": lambda: token(more="x" * 20_000),
     "demands what is unknown": lambda: signed({"alg": "RS256", "kid": "rsa", "crit": ["urgent"], "urgent": True}),
 }
@@ -152,9 +153,9 @@ def with_public_key_as_secret(secret: bytes) -> str:
     return f"{said}.{encoded(hmac.digest(secret, said.encode(), 'sha256'))}"
 
 
-def signed(header: dict[str, Any]) -> str:
-    """A header that the library itself would not sign."""
-    said = f"{encoded(header)}.{encoded(claims())}"
+def signed(header: dict[str, Any], content: bytes | None = None) -> str:
+    """A header, or a content, that the library itself would not sign."""
+    said = f"{encoded(header)}.{encoded(content if content is not None else claims())}"
     return f"{said}.{encoded(RSA.private_key.sign(said.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
 
 

@@ -13,9 +13,10 @@ from httpx import Response
 from consumers.replaying import replay
 from ledger.application.kept import Closing, Kept
 from projections import kept
-from tests.api.desk import Desk
-from tests.ledger.books import killed
+from tests.api.desk import Desk, Served
+from tests.ledger.books import Books, killed
 from tests.ledger.messages import Message, Upstream
+from tests.ledger.test_kept import KeysLost
 from tests.ledger.test_store import answer_lost
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json; charset=utf-8"}
@@ -188,7 +189,7 @@ class TestReplaying:
 class TestWholeOrNot:
     """One request is one transaction: after a failure it may be sent again as it is."""
 
-    def test_a_failure_in_the_middle_records_nothing_of_it(self, desk: Desk) -> None:
+    def test_where_nothing_can_be_recorded_it_may_be_sent_again(self, desk: Desk) -> None:
         upstream = Upstream("acct-9", source="/billing")
         messages = [upstream.account_registered(), upstream.charge_posted(price="-1"), upstream.cycle_started()]
         content = desk.books.content()
@@ -196,11 +197,12 @@ class TestWholeOrNot:
         def fails() -> None:
             raise RuntimeError("a cosmic ray in Zoë's charge")
 
-        desk.books.database.before_commit.append(fails)
+        desk.books.database.before_commit.extend([fails] * 20)
         failed = many(desk, messages)
         assert (failed.status_code, failed.headers["content-type"]) == (500, "application/problem+json")
         assert "Zoë" not in failed.text
         assert desk.books.content() == content
+        desk.books.database.before_commit.clear()
         assert [outcome for _, outcome in outcomes(many(desk, messages))] == ["accepted", "refused", "accepted"]
 
     @pytest.mark.parametrize("moment", ["before_commit", "after_commit"])
@@ -254,6 +256,22 @@ class TestRequests:
         upstream = Upstream("acct-9", source="/billing")
         answer = many(quick_desk, [upstream.payment_failed(f"inv-{n}") for n in range(1_000)])
         assert answer.json()["accepted"] == 1_000
+
+
+def test_one_that_keeps_failing_is_set_aside_and_stops_no_other(served: Served) -> None:
+    books = Books.open(keys=KeysLost({"account/acct-8"}))
+    messages = [m for n in (7, 8, 9) for m in Upstream(f"acct-{n}", source="/billing").customer()[:2]]
+    with Desk.on(books, books.database.url, served) as desk:
+        first = many(desk, messages)
+        assert first.status_code == 200, first.text
+        assert [what for _, what in outcomes(first)] == ["accepted"] * 2 + ["set aside"] + ["accepted"] * 3
+        assert (first.json()["accepted"], first.json()["set_aside"]) == (5, 1)
+        again = many(desk, messages)
+        assert [what for _, what in outcomes(again)] == ["duplicate"] * 2 + ["set aside"] + ["duplicate"] * 3
+    [row] = kept.set_aside(books.database)
+    assert (row["account_id"], row["origin"], row["channel"]) == ("acct-8", "http:paula", "http")
+    books.check_positions()
+    books.close()
 
 
 def test_killed_in_the_middle_it_is_sent_again(desk: Desk) -> None:

@@ -459,6 +459,49 @@ class TestEveryRoute:
             other_caller,
         }
 
+    @pytest.mark.parametrize(
+        ("path", "body", "name"),
+        [
+            ("outages", {"subscription_id": "sub-1", "began_at": NOW_TEXT, "severity": "minor"}, "outage_id"),
+            ("disputes", {"charge_id": "cyc-1", "claimed": "1.00", "currency": "EUR"}, "dispute_id"),
+            ("complaints", {"category": "quality"}, "complaint_id"),
+            ("complaints/com-1/goodwill", {"amount": "5.00", "currency": "EUR"}, "credit_id"),
+        ],
+    )
+    def test_an_id_that_is_taken_is_told_and_not_recorded_as_a_contradiction(
+        self, quick_desk: Desk, path: str, body: dict[str, Any], name: str
+    ) -> None:
+        desk = quick_desk
+        desk.books.take([Upstream(source="/x").complaint_opened()])
+        body = body | {name: "mine"}
+        first = desk.post("anna", f"{ACCOUNT}/{path}", body, key="k-1")
+        assert first.status_code == 201
+        content = desk.books.content()
+        for who in ("anna", "zoe")[: 1 if name == "credit_id" else 2]:
+            taken = desk.post(who, f"{ACCOUNT}/{path}", body, key="k-2")
+            assert (taken.status_code, taken.json()["type"]) == (409, "urn:makegood:problem:conflict")
+        assert desk.post("anna", f"{ACCOUNT}/{path}", body, key="k-1").content == first.content
+        assert desk.books.content() == content
+
+    @pytest.mark.parametrize(
+        ("who", "path", "body"),
+        [
+            ("zoe", "disputes", {"charge_id": "cyc-1", "claimed": "1.00"}),
+            ("felix", "disputes/dis-1/confirm", {"charge_id": "cyc-1", "amount": "1.00"}),
+            ("anna", "complaints/com-1/goodwill", {"amount": "5.00"}),
+        ],
+    )
+    def test_an_amount_in_another_currency_is_told_and_not_left_to_an_alarm(
+        self, quick_desk: Desk, who: str, path: str, body: dict[str, Any]
+    ) -> None:
+        desk = quick_desk
+        desk.books.take([Upstream(source="/x").complaint_opened()])
+        content = desk.books.content()
+        foreign = desk.post(who, f"{ACCOUNT}/{path}", body | {"currency": "USD"}, key="k-1")
+        assert (foreign.status_code, [e["field"] for e in foreign.json()["errors"]]) == (422, ["currency"])
+        assert desk.books.content() == content
+        assert desk.post(who, f"{ACCOUNT}/{path}", body | {"currency": "EUR"}, key="k-1").status_code == 201
+
     def test_the_answer_says_what_was_decided(self, quick_desk: Desk) -> None:
         desk = quick_desk
         confirmed = desk.post(
@@ -595,6 +638,29 @@ class TestGoodwill:
         assert other.status_code == 409
         assert quick_desk.post("ada", f"{ACCOUNT}/goodwill/gw-1/approve", key="k-1").content == first.content
 
+    def test_a_customer_learns_of_it_when_it_is_granted_and_never_who_said_what(self, quick_desk: Desk) -> None:
+        desk = quick_desk
+        self.both(desk)
+        asked = {"amount": "5.00", "currency": "EUR", "reason": "he is a difficult one"}
+        rejected, granted = (
+            desk.post("anna", f"{ACCOUNT}/complaints/com-1/goodwill", asked | {"credit_id": credit}, key=credit)
+            for credit in ("gw-1", "gw-2")
+        )
+        assert (rejected.status_code, granted.status_code) == (201, 201)
+        desk.house.projections.catch_up()
+        assert desk.get("zoe", "/claims?limit=1").json() == []
+        desk.post("ada", f"{ACCOUNT}/goodwill/gw-1/reject", {"reason": "he would only ask again"}, key="k-1")
+        desk.post("ada", f"{ACCOUNT}/goodwill/gw-2/approve", key="k-2")
+        desk.house.projections.catch_up()
+        assert [claim["claim_id"] for claim in desk.get("zoe", "/claims?limit=1").json()] == ["goodwill/gw-2"]
+        assert len(desk.get("anna", "/claims").json()) == 2
+        seen = [desk.get("zoe", path) for path in ("/claims", "/credits", "/complaints", ACCOUNT)]
+        seen += [desk.get("zoe", f"/explanations?id=goodwill/gw-{n}") for n in (1, 2)]
+        assert [answer.status_code for answer in seen] == [200] * 4 + [404] * 2
+        for told in ("difficult", "ask again", "anna", "ada", "gw-1"):
+            assert told not in "".join(answer.text for answer in seen[:4])
+        assert "he is a difficult one" in desk.get("anna", "/explanations?id=goodwill/gw-1").text
+
     def test_a_credit_that_nobody_proposed_is_not_there(self, quick_desk: Desk) -> None:
         self.both(quick_desk)
         assert quick_desk.post("ada", f"{ACCOUNT}/goodwill/gw-404/approve", key="k-1").status_code == 404
@@ -716,6 +782,13 @@ class TestKeys:
             assert refused.status_code == 422
             assert refused.json()["errors"][0]["field"] == "Idempotency-Key"
         assert desk.books.content() == content
+
+    def test_ids_in_a_path_are_told_apart_however_odd(self, quick_desk: Desk) -> None:
+        upstream = Upstream(source="/x")
+        quick_desk.books.take([upstream.subscription_registered(odd) for odd in ("sub?1", "sub%3F1")])
+        first = quick_desk.post("anna", f"{ACCOUNT}/subscriptions/sub%3F1/cancel", key="k-1")
+        assert first.json()["ids"] == {"subscription_id": "sub?1"}
+        assert quick_desk.post("anna", f"{ACCOUNT}/subscriptions/sub%253F1/cancel", key="k-1").status_code == 422
 
     def test_another_spelling_of_the_body_is_the_same_body(self, quick_desk: Desk) -> None:
         path, headers = f"{SUBSCRIPTION}/cancel", {"Content-Type": "application/json; charset=utf-8"}

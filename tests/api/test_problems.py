@@ -18,6 +18,7 @@ from makegood.api.caller import Caller, allowed
 from makegood.api.problems import CONFLICT, INTERNAL, KINDS, UNAVAILABLE, Problem, as_refused
 from tests.api.conftest import Api
 from tests.door.conftest import Door
+from tests.door.test_commands import ACCOUNT
 
 SECRET = "Ada-Quill-4111"
 
@@ -224,3 +225,15 @@ def test_one_line_is_logged_for_each_request_and_holds_nothing_that_was_sent(
         ("GET", "/claims", 401, None),
     ]
     assert SECRET not in json.dumps(lines)
+
+
+def test_the_log_names_an_account_as_it_is_named(
+    sandbox: Door, serve: Callable[..., Api], lines: Callable[..., str]
+) -> None:
+    sandbox("ingest", lines({**ACCOUNT, "subject": "eu/7"}))
+    api = serve(sandbox.store)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+    key = api.key("auditor")
+    with structlog.testing.capture_logs() as told:
+        api.json(key, "/accounts/eu%2F7")
+    assert [line["account"] for line in told] == ["eu/7"]

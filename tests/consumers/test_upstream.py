@@ -957,6 +957,28 @@ def test_a_message_that_was_refused_over_http_can_be_read_again() -> None:
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        b'{"headers":1,"key":null,"value":null}',
+        b'{"headers":null,"key":null,"value":null}',
+        b'{"headers":[["ce_id"]],"key":null,"value":null}',
+        b'{"headers":[[1,"a"]],"key":null,"value":null}',
+        b'{"headers":[["ce_id",5]],"key":null,"value":null}',
+        b'{"headers":[],"key":5,"value":null}',
+        b'{"headers":[],"key":null,"value":{"x":1}}',
+        b'{"headers":[],"key":null,"value":{"base64":5}}',
+        b'{"headers":[],"key":null,"value":"\\ud800"}',
+    ],
+)
+def test_what_only_looks_like_a_record_that_was_kept_is_read_as_what_it_is(body: bytes) -> None:
+    taken = read_structured(body, origin="o", channel="http")
+    assert isinstance(taken, Refusal)
+    again = read_kept(taken.body, origin="o", channel="replay")
+    assert isinstance(again, Refusal)
+    assert (again.reason, again.field, again.body) == (taken.reason, taken.field, taken.body)
+
+
+@pytest.mark.parametrize(
     ("body", "members"),
     [
         (b"[]", []),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from consumers import files
+from consumers import apart, files
 from consumers.replaying import NothingKept, replay
 from consumers.upstream import read_binary
 from ledger.application.kept import (
@@ -244,7 +244,7 @@ class TestSetAside:
         lines = [json.dumps(Upstream(f"acct-{n}").account_registered()).encode() for n in range(20)]
         with pytest.raises(Erased):
             files.ingest(books.ledger, lines, "story")
-        assert len(kept.set_aside(books.database)) == files.SET_ASIDE_MAX
+        assert len(kept.set_aside(books.database)) == apart.SET_ASIDE_MAX
 
     def test_the_reader_moves_past_it_in_the_same_transaction_or_it_is_not_kept(self, books: Books) -> None:
         with books.database.real.writing() as transaction:

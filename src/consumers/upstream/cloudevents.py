@@ -7,10 +7,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
 from urllib.parse import unquote_to_bytes
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
+from pydantic import AfterValidator, Base64Bytes, BaseModel, ConfigDict, ValidationError, WithJsonSchema
 
 from consumers.upstream.fields import IDENTIFIER_SCHEMA, Identifier, Instant, Text
 from consumers.upstream.findings import Finding, Unreadable, broken, shown
@@ -310,21 +310,41 @@ def binary_as_one(headers: Headers, key: bytes | None, value: bytes | None) -> b
 
 
 def record_in(body: bytes) -> tuple[Headers, bytes | None, bytes | None] | None:
-    """The headers, key and value that `binary_as_one` wrote as one body; None where it wrote none of it."""
+    """The headers, key and value that `binary_as_one` wrote as one body; None where it wrote none of it.
+
+    Anybody may send a body that looks like one, and not quite.
+    """
     try:
-        record = json.loads(body)
-    except (ValueError, RecursionError):
+        record = _Record.model_validate_json(body)
+    except ValidationError:
         return None
-    if not isinstance(record, dict) or record.keys() != {"headers", "key", "value"}:
-        return None
-    headers = [(header, _bytes_shown(content)) for header, content in record["headers"]]
-    return headers, _bytes_shown(record["key"]), _bytes_shown(record["value"])
+    headers = [(header, _bytes_shown(content)) for header, content in record.headers]
+    return headers, _bytes_shown(record.key), _bytes_shown(record.value)
 
 
-def _bytes_shown(content: Any) -> bytes | None:
-    if content is None:
-        return None
-    return content.encode() if isinstance(content, str) else base64.b64decode(content["base64"])
+_EXACTLY = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class _NoText(BaseModel):
+    """Bytes that are no UTF-8, as a record shows them."""
+
+    model_config = _EXACTLY
+
+    base64: Base64Bytes
+
+
+class _Record(BaseModel):
+    """A record in binary mode as one object."""
+
+    model_config = _EXACTLY
+
+    headers: list[tuple[str, str | _NoText | None]]
+    key: str | _NoText | None
+    value: str | _NoText | None
+
+
+def _bytes_shown(content: str | _NoText | None) -> bytes | None:
+    return content.base64 if isinstance(content, _NoText) else content.encode() if content is not None else None
 
 
 def _shown_bytes(content: bytes | None) -> object:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from ledger.aggregates.recording import stream_name
 from ledger.events import (
+    AccountRegistered,
     BillingErrorReported,
     ChargePosted,
     CycleStarted,
@@ -16,7 +17,7 @@ from ledger.events import (
     OutageReported,
 )
 from ledger.store.database import Transaction
-from ledger.store.reading import events_of_types, first_of_stream
+from ledger.store.reading import events_of_type, events_of_types, first_of_stream
 
 Kind = Literal["subscription", "complaint", "charge", "outage", "dispute", "goodwill"]
 
@@ -42,6 +43,13 @@ def known_by(transaction: Transaction, account: str, kind: Kind, id_: str) -> Fa
         events = [envelope.event() for envelope in events_of_types(transaction, account, types)]
         found = [event for event in events if getattr(event.data, named_in[type(event)]) == id_]  # type: ignore[index]
     return min((fact for fact in found if isinstance(fact, Fact)), key=lambda fact: fact.order, default=None)
+
+
+def currency_of(transaction: Transaction, account: str) -> str | None:
+    """The currency that an account is kept in, by the registration that stands; None before there is one."""
+    found = [event for _, event in events_of_type(transaction, account, AccountRegistered)]
+    standing = min(found, key=lambda event: event.order, default=None)
+    return standing.data.currency if standing is not None else None
 
 
 def verdict_on(transaction: Transaction, proposal: GoodwillProposed) -> Fact | None:

@@ -25,6 +25,9 @@ from ledger.vault import Vault
 ACCOUNTS_KEPT_MAX = 2_000
 """Accounts kept warm between batches; beyond it the one used longest ago is loaded anew when it is next needed."""
 
+TURNS = 64
+"""How many accounts, at most, can be written about at once by those who take turns."""
+
 Clock = Callable[[], datetime]
 
 
@@ -42,6 +45,7 @@ class Ledger(Application[str]):
         self._warm: OrderedDict[str, Account] = OrderedDict()
         self._catalogue = Catalogue()
         self._turn = threading.RLock()
+        self._turns = [threading.Lock() for _ in range(TURNS)]
         super().__init__(env={})
 
     def construct_mapper(self) -> Mapper[str]:
@@ -149,6 +153,12 @@ class Ledger(Application[str]):
             for account_id in cold:
                 accounts[account_id].replay(histories[account_id])
         return accounts
+
+    def turn(self, account_id: str) -> threading.Lock:
+        """The turn to write about an account. Nobody need take it, because the store lets only one of two writers
+        through; but the other has decided in vain, and of many threads some would do so every time.
+        """
+        return self._turns[hash(account_id) % TURNS]
 
     def save_accounts(self, accounts: Iterable[Account], events: list[LedgerEvent], writes: Writes) -> None:
         """Write what was decided about accounts, with all that its transaction brings.

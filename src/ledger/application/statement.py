@@ -54,6 +54,10 @@ class Refusal:
     line: int | None = None
 
 
+Became = Literal["accepted", "duplicate", "set aside"] | Refusal
+"""What became of one message."""
+
+
 @dataclass(slots=True)
 class Taken:
     """What became of a batch of messages."""
@@ -63,5 +67,5 @@ class Taken:
     duplicates: int = 0
     refused: list[Refusal] = field(default_factory=list)
     set_aside: int = 0
-    each: list[Literal["accepted", "duplicate"] | Refusal] = field(default_factory=list)
-    """The same of every message of one batch, in the order in which they came."""
+    each: list[Became] = field(default_factory=list)
+    """The same of every message, in the order in which they came."""

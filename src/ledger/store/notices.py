@@ -134,7 +134,7 @@ def notices_in(
         for status in statuses
         for row in transaction.rows(f"SELECT {_COLUMNS} FROM notices WHERE status = ? {where}", [status, *parameters])
     ]
-    return sorted(map(_notice, rows), key=attrgetter("queued_at", "account", "notice_id"))
+    return sorted(map(_notice, rows), key=attrgetter("queued_at", "position", "notice_id"))
 
 
 def next_to_send(transaction: Transaction, now: datetime) -> QueuedNotice | None:

@@ -67,7 +67,7 @@ class Issuer:
         try:
             found = jwt.decode(token, self.keys, registry=JWSRegistry(algorithms=list(ALGORITHMS)))
             claims.validate(found.claims)
-        except (JoseError, ValueError, TypeError, KeyError) as error:
+        except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise Unproven from error
         subject = found.claims["sub"]
         if not isinstance(subject, str) or not is_identifier(subject):

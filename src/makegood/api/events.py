@@ -1,7 +1,7 @@
 """`POST /events`: upstream's messages over HTTP, one in either content mode, or many, each judged by itself.
 
-They come in as from Kafka: the same reader, the same inbox, and a dead letter for each that is refused. All that one
-request brings is recorded in one transaction, so after a failure nothing of it is, and it may be sent again as it is.
+They come in as from Kafka: the same reader, the same inbox, a dead letter for each that is refused; and what keeps
+failing is set aside, so that it stops nothing else. Whatever was answered, a request may be sent again as it is.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
+from consumers.apart import take_apart
 from consumers.upstream import Unreadable, read_binary, read_structured
 from consumers.upstream.cloudevents import BATCH, STRUCTURED, headers_over_http, media_type_of, split_batch
-from ledger.application.record import take
-from ledger.application.statement import Refusal, Statement, Taken
+from ledger.application.statement import Became, Refusal, Statement, Taken
 from ledger.store.reading import shard_end
 from makegood.api.caller import CHANNEL, Caller, Guarded, TheHouse, allowed
 from makegood.api.problems import INVALID, MEDIA, TOO_LARGE, UNREADABLE, Refused, WrongField, problem
@@ -35,18 +35,19 @@ class Outcome(BaseModel):
 
     index: int = Field(description="Its place among those that were sent, from 0.")
     id: str | None = Field(description="Null where it has none that is an identifier.")
-    outcome: Literal["accepted", "duplicate", "refused"]
+    outcome: Literal["accepted", "duplicate", "refused", "set aside"]
     reason: str | None = Field(description="Why it was refused.")
     field: str | None = Field(description="The field that is wrong, as a dotted path.")
 
 
-class Became(BaseModel):
+class Outcomes(BaseModel):
     """What became of the messages."""
 
     read: int
     accepted: int
     duplicates: int
     refused: int
+    set_aside: int
     outcomes: list[Outcome] = Field(description="One for each message, in order.")
 
 
@@ -110,7 +111,7 @@ async def _body(request: Request) -> bytes:
     "/events",
     summary="Send upstream's messages",
     openapi_extra=_BODIES,
-    responses={200: {"model": Became, "description": "What became of each message.", "headers": _POSITION}},
+    responses={200: {"model": Outcomes, "description": "What became of each message.", "headers": _POSITION}},
 )
 def publish(
     request: Request,
@@ -118,15 +119,16 @@ def publish(
     caller: Annotated[Caller, allowed("events.publish")],
     body: Annotated[bytes, Depends(_body)],
 ) -> Response:
-    """Each is judged by itself: accepted, a duplicate, or refused and kept as a dead letter; the others go on.
+    """Each is judged by itself: accepted, a duplicate, or refused and kept as a dead letter; the others go on. One
+    that Makegood itself fails at is set aside, to be taken in when what failed is mended: it need not be sent again.
 
     Where one message is sent alone and refused, the answer is a problem of 422 with its `outcome` in it.
 
-    After an answer of 5xx nothing of the request is recorded, or all of it is: it may be sent again as it is, and
-    what was recorded is then a duplicate.
+    After an answer of 5xx it may be sent again as it is: what was recorded is then a duplicate.
     """
     items = [_said_by(caller, item) for item in _read(request, body, f"http:{caller.principal}")]
-    taken = take(house.ledger, items)
+    taken = Taken()
+    take_apart(house.ledger, items, taken)
     request.app.state.recorded()
     outcomes = [
         _outcome(index, item, became) for index, (item, became) in enumerate(zip(items, taken.each, strict=True))
@@ -169,7 +171,7 @@ def _said_by(caller: Caller, item: Statement | Refusal) -> Statement | Refusal:
     return replace(item, actor=caller.principal) if isinstance(item, Statement) else item
 
 
-def _outcome(index: int, item: Statement | Refusal, became: Literal["accepted", "duplicate"] | Refusal) -> Outcome:
+def _outcome(index: int, item: Statement | Refusal, became: Became) -> Outcome:
     if isinstance(became, Refusal):
         return Outcome(index=index, id=became.message_id, outcome="refused", reason=became.reason, field=became.field)
     message_id = item.message.id if isinstance(item, Statement) else item.message_id
@@ -188,11 +190,12 @@ def _answer(request: Request, outcomes: list[Outcome], taken: Taken, batch: bool
         wrong = [WrongField(field=outcome.field or "body", reason=outcome.reason or "")]
         detail = "the message is refused, and kept as a dead letter: correct what `errors` names, and send it anew"
         return problem(request.url.path, Refused(INVALID, detail, wrong, headers), {"outcome": outcome.model_dump()})
-    content = Became(
+    content = Outcomes(
         read=taken.read,
         accepted=taken.accepted,
         duplicates=taken.duplicates,
         refused=len(taken.refused),
+        set_aside=taken.set_aside,
         outcomes=outcomes,
     )
     return JSONResponse(content.model_dump(), headers=headers)

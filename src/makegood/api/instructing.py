@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from consumers.upstream import Unreadable
 from consumers.upstream.cloudevents import strict_json
 from ledger.application import requests
-from ledger.application.known_by import Kind, known_by, verdict_on
+from ledger.application.known_by import Kind, currency_of, known_by, verdict_on
 from ledger.application.preview import preview
 from ledger.application.record import take
 from ledger.application.requests import Answered, KeyReused, VersionMoved
@@ -35,6 +35,7 @@ from makegood.api.caller import CHANNEL, Caller, TheHouse, allowed
 from makegood.api.messages import PREVIEWED, Origin, Said, statements
 from makegood.api.paths import AccountId
 from makegood.api.problems import (
+    CONFLICT,
     INVALID,
     NO_SUCH_ACCOUNT,
     UNREADABLE,
@@ -165,6 +166,25 @@ class Asking:
             raise invalid(field, _unknown(kind))
         return id_
 
+    def new(self, kind: Kind, id_: str | None) -> str:
+        """The id of something that is to become known, made where it was given none.
+
+        Raises Refused where the account knows one already: of two the policy lets only the first stand.
+        """
+        if id_ is None:
+            return self.origin.made(kind)
+        if self._known_by(kind, id_) is not None:
+            raise Refused(CONFLICT, f"the account has a {kind} of this id: leave the id out, or give one of its own")
+        return id_
+
+    def in_currency(self, given: str) -> str:
+        """The currency of an amount. Raises Refused where the account is kept in another: none is ever converted."""
+        with self.house.database.reading() as transaction:
+            kept_in = currency_of(transaction, self.account)
+        if kept_in is not None and kept_in != given:
+            raise invalid("currency", "the account is kept in another currency, and no amount is converted")
+        return given
+
     def is_decided(self, proposal: GoodwillProposed) -> bool:
         """Whether a verdict on a goodwill credit stands already."""
         with self.house.database.reading() as transaction:
@@ -216,7 +236,8 @@ class Asking:
         messages = self._messages(said)
         version = self.expects()
         expects = {self.account: version} if version is not None else None
-        taken = take(self.house.ledger, messages, expects=expects, request=request)
+        with self.house.ledger.turn(self.account):
+            taken = take(self.house.ledger, messages, expects=expects, request=request)
         if taken.refused:
             raise _refused(taken.refused)
         self.recorded()
@@ -324,7 +345,7 @@ def _said(request: Request, body: bytes) -> bytes:
         raise invalid(unreadable.finding.field or "body", unreadable.finding.reason) from None
     except RecursionError:
         raise invalid("body", "this is nested too deeply: no request needs more than one level") from None
-    return "\n".join((request.method, request.url.path, spelt)).encode()
+    return "\n".join((request.method, request.scope["path"], spelt)).encode()
 
 
 def _traceparent(request: Request) -> str | None:

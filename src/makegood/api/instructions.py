@@ -185,7 +185,7 @@ def report_outage(given: Annotated[Asking, instructing("outage.report")], asked:
             raise invalid("cause", "leave this out: what caused it is for the provider to say")
         if given.by_customer and asked.began_at > given.origin.at:
             raise invalid("began_at", "an outage that is reported has begun")
-        outage_id = asked.outage_id or given.origin.made("outage")
+        outage_id = given.new("outage", asked.outage_id)
         said = Said(
             "voip.outage.reported.v1",
             {
@@ -240,13 +240,13 @@ def open_dispute(given: Annotated[Asking, instructing("dispute.open")], asked: O
 
     def say() -> list[Said]:
         given.named("charge", asked.charge_id, "charge_id")
-        dispute_id = asked.dispute_id or given.origin.made("dispute")
+        dispute_id = given.new("dispute", asked.dispute_id)
         said = Said(
             "voip.billing_error.reported.v1",
             {
                 "dispute_id": dispute_id,
                 "charge_id": asked.charge_id,
-                "currency": asked.currency,
+                "currency": given.in_currency(asked.currency),
                 "claimed": asked.claimed,
                 "reported_at": given.origin.at,
                 "description": asked.description,
@@ -269,7 +269,7 @@ def confirm_dispute(
                 {
                     "dispute_id": dispute_id,
                     "charge_id": given.named("charge", asked.charge_id, "charge_id"),
-                    "currency": asked.currency,
+                    "currency": given.in_currency(asked.currency),
                     "amount": asked.amount,
                     "settle_as": asked.settle_as,
                 },
@@ -313,7 +313,7 @@ def open_complaint(given: Annotated[Asking, instructing("complaint.open")], aske
             Said(
                 "voip.complaint.opened.v1",
                 {
-                    "complaint_id": asked.complaint_id or given.origin.made("complaint"),
+                    "complaint_id": given.new("complaint", asked.complaint_id),
                     "subscription_id": asked.subscription_id,
                     "channel": asked.channel if asked.channel is not None else _way(given),
                     "category": asked.category,
@@ -410,10 +410,10 @@ def propose_goodwill(
             Said(
                 "makegood.goodwill.proposed.v1",
                 {
-                    "credit_id": asked.credit_id or given.origin.made("goodwill"),
+                    "credit_id": given.new("goodwill", asked.credit_id),
                     "complaint_id": given.known("complaint", complaint_id),
                     "subscription_id": asked.subscription_id,
-                    "currency": asked.currency,
+                    "currency": given.in_currency(asked.currency),
                     "amount": asked.amount,
                     "proposed_by": given.caller.principal,
                     "reason": asked.reason,

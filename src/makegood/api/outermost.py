@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from consumers.part import reason_of
-from makegood.api.paths import by_segments, sent
+from makegood.api.paths import by_segments, id_in, sent
 from makegood.api.problems import METHOD, TOO_LARGE, Refused, failed, problem
 
 BODY_MAX = 1_048_576
@@ -143,12 +143,13 @@ def _too_large() -> Refused:
 def _tell(scope: Scope, answer: _Answer, seconds: float) -> None:
     """One line for each request: the route and not the address, because an address may hold what a log may not."""
     route, state = scope.get("route"), scope["state"]
+    account = scope.get("path_params", {}).get("account_id")
     told = {
         "method": answer.method,
         "route": getattr(route, "path", None),
         "status": answer.status,
         "principal": state.get("principal"),
-        "account": scope.get("path_params", {}).get("account_id") if answer.status < 400 else None,
+        "account": id_in(account) if account is not None and answer.status < 400 else None,
         "seconds": round(seconds, 4),
         "reason": state.get("reason"),
     }

@@ -27,11 +27,12 @@ def by_segments(path: str) -> str:
     return "/".join(unquote(segment).replace("/", _SLASH) for segment in path.split("/"))
 
 
-def _id(text: str) -> str:
-    return text.replace(_SLASH, "/")
+def id_in(segment: str) -> str:
+    """The id that a decoded segment stands for."""
+    return segment.replace(_SLASH, "/")
 
 
-PathId = Annotated[str, BeforeValidator(_id)]
+PathId = Annotated[str, BeforeValidator(id_in)]
 """An id in a path."""
 
 AccountId = Annotated[PathId, Path(description="The account's id.", examples=["acct-0006"])]

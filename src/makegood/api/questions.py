@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ from ledger.events import KeptAs
 from ledger.events.billing_account import Clause, Outcome
 from ledger.instructions import Kind
 from ledger.store.instants import to_microseconds
-from ledger.store.notices import NoticeStatus
+from ledger.store.notices import NoticeStatus, QueuedNotice
 from ledger.values import instant_from_text, is_identifier
 from makegood import answering
 from makegood import status as standing
@@ -26,7 +27,7 @@ from makegood.api.paths import AccountId, PathId
 from makegood.api.problems import not_found
 from makegood.api.versions import IF_NONE_MATCH, STILL_THE_SAME, TELLS_VERSION, answer_version
 from makegood.complaints import complaint as told
-from makegood.explaining import explain
+from makegood.explaining import Unexplained, explain
 from makegood.house import House
 from projections import access, alarms, kept, queries
 
@@ -105,7 +106,14 @@ def claims(
     """The claims that stand, by account and id."""
     page = CLAIMS.asked(limit, after)
     scope = caller.limited_to(account)
-    rows = queries.claims(house.database, clause=clause, outcome=outcome, accounts=scope, page=page)
+    rows = queries.claims(
+        house.database,
+        clause=clause,
+        outcome=outcome,
+        goodwill_in_full=_sees_goodwill(caller),
+        accounts=scope,
+        page=page,
+    )
     return CLAIMS.answer(request, rows, page)
 
 
@@ -171,7 +179,8 @@ def complaints(
     page = COMPLAINTS.asked(limit, after)
     scope = caller.limited_to(account)
     rows = queries.complaints(house.database, house.ledger.now(), still_open=still_open, accounts=scope)
-    return COMPLAINTS.answer(request, rows, page)
+    shown = rows if _sees_goodwill(caller) else [_without_goodwill(row) for row in rows]
+    return COMPLAINTS.answer(request, shown, page)
 
 
 @finance.get("/goodwill", summary="Goodwill credits", responses=answers(list[shapes.GoodwillLinked]))
@@ -222,7 +231,19 @@ def explanation(
     if account is not None:
         caller.check(account)
     words = caller.may_also("complaint.read_words")
-    return JSONResponse(explain(house, id, account, caller.of_accounts, words=words))
+    found = explain(house, id, account, caller.of_accounts, words=words)
+    if found["clause"] == "complaint" and not _sees_goodwill(caller):
+        raise Unexplained("who proposed what, and why, is not for the caller")
+    return JSONResponse(found)
+
+
+def _sees_goodwill(caller: Caller) -> bool:
+    """Whether they may know of goodwill credits more than those that were granted."""
+    return caller.may_also("goodwill.read")
+
+
+def _without_goodwill(complaint: dict[str, Any]) -> dict[str, Any]:
+    return {**complaint, "links": [link for link in complaint["links"] if link["kind"] != "goodwill"]}
 
 
 # --- one account --------------------------------------------------------------------------------------------------
@@ -255,6 +276,8 @@ def account(
     found = queries.account_in_full(house.database, caller.check(account_id), as_of=as_of, known_at=known_at)
     if caller.of_accounts is not None:
         shown = {name: part for name, part in found.answer.items() if name not in NOT_FOR_CUSTOMERS}
+        shown["claims"] = [claim for claim in shown["claims"] if not queries.is_goodwill_not_granted(claim)]
+        shown["complaints"] = [_without_goodwill(complaint) for complaint in shown["complaints"]]
         found = replace(found, answer=shown)
     return answer_version(request, found)
 
@@ -400,10 +423,12 @@ INSTRUCTIONS = Listing(
     ),
     (int, int, str, str),
 )
-NOTICES = Listing(
-    lambda row: (to_microseconds(instant_from_text(row["queued_at"])), row["account_id"], row["notice_id"]),
-    (int, str, str),
-)
+
+
+def _notices(queued: Iterable[QueuedNotice] = ()) -> Listing:
+    """E-mails in the order of the queue, by the position of what each tells of, which no answer shows."""
+    places = {each.notice_id: (to_microseconds(each.queued_at), each.position) for each in queued}
+    return Listing(lambda row: (*places[row["notice_id"]], row["notice_id"]), (int, int, str))
 
 
 @messages.get(
@@ -439,8 +464,9 @@ def notices(
     after: After = None,
 ) -> Response:
     """The queue, the oldest first, and what comes next of each."""
-    page = NOTICES.asked(limit, after)
-    return NOTICES.answer(request, answering.notices(house, account, [status] if status is not None else None), page)
+    page = _notices().asked(limit, after)
+    queued = answering.in_queue(house, account, [status] if status is not None else None)
+    return _notices(queued).answer(request, [answering.notice(house, each) for each in queued], page)
 
 
 # --- machinery ----------------------------------------------------------------------------------------------------
