@@ -694,6 +694,17 @@ class TestCustomers:
         if field != "began_at":
             assert quick_desk.post("anna", path, body, key="k-1").status_code == 201
 
+    def test_they_are_told_why_and_not_which_of_the_providers_people_it_was(self, quick_desk: Desk) -> None:
+        desk = quick_desk
+        asked = {"charge_id": "cyc-1", "amount": "1.00", "currency": "EUR"}
+        assert desk.post("felix", f"{ACCOUNT}/disputes/dis-1/confirm", asked, key="k-1").status_code == 201
+        desk.house.projections.catch_up()
+        whole, own = (desk.get(who, "/explanations?id=billing-error/dis-1") for who in ("otto", "zoe"))
+        assert [step["actor"] for step in whole.json()["steps"]] == ["felix"]
+        assert "k-1/felix" in whole.text
+        assert own.json()["formula"] == whole.json()["formula"]
+        assert "felix" not in own.text
+
 
 class TestRefusals:
     """Whoever instructs is told at once what is wrong, by the names of the body; nothing is kept of it."""

@@ -234,7 +234,20 @@ def explanation(
     found = explain(house, id, account, caller.of_accounts, words=words)
     if found["clause"] == "complaint" and not _sees_goodwill(caller):
         raise Unexplained("who proposed what, and why, is not for the caller")
-    return JSONResponse(found)
+    return JSONResponse(found if caller.of_accounts is None else _without_people(found))
+
+
+def _without_people(explained: dict[str, Any]) -> dict[str, Any]:
+    """An explanation for a customer: what was decided and why, without who of the provider's people did it.
+
+    A message that somebody instructed is named after them, so messages are not named either.
+    """
+
+    def without(rows: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
+        return [{name: said for name, said in row.items() if name not in names} for row in rows]
+
+    steps, facts = without(explained["steps"], "actor"), without(explained["facts"], "source", "id")
+    return {**explained, "steps": steps, "facts": facts}
 
 
 def _sees_goodwill(caller: Caller) -> bool:

@@ -519,7 +519,7 @@ class ExplanationStep(Shape):
     cause_event_id: str | None
     now: Instant
     recorded_at: Instant
-    actor: str
+    actor: str | None = Field(None, description="Not shown to customers.")
     channel: str
 
 
