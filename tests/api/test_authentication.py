@@ -5,6 +5,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +22,13 @@ from makegood.settings import Settings
 from makegood.stop import Stop
 from tests.api.conftest import BY, Api
 from tests.door.conftest import Door
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    """Who somebody is does not depend on the kind of store; the other tests of the API ask on both."""
+    return f"sqlite:///{tmp_path}/books.db"
+
 
 ISSUER = "https://id.example"
 RSA = RSAKey.generate_key(2048, {"kid": "rsa"}, private=True)
