@@ -53,8 +53,9 @@ def test_it_becomes_its_fact_and_what_is_private_goes_into_the_vault(type_: str)
 
 
 @pytest.mark.parametrize("type_", EXAMPLES)
-def test_upstream_can_send_none_of_them(type_: str) -> None:
-    message = EXAMPLES[type_]
+@pytest.mark.parametrize(("source", "wrong"), [("/provisioning/eu-1", "type"), ("/makegood/http", "source")])
+def test_upstream_can_send_none_of_them(type_: str, source: str, wrong: str) -> None:
+    message = EXAMPLES[type_] | {"source": source}
     headers = [(f"ce_{name}", str(value).encode()) for name, value in message.items() if name != "data"]
     in_both_modes = (
         read_structured(json.dumps(message).encode(), origin="file:x:1", channel="file"),
@@ -67,7 +68,7 @@ def test_upstream_can_send_none_of_them(type_: str) -> None:
     )
     for refused in in_both_modes:
         assert isinstance(refused, Refusal)
-        assert refused.field == "type"
+        assert refused.field == wrong
 
 
 @pytest.mark.parametrize(
