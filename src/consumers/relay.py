@@ -70,8 +70,8 @@ class Lane(ABC):
         """What comes after a position."""
 
 
-class EventLane(Lane):
-    """The events of one shard: the stored bytes as they are, partition = shard, key = account."""
+class ShardLane(Lane):
+    """What comes out of one shard's events, in their order."""
 
     def __init__(self, topic: str, shard: int) -> None:
         self.topic = topic
@@ -79,6 +79,10 @@ class EventLane(Lane):
 
     def reader(self, identity: TopicIdentity) -> str:
         return f"relay/{identity}/{self._shard}"
+
+
+class EventLane(ShardLane):
+    """The events of one shard: the stored bytes as they are, partition = shard, key = account."""
 
     def after(self, transaction: Transaction, position: int, limit: int) -> Batch:
         found = read_shard(transaction, self._shard, position, limit)
@@ -101,15 +105,8 @@ class EventLane(Lane):
         return Batch(records, found[-1].position if found else position)
 
 
-class InstructionLane(Lane):
+class InstructionLane(ShardLane):
     """What billing and provisioning must carry out, out of the events of one shard: a CloudEvent for each."""
-
-    def __init__(self, topic: str, shard: int) -> None:
-        self.topic = topic
-        self._shard = shard
-
-    def reader(self, identity: TopicIdentity) -> str:
-        return f"relay/{identity}/{self._shard}"
 
     def after(self, transaction: Transaction, position: int, limit: int) -> Batch:
         found = read_shard(transaction, self._shard, position, limit)

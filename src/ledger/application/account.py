@@ -21,7 +21,7 @@ from ledger.events import (
     SubscriptionStatusChanged,
 )
 from ledger.instructions import Issued
-from ledger.policy.activation import activations
+from ledger.policy.activation import COMPLETING, activations
 from ledger.policy.assess import assess, contradictions
 from ledger.policy.charges import Charge
 from ledger.policy.known_facts import EVERYTHING, AccountFacts, Invoice, Touched, Waiting
@@ -117,11 +117,13 @@ class Account:
         aggregate = self._home(statement)
         fact = aggregate.record(statement.fact, data, cause)
         self._collect(aggregate)
-        due_before = activations(self.facts, now).keys()
+        completing = isinstance(fact, COMPLETING)
+        due_before = activations(self.facts, now).keys() if completing else ()
         touched = self.facts.learn(fact)
         cause = replace(cause, causation_id=fact.event_id, correlation_id=fact.correlation_id)
         self._decide(touched, cause)
-        self._activate(due_before, cause)
+        if completing:
+            self._activate(due_before, cause)
 
     def catch_up(self, until: datetime, recorded_at: datetime) -> None:
         """Do what has fallen due by an instant, in order, each with its own instant as `now`."""

@@ -22,10 +22,15 @@ class Customer:
     time_zone: str
 
 
+def registration_of(transaction: Transaction, account: str) -> AccountRegistered | None:
+    """The registration that stands, the first by its message; None where the account is not registered."""
+    registrations = [event for _, event in events_of_type(transaction, account, AccountRegistered)]
+    return min(registrations, key=lambda event: event.order, default=None)
+
+
 def customer_of(ledger: Ledger, transaction: Transaction, account: str) -> Customer | None:
     """The customer of an account; None where none is registered. Raises Erased."""
-    registrations = [event for _, event in events_of_type(transaction, account, AccountRegistered)]
-    standing = min(registrations, key=lambda event: event.order, default=None)
+    standing = registration_of(transaction, account)
     if standing is None:
         return None
     said = private_part(ledger, transaction, account, standing.data.sealed).get("customer", {})

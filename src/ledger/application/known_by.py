@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from ledger.aggregates.recording import stream_name
+from ledger.application.customers import registration_of
 from ledger.events import (
-    AccountRegistered,
     BillingErrorReported,
     ChargePosted,
     CycleStarted,
@@ -17,7 +17,7 @@ from ledger.events import (
     OutageReported,
 )
 from ledger.store.database import Transaction
-from ledger.store.reading import events_of_type, events_of_types, first_of_stream
+from ledger.store.reading import events_of_types, first_of_stream
 
 Kind = Literal["subscription", "complaint", "charge", "outage", "dispute", "goodwill"]
 
@@ -47,8 +47,7 @@ def known_by(transaction: Transaction, account: str, kind: Kind, id_: str) -> Fa
 
 def currency_of(transaction: Transaction, account: str) -> str | None:
     """The currency that an account is kept in, by the registration that stands; None before there is one."""
-    found = [event for _, event in events_of_type(transaction, account, AccountRegistered)]
-    standing = min(found, key=lambda event: event.order, default=None)
+    standing = registration_of(transaction, account)
     return standing.data.currency if standing is not None else None
 
 

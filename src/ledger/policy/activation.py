@@ -5,9 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ledger.events import PaymentCaptured, SubscriptionRegistered
+from ledger.events import (
+    AccountRegistered,
+    ChargePosted,
+    CycleStarted,
+    Fact,
+    PaymentCaptured,
+    SubscriptionRegistered,
+)
 from ledger.policy.known_facts import AccountFacts, SubscriptionFacts
 from ledger.policy.violation import termination
+
+COMPLETING: tuple[type[Fact], ...] = (
+    AccountRegistered,
+    SubscriptionRegistered,
+    CycleStarted,
+    ChargePosted,
+    PaymentCaptured,
+)
+"""The facts that can make an activation due; after any other there is none that was not due before."""
 
 
 @dataclass(frozen=True, slots=True)
