@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
 import structlog
 
-from consumers.mail.gathering import Links, Moot, NotYet, credit_added, gather
+from consumers.mail.gathering import Links, Moot, NotYet, credit_notice_id, credits_added, gather
 from consumers.mail.languages import language_of
 from consumers.mail.sending import FateUnknown, Mailer, NotTaken, RefusedForGood, ServerUnusable
 from consumers.mail.writing import Envelope, Mailbox, NoAddress, mailbox, written
@@ -26,13 +26,15 @@ from ledger.application.ledger import Ledger
 from ledger.application.notices import Delivery, record_discarded, record_failed, record_sent
 from ledger.events import (
     AccountRegistered,
-    ActivationDue,
-    ClaimAssessed,
+    ActivationDecision,
+    ClaimAssessedV1,
     ComplaintFact,
     ComplaintOpened,
     LedgerEvent,
     NoticeKind,
     RefundSucceeded,
+    RefundSucceededV1,
+    SettlementChanged,
     SubscriptionStatusChanged,
     course_of_cancellation,
 )
@@ -68,30 +70,31 @@ log = structlog.get_logger("makegood.notices")
 # --- what customers are told --------------------------------------------------------------------------------------
 
 
-def notices_of(event: LedgerEvent, before: SubscriptionStatusChanged | None = None) -> tuple[NoticeKind, str] | None:
-    """What an event has customers told: the notice's kind and its id; None for most events.
+def notices_of(
+    event: LedgerEvent, before: SubscriptionStatusChanged | None = None
+) -> Iterator[tuple[NoticeKind, str]]:
+    """What an event has customers told: each notice's kind and its id; nothing for most events.
 
     `before` is the change of status before this one, where the event is one. An id follows from what the notice is
     about, so that what comes twice is told once: an activation for each subscription, a refund for each refund, the
-    opening of a complaint for each complaint; all else for each event.
+    opening of a complaint for each complaint, a credit for each event that made it greater; all else for each event.
     """
     match event:
-        case ActivationDue():
-            return _notice("activation", event, event.data.subscription_id)
+        case ActivationDecision():
+            yield _notice("activation", event, event.data.subscription_id)
         case SubscriptionStatusChanged():
             course = course_of_cancellation(before, event)
             if course is not None:
-                return _notice("cancellation" if course == "scheduled" else "withdrawal", event)
-        case ClaimAssessed():
-            if credit_added(event).total > 0:
-                return _notice("credit", event)
-        case RefundSucceeded():
-            return _notice("refund", event, event.data.refund_id)
+                yield _notice("cancellation" if course == "scheduled" else "withdrawal", event)
+        case SettlementChanged() | ClaimAssessedV1():
+            for credit in credits_added(event):
+                yield "credit", credit_notice_id(event, credit.of)
+        case RefundSucceeded() | RefundSucceededV1():
+            yield _notice("refund", event, event.data.refund_id)
         case ComplaintOpened():
-            return _notice("complaint_opened", event, event.data.complaint_id)
+            yield _notice("complaint_opened", event, event.data.complaint_id)
         case ComplaintFact() if _name_of(event.type) == "complaint-resolved":
-            return _notice("complaint_resolved", event)
-    return None
+            yield _notice("complaint_resolved", event)
 
 
 def _notice(kind: NoticeKind, event: LedgerEvent, about: str | None = None) -> tuple[NoticeKind, str]:
@@ -109,6 +112,7 @@ _TELLING = frozenset(
         "activation-due",
         "subscription-status-changed",
         "claim-assessed",
+        "settlement-changed",
         "refund-succeeded",
         "complaint-opened",
         "complaint-resolved",
@@ -117,24 +121,21 @@ _TELLING = frozenset(
 """The names of the stored types that may have customers told something; others are not even read."""
 
 
-def _queued(transaction: Transaction, stored: StoredEnvelope, now: datetime) -> QueuedNotice | None:
+def _queued(transaction: Transaction, stored: StoredEnvelope, now: datetime) -> Iterator[QueuedNotice]:
     if _name_of(stored.type) not in _TELLING:
-        return None
+        return
     event = stored.event()
     before = status_before(transaction, event) if isinstance(event, SubscriptionStatusChanged) else None
-    told = notices_of(event, before)
-    if told is None:
-        return None
-    kind, notice_id = told
-    return QueuedNotice(
-        notice_id=notice_id,
-        account=stored.account,
-        kind=kind,
-        event_id=event.event_id,
-        position=stored.position,
-        queued_at=now,
-        next_attempt_at=now,
-    )
+    for kind, notice_id in notices_of(event, before):
+        yield QueuedNotice(
+            notice_id=notice_id,
+            account=stored.account,
+            kind=kind,
+            event_id=event.event_id,
+            position=stored.position,
+            queued_at=now,
+            next_attempt_at=now,
+        )
 
 
 # --- the part -----------------------------------------------------------------------------------------------------
@@ -220,7 +221,7 @@ class Notices:
         with self._ledger.database.reading() as transaction:
             position, epoch = _position(transaction)
             found = read_shard(transaction, 0, position, BATCH_MAX)
-            notices = [n for stored in found if (n := _queued(transaction, stored, now)) is not None]
+            notices = [notice for stored in found for notice in _queued(transaction, stored, now)]
         if not found:
             return 0
         with self._ledger.database.writing() as transaction:

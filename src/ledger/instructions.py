@@ -6,26 +6,36 @@ however often it is derived or sent, by whomever.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from hashlib import sha256
 from typing import Literal, get_args
 
 from ledger.events import (
-    ClaimAssessed,
-    ClaimState,
+    ClaimAssessedV1,
     CreditApplied,
+    CreditAppliedV1,
+    CreditUse,
+    InvoiceStanding,
     LedgerEvent,
     SettledPart,
+    SettlementChanged,
     SubscriptionStatusChanged,
+    claims_settled,
     course_since,
 )
 from ledger.values import zero
 
 Kind = Literal["cancellation.scheduled", "cancellation.withdrawn", "invoice.reduced", "credit.applied"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-INSTRUCTING: tuple[type[LedgerEvent], ...] = (SubscriptionStatusChanged, ClaimAssessed, CreditApplied)
+INSTRUCTING: tuple[type[LedgerEvent], ...] = (
+    SubscriptionStatusChanged,
+    SettlementChanged,
+    ClaimAssessedV1,
+    CreditUse,
+)
 """The events that instructions follow from."""
 
 
@@ -49,9 +59,9 @@ def instructions_of(event: LedgerEvent, effective_on: date | None) -> Iterator[I
     match event:
         case SubscriptionStatusChanged():
             yield from _cancellation(event, effective_on)
-        case ClaimAssessed():
+        case SettlementChanged() | ClaimAssessedV1():
             yield from _reductions(event)
-        case CreditApplied():
+        case CreditApplied() | CreditAppliedV1():
             yield _application(event)
 
 
@@ -66,41 +76,54 @@ def _cancellation(event: SubscriptionStatusChanged, effective_on: date | None) -
             yield _instruction(event, "cancellation.withdrawn", about, data.subscription_id)
 
 
-def _reductions(event: ClaimAssessed) -> Iterator[Instruction]:
-    """By how much a claim reduces an invoice now, in all, and by how much that differs from before."""
-    data = event.data
-    before, after = _reduced(data.before), _reduced(data.after)
-    nothing = zero(data.currency)
-    for invoice_id in sorted({*before, *after}):
-        was, now = before.get(invoice_id), after.get(invoice_id)
-        was_net, was_tax = (was.net, was.tax) if was is not None else (nothing, nothing)
-        net, tax = (now.net, now.tax) if now is not None else (nothing, nothing)
-        if (net, tax) == (was_net, was_tax):
-            continue
-        about = {
-            "invoice_id": invoice_id,
-            "claim_id": data.claim_id,
-            "net": str(net),
-            "tax": str(tax),
-            "total": str(net + tax),
-            "change_net": str(net - was_net),
-            "change_tax": str(tax - was_tax),
-            "change_total": str(net + tax - was_net - was_tax),
-            "currency": data.currency,
-        }
-        yield _instruction(event, "invoice.reduced", about, invoice_id)
+def _reductions(event: SettlementChanged | ClaimAssessedV1) -> Iterator[Instruction]:
+    """By how much a claim reduces an invoice now, in all, and by how much that differs from before.
+
+    What all claims together take off the invoice, and what it asks for then, is said where it was recorded.
+    """
+    currency = event.data.currency
+    nothing = zero(currency)
+    for claim in claims_settled(event):
+        before, after = _reduced(claim.before), _reduced(claim.after)
+        for invoice_id in sorted({*before, *after}):
+            was_net, was_tax = before.get(invoice_id, (nothing, nothing))
+            net, tax = after.get(invoice_id, (nothing, nothing))
+            if (net, tax) == (was_net, was_tax):
+                continue
+            about = {
+                "invoice_id": invoice_id,
+                "claim_id": claim.claim_id,
+                "net": str(net),
+                "tax": str(tax),
+                "total": str(net + tax),
+                "change_net": str(net - was_net),
+                "change_tax": str(tax - was_tax),
+                "change_total": str(net + tax - was_net - was_tax),
+                "currency": currency,
+            }
+            stands = _standing(event, invoice_id)
+            if stands is not None:
+                about |= {"invoice_total": str(stands.reduced), "asks_for": str(stands.asks_for)}
+            named = (invoice_id,) if isinstance(event, ClaimAssessedV1) else (invoice_id, claim.claim_id)
+            yield _instruction(event, "invoice.reduced", about, *named)
 
 
-def _reduced(state: ClaimState | None) -> dict[str, SettledPart]:
-    return {part.id: part for part in state.settled if part.into == "invoice_reduction"} if state is not None else {}
+def _standing(event: SettlementChanged | ClaimAssessedV1, invoice_id: str) -> InvoiceStanding | None:
+    if isinstance(event, SettlementChanged) and event.data.invoice_id == invoice_id:
+        return event.data.after
+    return None
 
 
-def _application(event: CreditApplied) -> Instruction:
+def _reduced(parts: Iterable[SettledPart]) -> dict[str, tuple[Decimal, Decimal]]:
+    return {part.id: (part.net, part.tax) for part in parts if part.into == "invoice_reduction"}
+
+
+def _application(event: CreditApplied | CreditAppliedV1) -> Instruction:
     """Known by the application's own id, which the payment that confirms it bears."""
     data = event.data
     about = {
         "credit_id": data.credit_id,
-        "claim_id": data.claim_id,
+        **({"claim_id": data.claim_id} if data.claim_id is not None else {}),
         "charge_id": data.charge_id,
         "invoice_id": data.invoice_id,
         "amount": str(data.amount),
@@ -109,9 +132,9 @@ def _application(event: CreditApplied) -> Instruction:
     return Instruction(data.application_id, "credit.applied", event.account, about, event.recorded_at)
 
 
-def _instruction(event: LedgerEvent, kind: Kind, data: Mapping[str, str], about: str) -> Instruction:
+def _instruction(event: LedgerEvent, kind: Kind, data: Mapping[str, str], *about: str) -> Instruction:
     """An event gives one instruction of a kind about one thing: that tells it from every other."""
-    instruction_id = sha256("\x00".join((event.event_id, kind, about)).encode()).hexdigest()[:32]
+    instruction_id = sha256("\x00".join((event.event_id, kind, *about)).encode()).hexdigest()[:32]
     return Instruction(instruction_id, kind, event.account, data, event.recorded_at)
 
 

@@ -5,7 +5,8 @@ Everything shown was recorded with the decision (design rule 3); nothing is reck
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 from rich.text import Text
@@ -13,16 +14,26 @@ from rich.text import Text
 from ledger.events import (
     ChargePosted,
     ClaimAssessed,
+    ClaimAssessedV1,
+    ClaimSettlement,
     ClaimState,
+    ClaimStateV1,
+    Clause,
     CreditApplied,
+    CreditAppliedV1,
     CycleStarted,
     Fact,
     GoodwillProposed,
     GoodwillRejected,
+    InvoiceStanding,
     LedgerEvent,
     OutageReported,
     OverchargeRejected,
     Sealed,
+    SettledPart,
+    SettlementChanged,
+    claims_settled,
+    excess_credit_id,
 )
 from ledger.store.reading import StoredEnvelope, follow_account, vault_entry
 from ledger.values import instant_to_text
@@ -55,11 +66,18 @@ def explain(
     `among` are the accounts in which it is looked for, where no one account is given; None for all. Without `words`
     nothing is told of what the provider's people wrote to each other about a goodwill credit.
     """
+    if id_.startswith(excess_credit_id("")):
+        return _explain_excess(house, id_, account, among)
     claim_id = claim_of(id_)
     account_id = _account_of(house, id_, claim_id, account, among)
     envelopes = [(envelope, envelope.event()) for envelope in follow_account(house.database, account_id)]
     steps = [
-        (e, event) for e, event in envelopes if isinstance(event, ClaimAssessed) and event.data.claim_id == claim_id
+        (e, event)
+        for e, event in envelopes
+        if isinstance(event, ClaimAssessed | ClaimAssessedV1) and event.data.claim_id == claim_id
+    ]
+    settlements = [
+        (e, event, claim) for e, event in envelopes for claim in claims_settled(event) if claim.claim_id == claim_id
     ]
     if not steps:
         raise Unexplained(f"account {account_id} has no {id_}; see `makegood claims --account {account_id}`")
@@ -67,6 +85,7 @@ def explain(
     last = steps[-1][1].data
     used = [by_event_id[event_id] for event_id in last.facts if event_id in by_event_id]
     decided = next((event.data for _, event in reversed(steps) if event.data.facts or event.data.terms), last)
+    settled = [_settled_until(settlements, next_) for next_ in [e for e, _ in steps[1:]] + [None]]
     return {
         "id": id_,
         "claim_id": claim_id,
@@ -78,20 +97,133 @@ def explain(
         "clause": last.clause,
         "policy": CLAUSES[last.clause],
         "currency": last.currency,
-        "claim": state(last.after),
+        "claim": state(last.after, settled[-1]),
         "agreement": decided.terms.model_dump() if decided.terms is not None else None,
         "formula": last.formula,
         "inputs": last.inputs,
         "working": list(last.working),
         "facts": [_fact(house, envelope, event, words=words) for envelope, event in used],
         "facts_count": last.facts_count,
-        "steps": [_step(envelope, event, by_event_id) for envelope, event in steps],
+        "steps": [
+            _step(envelope, event, before, after, by_event_id)
+            for (envelope, event), before, after in zip(steps, [(), *settled], settled, strict=False)
+        ],
+        "settlements": [_settlement(envelope, event, claim, by_event_id) for envelope, event, claim in settlements],
         "applied": [
             _application(envelope, event)
             for envelope, event in envelopes
-            if isinstance(event, CreditApplied) and event.data.claim_id == claim_id
+            if isinstance(event, CreditApplied | CreditAppliedV1) and event.data.claim_id == claim_id
         ],
     }
+
+
+def _explain_excess(house: House, id_: str, account: str | None, among: Collection[str] | None) -> dict[str, Any]:
+    """The credit for what was paid on an invoice in excess: it belongs to no claim, and rests on no clause."""
+    credits = queries.credits(house.database, account, accounts=among)
+    having = [credit for credit in credits if credit["credit_id"] == id_]
+    if not having:
+        raise Unexplained(f"no credit {id_} stands; see `makegood credits`")
+    if len(having) > 1:
+        accounts = ", ".join(credit["account_id"] for credit in having)
+        raise SeveralHaveIt(f"several accounts have {id_}: {accounts}; say which with --account")
+    account_id, invoice_id = having[0]["account_id"], id_.removeprefix(excess_credit_id(""))
+    envelopes = [(envelope, envelope.event()) for envelope in follow_account(house.database, account_id)]
+    by_event_id = {event.event_id: (envelope, event) for envelope, event in envelopes}
+    changes = [
+        (envelope, event)
+        for envelope, event in envelopes
+        if isinstance(event, SettlementChanged) and event.data.invoice_id == invoice_id
+    ]
+    stands = changes[-1][1].data.after
+    assert stands is not None, "an excess stands on an invoice"
+    paid = stands.paid_in_money + stands.paid_from_balance
+    set_off = paid - stands.excess_used - stands.charged - stands.excess
+    return {
+        "id": id_,
+        "claim_id": None,
+        "account_id": account_id,
+        "subscription_id": None,
+        "charge_id": None,
+        "complaint_ids": [],
+        "charge": None,
+        "clause": None,
+        "policy": "What was paid on an invoice in excess is the customer's (policy §7)",
+        "currency": having[0]["currency"],
+        "claim": None,
+        "agreement": None,
+        "formula": f"{paid} paid − {stands.charged} charged"
+        + (f" − {set_off} set off" if set_off > 0 else "")
+        + f" = {stands.excess_credit}",
+        "inputs": {name: str(amount) for name, amount in stands.model_dump().items() if amount is not None},
+        "working": [f"invoice {invoice_id}: of {stands.excess_credit} {stands.excess_used} was used"],
+        "facts": [],
+        "facts_count": 0,
+        "steps": [],
+        "settlements": [
+            _settlement(envelope, event, None, by_event_id)
+            for envelope, event in changes
+            if _excess_credit(event.data.before) != _excess_credit(event.data.after)
+        ],
+        "applied": [
+            _application(envelope, event)
+            for envelope, event in envelopes
+            if isinstance(event, CreditApplied) and event.data.credit_id == id_
+        ],
+    }
+
+
+def _excess_credit(standing: InvoiceStanding | None) -> Decimal | None:
+    return standing.excess_credit if standing is not None else None
+
+
+SettlementStep = tuple[StoredEnvelope, LedgerEvent, ClaimSettlement]
+
+
+def _settled_until(settlements: Sequence[SettlementStep], next_: StoredEnvelope | None) -> tuple[SettledPart, ...]:
+    """How a claim was settled until its row changed next; None for how it is settled now."""
+    parts: tuple[SettledPart, ...] = ()
+    for envelope, _, claim in settlements:
+        if next_ is None or envelope.account_version < next_.account_version:
+            parts = claim.after
+    return parts
+
+
+def _settlement(
+    envelope: StoredEnvelope,
+    event: LedgerEvent,
+    claim: ClaimSettlement | None,
+    by_event_id: dict[str, tuple[StoredEnvelope, LedgerEvent]],
+) -> dict[str, Any]:
+    """A recorded change of how a claim is settled, with why."""
+    cause = by_event_id.get(event.causation_id or "")
+    return {
+        "position": f"{envelope.shard}:{envelope.position}",
+        "event_id": event.event_id,
+        "invoice_id": event.data.invoice_id if isinstance(event, SettlementChanged) else None,
+        "reasons": list(event.data.reasons) if isinstance(event, SettlementChanged) else ["claimed"],
+        "before": _parts(claim.before if claim is not None else ()),
+        "after": _parts(claim.after if claim is not None else ()),
+        "cause": cause[1].type if cause is not None else "time passed",
+        "cause_event_id": event.causation_id,
+        "recorded_at": instant_to_text(event.recorded_at),
+    }
+
+
+def _parts(parts: Iterable[SettledPart]) -> list[dict[str, Any]]:
+    return [part.model_dump(mode="json") for part in parts]
+
+
+def clause_of(claim_id: str) -> Clause:
+    """The clause of the policy that a claim is for, by its id (policy §1)."""
+    return _CLAUSE_OF[claim_id.partition("/")[0]]
+
+
+_CLAUSE_OF: dict[str, Clause] = {
+    "disruption": "service_disruption",
+    "billing-error": "billing_error",
+    "unused": "unused_period",
+    "goodwill": "complaint",
+}
 
 
 def _complaints_about(house: House, account_id: str, claim_id: str, used: Iterable[LedgerEvent]) -> list[str]:
@@ -125,8 +257,8 @@ def _account_of(house: House, id_: str, claim_id: str, account: str | None, amon
     return accounts[0]
 
 
-def state(claim: ClaimState | None) -> dict[str, Any] | None:
-    """A claim row as it stood; None where there was none."""
+def state(claim: ClaimState | ClaimStateV1 | None, settled: Iterable[SettledPart]) -> dict[str, Any] | None:
+    """A claim row as it stood, and how it was settled; None where there was none."""
     if claim is None or claim.outcome is None:
         return None
     return {
@@ -134,7 +266,7 @@ def state(claim: ClaimState | None) -> dict[str, Any] | None:
         "reason": claim.reason,
         "amount": str(claim.amount),
         "tax": str(claim.tax),
-        "settled": [part.model_dump(mode="json") for part in claim.settled],
+        "settled": _parts(settled),
     }
 
 
@@ -168,15 +300,19 @@ def _fact(house: House, envelope: StoredEnvelope, event: LedgerEvent, *, words: 
 
 
 def _step(
-    envelope: StoredEnvelope, event: ClaimAssessed, by_event_id: dict[str, tuple[StoredEnvelope, LedgerEvent]]
+    envelope: StoredEnvelope,
+    event: ClaimAssessed | ClaimAssessedV1,
+    settled_before: tuple[SettledPart, ...],
+    settled_after: tuple[SettledPart, ...],
+    by_event_id: dict[str, tuple[StoredEnvelope, LedgerEvent]],
 ) -> dict[str, Any]:
     cause = by_event_id.get(event.causation_id or "")
     return {
         "position": f"{envelope.shard}:{envelope.position}",
         "event_id": event.event_id,
         "change": change_in_a_word(event.data.before, event.data.after),
-        "before": state(event.data.before),
-        "after": state(event.data.after),
+        "before": state(event.data.before, settled_before),
+        "after": state(event.data.after, settled_after),
         "formula": event.data.formula,
         "cause": cause[1].type if cause is not None else "time passed",
         "cause_event_id": event.causation_id,
@@ -187,7 +323,7 @@ def _step(
     }
 
 
-def _application(envelope: StoredEnvelope, event: CreditApplied) -> dict[str, Any]:
+def _application(envelope: StoredEnvelope, event: CreditApplied | CreditAppliedV1) -> dict[str, Any]:
     """What of the claim's credits paid for a later charge."""
     data = event.data
     return {
@@ -201,7 +337,7 @@ def _application(envelope: StoredEnvelope, event: CreditApplied) -> dict[str, An
     }
 
 
-def change_in_a_word(before: ClaimState | None, after: ClaimState | None) -> str:
+def change_in_a_word(before: ClaimState | ClaimStateV1 | None, after: ClaimState | ClaimStateV1 | None) -> str:
     """A step in a word: opened, increased, decreased, changed, or fell away."""
     if after is None or after.outcome is None:
         return "fell away"
@@ -221,8 +357,14 @@ def show_explanation(found: dict[str, Any]) -> None:
     def line(label: str, text: str) -> None:
         console.print(Text.assemble((f"  {label:<11}", "bold"), text), soft_wrap=True)
 
-    console.print(Text(f"{found['claim_id']} of account {found['account_id']}: {outcome_in_words(found)}", "bold"))
-    line("clause", f"{found['clause']}; {found['policy']}")
+    if found["claim_id"] is not None:
+        console.print(
+            Text(f"{found['claim_id']} of account {found['account_id']}: {outcome_in_words(found)}", "bold")
+        )
+        line("clause", f"{found['clause']}; {found['policy']}")
+    else:
+        console.print(Text(f"{found['id']} of account {found['account_id']}", "bold"))
+        line("policy", found["policy"])
     if found["agreement"] is not None:
         terms = found["agreement"]
         line("agreement", f"{terms['agreement']} version {terms['version']} (SHA-256 {terms['sha256'][:16]}…)")
@@ -251,6 +393,8 @@ def show_explanation(found: dict[str, Any]) -> None:
         )
     for number, step in enumerate(found["steps"]):
         line("" if number else "steps", _step_in_words(step, found["currency"]))
+    for number, change in enumerate(found["settlements"]):
+        line("" if number else "settling", _settlement_in_words(change))
 
 
 def _charge_in_words(found: dict[str, Any]) -> str:
@@ -262,10 +406,34 @@ def _charge_in_words(found: dict[str, Any]) -> str:
 
 
 def _part_in_words(part: dict[str, Any]) -> str:
-    if part["into"] == "overpaid":
-        net, tax = (str(part[name]).removeprefix("-") for name in ("net", "tax"))
+    into = part["into"]
+    net, tax = (str(part[name]).removeprefix("-") for name in ("net", "tax"))
+    if into == "overpaid":
         return f"overpaid: {net} and {tax} tax of it went out and are not owed any more"
-    return f"{part['into'].replace('_', ' ')} {part['id']}: {part['net']} and {part['tax']} tax"
+    if into == "offset" and Decimal(part["net"]) + Decimal(part["tax"]) < 0:
+        return f"set off: {net} and {tax} tax that went out too much were set off against the rest of the invoice"
+    if into == "offset":
+        return f"set off: {net} and {tax} tax against what went out too much for another claim of the invoice"
+    if into == "correction":
+        return f"correction: {part['net']} net and {part['tax']} tax, which cancel"
+    said = {"gone_out": ", gone out", "failed": ", failed and owed again"}.get(part["status"], "")
+    return f"{into.replace('_', ' ')} {part['id']}: {part['net']} and {part['tax']} tax{said}"
+
+
+_REASONS_IN_WORDS = {
+    "charged": "what the invoice was charged changed",
+    "paid": "what was paid on the invoice changed",
+    "claimed": "a claim changed",
+    "gone_out": "money or credit went out or came back",
+    "rested": "the excess had rested",
+    "rules": "settled anew by newer rules",
+}
+
+
+def _settlement_in_words(change: dict[str, Any]) -> str:
+    why = ", ".join(_REASONS_IN_WORDS[reason] for reason in change["reasons"]) or "settled anew"
+    parts = "; ".join(_part_in_words(part) for part in change["after"]) or "nothing of it stands"
+    return f"{shown(change['recorded_at'])} {why}: {parts} (after {change['cause']}, {change['position']})"
 
 
 def outcome_in_words(found: dict[str, Any]) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 
 from rich.text import Text
 
-from ledger.application.preview import ClaimChange, Preview
+from ledger.application.preview import ClaimChange, ClaimStanding, Preview
+from ledger.events import ClaimState
 from makegood.answers import people, refusals, say
-from makegood.explaining import change_in_a_word, state, state_in_words
+from makegood.explaining import change_in_a_word, clause_of, state, state_in_words
 
 
 def answer(found: Preview) -> dict[str, Any]:
@@ -24,19 +25,25 @@ def answer(found: Preview) -> dict[str, Any]:
 
 
 def _change(change: ClaimChange) -> dict[str, Any]:
+    row = change.after.row or change.before.row
+    decided = change.decided
     return {
         "account_id": change.account,
-        "claim_id": change.last.claim_id,
-        "clause": change.last.clause,
-        "subscription_id": change.last.subscription_id,
-        "charge_id": change.last.charge_id,
-        "currency": change.last.currency,
-        "change": change_in_a_word(change.before, change.after),
-        "before": state(change.before),
-        "after": state(change.after),
-        "formula": change.last.formula,
-        "working": list(change.last.working),
+        "claim_id": change.claim_id,
+        "clause": clause_of(change.claim_id),
+        "subscription_id": row.subscription_id if row is not None else None,
+        "charge_id": row.charge_id if row is not None else None,
+        "currency": row.currency if row is not None else None,
+        "change": change_in_a_word(_row(change.before), _row(change.after)),
+        "before": state(_row(change.before), change.before.settled),
+        "after": state(_row(change.after), change.after.settled),
+        "formula": decided.formula if decided is not None else None,
+        "working": list(decided.working) if decided is not None else ["only how it is settled changes"],
     }
+
+
+def _row(standing: ClaimStanding) -> ClaimState | None:
+    return standing.row.state if standing.row is not None else None
 
 
 def show_preview(found: Mapping[str, Any]) -> None:

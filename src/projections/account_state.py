@@ -27,17 +27,20 @@ def account_state(state: State, account_id: str) -> dict[str, Any]:
     credited = credits.listed(state)
     applications = {each["application_id"] for each in state["credit_applications"]}
     came_in = [each for each in paid if each["method"] != "balance" or each["payment_id"] not in applications]
-    owed, excess = accounts.open_on_invoices(charged, came_in, state)
+    invoices = accounts.invoices(state)
     totals: dict[str, dict[str, Decimal]] = {
-        "charged": _totals((charge["currency"], charge["price"], charge["tax"]) for charge in charged),
+        "charged": _totals((invoice["currency"], invoice["charged"]) for invoice in invoices),
         "captured": _totals((p["currency"], p["amount"]) for p in came_in if p["status"] == "captured"),
-        "owed": owed,
-        "captured_in_excess": excess,
+        "reduced": _totals((invoice["currency"], invoice["reduced"]) for invoice in invoices),
+        "owed": _totals((invoice["currency"], invoice["asks_for"]) for invoice in invoices),
+        "captured_in_excess": _totals(
+            (invoice["currency"], invoice["excess"]) for invoice in invoices if invoice["excess_credit"] is None
+        ),
         "refund_due": _totals((r["currency"], r["total"]) for r in refunded if r["status"] != "succeeded"),
         "refunded": _totals((r["currency"], r["total"]) for r in refunded if r["status"] == "succeeded"),
         "credit_used": _totals((credit["currency"], credit["used"]) for credit in credited),
         "credit_left": _totals((credit["currency"], credit["left"]) for credit in credited),
-        "overpaid": _totals((c["currency"], c["overpaid"]) for c in state["claims"] if c["overpaid"] is not None),
+        "overpaid": _totals((claim["currency"], claim["overpaid"]) for claim in claims.overpaid(state)),
     }
     currencies = {currency for total in totals.values() for currency in total}
     if known["currency"] is not None:
@@ -55,6 +58,7 @@ def account_state(state: State, account_id: str) -> dict[str, Any]:
         "subscriptions": accounts.subscriptions(state),
         "charges": charged,
         "payments": paid,
+        "invoices": invoices,
         "claims": claimed,
         "refunds": refunded,
         "credits": credited,

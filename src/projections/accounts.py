@@ -7,25 +7,26 @@ one may still come. Which one that is, and what the assessment does without, is 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Set
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Set
 from typing import Any
 
 from ledger.events import (
     AccountRegistered,
     AgreementBound,
     ChargePosted,
-    ClaimAssessed,
+    ClaimAssessedV1,
     CycleStarted,
     PaymentCaptured,
     PaymentFailed,
+    SettlementChanged,
     SubscriptionRegistered,
     SubscriptionStatusChanged,
+    claims_settled,
 )
 from ledger.store.instants import to_microseconds
 from projections.first_message import MESSAGE, first, message_of, order_of
 from projections.projection import Place, Projection, Row, Rows, State, Table, Value, shown_instant
-from projections.settled_parts import parts
+from projections.settled_parts import SETTLING, Settling
 
 REGISTRATIONS = Table(
     "accounts",
@@ -105,6 +106,24 @@ REDUCTIONS = Table(
     key=("account", "claim_id", "invoice_id"),
 )
 
+INVOICES = Table(
+    "invoices",
+    {
+        "account": "TEXT",
+        "invoice_id": "TEXT",
+        "currency": "TEXT",
+        "charged": "TEXT",
+        "paid_in_money": "TEXT",
+        "paid_from_balance": "TEXT",
+        "excess_used": "TEXT",
+        "reduced": "TEXT",
+        "asks_for": "TEXT",
+        "excess": "TEXT",
+        "excess_credit": "TEXT",
+    },
+    key=("account", "invoice_id", "currency"),
+)
+
 Handled = (
     AccountRegistered
     | SubscriptionRegistered
@@ -114,7 +133,7 @@ Handled = (
     | ChargePosted
     | PaymentCaptured
     | PaymentFailed
-    | ClaimAssessed
+    | Settling
 )
 
 
@@ -132,7 +151,10 @@ def fold(rows: Rows, _: Place, event: Handled) -> None:
                 "effective_on": on.isoformat() if on is not None else None,
             }
             _change(rows, event.account, event.data.subscription_id, stands)
-        case ClaimAssessed():
+        case SettlementChanged():
+            _reduce_invoices(rows, event)
+            _put_invoice(rows, event)
+        case ClaimAssessedV1():
             _reduce_invoices(rows, event)
         case AgreementBound():
             bound: dict[str, Value] = {"agreement": event.data.agreement, "agreement_version": event.data.version}
@@ -207,31 +229,50 @@ def _payment(event: PaymentCaptured | PaymentFailed) -> Row:
     }
 
 
-def _reduce_invoices(rows: Rows, event: ClaimAssessed) -> None:
+def _reduce_invoices(rows: Rows, event: Settling) -> None:
+    for claim in claims_settled(event):
+        reductions = {part.id: part for part in claim.after if part.into == "invoice_reduction"}
+        for gone in {part.id for part in claim.before if part.into == "invoice_reduction"} - reductions.keys():
+            rows.delete(REDUCTIONS, event.account, claim.claim_id, gone)
+        for part in reductions.values():
+            rows.put(
+                REDUCTIONS,
+                {
+                    "account": event.account,
+                    "claim_id": claim.claim_id,
+                    "invoice_id": part.id,
+                    "net": str(part.net),
+                    "tax": str(part.tax),
+                    "total": str(part.net + part.tax),
+                    "currency": event.data.currency,
+                },
+            )
+
+
+def _put_invoice(rows: Rows, event: SettlementChanged) -> None:
+    """An invoice stands as it was last recorded; without a charge there is none."""
     data = event.data
-    reductions = parts(data.after.settled if data.after is not None else (), "invoice_reduction")
-    before = parts(data.before.settled if data.before is not None else (), "invoice_reduction")
-    for invoice_id in before.keys() - reductions.keys():
-        rows.delete(REDUCTIONS, event.account, data.claim_id, invoice_id)
-    for part in reductions.values():
-        rows.put(
-            REDUCTIONS,
-            {
-                "account": event.account,
-                "claim_id": data.claim_id,
-                "invoice_id": part.id,
-                "net": str(part.net),
-                "tax": str(part.tax),
-                "total": str(part.net + part.tax),
-                "currency": data.currency,
-            },
-        )
+    if data.invoice_id is None:
+        return
+    if data.after is None:
+        rows.delete(INVOICES, event.account, data.invoice_id, data.currency)
+        return
+    amounts = data.after.model_dump()
+    rows.put(
+        INVOICES,
+        {
+            "account": event.account,
+            "invoice_id": data.invoice_id,
+            "currency": data.currency,
+            **{name: str(amount) if amount is not None else None for name, amount in amounts.items()},
+        },
+    )
 
 
 ACCOUNTS = Projection(
     "accounts",
-    1,
-    (REGISTRATIONS, SUBSCRIPTIONS, CHARGES, PAYMENTS, REDUCTIONS),
+    2,
+    (REGISTRATIONS, SUBSCRIPTIONS, CHARGES, PAYMENTS, REDUCTIONS, INVOICES),
     (
         AccountRegistered,
         SubscriptionRegistered,
@@ -241,7 +282,7 @@ ACCOUNTS = Projection(
         ChargePosted,
         PaymentCaptured,
         PaymentFailed,
-        ClaimAssessed,
+        *SETTLING,
     ),
     fold,
 )
@@ -300,11 +341,10 @@ def charges(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
 
 
 def payments(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
-    """The payments, by account and id: one that was captured in the end is captured."""
-    captured = _standing([row for row in state["payments"] if row["status"] == "captured"], "payment_id", left_out)
-    paid = {(row["account"], row["payment_id"]) for row in captured}
-    failed = _standing([row for row in state["payments"] if row["status"] == "failed"], "payment_id", left_out)
-    rows = captured + [row for row in failed if (row["account"], row["payment_id"]) not in paid]
+    """The payments, by account and id, each as the message says that holds: the latest (policy §7)."""
+    akin: dict[tuple[Value, ...], list[Row]] = defaultdict(list)
+    for row in _not_left_out(state["payments"], left_out):
+        akin[row["account"], row["payment_id"]].append(row)
     return [
         {
             "payment_id": row["payment_id"],
@@ -315,45 +355,31 @@ def payments(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
             "method": row["method"],
             "status": row["status"],
         }
-        for row in sorted(rows, key=PAYMENTS.key_of)
+        for row in (max(akin[key], key=_payment_order) for key in sorted(akin))
     ]
 
 
-def open_on_invoices(
-    charged: Iterable[dict[str, Any]], paid: Iterable[dict[str, Any]], state: State
-) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
-    """What is owed on all invoices, and what was captured in excess of them, by currency (policy §7).
+def _payment_order(row: Row) -> tuple[int, bool, str, str]:
+    """At the same time a failure holds, then the greater id."""
+    time, message_id, source = order_of(row)
+    return time, row["status"] == "failed", message_id, source
 
-    On each invoice that is what it asks for, less what was paid and taken off, and less the credits applied to it.
-    What is paid above that stays with its invoice, and lowers no other; a payment whose charges are not known yet is
-    no excess. `paid` are the payments by which money came in.
-    """
-    open_on: dict[tuple[str, str], Decimal] = {}
-    for charge in charged:
-        invoice = (charge["currency"], charge["invoice_id"])
-        open_on[invoice] = open_on.get(invoice, Decimal(0)) + Decimal(charge["price"]) + Decimal(charge["tax"])
-    for payment in paid:
-        invoice = (payment["currency"], payment["invoice_id"])
-        if payment["status"] == "captured" and invoice in open_on:
-            open_on[invoice] -= Decimal(payment["amount"])
-    taken_off = [(row, row["total"]) for row in state["invoice_reductions"]]
-    taken_off += [(row, row["amount"]) for row in state["credit_applications"]]
-    for row, total in taken_off:
-        invoice = (str(row["currency"]), str(row["invoice_id"]))
-        if invoice in open_on:
-            open_on[invoice] -= Decimal(str(total))
-    owed: dict[str, Decimal] = defaultdict(Decimal)
-    excess: dict[str, Decimal] = defaultdict(Decimal)
-    for (currency, _), amount in open_on.items():
-        owed[currency] += max(Decimal(0), amount)
-        excess[currency] += max(Decimal(0), -amount)
-    return owed, excess
+
+def invoices(state: State) -> list[dict[str, Any]]:
+    """Where each invoice stands, by account and id: what it was charged and paid, what it asks for (policy §7)."""
+    return [
+        {"account_id": row["account"], **{name: row[name] for name in INVOICES.columns if name != "account"}}
+        for row in sorted(state["invoices"], key=INVOICES.key_of)
+    ]
 
 
 def _standing(rows: Iterable[Row], id_column: str, left_out: LeftOut) -> list[Row]:
     """Of the facts under each business id, in the order of ids, the first by its message that is not left out."""
     akin: dict[tuple[Value, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        if (row["account"], f"{row['message_source']} {row['message_id']}") not in left_out:
-            akin[row["account"], row[id_column]].append(row)
+    for row in _not_left_out(rows, left_out):
+        akin[row["account"], row[id_column]].append(row)
     return [min(akin[key], key=order_of) for key in sorted(akin)]
+
+
+def _not_left_out(rows: Iterable[Row], left_out: LeftOut) -> Iterator[Row]:
+    return (row for row in rows if (row["account"], f"{row['message_source']} {row['message_id']}") not in left_out)

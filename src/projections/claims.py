@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from ledger.events import ClaimAssessed, SettledPart
+from ledger.events import ClaimAssessed, ClaimAssessedV1, ClaimDecision, SettledPart, claims_settled
 from ledger.store.instants import to_microseconds
 from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
+from projections.settled_parts import SETTLING, Settling
 
 ROWS = Table(
     "claims",
@@ -23,8 +24,6 @@ ROWS = Table(
         "tax": "TEXT",
         "currency": "TEXT",
         "reason": "TEXT",
-        "settlement": "TEXT",
-        "overpaid": "TEXT",
         "investigate_by": "INSTANT",
         "agreement": "TEXT",
         "agreement_version": "INTEGER",
@@ -33,12 +32,43 @@ ROWS = Table(
     key=("account", "claim_id"),
     indexes=("claim_id",),
 )
+SETTLEMENTS = Table(
+    "claim_settlements",
+    {
+        "account": "TEXT",
+        "claim_id": "TEXT",
+        "currency": "TEXT",
+        "settlement": "TEXT",
+        "overpaid": "TEXT",
+    },
+    key=("account", "claim_id", "currency"),
+)
 
 
-def fold(rows: Rows, place: Place, event: ClaimAssessed) -> None:
-    """A claim row is as it was last recorded, or gone."""
+def fold(rows: Rows, place: Place, event: ClaimAssessed | Settling) -> None:
+    """A claim row is as it was last recorded, or gone; how it is settled stands also where the row is gone."""
+    if isinstance(event, ClaimAssessed | ClaimAssessedV1):
+        _put_row(rows, place, event)
+    if isinstance(event, Settling):
+        for claim in claims_settled(event):
+            if not claim.after:
+                rows.delete(SETTLEMENTS, event.account, claim.claim_id, event.data.currency)
+                continue
+            rows.put(
+                SETTLEMENTS,
+                {
+                    "account": event.account,
+                    "claim_id": claim.claim_id,
+                    "currency": event.data.currency,
+                    "settlement": _settlement(claim.after),
+                    "overpaid": _overpaid(claim.after),
+                },
+            )
+
+
+def _put_row(rows: Rows, place: Place, event: ClaimAssessed | ClaimAssessedV1) -> None:
     data, after = event.data, event.data.after
-    if after is None:
+    if after is None or after.outcome is None:
         rows.delete(ROWS, event.account, data.claim_id)
         return
     rows.put(
@@ -54,8 +84,6 @@ def fold(rows: Rows, place: Place, event: ClaimAssessed) -> None:
             "tax": str(after.tax),
             "currency": data.currency,
             "reason": after.reason,
-            "settlement": _settlement(after.settled),
-            "overpaid": _overpaid(after.settled),
             "investigate_by": to_microseconds(data.investigate_by) if data.investigate_by is not None else None,
             "agreement": data.terms.agreement if data.terms is not None else None,
             "agreement_version": data.terms.version if data.terms is not None else None,
@@ -65,9 +93,15 @@ def fold(rows: Rows, place: Place, event: ClaimAssessed) -> None:
 
 
 def _settlement(parts: Iterable[SettledPart]) -> str | None:
-    """How a claim is settled, in a word; what is overpaid is no way of settling it."""
-    ways = {part.into for part in parts} - {"overpaid"}
-    return None if not ways else ways.pop() if len(ways) == 1 else "mixed"
+    """How a claim is settled, in a word; what is overpaid is no way of settling it.
+
+    What was set off is no way of its own where there is another; a claim that is set off whole is `mixed`.
+    """
+    settled = {part.into for part in parts} - {"overpaid", "correction"}
+    ways = settled - {"offset"}
+    if len(ways) == 1:
+        return next(iter(ways))
+    return "mixed" if settled else None
 
 
 def _overpaid(parts: Iterable[SettledPart]) -> str | None:
@@ -76,16 +110,33 @@ def _overpaid(parts: Iterable[SettledPart]) -> str | None:
     return str(sum(overpaid, Decimal(0))) if overpaid else None
 
 
-CLAIMS = Projection("claims", 1, (ROWS,), (ClaimAssessed,), fold)
+CLAIMS = Projection("claims", 2, (ROWS, SETTLEMENTS), (ClaimDecision, *SETTLING), fold)
 
 
 def listed(state: State) -> list[dict[str, Any]]:
-    """The claims as they are shown: by account, then claim. A row that fell away keeps only what was overpaid."""
-    standing = [row for row in state["claims"] if row["outcome"] is not None]
-    return [_shown(row) for row in sorted(standing, key=ROWS.key_of)]
+    """The claims as they are shown: by account, then claim."""
+    settled = {SETTLEMENTS.key_of(row): row for row in state["claim_settlements"]}
+    return [
+        _shown(row, settled.get((row["account"], row["claim_id"], row["currency"])))
+        for row in sorted(state["claims"], key=ROWS.key_of)
+    ]
 
 
-def _shown(row: Row) -> dict[str, Any]:
+def overpaid(state: State) -> list[dict[str, Any]]:
+    """What went out for claims and is owed no more, those whose rows fell away included (policy §7)."""
+    return [
+        {
+            "account_id": row["account"],
+            "claim_id": row["claim_id"],
+            "overpaid": row["overpaid"],
+            "currency": row["currency"],
+        }
+        for row in sorted(state["claim_settlements"], key=SETTLEMENTS.key_of)
+        if row["overpaid"] is not None
+    ]
+
+
+def _shown(row: Row, settled: Row | None) -> dict[str, Any]:
     return {
         "claim_id": row["claim_id"],
         "clause": row["clause"],
@@ -97,8 +148,8 @@ def _shown(row: Row) -> dict[str, Any]:
         "tax": row["tax"],
         "currency": row["currency"],
         "reason": row["reason"],
-        "settlement": row["settlement"],
-        "overpaid": row["overpaid"],
+        "settlement": settled["settlement"] if settled is not None else None,
+        "overpaid": settled["overpaid"] if settled is not None else None,
         "investigate_by": shown_instant(row["investigate_by"]),
         "agreement": row["agreement"],
         "agreement_version": row["agreement_version"],

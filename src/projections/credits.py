@@ -9,11 +9,18 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
-from ledger.events import ClaimAssessed, CreditApplied
+from ledger.events import (
+    ClaimSettlement,
+    CreditApplied,
+    CreditAppliedV1,
+    SettlementChanged,
+    claims_settled,
+    excess_credit_id,
+)
 from ledger.store.instants import to_microseconds
 from ledger.values import zero
-from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
-from projections.settled_parts import PART, follow_parts
+from projections.projection import Place, Projection, Row, Rows, State, Table, Value, shown_instant
+from projections.settled_parts import PART, SETTLING, Settling, part_row
 
 ROWS = Table(
     "credits",
@@ -21,10 +28,12 @@ ROWS = Table(
         "account": "TEXT",
         "credit_id": "TEXT",
         **PART,
+        "used": "TEXT",
+        "left_over": "TEXT",
         "granted_at": "INSTANT",
     },
     key=("account", "credit_id"),
-    reads=(ClaimAssessed,),
+    reads=(*SETTLING, CreditAppliedV1),
     indexes=("credit_id",),
 )
 APPLICATIONS = Table(
@@ -45,12 +54,10 @@ APPLICATIONS = Table(
 )
 
 
-def fold(rows: Rows, _: Place, event: ClaimAssessed | CreditApplied) -> None:
+def fold(rows: Rows, _: Place, event: Settling | CreditApplied | CreditAppliedV1) -> None:
     """A credit follows the part of its claim that it makes good, from the event that first granted it."""
     match event:
-        case ClaimAssessed():
-            follow_parts(rows, ROWS, event, "credit", "granted_at")
-        case CreditApplied():
+        case CreditApplied() | CreditAppliedV1():
             rows.put(
                 APPLICATIONS,
                 {
@@ -64,9 +71,69 @@ def fold(rows: Rows, _: Place, event: ClaimAssessed | CreditApplied) -> None:
                     "applied_at": to_microseconds(event.recorded_at),
                 },
             )
+            if isinstance(event, CreditAppliedV1):
+                _use(rows, event)
+        case _:
+            for claim in claims_settled(event):
+                _follow(rows, event, claim)
+            if isinstance(event, SettlementChanged):
+                _follow_excess(rows, event)
 
 
-CREDITS = Projection("credits", 2, (ROWS, APPLICATIONS), (ClaimAssessed, CreditApplied), fold)
+def _follow(rows: Rows, event: Settling, claim: ClaimSettlement) -> None:
+    credits = [part for part in claim.after if part.into == "credit"]
+    ids = {part.id for part in credits}
+    for gone in {part.id for part in claim.before if part.into == "credit"} - ids:
+        rows.delete(ROWS, event.account, gone)
+    nothing = zero(event.data.currency)
+    for id_ in sorted(ids):
+        parts = [part for part in credits if part.id == id_]
+        net, tax = sum((part.net for part in parts), nothing), sum((part.tax for part in parts), nothing)
+        used = sum((part.net + part.tax for part in parts if part.status == "gone_out"), nothing)
+        before = rows.get(ROWS, event.account, id_)
+        if not isinstance(event, SettlementChanged) and before is not None:
+            used = Decimal(str(before["used"]))  # older versions said of an application only when it was made
+        of = part_row(claim.claim_id, claim.charge_id, net, tax, event.data.currency)
+        _put(rows, event, id_, of, used, net + tax - used)
+
+
+def _follow_excess(rows: Rows, event: SettlementChanged) -> None:
+    """The credit for an invoice's excess: it belongs to no claim, and has no tax."""
+    data = event.data
+    if data.invoice_id is None:
+        return
+    id_ = excess_credit_id(data.invoice_id)
+    if data.after is not None and data.after.excess_credit is not None:
+        of = part_row(None, None, data.after.excess_credit, zero(data.currency), data.currency)
+        _put(rows, event, id_, of, data.after.excess_used, data.after.excess)
+    elif data.before is not None and data.before.excess_credit is not None:
+        rows.delete(ROWS, event.account, id_)
+
+
+def _put(rows: Rows, event: Settling, id_: str, of: dict[str, Value], used: Decimal, left: Decimal) -> None:
+    before = rows.get(ROWS, event.account, id_)
+    rows.put(
+        ROWS,
+        {
+            "account": event.account,
+            "credit_id": id_,
+            **of,
+            "used": str(used),
+            "left_over": str(left),
+            "granted_at": before["granted_at"] if before is not None else to_microseconds(event.recorded_at),
+        },
+    )
+
+
+def _use(rows: Rows, event: CreditAppliedV1) -> None:
+    credit = rows.get(ROWS, event.account, event.data.credit_id)
+    if credit is not None:
+        used = Decimal(str(credit["used"])) + event.data.amount
+        left = Decimal(str(credit["total"])) - used
+        rows.put(ROWS, {**credit, "used": str(used), "left_over": str(left)})
+
+
+CREDITS = Projection("credits", 3, (ROWS, APPLICATIONS), (*SETTLING, CreditApplied, CreditAppliedV1), fold)
 
 
 def listed(state: State) -> list[dict[str, Any]]:
@@ -78,9 +145,7 @@ def listed(state: State) -> list[dict[str, Any]]:
 
 
 def _shown(row: Row, applications: list[Row]) -> dict[str, Any]:
-    """No event refunds a credit yet: what was not used is left."""
-    nothing = zero(str(row["currency"]))
-    used = sum((Decimal(str(application["amount"])) for application in applications), nothing)
+    """No event pays a credit out yet."""
     return {
         "credit_id": row["credit_id"],
         "claim_id": row["claim_id"],
@@ -90,9 +155,9 @@ def _shown(row: Row, applications: list[Row]) -> dict[str, Any]:
         "tax": row["tax"],
         "total": row["total"],
         "currency": row["currency"],
-        "used": str(used),
-        "refunded": str(nothing),
-        "left": str(Decimal(str(row["total"])) - used),
+        "used": row["used"],
+        "refunded": str(zero(str(row["currency"]))),
+        "left": row["left_over"],
         "granted_at": shown_instant(row["granted_at"]),
         "applied": [
             {

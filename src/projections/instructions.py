@@ -13,17 +13,17 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from ledger.events import (
-    ClaimAssessed,
-    CreditApplied,
+    CreditUse,
     InstructionFact,
     InstructionRefused,
     PaymentCaptured,
     SubscriptionStatusChanged,
 )
-from ledger.instructions import instructions_of
+from ledger.instructions import INSTRUCTING, instructions_of
 from ledger.store.instants import to_microseconds
 from projections.first_message import MESSAGE, message_of, order_of
 from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
+from projections.settled_parts import Settling
 
 ISSUED = Table(
     "instructions",
@@ -57,7 +57,7 @@ ENDS = Table(
     reads=(SubscriptionStatusChanged,),
 )
 
-Handled = SubscriptionStatusChanged | ClaimAssessed | CreditApplied | InstructionFact | PaymentCaptured
+Handled = SubscriptionStatusChanged | Settling | CreditUse | InstructionFact | PaymentCaptured
 
 
 def fold(rows: Rows, _: Place, event: Handled) -> None:
@@ -113,9 +113,9 @@ def _put_answer(rows: Rows, event: InstructionFact | PaymentCaptured, instructio
 
 INSTRUCTIONS = Projection(
     "instructions",
-    1,
+    2,
     (ISSUED, ANSWERS, ENDS),
-    (SubscriptionStatusChanged, ClaimAssessed, CreditApplied, InstructionFact, PaymentCaptured),
+    (*INSTRUCTING, InstructionFact, PaymentCaptured),
     fold,
 )
 

@@ -67,9 +67,7 @@ def claims(
 ) -> list[Answer]:
     """The claims that stand; of goodwill only what was granted, unless `goodwill_in_full`."""
     where = {"account": account, "clause": clause, "outcome": outcome}
-    only = "outcome IS NOT NULL"
-    if not goodwill_in_full:
-        only += " AND (clause <> 'complaint' OR outcome = 'granted')"
+    only = None if goodwill_in_full else "(clause <> 'complaint' OR outcome = 'granted')"
     with database.reading() as transaction:
         found = claims_.listed(_rows(transaction, claims_.CLAIMS, where, accounts, page, only=only if page else None))
     return [claim for claim in found if goodwill_in_full or not is_goodwill_not_granted(claim)]
@@ -102,20 +100,7 @@ def invoice_reductions(database: Database, account: str | None = None) -> list[A
 def overpaid(database: Database, account: str | None = None) -> list[Answer]:
     """Claims for which more went out than they stand at now, those that fell away included (policy §7)."""
     with database.reading() as transaction:
-        rows = _rows(transaction, claims_.CLAIMS, {"account": account})["claims"]
-    return sorted(
-        (
-            {
-                "account_id": row["account"],
-                "claim_id": row["claim_id"],
-                "overpaid": row["overpaid"],
-                "currency": row["currency"],
-            }
-            for row in rows
-            if row["overpaid"] is not None
-        ),
-        key=lambda row: (str(row["account_id"]), str(row["claim_id"])),
-    )
+        return claims_.overpaid(_rows(transaction, claims_.CLAIMS, {"account": account}))
 
 
 def disputes(
@@ -227,10 +212,9 @@ def refunds(
     page: Page | None = None,
 ) -> list[Answer]:
     """The refunds: due, and what the payment processor said of them."""
-    only = refunds_.IN_STATUS.get(status, "1 = 0") if page is not None and status is not None else None
     with database.reading() as transaction:
-        rows = _rows(transaction, refunds_.REFUNDS, {"account": account}, accounts, page, only)
-    return [refund for refund in refunds_.listed(rows) if status is None or refund["status"] == status]
+        rows = _rows(transaction, refunds_.REFUNDS, {"account": account, "status": status}, accounts, page)
+    return refunds_.listed(rows)
 
 
 def credits(

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from ledger.events import ClaimAssessed, RefundFailed, RefundSucceeded
+from ledger.events import PartStatus, RefundReport, RefundSucceeded, RefundSucceededV1, claims_settled
 from ledger.store.instants import to_microseconds
-from projections.first_message import MESSAGE, first, message_of
+from projections.first_message import MESSAGE, message_of, order_of
 from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
-from projections.settled_parts import PART, follow_parts
+from projections.settled_parts import PART, SETTLING, Settling, part_row
 
 DUE = Table(
     "refunds",
@@ -21,10 +21,11 @@ DUE = Table(
         "account": "TEXT",
         "refund_id": "TEXT",
         **PART,
+        "status": "TEXT",
         "due_at": "INSTANT",
     },
     key=("account", "refund_id"),
-    reads=(ClaimAssessed,),
+    reads=SETTLING,
     indexes=("refund_id",),
 )
 RESULTS = Table(
@@ -42,47 +43,45 @@ RESULTS = Table(
 )
 
 
-def fold(rows: Rows, _: Place, event: ClaimAssessed | RefundSucceeded | RefundFailed) -> None:
+_SHOWN_AS: dict[PartStatus, str] = {"open": "due", "gone_out": "succeeded", "failed": "failed"}
+
+
+def fold(rows: Rows, _: Place, event: Settling | RefundReport) -> None:
     """A refund follows the part of its claim that it pays, from the event that first made it due."""
-    match event:
-        case ClaimAssessed():
-            follow_parts(rows, DUE, event, "refund", "due_at")
-        case RefundSucceeded():
-            _put_result(rows, event, to_microseconds(event.data.succeeded_at), event.data.processor_reference)
-        case RefundFailed():
-            _put_result(rows, event, None, None)
+    if isinstance(event, RefundReport):
+        rows.put(RESULTS, _result(event))
+        return
+    for claim in claims_settled(event):
+        refunds = {part.id: part for part in claim.after if part.into == "refund"}
+        for gone in {part.id for part in claim.before if part.into == "refund"} - refunds.keys():
+            rows.delete(DUE, event.account, gone)
+        for part in refunds.values():
+            before = rows.get(DUE, event.account, part.id)
+            rows.put(
+                DUE,
+                {
+                    "account": event.account,
+                    "refund_id": part.id,
+                    **part_row(claim.claim_id, claim.charge_id, part.net, part.tax, event.data.currency),
+                    "status": _SHOWN_AS[part.status],
+                    "due_at": before["due_at"] if before is not None else to_microseconds(event.recorded_at),
+                },
+            )
 
 
-def _put_result(
-    rows: Rows, event: RefundSucceeded | RefundFailed, succeeded_at: int | None, processor_reference: str | None
-) -> None:
-    rows.put(
-        RESULTS,
-        {
-            "account": event.account,
-            "refund_id": event.data.refund_id,
-            "event_id": event.event_id,
-            "succeeded_at": succeeded_at,
-            "processor_reference": processor_reference,
-            **message_of(event),
-        },
-    )
+def _result(event: RefundReport) -> Row:
+    succeeded = event.data if isinstance(event, RefundSucceeded | RefundSucceededV1) else None
+    return {
+        "account": event.account,
+        "refund_id": event.data.refund_id,
+        "event_id": event.event_id,
+        "succeeded_at": to_microseconds(succeeded.succeeded_at) if succeeded is not None else None,
+        "processor_reference": succeeded.processor_reference if succeeded is not None else None,
+        **message_of(event),
+    }
 
 
-REFUNDS = Projection("refunds", 1, (DUE, RESULTS), (ClaimAssessed, RefundSucceeded, RefundFailed), fold)
-
-
-_SAID = (
-    f"SELECT 1 FROM {REFUNDS.stored_name(RESULTS)} AS result "
-    f"WHERE result.account = {REFUNDS.stored_name(DUE)}.account "
-    f"AND result.refund_id = {REFUNDS.stored_name(DUE)}.refund_id"
-)
-IN_STATUS = {
-    "due": f"NOT EXISTS ({_SAID})",
-    "failed": f"EXISTS ({_SAID}) AND NOT EXISTS ({_SAID} AND result.succeeded_at IS NOT NULL)",
-    "succeeded": f"EXISTS ({_SAID} AND result.succeeded_at IS NOT NULL)",
-}
-"""What holds of a row in the table of refunds that is shown in a status; `_shown` says the same of rows at hand."""
+REFUNDS = Projection("refunds", 2, (DUE, RESULTS), (*SETTLING, RefundReport), fold)
 
 
 def listed(state: State) -> list[dict[str, Any]]:
@@ -94,8 +93,10 @@ def listed(state: State) -> list[dict[str, Any]]:
 
 
 def _shown(row: Row, results: list[Row]) -> dict[str, Any]:
-    """Money that arrived once has arrived, whatever else was said; a failed refund is owed again (policy §7)."""
-    succeeded = first(result for result in results if result["succeeded_at"] is not None)
+    """Where it was paid, by the payment processor's last word on it."""
+    succeeded = max((result for result in results if result["succeeded_at"] is not None), key=order_of, default=None)
+    if row["status"] != "succeeded":
+        succeeded = None
     return {
         "refund_id": row["refund_id"],
         "claim_id": row["claim_id"],
@@ -105,7 +106,7 @@ def _shown(row: Row, results: list[Row]) -> dict[str, Any]:
         "tax": row["tax"],
         "total": row["total"],
         "currency": row["currency"],
-        "status": "succeeded" if succeeded is not None else "failed" if results else "due",
+        "status": row["status"],
         "due_at": shown_instant(row["due_at"]),
         "approved_at": None,
         "submitted_at": None,

@@ -9,6 +9,9 @@ from typing import Literal
 
 from ledger.events import Clause
 
+CreditedFor = Clause | Literal["excess"]
+"""What a credit is for: a clause of the policy, or what was paid in excess of an invoice."""
+
 Way = Literal["invoice_reduction", "refund", "credit"]
 
 
@@ -68,7 +71,7 @@ class CancellationTakenBack:
 class Credited:
     """An amount was added to the customer's credit."""
 
-    clause: Clause
+    credited_for: CreditedFor
     subscription_id: str | None
     money: Money
 

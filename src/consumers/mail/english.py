@@ -12,6 +12,7 @@ from consumers.mail.about import (
     ComplaintReceived,
     ComplaintSettled,
     Credited,
+    CreditedFor,
     Money,
     Refunded,
     ServiceReady,
@@ -19,7 +20,6 @@ from consumers.mail.about import (
     Way,
 )
 from consumers.mail.letter import Block, Figures, Letter, Link, Paragraph, Steps, shown_amount
-from ledger.events import Clause
 
 _MONTHS = (
     "January",
@@ -42,11 +42,12 @@ _WAYS: dict[Way, str] = {
     "invoice_reduction": "Taken off your open invoice",
 }
 
-_REASONS: dict[Clause, str] = {
+_REASONS: dict[CreditedFor, str] = {
     "service_disruption": "because your service was disrupted",
     "billing_error": "because we had charged you too much",
     "unused_period": "for time that you had paid for and will not use",
     "complaint": "as a gesture of goodwill",
+    "excess": "because you had paid more than we asked for",
 }
 
 
@@ -192,7 +193,7 @@ class English:
         return Letter(
             "You have a credit",
             [
-                Paragraph(f"We have given you a credit{of}, {_REASONS[about.clause]}."),
+                Paragraph(f"We have given you a credit{of}, {_REASONS[about.credited_for]}."),
                 Figures(self._money(about.money)),
                 Paragraph("It is set off against your next charges; there is nothing for you to do."),
             ],

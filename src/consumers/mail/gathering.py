@@ -5,9 +5,11 @@ Nothing is worked out here that the policy decides, and nothing that is gathered
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from hashlib import sha256
 
 from consumers.mail.about import (
     About,
@@ -27,22 +29,30 @@ from ledger.application.activation import VALID_FOR, link_token
 from ledger.application.customers import Customer, customer_of, private_part
 from ledger.application.ledger import Ledger
 from ledger.events import (
-    ActivationDue,
+    ActivationDecision,
     ClaimAssessed,
-    ClaimState,
+    ClaimAssessedV1,
+    ClaimDecision,
     ComplaintFact,
+    InvoiceStanding,
     LedgerEvent,
     RefundSucceeded,
+    RefundSucceededV1,
     SettledPart,
+    SettlementChanged,
     Status,
     SubscriptionRegistered,
     SubscriptionStatusChanged,
+    claims_settled,
+    excess_credit_id,
 )
 from ledger.store.database import StoreError, Transaction
 from ledger.store.notices import NOT_REGISTERED, QueuedNotice
 from ledger.store.reading import StoredEnvelope, events_of_type, find_event
 from ledger.values import local_date, time_zone, zero
 
+SETTLING = (SettlementChanged, ClaimAssessedV1)
+"""The events that say how claims are settled."""
 _WAYS: tuple[Way, ...] = ("refund", "credit", "invoice_reduction")
 
 
@@ -96,15 +106,15 @@ def _about(
 ) -> About:
     event = envelope.event()
     match event:
-        case ActivationDue():
+        case ActivationDecision():
             return _service_ready(ledger, transaction, customer, event, notice, links)
         case SubscriptionStatusChanged():
             if event.data.effective_on is None:
                 return CancellationTakenBack(event.data.subscription_id)
             return _cancelled(transaction, event, envelope.account_version)
-        case ClaimAssessed():
-            return Credited(event.data.clause, event.data.subscription_id, _credit_left(transaction, event))
-        case RefundSucceeded():
+        case SettlementChanged() | ClaimAssessedV1():
+            return _credited(transaction, event, envelope.account_version, notice)
+        case RefundSucceeded() | RefundSucceededV1():
             return Refunded(
                 _refund(transaction, event),
                 local_date(event.data.succeeded_at, customer.time_zone),
@@ -122,7 +132,7 @@ def _service_ready(
     ledger: Ledger,
     transaction: Transaction,
     customer: Customer,
-    event: ActivationDue,
+    event: ActivationDecision,
     notice: QueuedNotice,
     links: Links,
 ) -> ServiceReady:
@@ -159,13 +169,20 @@ def _event(transaction: Transaction, event_id: str) -> LedgerEvent | None:
 def _cancelled(transaction: Transaction, event: SubscriptionStatusChanged, version: int) -> Cancelled:
     """A cancellation, and what its claims had come to when it was recorded."""
     assert event.data.effective_on is not None
-    claims: dict[str, ClaimAssessed] = {}
-    for at, assessed in events_of_type(transaction, event.account, ClaimAssessed):
+    claims: dict[str, ClaimDecision] = {}
+    for at, assessed in events_of_type(transaction, event.account, ClaimAssessed, ClaimAssessedV1):
         data = assessed.data
         if at < version and data.clause == "unused_period" and data.subscription_id == event.data.subscription_id:
             claims[data.claim_id] = assessed
-    standing = [claim.data.after for claim in claims.values() if claim.data.after is not None]
-    parts = [part for state in standing if state.outcome == "granted" for part in state.settled]
+    standing = {id_: claim.data.after for id_, claim in claims.items() if claim.data.after is not None}
+    settled = {
+        claim.claim_id: claim.after
+        for at, changed in events_of_type(transaction, event.account, *SETTLING)
+        if at < version
+        for claim in claims_settled(changed)
+    }
+    granted = [claim_id for claim_id, state in standing.items() if state.outcome == "granted"]
+    parts = [part for claim_id in granted for part in settled.get(claim_id, ())]
     currency = next((claim.data.currency for claim in claims.values()), "")
     returns = []
     for way in _WAYS:
@@ -177,65 +194,103 @@ def _cancelled(transaction: Transaction, event: SubscriptionStatusChanged, versi
         event.data.effective_on,
         _status(transaction, event.account, event.data.subscription_id) in ("terminated", "cancelled"),
         tuple(returns),
-        undecided=any(state.outcome == "pending" for state in standing),
+        undecided=any(state.outcome == "pending" for state in standing.values()),
     )
 
 
-def _refund(transaction: Transaction, event: RefundSucceeded) -> Money:
-    """What a refund came to. Raises NotYet where no claim has it: nobody is told of money that we cannot name."""
-    for _, assessed in reversed(events_of_type(transaction, event.account, ClaimAssessed)):
-        settled = assessed.data.after.settled if assessed.data.after is not None else ()
-        for part in settled:
-            if (part.into, part.id) == ("refund", event.data.refund_id):
-                return Money(part.net, part.tax, assessed.data.currency)
+def _refund(transaction: Transaction, event: RefundSucceeded | RefundSucceededV1) -> Money:
+    """What went out as a refund. Raises NotYet where no claim has it: nobody is told of money that we cannot name.
+
+    Raises Moot where it bounced before anybody was told of it.
+    """
+    for _, settled in reversed(events_of_type(transaction, event.account, *SETTLING)):
+        for claim in claims_settled(settled):
+            for part in claim.after:
+                if (part.into, part.id) == ("refund", event.data.refund_id):
+                    if part.status == "failed":
+                        raise Moot
+                    return Money(part.net, part.tax, settled.data.currency)
     raise NotYet("refund_not_known")
 
 
-def _credit_left(transaction: Transaction, event: ClaimAssessed) -> Money:
-    """What is still there of the credit that a change added: later facts may have lowered it before this is sent.
+@dataclass(frozen=True, slots=True)
+class CreditAdded:
+    """A customer's credit grew: `of` is its claim, or the credit of an invoice's excess."""
+
+    of: str
+    before: Money
+    after: Money
+
+    @property
+    def added(self) -> Money:
+        """By how much."""
+        return Money(self.after.net - self.before.net, self.after.tax - self.before.tax, self.after.currency)
+
+
+def credits_added(event: SettlementChanged | ClaimAssessedV1) -> list[CreditAdded]:
+    """The credits that an event made greater, used or not: what is used of one is no less the customer's."""
+    changed = [
+        CreditAdded(
+            claim.claim_id, _credit(claim.before, event.data.currency), _credit(claim.after, event.data.currency)
+        )
+        for claim in claims_settled(event)
+    ]
+    if isinstance(event, SettlementChanged) and event.data.invoice_id is not None:
+        before, after = (_excess(standing, event.data.currency) for standing in (event.data.before, event.data.after))
+        changed.append(CreditAdded(excess_credit_id(event.data.invoice_id), before, after))
+    return [change for change in changed if change.added.total > 0]
+
+
+def _credit(parts: Iterable[SettledPart], currency: str) -> Money:
+    return _sum([part for part in parts if part.into == "credit"], currency)
+
+
+def _excess(standing: InvoiceStanding | None, currency: str) -> Money:
+    credit = standing.excess_credit if standing is not None else None
+    return Money(zero(currency) + (credit or 0), zero(currency), currency)
+
+
+def _credited(
+    transaction: Transaction, event: SettlementChanged | ClaimAssessedV1, version: int, notice: QueuedNotice
+) -> Credited:
+    """What is still there of the credit that an event added: later facts may have lowered it before this is sent.
 
     What they raised it by after that is theirs to tell. Raises Moot where nothing is left.
     """
-    told = [e for _, e in events_of_type(transaction, event.account, ClaimAssessed) if _same_claim(e, event)]
-    since = told[next(i for i, e in enumerate(told) if e.event_id == event.event_id) :]
-    nets, taxes = zip(*(_credit(each.data.after) for each in since), strict=True)
-    added, before, nothing = credit_added(event), _credit(event.data.before), zero(event.data.currency)
+    told = next(each for each in credits_added(event) if credit_notice_id(event, each.of) == notice.notice_id)
+    later = [
+        change
+        for at, settled in events_of_type(transaction, event.account, *SETTLING)
+        if at > version
+        for change in _changes_of(settled, told.of)
+    ]
+    nothing = zero(event.data.currency)
     left = Money(
-        max(nothing, min(added.net, min(nets) - before[0])),
-        max(nothing, min(added.tax, min(taxes) - before[1])),
+        max(nothing, min([told.after.net, *(money.net for money in later)]) - told.before.net),
+        max(nothing, min([told.after.tax, *(money.tax for money in later)]) - told.before.tax),
         event.data.currency,
     )
     if not left.total:
         raise Moot
-    return left
+    if told.of.startswith(excess_credit_id("")):
+        return Credited("excess", None, left)
+    claims = events_of_type(transaction, event.account, ClaimAssessed, ClaimAssessedV1)
+    claim = next(e.data for _, e in reversed(claims) if e.data.claim_id == told.of)
+    return Credited(claim.clause, claim.subscription_id, left)
 
 
-def _same_claim(one: ClaimAssessed, other: ClaimAssessed) -> bool:
-    return one.data.claim_id == other.data.claim_id
+def _changes_of(event: LedgerEvent, of: str) -> Iterator[Money]:
+    """What a later event makes of a claim's credit, or of the credit of an excess."""
+    currency = event.data.currency
+    yield from (_credit(claim.after, currency) for claim in claims_settled(event) if claim.claim_id == of)
+    if isinstance(event, SettlementChanged) and excess_credit_id(event.data.invoice_id or "") == of:
+        yield _excess(event.data.after, currency)
 
 
-def _credit(state: ClaimState | None) -> tuple[Decimal, Decimal]:
-    """Net and tax of all credit parts of a claim."""
-    parts = _credits(state.settled if state is not None else ()).values()
-    return sum((part.net for part in parts), Decimal(0)), sum((part.tax for part in parts), Decimal(0))
-
-
-def credit_added(event: ClaimAssessed) -> Money:
-    """How much credit a claim's change added: of parts that are new, and of those that grew."""
-    before = _credits(event.data.before.settled if event.data.before is not None else ())
-    after = _credits(event.data.after.settled if event.data.after is not None else ())
-    net = tax = zero(event.data.currency)
-    for part_id, part in after.items():
-        was = before.get(part_id)
-        more_net = part.net - (was.net if was is not None else 0)
-        more_tax = part.tax - (was.tax if was is not None else 0)
-        if more_net + more_tax > 0:
-            net, tax = net + more_net, tax + more_tax
-    return Money(net, tax, event.data.currency)
-
-
-def _credits(settled: tuple[SettledPart, ...]) -> dict[str, SettledPart]:
-    return {part.id: part for part in settled if part.into == "credit"}
+def credit_notice_id(event: SettlementChanged | ClaimAssessedV1, of: str) -> str:
+    """A credit's notice is told by its event and by which credit it is; older events had one credit each."""
+    identity = ("credit", event.event_id) if isinstance(event, ClaimAssessedV1) else ("credit", event.event_id, of)
+    return sha256("\x00".join(identity).encode()).hexdigest()[:32]
 
 
 def _sum(parts: list[SettledPart], currency: str) -> Money:

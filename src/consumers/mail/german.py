@@ -12,6 +12,7 @@ from consumers.mail.about import (
     ComplaintReceived,
     ComplaintSettled,
     Credited,
+    CreditedFor,
     Money,
     Refunded,
     ServiceReady,
@@ -19,7 +20,6 @@ from consumers.mail.about import (
     Way,
 )
 from consumers.mail.letter import Block, Figures, Letter, Link, Paragraph, Steps, shown_amount
-from ledger.events import Clause
 
 _MONTHS = (
     "Januar",
@@ -42,11 +42,12 @@ _WAYS: dict[Way, str] = {
     "invoice_reduction": "Von Ihrer offenen Rechnung abgezogen",
 }
 
-_REASONS: dict[Clause, str] = {
+_REASONS: dict[CreditedFor, str] = {
     "service_disruption": "weil Ihr Anschluss gestört war",
     "billing_error": "weil wir Ihnen zu viel berechnet hatten",
     "unused_period": "für bezahlte Zeit, die Sie nicht mehr nutzen",
     "complaint": "aus Kulanz",
+    "excess": "weil Sie mehr bezahlt hatten, als wir verlangt haben",
 }
 
 
@@ -206,7 +207,7 @@ class German:
         return Letter(
             "Sie haben ein Guthaben",
             [
-                Paragraph(f"Wir haben Ihnen{of} ein Guthaben eingeräumt, {_REASONS[about.clause]}."),
+                Paragraph(f"Wir haben Ihnen{of} ein Guthaben eingeräumt, {_REASONS[about.credited_for]}."),
                 Figures(self._money(about.money)),
                 Paragraph("Es wird mit Ihren nächsten Rechnungen verrechnet; Sie brauchen nichts zu tun."),
             ],

@@ -29,6 +29,8 @@ from ledger.values import (
 
 STRING_LENGTH_MAX = 1_024
 FREE_TEXT_LENGTH_MAX = 4_096
+REFUND_IDENTIFIER_LENGTH_MAX = 512
+"""A refund's id has its claim's in it, which has a business id in it (contract §3b)."""
 
 _FINEST_CURRENCY = max(CURRENCY_SCALES, key=CURRENCY_SCALES.__getitem__)
 _NO_NUL = r"^[^\u0000]*$"
@@ -40,6 +42,12 @@ _SECRET_REFERENCE = re.compile(r"(?ai:https)://[^\s/?#]\S*|(?ai:file):\S+")
 def _identifier(text: str) -> str:
     if not is_identifier(text):
         raise broken("identifier")
+    return text
+
+
+def _refund_identifier(text: str) -> str:
+    if len(text) > REFUND_IDENTIFIER_LENGTH_MAX or not text or not text.isprintable() or " " in text:
+        raise broken("refund_identifier")
     return text
 
 
@@ -132,6 +140,11 @@ IDENTIFIER_SCHEMA: dict[str, Any] = {
     "pattern": r"^[^\u0000-\u0020\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u2066-\u206f"
     r"\u3000\ue000-\uf8ff\ufeff]+$",
 }
+_REFUND_IDENTIFIER_SCHEMA = {
+    **IDENTIFIER_SCHEMA,
+    "description": f"A refund's identifier: 1 to {REFUND_IDENTIFIER_LENGTH_MAX} printable characters without spaces.",
+    "maxLength": REFUND_IDENTIFIER_LENGTH_MAX,
+}
 _INSTANT_SCHEMA = {
     "description": "An instant in RFC 3339 with its offset, of a day and a time that exist; no leap seconds.",
     "type": "string",
@@ -189,6 +202,9 @@ FreeText = Annotated[str, Field(max_length=FREE_TEXT_LENGTH_MAX, pattern=_NO_NUL
 
 Identifier = Annotated[str, AfterValidator(_identifier), WithJsonSchema(IDENTIFIER_SCHEMA)]
 """1 to 128 printable characters without spaces."""
+
+RefundIdentifier = Annotated[str, AfterValidator(_refund_identifier), WithJsonSchema(_REFUND_IDENTIFIER_SCHEMA)]
+"""1 to 512 printable characters without spaces."""
 
 Instant = Annotated[datetime, PlainValidator(_instant), WithJsonSchema(_INSTANT_SCHEMA)]
 """An instant with its offset; held in UTC."""

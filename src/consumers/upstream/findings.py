@@ -44,6 +44,7 @@ SENTENCES: dict[str, str] = {
     "literal_error": "this must be one of the values that the contract names: {expected}",
     # ours
     "identifier": "an identifier is a string of 1 to 128 printable characters without spaces",
+    "refund_identifier": "a refund's identifier is a string of 1 to 512 printable characters without spaces",
     "currency": "this is no currency of ISO 4217: send the three capital letters of one that is",
     "time_zone": "IANA knows no such time zone: send a name of its database, such as Area/City",
     "instant": "an instant is a string in RFC 3339 with its offset, such as 2026-03-01T09:30:00Z, "

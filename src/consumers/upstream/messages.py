@@ -25,6 +25,7 @@ from consumers.upstream.fields import (
     LocalDate,
     NonEmptyText,
     PositiveAmount,
+    RefundIdentifier,
     SecretReference,
     Tax,
     Text,
@@ -447,9 +448,11 @@ class RefundSucceededV1(MessageData):
     becomes = RefundSucceeded
     about = "succeeded_at"
 
-    refund_id: Identifier
+    refund_id: RefundIdentifier
     processor_reference: Identifier
     succeeded_at: Instant
+    currency: Currency | None = None
+    amount: Amount | None = None
 
 
 class RefundFailedV1(MessageData):
@@ -459,7 +462,7 @@ class RefundFailedV1(MessageData):
     becomes = RefundFailed
     private = ("reason",)
 
-    refund_id: Identifier
+    refund_id: RefundIdentifier
     reason: FreeText
 
 

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
 
 from ledger.aggregates.recording import Cause, LedgerAggregate, stream_name
+from ledger.aggregates.settlements import Credit, Settlements
 from ledger.events import (
     AlarmCleared,
     AlarmData,
     AlarmRaised,
     ClaimAssessed,
+    ClaimAssessedV1,
     ClaimState,
+    ClaimStateV1,
     Clause,
     CreditApplied,
+    CreditUse,
     LedgerEvent,
-    RefundSucceeded,
-    SettledPart,
+    SettledAnew,
+    SettlementChanged,
     Terms,
 )
-from ledger.policy.assess import Assessment
+from ledger.policy.assess import FROM_ALL_FACTS, Assessment
 from ledger.policy.assessed import Alarm, Assessed
 from ledger.policy.charges import Charge
-from ledger.policy.known_facts import Invoice
-from ledger.policy.settlement import Owing, applied, balance, settle
+from ledger.policy.known_facts import EVERYTHING, AccountFacts, Touched
+from ledger.policy.rules import RULES
+from ledger.policy.settlement import applied, proportion
 from ledger.values import zero
 
 FACTS_NAMED_MAX = 1_000
@@ -47,32 +51,34 @@ class RecordedClaim:
     state: ClaimState
 
 
-@dataclass(frozen=True, slots=True)
-class Credit:
-    """What was granted as a credit, gross."""
+class _GrantedRows:
+    """What the recorded rows grant."""
 
-    claim_id: str
-    currency: str
-    total: Decimal
+    def __init__(self, claims: Mapping[str, RecordedClaim]) -> None:
+        self._claims = claims
+
+    def amount(self, claim_id: str, currency: str) -> tuple[Decimal, Decimal]:
+        """Net and tax of a claim in a currency."""
+        claim = self._claims.get(claim_id)
+        if claim is None or claim.state.outcome != "granted" or claim.currency != currency:
+            return zero(currency), zero(currency)
+        return claim.state.amount, claim.state.tax
+
+    def all(self) -> Iterable[str]:
+        """The claims that have a row."""
+        return self._claims
 
 
 class BillingAccount(LedgerAggregate):
     """Records an account's facts that belong to no subscription, and every difference that an assessment makes."""
 
-    def __init__(self, account: str) -> None:
+    def __init__(self, account: str, facts: AccountFacts) -> None:
         super().__init__(stream_name("account", account), account)
         self.claims: dict[str, RecordedClaim] = {}
         self.alarms: dict[Alarm, None] = {}
-        self.refunds: set[str] = set()
-        self.credits: dict[str, Credit] = {}
-        """By id, in the order in which they were granted."""
+        self.settlements = Settlements(facts, _GrantedRows(self.claims))
         self.paid_by_credit: set[str] = set()
         """The charges that credits were applied to."""
-        self._used: dict[str, Decimal] = defaultdict(Decimal)
-        self._applications: set[str] = set()
-        self._applied_on: dict[str, Decimal] = defaultdict(Decimal)
-        self._paid_out: set[str] = set()
-        self._reductions: dict[str, Decimal] = defaultdict(Decimal)
 
     # --- deciding ------------------------------------------------------------------------------------------------
 
@@ -80,50 +86,44 @@ class BillingAccount(LedgerAggregate):
         self,
         assessment: Assessment,
         contradictions: Iterable[Alarm],
-        invoice_of: Callable[[str], tuple[str, Invoice] | None],
         cause: Cause,
-    ) -> None:
+    ) -> set[str]:
         """Record every claim row that differs from what stood, every row that fell away, and alarms come and gone.
 
         Rows are taken charge by charge in the policy's order, whatever order the facts came in; those for no charge
-        come first. `invoice_of` finds a charge's invoice.
+        come first. Returns the claims whose rows were recorded.
         """
         changes = {
             claim_id: claim
             for claim_id, claim in self.claims.items()
             if claim_id not in assessment.claims and assessment.covers(claim_id, claim.charge_id)
         }
+        recorded = set()
         for claim_id in sorted(
             {*changes, *assessment.claims}, key=lambda claim_id: self._order(claim_id, assessment)
         ):
             after = assessment.claims.get(claim_id)
-            if after is not None:
-                self._record_row(after, invoice_of, cause)
+            if after is None:
+                self._record_fallen_away(changes[claim_id], cause)
+            elif not self._is_recorded(after):
+                self._record_row(after, cause)
             else:
-                self._record_fallen_away(changes[claim_id], invoice_of, cause)
+                continue
+            recorded.add(claim_id)
         self._record_alarms(assessment, set(contradictions), cause)
+        return recorded
 
     def _order(self, claim_id: str, assessment: Assessment) -> tuple[str, int, str]:
         row = assessment.claims.get(claim_id) or self.claims[claim_id]
         rank = ("billing_error", "service_disruption", "unused_period", "complaint").index(row.clause)
         return (row.charge_id or "", rank, claim_id)
 
-    def _record_row(
-        self, row: Assessed, invoice_of: Callable[[str], tuple[str, Invoice] | None], cause: Cause
-    ) -> None:
+    def _is_recorded(self, row: Assessed) -> bool:
         recorded = self.claims.get(row.claim_id)
-        before = recorded.state if recorded is not None else None
-        if recorded is not None and _same(recorded, row):
-            return
-        parts = before.settled if before is not None else ()
-        owing = self._owing(row.charge_id, row.currency, invoice_of)
-        after = ClaimState(
-            outcome=row.outcome,
-            reason=row.reason,
-            amount=row.amount,
-            tax=row.tax,
-            settled=settle(row.claim_id, parts, row.amount, row.tax, row.settle_as, row.currency, owing),
-        )
+        return recorded is not None and _same(recorded, row)
+
+    def _record_row(self, row: Assessed, cause: Cause) -> None:
+        recorded = self.claims.get(row.claim_id)
         working = row.working()
         terms = row.binding.data if row.binding is not None else None
         names = tuple(dict.fromkeys(fact.event_id for fact in working.facts))
@@ -134,8 +134,14 @@ class BillingAccount(LedgerAggregate):
             subscription_id=row.subscription_id,
             charge_id=row.charge_id,
             currency=row.currency,
-            before=before,
-            after=after,
+            before=recorded.state if recorded is not None else None,
+            after=ClaimState(
+                outcome=row.outcome,
+                reason=row.reason,
+                amount=row.amount,
+                tax=row.tax,
+                settle_as=row.settle_as,
+            ),
             investigate_by=row.investigate_by,
             terms=Terms(agreement=terms.agreement, version=terms.version, sha256=terms.sha256) if terms else None,
             formula=working.formula,
@@ -144,20 +150,13 @@ class BillingAccount(LedgerAggregate):
             facts=names if few else (),
             facts_count=len(names),
             facts_digest=None if few else sha256("\n".join(names).encode()).hexdigest(),
+            rules=RULES,
             now=cause.now,
         )
         self.record(ClaimAssessed, data, cause)
 
-    def _record_fallen_away(
-        self, claim: RecordedClaim, invoice_of: Callable[[str], tuple[str, Invoice] | None], cause: Cause
-    ) -> None:
-        """A row without its facts is gone; only what had gone out for it is remembered, as overpaid."""
-        nothing = zero(claim.currency)
-        owing = self._owing(claim.charge_id, claim.currency, invoice_of)
-        left = settle(claim.claim_id, claim.state.settled, nothing, nothing, "credit", claim.currency, owing)
-        after = ClaimState(outcome=None, reason=None, amount=nothing, tax=nothing, settled=left) if left else None
-        if after == claim.state:
-            return
+    def _record_fallen_away(self, claim: RecordedClaim, cause: Cause) -> None:
+        """A row without its facts is gone; what had gone out for it is remembered by its settlement."""
         data = ClaimAssessed.Data(
             claim_id=claim.claim_id,
             clause=claim.clause,
@@ -165,7 +164,7 @@ class BillingAccount(LedgerAggregate):
             charge_id=claim.charge_id,
             currency=claim.currency,
             before=claim.state,
-            after=after,
+            after=None,
             investigate_by=None,
             terms=None,
             formula=None,
@@ -174,61 +173,81 @@ class BillingAccount(LedgerAggregate):
             facts=(),
             facts_count=0,
             facts_digest=None,
+            rules=RULES,
             now=cause.now,
         )
         self.record(ClaimAssessed, data, cause)
 
-    def _owing(
-        self, charge_id: str | None, currency: str, invoice_of: Callable[[str], tuple[str, Invoice] | None]
-    ) -> Owing:
-        invoice_id, owed = None, zero(currency)
-        found = invoice_of(charge_id) if charge_id is not None else None
-        if found is not None:
-            invoice_id, invoice = found
-            owed = self._balance(invoice_id, invoice)
-        return Owing(invoice_id, owed, self._paid_out.__contains__, self._used.__getitem__)
+    # --- settling ------------------------------------------------------------------------------------------------
 
-    def _balance(self, invoice_id: str, invoice: Invoice) -> Decimal:
-        taken_off = self._reductions[invoice_id] + self._applied_on[invoice_id]
-        return balance(invoice, taken_off, self._applications)
+    def settle(self, touched: Touched, changed: Iterable[str], cause: Cause) -> None:
+        """Settle anew what a fact or a changed claim touches, and record each difference (policy §7).
 
-    def apply_credits(
-        self,
-        charges: Iterable[Charge],
-        granted_before: Container[str],
-        invoices: Mapping[str, Invoice],
-        cause: Cause,
-    ) -> None:
+        `changed` are the claims whose rows were recorded.
+        """
+        for data in self.settlements.differences(touched, changed, cause.now):
+            self.record(SettlementChanged, data, cause)
+
+    def settle_anew(self, cause: Cause) -> None:
+        """Settle all that older rules had settled, once, and say so (policy §7)."""
+        self.record(SettledAnew, SettledAnew.Data(rules=RULES, now=cause.now), cause)
+        for data in self.settlements.differences(EVERYTHING, (), cause.now, anew=True):
+            self.record(SettlementChanged, data, cause)
+
+    @property
+    def credits(self) -> Mapping[str, Credit]:
+        """What is left of each credit, in the order in which they were granted."""
+        return self.settlements.credits
+
+    def apply_credits(self, charges: Iterable[Charge], before: Mapping[str, Credit], cause: Cause) -> None:
         """Apply credits to charges that became known after they were granted (policy §7).
 
-        Only what the charge's invoice still asks for is paid; a charge gets something of each credit once.
+        `before` are the credits as they were before. Only what the charge's invoice still asks for is paid; a charge
+        gets something of each credit once.
         """
+        unused = {credit_id: credit.left for credit_id, credit in before.items()}
         for charge in charges:
             left = [
-                (credit_id, credit.total - self._used[credit_id])
+                (credit_id, min(credit.left, unused.get(credit_id, credit.left * 0)))
                 for credit_id, credit in self.credits.items()
-                if credit_id in granted_before and credit.currency == charge.currency
+                if credit.currency == charge.currency
             ]
-            owed = self._balance(charge.invoice_id, invoices[charge.invoice_id])
-            for credit_id, amount in applied(left, owed):
-                data = CreditApplied.Data(
-                    application_id=_application_id(self.account, credit_id, charge.charge_id),
-                    credit_id=credit_id,
-                    claim_id=self.credits[credit_id].claim_id,
-                    charge_id=charge.charge_id,
-                    invoice_id=charge.invoice_id,
-                    amount=amount,
-                    currency=charge.currency,
-                    now=cause.now,
-                )
-                self.record(CreditApplied, data, cause)
+            used = list(applied(left, self.settlements.asks_for(charge.invoice_id, charge.currency)))
+            for credit_id, amount in used:
+                unused[credit_id] -= amount
+                self._apply(credit_id, amount, charge, cause)
+            if used:
+                payments = {_application_id(self.account, credit_id, charge.charge_id) for credit_id, _ in used}
+                self.settle(Touched(invoices={charge.invoice_id}, payments=payments), (), cause)
+
+    def _apply(self, credit_id: str, amount: Decimal, charge: Charge, cause: Cause) -> None:
+        """A part of a credit takes net and tax in its claim's proportion at this moment, the rest what remains."""
+        credit = self.credits[credit_id]
+        net, tax = credit.net, credit.tax
+        if amount != credit.left:
+            of_net, of_tax = _GrantedRows(self.claims).amount(credit.claim_id or "", credit.currency)
+            net, tax = proportion(amount, of_net + of_tax, of_tax, credit.currency)
+        data = CreditApplied.Data(
+            application_id=_application_id(self.account, credit_id, charge.charge_id),
+            credit_id=credit_id,
+            claim_id=credit.claim_id,
+            charge_id=charge.charge_id,
+            invoice_id=charge.invoice_id,
+            amount=amount,
+            net=net,
+            tax=tax,
+            currency=charge.currency,
+            rules=RULES,
+            now=cause.now,
+        )
+        self.record(CreditApplied, data, cause)
 
     def _record_alarms(self, assessment: Assessment, contradictions: set[Alarm], cause: Cause) -> None:
         standing = set(self.alarms)
         in_scope = {
             alarm
             for alarm in standing
-            if alarm.alarm == "contradiction" or assessment.covers(alarm.claim_id or "", alarm.charge_id)
+            if alarm.alarm in FROM_ALL_FACTS or assessment.covers(alarm.claim_id or "", alarm.charge_id)
         }
         due = assessment.alarms | contradictions
         for alarm in sorted(in_scope - due, key=_alarm_order):
@@ -240,38 +259,21 @@ class BillingAccount(LedgerAggregate):
 
     def when(self, event: LedgerEvent) -> None:
         match event:
-            case ClaimAssessed():
+            case ClaimAssessed() | ClaimAssessedV1():
                 self._remember_claim(event)
             case AlarmRaised():
                 self.alarms[_alarm(event.data)] = None
             case AlarmCleared():
                 self.alarms.pop(_alarm(event.data), None)
-            case CreditApplied():
+            case CreditUse():
                 self.paid_by_credit.add(event.data.charge_id)
-                self._used[event.data.credit_id] += event.data.amount
-                self._applications.add(event.data.application_id)
-                self._applied_on[event.data.invoice_id] += event.data.amount
-            case RefundSucceeded():
-                self._paid_out.add(event.data.refund_id)
+        self.settlements.remember(event)
 
-    def _remember_claim(self, event: ClaimAssessed) -> None:
+    def _remember_claim(self, event: ClaimAssessed | ClaimAssessedV1) -> None:
         data = event.data
-        before = data.before.settled if data.before is not None else ()
-        after = data.after.settled if data.after is not None else ()
-        for sign, parts in ((-1, before), (1, after)):
-            for part in parts:
-                if part.into == "invoice_reduction":
-                    self._reductions[part.id] += sign * (part.net + part.tax)
-                elif part.into == "refund":
-                    self.refunds.add(part.id)
-        credits = {part.id: part for part in after if part.into == "credit"}
-        for part in before:
-            if part.into == "credit" and part.id not in credits:
-                del self.credits[part.id]
-        for part in credits.values():
-            self.credits[part.id] = Credit(data.claim_id, data.currency, part.net + part.tax)
-        if data.after is None:
-            del self.claims[data.claim_id]
+        state = _row(data.after) if isinstance(data.after, ClaimStateV1) else data.after
+        if state is None:
+            self.claims.pop(data.claim_id, None)
         else:
             self.claims[data.claim_id] = RecordedClaim(
                 claim_id=data.claim_id,
@@ -280,14 +282,15 @@ class BillingAccount(LedgerAggregate):
                 charge_id=data.charge_id,
                 currency=data.currency,
                 investigate_by=data.investigate_by,
-                state=data.after,
+                state=state,
             )
 
 
-def settlement_of(parts: Iterable[SettledPart]) -> str | None:
-    """How a claim is settled, in a word: one way, `mixed`, or None where nothing is settled."""
-    ways = {part.into for part in parts} - {"overpaid"}
-    return None if not ways else ways.pop() if len(ways) == 1 else "mixed"
+def _row(state: ClaimStateV1) -> ClaimState | None:
+    """A claim row as older versions recorded it; one that fell away has no outcome."""
+    if state.outcome is None:
+        return None
+    return ClaimState(outcome=state.outcome, reason=state.reason, amount=state.amount, tax=state.tax, settle_as=None)
 
 
 def _same(recorded: RecordedClaim, row: Assessed) -> bool:

@@ -10,7 +10,7 @@ from ledger.aggregates import BillingAccount, Cause, Complaint, LedgerAggregate,
 from ledger.application.catalogue import Catalogue
 from ledger.application.statement import Statement
 from ledger.events import (
-    ActivationDue,
+    ActivationDecision,
     AgreementBound,
     ComplaintFact,
     Fact,
@@ -21,10 +21,10 @@ from ledger.events import (
     SubscriptionStatusChanged,
 )
 from ledger.instructions import Issued
-from ledger.policy.activation import COMPLETING, activations
+from ledger.policy.activation import COMPLETING, Activation, activations
 from ledger.policy.assess import assess, contradictions
 from ledger.policy.charges import Charge
-from ledger.policy.known_facts import EVERYTHING, AccountFacts, Invoice, Touched, Waiting
+from ledger.policy.known_facts import EVERYTHING, AccountFacts, Touched, Waiting
 from ledger.policy.standing import next_due, status_of
 from ledger.store.writing import Head, HeadMove, WaitingFact
 from ledger.values import local_date
@@ -39,7 +39,7 @@ class Account:
     def __init__(self, head: Head, catalogue: Catalogue) -> None:
         self.head = head
         self.facts = AccountFacts(head.account)
-        self.billing = BillingAccount.empty(head.account)
+        self.billing = BillingAccount.empty(head.account, self.facts)
         self._catalogue = catalogue
         self._subscriptions: dict[str, Subscription] = {}
         self._complaints: dict[str, Complaint] = {}
@@ -53,6 +53,7 @@ class Account:
         self._due_at = head.due_at
         self._recorded_at = head.recorded_at
         self._waiting: list[Waiting] = []
+        self._settled_anew = True
         self.agreements_seen: dict[str, int] = {}
         """The agreements decided by, with how many versions were published when that was decided."""
 
@@ -69,12 +70,13 @@ class Account:
                 case AgreementBound():
                     published = self._catalogue.version(event.data.agreement, event.data.version)
                     self.facts.bind(event, published)
-        self._considered = set(self.facts.charges)
+        self._considered = set(self.facts.charged)
+        self._settled_anew = not self.billing.settlements.is_by_older_rules
         self._waiting = self._what_waits()
 
     def _aggregate(self, event: LedgerEvent) -> LedgerAggregate:
         match event:
-            case SubscriptionFact() | AgreementBound() | SubscriptionStatusChanged() | ActivationDue():
+            case SubscriptionFact() | AgreementBound() | SubscriptionStatusChanged() | ActivationDecision():
                 return self._subscription(event.data.subscription_id)
             case ComplaintFact():
                 return self._complaint(event.data.complaint_id)
@@ -118,7 +120,7 @@ class Account:
         fact = aggregate.record(statement.fact, data, cause)
         self._collect(aggregate)
         completing = isinstance(fact, COMPLETING)
-        due_before = activations(self.facts, now).keys() if completing else ()
+        due_before = self._activations(now).keys() if completing else ()
         touched = self.facts.learn(fact)
         cause = replace(cause, causation_id=fact.event_id, correlation_id=fact.correlation_id)
         self._decide(touched, cause)
@@ -143,9 +145,13 @@ class Account:
     def _decide(self, touched: Touched, cause: Cause) -> None:
         touched = self._bind(touched, cause)
         assessment = assess(self.facts, cause.now, touched)
-        granted_before = set(self.billing.credits)
-        self.billing.record_differences(assessment, contradictions(self.facts), self._invoice_of, cause)
-        self.billing.apply_credits(self._next_charges(), granted_before, self.facts.invoices, cause)
+        credits_before = dict(self.billing.credits)
+        if not self._settled_anew:
+            self.billing.settle_anew(cause)
+            self._settled_anew = True
+        changed = self.billing.record_differences(assessment, contradictions(self.facts), cause)
+        self.billing.settle(touched, changed, cause)
+        self.billing.apply_credits(self._next_charges(), credits_before, cause)
         self._collect(self.billing)
         zone = self.facts.time_zone
         if zone is not None:
@@ -154,23 +160,27 @@ class Account:
                     subscription = self._subscription(known.subscription_id)
                     subscription.stand(*status_of(known, zone, cause.now), cause)
                     self._collect(subscription)
-        self._due_at = next_due(self.facts, cause.now)
+        rested = self.billing.settlements.next_rested(cause.now)
+        self._due_at = min(filter(None, (next_due(self.facts, cause.now), rested)), default=None)
 
     def _activate(self, due_before: Container[str], cause: Cause) -> None:
         """Record the activations that became due by this fact: what was due before and is not recorded is older than
         the record, and nobody is written to about it today."""
-        for subscription_id, activation in activations(self.facts, cause.now).items():
+        for subscription_id, activation in self._activations(cause.now).items():
             if subscription_id not in due_before:
                 subscription = self._subscription(subscription_id)
                 subscription.activate(activation, cause)
                 self._collect(subscription)
+
+    def _activations(self, now: datetime) -> dict[str, Activation]:
+        return activations(self.facts, self.billing.settlements.is_paid_without_payment, now)
 
     def _next_charges(self) -> list[Charge]:
         """The charges that became known since the last decision, in the order of their messages.
 
         One that had been left out as a contradiction and stands again is not next to credits that it has had.
         """
-        charges = self.facts.charges
+        charges = self.facts.charged
         new = charges.keys() - self._considered - self.billing.paid_by_credit
         self._considered = set(charges)
         return sorted((charges[charge_id] for charge_id in new), key=lambda charge: charge.fact.order)
@@ -198,10 +208,6 @@ class Account:
         if issubclass(statement.fact, ComplaintFact):
             return self._complaint(str(statement.data["complaint_id"]))
         return self.billing
-
-    def _invoice_of(self, charge_id: str) -> tuple[str, Invoice] | None:
-        charge = self.facts.charges.get(charge_id)
-        return (charge.invoice_id, self.facts.invoices[charge.invoice_id]) if charge is not None else None
 
     def _stamp(self, now: datetime) -> datetime:
         """`recorded_at` never falls within an account, even where a sandbox's clock was set back."""
@@ -256,7 +262,7 @@ class Account:
         ]
 
     def _what_waits(self) -> list[Waiting]:
-        return self.facts.waiting(self.billing.refunds, self._instructions.ids)
+        return self.facts.waiting(self.billing.settlements, self._instructions.ids)
 
     def agreements_awaited(self) -> set[str]:
         """The agreements that registered subscriptions wait for."""

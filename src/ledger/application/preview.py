@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from ledger.aggregates.billing_account import RecordedClaim
 from ledger.application.account import Account
 from ledger.application.conflict import conflicting, said_before, said_by
 from ledger.application.ledger import Ledger
 from ledger.application.record import Incoming, seen_before
 from ledger.application.statement import Refusal, Statement
-from ledger.events import ClaimAssessed, ClaimState
+from ledger.events import ClaimAssessed, SettledPart
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimStanding:
+    """A claim's row, if it has one, and how the claim is settled."""
+
+    row: RecordedClaim | None
+    settled: tuple[SettledPart, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimChange:
-    """What would become of one claim: as it is recorded, as it would be, and the decision that it would end in."""
+    """What would become of one claim, and the decision that its row would end in; None where none would be taken."""
 
     account: str
-    before: ClaimState | None
-    last: ClaimAssessed.Data
-
-    @property
-    def after(self) -> ClaimState | None:
-        """The claim as it would be."""
-        return self.last.after
-
-    @property
-    def differs(self) -> bool:
-        """Whether the row would read otherwise; by its text, because 0.00 EUR and 0.000 KWD are equal numbers."""
-        before, after = (state and state.model_dump_json() for state in (self.before, self.after))
-        return before != after
+    claim_id: str
+    before: ClaimStanding
+    after: ClaimStanding
+    decided: ClaimAssessed.Data | None
 
 
 @dataclass(slots=True)
@@ -63,7 +64,8 @@ def preview(ledger: Ledger, incoming: Iterable[Incoming]) -> Preview:
         }
         accounts = ledger.open_accounts(transaction, sorted({s.account for s in statements}))
         clock = ledger.clock_in(transaction)
-    changes: dict[tuple[str, str], ClaimChange] = {}
+    stood = {account_id: _standings(account) for account_id, account in accounts.items()}
+    decided: dict[tuple[str, str], ClaimAssessed.Data] = {}
     for statement in statements:
         identity = (statement.message.source, statement.message.id)
         digest = ledger.vault.digest(statement.content)
@@ -78,14 +80,41 @@ def preview(ledger: Ledger, incoming: Iterable[Incoming]) -> Preview:
         account = accounts[statement.account]
         account.record(statement, None, clock())
         found.accepted += 1
-        _note(account, changes)
-    found.changes = [change for _, change in sorted(changes.items()) if change.differs]
+        for event in account.collect():
+            if isinstance(event, ClaimAssessed):
+                decided[event.account, event.data.claim_id] = event.data
+    for account_id, account in sorted(accounts.items()):
+        found.changes += _changes(account_id, stood[account_id], _standings(account), decided)
     return found
 
 
-def _note(account: Account, changes: dict[tuple[str, str], ClaimChange]) -> None:
-    for event in account.collect():
-        if isinstance(event, ClaimAssessed):
-            key = (event.account, event.data.claim_id)
-            before = changes[key].before if key in changes else event.data.before
-            changes[key] = ClaimChange(event.account, before, event.data)
+def _standings(account: Account) -> dict[str, ClaimStanding]:
+    """Every claim of an account, those included that have no row any more though something went out for them."""
+    settled: dict[str, tuple[SettledPart, ...]] = defaultdict(tuple)
+    for (claim_id, _), recorded in account.billing.settlements.claims.items():
+        settled[claim_id] += recorded.parts
+    rows = account.billing.claims
+    return {id_: ClaimStanding(rows.get(id_), settled[id_]) for id_ in {*rows, *settled}}
+
+
+def _changes(
+    account: str,
+    before: Mapping[str, ClaimStanding],
+    after: Mapping[str, ClaimStanding],
+    decided: Mapping[tuple[str, str], ClaimAssessed.Data],
+) -> Iterator[ClaimChange]:
+    nothing = ClaimStanding(None, ())
+    for claim_id in sorted({*before, *after}):
+        was, is_ = before.get(claim_id, nothing), after.get(claim_id, nothing)
+        if not _reads_alike(was, is_):
+            yield ClaimChange(account, claim_id, was, is_, decided.get((account, claim_id)))
+
+
+def _reads_alike(one: ClaimStanding, other: ClaimStanding) -> bool:
+    """By its text, because 0.00 EUR and 0.000 KWD are equal numbers."""
+
+    def text(standing: ClaimStanding) -> list[str]:
+        state = [standing.row.state.model_dump_json()] if standing.row is not None else []
+        return [*state, *(part.model_dump_json() for part in standing.settled)]
+
+    return text(one) == text(other)

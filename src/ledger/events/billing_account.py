@@ -124,28 +124,49 @@ class OverchargeRejected(Fact):
     data: Data
 
 
-class RefundSucceeded(Fact):
-    """The payment processor says that a refund arrived."""
+class RefundReportData(FactData):
+    """Every report of the payment processor names the refund that it is about."""
+
+    refund_id: str
+
+
+class RefundReport(Fact):
+    """What the payment processor says of a refund."""
+
+    data: RefundReportData
+
+
+class RefundSucceeded(RefundReport):
+    """The payment processor says that a refund arrived, and may name the amount that did."""
+
+    stored_as = "refund-succeeded.v2"
+
+    class Data(RefundReportData):
+        processor_reference: str
+        succeeded_at: AwareDatetime
+        amount: Amount | None
+        currency: str | None
+
+    data: Data
+
+
+class RefundSucceededV1(RefundReport):
+    """The payment processor says that a refund arrived, as it was recorded before reports could name an amount."""
 
     stored_as = "refund-succeeded.v1"
 
-    class Data(FactData):
-        refund_id: str
+    class Data(RefundReportData):
         processor_reference: str
         succeeded_at: AwareDatetime
 
     data: Data
 
 
-class RefundFailed(Fact):
-    """The payment processor could not pay a refund; its reason lies in the vault."""
+class RefundFailed(RefundReport):
+    """The payment processor could not pay a refund, or it bounced; the reason lies in the vault."""
 
     stored_as = "refund-failed.v1"
-
-    class Data(FactData):
-        refund_id: str
-
-    data: Data
+    data: RefundReportData
 
 
 class GoodwillProposed(Fact):
@@ -185,26 +206,17 @@ class GoodwillRejected(Fact):
     data: GoodwillVerdictData
 
 
-class SettledPart(Stored):
-    """One way in which part of a claim is made good: `id` is the refund's, the credit's, or the invoice's id."""
-
-    into: Literal["invoice_reduction", "refund", "credit", "overpaid"]
-    id: str
-    net: Amount
-    tax: Amount
-
-
 class ClaimState(Stored):
-    """A claim row: its outcome, its amounts, and how they are settled. Parts add up to amount and tax.
+    """A claim row: its outcome, its amounts, and the way in which it is to go back.
 
-    `outcome` is null where the row fell away although something had gone out, which stays visible as overpaid.
+    `settle_as` is null only where an older version recorded the row, which did not say.
     """
 
-    outcome: Outcome | None
+    outcome: Outcome
     reason: Reason | None
     amount: Amount
     tax: Amount
-    settled: tuple[SettledPart, ...]
+    settle_as: SettleAs | None
 
 
 class Terms(Stored):
@@ -215,17 +227,22 @@ class Terms(Stored):
     sha256: str
 
 
-class ClaimAssessed(Decision):
+class ClaimDecision(Decision):
+    """What all versions of a claim's assessment have in common."""
+
+
+class ClaimAssessed(ClaimDecision):
     """A claim row changed: it was opened (`before` is null), changed, or fell away (`after` is null).
 
-    `charge_id` is null for a goodwill credit, which is for no charge. `investigate_by` is until when an open
-    investigation of a dispute is in time. The amounts are decided here, once (design rule 3): whoever replays reads
-    them and never recomputes.
+    It changes with its outcome, reason, amounts, charge, terms and way of settling, and with its working: formula,
+    inputs and the facts that it rests on (policy §1). `charge_id` is null for a goodwill credit, which is for no
+    charge. `investigate_by` is until when an open investigation of a dispute is in time. The amounts are decided
+    here, once (design rule 3): whoever replays reads them and never recomputes.
     `facts` are the event ids of the facts used; beyond 1,000 their count and the SHA-256 of the ids, in order,
-    one a line, stand in `facts_digest` instead.
+    one a line, stand in `facts_digest` instead. `rules` is the revision of the policy's code that decided.
     """
 
-    stored_as = "claim-assessed.v1"
+    stored_as = "claim-assessed.v2"
 
     class Data(Stored):
         claim_id: str
@@ -243,27 +260,55 @@ class ClaimAssessed(Decision):
         facts: tuple[str, ...]
         facts_count: int
         facts_digest: str | None
+        rules: int
         now: AwareDatetime
 
     data: Data
 
 
-class CreditApplied(Decision):
-    """Part of a credit pays for a charge that came after it (policy §7).
+class SettledPartV1(Stored):
+    """One way in which part of a claim is made good: `id` is the refund's, the credit's, or the invoice's id."""
 
-    `amount` is gross. Billing confirms it by a payment from balance whose id is `application_id`.
+    into: Literal["invoice_reduction", "refund", "credit", "overpaid"]
+    id: str
+    net: Amount
+    tax: Amount
+
+
+class ClaimStateV1(Stored):
+    """A claim row with its settlement, as it was recorded before settlement was worked out for whole invoices.
+
+    `outcome` is null where the row fell away although something had gone out, which stays visible as overpaid.
     """
 
-    stored_as = "credit-applied.v1"
+    outcome: Outcome | None
+    reason: Reason | None
+    amount: Amount
+    tax: Amount
+    settled: tuple[SettledPartV1, ...]
+
+
+class ClaimAssessedV1(ClaimDecision):
+    """A claim row changed, and with it how it is settled, as it was recorded while one event said both."""
+
+    stored_as = "claim-assessed.v1"
 
     class Data(Stored):
-        application_id: str
-        credit_id: str
         claim_id: str
-        charge_id: str
-        invoice_id: str
-        amount: Amount
+        clause: Clause
+        subscription_id: str | None
+        charge_id: str | None
         currency: str
+        before: ClaimStateV1 | None
+        after: ClaimStateV1 | None
+        investigate_by: AwareDatetime | None
+        terms: Terms | None
+        formula: str | None
+        inputs: dict[str, str]
+        working: tuple[str, ...]
+        facts: tuple[str, ...]
+        facts_count: int
+        facts_digest: str | None
         now: AwareDatetime
 
     data: Data

@@ -1,7 +1,8 @@
-"""When a subscription's activation is due (policy §8): it is registered, and its first invoice has a payment."""
+"""When a subscription's activation is due (policy §8): it is registered, and its first invoice is paid."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,15 +29,22 @@ COMPLETING: tuple[type[Fact], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """A registration and the payment that together make an activation due."""
+    """A registration and the payment that together make an activation due.
+
+    `payment` is None where the first invoice counts as paid without one: it comes to nothing, or credits pay for it.
+    """
 
     registration: SubscriptionRegistered
-    payment: PaymentCaptured
+    payment: PaymentCaptured | None
+    invoice_id: str
 
 
-def activations(facts: AccountFacts, now: datetime) -> dict[str, Activation]:
+def activations(
+    facts: AccountFacts, is_paid_without_payment: Callable[[str], bool], now: datetime
+) -> dict[str, Activation]:
     """The subscriptions whose activation the facts ask for, whether it was recorded before or not.
 
+    `is_paid_without_payment` says of an invoice, by its id, whether it counts as paid though no payment of it stands.
     Whatever order the facts came in, the one that completes them makes the difference; whoever compares what stood
     before a fact with what stands after it finds each activation once.
     """
@@ -44,13 +52,18 @@ def activations(facts: AccountFacts, now: datetime) -> dict[str, Activation]:
         return {}
     found = {}
     for subscription in facts.subscriptions.values():
-        activation = _activation(facts, subscription, now)
+        activation = _activation(facts, subscription, is_paid_without_payment, now)
         if activation is not None:
             found[subscription.subscription_id] = activation
     return found
 
 
-def _activation(facts: AccountFacts, subscription: SubscriptionFacts, now: datetime) -> Activation | None:
+def _activation(
+    facts: AccountFacts,
+    subscription: SubscriptionFacts,
+    is_paid_without_payment: Callable[[str], bool],
+    now: datetime,
+) -> Activation | None:
     registration = subscription.registration
     invoice_id = _first_invoice(facts, subscription)
     if registration is None or invoice_id is None or invoice_id not in facts.invoices:
@@ -60,7 +73,9 @@ def _activation(facts: AccountFacts, subscription: SubscriptionFacts, now: datet
         return None
     payments = facts.invoices[invoice_id].payments.values()
     payment = min(payments, key=lambda fact: fact.order, default=None)
-    return Activation(registration, payment) if payment is not None else None
+    if payment is None and not is_paid_without_payment(invoice_id):
+        return None
+    return Activation(registration, payment, invoice_id)
 
 
 def _first_invoice(facts: AccountFacts, subscription: SubscriptionFacts) -> str | None:

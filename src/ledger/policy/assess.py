@@ -27,7 +27,7 @@ from ledger.policy.disruption import (
     merge,
 )
 from ledger.policy.goodwill import GoodwillFinding, goodwill_credits, goodwill_formula, goodwill_lines
-from ledger.policy.known_facts import EVERYTHING, AccountFacts, SubscriptionFacts, Touched
+from ledger.policy.known_facts import EVERYTHING, AccountFacts, SubscriptionFacts, Touched, claim_of_refund
 from ledger.policy.outages import Outage
 from ledger.policy.proration import days_of_thirty, spelled
 from ledger.policy.tax import TaxInStep, TaxStep
@@ -504,8 +504,15 @@ def _alarm_charged_after_end(cycles: Sequence[Cycle], how: Ending, found: Assess
             )
 
 
+FROM_ALL_FACTS = ("contradiction", "refund_references_differ")
+"""The alarms that are found by looking at all facts of an account."""
+
+
 def contradictions(facts: AccountFacts) -> set[Alarm]:
-    """An alarm for every fact left out of the assessment, naming it after the one that it contradicts (policy §1)."""
+    """An alarm for every fact left out of the assessment, naming it after the one that it contradicts (policy §1).
+
+    And one for every refund that is reported under two references (§7).
+    """
     return {
         Alarm(
             "contradiction",
@@ -514,6 +521,10 @@ def contradictions(facts: AccountFacts) -> set[Alarm]:
             subscription_id=getattr(c.left_out.data, "subscription_id", None),
         )
         for c in facts.contradictions.values()
+    } | {
+        Alarm("refund_references_differ", (named(first), named(other)), claim_id=claim_of_refund(refund_id))
+        for refund_id in facts.refunds_reported()
+        for first, other in facts.references_that_differ(refund_id)
     }
 
 

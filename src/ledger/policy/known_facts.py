@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from typing import TypeVar
 
 from ledger.agreement import Agreement, PublishedAgreement
@@ -36,8 +37,10 @@ from ledger.events import (
     OverchargeConfirmed,
     OverchargeRejected,
     PaymentCaptured,
-    RefundFailed,
+    PaymentFailed,
+    RefundReport,
     RefundSucceeded,
+    RefundSucceededV1,
     SubscriptionRegistered,
     SubscriptionReinstated,
     SubscriptionSuspended,
@@ -61,6 +64,12 @@ class Touched:
     disputes: set[str] = field(default_factory=set)
     goodwill: set[str] = field(default_factory=set)
     """Goodwill credits."""
+    invoices: set[str] = field(default_factory=set)
+    """Invoices that were charged or paid otherwise than before."""
+    payments: set[str] = field(default_factory=set)
+    """Payments, by id: one may confirm that a credit was applied."""
+    refunds: set[str] = field(default_factory=set)
+    """Refunds that the payment processor reported on."""
 
     def window(self, subscription_id: str, period: Period) -> None:
         """Add a time of a subscription."""
@@ -74,6 +83,9 @@ class Touched:
             self.charges | other.charges,
             self.disputes | other.disputes,
             self.goodwill | other.goodwill,
+            self.invoices | other.invoices,
+            self.payments | other.payments,
+            self.refunds | other.refunds,
         )
         for subscription_id, period in other.windows.items():
             both.window(subscription_id, period)
@@ -172,6 +184,9 @@ class AccountFacts:
         self.registrations: list[AccountRegistered] = []
         self.subscriptions: dict[str, SubscriptionFacts] = {}
         self.charges: dict[str, Charge] = {}
+        """The charges that stand and are assessed: those of a subscription once it is registered."""
+        self.charged: dict[str, Charge] = {}
+        """Every charge that stands, also where its subscription is not registered yet."""
         self.disputes: dict[str, DisputeFacts] = defaultdict(DisputeFacts)
         self.goodwill: dict[str, GoodwillFacts] = defaultdict(GoodwillFacts)
         self.payments: dict[str, PaymentCaptured] = {}
@@ -182,7 +197,9 @@ class AccountFacts:
         self._registrations_of: dict[str, list[SubscriptionRegistered]] = defaultdict(list)
         self._outage_reports: dict[str, list[OutageReported]] = defaultdict(list)
         self._outage_endings: dict[tuple[str, str], list[OutageResolved | OutageReopened]] = defaultdict(list)
-        self._payment_facts: dict[str, list[PaymentCaptured]] = defaultdict(list)
+        self._payment_facts: dict[str, list[PaymentCaptured | PaymentFailed]] = defaultdict(list)
+        self._refund_reports: dict[str, list[RefundReport]] = defaultdict(list)
+        self._reported_for: dict[str, set[str]] = defaultdict(set)
         self._complaints: dict[str, list[ComplaintFact]] = defaultdict(list)
         self._disputes_on: dict[str, set[str]] = defaultdict(set)
         self._facts: dict[str, Fact] = {}
@@ -206,6 +223,13 @@ class AccountFacts:
         """The account's currency, once it is registered."""
         registration = self.registration
         return registration.data.currency if registration else None
+
+    def charge_named(self, charge_id: str) -> Charge | None:
+        """The charge under an id: the one that stands, else the first of those left out; None where none is known."""
+        standing = self.charged.get(charge_id)
+        if standing is not None or self.time_zone is None or charge_id not in self._charge_facts:
+            return standing
+        return _charge_of(min(self._charge_facts[charge_id], key=lambda fact: fact.order), self.time_zone)
 
     def disputes_on(self, charge_id: str) -> Iterable[str]:
         """The disputes whose reports or verdicts name a charge."""
@@ -240,8 +264,10 @@ class AccountFacts:
                 return self._learn_course(fact)
             case BillingErrorReported() | OverchargeConfirmed() | OverchargeRejected():
                 return self._learn_dispute(fact)
-            case PaymentCaptured():
+            case PaymentCaptured() | PaymentFailed():
                 return self._learn_payment(fact)
+            case RefundReport():
+                return self._learn_refund_report(fact)
             case ComplaintFact():
                 return self._learn_complaint(fact)
             case GoodwillProposed() | GoodwillApproved() | GoodwillRejected():
@@ -333,15 +359,17 @@ class AccountFacts:
         charge_id = _charge_id(fact)
         akin = self._charge_facts[charge_id]
         akin.append(fact)
-        touched = Touched(disputes=set(self.disputes_on(charge_id)))
+        self.invoices[fact.data.invoice_id].charge_facts.append(fact)
+        touched = Touched(disputes=set(self.disputes_on(charge_id)), invoices={fact.data.invoice_id})
         zone = self.time_zone
         if zone is None:
             return touched
-        charge = billing_cycle(fact, zone) if isinstance(fact, CycleStarted) else one_off(fact)
+        charge = _charge_of(fact, zone)
         subscription = self._subscription(charge.subscription_id) if charge.subscription_id is not None else None
         if len(akin) > 1 or self._is_entangled(charge, subscription):
             self._take_up_anew()
             return EVERYTHING
+        self._charge(charge)
         if subscription is not None and subscription.registration is None:
             return touched
         self._admit(charge)
@@ -371,9 +399,12 @@ class AccountFacts:
             for c in self.contradictions.values()
         )
 
+    def _charge(self, charge: Charge) -> None:
+        self.charged[charge.charge_id] = charge
+        self.invoices[charge.invoice_id].charges[charge.charge_id] = charge
+
     def _admit(self, charge: Charge) -> None:
         self.charges[charge.charge_id] = charge
-        self.invoices[charge.invoice_id].charges[charge.charge_id] = charge
         if isinstance(charge, Cycle):
             self._subscription(charge.subscription_id).insert_cycle(charge)
 
@@ -382,7 +413,10 @@ class AccountFacts:
         self._may_wait = dict(self._facts)
         self.contradictions.clear()
         self.charges.clear()
-        self.invoices.clear()
+        self.charged.clear()
+        for invoice in self.invoices.values():
+            invoice.charges.clear()
+            invoice.payments.clear()
         for subscription in self.subscriptions.values():
             subscription.cycles.clear()
             subscription.outages = Outages()
@@ -396,6 +430,8 @@ class AccountFacts:
             self._judge_outage(outage_id)
         for payment_id in list(self._payment_facts):
             self._judge_payment(payment_id)
+        for refund_id in self._refund_reports:
+            self._judge_refund(refund_id)
         for dispute_id in list(self.disputes):
             self._judge_dispute(dispute_id)
         for complaint_id in list(self._complaints):
@@ -418,9 +454,7 @@ class AccountFacts:
                 if not _says_the_same(same_id, fact):
                     self._contradict(same_id, fact)
                 continue
-            charge = (
-                billing_cycle(fact, registration.data.time_zone) if isinstance(fact, CycleStarted) else one_off(fact)
-            )
+            charge = _charge_of(fact, registration.data.time_zone)
             if isinstance(charge, Cycle):
                 siblings = cycles_kept[charge.subscription_id]
                 overlapped = next(
@@ -431,6 +465,7 @@ class AccountFacts:
                     continue
                 siblings.append(charge)
             kept_by_id[charge.charge_id] = fact
+            self._charge(charge)
             if charge.subscription_id is None or self._is_registered(charge.subscription_id):
                 self._admit(charge)
 
@@ -531,23 +566,86 @@ class AccountFacts:
         verdicts = [verdict for verdict in self.disputes[dispute_id].verdicts if not self._is_foreign(verdict)]
         return min(verdicts, key=lambda fact: fact.order, default=None)
 
-    def _learn_payment(self, fact: PaymentCaptured) -> Touched:
+    def _learn_payment(self, fact: PaymentCaptured | PaymentFailed) -> Touched:
+        standing = self.payments.get(fact.data.payment_id)
         self._payment_facts[fact.data.payment_id].append(fact)
+        self.invoices[fact.data.invoice_id].payment_facts.append(fact)
         self._judge_payment(fact.data.payment_id)
-        return Touched()
+        paid = {
+            fact.data.invoice_id,
+            *(p.data.invoice_id for p in (standing, self.payments.get(fact.data.payment_id)) if p),
+        }
+        return Touched(invoices=paid, payments={fact.data.payment_id})
 
     def _judge_payment(self, payment_id: str) -> None:
+        """Of the messages about a payment the latest holds; captures that differ from the latest are alarmed."""
         before = self.payments.pop(payment_id, None)
         if before is not None:
             self.invoices[before.data.invoice_id].payments.pop(payment_id, None)
-        facts = self._payment_facts[payment_id]
-        standing = self._first_stands([fact for fact in facts if not self._is_foreign(fact)])
-        for fact in facts:
+        messages = []
+        for fact in self._payment_facts[payment_id]:
+            if not self._is_foreign(fact):
+                messages.append(fact)
+            elif self.registration is not None:
+                self._contradict(self.registration, fact)
+        captures = [fact for fact in messages if isinstance(fact, PaymentCaptured)]
+        self._one_stands(captures, max(captures, key=_payment_order, default=None))
+        holding = max(messages, key=_payment_order, default=None)
+        if isinstance(holding, PaymentCaptured):
+            self.payments[payment_id] = holding
+            self.invoices[holding.data.invoice_id].payments[payment_id] = holding
+
+    def has_failed(self, payment_id: str) -> bool:
+        """Whether the message that holds about a payment says that it failed; False where none came."""
+        return payment_id not in self.payments and any(
+            isinstance(fact, PaymentFailed) for fact in self._payment_facts.get(payment_id, ())
+        )
+
+    # --- refunds ---------------------------------------------------------------------------------------------------
+
+    def _learn_refund_report(self, fact: RefundReport) -> Touched:
+        self._refund_reports[fact.data.refund_id].append(fact)
+        claim_id = claim_of_refund(fact.data.refund_id)
+        if claim_id is not None:
+            self._reported_for[claim_id].add(fact.data.refund_id)
+        self._judge_refund(fact.data.refund_id)
+        return Touched(refunds={fact.data.refund_id})
+
+    def _judge_refund(self, refund_id: str) -> None:
+        for fact in self._refund_reports[refund_id]:
             if self._is_foreign(fact) and self.registration is not None:
                 self._contradict(self.registration, fact)
-        if standing is not None:
-            self.payments[payment_id] = standing
-            self.invoices[standing.data.invoice_id].payments[payment_id] = standing
+
+    def refunds_reported(self) -> Iterable[str]:
+        """The refunds that the payment processor reported on."""
+        return self._refund_reports
+
+    def refunds_reported_for(self, claim_id: str) -> Iterable[str]:
+        """Those of one claim."""
+        return self._reported_for.get(claim_id, ())
+
+    def refund_word(self, refund_id: str) -> RefundWord | None:
+        """What the payment processor says of a refund, by its latest report; None where it said nothing."""
+        reports = [fact for fact in self._refund_reports.get(refund_id, ()) if not self._is_foreign(fact)]
+        if not reports:
+            return None
+        reports.sort(key=lambda fact: fact.order)
+        since_failure: list[RefundSucceeded | RefundSucceededV1] = []
+        for report in reports:
+            if isinstance(report, RefundSucceeded | RefundSucceededV1):
+                since_failure.append(report)
+            else:
+                since_failure.clear()
+        return RefundWord(tuple(since_failure), reports[-1])
+
+    def references_that_differ(self, refund_id: str) -> Iterator[tuple[Fact, Fact]]:
+        """The reports of success that name another reference than the first since the refund failed last."""
+        word = self.refund_word(refund_id)
+        if word is not None and word.succeeded:
+            first, *others = word.succeeded
+            for other in others:
+                if other.data.processor_reference != first.data.processor_reference:
+                    yield first, other
 
     # --- complaints, goodwill --------------------------------------------------------------------------------------
 
@@ -602,15 +700,16 @@ class AccountFacts:
 
     def _first_stands(self, akin: list[F]) -> F | None:
         """Of facts under one business id the first stands; those that say something else are left out."""
-        if not akin:
-            return None
-        first = min(akin, key=lambda fact: fact.order)
+        first = min(akin, key=lambda fact: fact.order, default=None)
+        self._one_stands(akin, first)
+        return first
+
+    def _one_stands(self, akin: Iterable[Fact], standing: Fact | None) -> None:
         for fact in akin:
-            if fact is not first and not _says_the_same(first, fact):
-                self._contradict(first, fact)
+            if standing is not None and fact is not standing and not _says_the_same(standing, fact):
+                self._contradict(standing, fact)
             else:
                 self.contradictions.pop(fact.event_id, None)
-        return first
 
     def _contradict(self, kept: Fact, left_out: Fact) -> None:
         self.contradictions[left_out.event_id] = Contradiction(kept, left_out)
@@ -657,8 +756,13 @@ class AccountFacts:
             case GoodwillApproved() | GoodwillRejected():
                 known = self.goodwill_proposal(fact.data.credit_id) is not None
                 return None if known else f"goodwill {fact.data.credit_id}"
-            case RefundSucceeded() | RefundFailed():
-                return None if fact.data.refund_id in refunds_known else f"refund {fact.data.refund_id}"
+            case PaymentCaptured():
+                stands = self.payments.get(fact.data.payment_id) is fact
+                charged = bool(self.invoices[fact.data.invoice_id].charge_facts)
+                return f"a charge on invoice {fact.data.invoice_id}" if stands and not charged else None
+            case RefundReport():
+                known = fact.data.refund_id in refunds_known or fact.event_id in self.contradictions
+                return None if known else f"refund {fact.data.refund_id}"
             case InstructionFact():
                 known = fact.data.instruction_id in instructions_known
                 return None if known else f"instruction {fact.data.instruction_id}"
@@ -670,14 +774,64 @@ class AccountFacts:
 
 @dataclass(slots=True)
 class Invoice:
-    """What an invoice asks for, and what was captured for it."""
+    """An invoice: the charges and payments that stand on it, and all the facts that name it."""
 
     charges: dict[str, Charge] = field(default_factory=dict)
+    """Those of subscriptions that are not registered yet as well (policy §7)."""
     payments: dict[str, PaymentCaptured] = field(default_factory=dict)
+    charge_facts: list[CycleStarted | ChargePosted] = field(default_factory=list)
+    payment_facts: list[PaymentCaptured | PaymentFailed] = field(default_factory=list)
+
+    @property
+    def charge_ids(self) -> set[str]:
+        """The ids of all charges that name it, those left out as contradictions included."""
+        return {_charge_id(fact) for fact in self.charge_facts}
+
+    @property
+    def rests_since(self) -> datetime:
+        """When a charge or payment of it was recorded last."""
+        return max(fact.recorded_at for fact in (*self.charge_facts, *self.payment_facts))
+
+
+@dataclass(frozen=True, slots=True)
+class RefundWord:
+    """What the payment processor's reports say of one refund."""
+
+    succeeded: tuple[RefundSucceeded | RefundSucceededV1, ...]
+    """The reports of success since it failed last, in order; none where the latest says that it failed."""
+    latest: RefundReport
+
+    @property
+    def amount(self) -> Decimal | None:
+        """What arrived, gross, by the last of them that names an amount; None where none does."""
+        named = (r.data.amount for r in reversed(self.succeeded) if isinstance(r, RefundSucceeded))
+        return next((amount for amount in named if amount is not None), None)
+
+
+def _charge_of(fact: CycleStarted | ChargePosted, time_zone: str) -> Charge:
+    return billing_cycle(fact, time_zone) if isinstance(fact, CycleStarted) else one_off(fact)
 
 
 def _charge_id(fact: CycleStarted | ChargePosted) -> str:
     return fact.data.cycle_id if isinstance(fact, CycleStarted) else fact.data.charge_id
+
+
+CLAIM_KINDS = ("disruption", "billing-error", "unused", "goodwill")
+"""What the ids of claims begin with (policy §1)."""
+
+
+def claim_of_refund(refund_id: str) -> str | None:
+    """The claim that a refund is for, by its id, `refund/CLAIM/N`; None where it names none."""
+    kind, _, rest = refund_id.partition("/")
+    claim_id, _, number = rest.rpartition("/")
+    of_a_claim = kind == "refund" and claim_id.partition("/")[0] in CLAIM_KINDS and claim_id.partition("/")[2]
+    return claim_id if of_a_claim and number.isdecimal() else None
+
+
+def _payment_order(fact: PaymentCaptured | PaymentFailed) -> tuple[datetime, bool, str, str]:
+    """By what messages about one payment are taken: at the same time a failure holds, then the greater id (§7)."""
+    time, message_id, source = fact.order
+    return (time, isinstance(fact, PaymentFailed), message_id, source)
 
 
 def _ends_before_it_began(ending: OutageResolved | OutageReopened, report: OutageReported) -> bool:

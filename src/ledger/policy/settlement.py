@@ -1,168 +1,278 @@
-"""Settlement (policy §7): how a granted claim is made good, and what becomes of that when the claim changes.
+"""Settlement (policy §7): how the claims of one invoice are made good, worked out for the whole invoice.
 
-A grant first reduces what is owed on its invoice; only the rest is refunded or credited. A credit is applied to the
-account's next charges. A decrease first lowers what has not gone out or been used yet; what has stays and is shown as
-overpaid. Parts always add up to the claim.
+A pure function of what is known (what the invoice was charged and paid, and its claims in the policy's order) and of
+what has gone out for each claim. It remembers nothing, so the same facts and the same things gone out settle alike.
+Sums are gross where net and tax are not told apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
-from ledger.events import SettleAs, SettledPart
-from ledger.policy.known_facts import Invoice
+from ledger.events import Into, PartStatus, SettleAs, SettledPart
 from ledger.values import ratio, rounded, zero
-
-Into = Literal["invoice_reduction", "refund", "credit", "overpaid"]
 
 
 @dataclass(frozen=True, slots=True)
-class Owing:
-    """What settling a claim has to know of its surroundings."""
+class GoneOut:
+    """What has gone out for a claim under one id: a refund, or the used part of a credit.
 
-    invoice_id: str | None
-    balance: Decimal
-    """Price and tax of the invoice's charges less captured payments, less earlier reductions: what is owed on it
-    where it is above 0, what was captured in excess where it is below."""
-    has_gone_out: Callable[[str], bool]
-    """Whether a refund, by its id, was paid out and cannot be lowered any more."""
-    used: Callable[[str], Decimal]
-    """How much of a credit, by its id, was applied to charges and cannot be lowered any more, gross."""
-
-    def lowerable(self, part: SettledPart) -> Decimal:
-        """How much of a part can still be lowered, gross, so that nobody has to pay a second time.
-
-        A reduction can be taken back while its invoice is open, and as far as more was captured than it asked for.
-        """
-        gross = part.net + part.tax
-        match part.into:
-            case "invoice_reduction":
-                return gross if self.balance > 0 else min(gross, -self.balance)
-            case "credit":
-                return gross - self.used(part.id)
-            case "refund" if not self.has_gone_out(part.id):
-                return gross
-        return gross * 0
-
-    def may_join(self, into: SettleAs, part_id: str) -> bool:
-        """Whether an increase goes to this refund or credit, of which nothing has gone out or been used yet."""
-        return not (self.has_gone_out(part_id) if into == "refund" else self.used(part_id))
-
-
-def balance(invoice: Invoice, taken_off: Decimal, applications: Container[str]) -> Decimal:
-    """What is owed on an invoice at this moment; below 0 where more was captured than it asks for (policy §7).
-
-    `taken_off` are reductions and applied credits. A payment that confirms one of the `applications` is no money
-    besides.
+    `net` and `tax` are those that it went out with; None for a refund that was reported with an amount only.
+    `to_invoice` says whether a refund was returned to the payments of the invoice that is settled.
     """
-    charged = sum(charge.price + charge.tax for charge in invoice.charges.values())
-    captured = sum(
-        payment.data.amount
-        for payment in invoice.payments.values()
-        if payment.data.method != "balance" or payment.data.payment_id not in applications
+
+    into: Literal["refund", "credit"]
+    id: str
+    gross: Decimal
+    net: Decimal | None
+    tax: Decimal | None
+    to_invoice: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimToSettle:
+    """A claim as settlement sees it: what is granted (0 where nothing is any more), and what has gone out for it."""
+
+    claim_id: str
+    net: Decimal
+    tax: Decimal
+    settle_as: SettleAs
+    gone_out: tuple[GoneOut, ...] = ()
+    failed: frozenset[str] = frozenset()
+    """Its refunds that the payment processor could not pay, or that bounced: they are owed again."""
+
+    @property
+    def granted(self) -> Decimal:
+        """`G`, gross."""
+        return self.net + self.tax
+
+    @property
+    def out(self) -> Decimal:
+        """`F`: all that has gone out for it."""
+        return sum((each.gross for each in self.gone_out), Decimal(0))
+
+    @property
+    def refunds_out(self) -> Decimal:
+        """The refunds gone out to this invoice's payments."""
+        return sum((g.gross for g in self.gone_out if g.into == "refund" and g.to_invoice), Decimal(0))
+
+    @property
+    def credits_out(self) -> Decimal:
+        """What of its credits was used."""
+        return sum((g.gross for g in self.gone_out if g.into == "credit"), Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceToSettle:
+    """What an invoice was charged (`C`) and paid in money (`M`) and from balance (`B`), and what of the credit for
+    its excess was used (`E`). `refunded` is all that has gone out to its payments, for whichever claims."""
+
+    invoice_id: str
+    currency: str
+    charged: Decimal
+    paid_in_money: Decimal
+    paid_from_balance: Decimal
+    excess_used: Decimal
+    refunded: Decimal
+
+    @property
+    def paid(self) -> Decimal:
+        """`P`: what was paid on it and not used elsewhere."""
+        return self.paid_in_money + self.paid_from_balance - self.excess_used
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What follows for an invoice: its reduction, what it asks for, its excess, and the parts of each claim."""
+
+    reduced: Decimal
+    asks_for: Decimal
+    excess: Decimal
+    parts: Mapping[str, tuple[SettledPart, ...]]
+
+
+@dataclass(slots=True)
+class _Shares:
+    """A claim's gross shares while they are being worked out."""
+
+    claim: ClaimToSettle
+    reduced: Decimal
+    open: Decimal = Decimal(0)
+    too_much: Decimal = Decimal(0)
+    offset: Decimal = Decimal(0)
+    refund: Decimal = Decimal(0)
+
+    @property
+    def credit(self) -> Decimal:
+        """What goes back and not as a refund."""
+        return self.open - self.refund
+
+
+def settle(invoice: InvoiceToSettle, claims: Sequence[ClaimToSettle]) -> Settlement:
+    """Settle an invoice's claims, given in the policy's order."""
+    to_reduce = _between_zero_and(
+        sum((c.granted - c.out for c in claims), Decimal(0)), invoice.charged - invoice.paid
     )
-    return charged - captured - taken_off
+    shares = _reduced(claims, to_reduce)
+    _set_off(shares)
+    excess = _set_off_against(max(Decimal(0), invoice.paid - invoice.charged), shares)
+    _share_the_way_the_money_came(invoice, shares)
+    nothing = zero(invoice.currency)
+    return Settlement(
+        reduced=nothing + to_reduce,
+        asks_for=nothing + max(Decimal(0), invoice.charged - to_reduce - invoice.paid),
+        excess=nothing + excess,
+        parts={s.claim.claim_id: _parts(s, invoice.invoice_id, invoice.currency) for s in shares},
+    )
+
+
+def settle_without_invoice(claim: ClaimToSettle, currency: str) -> tuple[SettledPart, ...]:
+    """The parts of a claim that is on no invoice: all of it is a credit, and what went out too much is overpaid."""
+    [shares] = _reduced([claim], Decimal(0))
+    return _parts(shares, None, currency)
+
+
+def _between_zero_and(wanted: Decimal, limit: Decimal) -> Decimal:
+    return min(max(Decimal(0), wanted), max(Decimal(0), limit))
+
+
+def _reduced(claims: Iterable[ClaimToSettle], to_reduce: Decimal) -> list[_Shares]:
+    """Give the reduction to the claims in order; what is left of each is open, or went out too much."""
+    shares = []
+    for claim in claims:
+        left = claim.granted - claim.out
+        part = _between_zero_and(left, to_reduce)
+        to_reduce -= part
+        shares.append(_Shares(claim, part, open=max(Decimal(0), left - part), too_much=max(Decimal(0), part - left)))
+    return shares
+
+
+def _set_off(shares: Sequence[_Shares]) -> None:
+    """Set what went out too much for a claim off against what is open of the others, in order on both sides."""
+    for overpaid in shares:
+        for owed in shares:
+            amount = min(overpaid.too_much, owed.open)
+            overpaid.too_much -= amount
+            overpaid.offset -= amount
+            owed.open -= amount
+            owed.offset += amount
+
+
+def _set_off_against(excess: Decimal, shares: Sequence[_Shares]) -> Decimal:
+    """Set the rest off against the invoice's excess; returns what is left of that."""
+    for overpaid in shares:
+        amount = min(overpaid.too_much, excess)
+        overpaid.too_much -= amount
+        overpaid.offset -= amount
+        excess -= amount
+    return excess
+
+
+def _share_the_way_the_money_came(invoice: InvoiceToSettle, shares: Sequence[_Shares]) -> None:
+    """Divide what is open of the claims that are refunded into refund and credit, as money and balance had paid."""
+    money, from_balance = invoice.paid_in_money, invoice.paid_from_balance
+    refundable = invoice.paid_in_money - invoice.refunded
+    for share in shares:
+        claim = share.claim
+        if claim.settle_as != "refund":
+            continue
+        money_left, balance_left = max(Decimal(0), money), max(Decimal(0), from_balance)
+        whole = claim.refunds_out + claim.credits_out + share.open
+        exact = ratio(Fraction(whole) * Fraction(money_left), money_left + balance_left)
+        in_money = min(money_left, rounded(exact, invoice.currency, "half_up"))
+        share.refund = _between_zero_and(in_money - claim.refunds_out, min(share.open, refundable))
+        refundable -= share.refund
+        money -= claim.refunds_out + share.refund
+        from_balance -= claim.credits_out + share.credit
+
+
+def _parts(share: _Shares, invoice_id: str | None, currency: str) -> tuple[SettledPart, ...]:
+    """A claim's parts with net and tax: those that went out with theirs, and the others, which share what remains."""
+    claim = share.claim
+    told = [gone for gone in claim.gone_out if gone.net is not None]
+    untold = sorted((gone for gone in claim.gone_out if gone.net is None), key=lambda gone: (gone.gross, gone.id))
+    due = open_refund_id(claim)
+    open_parts: list[tuple[Into, str, Decimal, PartStatus]] = [
+        ("invoice_reduction", invoice_id or "", share.reduced, "open"),
+        ("offset", f"offset/{claim.claim_id}", share.offset, "open"),
+        *((gone.into, gone.id, gone.gross, "gone_out") for gone in untold),
+        ("refund", due, share.refund, "failed" if due in claim.failed else "open"),
+        ("credit", credit_id(claim.claim_id), share.credit, "open"),
+        ("overpaid", f"overpaid/{claim.claim_id}", -share.too_much, "open"),
+    ]
+    remaining_tax = claim.tax - sum((gone.tax or Decimal(0) for gone in told), Decimal(0))
+    remaining = claim.granted - sum((gone.gross for gone in told), Decimal(0))
+    taxes = _in_step([gross for _, _, gross, _ in open_parts], remaining, remaining_tax, currency)
+    nothing = zero(currency)
+    parts = [_part(gone.into, gone.id, gone.net or nothing, gone.tax or nothing, "gone_out") for gone in told]
+    parts += [
+        _part(into, id_, nothing + gross - tax, tax, status)
+        for (into, id_, gross, status), tax in zip(open_parts, taxes, strict=True)
+        if gross
+    ]
+    if not remaining and remaining_tax:
+        parts.append(_part("correction", f"correction/{claim.claim_id}", -remaining_tax, remaining_tax, "open"))
+    return tuple(sorted(parts, key=lambda part: _ORDER.index(part.into)))
+
+
+_ORDER: tuple[Into, ...] = ("invoice_reduction", "offset", "refund", "credit", "overpaid", "correction")
+
+
+def _part(into: Into, id_: str, net: Decimal, tax: Decimal, status: PartStatus) -> SettledPart:
+    return SettledPart(into=into, id=id_, net=net, tax=tax, status=status)
+
+
+def _in_step(grosses: Iterable[Decimal], whole: Decimal, tax: Decimal, currency: str) -> Iterator[Decimal]:
+    """The tax of each part, so that the first k together have round(their gross × tax ÷ whole)."""
+    so_far, given = Decimal(0), zero(currency)
+    for gross in grosses:
+        so_far += gross
+        exact = ratio(Fraction(so_far) * Fraction(tax), whole)
+        due = rounded(abs(exact), currency, "half_up")
+        due = due if exact >= 0 else -due
+        yield due - given
+        given = due
+
+
+def proportion(gross: Decimal, claim_gross: Decimal, claim_tax: Decimal, currency: str) -> tuple[Decimal, Decimal]:
+    """Net and tax of a part that goes out of a claim, in the claim's proportion at that moment."""
+    tax = rounded(ratio(Fraction(gross) * Fraction(claim_tax), claim_gross), currency, "half_up")
+    return gross - tax, tax
 
 
 def applied(left: Iterable[tuple[str, Decimal]], owed: Decimal) -> Iterator[tuple[str, Decimal]]:
-    """How much of each credit pays for what is owed, the oldest credit first and never more than is owed (policy §7).
+    """How much of each credit pays for what is owed, the oldest credit first and never more than is owed.
 
     `left` says what is left of each credit, gross, in the order in which they were granted.
     """
-    for credit_id, amount in left:
+    for id_, amount in left:
         part = min(amount, owed)
         if part > 0:
-            yield credit_id, part
+            yield id_, part
             owed -= part
 
 
-def settle(
-    claim_id: str,
-    parts: tuple[SettledPart, ...],
-    amount: Decimal,
-    tax: Decimal,
-    settle_as: SettleAs,
-    currency: str,
-    owing: Owing,
-) -> tuple[SettledPart, ...]:
-    """The parts that a claim of `amount` net and `tax` is settled by, given those it was settled by before."""
-    net_change = amount - sum(part.net for part in parts)
-    tax_change = tax - sum(part.tax for part in parts)
-    if net_change + tax_change > 0:
-        settled = _increased(claim_id, parts, net_change, tax_change, settle_as, currency, owing)
-    elif net_change or tax_change:
-        settled = _decreased(claim_id, parts, net_change, tax_change, currency, owing)
-    else:
-        return parts
-    return tuple(part for part in settled if part.net or part.tax)
+def open_refund_id(claim: ClaimToSettle) -> str:
+    """The refund that is due for a claim: the first by number that has not gone out.
+
+    A refund that bounced is owed again under its own id; one that went out is never joined.
+    """
+    out = {gone.id for gone in claim.gone_out if gone.into == "refund"}
+    number = 1
+    while refund_id(claim.claim_id, number) in out:
+        number += 1
+    return refund_id(claim.claim_id, number)
 
 
-def _increased(
-    claim_id: str,
-    parts: tuple[SettledPart, ...],
-    net: Decimal,
-    tax: Decimal,
-    settle_as: SettleAs,
-    currency: str,
-    owing: Owing,
-) -> tuple[SettledPart, ...]:
-    overpaid = -sum((part.net + part.tax for part in parts if part.into == "overpaid"), zero(currency))
-    rooms: list[tuple[Decimal, Into, str]] = [(overpaid, "overpaid", f"overpaid/{claim_id}")]
-    if owing.invoice_id is not None:
-        rooms.append((max(owing.balance, zero(currency)), "invoice_reduction", owing.invoice_id))
-    for room, into, part_id in rooms:
-        part_net, part_tax = _share(net, tax, min(room, net + tax), currency)
-        parts = _added(parts, into, part_id, part_net, part_tax)
-        net, tax = net - part_net, tax - part_tax
-    return _added(parts, settle_as, _open_id(claim_id, parts, settle_as, owing), net, tax)
+def refund_id(claim_id: str, number: int) -> str:
+    """A claim's refunds are numbered from 1."""
+    return f"refund/{claim_id}/{number}"
 
 
-def _decreased(
-    claim_id: str, parts: tuple[SettledPart, ...], net: Decimal, tax: Decimal, currency: str, owing: Owing
-) -> tuple[SettledPart, ...]:
-    for part in reversed(parts):
-        taken = min(owing.lowerable(part), -(net + tax))
-        if taken <= 0:
-            continue
-        whole = taken == part.net + part.tax
-        part_net, part_tax = (part.net, part.tax) if whole else _share(-net, -tax, taken, currency)
-        parts = _added(parts, part.into, part.id, -part_net, -part_tax)
-        net, tax = net + part_net, tax + part_tax
-    left = [part for part in parts if part.net or part.tax]
-    if not net + tax and left:
-        # Cents moved between net and tax, or a part that went whole was shared otherwise: the last part takes them.
-        return _added(parts, left[-1].into, left[-1].id, net, tax)
-    return _added(parts, "overpaid", f"overpaid/{claim_id}", net, tax)
-
-
-def _share(net: Decimal, tax: Decimal, gross: Decimal, currency: str) -> tuple[Decimal, Decimal]:
-    """Split a gross part into net and tax in the proportion of the whole; the tax is rounded, the net is the rest."""
-    if gross == net + tax:
-        return net, tax
-    part_tax = rounded(max(Fraction(0), ratio(Fraction(tax) * Fraction(gross), net + tax)), currency, "half_up")
-    return gross - part_tax, part_tax
-
-
-def _open_id(claim_id: str, parts: tuple[SettledPart, ...], into: SettleAs, owing: Owing) -> str:
-    """The refund or credit that an increase goes to: the last one while nothing of it went out, else the next."""
-    numbers = [int(part.id.rsplit("/", 1)[1]) for part in parts if part.into == into]
-    latest = max(numbers, default=0)
-    while latest and not owing.may_join(into, f"{into}/{claim_id}/{latest}"):
-        latest += 1
-    return f"{into}/{claim_id}/{max(latest, 1)}"
-
-
-def _added(
-    parts: tuple[SettledPart, ...], into: Into, part_id: str, net: Decimal, tax: Decimal
-) -> tuple[SettledPart, ...]:
-    if not net and not tax:
-        return parts
-    for index, part in enumerate(parts):
-        if (part.into, part.id) == (into, part_id):
-            changed = SettledPart(into=into, id=part_id, net=part.net + net, tax=part.tax + tax)
-            return (*parts[:index], changed, *parts[index + 1 :])
-    return (*parts, SettledPart(into=into, id=part_id, net=net, tax=tax))
+def credit_id(claim_id: str) -> str:
+    """A claim has one credit, which follows it; what was used of it stays."""
+    return f"credit/{claim_id}/1"

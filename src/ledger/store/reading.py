@@ -122,13 +122,13 @@ def find_event(transaction: Transaction, event_id: str) -> StoredEnvelope | None
     return _envelope(rows[0]) if rows else None
 
 
-def events_of_type(transaction: Transaction, account: str, event_class: type[E]) -> list[tuple[int, E]]:
-    """An account's events of one stored type in order, each with its version in the account's history."""
-    rows = transaction.rows(
-        "SELECT account_version, envelope FROM events WHERE account = ? AND type = ? ORDER BY account_version",
-        (account, event_class.stored_as),
-    )
-    return [(int(version), event_class.model_validate_json(bytes(envelope))) for version, envelope in rows]
+def events_of_type(transaction: Transaction, account: str, *event_classes: type[E]) -> list[tuple[int, E]]:
+    """An account's events of some stored types in order, each with its version in the account's history."""
+    classes = {event_class.stored_as: event_class for event_class in event_classes}
+    return [
+        (stored.account_version, classes[stored.type].model_validate_json(stored.envelope))
+        for stored in events_of_types(transaction, account, list(classes))
+    ]
 
 
 def status_before(transaction: Transaction, event: SubscriptionStatusChanged) -> SubscriptionStatusChanged | None:

@@ -339,6 +339,7 @@ class Balance(Shape):
     currency: Currency
     charged: Amount
     captured: Amount
+    reduced: Amount
     owed: Amount
     captured_in_excess: Amount
     refund_due: Amount
@@ -388,6 +389,22 @@ class Payment(Shape):
     status: Literal["captured", "failed"]
 
 
+class Invoice(Shape):
+    """What an invoice was charged and paid, and what it asks for (gross)."""
+
+    invoice_id: str
+    account_id: str
+    currency: Currency
+    charged: Amount
+    paid_in_money: Amount
+    paid_from_balance: Amount
+    excess_used: Amount = Field(description="What of the credit for its excess was used.")
+    reduced: Amount
+    asks_for: Amount
+    excess: Amount
+    excess_credit: Amount | None = Field(description="The credit for its excess, once it has rested.")
+
+
 class Account(Shape):
     """One account in full."""
 
@@ -399,6 +416,7 @@ class Account(Shape):
     subscriptions: list[Subscription]
     charges: list[Charge]
     payments: list[Payment]
+    invoices: list[Invoice]
     claims: list[Claim]
     refunds: list[Refund]
     credits: list[Credit]
@@ -454,10 +472,11 @@ class ReplayStep(Shape):
 class Settled(Shape):
     """One way in which part of a claim is made good."""
 
-    into: Literal["invoice_reduction", "refund", "credit", "overpaid"]
+    into: Literal["invoice_reduction", "offset", "refund", "credit", "overpaid", "correction"]
     id: str
     net: Amount
     tax: Amount
+    status: Literal["open", "gone_out", "failed"]
 
 
 class ClaimState(Shape):
@@ -523,6 +542,20 @@ class ExplanationStep(Shape):
     channel: str
 
 
+class SettlementStep(Shape):
+    """One recorded change of how a claim is settled."""
+
+    position: Position
+    event_id: str
+    invoice_id: str | None
+    reasons: list[Literal["charged", "paid", "claimed", "gone_out", "rested", "rules"]]
+    before: list[Settled]
+    after: list[Settled]
+    cause: str
+    cause_event_id: str | None
+    recorded_at: Instant
+
+
 class UseOfCredit(Shape):
     """A charge that a claim's credit paid for."""
 
@@ -540,12 +573,12 @@ class Explanation(Shape):
     """Why a claim is what it is."""
 
     id: str
-    claim_id: str
+    claim_id: str | None
     account_id: str
     subscription_id: str | None
     charge_id: str | None
     charge: ChargeExplained | None
-    clause: Clause
+    clause: Clause | None
     policy: str
     currency: Currency
     claim: ClaimState | None
@@ -557,6 +590,7 @@ class Explanation(Shape):
     facts_count: int
     complaint_ids: list[str] = Field(description="The complaints linked with what it rests on.")
     steps: list[ExplanationStep]
+    settlements: list[SettlementStep] = Field(description="Every change of how it is settled, in order.")
     applied: list[UseOfCredit] = Field(description="What its credit was used for, in order.")
 
 

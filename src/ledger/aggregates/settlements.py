@@ -1,0 +1,396 @@
+"""How an account's claims are settled, as recorded, and what of it differs from what follows now (policy §7)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+
+from ledger.events import (
+    ClaimAssessedV1,
+    ClaimSettlement,
+    CreditApplied,
+    CreditAppliedV1,
+    InvoiceStanding,
+    LedgerEvent,
+    SettledAnew,
+    SettledPart,
+    SettlementChanged,
+    SettlementReason,
+    claims_settled,
+    excess_credit_id,
+)
+from ledger.policy.invoices import charge_of, claim_to_settle, claims_on, invoice_of, invoice_to_settle, rested_at
+from ledger.policy.known_facts import AccountFacts, Touched, claim_of_refund
+from ledger.policy.outgoings import Application, DueRefund, Outgoings
+from ledger.policy.rules import RULES
+from ledger.policy.settlement import ClaimToSettle, proportion, settle, settle_without_invoice
+from ledger.values import zero
+
+
+class Granted(Protocol):
+    """What is granted, by the claim rows that stand."""
+
+    def amount(self, claim_id: str, currency: str) -> tuple[Decimal, Decimal]:
+        """Net and tax of a claim in a currency; nothing where it is not granted."""
+
+    def all(self) -> Iterable[str]:
+        """The claims that have a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """What a customer has to their credit: `net` and `tax` are what is left of it."""
+
+    claim_id: str | None
+    """None for the credit of an invoice's excess."""
+    currency: str
+    net: Decimal
+    tax: Decimal
+
+    @property
+    def left(self) -> Decimal:
+        """What can still be used, gross."""
+        return self.net + self.tax
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSettlement:
+    """How a claim is settled, as it was last recorded, and on which invoice."""
+
+    invoice_id: str | None
+    charge_id: str | None
+    parts: tuple[SettledPart, ...]
+
+
+class Settlements:
+    """Every claim's settlement and every invoice's standing as recorded, and what has gone out.
+
+    `granted` is the aggregate's own view of its claim rows.
+    """
+
+    def __init__(self, facts: AccountFacts, granted: Granted) -> None:
+        self._facts = facts
+        self._granted = granted
+        self.outgoings = Outgoings(facts)
+        self.invoices: dict[tuple[str, str], InvoiceStanding] = {}
+        """By invoice and currency."""
+        self.claims: dict[tuple[str, str], RecordedSettlement] = {}
+        """By claim and currency."""
+        self.credits: dict[str, Credit] = {}
+        """By id, in the order in which they were granted."""
+        self._currencies: dict[str, set[str]] = defaultdict(set)
+        """The currencies in which a claim was ever settled."""
+        self._on: dict[tuple[str | None, str], dict[str, None]] = defaultdict(dict)
+        self._rested: set[str] = set()
+        """The invoices whose excess has become a credit, which follows it from then on."""
+        self._by_older_rules = False
+
+    # --- remembering ---------------------------------------------------------------------------------------------
+
+    def remember(self, event: LedgerEvent) -> None:
+        """Take in what was recorded."""
+        match event:
+            case SettlementChanged(data=data):
+                for claim in data.claims:
+                    self._remember_claim(claim, data.invoice_id, data.currency)
+                if data.invoice_id is not None:
+                    self._remember_invoice(data.invoice_id, data.currency, data.after)
+            case ClaimAssessedV1():
+                self._by_older_rules = True
+                for claim in claims_settled(event):
+                    self._remember_claim(claim, None, event.data.currency)
+            case CreditApplied(data=data):
+                self.outgoings.note_application(
+                    Application(
+                        data.application_id,
+                        data.credit_id,
+                        data.claim_id,
+                        data.invoice_id,
+                        data.net,
+                        data.tax,
+                        data.currency,
+                    )
+                )
+            case CreditAppliedV1(data=data):
+                self._by_older_rules = True
+                self._remember_older_application(data)
+            case SettledAnew():
+                self._by_older_rules = False
+
+    def _remember_claim(self, claim: ClaimSettlement, invoice_id: str | None, currency: str) -> None:
+        key = (claim.claim_id, currency)
+        before = self.claims.pop(key, None)
+        if before is not None:
+            self._on[before.invoice_id, currency].pop(claim.claim_id, None)
+        self._currencies[claim.claim_id].add(currency)
+        if claim.after:
+            self.claims[key] = RecordedSettlement(invoice_id, claim.charge_id, claim.after)
+            self._on[invoice_id, currency][claim.claim_id] = None
+        for part in claim.after:
+            if part.into == "refund" and part.status != "gone_out":
+                self.outgoings.note_due(part.id, DueRefund(claim.claim_id, currency, part.net, part.tax))
+        self._remember_credits(claim, currency)
+
+    def _remember_credits(self, claim: ClaimSettlement, currency: str) -> None:
+        """A credit that was used up stays in its place: what is added to it later is as old as it is."""
+        nothing = zero(currency)
+        left = {part.id: (nothing, nothing) for part in claim.after if part.into == "credit"}
+        left |= {p.id: (p.net, p.tax) for p in claim.after if p.into == "credit" and p.status != "gone_out"}
+        for id_ in {part.id for part in claim.before if part.into == "credit"} - left.keys():
+            self.credits.pop(id_, None)
+        for id_, (net, tax) in left.items():
+            self.credits[id_] = Credit(claim.claim_id, currency, net, tax)
+
+    def _remember_invoice(self, invoice_id: str, currency: str, standing: InvoiceStanding | None) -> None:
+        credit_id = excess_credit_id(invoice_id)
+        if standing is None:
+            self.invoices.pop((invoice_id, currency), None)
+        else:
+            self.invoices[invoice_id, currency] = standing
+        if standing is None or standing.excess_credit is None:
+            self.credits.pop(credit_id, None)
+        else:
+            self._rested.add(invoice_id)
+            self.credits[credit_id] = Credit(None, currency, standing.excess, zero(currency))
+
+    def _remember_older_application(self, data: CreditAppliedV1.Data) -> None:
+        """Older versions recorded no net and tax; a credit's parts said all of it, used or not."""
+        settled = self.claims.get((data.claim_id, data.currency))
+        of = next((p for p in settled.parts if p.id == data.credit_id), None) if settled is not None else None
+        net, tax = data.amount, zero(data.currency)
+        if of is not None:
+            net, tax = proportion(data.amount, of.net + of.tax, of.tax, data.currency)
+        self.outgoings.note_application(
+            Application(data.application_id, data.credit_id, data.claim_id, data.invoice_id, net, tax, data.currency)
+        )
+        left = self.credits.get(data.credit_id)
+        if left is not None:
+            self.credits[data.credit_id] = Credit(data.claim_id, data.currency, left.net - net, left.tax - tax)
+
+    # --- what is known of it --------------------------------------------------------------------------------------
+
+    @property
+    def is_by_older_rules(self) -> bool:
+        """Whether an older version recorded how the account was settled, so that all is to be settled anew, once."""
+        currency = self._facts.currency
+        return self._by_older_rules or (
+            currency is not None
+            and any(
+                invoice.charge_facts and (invoice_id, currency) not in self.invoices
+                for invoice_id, invoice in self._facts.invoices.items()
+            )
+        )
+
+    def __contains__(self, refund_id: object) -> bool:
+        """Whether there is or was a refund under an id."""
+        return isinstance(refund_id, str) and self.outgoings.knows(refund_id)
+
+    def next_rested(self, now: datetime) -> datetime | None:
+        """The next instant after `now` at which an excess becomes a credit."""
+        return min((rested for _, rested in self._resting() if rested > now), default=None)
+
+    def _resting(self) -> Iterator[tuple[str, datetime]]:
+        for (invoice_id, currency), standing in self.invoices.items():
+            if standing.excess and standing.excess_credit is None and currency == self._facts.currency:
+                yield invoice_id, rested_at(self._facts, invoice_id)
+
+    def asks_for(self, invoice_id: str, currency: str) -> Decimal:
+        """What an invoice still asks for."""
+        standing = self.invoices.get((invoice_id, currency))
+        return standing.asks_for if standing is not None else zero(currency)
+
+    def is_paid_without_payment(self, invoice_id: str) -> bool:
+        """Whether an invoice counts as paid without one: its charges come to nothing, or credits pay it (§8)."""
+        standing = self.invoices.get((invoice_id, self._facts.currency or ""))
+        if standing is None or not self._facts.invoices[invoice_id].charges:
+            return False
+        by_credit = self.outgoings.applied_to(invoice_id, self._facts.currency or "")
+        return not standing.charged or bool(by_credit and not standing.asks_for)
+
+    # --- settling -------------------------------------------------------------------------------------------------
+
+    def differences(
+        self, touched: Touched, changed: Iterable[str], now: datetime, *, anew: bool = False
+    ) -> Iterator[SettlementChanged.Data]:
+        """What differs now, invoice by invoice; each is to be recorded before the next is asked for.
+
+        `changed` are the claims whose rows changed. A refund that was reported before it was due has gone out as
+        soon as it is. With `anew` all is settled by newer rules than before.
+        """
+        groups = self._groups(touched, changed, now)
+        while groups:
+            due: set[str] = set()
+            for group in sorted(groups, key=lambda group: (group.invoice_id is None, *map(str, group))):
+                data = self._difference(group, now, anew)
+                if data is not None:
+                    yield data
+                    due.update(self._reported_early(data))
+            groups = {group for claim_id in due for group in self._groups_of(claim_id)}
+
+    def _groups(self, touched: Touched, changed: Iterable[str], now: datetime) -> set[_Group]:
+        """All that is to be settled after a fact, or because time passed."""
+        currency = self._facts.currency
+        claims = {*changed}
+        claims.update(filter(None, map(claim_of_refund, touched.refunds)))
+        invoices = {(invoice_id, currency) for invoice_id in touched.invoices}
+        invoices.update((invoice_id, currency) for invoice_id, rested in self._resting() if rested <= now)
+        for payment_id in touched.payments:
+            application = self.outgoings.applications.get(payment_id)
+            if application is not None and application.claim_id is not None:
+                claims.add(application.claim_id)
+            elif application is not None:
+                invoices.add((application.credit_id.removeprefix(excess_credit_id("")), application.currency))
+        if touched.everything:
+            invoices.update((invoice_id, currency) for invoice_id in self._facts.invoices)
+            invoices.update(self.invoices)
+            claims.update(self._currencies)
+            claims.update(self._granted.all())
+            claims.update(filter(None, map(claim_of_refund, self._facts.refunds_reported())))
+        groups = {_Group(invoice_id, in_, None) for invoice_id, in_ in invoices if in_ is not None}
+        return groups.union(*(self._groups_of(claim_id) for claim_id in claims))
+
+    def _groups_of(self, claim_id: str) -> Iterator[_Group]:
+        """What a claim is settled with: its invoice, and the one that it was on."""
+        currency = self._facts.currency
+        for in_ in {currency, *self._currencies.get(claim_id, ()), *self.outgoings.currencies_of(claim_id)}:
+            if in_ is None:
+                continue
+            on = invoice_of(self._facts, claim_id) if in_ == currency else None
+            recorded = self.claims.get((claim_id, in_))
+            if recorded is not None and recorded.invoice_id is not None:
+                yield _Group(recorded.invoice_id, in_, None)
+            yield _Group(on, in_, claim_id if on is None else None)
+
+    def _difference(self, group: _Group, now: datetime, anew: bool) -> SettlementChanged.Data | None:
+        """What differs for one group; None where nothing does."""
+        before = self.invoices.get((group.invoice_id, group.currency)) if group.invoice_id is not None else None
+        after, parts = None, {}
+        if group.claim_id is not None:
+            claim = self._to_settle(group.claim_id, group.currency)
+            parts[group.claim_id] = settle_without_invoice(claim, group.currency) if claim is not None else ()
+        elif group.invoice_id is not None:
+            after, parts = self._settle(group.invoice_id, group.currency, now)
+            left = self._on[group.invoice_id, group.currency].keys() - parts.keys()
+            parts |= {claim_id: self._gone_out_for(claim_id, group.currency) for claim_id in sorted(left)}
+        claims = [
+            change
+            for claim_id, of in parts.items()
+            if (change := self._change(claim_id, group.invoice_id, group.currency, of)) is not None
+        ]
+        if before == after and not claims:
+            return None
+        return SettlementChanged.Data(
+            invoice_id=group.invoice_id,
+            currency=group.currency,
+            reasons=("rules",) if anew else tuple(_reasons(before, after, claims)),
+            before=before,
+            after=after,
+            claims=tuple(claims),
+            rules=RULES,
+            now=now,
+        )
+
+    def _settle(
+        self, invoice_id: str, currency: str, now: datetime
+    ) -> tuple[InvoiceStanding | None, dict[str, tuple[SettledPart, ...]]]:
+        """Where an invoice stands, and the parts of its claims; nothing where no charge names it in this currency."""
+        known = self._facts.invoices.get(invoice_id)
+        if currency != self._facts.currency or known is None or not known.charge_facts:
+            return None, {}
+        on_it = (self._to_settle(claim_id, currency) for claim_id in claims_on(self._facts, invoice_id))
+        claims = [claim for claim in on_it if claim is not None]
+        refunded = sum((claim.refunds_out for claim in claims), zero(currency))
+        invoice = invoice_to_settle(self._facts, self.outgoings, invoice_id, refunded, currency)
+        settlement = settle(invoice, claims)
+        credit = invoice.excess_used + settlement.excess
+        rested = invoice_id in self._rested or (bool(credit) and rested_at(self._facts, invoice_id) <= now)
+        standing = InvoiceStanding(
+            charged=invoice.charged,
+            paid_in_money=invoice.paid_in_money,
+            paid_from_balance=invoice.paid_from_balance,
+            excess_used=invoice.excess_used,
+            reduced=settlement.reduced,
+            asks_for=settlement.asks_for,
+            excess=settlement.excess,
+            excess_credit=credit if rested and credit else None,
+        )
+        return standing, dict(settlement.parts)
+
+    def _to_settle(self, claim_id: str, currency: str) -> ClaimToSettle | None:
+        return claim_to_settle(
+            self._facts, self.outgoings, claim_id, self._granted.amount(claim_id, currency), currency
+        )
+
+    def _gone_out_for(self, claim_id: str, currency: str) -> tuple[SettledPart, ...]:
+        """What stays of a claim that left its invoice, until it is settled where it is now: what has gone out."""
+        if self._to_settle(claim_id, currency) is None:
+            return ()
+        return tuple(part for part in self.claims[claim_id, currency].parts if part.status == "gone_out")
+
+    def _change(
+        self, claim_id: str, invoice_id: str | None, currency: str, parts: tuple[SettledPart, ...]
+    ) -> ClaimSettlement | None:
+        recorded = self.claims.get((claim_id, currency))
+        before = recorded.parts if recorded is not None else ()
+        charge_id = charge_of(self._facts, claim_id)
+        moved = (
+            recorded is not None and parts and (recorded.invoice_id, recorded.charge_id) != (invoice_id, charge_id)
+        )
+        if before == parts and not moved:
+            return None
+        return ClaimSettlement(claim_id=claim_id, charge_id=charge_id, before=before, after=parts)
+
+    def _reported_early(self, data: SettlementChanged.Data) -> Iterator[str]:
+        """The claims with a refund due that the payment processor had reported before."""
+        for claim in data.claims:
+            for part in claim.after:
+                if part.into == "refund" and part.status != "gone_out" and self.outgoings.refund(part.id) is not None:
+                    yield claim.claim_id
+
+
+class _Group(NamedTuple):
+    """What is settled together: the claims of an invoice, or one claim that is on none; in one currency."""
+
+    invoice_id: str | None
+    currency: str
+    claim_id: str | None
+
+
+def _reasons(
+    before: InvoiceStanding | None, after: InvoiceStanding | None, claims: Iterable[ClaimSettlement]
+) -> Iterator[SettlementReason]:
+    """Why a settlement differs, by what differs in it."""
+
+    def differs(*names: str) -> bool:
+        return any(getattr(before, name, None) != getattr(after, name, None) for name in names)
+
+    gone_out = any(_gone_out(claim.before) != _gone_out(claim.after) for claim in claims)
+    if differs("charged"):
+        yield "charged"
+    if _paid(before) != _paid(after):
+        yield "paid"
+    if any(_worth(claim.before) != _worth(claim.after) for claim in claims):
+        yield "claimed"
+    if gone_out or (before is not None and differs("excess_used")):
+        yield "gone_out"
+    if before is not None and after is not None and before.excess_credit is None and after.excess_credit is not None:
+        yield "rested"
+
+
+def _paid(standing: InvoiceStanding | None) -> tuple[Decimal, Decimal]:
+    nothing = Decimal(0)
+    return (standing.paid_in_money, standing.paid_from_balance) if standing is not None else (nothing, nothing)
+
+
+def _gone_out(parts: Iterable[SettledPart]) -> list[tuple[str, Decimal]]:
+    return sorted((part.id, part.net + part.tax) for part in parts if part.status == "gone_out")
+
+
+def _worth(parts: Iterable[SettledPart]) -> tuple[Decimal, Decimal]:
+    """What all parts add up to: net and tax of the claim."""
+    settled = tuple(parts)
+    return sum((p.net for p in settled), Decimal(0)), sum((p.tax for p in settled), Decimal(0))

@@ -1,0 +1,179 @@
+"""How claims are made good: what an invoice asks for, and what becomes of each claim on it (policy §7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, WithJsonSchema
+
+from ledger.events.billing_account import ClaimAssessedV1, ClaimStateV1
+from ledger.events.envelope import Amount, Decision, LedgerEvent, Stored
+
+SignedAmount = Annotated[
+    Amount,
+    WithJsonSchema(
+        {
+            "description": "An exact amount in major units, with its currency's decimals; it may be below 0.",
+            "type": "string",
+            "pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,4})?$",
+        },
+        mode="serialization",
+    ),
+]
+"""An exact amount that may be below 0."""
+
+Into = Literal["invoice_reduction", "offset", "refund", "credit", "overpaid", "correction"]
+PartStatus = Literal["open", "gone_out", "failed"]
+SettlementReason = Literal["charged", "paid", "claimed", "gone_out", "rested", "rules"]
+"""Why a settlement changed: what the invoice was charged, or paid; a claim on it; a refund or credit that went out,
+bounced or was given back; its excess has rested for the agreement's hold; the rules are newer than those that it was
+settled by."""
+
+
+class SettledPart(Stored):
+    """One way in which part of a claim is made good; net and tax of all parts add up to the claim's.
+
+    `id` is the refund's, the credit's or the invoice's, and for what stays within the invoice (`offset`, `overpaid`,
+    `correction`) the way and the claim's id. What has `gone_out` has left: a refund that arrived, the used
+    part of a credit. A `failed` refund is open again.
+    """
+
+    into: Into
+    id: str
+    net: SignedAmount
+    tax: SignedAmount
+    status: PartStatus
+
+
+class ClaimSettlement(Stored):
+    """How one claim was settled before, and how it is from now on."""
+
+    claim_id: str
+    charge_id: str | None
+    before: tuple[SettledPart, ...]
+    after: tuple[SettledPart, ...]
+
+
+class InvoiceStanding(Stored):
+    """What an invoice was charged and paid, and what follows: the rows of policy §7's table, gross.
+
+    `charged` is C, `paid_in_money` M, `paid_from_balance` B, `excess_used` E; `reduced` is R, `asks_for` what the
+    customer is still to pay, `excess` X less what was set off. `excess_credit` is the credit for the excess, E + X;
+    null while the excess has not rested for long enough.
+    """
+
+    charged: Amount
+    paid_in_money: Amount
+    paid_from_balance: Amount
+    excess_used: Amount
+    reduced: Amount
+    asks_for: Amount
+    excess: Amount
+    excess_credit: Amount | None
+
+
+class SettlementChanged(Decision):
+    """What an invoice asks for changed, or how claims on it are settled (policy §7).
+
+    `invoice_id` is null for a claim that is on no invoice: a goodwill credit, and what went out for a claim whose
+    charge is not known. `claims` are those that are settled otherwise than before. `before` and `after` are null
+    where the invoice has no charge.
+    """
+
+    stored_as = "settlement-changed.v1"
+
+    class Data(Stored):
+        invoice_id: str | None
+        currency: str
+        reasons: tuple[SettlementReason, ...]
+        before: InvoiceStanding | None
+        after: InvoiceStanding | None
+        claims: tuple[ClaimSettlement, ...]
+        rules: int
+        now: AwareDatetime
+
+    data: Data
+
+
+class SettledAnew(Decision):
+    """All claims of an account are settled anew, once, because older rules had settled them before."""
+
+    stored_as = "settled-anew.v1"
+
+    class Data(Stored):
+        rules: int
+        now: AwareDatetime
+
+    data: Data
+
+
+class CreditUse(Decision):
+    """What all versions of a credit's application have in common."""
+
+
+class CreditApplied(CreditUse):
+    """Part of a credit pays for a charge that came after it (policy §7).
+
+    `amount` is gross, `net` and `tax` what of the claim went out with it. `claim_id` is null for the credit of an
+    invoice's excess. Billing confirms it by a payment from balance whose id is `application_id`.
+    """
+
+    stored_as = "credit-applied.v2"
+
+    class Data(Stored):
+        application_id: str
+        credit_id: str
+        claim_id: str | None
+        charge_id: str
+        invoice_id: str
+        amount: Amount
+        net: Amount
+        tax: Amount
+        currency: str
+        rules: int
+        now: AwareDatetime
+
+    data: Data
+
+
+class CreditAppliedV1(CreditUse):
+    """The same, as it was recorded before it said net and tax."""
+
+    stored_as = "credit-applied.v1"
+
+    class Data(Stored):
+        application_id: str
+        credit_id: str
+        claim_id: str
+        charge_id: str
+        invoice_id: str
+        amount: Amount
+        currency: str
+        now: AwareDatetime
+
+    data: Data
+
+
+def excess_credit_id(invoice_id: str) -> str:
+    """The credit for what was paid on an invoice in excess (contract §3b)."""
+    return f"excess/{invoice_id}"
+
+
+def claims_settled(event: LedgerEvent) -> Iterator[ClaimSettlement]:
+    """The claims that an event settles otherwise than before, whatever version recorded it."""
+    match event:
+        case SettlementChanged():
+            yield from event.data.claims
+        case ClaimAssessedV1():
+            before, after = _parts(event.data.before), _parts(event.data.after)
+            if before != after:
+                yield ClaimSettlement(
+                    claim_id=event.data.claim_id, charge_id=event.data.charge_id, before=before, after=after
+                )
+
+
+def _parts(state: ClaimStateV1 | None) -> tuple[SettledPart, ...]:
+    """What an older version recorded did not say what had gone out."""
+    settled = state.settled if state is not None else ()
+    return tuple(SettledPart(into=p.into, id=p.id, net=p.net, tax=p.tax, status="open") for p in settled)
