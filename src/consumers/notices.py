@@ -26,7 +26,7 @@ from ledger.application.ledger import Ledger
 from ledger.application.notices import Delivery, record_discarded, record_failed, record_sent
 from ledger.events import (
     AccountRegistered,
-    ActivationDecision,
+    ActivationDue,
     ClaimAssessedV1,
     ComplaintFact,
     ComplaintOpened,
@@ -80,7 +80,7 @@ def notices_of(
     opening of a complaint for each complaint, a credit for each event that made it greater; all else for each event.
     """
     match event:
-        case ActivationDecision():
+        case ActivationDue():
             yield _notice("activation", event, event.data.subscription_id)
         case SubscriptionStatusChanged():
             course = course_of_cancellation(before, event)

@@ -25,7 +25,7 @@ from ledger.application.statement import Refusal, Statement
 from ledger.events import AgreementBound
 from ledger.policy.assess import Assessment, assess, contradictions
 from ledger.policy.assessed import Working
-from ledger.policy.known_facts import AccountFacts, Invoice, Touched
+from ledger.policy.known_facts import EVERYTHING, AccountFacts, Touched
 from ledger.values import local_date
 from tests.oracle import policy as oracle
 
@@ -238,7 +238,8 @@ class Case:
 
     def __post_init__(self) -> None:
         self.facts = AccountFacts(self.account)
-        self.billing = BillingAccount.empty(self.account)
+        self.billing = BillingAccount.empty(self.account, self.facts)
+        self._charged: set[str] = set()
         self._known: set[str] = set()
 
     def hear(self, *said: Said | Iterable[Said]) -> Case:
@@ -250,8 +251,9 @@ class Case:
     def take(self, message: Message) -> Assessment:
         """Learn one message's fact and record the differences it makes; returns the narrowed assessment."""
         self.messages.append(message)
-        found = assess(self.facts, self.at, self.learn(message))
-        self._record(found)
+        touched = self.learn(message)
+        found = assess(self.facts, self.at, touched)
+        self._record(found, touched)
         return found
 
     def learn(self, message: Message) -> Touched:
@@ -285,13 +287,20 @@ class Case:
                 touched = touched.joined(self.facts.bind(binding, published))
         return touched
 
-    def _record(self, found: Assessment) -> None:
-        alarms = contradictions(self.facts)
-        self.billing.record_differences(found, alarms, self._invoice_of, self._cause(self.at))
+    def _record(self, found: Assessment, touched: Touched) -> None:
+        credits, cause = dict(self.billing.credits), self._cause(self.at)
+        changed = self.billing.record_differences(found, contradictions(self.facts), cause)
+        self.billing.settle(touched, changed, cause)
+        new = self.facts.charged.keys() - self._charged - self.billing.paid_by_credit
+        self._charged = set(self.facts.charged)
+        charges = sorted((self.facts.charged[id_] for id_ in new), key=lambda charge: charge.fact.order)
+        self.billing.apply_credits(charges, credits, cause)
 
-    def _invoice_of(self, charge_id: str) -> tuple[str, Invoice] | None:
-        known = self.facts.charges.get(charge_id)
-        return None if known is None else (known.invoice_id, self.facts.invoices[known.invoice_id])
+    def pass_time(self, now: str) -> Case:
+        """Let time pass: all is assessed anew at another instant."""
+        self.now = now
+        self._record(assess(self.facts, self.at), EVERYTHING)
+        return self
 
     def _cause(self, occurred_at: datetime) -> Cause:
         return Cause("/test", "test", occurred_at, self.at, self.at)
@@ -320,8 +329,14 @@ class Case:
 
     def settled(self, claim_id: str) -> list[str]:
         """How a claim is settled: ["invoice_reduction invoice-april 10.00", "credit …/1 5.00 + 0.95"]."""
-        parts = self.billing.claims[claim_id].state.settled
-        return [f"{part.into} {part.id} {_money(part.net, part.tax)}" for part in parts]
+        parts = [
+            part for (id_, _), of in self.billing.settlements.claims.items() if id_ == claim_id for part in of.parts
+        ]
+        return [
+            f"{part.into} {part.id} {_money(part.net, part.tax)}"
+            + ("" if part.status == "open" else f" {part.status}")
+            for part in parts
+        ]
 
     def working(self, claim_id: str) -> Working:
         """How a claim came about."""

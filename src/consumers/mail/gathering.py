@@ -29,7 +29,7 @@ from ledger.application.activation import VALID_FOR, link_token
 from ledger.application.customers import Customer, customer_of, private_part
 from ledger.application.ledger import Ledger
 from ledger.events import (
-    ActivationDecision,
+    ActivationDue,
     ClaimAssessed,
     ClaimAssessedV1,
     ClaimDecision,
@@ -106,7 +106,7 @@ def _about(
 ) -> About:
     event = envelope.event()
     match event:
-        case ActivationDecision():
+        case ActivationDue():
             return _service_ready(ledger, transaction, customer, event, notice, links)
         case SubscriptionStatusChanged():
             if event.data.effective_on is None:
@@ -132,7 +132,7 @@ def _service_ready(
     ledger: Ledger,
     transaction: Transaction,
     customer: Customer,
-    event: ActivationDecision,
+    event: ActivationDue,
     notice: QueuedNotice,
     links: Links,
 ) -> ServiceReady:

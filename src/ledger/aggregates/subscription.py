@@ -7,7 +7,6 @@ from datetime import date
 from ledger.aggregates.recording import Cause, LedgerAggregate, stream_name
 from ledger.agreement import PublishedAgreement
 from ledger.events import (
-    ActivationDecision,
     ActivationDue,
     AgreementBound,
     LedgerEvent,
@@ -17,7 +16,6 @@ from ledger.events import (
     SubscriptionStatusChanged,
 )
 from ledger.policy.activation import Activation
-from ledger.policy.rules import RULES
 
 
 class Subscription(LedgerAggregate):
@@ -63,9 +61,8 @@ class Subscription(LedgerAggregate):
             data = ActivationDue.Data(
                 subscription_id=self.subscription_id,
                 registration=activation.registration.event_id,
-                payment=activation.payment.event_id if activation.payment is not None else None,
-                invoice_id=activation.invoice_id,
-                rules=RULES,
+                payment=activation.paid_by.event_id,
+                invoice_id=activation.paid_by.data.invoice_id,
                 now=cause.now,
             )
             self.record(ActivationDue, data, cause)
@@ -76,5 +73,5 @@ class Subscription(LedgerAggregate):
                 self.facts += 1
             case SubscriptionStatusChanged():
                 self.status, self.effective_on = event.data.after, event.data.effective_on
-            case ActivationDecision():
+            case ActivationDue():
                 self.activated = True

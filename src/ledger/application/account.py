@@ -10,7 +10,7 @@ from ledger.aggregates import BillingAccount, Cause, Complaint, LedgerAggregate,
 from ledger.application.catalogue import Catalogue
 from ledger.application.statement import Statement
 from ledger.events import (
-    ActivationDecision,
+    ActivationDue,
     AgreementBound,
     ComplaintFact,
     Fact,
@@ -76,7 +76,7 @@ class Account:
 
     def _aggregate(self, event: LedgerEvent) -> LedgerAggregate:
         match event:
-            case SubscriptionFact() | AgreementBound() | SubscriptionStatusChanged() | ActivationDecision():
+            case SubscriptionFact() | AgreementBound() | SubscriptionStatusChanged() | ActivationDue():
                 return self._subscription(event.data.subscription_id)
             case ComplaintFact():
                 return self._complaint(event.data.complaint_id)

@@ -20,7 +20,7 @@ from ledger.application.access import By
 from ledger.application.customers import customer_of, private_part
 from ledger.application.ledger import Ledger
 from ledger.application.notices import ATTEMPTS_MAX, event_of
-from ledger.events import ActivationDecision, CredentialsCollected, LedgerEvent, SubscriptionRegistered
+from ledger.events import ActivationDue, CredentialsCollected, LedgerEvent, SubscriptionRegistered
 from ledger.store.database import StoreError, Transaction
 from ledger.store.notices import ActivationLink, QueuedNotice, find_link, find_notice, hold_link, keep_link
 from ledger.store.reading import find_event
@@ -191,7 +191,7 @@ def _give_back(ledger: Ledger, notice: QueuedNotice) -> None:
 def _credentials(ledger: Ledger, notice: QueuedNotice) -> tuple[str, dict[str, Any]]:
     """The subscription, and what its registration said of signing in."""
     with ledger.database.reading() as transaction:
-        due = found(transaction, notice.event_id, ActivationDecision)
+        due = found(transaction, notice.event_id, ActivationDue)
         registration = found(transaction, due.data.registration, SubscriptionRegistered)
         said = private_part(ledger, transaction, notice.account, registration.data.sealed)
     return due.data.subscription_id, said.get("credentials", {})

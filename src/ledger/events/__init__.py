@@ -78,9 +78,7 @@ from ledger.events.settlement import (
     excess_credit_id,
 )
 from ledger.events.subscription import (
-    ActivationDecision,
     ActivationDue,
-    ActivationDueV1,
     AgreementBound,
     CancellationRequested,
     CancellationWithdrawn,
@@ -119,9 +117,7 @@ __all__ = [
     "STORED_TYPES",
     "AboutNotice",
     "AccountRegistered",
-    "ActivationDecision",
     "ActivationDue",
-    "ActivationDueV1",
     "AgreementBound",
     "AgreementPublished",
     "AlarmCleared",

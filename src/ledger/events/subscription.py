@@ -190,32 +190,12 @@ class SubscriptionStatusChanged(Decision):
     data: Data
 
 
-class ActivationDecision(Decision):
-    """What all versions of an activation have in common."""
-
-
-class ActivationDue(ActivationDecision):
+class ActivationDue(Decision):
     """The customer is to be told how to use the service: it is registered, and its first invoice is paid (policy §8).
 
-    `registration` and `payment` are the event ids of the facts that came together. `payment` is null where the first
-    invoice comes to nothing, or credits pay for it in full. It is recorded once.
+    `registration` and `payment` are the event ids of the facts that came together. Where the first invoice comes to
+    nothing, or credits pay for it in full, `payment` is its first charge. It is recorded once.
     """
-
-    stored_as = "activation-due.v2"
-
-    class Data(Stored):
-        subscription_id: str
-        registration: str
-        payment: str | None
-        invoice_id: str
-        rules: int
-        now: AwareDatetime
-
-    data: Data
-
-
-class ActivationDueV1(ActivationDecision):
-    """The same, as it was recorded while every activation needed a payment."""
 
     stored_as = "activation-due.v1"
 

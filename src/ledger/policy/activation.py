@@ -14,6 +14,7 @@ from ledger.events import (
     PaymentCaptured,
     SubscriptionRegistered,
 )
+from ledger.policy.charges import Charge
 from ledger.policy.known_facts import AccountFacts, SubscriptionFacts
 from ledger.policy.violation import termination
 
@@ -29,14 +30,11 @@ COMPLETING: tuple[type[Fact], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """A registration and the payment that together make an activation due.
-
-    `payment` is None where the first invoice counts as paid without one: it comes to nothing, or credits pay for it.
-    """
+    """A registration and what pays for the first invoice: together they make an activation due."""
 
     registration: SubscriptionRegistered
-    payment: PaymentCaptured | None
-    invoice_id: str
+    paid_by: PaymentCaptured | CycleStarted | ChargePosted
+    """The first payment; where the invoice counts as paid without one, its first charge."""
 
 
 def activations(
@@ -65,23 +63,22 @@ def _activation(
     now: datetime,
 ) -> Activation | None:
     registration = subscription.registration
-    invoice_id = _first_invoice(facts, subscription)
-    if registration is None or invoice_id is None or invoice_id not in facts.invoices:
+    charge = _first_charge(facts, subscription)
+    if registration is None or charge is None:
         return None
     ended = termination(subscription)
     if ended is not None and ended.data.terminated_at <= now:
         return None
-    payments = facts.invoices[invoice_id].payments.values()
+    payments = facts.invoices[charge.invoice_id].payments.values()
     payment = min(payments, key=lambda fact: fact.order, default=None)
-    if payment is None and not is_paid_without_payment(invoice_id):
+    if payment is None and not is_paid_without_payment(charge.invoice_id):
         return None
-    return Activation(registration, payment, invoice_id)
+    return Activation(registration, payment or charge.fact)
 
 
-def _first_invoice(facts: AccountFacts, subscription: SubscriptionFacts) -> str | None:
-    """The invoice of the earliest cycle; of the earliest one-off charge where the subscription has no cycle."""
+def _first_charge(facts: AccountFacts, subscription: SubscriptionFacts) -> Charge | None:
+    """The earliest cycle; the earliest one-off charge where there is no cycle. Its invoice is the first."""
     if subscription.cycles:
-        return subscription.cycles[0].invoice_id
+        return subscription.cycles[0]
     one_offs = [c for c in facts.charges.values() if c.subscription_id == subscription.subscription_id]
-    earliest = min(one_offs, key=lambda charge: charge.fact.order, default=None)
-    return earliest.invoice_id if earliest is not None else None
+    return min(one_offs, key=lambda charge: charge.fact.order, default=None)
