@@ -388,10 +388,21 @@ class Payment(Shape):
     status: Literal["captured", "failed"]
 
 
+class ClaimOfAccount(Claim):
+    """A claim as an account has it, which may have been assessed for the answer alone."""
+
+    position: Position | None = Field(  # type: ignore[assignment]
+        description="Null where it was assessed anew, as of another time."
+    )
+
+
 class Account(Shape):
     """One account in full."""
 
     account_id: str = Field(examples=["acct-0006"])
+    as_of: Instant | None = Field(None, description="The instant it was assessed anew for; null as it stands.")
+    known_at: Instant | Position | None = Field(None, description="What had been recorded by then; null for all.")
+    nothing_yet: str | None = Field(None, description="In words, where there was nothing by then.")
     time_zone: str | None = Field(examples=["Europe/Berlin"])
     currency: Currency | None
     registered_at: Instant | None
@@ -399,7 +410,7 @@ class Account(Shape):
     subscriptions: list[Subscription]
     charges: list[Charge]
     payments: list[Payment]
-    claims: list[Claim]
+    claims: list[ClaimOfAccount]
     refunds: list[Refund]
     credits: list[Credit]
     complaints: list[ComplaintOfAccount]
