@@ -9,9 +9,9 @@ from ledger.values import YEARS, date_from_text, instant_from_text, instant_to_t
 
 _INSTANT = "an instant with its offset, such as 2026-03-01T09:30:00Z"
 _OF_THE_YEARS = f"of the years {YEARS.start} to {YEARS.stop - 1}"
-AS_OF = f"this is {_INSTANT}, or a date, such as 2026-03-01, {_OF_THE_YEARS}"
+AS_OF = f"this must be {_INSTANT}, or a date, such as 2026-03-01, {_OF_THE_YEARS}"
 """What is expected where one asks what had become true."""
-KNOWN_AT = f"this is {_INSTANT}, {_OF_THE_YEARS}, or a position, such as 0:4536"
+KNOWN_AT = f"this must be {_INSTANT}, {_OF_THE_YEARS}, or a position, such as 0:4536"
 """What is expected where one asks what had been recorded."""
 
 
