@@ -187,13 +187,22 @@ def show_account(account: Mapping[str, Any]) -> None:
     console = people()
     zone, currency = account.get("time_zone"), account.get("currency")
     console.print(Text(f"Account {account['account_id']}", "bold"), Text(f"{shown(currency)}, {shown(zone)}"))
+    times = [f"{name.replace('_', ' ')} {shown(account[name])}" for name in ("as_of", "known_at") if account[name]]
+    if times:
+        console.print(Text(", ".join(times)))
+    if account["nothing_yet"] is not None:
+        console.print(Text(f"{account['nothing_yet']}."), soft_wrap=True)
+        return
     account = {**account, "instructions": instructions_in_words(account["instructions"])}
     for name, title, columns, right in _SECTIONS:
         if account.get(name):
             print_rows(account[name], columns, title=title, empty="", right=right)
-    console.print(
-        Text(f"Why? makegood explain CLAIM --account {account['account_id']}; how it came: makegood history, replay")
-    )
+    account_id = account["account_id"]
+    if account["as_of"] is not None:
+        more = f"Assessed anew for this answer; what was recorded: makegood history {account_id}, replay {account_id}"
+    else:
+        more = f"Why? makegood explain CLAIM --account {account_id}; how it came: makegood history, replay"
+    console.print(Text(more), soft_wrap=True)
 
 
 def instructions_in_words(instructions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

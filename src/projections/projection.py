@@ -88,6 +88,38 @@ class Stored(Place, Protocol):
         """The event itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """An event that was decided in memory and is folded like a stored one; it is counted in place of a position."""
+
+    told: LedgerEvent
+    position: int
+
+    @property
+    def shard(self) -> int:
+        """No event of its place was stored in any shard."""
+        return 0
+
+    @property
+    def account_version(self) -> int:
+        """Its number among the events that were decided."""
+        return self.position
+
+    @property
+    def account(self) -> str:
+        """The account that it belongs to."""
+        return self.told.account
+
+    @property
+    def type(self) -> str:
+        """The type as which it would be stored."""
+        return self.told.type
+
+    def event(self) -> LedgerEvent:
+        """The event itself."""
+        return self.told
+
+
 class Rows:
     """The rows that a fold gets, puts and deletes, with all changes until they are taken away to be written.
 

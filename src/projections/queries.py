@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from ledger.events import STORED_TYPES
+from ledger.events import STORED_TYPES, LedgerEvent
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import from_microseconds
 from ledger.store.reading import StoredEnvelope, follow_account
@@ -32,12 +32,15 @@ from projections.audit_trail import ROWS as AUDIT_ROWS
 from projections.catalog import CATALOG
 from projections.follower import positions_of
 from projections.page import Page
-from projections.projection import Projection, Row, State, Step, Value, fold_account, shown_instant
+from projections.projection import Projection, Row, State, Step, Unrecorded, Value, fold_account, shown_instant
 
 Answer = dict[str, Any]
 
 FOLDED = tuple(projection for projection in CATALOG if projection is not AUDIT_TRAIL)
 """What an account's state is made of; the audit trail is the events themselves."""
+
+ASSESSED = tuple(projection for projection in FOLDED if projection is not instructions_.INSTRUCTIONS)
+"""What there is of an account that was assessed anew: nobody was told to do anything because of it."""
 
 
 class UnknownAccount(LookupError):
@@ -395,23 +398,20 @@ class AccountFound:
     version: int | None
 
 
-def account_in_full(
-    database: Database, account_id: str, as_of: datetime | None = None, known_at: datetime | None = None
-) -> AccountFound:
+def account_in_full(database: Database, account_id: str, then: Answer | None = None) -> AccountFound:
     """An account as `makegood account` shows it, with how many of its messages are set aside.
 
-    The version is how many of the account's events the rows have in them; none is told where one projection is ahead
-    of another, nor for an account as it was at another time. Raises UnknownAccount.
+    `then` is the account as it was at another time, in place of how its rows stand. The version is how many of the
+    account's events the rows have in them; none is told where one projection is ahead of another, nor for an account
+    as it was at another time. Raises UnknownAccount.
     """
-    then = as_of is not None or known_at is not None
-    found = account_as_of(database, account_id, as_of=as_of, known_at=known_at) if then else {}
     with database.reading() as transaction:
-        found = found or _account(transaction, account_id)
+        found = then if then is not None else _account(transaction, account_id)
         ((aside,),) = transaction.rows(
             f"SELECT COUNT(*) FROM set_aside {_OPEN.format('set-aside', 'set_aside_id')} AND account = ?",
             (account_id,),
         )
-        version = None if then else _version_folded(transaction, account_id)
+        version = None if then is not None else _version_folded(transaction, account_id)
     return AccountFound({**found, "set_aside": aside}, version)
 
 
@@ -425,15 +425,26 @@ def _version_folded(transaction: Transaction, account_id: str) -> int | None:
     return int(rows[0][0]) if rows[0][0] is not None else None
 
 
-def account_as_of(
-    database: Database, account_id: str, as_of: datetime | None = None, known_at: datetime | None = None
-) -> Answer:
-    """An account as it was at one instant, by what was known at another; both may be left open.
+def recorded(database: Database, account_id: str, to: int | None = None) -> list[StoredEnvelope]:
+    """What was recorded of an account, in order: all of it, or its first events. Raises UnknownAccount."""
+    envelopes = list(follow_account(database, account_id, to_version=to))
+    if not envelopes:
+        raise _unknown(account_id)
+    return envelopes
 
-    Folded from its events: those that had occurred by the one and were recorded by the other. Raises UnknownAccount.
-    """
-    last = deque(_steps(database, account_id, as_of=as_of, known_at=known_at), maxlen=1)
+
+def account_recorded(envelopes: Iterable[StoredEnvelope], account_id: str) -> Answer:
+    """An account as these events left it, decisions included: read as it was recorded up to one of its events."""
+    last = deque(fold_account(envelopes, FOLDED), maxlen=1)
     return account_state(last[0].state() if last else {}, account_id)
+
+
+def account_assessed(events: Iterable[LedgerEvent], account_id: str) -> Answer:
+    """An account as these facts and decisions have it, which nobody recorded: its claims have no position."""
+    told = (Unrecorded(event, number) for number, event in enumerate(events, 1))
+    last = deque(fold_account(told, ASSESSED), maxlen=1)
+    found = account_state(last[0].state() if last else {}, account_id)
+    return {**found, "claims": [{**claim, "position": None} for claim in found["claims"]]}
 
 
 def replay(
@@ -443,7 +454,7 @@ def replay(
 
     Raises UnknownAccount.
     """
-    steps = _steps(database, account_id, to=to)
+    steps = fold_account(recorded(database, account_id, to), FOLDED)
     return (_step(step, account_id, with_state) for step in steps)
 
 
@@ -509,30 +520,6 @@ def _trail_row(row: Answer) -> Answer:
         "claim_id": row["claim_id"],
         "data": envelope["data"],
     }
-
-
-def _steps(
-    database: Database,
-    account_id: str,
-    *,
-    to: int | None = None,
-    as_of: datetime | None = None,
-    known_at: datetime | None = None,
-) -> Iterator[Step]:
-    envelopes = list(follow_account(database, account_id, to_version=to))
-    if not envelopes:
-        raise _unknown(account_id)
-    return fold_account(_known(envelopes, as_of, known_at), FOLDED)
-
-
-def _known(
-    envelopes: Sequence[StoredEnvelope], as_of: datetime | None, known_at: datetime | None
-) -> Iterator[StoredEnvelope]:
-    for envelope in envelopes:
-        event = envelope.event()
-        occurred, known = event.occurred_at, event.recorded_at
-        if (as_of is None or occurred <= as_of) and (known_at is None or known <= known_at):
-            yield envelope
 
 
 def _changed(step: Step) -> list[Answer]:

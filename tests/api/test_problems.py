@@ -78,6 +78,7 @@ def test_head_and_options(api: Api) -> None:
         ("/accounts/a?as_of=yesterday", ["as_of"]),
         ("/accounts/a?as_of=2026-03-01T00:00:00", ["as_of"]),
         ("/accounts/a?as_of=9999-12-31T23:59:59-23:59", ["as_of"]),
+        ("/accounts/a?as_of=0:7&known_at=2026-03-01", ["as_of", "known_at"]),
         (f"/dead-letters/{SECRET}", ["position"]),
         ("/dead-letters/0", ["position"]),
         (f"/dead-letters/{2**63}", ["position"]),

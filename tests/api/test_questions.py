@@ -73,6 +73,8 @@ SAME: dict[str, str] = {
     "account acct-0006": "/accounts/acct-0006",
     f"account acct-0006 --as-of {MARCH}": f"/accounts/acct-0006?as_of={MARCH}",
     f"account acct-0006 --known-at {MARCH}": f"/accounts/acct-0006?known_at={MARCH}",
+    "account acct-0006 --as-of 2026-03-01 --known-at 0:2000": "/accounts/acct-0006?as_of=2026-03-01&known_at=0:2000",
+    "account acct-0006 --as-of 2019-03-01": "/accounts/acct-0006?as_of=2019-03-01",
     "history acct-0006": "/accounts/acct-0006/history",
     "history system": "/accounts/system/history",
     "replay acct-0006": "/accounts/acct-0006/replay",

@@ -164,14 +164,6 @@ def test_facts_that_wait_are_listed_with_what_they_wait_for(sandbox: Door, lines
     assert "nothing waits" in sandbox("waiting")
 
 
-def test_the_account_as_of_and_as_known_at_another_time(sandbox: Door, lines) -> None:
-    sandbox("ingest", lines(*STORY))
-    before = sandbox.json("account", "acct-1", "--as-of", "2026-02-01T00:00:00Z")
-    assert before["claims"] == []
-    unheard_of = sandbox.json("account", "acct-1", "--known-at", "2001-01-01T00:00:00Z")
-    assert (unheard_of["currency"], unheard_of["charges"]) == (None, [])
-
-
 def test_empty_answers_name_the_next_command(sandbox: Door) -> None:
     assert "makegood ingest" in sandbox("claims")
     assert (

@@ -133,5 +133,5 @@ def test_it_is_shown_with_its_claim_and_its_complaints(database: Database) -> No
     assert found is not None
     assert [link["kind"] for link in found["links"]] == ["goodwill", "dispute"]
     account = queries.account(database, "acct-1")
-    assert account == queries.account_as_of(database, "acct-1")
+    assert account == queries.account_recorded(queries.recorded(database, "acct-1"), "acct-1")
     assert [credit["status"] for credit in account["goodwill"]] == ["approved"]

@@ -17,6 +17,7 @@ from ledger.events import (
 )
 from ledger.store.database import Database
 from ledger.store.instants import to_microseconds
+from ledger.store.reading import KnownAt, Position, recorded_by
 from projections import queries
 from projections.follower import Follower
 from projections.kept import dead_letters
@@ -111,7 +112,7 @@ def test_an_account_is_shown_alike_from_rows_and_from_its_events(database: Datab
     kept(database, story)
 
     account = queries.account(database, "acct-1")
-    assert account == queries.account_as_of(database, "acct-1")
+    assert account == queries.account_recorded(queries.recorded(database, "acct-1"), "acct-1")
     assert [balance["owed"] for balance in account["balances"]] == ["4.00"]
     assert [charge["charge_id"] for charge in account["charges"]] == ["charge-1"]
 
@@ -127,27 +128,27 @@ def test_an_account_of_which_only_waiting_facts_are_known_is_shown(memory: Datab
 
 def test_an_account_that_nobody_heard_of_is_a_named_error(memory: Database) -> None:
     kept(memory, Story())
-    for ask in (queries.account, queries.account_as_of, queries.replay, queries.history):
+    for ask in (queries.account, queries.recorded, queries.replay, queries.history):
         with pytest.raises(queries.UnknownAccount, match="nothing was ever recorded for account acct-9"):
             ask(memory, "acct-9")  # type: ignore[operator]
 
 
-def test_the_two_clocks_are_asked_apart(memory: Database) -> None:
+def test_an_account_is_read_as_it_was_recorded_by_an_instant_or_with_a_position(memory: Database) -> None:
     story = Story()
-    story.tell(AccountRegistered, time_zone="UTC", currency="EUR", occurred_at=START)
+    story.tell(AccountRegistered, time_zone="UTC", currency="EUR")
+    charge(story, "acct-2", "another's", "5.00")
     charge(story, "acct-1", "late", "5.00", occurred_at=START + timedelta(days=1))
-    charge(story, "acct-1", "later", "7.00", occurred_at=START + timedelta(days=9))
+    charge(story, "acct-1", "later", "7.00", occurred_at=START - timedelta(days=9))
     kept(memory, story)
 
-    def charges(**when: Any) -> list[str]:
-        return [charge["charge_id"] for charge in queries.account_as_of(memory, "acct-1", **when)["charges"]]
+    def charges(known_at: KnownAt | None) -> list[str]:
+        known = recorded_by(queries.recorded(memory, "acct-1"), known_at)
+        return [charge["charge_id"] for charge in queries.account_recorded(known, "acct-1")["charges"]]
 
-    assert charges() == ["late", "later"]
-    assert charges(as_of=START + timedelta(days=1)) == ["late"]
-    assert charges(known_at=START + timedelta(minutes=2)) == ["late"]
-    assert charges(known_at=START + timedelta(minutes=3)) == ["late", "later"]
-    assert charges(as_of=START + timedelta(days=9), known_at=START) == []
-    assert charges(as_of=START - timedelta(days=9)) == []
+    assert charges(None) == ["late", "later"]
+    assert charges(START + timedelta(minutes=3)) == charges(Position(0, 3)) == ["late"]
+    assert charges(START + timedelta(minutes=4)) == charges(Position(0, 4)) == ["late", "later"]
+    assert charges(START) == charges(Position(0, 2)) == charges(Position(1, 4)) == []
 
 
 def test_a_replay_tells_what_each_event_changed_and_how_the_account_stood_then(memory: Database) -> None:

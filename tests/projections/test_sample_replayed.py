@@ -89,7 +89,7 @@ def test_rows_kept_live_are_those_of_a_replay(sample: Database, by_account: Any)
 
 def test_every_account_reads_alike_from_rows_and_from_events(sample: Database, by_account: Any) -> None:
     for account_id in by_account:
-        assert queries.account(sample, account_id) == queries.account_as_of(sample, account_id)
+        assert queries.account(sample, account_id) == queries.account_recorded(by_account[account_id], account_id)
 
 
 def test_the_parts_of_every_claim_add_up_to_it(sample: Database) -> None:

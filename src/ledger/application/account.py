@@ -127,6 +127,27 @@ class Account:
         if completing:
             self._activate(due_before, cause)
 
+    def retell(self, fact: Fact, now: datetime) -> None:
+        """Take in a fact that is recorded already, and decide about it anew, at another `now`.
+
+        What follows became true, and was known, at `now`: no earlier decision is remembered. No activation follows,
+        because nobody is to be written to.
+        """
+        told = Cause(
+            actor=fact.actor,
+            channel=fact.channel,
+            occurred_at=fact.occurred_at,
+            recorded_at=fact.recorded_at,
+            now=now,
+            correlation_id=fact.correlation_id,
+            traceparent=fact.traceparent,
+        )
+        aggregate = self._aggregate(fact)
+        again = aggregate.record(type(fact), fact.data, told)
+        self._collect(aggregate)
+        cause = replace(told, occurred_at=now, recorded_at=now, causation_id=again.event_id)
+        self._decide(self.facts.learn(again), cause)
+
     def catch_up(self, until: datetime, recorded_at: datetime) -> None:
         """Do what has fallen due by an instant, in order, each with its own instant as `now`."""
         while self._due_at is not None and self._due_at <= until:

@@ -27,6 +27,12 @@ class Catalogue:
                 self._published[name][version] = read_agreement(text)
         self._counts = counts
 
+    def add(self, agreement: PublishedAgreement) -> None:
+        """Have a version that was read elsewhere: in a catalogue of one's own, of which no store knows."""
+        versions = self._published[agreement.terms.name]
+        versions[agreement.terms.version] = agreement
+        self._counts[agreement.terms.name] = len(versions)
+
     def count(self, name: str) -> int:
         """How many versions of an agreement are published."""
         return self._counts.get(name, 0)

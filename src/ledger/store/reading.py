@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from operator import attrgetter
 from typing import TypeVar
 
@@ -13,6 +14,31 @@ from ledger.store.database import Database, Row, StoreError, Transaction
 from ledger.vault import VaultEntry
 
 E = TypeVar("E", bound=LedgerEvent)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the ledger: which of a shard's events, counted from 1."""
+
+    shard: int
+    position: int
+
+    def __str__(self) -> str:
+        return f"{self.shard}:{self.position}"
+
+
+KnownAt = datetime | Position
+"""Up to where something was recorded: by an instant, or with the event at a position."""
+
+_POSITION = re.compile(r"(\d{1,9}):(\d{1,18})", re.ASCII)
+
+
+def position_from_text(text: str) -> Position:
+    """A position as it is shown, `shard:position`. Raises ValueError."""
+    match = _POSITION.fullmatch(text)
+    if match is None:
+        raise ValueError("a position is written shard:position, such as '0:4536'")
+    return Position(int(match[1]), int(match[2]))
 
 
 class PositionMissing(StoreError):
@@ -35,6 +61,19 @@ class StoredEnvelope:
     def event(self) -> LedgerEvent:
         """The event that the envelope holds."""
         return from_stored(self.type, self.envelope)
+
+
+def recorded_by(stored: Iterable[StoredEnvelope], known_at: KnownAt | None) -> list[StoredEnvelope]:
+    """Those events that had been recorded by then; all of them where nothing is asked.
+
+    A position speaks of its own shard: of another's events it cannot say that they came before.
+    """
+    match known_at:
+        case None:
+            return list(stored)
+        case Position():
+            return [each for each in stored if each.shard == known_at.shard and each.position <= known_at.position]
+    return [each for each in stored if each.event().recorded_at <= known_at]
 
 
 _COLUMNS = "shard, position, account, account_version, stream, stream_version, type, envelope"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from starlette.responses import JSONResponse, Response
 
@@ -17,6 +17,7 @@ from ledger.events.billing_account import Clause, Outcome
 from ledger.instructions import Kind
 from ledger.store.instants import to_microseconds
 from ledger.store.notices import NoticeStatus, QueuedNotice
+from ledger.store.reading import KnownAt
 from ledger.values import instant_from_text, is_identifier
 from makegood import answering
 from makegood import status as standing
@@ -29,6 +30,7 @@ from makegood.api.versions import IF_NONE_MATCH, STILL_THE_SAME, TELLS_VERSION, 
 from makegood.complaints import complaint as told
 from makegood.explaining import Unexplained, explain
 from makegood.house import House
+from makegood.moments import AS_OF, KNOWN_AT, as_of_from_text, known_at_from_text
 from projections import access, alarms, kept, queries
 
 finance = APIRouter(tags=["What is owed"], route_class=Guarded)
@@ -54,16 +56,33 @@ def _printable(text: str) -> str:
     return text
 
 
-def _instant(text: str) -> datetime:
+def _as_of(text: str) -> date:
     try:
-        return instant_from_text(text)
+        return as_of_from_text(text)
     except ValueError as error:
-        raise PydanticCustomError("instant", "an instant is written as RFC 3339 with its offset") from error
+        raise PydanticCustomError("as_of", AS_OF) from error
+
+
+def _known_at(text: str) -> KnownAt:
+    try:
+        return known_at_from_text(text)
+    except ValueError as error:
+        raise PydanticCustomError("known_at", KNOWN_AT) from error
+
+
+_AN_INSTANT = {"type": "string", "format": "date-time"}
 
 
 Identifier = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_identifier)]
 Printable = Annotated[str, Field(max_length=1_024), AfterValidator(_printable)]
-AnInstant = Annotated[datetime, BeforeValidator(_instant)]
+AsOf = Annotated[
+    Any, PlainValidator(_as_of), WithJsonSchema({"anyOf": [_AN_INSTANT, {"type": "string", "format": "date"}]})
+]
+KnownAtMoment = Annotated[
+    Any,
+    PlainValidator(_known_at),
+    WithJsonSchema({"anyOf": [_AN_INSTANT, {"type": "string", "pattern": "^[0-9]{1,9}:[0-9]{1,18}$"}]}),
+]
 
 OfAccount = Annotated[Identifier | None, Query(description="Only this account.")]
 OfSource = Annotated[Printable | None, Query(description="Only those of this source.")]
@@ -277,16 +296,20 @@ def account(
     house: TheHouse,
     caller: Annotated[Caller, allowed("account.read")],
     account_id: AccountId,
-    as_of: Annotated[AnInstant | None, Query(description="What had become true by then.")] = None,
-    known_at: Annotated[AnInstant | None, Query(description="What was known by then.")] = None,
+    as_of: Annotated[AsOf | None, Query(description="Assessed anew from what had become true by then.")] = None,
+    known_at: Annotated[KnownAtMoment | None, Query(description="What had been recorded by then.")] = None,
 ) -> Response:
     """Balances, subscriptions, charges, payments, claims, refunds, credits and complaints, and how many messages
     are set aside; for the provider's people also goodwill, alarms and open instructions.
 
+    With `as_of` it is assessed anew from the facts that had become true by then; a date means its end in the
+    account's zone. With `known_at` alone it is read as it was recorded by then. Both together: assessed anew from the
+    facts that had been recorded by the one and become true by the other.
+
     Of the account as it stands now, the answer's ETag says the version; who changes the account may send it back in
     If-Match, and who reads it again in If-None-Match.
     """
-    found = queries.account_in_full(house.database, caller.check(account_id), as_of=as_of, known_at=known_at)
+    found = answering.account(house, caller.check(account_id), as_of, known_at)
     if caller.of_accounts is not None:
         shown = {name: part for name, part in found.answer.items() if name not in NOT_FOR_CUSTOMERS}
         shown["claims"] = [claim for claim in shown["claims"] if not queries.is_goodwill_not_granted(claim)]

@@ -405,10 +405,21 @@ class Invoice(Shape):
     excess_credit: Amount | None = Field(description="The credit for its excess, once it has rested.")
 
 
+class ClaimOfAccount(Claim):
+    """A claim as an account has it, which may have been assessed for the answer alone."""
+
+    position: Position | None = Field(  # type: ignore[assignment]
+        description="Null where it was assessed anew, as of another time."
+    )
+
+
 class Account(Shape):
     """One account in full."""
 
     account_id: str = Field(examples=["acct-0006"])
+    as_of: Instant | None = Field(None, description="The instant it was assessed anew for; null as it stands.")
+    known_at: Instant | Position | None = Field(None, description="What had been recorded by then; null for all.")
+    nothing_yet: str | None = Field(None, description="In words, where there was nothing by then.")
     time_zone: str | None = Field(examples=["Europe/Berlin"])
     currency: Currency | None
     registered_at: Instant | None
@@ -417,7 +428,7 @@ class Account(Shape):
     charges: list[Charge]
     payments: list[Payment]
     invoices: list[Invoice]
-    claims: list[Claim]
+    claims: list[ClaimOfAccount]
     refunds: list[Refund]
     credits: list[Credit]
     complaints: list[ComplaintOfAccount]

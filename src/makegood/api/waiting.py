@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import time
 
 import anyio
 from fastapi.concurrency import run_in_threadpool
 
-from ledger.store.reading import shard_end
+from ledger.store.reading import Position, position_from_text, shard_end
 from makegood.api.problems import invalid, unavailable
 from makegood.house import House
 from projections.catalog import CATALOG
@@ -22,8 +21,6 @@ WAIT_FOR = "Makegood-Wait-For"
 PATIENCE_SECONDS = 5.0
 EVERY_SECONDS = 0.05
 
-_POSITION = re.compile(r"(\d{1,9}):(\d{1,18})", re.ASCII)
-
 
 async def caught_up(house: House, wanted: str | None) -> None:
     """Return when all projections have come to a position. Raises Refused where they do not within patience.
@@ -32,22 +29,24 @@ async def caught_up(house: House, wanted: str | None) -> None:
     """
     if wanted is None:
         return
-    match = _POSITION.fullmatch(wanted.strip())
-    if match is None:
-        raise invalid(WAIT_FOR, "a position is written shard:position, as the header Makegood-Position says it")
-    shard, position = int(match[1]), int(match[2])
+    try:
+        position = position_from_text(wanted.strip())
+    except ValueError:
+        raise invalid(
+            WAIT_FOR, "a position is written shard:position, as the header Makegood-Position says it"
+        ) from None
     until = time.monotonic() + PATIENCE_SECONDS
-    while not await run_in_threadpool(reached, house, shard, position):
+    while not await run_in_threadpool(reached, house, position):
         if time.monotonic() > until:
             raise unavailable("what you wait for is recorded, but not yet shown; try again, or ask without waiting")
         await anyio.sleep(EVERY_SECONDS)
 
 
-def reached(house: House, shard: int, position: int) -> bool:
+def reached(house: House, wanted: Position) -> bool:
     """Whether every projection has come to a position. Raises Refused where the store itself has not."""
     with house.database.reading() as transaction:
-        end = shard_end(transaction, shard)
+        end = shard_end(transaction, wanted.shard)
         stand = positions_of(transaction, CATALOG)
-    if position > end:
+    if wanted.position > end:
         raise invalid(WAIT_FOR, "no write told this position: the store has not come to it")
-    return all(positions.get(shard, 0) >= position for positions in stand.values())
+    return all(positions.get(wanted.shard, 0) >= wanted.position for positions in stand.values())

@@ -52,6 +52,37 @@ Actor = Annotated[str, typer.Option("--actor", help="Who does it; your user's na
 AccountOption = Annotated[str | None, typer.Option("--account", help="Only this account.")]
 
 
+def _as_of(text: str) -> Any:
+    from makegood.moments import as_of_from_text
+
+    return _read(as_of_from_text, text)
+
+
+def _known_at(text: str) -> Any:
+    from makegood.moments import known_at_from_text
+
+    return _read(known_at_from_text, text)
+
+
+def _read(reader: Callable[[str], Any], text: str) -> Any:
+    try:
+        return reader(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+AsOf = Annotated[
+    Any,
+    typer.Option(
+        "--as-of", parser=_as_of, metavar="INSTANT|DATE", help="Assessed from what had become true by then."
+    ),
+]
+KnownAt = Annotated[
+    Any,
+    typer.Option("--known-at", parser=_known_at, metavar="INSTANT|POSITION", help="What had been recorded by then."),
+]
+
+
 def settings_from(store: str = "", kafka: str = "", http: str = "") -> Settings:
     """The environment's settings, with what the command's options say instead."""
     from makegood.settings import Settings

@@ -8,10 +8,11 @@ import typer
 
 from makegood.commands.app import (
     AccountOption,
+    AsOf,
     Json,
+    KnownAt,
     Store,
     app,
-    instant,
     opened,
     show_list,
 )
@@ -332,23 +333,22 @@ def waiting(account: AccountOption = None, store: Store = "", json: Json = False
 @app.command()
 def account(
     account_id: Annotated[str, typer.Argument(metavar="ACCOUNT")],
-    as_of: Annotated[str | None, typer.Option("--as-of", help="What had become true by then.")] = None,
-    known_at: Annotated[str | None, typer.Option("--known-at", help="What was known by then.")] = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """One account: balances, subscriptions, charges, payments, claims, refunds and credits."""
-    from makegood import reading
+    """One account: balances, subscriptions, charges, payments, claims, refunds and credits.
+
+    As of another time it is assessed anew, from the facts that had become true by then; a date means its end in the
+    account's zone. As known at another time it is read as it was recorded by then. Both together: assessed anew from
+    the facts that had been recorded by the one and become true by the other.
+    """
+    from makegood import answering, reading
     from makegood.answers import print_json, say
-    from projections import queries
 
     with opened(store) as house:
-        found = queries.account_in_full(
-            house.database,
-            account_id,
-            as_of=instant(as_of) if as_of else None,
-            known_at=instant(known_at) if known_at else None,
-        ).answer
+        found = answering.account(house, account_id, as_of, known_at).answer
     if json:
         print_json(found)
     else:

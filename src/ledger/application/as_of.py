@@ -1,0 +1,69 @@
+"""An account as of an instant: assessed anew, in memory, from the facts that had become true by then alone.
+
+Decisions are not picked by when their cause happened: that would mix the two clocks, and an amount would stand
+without the fact that made it so (contract §3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import chain
+
+from ledger.agreement import read_agreement
+from ledger.application.account import Account
+from ledger.application.catalogue import Catalogue
+from ledger.events import AccountRegistered, AgreementPublished, Fact, LedgerEvent
+from ledger.policy.known_facts import AccountFacts
+from ledger.store.reading import StoredEnvelope
+from ledger.store.writing import Head
+from ledger.values import midnight
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class AssessedAnew:
+    """What was asked for as an instant; the facts that had become true by then, each with what follows from it."""
+
+    as_of: datetime
+    events: list[LedgerEvent]
+    first_at: datetime | None
+    """When the first of all facts became true, whether by then or later; None where there are none."""
+
+
+def assess_as_of(
+    account: str, recorded: Iterable[StoredEnvelope], published: Iterable[StoredEnvelope], as_of: date
+) -> AssessedAnew:
+    """Decide anew about an account, with an instant as `now`, from the facts that were true by it. Nothing is stored.
+
+    `recorded` are the account's events, `published` those by which agreements were published. Facts are taken in the
+    order in which they were recorded, and publications among them: a subscription stays bound to the version it was
+    bound to (contract §2). A version counts also where it was published after the instant. A date is the end of that
+    date in the account's zone.
+    """
+    told = sorted(chain(recorded, published), key=lambda stored: (stored.shard, stored.position))
+    events = [stored.event() for stored in told]
+    facts = [event for event in events if isinstance(event, Fact)]
+    instant = as_of if isinstance(as_of, datetime) else _end_of(as_of, account, facts)
+    catalogue = Catalogue()
+    anew = Account(Head(account), catalogue)
+    for event in events:
+        match event:
+            case AgreementPublished():
+                catalogue.add(read_agreement(event.data.text))
+                if event.data.name in anew.agreements_awaited():
+                    anew.assess_anew(instant)
+            case Fact() if event.occurred_at <= instant:
+                anew.retell(event, instant)
+    return AssessedAnew(instant, anew.collect(), min((fact.occurred_at for fact in facts), default=None))
+
+
+def _end_of(day: date, account: str, facts: Iterable[Fact]) -> datetime:
+    """The last instant of a date in the account's zone, whenever that became true; in UTC while none is known."""
+    known = AccountFacts(account)
+    for fact in facts:
+        if isinstance(fact, AccountRegistered):
+            known.learn(fact)
+    return midnight(day + timedelta(days=1), known.time_zone or "UTC") - _MICROSECOND

@@ -1,0 +1,44 @@
+"""Moments that a user may name for an account: what had become true by then, and what had been recorded by then."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from ledger.store.reading import KnownAt, position_from_text
+from ledger.values import YEARS, date_from_text, instant_from_text, instant_to_text
+
+_INSTANT = "an instant with its offset, such as 2026-03-01T09:30:00Z"
+_OF_THE_YEARS = f"of the years {YEARS.start} to {YEARS.stop - 1}"
+AS_OF = f"this must be {_INSTANT}, or a date, such as 2026-03-01, {_OF_THE_YEARS}"
+"""What is expected where one asks what had become true."""
+KNOWN_AT = f"this must be {_INSTANT}, {_OF_THE_YEARS}, or a position, such as 0:4536"
+"""What is expected where one asks what had been recorded."""
+
+
+def as_of_from_text(text: str) -> date:
+    """An instant, or a date, which means its end in the account's zone. Raises ValueError."""
+    try:
+        return instant_from_text(text)
+    except ValueError:
+        pass
+    try:
+        return date_from_text(text)
+    except ValueError:
+        raise ValueError(AS_OF) from None
+
+
+def known_at_from_text(text: str) -> KnownAt:
+    """An instant, or a position. Raises ValueError."""
+    try:
+        return instant_from_text(text)
+    except ValueError:
+        pass
+    try:
+        return position_from_text(text)
+    except ValueError:
+        raise ValueError(KNOWN_AT) from None
+
+
+def known_at_to_text(known_at: KnownAt) -> str:
+    """The same as it is shown."""
+    return instant_to_text(known_at) if isinstance(known_at, datetime) else str(known_at)
