@@ -102,7 +102,7 @@ class Settlements:
             case ClaimAssessedV1():
                 self._by_older_rules = True
                 for claim in claims_settled(event):
-                    self._remember_claim(claim, None, event.data.currency)
+                    self._remember_claim(claim, invoice_of(self._facts, claim.claim_id), event.data.currency)
             case CreditApplied(data=data):
                 self.outgoings.note_application(
                     Application(
