@@ -85,6 +85,8 @@ class Settlements:
         self._currencies: dict[str, set[str]] = defaultdict(set)
         """The currencies in which a claim was ever settled."""
         self._on: dict[tuple[str | None, str], dict[str, None]] = defaultdict(dict)
+        self._rests: set[tuple[str, str]] = set()
+        """The invoices with an excess that is no credit yet."""
         self._rested: set[str] = set()
         """The invoices whose excess has become a credit, which follows it from then on."""
         self._by_older_rules = False
@@ -147,10 +149,13 @@ class Settlements:
 
     def _remember_invoice(self, invoice_id: str, currency: str, standing: InvoiceStanding | None) -> None:
         credit_id = excess_credit_id(invoice_id)
+        self._rests.discard((invoice_id, currency))
         if standing is None:
             self.invoices.pop((invoice_id, currency), None)
         else:
             self.invoices[invoice_id, currency] = standing
+            if standing.excess and standing.excess_credit is None:
+                self._rests.add((invoice_id, currency))
         if standing is None or standing.excess_credit is None:
             self.credits.pop(credit_id, None)
         else:
@@ -194,8 +199,8 @@ class Settlements:
         return min((rested for _, rested in self._resting() if rested > now), default=None)
 
     def _resting(self) -> Iterator[tuple[str, datetime]]:
-        for (invoice_id, currency), standing in self.invoices.items():
-            if standing.excess and standing.excess_credit is None and currency == self._facts.currency:
+        for invoice_id, currency in self._rests:
+            if currency == self._facts.currency:
                 yield invoice_id, rested_at(self._facts, invoice_id)
 
     def asks_for(self, invoice_id: str, currency: str) -> Decimal:
@@ -224,7 +229,7 @@ class Settlements:
         groups = self._groups(touched, changed, now)
         while groups:
             due: set[str] = set()
-            for group in sorted(groups, key=lambda group: (group.invoice_id is None, *map(str, group))):
+            for group in sorted(groups, key=lambda group: (group.rank, *map(str, group))):
                 data = self._difference(group, now, anew)
                 if data is not None:
                     yield data
@@ -240,9 +245,12 @@ class Settlements:
         invoices.update((invoice_id, currency) for invoice_id, rested in self._resting() if rested <= now)
         for payment_id in touched.payments:
             application = self.outgoings.applications.get(payment_id)
-            if application is not None and application.claim_id is not None:
+            if application is None:
+                continue
+            invoices.add((application.invoice_id, application.currency))
+            if application.claim_id is not None:
                 claims.add(application.claim_id)
-            elif application is not None:
+            else:
                 invoices.add((application.credit_id.removeprefix(excess_credit_id("")), application.currency))
         if touched.everything:
             invoices.update((invoice_id, currency) for invoice_id in self._facts.invoices)
@@ -250,7 +258,7 @@ class Settlements:
             claims.update(self._currencies)
             claims.update(self._granted.all())
             claims.update(filter(None, map(claim_of_refund, self._facts.refunds_reported())))
-        groups = {_Group(invoice_id, in_, None) for invoice_id, in_ in invoices if in_ is not None}
+        groups = {_Group(1, invoice_id, in_, None) for invoice_id, in_ in invoices if in_ is not None}
         return groups.union(*(self._groups_of(claim_id) for claim_id in claims))
 
     def _groups_of(self, claim_id: str) -> Iterator[_Group]:
@@ -261,9 +269,9 @@ class Settlements:
                 continue
             on = invoice_of(self._facts, claim_id) if in_ == currency else None
             recorded = self.claims.get((claim_id, in_))
-            if recorded is not None and recorded.invoice_id is not None:
-                yield _Group(recorded.invoice_id, in_, None)
-            yield _Group(on, in_, claim_id if on is None else None)
+            if recorded is not None and recorded.invoice_id is not None and recorded.invoice_id != on:
+                yield _Group(0, recorded.invoice_id, in_, None)
+            yield _Group(1, on, in_, None) if on is not None else _Group(2, None, in_, claim_id)
 
     def _difference(self, group: _Group, now: datetime, anew: bool) -> SettlementChanged.Data | None:
         """What differs for one group; None where nothing does."""
@@ -353,8 +361,12 @@ class Settlements:
 
 
 class _Group(NamedTuple):
-    """What is settled together: the claims of an invoice, or one claim that is on none; in one currency."""
+    """What is settled together: the claims of an invoice, or one claim that is on none; in one currency.
 
+    An invoice that a claim leaves comes before the one that it goes to.
+    """
+
+    rank: int
     invoice_id: str | None
     currency: str
     claim_id: str | None
@@ -369,16 +381,17 @@ def _reasons(
         return any(getattr(before, name, None) != getattr(after, name, None) for name in names)
 
     gone_out = any(_gone_out(claim.before) != _gone_out(claim.after) for claim in claims)
-    if differs("charged"):
-        yield "charged"
-    if _paid(before) != _paid(after):
-        yield "paid"
-    if any(_worth(claim.before) != _worth(claim.after) for claim in claims):
-        yield "claimed"
-    if gone_out or (before is not None and differs("excess_used")):
-        yield "gone_out"
-    if before is not None and after is not None and before.excess_credit is None and after.excess_credit is not None:
-        yield "rested"
+    rested = after is not None and after.excess_credit is not None and before is not None
+    found: dict[SettlementReason, bool] = {
+        "charged": differs("charged"),
+        "paid": _paid(before) != _paid(after),
+        "gone_out": gone_out or (before is not None and differs("excess_used")),
+        "rested": rested and differs("excess_credit") and not differs("excess", "excess_used"),
+    }
+    worth = any(_worth(claim.before) != _worth(claim.after) for claim in claims)
+    # What is left is the way in which a claim goes back, which is the claim's.
+    found["claimed"] = worth or not any(found.values())
+    yield from (reason for reason, holds in found.items() if holds)
 
 
 def _paid(standing: InvoiceStanding | None) -> tuple[Decimal, Decimal]:

@@ -48,7 +48,7 @@ from ledger.events import (
 )
 from ledger.policy.charges import Charge, Cycle, billing_cycle, one_off
 from ledger.policy.outages import Outage, Outages
-from ledger.values import END, Period
+from ledger.values import END, Period, unit
 
 F = TypeVar("F", bound=Fact)
 
@@ -553,8 +553,13 @@ class AccountFacts:
                 self._contradict(self.registration, fact)
 
     def _is_foreign(self, fact: Fact) -> bool:
+        """Whether a fact is in another currency than the account's, or has more digits than the account's has."""
         currency = getattr(fact.data, "currency", None)
-        return currency is not None and self.currency is not None and currency != self.currency
+        if self.currency is None:
+            return False
+        if currency is None and isinstance(fact, RefundSucceeded) and fact.data.amount is not None:
+            return fact.data.amount != fact.data.amount.quantize(unit(self.currency))
+        return currency is not None and currency != self.currency
 
     def dispute_report(self, dispute_id: str) -> BillingErrorReported | None:
         """The report that stands."""
