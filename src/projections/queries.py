@@ -485,7 +485,13 @@ def history(
         known = bool(rows) or (page is not None and bool(_trail(transaction, account_id, limit=1)))
     if not known:
         raise _unknown(account_id)
-    return [_trail_row(row) for row in rows if claim_id is None or row["claim_id"] == claim_id]
+    trail = [_trail_row(row) for row in rows]
+    return [row for row in trail if claim_id is None or claim_id in _claims_of(row)]
+
+
+def _claims_of(row: Answer) -> set[str]:
+    """The claims that an event is about: one by name, or those that it settles otherwise."""
+    return {row["claim_id"], *(claim["claim_id"] for claim in row["data"].get("claims", ()))}
 
 
 def _trail(transaction: Transaction, account_id: str, limit: int = 2**62, after: int = 0) -> list[Answer]:
