@@ -57,10 +57,19 @@ def settle(messages: list[dict], agreements: list[dict], now: datetime, later: d
 
 
 def settle_account(
-    account_id: str, messages: list[dict], agreements: list[dict], now: datetime, later: datetime
+    account_id: str,
+    messages: list[dict],
+    agreements: list[dict],
+    now: datetime,
+    later: datetime,
+    gone_out: "GoneOut | None" = None,
 ) -> Settled:
-    """§7: anew after every fact; credits are applied in the decision that a message makes; then time passes."""
-    gone_out, said, seen = GoneOut(), [], set()
+    """§7: anew after every fact; credits are applied in the decision that a message makes; then time passes.
+
+    `gone_out`, where it is handed in, can be looked at afterwards.
+    """
+    gone_out = GoneOut() if gone_out is None else gone_out
+    said, seen = [], set()
     known_before, left_before = set(), {}  # charges; what was left of each credit
     ever_activated = set()
     for message in messages:
