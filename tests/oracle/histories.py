@@ -821,6 +821,8 @@ class MoneyHistory(History):
         self.invoices: list[str] = []
         self.paid: list[dict] = []
         self.next_day: dict[str, date] = {}
+        self.far = datetime(2035, 1, 1, tzinfo=UTC)
+        self.settling = settlement.Settling(account, agreements(money=True), self.far)
 
     def messages(self) -> list[dict]:
         if not self.chance(0.05):
@@ -849,7 +851,7 @@ class MoneyHistory(History):
         first = [lambda: self.next_cycle(subscription)] * self.rng.choice([1, 1, 2])
         first += [lambda: self.post_charge(subscriptions)] * self.rng.choice([0, 0, 1, 2])
         first += [self.pay_some_invoice] * self.rng.choice([0, 1, 1, 2])
-        first += [self.confirm_application] * self.rng.choice([0, 0, 1])
+        first += [self.confirm_application] * self.rng.choice([0, 1, 1])
         then = [lambda: self.break_down(subscription)] * self.rng.choice([0, 1, 1, 2])
         then += [lambda: self.cancel(subscription)] * self.rng.choice([0, 0, 1, 1])
         then += [lambda: self.suspend(subscription)] * self.rng.choice([0] * 8 + [1])
@@ -877,7 +879,7 @@ class MoneyHistory(History):
 
     def register_subscription(self, subscription: str):
         names = ["standard", "exact", "lenient", "none", "strict", "thirty"]
-        names += ["standard", "hasty", "hasty", "patient", "refunding", "refunding", "even", "unheard-of"]
+        names += ["standard", "hasty", "hasty", "hasty", "patient", "refunding", "refunding", "even", "unheard-of"]
         data = {"subscription_id": subscription, "agreement": self.rng.choice(names), "plan": "business-voip"}
         self.publish("subscription.registered", data)
 
@@ -925,7 +927,7 @@ class MoneyHistory(History):
         """In full, in part, in several parts by several methods, or too much."""
         total, rng = self.total(invoice), self.rng
         parts = rng.choice([[total]] * 4 + [[total // 2], [total // 2, total - total // 2], [total // 3] * 3, [1]])
-        parts = rng.choice([parts] * 5 + [[*parts, rng.randint(1, 900)], [total + 1]])
+        parts = rng.choice([parts] * 4 + [[*parts, rng.randint(1, 900)], [*parts, rng.randint(1, 9000)], [total + 1]])
         one = rng.choice(["card", "card", "bank", "balance", "other"])
         several = self.chance(0.4)
         for part in parts:
@@ -993,25 +995,23 @@ class MoneyHistory(History):
 
     # --- what went out ---
 
-    def as_settled(self) -> tuple[settlement.Settled, list[settlement.Application]]:
-        """How the account stands by what was written so far, in this order, and the credits that were applied."""
-        far, gone_out = datetime(2035, 1, 1, tzinfo=UTC), settlement.GoneOut()
-        published = agreements(money=True)
-        settled = settlement.settle_account(self.account, self.written, published, far, far, gone_out)
-        return settled, gone_out.applications
+    def as_settled(self) -> settlement.Settled:
+        """How the account stands by what was written so far, in this order."""
+        for message in self.written[len(self.settling.said) :]:
+            self.settling.take(message)
+        return self.settling.at(self.far)
 
     def report_refund(self):
         """Of one that is due, by what is due or by another amount; or of one that is not."""
-        settled, _ = self.as_settled()
-        parts = [part for claim in settled.claims.values() for part in claim if part[0] == "refund"]
+        parts = [part for claim in self.as_settled().claims.values() for part in claim if part[0] == "refund"]
         due = [(part[1], part[2] + part[3]) for part in parts if not part[4]] * 3
         due += [(part[1], part[2] + part[3]) for part in parts if part[4]]
         refund_id = f"refund/{self.claim_id()}/{self.rng.choice([1, 1, 1, 1, 2, 3])}"
-        units = self.rng.choice([1, 100, self.units(self.price())])
+        units = self.rng.choice([1, 100, max(1, self.units(self.price()))])
         if due and self.chance(0.75):
             refund_id, amount = self.rng.choice(due)
             exact = int(amount * 10 ** DIGITS[self.currency])
-            units = self.rng.choice([exact, exact, exact, exact // 2, exact + 1, units])
+            units = self.rng.choice([exact, exact, exact, (exact + 1) // 2, exact + 1, units])
         self.report(refund_id, None if self.chance(0.5) else units)
 
     def report(self, refund_id: str, units: int | None):
@@ -1045,10 +1045,10 @@ class MoneyHistory(History):
 
     def confirm_application(self):
         """Billing answers with a payment from balance that names the application: as it was, or otherwise."""
-        _, applied = self.as_settled()
-        if not applied:
+        self.as_settled()
+        if not self.settling.gone_out.applications:
             return
-        application = self.rng.choice(applied)
+        application = self.rng.choice(self.settling.gone_out.applications)
         units = int(application.amount * 10 ** DIGITS[self.currency])
         data = {
             "payment_id": application.id,
@@ -1060,7 +1060,7 @@ class MoneyHistory(History):
         failed = {"payment_id": data["payment_id"], "invoice_id": data["invoice_id"], "reason": "no such balance"}
         if not self.chance(0.15):
             self.publish("payment.captured", data)
-        if self.chance(0.25):
+        if self.chance(0.35):
             self.publish("payment.failed", failed)
 
     # --- what is taken back ---

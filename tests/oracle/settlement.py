@@ -8,6 +8,7 @@ Everything is worked out anew after every message. Only what has gone out is rem
 """
 
 import re
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
@@ -50,52 +51,52 @@ class Settled:
 
 def settle(messages: list[dict], agreements: list[dict], now: datetime, later: datetime) -> dict[str, Settled]:
     """How every account among the messages, taken in this order, is settled at `later`."""
-    by_account: dict[str, list[dict]] = {}
+    accounts: dict[str, Settling] = {}
     for message in messages:
-        by_account.setdefault(message["subject"], []).append(message)
-    return {id: settle_account(id, by_account[id], agreements, now, later) for id in by_account}
+        accounts.setdefault(message["subject"], Settling(message["subject"], agreements, now)).take(message)
+    return {id: accounts[id].at(later) for id in accounts}
 
 
-def settle_account(
-    account_id: str,
-    messages: list[dict],
-    agreements: list[dict],
-    now: datetime,
-    later: datetime,
-    gone_out: "GoneOut | None" = None,
-) -> Settled:
-    """§7: anew after every fact; credits are applied in the decision that a message makes; then time passes.
+class Settling:
+    """One account that takes messages one by one, all at the instant `now`."""
 
-    `gone_out`, where it is handed in, can be looked at afterwards.
-    """
-    gone_out = GoneOut() if gone_out is None else gone_out
-    said, seen = [], set()
-    known_before, left_before = set(), {}  # charges; what was left of each credit
-    ever_activated = set()
-    for message in messages:
-        if (message["source"], message["id"]) in seen:
-            continue
-        seen.add((message["source"], message["id"]))
-        said.append(message)
-        known = know(account_id, said, agreements, now)
-        standing = settle_and_take(known, gone_out)
-        credits_come_of_excess(standing, gone_out, timedelta(0))
-        standing = apply_credits(standing, gone_out, known_before, left_before)
-        remember_credits(standing, gone_out)
-        ever_activated |= activations_due(standing)
-        known_before, left_before = set(known.charge_facts), credits_left(standing, gone_out)
-    known = know(account_id, said, agreements, later)
-    standing = settle_and_take(known, gone_out)
-    credits_come_of_excess(standing, gone_out, later - now)
-    return Settled(
-        {id: parts for id, parts in standing.parts.items() if parts},
-        invoice_rows(standing),
-        excess_rows(standing, gone_out),
-        balance_of(standing, gone_out),
-        activations_due(standing),
-        ever_activated | activations_due(standing),
-        waiting_payments(standing),
-    )
+    def __init__(self, account_id: str, agreements: list[dict], now: datetime):
+        self.account_id, self.agreements, self.now = account_id, agreements, now
+        self.said: list[dict] = []
+        self.seen: set[tuple[str, str]] = set()
+        self.gone_out = GoneOut()
+        self.charges: set[str] = set()  # those known so far
+        self.left: dict[str, Fraction] = {}  # of each credit
+        self.activated: set[str] = set()
+
+    def take(self, message: dict):
+        """§7: anew after every fact; credits are applied in the decision that the message makes."""
+        if (message["source"], message["id"]) in self.seen:
+            return
+        self.seen.add((message["source"], message["id"]))
+        self.said.append(message)
+        known = know(self.account_id, self.said, self.agreements, self.now)
+        standing = settle_and_take(known, self.gone_out)
+        credits_come_of_excess(standing, self.gone_out, timedelta(0))
+        standing = apply_credits(standing, self.gone_out, self.charges, self.left)
+        remember_credits(standing, self.gone_out)
+        self.activated |= activations_due(standing)
+        self.charges, self.left = set(known.charge_facts), credits_left(standing, self.gone_out)
+
+    def at(self, later: datetime) -> Settled:
+        """How it is settled once time has passed, all assessed anew."""
+        gone_out = deepcopy(self.gone_out)
+        standing = settle_and_take(know(self.account_id, self.said, self.agreements, later), gone_out)
+        credits_come_of_excess(standing, gone_out, later - self.now)
+        return Settled(
+            {id: parts for id, parts in standing.parts.items() if parts},
+            invoice_rows(standing),
+            excess_rows(standing, gone_out),
+            balance_of(standing, gone_out),
+            activations_due(standing),
+            self.activated | activations_due(standing),
+            waiting_payments(standing),
+        )
 
 
 # --- what is known -----------------------------------------------------------------------------------------------
