@@ -851,7 +851,7 @@ class MoneyHistory(History):
         first = [lambda: self.next_cycle(subscription)] * self.rng.choice([1, 1, 2])
         first += [lambda: self.post_charge(subscriptions)] * self.rng.choice([0, 0, 1, 2])
         first += [self.pay_some_invoice] * self.rng.choice([0, 1, 1, 2])
-        first += [self.confirm_application] * self.rng.choice([0, 1, 1])
+        first += [self.confirm_application] * self.rng.choice([0, 1, 2])
         then = [lambda: self.break_down(subscription)] * self.rng.choice([0, 1, 1, 2])
         then += [lambda: self.cancel(subscription)] * self.rng.choice([0, 0, 1, 1])
         then += [lambda: self.suspend(subscription)] * self.rng.choice([0] * 8 + [1])
@@ -865,6 +865,8 @@ class MoneyHistory(History):
         last = [self.report_refund] * self.rng.choice([0, 1, 1, 2, 3])
         last += [self.take_back] * self.rng.choice([0, 0, 0, 1])
         last += [self.bounce] * self.rng.choice([0, 0, 0, 1])
+        last += [self.find_earlier_verdict] * self.rng.choice([0, 1, 1])
+        last += [self.change_mind] * self.rng.choice([0, 0, 0, 1])
         happenings = first + then + last
         if self.chance(0.15):
             self.rng.shuffle(happenings)
@@ -889,7 +891,7 @@ class MoneyHistory(History):
 
     def tax_on(self, price: str) -> str:
         """Mostly a rate, now and then none, or as much as it likes."""
-        rate = self.rng.choice([0, 7, 19, 19, 19, 25, 33, None])
+        rate = self.rng.choice([0, 0, 7, 19, 19, 19, 33, None])
         return self.price() if rate is None else self.amount(self.units(price) * rate // 100)
 
     def invoice_for(self, charge: str) -> str:
@@ -982,6 +984,46 @@ class MoneyHistory(History):
         self.landmarks += [began_at, end]
         return None
 
+    def find_earlier_verdict(self):
+        """Of a dispute, most likely after something went out: on another charge, of another amount or a rejection."""
+        claims = self.as_settled().claims
+        gone_out = {id: sum((part[2] + part[3]) for part in claims[id] if part[4]) for id in claims}
+        disputes = [dispute for dispute, _ in self.disputes]
+        disputes += [id.partition("/")[2] for id in gone_out if gone_out[id] and id.startswith("billing-error/")] * 5
+        if not disputes or not self.charges:
+            return
+        dispute = self.rng.choice(disputes)
+        went = int(gone_out.get(f"billing-error/{dispute}", 0) * 10 ** DIGITS[self.currency])
+        charge = self.rng.choice(self.charges)
+        if went and self.chance(0.5):
+            charge = self.untaxed_charge(went + self.rng.choice([0, 0, 1, 500]))
+        units = self.rng.choice([went, went, went, went + 1, went // 2, self.units(charge["price"])])
+        data = {"dispute_id": dispute, "charge_id": charge.get("cycle_id") or charge["charge_id"]}
+        at = datetime(2009, 12, 31, tzinfo=UTC) - timedelta(days=self.rng.randint(0, 9))
+        if self.chance(0.2):
+            self.publish("overcharge.rejected", {**data, "reason": "as agreed in the contract"}, at=at)
+        else:
+            data |= {"amount": self.amount(max(1, units)), "currency": self.currency}
+            data |= self.rng.choice([{}, {}, {"settle_as": "refund"}, {"settle_as": "credit"}])
+            self.publish("overcharge.confirmed", data, at=at)
+
+    def untaxed_charge(self, units: int) -> dict:
+        charge = self.business_id("chg")
+        data = {"charge_id": charge, "price": self.amount(units), "currency": self.currency}
+        data |= {"invoice_id": self.invoice_for(charge), "description": "a stamp"}
+        self.publish("charge.posted", data)
+        self.charges.append(data)
+        return data
+
+    def change_mind(self):
+        """A cancellation is withdrawn, most likely when something went out for it already."""
+        requests = [m["data"] for m in self.written if m["type"] == "voip.cancellation.requested.v1"]
+        if requests:
+            request = self.rng.choice(requests)
+            at = datetime.fromisoformat(request["requested_at"]) + timedelta(seconds=1)
+            data = {"subscription_id": request["subscription_id"], "withdrawn_at": self.write_instant(at)}
+            self.publish("cancellation.withdrawn", data)
+
     def claim_id(self) -> str:
         """Of a claim that there may be; seldom of one that there cannot be."""
         found = [
@@ -1060,7 +1102,7 @@ class MoneyHistory(History):
         failed = {"payment_id": data["payment_id"], "invoice_id": data["invoice_id"], "reason": "no such balance"}
         if not self.chance(0.15):
             self.publish("payment.captured", data)
-        if self.chance(0.35):
+        if self.chance(0.4):
             self.publish("payment.failed", failed)
 
     # --- what is taken back ---
