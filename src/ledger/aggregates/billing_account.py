@@ -35,6 +35,22 @@ FACTS_NAMED_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
+class Reasons:
+    """The terms and the working that a claim row was recorded with.
+
+    `facts` are the event ids of the facts used; of too many there are none, but the digest of all.
+    """
+
+    terms: Terms | None
+    formula: str | None
+    inputs: dict[str, str]
+    working: tuple[str, ...]
+    facts: tuple[str, ...]
+    facts_count: int
+    facts_digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedClaim:
     """A claim row as it was last recorded."""
 
@@ -45,6 +61,7 @@ class RecordedClaim:
     currency: str
     investigate_by: datetime | None
     state: ClaimState
+    reasons: Reasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +130,8 @@ class BillingAccount(LedgerAggregate):
     ) -> None:
         recorded = self.claims.get(row.claim_id)
         before = recorded.state if recorded is not None else None
-        if recorded is not None and _same(recorded, row):
+        why = reasons(row)
+        if recorded is not None and _same(recorded, row, why):
             return
         parts = before.settled if before is not None else ()
         owing = self._owing(row.charge_id, row.currency, invoice_of)
@@ -124,10 +142,6 @@ class BillingAccount(LedgerAggregate):
             tax=row.tax,
             settled=settle(row.claim_id, parts, row.amount, row.tax, row.settle_as, row.currency, owing),
         )
-        working = row.working()
-        terms = row.binding.data if row.binding is not None else None
-        names = tuple(dict.fromkeys(fact.event_id for fact in working.facts))
-        few = len(names) <= FACTS_NAMED_MAX
         data = ClaimAssessed.Data(
             claim_id=row.claim_id,
             clause=row.clause,
@@ -137,13 +151,13 @@ class BillingAccount(LedgerAggregate):
             before=before,
             after=after,
             investigate_by=row.investigate_by,
-            terms=Terms(agreement=terms.agreement, version=terms.version, sha256=terms.sha256) if terms else None,
-            formula=working.formula,
-            inputs=working.inputs,
-            working=working.lines,
-            facts=names if few else (),
-            facts_count=len(names),
-            facts_digest=None if few else sha256("\n".join(names).encode()).hexdigest(),
+            terms=why.terms,
+            formula=why.formula,
+            inputs=why.inputs,
+            working=why.working,
+            facts=why.facts,
+            facts_count=why.facts_count,
+            facts_digest=why.facts_digest,
             now=cause.now,
         )
         self.record(ClaimAssessed, data, cause)
@@ -281,6 +295,15 @@ class BillingAccount(LedgerAggregate):
                 currency=data.currency,
                 investigate_by=data.investigate_by,
                 state=data.after,
+                reasons=Reasons(
+                    terms=data.terms,
+                    formula=data.formula,
+                    inputs=data.inputs,
+                    working=data.working,
+                    facts=data.facts,
+                    facts_count=data.facts_count,
+                    facts_digest=data.facts_digest,
+                ),
             )
 
 
@@ -290,15 +313,35 @@ def settlement_of(parts: Iterable[SettledPart]) -> str | None:
     return None if not ways else ways.pop() if len(ways) == 1 else "mixed"
 
 
-def _same(recorded: RecordedClaim, row: Assessed) -> bool:
-    """Whether a row says what is recorded; a dispute's subscription and term become known when its charge does."""
+def reasons(row: Assessed) -> Reasons:
+    """The reasons that a row is recorded with."""
+    working = row.working()
+    terms = row.binding.data if row.binding is not None else None
+    names = tuple(fact.event_id for fact in working.facts)
+    few = len(names) <= FACTS_NAMED_MAX
+    return Reasons(
+        terms=Terms(agreement=terms.agreement, version=terms.version, sha256=terms.sha256) if terms else None,
+        formula=working.formula,
+        inputs=working.inputs,
+        working=working.lines,
+        facts=names if few else (),
+        facts_count=len(names),
+        facts_digest=None if few else sha256("\n".join(names).encode()).hexdigest(),
+    )
+
+
+def _same(recorded: RecordedClaim, row: Assessed, why: Reasons) -> bool:
+    """Whether a row says what is recorded, and for the same reasons (policy §1).
+
+    A dispute's subscription and term become known when its charge does.
+    """
     state = recorded.state
-    return (recorded.subscription_id, recorded.charge_id, recorded.currency, recorded.investigate_by) == (
-        row.subscription_id,
-        row.charge_id,
-        row.currency,
-        row.investigate_by,
-    ) and (state.outcome, state.reason, state.amount, state.tax) == (row.outcome, row.reason, row.amount, row.tax)
+    return (
+        (recorded.subscription_id, recorded.charge_id, recorded.currency, recorded.investigate_by)
+        == (row.subscription_id, row.charge_id, row.currency, row.investigate_by)
+        and (state.outcome, state.reason, state.amount, state.tax) == (row.outcome, row.reason, row.amount, row.tax)
+        and recorded.reasons == why
+    )
 
 
 def _application_id(account: str, credit_id: str, charge_id: str) -> str:

@@ -127,10 +127,10 @@ class SubscriptionFacts:
         last = bisect_right(self.cycles, window.end, key=lambda cycle: cycle.period.begin)
         return self.cycles[first:last]
 
-    def latest_end_passed(self, now: datetime) -> datetime | None:
-        """The latest end of a cycle that has passed: as far as an open outage counts (policy §3)."""
+    def latest_ended(self, now: datetime) -> Cycle | None:
+        """The last cycle whose end has passed: an open outage counts to its end (policy §3)."""
         position = bisect_right(self.cycles, now, key=lambda cycle: cycle.period.end)
-        return self.cycles[position - 1].period.end if position else None
+        return self.cycles[position - 1] if position else None
 
     def drop_stale_binding(self, time_zone: str | None) -> None:
         """Terms hold for the registration and the zone that they were bound for; where an earlier one stands now,
