@@ -511,13 +511,17 @@ def _wait_for_terms(
 
 
 def _alarm_charged_after_end(cycles: Sequence[Cycle], how: Ending, found: Assessment) -> None:
-    """A cycle that starts after the service had ended, whoever ended it, should not have been charged."""
+    """A cycle that starts after the service had ended, whoever ended it, should not have been charged.
+
+    After a termination: at its instant or later, or on a later date.
+    """
     for cycle in cycles:
         ended_by: Fact | None = None
         if how.cancellation is not None and not how.cancellation.withdrawn:
             ended_by = how.cancellation.request if cycle.starts_on >= how.cancellation.effective_on else None
-        if ended_by is None and how.termination is not None:
-            ended_by = how.termination if cycle.period.begin >= how.termination.data.terminated_at else None
+        if ended_by is None and how.termination is not None and how.terminated_on is not None:
+            later = cycle.period.begin >= how.termination.data.terminated_at or cycle.starts_on > how.terminated_on
+            ended_by = how.termination if later else None
         if ended_by is not None:
             claim_id = f"unused/{cycle.charge_id}"
             found.alarms.add(

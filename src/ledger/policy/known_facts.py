@@ -45,7 +45,7 @@ from ledger.events import (
 )
 from ledger.policy.charges import Charge, Cycle, billing_cycle, one_off
 from ledger.policy.outages import Outage, Outages
-from ledger.values import END, Period
+from ledger.values import END, Period, local_date, midnight
 
 F = TypeVar("F", bound=Fact)
 
@@ -56,7 +56,7 @@ class Touched:
 
     everything: bool = False
     windows: dict[str, Period] = field(default_factory=dict)
-    """By subscription: the time in which its cycles may be owed something else than before."""
+    """By subscription: the time in which its cycles may be owed something else than before, or for other reasons."""
     charges: set[str] = field(default_factory=set)
     disputes: set[str] = field(default_factory=set)
     goodwill: set[str] = field(default_factory=set)
@@ -314,7 +314,7 @@ class AccountFacts:
                 since = fact.data.requested_at
             case CancellationWithdrawn():
                 subscription.withdrawals.append(fact)
-                since = min((r.data.requested_at for r in subscription.requests), default=fact.data.withdrawn_at)
+                since = fact.data.withdrawn_at
             case SubscriptionSuspended():
                 subscription.interruptions.append(fact)
                 since = fact.data.suspended_at
@@ -324,8 +324,16 @@ class AccountFacts:
             case SubscriptionTerminated():
                 subscription.terminations.append(fact)
                 since = fact.data.terminated_at
-        touched.window(subscription.subscription_id, Period(since, END))
+        touched.window(subscription.subscription_id, Period(self._date_begins(since), END))
         return touched
+
+    def _date_begins(self, instant: datetime) -> datetime:
+        """Where the local date of an instant begins: what goes by dates concerns all of it (policy §5, §6).
+
+        The date's cycle may have ended by the instant, in a night whose clocks go back over midnight.
+        """
+        zone = self.time_zone
+        return midnight(local_date(instant, zone), zone) if zone is not None else instant
 
     # --- charges -------------------------------------------------------------------------------------------------
 
@@ -348,8 +356,7 @@ class AccountFacts:
         if isinstance(charge, Cycle) and subscription is not None:
             touched.window(subscription.subscription_id, charge.period)
             if subscription.requests:
-                since = min(request.data.requested_at for request in subscription.requests)
-                touched.window(subscription.subscription_id, Period(min(since, charge.period.begin), END))
+                touched.window(subscription.subscription_id, Period(charge.period.begin, END))
         return touched
 
     def _is_entangled(self, charge: Charge, subscription: SubscriptionFacts | None) -> bool:
