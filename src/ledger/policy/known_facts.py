@@ -48,7 +48,7 @@ from ledger.events import (
 )
 from ledger.policy.charges import Charge, Cycle, billing_cycle, one_off
 from ledger.policy.outages import Outage, Outages
-from ledger.values import END, Period, unit
+from ledger.values import END, Period, local_date, midnight, unit
 
 F = TypeVar("F", bound=Fact)
 
@@ -59,7 +59,7 @@ class Touched:
 
     everything: bool = False
     windows: dict[str, Period] = field(default_factory=dict)
-    """By subscription: the time in which its cycles may be owed something else than before."""
+    """By subscription: the time in which its cycles may be owed something else than before, or for other reasons."""
     charges: set[str] = field(default_factory=set)
     disputes: set[str] = field(default_factory=set)
     goodwill: set[str] = field(default_factory=set)
@@ -139,10 +139,10 @@ class SubscriptionFacts:
         last = bisect_right(self.cycles, window.end, key=lambda cycle: cycle.period.begin)
         return self.cycles[first:last]
 
-    def latest_end_passed(self, now: datetime) -> datetime | None:
-        """The latest end of a cycle that has passed: as far as an open outage counts (policy §3)."""
+    def latest_ended(self, now: datetime) -> Cycle | None:
+        """The last cycle whose end has passed: an open outage counts to its end (policy §3)."""
         position = bisect_right(self.cycles, now, key=lambda cycle: cycle.period.end)
-        return self.cycles[position - 1].period.end if position else None
+        return self.cycles[position - 1] if position else None
 
     def drop_stale_binding(self, time_zone: str | None) -> None:
         """Terms hold for the registration and the zone that they were bound for; where an earlier one stands now,
@@ -340,7 +340,7 @@ class AccountFacts:
                 since = fact.data.requested_at
             case CancellationWithdrawn():
                 subscription.withdrawals.append(fact)
-                since = min((r.data.requested_at for r in subscription.requests), default=fact.data.withdrawn_at)
+                since = fact.data.withdrawn_at
             case SubscriptionSuspended():
                 subscription.interruptions.append(fact)
                 since = fact.data.suspended_at
@@ -350,8 +350,16 @@ class AccountFacts:
             case SubscriptionTerminated():
                 subscription.terminations.append(fact)
                 since = fact.data.terminated_at
-        touched.window(subscription.subscription_id, Period(since, END))
+        touched.window(subscription.subscription_id, Period(self._date_begins(since), END))
         return touched
+
+    def _date_begins(self, instant: datetime) -> datetime:
+        """Where the local date of an instant begins: what goes by dates concerns all of it (policy §5, §6).
+
+        The date's cycle may have ended by the instant, in a night whose clocks go back over midnight.
+        """
+        zone = self.time_zone
+        return midnight(local_date(instant, zone), zone) if zone is not None else instant
 
     # --- charges -------------------------------------------------------------------------------------------------
 
@@ -376,8 +384,7 @@ class AccountFacts:
         if isinstance(charge, Cycle) and subscription is not None:
             touched.window(subscription.subscription_id, charge.period)
             if subscription.requests:
-                since = min(request.data.requested_at for request in subscription.requests)
-                touched.window(subscription.subscription_id, Period(min(since, charge.period.begin), END))
+                touched.window(subscription.subscription_id, Period(charge.period.begin, END))
         return touched
 
     def _is_entangled(self, charge: Charge, subscription: SubscriptionFacts | None) -> bool:
