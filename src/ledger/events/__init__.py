@@ -11,6 +11,7 @@ from ledger.events.billing_account import (
     ClaimState,
     Clause,
     CreditApplied,
+    CustomerChanged,
     GoodwillApproved,
     GoodwillProposed,
     GoodwillRejected,
@@ -59,6 +60,7 @@ from ledger.events.notice import (
     NoticeResent,
     NoticeSent,
 )
+from ledger.events.retraction import FactRetracted, MessageKey, RetractedMessage, Retraction, message_key, retracted
 from ledger.events.subscription import (
     ActivationDue,
     AgreementBound,
@@ -123,10 +125,12 @@ __all__ = [
     "ComplaintResolvedV1",
     "CredentialsCollected",
     "CreditApplied",
+    "CustomerChanged",
     "CycleStarted",
     "Decision",
     "Fact",
     "FactData",
+    "FactRetracted",
     "GoodwillApproved",
     "GoodwillProposed",
     "GoodwillRejected",
@@ -140,6 +144,7 @@ __all__ = [
     "LinkedKind",
     "Message",
     "MessageDiscarded",
+    "MessageKey",
     "MessageReplayed",
     "NoticeData",
     "NoticeDiscarded",
@@ -160,6 +165,8 @@ __all__ = [
     "RefundFailed",
     "RefundSucceeded",
     "ReplayOutcome",
+    "RetractedMessage",
+    "Retraction",
     "Role",
     "RoleGranted",
     "RoleRevoked",
@@ -178,4 +185,6 @@ __all__ = [
     "course_of_cancellation",
     "course_since",
     "from_stored",
+    "message_key",
+    "retracted",
 ]

@@ -10,6 +10,7 @@ from ledger.events import (
     ChargePosted,
     CycleStarted,
     Fact,
+    FactRetracted,
     PaymentCaptured,
     SubscriptionRegistered,
 )
@@ -22,6 +23,7 @@ COMPLETING: tuple[type[Fact], ...] = (
     CycleStarted,
     ChargePosted,
     PaymentCaptured,
+    FactRetracted,
 )
 """The facts that can make an activation due; after any other there is none that was not due before."""
 
