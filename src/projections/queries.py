@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from ledger.events import STORED_TYPES
+from ledger.events import STORED_TYPES, FactRetracted
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import from_microseconds
 from ledger.store.reading import StoredEnvelope, follow_account
@@ -26,6 +26,7 @@ from projections import credits as credits_
 from projections import goodwill as goodwill_
 from projections import instructions as instructions_
 from projections import refunds as refunds_
+from projections import retractions as retractions_
 from projections.account_state import account_state
 from projections.audit_trail import AUDIT_TRAIL
 from projections.audit_trail import ROWS as AUDIT_ROWS
@@ -185,12 +186,31 @@ def _complaints(
     transaction: Transaction, account: str | None, complaint_id: str | None = None, *, accounts: Accounts = None
 ) -> list[Answer]:
     where = {"account": account, "complaint_id": complaint_id}
-    left_out = alarms_.left_out(_rows(transaction, alarms_.ALARMS, {"account": account}, accounts))
+    left_out = _left_out(transaction, account, accounts)
     state = {
         **_rows(transaction, complaints_.COMPLAINTS, where, accounts),
         **_rows(transaction, goodwill_.GOODWILL, where, accounts),
     }
     return complaints_.listed(state, left_out)
+
+
+def _left_out(transaction: Transaction, account: str | None, accounts: Accounts) -> set[tuple[str, str]]:
+    """The facts that the assessment does without."""
+    alarms = _rows(transaction, alarms_.ALARMS, {"account": account}, accounts)
+    return alarms_.left_out(
+        {**alarms, **_rows(transaction, retractions_.RETRACTIONS, {"account": account}, accounts)}
+    )
+
+
+def _never_said(transaction: Transaction, rows: Iterable[Row]) -> set[tuple[str, str]]:
+    """The messages that were retracted in the accounts of some rows."""
+    of = sorted({str(row["account"]) for row in rows})
+    table = retractions_.GONE
+    found = transaction.rows_in(
+        f"SELECT {', '.join(table.columns)} FROM {retractions_.RETRACTIONS.stored_name(table)} WHERE account IN (?*)",
+        of,
+    )
+    return retractions_.never_said({table.name: [table.row(values) for values in found]})
 
 
 def complaints_about(database: Database, account: str, about: Iterable[tuple[str, str]]) -> list[str]:
@@ -206,7 +226,7 @@ def goodwill(
     """The goodwill credits with who proposed them and who decided; `still_open` lists those nobody decided about."""
     of = {"account": account}
     with database.reading() as transaction:
-        left_out = alarms_.left_out(_rows(transaction, alarms_.ALARMS, of, accounts))
+        left_out = _left_out(transaction, account, accounts)
         claims = _rows(transaction, claims_.CLAIMS, {**of, "clause": "complaint"}, accounts)
         proposed = _rows(transaction, goodwill_.GOODWILL, of, accounts)
         found = goodwill_.listed({**proposed, **claims}, left_out)
@@ -230,7 +250,8 @@ def refunds(
     only = refunds_.IN_STATUS.get(status, "1 = 0") if page is not None and status is not None else None
     with database.reading() as transaction:
         rows = _rows(transaction, refunds_.REFUNDS, {"account": account}, accounts, page, only)
-    return [refund for refund in refunds_.listed(rows) if status is None or refund["status"] == status]
+        left_out = _never_said(transaction, rows["refunds"])
+    return [refund for refund in refunds_.listed(rows, left_out) if status is None or refund["status"] == status]
 
 
 def credits(
@@ -256,7 +277,8 @@ def instructions(
     """
     with database.reading() as transaction:
         where = {"account": account, "kind": kind}
-        found = instructions_.listed(_rows(transaction, instructions_.INSTRUCTIONS, where, accounts))
+        rows = _rows(transaction, instructions_.INSTRUCTIONS, where, accounts)
+        found = instructions_.listed(rows, _never_said(transaction, rows["instructions"]))
     aged = [{**each, "age_seconds": instructions_.open_seconds(each, now)} for each in found]
     return [each for each in aged if each["status"] == "open" or not still_open]
 
@@ -326,7 +348,8 @@ _LEFT_FOR_PEOPLE = {
     "instructions": "SELECT COUNT(*), MIN(issued_at) "
     f"FROM {instructions_.INSTRUCTIONS.stored_name(instructions_.ISSUED)} AS issued WHERE NOT EXISTS "
     f"(SELECT 1 FROM {instructions_.INSTRUCTIONS.stored_name(instructions_.ANSWERS)} AS answer "
-    "WHERE answer.account = issued.account AND answer.instruction_id = issued.instruction_id)",
+    "WHERE answer.account = issued.account AND answer.instruction_id = issued.instruction_id "
+    f"AND {retractions_.still_said('answer')})",
     # Whether one is decided its claim says: a proposal may be left out, and a verdict count for nothing.
     "goodwill": "SELECT COUNT(*), MIN(since) FROM (SELECT MIN(message_time) AS since "
     f"FROM {goodwill_.GOODWILL.stored_name(goodwill_.FACTS)} AS proposed "
@@ -351,7 +374,8 @@ def find_refund(database: Database, refund_id: str, account: str | None = None) 
     """The refund with this id, if there is one. Raises AmbiguousId where several accounts have one."""
     where = {"account": account, "refund_id": refund_id}
     with database.reading() as transaction:
-        return _only(refunds_.listed(_rows(transaction, refunds_.REFUNDS, where)), refund_id)
+        rows = _rows(transaction, refunds_.REFUNDS, where)
+        return _only(refunds_.listed(rows, _never_said(transaction, rows["refunds"])), refund_id)
 
 
 def find_credit(database: Database, credit_id: str, account: str | None = None) -> Answer | None:
@@ -446,7 +470,8 @@ def account_as_of(
 ) -> Answer:
     """An account as it was at one instant, by what was known at another; both may be left open.
 
-    Folded from its events: those that had occurred by the one and were recorded by the other. Raises UnknownAccount.
+    Folded from its events: those that had occurred by the one and were recorded by the other. What was retracted was
+    never so, at no instant. Raises UnknownAccount.
     """
     last = deque(_steps(database, account_id, as_of=as_of, known_at=known_at), maxlen=1)
     return account_state(last[0].state() if last else {}, account_id)
@@ -547,7 +572,9 @@ def _known(
     for envelope in envelopes:
         event = envelope.event()
         occurred, known = event.occurred_at, event.recorded_at
-        if (as_of is None or occurred <= as_of) and (known_at is None or known <= known_at):
+        if (as_of is None or occurred <= as_of or isinstance(event, FactRetracted)) and (
+            known_at is None or known <= known_at
+        ):
             yield envelope
 
 

@@ -7,12 +7,14 @@ their refund where it is shown.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Set
 from typing import Any
 
 from ledger.events import ClaimAssessed, RefundFailed, RefundSucceeded
 from ledger.store.instants import to_microseconds
 from projections.first_message import MESSAGE, first, message_of
 from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
+from projections.retractions import still_said
 from projections.settled_parts import PART, follow_parts
 
 DUE = Table(
@@ -75,7 +77,7 @@ REFUNDS = Projection("refunds", 1, (DUE, RESULTS), (ClaimAssessed, RefundSucceed
 _SAID = (
     f"SELECT 1 FROM {REFUNDS.stored_name(RESULTS)} AS result "
     f"WHERE result.account = {REFUNDS.stored_name(DUE)}.account "
-    f"AND result.refund_id = {REFUNDS.stored_name(DUE)}.refund_id"
+    f"AND result.refund_id = {REFUNDS.stored_name(DUE)}.refund_id AND {still_said('result')}"
 )
 IN_STATUS = {
     "due": f"NOT EXISTS ({_SAID})",
@@ -85,11 +87,12 @@ IN_STATUS = {
 """What holds of a row in the table of refunds that is shown in a status; `_shown` says the same of rows at hand."""
 
 
-def listed(state: State) -> list[dict[str, Any]]:
-    """The refunds as they are shown: by account, then refund."""
+def listed(state: State, left_out: Set[tuple[str, str]] = frozenset()) -> list[dict[str, Any]]:
+    """The refunds as they are shown: by account, then refund. `left_out` are results that count for nothing."""
     results = defaultdict(list)
     for result in state["refund_results"]:
-        results[result["account"], result["refund_id"]].append(result)
+        if (result["account"], f"{result['message_source']} {result['message_id']}") not in left_out:
+            results[result["account"], result["refund_id"]].append(result)
     return [_shown(row, results[DUE.key_of(row)]) for row in sorted(state["refunds"], key=DUE.key_of)]
 
 
