@@ -94,7 +94,7 @@ class TestRebuild:
     def test_a_damaged_row_is_mended_and_its_account_named(self, kept: Database) -> None:
         sound = rows(kept)
         change(kept, "UPDATE claims_v1 SET amount = '999.00' WHERE account = 'acct-0-1'")
-        change(kept, "DELETE FROM charges_v1 WHERE account = 'acct-0-4'")
+        change(kept, "DELETE FROM charges_v2 WHERE account = 'acct-0-4'")
 
         rebuilt = rebuild(kept).run()
         assert told(rebuilt.differences) == {
@@ -109,7 +109,7 @@ class TestRebuild:
         with kept.writing() as transaction:
             columns = ", ".join(f"'{column}'" if column == "account" else column for column in CHARGES.columns)
             columns = columns.replace("'account'", "'a-stranger'")
-            transaction.run(f"INSERT INTO charges_v1 SELECT {columns} FROM charges_v1 WHERE account = 'acct-0-1'")
+            transaction.run(f"INSERT INTO charges_v2 SELECT {columns} FROM charges_v2 WHERE account = 'acct-0-1'")
 
         assert told(rebuild(kept).run().differences) == {("a-stranger", "accounts"): {"charges": 1}}
         assert rows(kept) == sound
@@ -317,7 +317,7 @@ class TestBesideOthers:
     ) -> None:
         """The last events are folded while the projection is held, and more than a batch of them beforehand."""
         followed(database, story, upto=20)
-        change(database, "UPDATE subscriptions_v1 SET plan = 'wrong' WHERE account = 'acct-0-5'")
+        change(database, "UPDATE subscription_registrations_v2 SET plan = 'wrong' WHERE account = 'acct-0-5'")
         live = Follower(database)
 
         def go_on(upto: int) -> Callable[[], object]:
@@ -328,7 +328,7 @@ class TestBesideOthers:
         begun.begin()
         rebuilt = begun.run()
 
-        assert told(rebuilt.differences) == {("acct-0-5", "accounts"): {"subscriptions": 1}}
+        assert told(rebuilt.differences) == {("acct-0-5", "accounts"): {"subscription_registrations": 1}}
         story.write(database)
         live.catch_up()
         assert compare_with_store(database, CATALOG).differences == []
@@ -359,7 +359,7 @@ class TestBesideOthers:
     def test_what_is_recorded_meanwhile_is_in_the_new_rows(self, database: Database, story: Story) -> None:
         """Events come after an account was compared, and before; the damage is in rows that they change again."""
         followed(database, story, upto=30)
-        change(database, "UPDATE subscriptions_v1 SET plan = 'wrong'")
+        change(database, "UPDATE subscription_registrations_v2 SET plan = 'wrong'")
         live = Follower(database)
         upto = iter(range(31, len(story.envelopes) + 1))
 

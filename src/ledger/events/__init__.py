@@ -13,6 +13,7 @@ from ledger.events.billing_account import (
     ClaimState,
     ClaimStateV1,
     Clause,
+    CustomerChanged,
     GoodwillApproved,
     GoodwillProposed,
     GoodwillRejected,
@@ -62,6 +63,7 @@ from ledger.events.notice import (
     NoticeResent,
     NoticeSent,
 )
+from ledger.events.retraction import FactRetracted, MessageKey, RetractedMessage, Retraction, message_key, retracted
 from ledger.events.settlement import (
     ClaimSettlement,
     CreditApplied,
@@ -147,10 +149,12 @@ __all__ = [
     "CreditApplied",
     "CreditAppliedV1",
     "CreditUse",
+    "CustomerChanged",
     "CycleStarted",
     "Decision",
     "Fact",
     "FactData",
+    "FactRetracted",
     "GoodwillApproved",
     "GoodwillProposed",
     "GoodwillRejected",
@@ -166,6 +170,7 @@ __all__ = [
     "LinkedKind",
     "Message",
     "MessageDiscarded",
+    "MessageKey",
     "MessageReplayed",
     "NoticeData",
     "NoticeDiscarded",
@@ -189,6 +194,8 @@ __all__ = [
     "RefundSucceeded",
     "RefundSucceededV1",
     "ReplayOutcome",
+    "RetractedMessage",
+    "Retraction",
     "Role",
     "RoleGranted",
     "RoleRevoked",
@@ -212,4 +219,6 @@ __all__ = [
     "course_since",
     "excess_credit_id",
     "from_stored",
+    "message_key",
+    "retracted",
 ]

@@ -11,6 +11,7 @@ from ledger.events import (
     ChargePosted,
     CycleStarted,
     Fact,
+    FactRetracted,
     PaymentCaptured,
     SubscriptionRegistered,
 )
@@ -24,6 +25,7 @@ COMPLETING: tuple[type[Fact], ...] = (
     CycleStarted,
     ChargePosted,
     PaymentCaptured,
+    FactRetracted,
 )
 """The facts that can make an activation due; after any other there is none that was not due before."""
 

@@ -27,10 +27,12 @@ from ledger.events import (
     ComplaintOpened,
     CycleStarted,
     Fact,
+    FactRetracted,
     GoodwillApproved,
     GoodwillProposed,
     GoodwillRejected,
     InstructionFact,
+    MessageKey,
     OutageReopened,
     OutageReported,
     OutageResolved,
@@ -41,10 +43,13 @@ from ledger.events import (
     RefundReport,
     RefundSucceeded,
     RefundSucceededV1,
+    Retraction,
     SubscriptionRegistered,
     SubscriptionReinstated,
     SubscriptionSuspended,
     SubscriptionTerminated,
+    message_key,
+    retracted,
 )
 from ledger.policy.charges import Charge, Cycle, billing_cycle, one_off
 from ledger.policy.outages import Outage, Outages
@@ -181,6 +186,16 @@ class AccountFacts:
 
     def __init__(self, account_id: str) -> None:
         self.account_id = account_id
+        self.retracted: dict[MessageKey, Retraction] = {}
+        """The messages that count as never said, whether they came already or not."""
+        self._said: dict[MessageKey, Fact] = {}
+        """Every fact that came, those that are retracted too."""
+        self._bindings: dict[tuple[str, str], tuple[AgreementBound, Agreement]] = {}
+        """The terms that were bound, by the event id of their registration and the zone."""
+        self._forget()
+
+    def _forget(self) -> None:
+        """Know no fact; what came, what is retracted and what was bound is remembered."""
         self.registrations: list[AccountRegistered] = []
         self.subscriptions: dict[str, SubscriptionFacts] = {}
         self.charges: dict[str, Charge] = {}
@@ -238,7 +253,29 @@ class AccountFacts:
     # --- learning ------------------------------------------------------------------------------------------------
 
     def learn(self, fact: Fact) -> Touched:
-        """Take in one fact; each fact is learnt once."""
+        """Take in one fact; each fact is learnt once, and one that is retracted counts for nothing."""
+        self._said[message_key(fact)] = fact
+        if isinstance(fact, FactRetracted):
+            before = self.retracted
+            self.retracted = retracted(f.retraction for f in self._said.values() if isinstance(f, FactRetracted))
+            if not self._said.keys().isdisjoint(self.retracted.keys() ^ before.keys()):
+                self._learn_anew()
+                return EVERYTHING
+        return Touched() if message_key(fact) in self.retracted else self._learn(fact)
+
+    def _learn_anew(self) -> None:
+        """Forget everything and learn what stands: others may have been left out for what never was."""
+        self._forget()
+        standing = [fact for key, fact in self._said.items() if key not in self.retracted]
+        for fact in sorted(standing, key=_registrations_first):
+            self._learn(fact)
+        for subscription in self.subscriptions.values():
+            registration, zone = subscription.registration, self.time_zone
+            if registration is not None and zone is not None:
+                bound = self._bindings.get((registration.event_id, zone))
+                subscription.binding, subscription.terms = bound or (None, None)
+
+    def _learn(self, fact: Fact) -> Touched:
         self._facts[fact.event_id] = fact
         self._may_wait[fact.event_id] = fact
         match fact:
@@ -278,6 +315,7 @@ class AccountFacts:
         """Take note of the terms that hold for a subscription."""
         subscription = self.subscriptions[binding.data.subscription_id]
         subscription.binding, subscription.terms = binding, published.terms
+        self._bindings[binding.data.registration, binding.data.time_zone] = (binding, published.terms)
         return self._whole(subscription)
 
     def touched_by_time(self) -> Touched:
@@ -743,6 +781,9 @@ class AccountFacts:
         self, fact: Fact, refunds_known: Container[str] = (), instructions_known: Container[str] = ()
     ) -> str | None:
         """What a fact waits for, if for anything."""
+        if isinstance(fact, FactRetracted):
+            named = fact.data.retracts
+            return None if (named.source, named.id) in self._said else f"message {named.id} from {named.source}"
         if self.registration is None:
             return f"account {self.account_id}"
         subscription_id = getattr(fact.data, "subscription_id", None)
@@ -822,6 +863,11 @@ class RefundWord:
 
 def _charge_of(fact: CycleStarted | ChargePosted, time_zone: str) -> Charge:
     return billing_cycle(fact, time_zone) if isinstance(fact, CycleStarted) else one_off(fact)
+
+
+def _registrations_first(fact: Fact) -> tuple[bool, bool]:
+    """What others depend on is learnt first, so that they need not be taken up again when it comes."""
+    return (not isinstance(fact, AccountRegistered), not isinstance(fact, SubscriptionRegistered))
 
 
 def _charge_id(fact: CycleStarted | ChargePosted) -> str:
