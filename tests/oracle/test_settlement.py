@@ -267,13 +267,27 @@ def test_what_is_still_too_much_is_set_off_against_the_excess():
 
 
 def test_an_offset_goes_in_order_on_both_sides():
-    """By the charge's date, then its id; within a charge by the verdict."""
+    """By the charge's date, whichever was known first; within a charge by the verdict, whatever the dispute's id."""
     said = [account(), subscription(), cycle("feb", month=2), cycle("jan"), paid("200.00")]
-    said += [overcharge("10.00", dispute="a"), overcharge("10.00", "feb", dispute="b")]
-    said += [overcharge("10.00", dispute="c"), overcharge("10.00", "feb", dispute="z")]
+    said += [overcharge("10.00", dispute="m"), overcharge("10.00", "feb", dispute="z")]
+    said += [overcharge("10.00", dispute="c"), overcharge("10.00", "feb", dispute="b")]
     found = settled(*said, arrived("refund/billing-error/c/1", "25.00"))
     left = {id: amounts(parts, "offset") for id, parts in found.claims.items()}
-    assert left == {"billing-error/a": 10, "billing-error/c": -15, "billing-error/b": 5, "billing-error/z": 0}
+    assert left == {"billing-error/m": 10, "billing-error/c": -15, "billing-error/z": 5, "billing-error/b": 0}
+
+
+def test_what_comes_off_is_given_to_overcharge_then_disruption_then_unused_part():
+    """Of 40.00: 20.00, then 80 × 2 ÷ 30 = 5.33 for two days without service, and the rest to the unused 38.71."""
+    outage = {"outage_id": "o", "subscription_id": "sub", "began_at": "2026-01-05T00:00:00Z"}
+    reported = {**outage, "reported_at": "2026-01-05T00:00:00Z", "severity": "significant", "cause": "provider"}
+    resolved = {"outage_id": "o", "subscription_id": "sub", "resolved_at": "2026-01-06T01:00:00Z"}
+    said = [account(), subscription(), cycle(), paid("60.00"), cancelled("2026-01-17")]
+    said += [("outage.reported", reported), ("outage.resolved", resolved), overcharge("20.00")]
+    assert {id: shown(parts) for id, parts in settled(*said).claims.items()} == {
+        "billing-error/d": [("invoice_reduction", "20.0", False)],
+        "disruption/jan": [("invoice_reduction", "5.33", False)],
+        "unused/jan": [("invoice_reduction", "14.67", False), ("refund", "24.04", False)],
+    }
 
 
 def test_a_charge_that_waits_for_its_subscription_counts_and_one_that_contradicts_does_not():
@@ -474,6 +488,25 @@ def test_a_credit_used_in_part_takes_tax_in_its_claims_proportion():
     ]
 
 
+def test_a_credit_used_in_full_goes_out_with_the_tax_that_it_has():
+    """Of 0.04 with a tax of 0.01, 0.02 come off with all of the tax: the credit of 0.02 has none."""
+    said = [account(), subscription(), cycle(price="0.03", tax="0.01"), paid("0.02")]
+    said += [overcharge("0.03", settle_as="credit"), one_off(price="0.02", invoice="next")]
+    assert tax_of(settled(*said).claims["billing-error/d"]) == [
+        ("credit", "0.02", "0.0"),
+        ("invoice_reduction", "0.01", "0.01"),
+    ]
+
+
+def test_an_application_confirmed_with_another_amount_takes_tax_in_its_claims_proportion():
+    """Billing took 11.90 instead of 20.00: 1.90 of it are tax."""
+    said = [account(), subscription(), cycle(tax="19.00"), paid("119.00"), overcharge("50.00", settle_as="credit")]
+    said += [feb("20.00"), paid("11.90", "balance", id=APPLIED, invoice="next")]
+    used, left = settled(*said).claims["billing-error/d"]
+    assert used[2:] == (10, Fraction("1.90"), True)
+    assert left[2:] == (40, Fraction("7.60"), False)
+
+
 # --- §7: the credit for an excess --------------------------------------------------------------------------------
 
 
@@ -557,7 +590,8 @@ def test_a_credit_pays_for_charges_that_become_known_after_it(next_charges, used
 
 
 def test_a_credit_pays_for_nothing_that_was_known_before():
-    found = settled(*WITH_CREDIT[:3], feb(), *WITH_CREDIT[3:])
+    renamed = "customer.changed", {"customer": {"name": "D"}}
+    found = settled(*WITH_CREDIT[:3], feb(), *WITH_CREDIT[3:], renamed)
     assert [found.balance[key] for key in ("credit_used", "credit_left", "owed")] == [0, 30, 100]
 
 
@@ -588,7 +622,7 @@ def test_a_payment_from_balance_that_names_an_application_is_that_application(an
 
 def test_a_credit_given_back_pays_for_the_next_charge_but_not_for_the_same_again():
     said = [*WITH_CREDIT, feb(), unpaid(APPLIED)]
-    again = [retracted(5), feb()]
+    again = [overcharge("5.00", dispute="c", settle_as="credit"), retracted(5), feb()]
     assert settled(*said, *again).balance["credit_used"] == 0
     assert settled(*said, cycle("mar", month=3, invoice="later")).invoices["later"]["balance"] == 30
 
