@@ -6,6 +6,7 @@ import tomllib
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -266,13 +267,27 @@ def test_what_is_still_too_much_is_set_off_against_the_excess():
 
 
 def test_an_offset_goes_in_order_on_both_sides():
-    """By the charge's date, then its id; within a charge by the verdict."""
+    """By the charge's date, whichever was known first; within a charge by the verdict, whatever the dispute's id."""
     said = [account(), subscription(), cycle("feb", month=2), cycle("jan"), paid("200.00")]
-    said += [overcharge("10.00", dispute="a"), overcharge("10.00", "feb", dispute="b")]
-    said += [overcharge("10.00", dispute="c"), overcharge("10.00", "feb", dispute="z")]
+    said += [overcharge("10.00", dispute="m"), overcharge("10.00", "feb", dispute="z")]
+    said += [overcharge("10.00", dispute="c"), overcharge("10.00", "feb", dispute="b")]
     found = settled(*said, arrived("refund/billing-error/c/1", "25.00"))
     left = {id: amounts(parts, "offset") for id, parts in found.claims.items()}
-    assert left == {"billing-error/a": 10, "billing-error/c": -15, "billing-error/b": 5, "billing-error/z": 0}
+    assert left == {"billing-error/m": 10, "billing-error/c": -15, "billing-error/z": 5, "billing-error/b": 0}
+
+
+def test_what_comes_off_is_given_to_overcharge_then_disruption_then_unused_part():
+    """Of 40.00: 20.00, then 80 × 2 ÷ 30 = 5.33 for two days without service, and the rest to the unused 38.71."""
+    outage = {"outage_id": "o", "subscription_id": "sub", "began_at": "2026-01-05T00:00:00Z"}
+    reported = {**outage, "reported_at": "2026-01-05T00:00:00Z", "severity": "significant", "cause": "provider"}
+    resolved = {"outage_id": "o", "subscription_id": "sub", "resolved_at": "2026-01-06T01:00:00Z"}
+    said = [account(), subscription(), cycle(), paid("60.00"), cancelled("2026-01-17")]
+    said += [("outage.reported", reported), ("outage.resolved", resolved), overcharge("20.00")]
+    assert {id: shown(parts) for id, parts in settled(*said).claims.items()} == {
+        "billing-error/d": [("invoice_reduction", "20.0", False)],
+        "disruption/jan": [("invoice_reduction", "5.33", False)],
+        "unused/jan": [("invoice_reduction", "14.67", False), ("refund", "24.04", False)],
+    }
 
 
 def test_a_charge_that_waits_for_its_subscription_counts_and_one_that_contradicts_does_not():
@@ -456,6 +471,13 @@ def test_where_only_net_and_tax_differ_a_correction_takes_it():
     ]
 
 
+def test_an_open_part_takes_tax_back_where_too_much_of_it_went_out():
+    """11.90 went out with a tax of 1.90; the claim is 20.00 without tax now, of which 8.10 are open."""
+    said = [account(), subscription(), cycle(tax="19.00"), cycle("feb", month=2), paid("219.00")]
+    said += [at(40, overcharge("10.00")), arrived(FIRST), at(30, overcharge("20.00", "feb"))]
+    assert tax_of(settled(*said).claims["billing-error/d"]) == [("refund", "10.0", "1.9"), ("refund", "10.0", "-1.9")]
+
+
 def test_a_credit_used_in_part_takes_tax_in_its_claims_proportion():
     """Of a claim of 50.00 and 9.50, 20.00 pay for the next charge: 20.00 × 9.50 ÷ 59.50 = 3.19."""
     said = [account(), subscription(), cycle(tax="19.00"), paid("119.00"), overcharge("50.00", settle_as="credit")]
@@ -464,6 +486,25 @@ def test_a_credit_used_in_part_takes_tax_in_its_claims_proportion():
         ("credit", "credit/billing-error/d/1", Fraction("16.81"), Fraction("3.19"), True),
         ("credit", "credit/billing-error/d/1", Fraction("33.19"), Fraction("6.31"), False),
     ]
+
+
+def test_a_credit_used_in_full_goes_out_with_the_tax_that_it_has():
+    """Of 0.04 with a tax of 0.01, 0.02 come off with all of the tax: the credit of 0.02 has none."""
+    said = [account(), subscription(), cycle(price="0.03", tax="0.01"), paid("0.02")]
+    said += [overcharge("0.03", settle_as="credit"), one_off(price="0.02", invoice="next")]
+    assert tax_of(settled(*said).claims["billing-error/d"]) == [
+        ("credit", "0.02", "0.0"),
+        ("invoice_reduction", "0.01", "0.01"),
+    ]
+
+
+def test_an_application_confirmed_with_another_amount_takes_tax_in_its_claims_proportion():
+    """Billing took 11.90 instead of 20.00: 1.90 of it are tax."""
+    said = [account(), subscription(), cycle(tax="19.00"), paid("119.00"), overcharge("50.00", settle_as="credit")]
+    said += [feb("20.00"), paid("11.90", "balance", id=APPLIED, invoice="next")]
+    used, left = settled(*said).claims["billing-error/d"]
+    assert used[2:] == (10, Fraction("1.90"), True)
+    assert left[2:] == (40, Fraction("7.60"), False)
 
 
 # --- §7: the credit for an excess --------------------------------------------------------------------------------
@@ -549,7 +590,8 @@ def test_a_credit_pays_for_charges_that_become_known_after_it(next_charges, used
 
 
 def test_a_credit_pays_for_nothing_that_was_known_before():
-    found = settled(*WITH_CREDIT[:3], feb(), *WITH_CREDIT[3:])
+    renamed = "customer.changed", {"customer": {"name": "D"}}
+    found = settled(*WITH_CREDIT[:3], feb(), *WITH_CREDIT[3:], renamed)
     assert [found.balance[key] for key in ("credit_used", "credit_left", "owed")] == [0, 30, 100]
 
 
@@ -580,7 +622,7 @@ def test_a_payment_from_balance_that_names_an_application_is_that_application(an
 
 def test_a_credit_given_back_pays_for_the_next_charge_but_not_for_the_same_again():
     said = [*WITH_CREDIT, feb(), unpaid(APPLIED)]
-    again = [retracted(5), feb()]
+    again = [overcharge("5.00", dispute="c", settle_as="credit"), retracted(5), feb()]
     assert settled(*said, *again).balance["credit_used"] == 0
     assert settled(*said, cycle("mar", month=3, invoice="later")).invoices["later"]["balance"] == 30
 
@@ -678,6 +720,10 @@ class Told:
     @property
     def account(self):
         return self.messages[0]["subject"]
+
+    @property
+    def currency(self):
+        return self.known.currency
 
     def take(self, messages, *, now=None):
         settling = settlement.Settling(self.account, AGREEMENTS, now or self.now)
@@ -820,6 +866,65 @@ def test_any_order_settles_alike_where_nothing_depends_on_the_order(told_at_rand
         assert replace(found, ever_activated=expected.ever_activated) == expected
 
 
+def test_retracted_facts_settle_as_if_they_had_never_been_said(told_at_random):
+    """Under the same conditions: what went out while they were thought true has gone out."""
+    if any(message["data"].get("agreement") == "hasty" for message in told_at_random.messages):
+        return
+    messages = [message for message in told_at_random.messages if not names_no_amount(message)]
+    [account] = policy._accounts(messages)
+    facts = {(fact.source, fact.id) for fact in account.facts if fact.type != "fact.retracted"}
+    never_said = [message for message in messages if (message["source"], message["id"]) in facts]
+    one, other = told_at_random.take(messages), told_at_random.take(never_said)
+    if not one.gone_out.applications and not other.gone_out.applications:
+        found, expected = other.at(told_at_random.later), one.at(told_at_random.later)
+        assert replace(found, ever_activated=expected.ever_activated) == expected
+
+
+def test_a_charge_on_a_new_invoice_uses_credits_and_moves_nothing_else(told_at_random):
+    settling = told_at_random.take(told_at_random.messages, now=told_at_random.later)
+    before = settling.at(told_at_random.later)
+    kind, data = one_off("fresh", "1000000", invoice="fresh")
+    data["currency"] = told_at_random.currency
+    settling.take(message_afterwards(told_at_random.account, 2041, kind, data))
+    after = settling.at(told_at_random.later)
+
+    def in_gross(settled):
+        sums = Counter()
+        for claim_id, parts in settled.claims.items():
+            for into, id, net, tax, gone in parts:
+                sums[claim_id, into, id, gone and into != "credit"] += net + tax
+        return sums
+
+    def without_excess(invoice):
+        return {key: invoice[key] for key in invoice if not key.startswith("excess")}
+
+    assert in_gross(after) == in_gross(before)
+    for invoice_id, invoice in before.invoices.items():
+        found = after.invoices[invoice_id]
+        assert without_excess(found) == without_excess(invoice)
+        assert found["excess"] + found["excess_used"] == invoice["excess"] + invoice["excess_used"]
+
+
+def test_an_application_that_is_confirmed_as_it_was_changes_nothing(told_at_random):
+    settling = told_at_random.take(told_at_random.messages, now=told_at_random.later)
+    before = settling.at(told_at_random.later)
+    answered = {message["data"].get("payment_id") for message in told_at_random.messages}
+    digits = histories.DIGITS[told_at_random.currency]
+    for application in settling.gone_out.applications:
+        if application.id not in answered:
+            amount = f"{Decimal(application.amount.numerator) / application.amount.denominator:.{digits}f}"
+            kind, data = paid(amount, "balance", id=application.id, invoice=application.invoice_id)
+            data["currency"] = told_at_random.currency
+            settling.take(message_afterwards(told_at_random.account, 2041, kind, data))
+    after = settling.at(told_at_random.later)
+    assert replace(after, waiting_payments=before.waiting_payments) == before
+
+
+def message_afterwards(account_id, year, kind, data):
+    head = {"source": "/afterwards", "subject": account_id, "time": f"{year}-01-01T00:00:00Z"}
+    return {**head, "id": f"{kind} {sorted(data.values(), key=str)}", "type": f"voip.{kind}.v1", "data": data}
+
+
 def test_what_goes_out_moves_nothing_else(told_at_random):
     """§7, in gross: every refund due is reported as arrived, then every one bounces."""
     later = told_at_random.later
@@ -828,10 +933,8 @@ def test_what_goes_out_moves_nothing_else(told_at_random):
     due = [part[1] for parts in before.claims.values() for part in parts if part[0] == "refund" and not part[4]]
 
     def report(year, said):
-        head = {"source": "/afterwards", "subject": told_at_random.account, "time": f"{year}-01-01T00:00:00Z"}
         for refund_id in due:
-            kind, data = said(refund_id)
-            settling.take({**head, "id": f"{refund_id}{kind}", "type": f"voip.{kind}.v1", "data": data})
+            settling.take(message_afterwards(told_at_random.account, year, *said(refund_id)))
         return settling.at(later)
 
     def in_gross(settled):
@@ -869,9 +972,9 @@ def test_the_generator_of_money_goes_everywhere():
         story = at_random(seed)
         messages, settled = story.messages, story.settled
         seen.update(("part", part[0], part[4]) for parts in settled.claims.values() for part in parts)
-        seen.update(("excess", kind) for kind in ("credit",) if settled.excess_credits)
-        seen.update(("excess", "rests") for _ in range(bool(settled.balance["captured_in_excess"])))
-        seen.update(("excess", "used") for _, used in settled.excess_credits.values() if used)
+        seen["excess, a credit"] += bool(settled.excess_credits)
+        seen["excess, at rest"] += bool(settled.balance["captured_in_excess"])
+        seen["excess, used"] += any(used for _, used in settled.excess_credits.values())
         seen["waiting"] += bool(settled.waiting_payments)
         seen["activation"] += bool(settled.activations)
         seen["activation lost"] += bool(settled.ever_activated - settled.activations)
@@ -886,7 +989,7 @@ def test_the_generator_of_money_goes_everywhere():
     parts = ("invoice_reduction", "offset", "refund", "credit", "overpaid", "correction")
     expected = {("part", into, False) for into in parts}
     expected |= {("part", "refund", True), ("part", "credit", True), "waiting", "activation", "activation lost"}
-    expected |= {("excess", "credit"), ("excess", "rests"), ("excess", "used"), "shared invoice"}
+    expected |= {"excess, a credit", "excess, at rest", "excess, used", "shared invoice"}
     expected |= {("application", f"voip.payment.{said}.v1") for said in ("captured", "failed")}
     expected |= {f"voip.{said}.v1" for said in ("fact.retracted", "refund.succeeded", "refund.failed")}
     expected |= {("currency", currency) for currency in histories.DIGITS}
