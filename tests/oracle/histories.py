@@ -1108,7 +1108,7 @@ class MoneyHistory(History):
     # --- what is taken back ---
 
     def take_back(self):
-        """A message is retracted by its source, seldom by another or one that nobody sent; or a retraction is."""
+        """A message is retracted by its source, seldom one that nobody sent; or a retraction is."""
         retractions = [m for m in self.written if m["type"] == "voip.fact.retracted.v1"]
         others = [m for m in self.written if m["type"] != "voip.account.registered.v1"]
         about_money = [m for m in others if m["type"].startswith(("voip.payment", "voip.refund", "voip.overcharge"))]
@@ -1123,8 +1123,9 @@ class MoneyHistory(History):
             data["reason"] = "it was entered twice"
         retraction = self.publish("fact.retracted", data)
         alike = [m for m in self.written if (m["source"], m["id"]) == (target["source"], retraction["id"])]
-        if not alike and not self.chance(0.06):
-            retraction["source"] = target["source"]
+        if alike:
+            retraction["id"] += "-retracts"
+        retraction["source"] = target["source"]
 
     def change_customer(self):
         self.publish("customer.changed", {"customer": {"name": f"Customer {self.counter}"}})
