@@ -81,6 +81,7 @@ def test_any_order_and_repetition_gives_the_same_claims_taxes_and_alarms(seed: i
     one, other = case_of(messages, now), case_of(again, now)
     assert other.recorded() == one.recorded()
     assert reasons_of(other) == reasons_of(one)
+    assert ways_of(other) == ways_of(one)
     assert set(other.billing.alarms) == set(one.billing.alarms)
     assert {w.fact.event_id for w in other.facts.waiting()} == {w.fact.event_id for w in one.facts.waiting()}
 
@@ -94,6 +95,34 @@ def reasons_of(case: Case) -> dict[str, Reasons]:
         for claim_id, claim in case.billing.claims.items()
         if claim.state.outcome is not None
     }
+
+
+def ways_of(case: Case) -> dict[str, str]:
+    """How each row is to be settled."""
+    return {claim_id: row.settle_as for claim_id, row in assess(case.facts, case.at).claims.items()}
+
+
+@given(SEEDS, st.randoms(use_true_random=False))
+def test_nor_does_the_order_matter_where_facts_contradict_one_another(seed: int, rng: random.Random) -> None:
+    """Which of them stands, what each alarm names, and what the rows rest on then."""
+    messages, now = history(seed)
+    others = [said_otherwise(message, messages, rng) for message in rng.sample(messages, k=min(6, len(messages)))]
+    messages += others
+    one, other = case_of(messages, now), case_of(rng.sample(messages, k=len(messages)), now)
+    assert other.recorded() == one.recorded() == one.claims_by_the_oracle()
+    assert reasons_of(other) == reasons_of(one)
+    assert set(other.billing.alarms) == set(one.billing.alarms)
+
+
+def said_otherwise(message: Message, messages: list[Message], rng: random.Random) -> Message:
+    """A message about the same things that says something else: what another one of its kind says there."""
+    data = dict(message["data"])
+    alike = [m["data"] for m in messages if m["type"] == message["type"] and m["data"].keys() >= data.keys()]
+    alike = [other for other in alike if other.get("currency") == data.get("currency")]
+    for name in rng.sample(sorted(data.keys() - {"starts_on", "ends_on", "currency"}), k=1):
+        data[name] = rng.choice([other[name] for other in alike])
+    time = datetime.fromisoformat(message["time"]) + timedelta(days=rng.choice([-2, -1, 0, 1]))
+    return {**message, "id": f"{message['id']}-otherwise", "time": time.isoformat(), "data": data}
 
 
 Told = tuple[object, ...]
