@@ -792,7 +792,7 @@ def invoice_rows(standing: Standing) -> dict[str, dict[str, Fraction]]:
             "excess": invoice.x,
         }
         for invoice in standing.invoices.values()
-        if invoice.counts or invoice.claims
+        if invoice.counts or invoice.claims or invoice.x or invoice.asks_for
     }
 
 

@@ -120,7 +120,7 @@ class Account:
         fact = aggregate.record(statement.fact, data, cause)
         self._collect(aggregate)
         completing = isinstance(fact, COMPLETING)
-        due_before = self._activations(now).keys() if completing else ()
+        due_before = self._activations().keys() if completing else ()
         touched = self.facts.learn(fact)
         cause = replace(cause, causation_id=fact.event_id, correlation_id=fact.correlation_id)
         self._decide(touched, cause)
@@ -187,14 +187,14 @@ class Account:
     def _activate(self, due_before: Container[str], cause: Cause) -> None:
         """Record the activations that became due by this fact: what was due before and is not recorded is older than
         the record, and nobody is written to about it today."""
-        for subscription_id, activation in self._activations(cause.now).items():
+        for subscription_id, activation in self._activations().items():
             if subscription_id not in due_before:
                 subscription = self._subscription(subscription_id)
                 subscription.activate(activation, cause)
                 self._collect(subscription)
 
-    def _activations(self, now: datetime) -> dict[str, Activation]:
-        return activations(self.facts, self.billing.settlements.is_paid_without_payment, now)
+    def _activations(self) -> dict[str, Activation]:
+        return activations(self.facts, self.billing.settlements.is_paid_without_payment)
 
     def _next_charges(self) -> list[Charge]:
         """The charges that became known since the last decision, in the order of their messages.
