@@ -1,7 +1,7 @@
 """A store that an older version made goes on: its history reads, and what older rules had settled is settled anew.
 
-`older_stores/` keeps a store of each version whose rules or tables were others, as that version left it: a sandbox with
-ten accounts of the sample, and twelve whose claims were settled as nobody would want them settled (policy §7).
+`older_stores/` keeps a store of each version whose rules or tables were others, as that version left it: a sandbox
+with ten accounts of the sample, and twelve whose claims were settled as nobody would want them settled (policy §7).
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class Account:
         self._due_at = head.due_at
         self._recorded_at = head.recorded_at
         self._waiting: list[Waiting] = []
-        self._settled_anew = True
+        self._by_older_rules = False
         self.agreements_seen: dict[str, int] = {}
         """The agreements decided by, with how many versions were published when that was decided."""
 
@@ -71,7 +71,7 @@ class Account:
                     published = self._catalogue.version(event.data.agreement, event.data.version)
                     self.facts.bind(event, published)
         self._considered = set(self.facts.charged)
-        self._settled_anew = not self.billing.settlements.is_by_older_rules
+        self._by_older_rules = self.billing.settlements.is_by_older_rules
         self._waiting = self._what_waits()
 
     def _aggregate(self, event: LedgerEvent) -> LedgerAggregate:
@@ -167,9 +167,9 @@ class Account:
         touched = self._bind(touched, cause)
         assessment = assess(self.facts, cause.now, touched)
         credits_before = dict(self.billing.credits)
-        if not self._settled_anew:
+        if self._by_older_rules:
             self.billing.settle_anew(cause)
-            self._settled_anew = True
+            self._by_older_rules = False
         changed = self.billing.record_differences(assessment, contradictions(self.facts), cause)
         self.billing.settle(touched, changed, cause)
         self.billing.apply_credits(self._next_charges(), credits_before, cause)
