@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
@@ -23,7 +23,15 @@ from ledger.events import (
     claims_settled,
     excess_credit_id,
 )
-from ledger.policy.invoices import charge_of, claim_to_settle, claims_on, invoice_of, invoice_to_settle, rested_at
+from ledger.policy.invoices import (
+    charge_of,
+    claim_to_settle,
+    claims_on,
+    invoice_of,
+    invoice_order,
+    invoice_to_settle,
+    rested_at,
+)
 from ledger.policy.known_facts import AccountFacts, Touched, claim_of_refund
 from ledger.policy.outgoings import Application, DueRefund, Outgoings
 from ledger.policy.rules import RULES
@@ -229,12 +237,19 @@ class Settlements:
         groups = self._groups(touched, changed, now)
         while groups:
             due: set[str] = set()
-            for group in sorted(groups, key=lambda group: (group.rank, *map(str, group))):
+            for group in sorted(groups, key=self._order):
                 data = self._difference(group, now, anew)
                 if data is not None:
                     yield data
                     due.update(self._reported_early(data))
             groups = {group for claim_id in due for group in self._groups_of(claim_id)}
+
+    def _order(self, group: _Group) -> tuple[int, tuple[date, str], str, str]:
+        """An invoice that a claim leaves before the one that it goes to, then by their first charges."""
+        first = (date.max, "")
+        if group.invoice_id is not None and self._facts.time_zone is not None:
+            first = invoice_order(self._facts, group.invoice_id)
+        return group.rank, first, group.currency, f"{group.invoice_id} {group.claim_id}"
 
     def _groups(self, touched: Touched, changed: Iterable[str], now: datetime) -> set[_Group]:
         """All that is to be settled after a fact, or because time passed."""
