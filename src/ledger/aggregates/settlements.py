@@ -16,6 +16,7 @@ from ledger.events import (
     CreditAppliedV1,
     InvoiceStanding,
     LedgerEvent,
+    PaymentCaptured,
     SettledAnew,
     SettledPart,
     SettlementChanged,
@@ -216,13 +217,25 @@ class Settlements:
         standing = self.invoices.get((invoice_id, currency))
         return standing.asks_for if standing is not None else zero(currency)
 
-    def is_paid_without_payment(self, invoice_id: str) -> bool:
-        """Whether an invoice counts as paid without one: its charges come to nothing, or credits pay it (§8)."""
-        standing = self.invoices.get((invoice_id, self._facts.currency or ""))
-        if standing is None or not self._facts.invoices[invoice_id].charges:
+    def is_application(self, payment: PaymentCaptured) -> bool:
+        """Whether a payment is a credit of ours that was applied, and no payment besides (policy §7)."""
+        return payment.data.method == "balance" and payment.data.payment_id in self.outgoings.applications
+
+    def is_paid_without_payment(self, invoice_id: str, now: datetime) -> bool:
+        """Whether an invoice counts as paid without one: its charges come to nothing, or credits pay it (§8).
+
+        As it stands by the facts, whether that is recorded yet or not.
+        """
+        currency, invoice = self._facts.currency, self._facts.invoices[invoice_id]
+        if currency is None or not invoice.charges:
             return False
-        by_credit = self.outgoings.applied_to(invoice_id, self._facts.currency or "")
-        return not standing.charged or bool(by_credit and not standing.asks_for)
+        standing, _ = self._settle(invoice_id, currency, now)
+        if standing is None or not standing.charged:
+            return standing is not None
+        by_credit = self.outgoings.applied_to(invoice_id, currency) or any(
+            payment.data.amount and self.is_application(payment) for payment in invoice.payments.values()
+        )
+        return bool(by_credit) and not standing.asks_for
 
     # --- settling -------------------------------------------------------------------------------------------------
 
