@@ -27,6 +27,7 @@ from ledger.events.billing_account import (
     RefundSucceeded,
     RefundSucceededV1,
     SettleAs,
+    SettledPartV1,
     Terms,
 )
 from ledger.events.complaint import (
@@ -196,6 +197,7 @@ __all__ = [
     "SettleAs",
     "SettledAnew",
     "SettledPart",
+    "SettledPartV1",
     "SettlementChanged",
     "SettlementReason",
     "Status",
