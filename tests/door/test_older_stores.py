@@ -1,7 +1,7 @@
 """A store that an older version made goes on: its history reads, and what older rules had settled is settled anew.
 
-`older_stores/` keeps a store of each version whose rules or tables were others, as that version left it: a sandbox with
-ten accounts of the sample, and twelve whose claims were settled as nobody would want them settled (policy §7).
+`older_stores/` keeps a store of each version whose rules or tables were others, as that version left it: a sandbox
+with ten accounts of the sample, and twelve whose claims were settled as nobody would want them settled (policy §7).
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def settled_anew(older: Door) -> Door:
         pytest.param("acct-old-01", {"owed": "8.00", "refund_due": "0.00"}, id="nothing was paid, nothing goes back"),
         pytest.param("acct-old-02", {"owed": "100.00", "overpaid": "0.00"}, id="a month taken back is owed again"),
         pytest.param("acct-old-06", {"owed": "100.00", "refund_due": "40.00"}, id="a claim that moved left nothing"),
-        pytest.param("acct-old-30", {"refunded": "16.00", "overpaid": "16.00"}, id="a refund that arrived is not lost"),
+        pytest.param(
+            "acct-old-30", {"refunded": "16.00", "overpaid": "16.00"}, id="a refund that arrived is not lost"
+        ),
         pytest.param("acct-old-15", {"owed": "15.00", "refund_due": "0.00"}, id="what failed was not paid"),
         pytest.param("acct-old-13", {"captured_in_excess": "9.00"}, id="the excess rests before it is a credit"),
     ],
@@ -50,7 +52,9 @@ def test_what_older_rules_had_settled_is_settled_anew(older: Door, account: str,
 def test_the_history_says_once_that_it_was_settled_anew(older: Door) -> None:
     told = [event["type"] for event in settled_anew(older).json("history", "acct-old-06")]
     assert told.count("settled-anew.v1") == 1
-    assert told.index("settled-anew.v1") > max(n for n, type_ in enumerate(told) if type_.startswith("claim-assessed"))
+    assert told.index("settled-anew.v1") > max(
+        n for n, type_ in enumerate(told) if type_.startswith("claim-assessed")
+    )
     older("advance", "2027-01-01T00:00:00Z")
     again = [event["type"] for event in older.json("history", "acct-old-06")]
     assert again.count("settled-anew.v1") == 1

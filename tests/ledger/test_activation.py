@@ -185,6 +185,18 @@ def test_it_dies_with_the_customers_key(books: Books, keys: Keys) -> None:
     assert why(lambda: collect(books.ledger, link, Keeper(), NOW)) == ("erased", None)
 
 
+def test_it_follows_the_registration_that_stands_and_leads_nowhere_without_one(books: Books) -> None:
+    said, link = Upstream(begins="2026-03-01T10:00:00Z"), token(books)
+    [wrong] = [e["data"]["message"]["id"] for e in books.stored() if e["type"] == "subscription-registered.v1"]
+    books.take([said.fact_retracted(wrong, message_id="back")])
+    assert why(lambda: collect(books.ledger, link, Keeper(), NOW)) == ("wrong", None)
+    other = {"username": "zoe.other", "server": "sip.ruf.example", "secret_ref": "https://secrets.ruf.example/other"}
+    books.take([said.subscription_registered(credentials=other, message_id="again")])
+    keeper = Keeper()
+    assert collect(books.ledger, link, keeper, NOW).username == "zoe.other"
+    assert keeper.asked == ["https://secrets.ruf.example/other"]
+
+
 def test_nobody_can_make_one_or_change_one(books: Books) -> None:
     notice_id, expiry, mark = token(books).split(".")
     later = str(int(expiry) + 1)

@@ -112,7 +112,10 @@ STANDARD_TERMS = {"name": "standard", "version": 1, "valid_from": "2000-01-01"}
 
 class TestDueWork:
     def test_each_instant_at_which_something_changes_is_its_own_now(self) -> None:
-        """The March cycle ends at midnight in Berlin, and April's begins; a month later it ends too."""
+        """The March cycle ends at midnight in Berlin, and April's begins; a month later it ends too.
+
+        By then the outage has lasted for longer, which March's claim says, though it comes to no more.
+        """
         books = sandbox("2026-03-15")
         books.take(with_an_open_outage())
         assert next_due_at(books.ledger) == at("2026-03-31T22:00")
@@ -125,6 +128,7 @@ class TestDueWork:
         assert decided == [
             ("2026-03-31T22:00:00Z", "disruption/cyc-1", "granted", "22.73"),
             ("2026-03-31T22:00:00.000001Z", "disruption/cyc-2", "pending", "0.00"),
+            ("2026-04-30T22:00:00Z", "disruption/cyc-1", "granted", "22.73"),
             ("2026-04-30T22:00:00Z", "disruption/cyc-2", "granted", "30.00"),
         ]
         assert next_due_at(books.ledger) is None
@@ -152,7 +156,7 @@ class TestDueWork:
             )
         advance(books.ledger, at("2026-06-01"))
         instants = [datetime.fromisoformat(e["data"]["now"]) for e in decided_by_time(books)]
-        assert len(instants) == 9
+        assert len(instants) == 12
         assert instants == sorted(instants)
         assert recorded_never_falls(books)
 

@@ -58,13 +58,14 @@ class Story:
         occurred_at: datetime | None = None,
         time: datetime | None = None,
         source: str = "/billing",
+        message_id: str | None = None,
         **data: Any,
     ) -> StoredEnvelope:
-        """Add an event; of a fact, `time` and `source` are those of its message."""
+        """Add an event; of a fact, `time`, `source` and `message_id` are those of its message."""
         position = len(self.envelopes) + 1
         recorded_at = START + timedelta(minutes=position)
         if issubclass(event, Fact):
-            data["message"] = Message(source=source, id=f"m-{position}", time=time or recorded_at)
+            data["message"] = Message(source=source, id=message_id or f"m-{position}", time=time or recorded_at)
         self._versions[account] += 1
         told = event(
             type=event.stored_as,

@@ -22,6 +22,7 @@ from projections.alarms import ALARMS, left_out
 from projections.claims import CLAIMS
 from projections.follower import Follower
 from projections.goodwill import GOODWILL, listed
+from projections.retractions import RETRACTIONS
 from tests.projections.stories import START, Story, granted, part
 
 
@@ -44,7 +45,9 @@ def told(*facts: tuple[type, dict[str, Any]], order: tuple[int, ...] | None = No
 
 
 def shown(story: Story) -> list[dict[str, Any]]:
-    state = {**story.folded(GOODWILL), **story.folded(CLAIMS), **story.folded(ALARMS)}
+    state = {
+        name: rows for each in (GOODWILL, CLAIMS, ALARMS, RETRACTIONS) for name, rows in story.folded(each).items()
+    }
     return listed(state, left_out(state))
 
 

@@ -319,7 +319,10 @@ class TestBesideOthers:
     ) -> None:
         """The last events are folded while the projection is held, and more than a batch of them beforehand."""
         followed(database, story, upto=20)
-        change(database, f"UPDATE {STORED_AS['subscriptions']} SET plan = 'wrong' WHERE account = 'acct-0-5'")
+        change(
+            database,
+            f"UPDATE {STORED_AS['subscription_registrations']} SET plan = 'wrong' WHERE account = 'acct-0-5'",
+        )
         live = Follower(database)
 
         def go_on(upto: int) -> Callable[[], object]:
@@ -330,7 +333,7 @@ class TestBesideOthers:
         begun.begin()
         rebuilt = begun.run()
 
-        assert told(rebuilt.differences) == {("acct-0-5", "accounts"): {"subscriptions": 1}}
+        assert told(rebuilt.differences) == {("acct-0-5", "accounts"): {"subscription_registrations": 1}}
         story.write(database)
         live.catch_up()
         assert compare_with_store(database, CATALOG).differences == []
@@ -364,7 +367,7 @@ class TestBesideOthers:
     def test_what_is_recorded_meanwhile_is_in_the_new_rows(self, database: Database, story: Story) -> None:
         """Events come after an account was compared, and before; the damage is in rows that they change again."""
         followed(database, story, upto=30)
-        change(database, f"UPDATE {STORED_AS['subscriptions']} SET plan = 'wrong'")
+        change(database, f"UPDATE {STORED_AS['subscription_registrations']} SET plan = 'wrong'")
         live = Follower(database)
         upto = iter(range(31, len(story.envelopes) + 1))
 

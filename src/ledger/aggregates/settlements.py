@@ -305,16 +305,22 @@ class Settlements:
     def _settle(
         self, invoice_id: str, currency: str, now: datetime
     ) -> tuple[InvoiceStanding | None, dict[str, tuple[SettledPart, ...]]]:
-        """Where an invoice stands, and the parts of its claims; nothing where no charge names it in this currency."""
+        """Where an invoice stands, and the parts of its claims; nothing where no charge names it in this currency.
+
+        Where the charges were retracted of one whose excess was used, it asks for what its payments do not cover.
+        """
         known = self._facts.invoices.get(invoice_id)
-        if currency != self._facts.currency or known is None or not known.charge_facts:
+        is_charged = known is not None and bool(known.charge_facts)
+        used = self.outgoings.used_of_excess(invoice_id, currency)
+        if currency != self._facts.currency or not (is_charged or used):
             return None, {}
         on_it = (self._to_settle(claim_id, currency) for claim_id in claims_on(self._facts, invoice_id))
         claims = [claim for claim in on_it if claim is not None]
         refunded = sum((claim.refunds_out for claim in claims), zero(currency))
         invoice = invoice_to_settle(self._facts, self.outgoings, invoice_id, refunded, currency)
         settlement = settle(invoice, claims)
-        credit = invoice.excess_used + settlement.excess
+        excess = settlement.excess if is_charged else zero(currency)
+        credit = invoice.excess_used + excess
         rested = invoice_id in self._rested or (bool(credit) and rested_at(self._facts, invoice_id) <= now)
         standing = InvoiceStanding(
             charged=invoice.charged,
@@ -323,7 +329,7 @@ class Settlements:
             excess_used=invoice.excess_used,
             reduced=settlement.reduced,
             asks_for=settlement.asks_for,
-            excess=settlement.excess,
+            excess=excess,
             excess_credit=credit if rested and credit else None,
         )
         return standing, dict(settlement.parts)

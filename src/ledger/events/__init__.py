@@ -13,6 +13,7 @@ from ledger.events.billing_account import (
     ClaimState,
     ClaimStateV1,
     Clause,
+    CustomerChanged,
     GoodwillApproved,
     GoodwillProposed,
     GoodwillRejected,
@@ -63,6 +64,7 @@ from ledger.events.notice import (
     NoticeResent,
     NoticeSent,
 )
+from ledger.events.retraction import FactRetracted, MessageKey, RetractedMessage, Retraction, message_key, retracted
 from ledger.events.settlement import (
     ClaimSettlement,
     CreditApplied,
@@ -148,10 +150,12 @@ __all__ = [
     "CreditApplied",
     "CreditAppliedV1",
     "CreditUse",
+    "CustomerChanged",
     "CycleStarted",
     "Decision",
     "Fact",
     "FactData",
+    "FactRetracted",
     "GoodwillApproved",
     "GoodwillProposed",
     "GoodwillRejected",
@@ -167,6 +171,7 @@ __all__ = [
     "LinkedKind",
     "Message",
     "MessageDiscarded",
+    "MessageKey",
     "MessageReplayed",
     "NoticeData",
     "NoticeDiscarded",
@@ -190,6 +195,8 @@ __all__ = [
     "RefundSucceeded",
     "RefundSucceededV1",
     "ReplayOutcome",
+    "RetractedMessage",
+    "Retraction",
     "Role",
     "RoleGranted",
     "RoleRevoked",
@@ -214,4 +221,6 @@ __all__ = [
     "course_since",
     "excess_credit_id",
     "from_stored",
+    "message_key",
+    "retracted",
 ]

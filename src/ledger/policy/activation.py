@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from ledger.events import (
     AccountRegistered,
     ChargePosted,
     CycleStarted,
     Fact,
+    FactRetracted,
     PaymentCaptured,
     SubscriptionRegistered,
 )
 from ledger.policy.charges import Charge
 from ledger.policy.known_facts import AccountFacts, SubscriptionFacts
-from ledger.policy.violation import termination
 
 COMPLETING: tuple[type[Fact], ...] = (
     AccountRegistered,
@@ -24,6 +23,7 @@ COMPLETING: tuple[type[Fact], ...] = (
     CycleStarted,
     ChargePosted,
     PaymentCaptured,
+    FactRetracted,
 )
 """The facts that can make an activation due; after any other there is none that was not due before."""
 
@@ -37,20 +37,19 @@ class Activation:
     """The first payment; where the invoice counts as paid without one, its first charge."""
 
 
-def activations(
-    facts: AccountFacts, is_paid_without_payment: Callable[[str], bool], now: datetime
-) -> dict[str, Activation]:
+def activations(facts: AccountFacts, is_paid_without_payment: Callable[[str], bool]) -> dict[str, Activation]:
     """The subscriptions whose activation the facts ask for, whether it was recorded before or not.
 
     `is_paid_without_payment` says of an invoice, by its id, whether it counts as paid though no payment of it stands.
     Whatever order the facts came in, the one that completes them makes the difference; whoever compares what stood
-    before a fact with what stands after it finds each activation once.
+    before a fact with what stands after it finds each activation once. What has become of the subscription since
+    changes none of it: whoever writes the e-mail looks whether there is still anything to tell.
     """
     if facts.registration is None:
         return {}
     found = {}
     for subscription in facts.subscriptions.values():
-        activation = _activation(facts, subscription, is_paid_without_payment, now)
+        activation = _activation(facts, subscription, is_paid_without_payment)
         if activation is not None:
             found[subscription.subscription_id] = activation
     return found
@@ -60,14 +59,10 @@ def _activation(
     facts: AccountFacts,
     subscription: SubscriptionFacts,
     is_paid_without_payment: Callable[[str], bool],
-    now: datetime,
 ) -> Activation | None:
     registration = subscription.registration
     charge = _first_charge(facts, subscription)
     if registration is None or charge is None:
-        return None
-    ended = termination(subscription)
-    if ended is not None and ended.data.terminated_at <= now:
         return None
     payments = facts.invoices[charge.invoice_id].payments.values()
     payment = min(payments, key=lambda fact: fact.order, default=None)
