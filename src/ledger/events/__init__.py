@@ -28,6 +28,7 @@ from ledger.events.billing_account import (
     RefundSucceeded,
     RefundSucceededV1,
     SettleAs,
+    SettledPartV1,
     Terms,
 )
 from ledger.events.complaint import (
@@ -203,6 +204,7 @@ __all__ = [
     "SettleAs",
     "SettledAnew",
     "SettledPart",
+    "SettledPartV1",
     "SettlementChanged",
     "SettlementReason",
     "Status",
