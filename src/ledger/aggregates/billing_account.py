@@ -301,7 +301,13 @@ def _same(recorded: RecordedClaim, row: Assessed) -> bool:
         row.charge_id,
         row.currency,
         row.investigate_by,
-    ) and (state.outcome, state.reason, state.amount, state.tax) == (row.outcome, row.reason, row.amount, row.tax)
+    ) and (state.outcome, state.reason, state.amount, state.tax, state.settle_as) == (
+        row.outcome,
+        row.reason,
+        row.amount,
+        row.tax,
+        row.settle_as,
+    )
 
 
 def _application_id(account: str, credit_id: str, charge_id: str) -> str:
