@@ -240,9 +240,12 @@ class Settlements:
         invoices.update((invoice_id, currency) for invoice_id, rested in self._resting() if rested <= now)
         for payment_id in touched.payments:
             application = self.outgoings.applications.get(payment_id)
-            if application is not None and application.claim_id is not None:
+            if application is None:
+                continue
+            invoices.add((application.invoice_id, application.currency))
+            if application.claim_id is not None:
                 claims.add(application.claim_id)
-            elif application is not None:
+            else:
                 invoices.add((application.credit_id.removeprefix(excess_credit_id("")), application.currency))
         if touched.everything:
             invoices.update((invoice_id, currency) for invoice_id in self._facts.invoices)
