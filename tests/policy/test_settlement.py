@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from ledger.agreement import PublishedAgreement
+from ledger.events import SettledPart
 from ledger.policy.known_facts import EVERYTHING
 from ledger.policy.settlement import (
     ClaimToSettle,
@@ -16,6 +17,7 @@ from ledger.policy.settlement import (
     InvoiceToSettle,
     Settlement,
     applied,
+    proportion,
     settle,
     settle_without_invoice,
 )
@@ -1586,3 +1588,486 @@ def test_a_refund_that_went_out_and_a_credit_that_was_used_are_both_what_went_ou
     case.hear(early(confirmed("2.50")))
     gone_out = "refund/1 5.00 + 1.00 gone out; credit 5.00 + 1.00 gone out"
     assert word(case, DISPUTE) == f"{gone_out}; overpaid -7.50 + -1.50"
+
+
+# --- an invoice and its claims, without a life around them --------------------------------------------------------
+
+
+def invoice(
+    charged: str = "36.00", paid: str = "36.00", balance: str = "0.00", used: str = "0.00", refunded: str = "0.00"
+) -> InvoiceToSettle:
+    amounts = (Decimal(each) for each in (charged, paid, balance, used, refunded))
+    return InvoiceToSettle("inv", "EUR", *amounts)
+
+
+def owing(
+    claim_id: str, granted: str, *out: GoneOut, way: str = "refund", failed: Iterable[str] = ()
+) -> ClaimToSettle:
+    """A claim of "10.00 + 2.00", of which something has gone out."""
+    net, _, tax = granted.partition(" + ")
+    return ClaimToSettle(claim_id, Decimal(net), Decimal(tax or "0.00"), way, out, frozenset(failed))  # type: ignore[arg-type]
+
+
+def returned(id_: str, gross: str, *, here: bool = True) -> GoneOut:
+    """A refund that went out: "10.00 + 2.00", or "12.00" of which nobody knows net and tax."""
+    net, _, tax = gross.partition(" + ")
+    if not tax:
+        return GoneOut("refund", id_, Decimal(net), None, None, here)
+    return GoneOut("refund", id_, Decimal(net) + Decimal(tax), Decimal(net), Decimal(tax), here)
+
+
+def used(id_: str, gross: str) -> GoneOut:
+    """Of a credit what was used."""
+    net, _, tax = gross.partition(" + ")
+    of_tax = Decimal(tax or "0.00")
+    return GoneOut("credit", id_, Decimal(net) + of_tax, Decimal(net), of_tax)
+
+
+def told(settlement: Settlement) -> list[str]:
+    """The invoice and its claims' parts, as an accountant would write them down."""
+    stands = f"reduced {settlement.reduced}, asks for {settlement.asks_for}, in excess {settlement.excess}"
+    return [stands, *(f"{id_}: {part}" for id_, parts in settlement.parts.items() for part in map(_part, parts))]
+
+
+def _part(part: SettledPart) -> str:
+    status = "" if part.status == "open" else f" {part.status}"
+    return f"{part.into} {part.id} {part.net} + {part.tax}{status}"
+
+
+@pytest.mark.parametrize(
+    ("of", "claims", "gives"),
+    [
+        pytest.param(
+            invoice(),
+            [],
+            ["reduced 0.00, asks for 0.00, in excess 0.00"],
+            id="an invoice without claims",
+        ),
+        pytest.param(
+            invoice(paid="30.00"),
+            [owing("c", "10.00 + 2.00")],
+            [
+                "reduced 6.00, asks for 0.00, in excess 0.00",
+                "c: invoice_reduction inv 5.00 + 1.00",
+                "c: refund refund/c/1 5.00 + 1.00",
+            ],
+            id="every part has an id, and net and tax",
+        ),
+        pytest.param(
+            invoice(paid="10.00", balance="10.00", used="4.00"),
+            [],
+            ["reduced 0.00, asks for 20.00, in excess 0.00"],
+            id="P is M + B − E",
+        ),
+        pytest.param(
+            invoice(paid="10.00", balance="10.00", used="4.00"),
+            [owing("c", "19.00", way="credit")],
+            ["reduced 19.00, asks for 1.00, in excess 0.00", "c: invoice_reduction inv 19.00 + 0.00"],
+            id="what is granted comes off it",
+        ),
+        pytest.param(
+            invoice(paid="40.00", balance="4.00", used="3.00"),
+            [],
+            ["reduced 0.00, asks for 0.00, in excess 5.00"],
+            id="X is P − C: what was used of the excess is not in excess again",
+        ),
+        pytest.param(
+            invoice(paid="0.00", used="4.00"),
+            [],
+            ["reduced 0.00, asks for 40.00, in excess 0.00"],
+            id="money that bounced after the excess was used is asked for again",
+        ),
+        pytest.param(
+            invoice(paid="30.00"),
+            [owing("a", "0.00", returned("refund/a/1", "5.00")), owing("b", "12.00")],
+            [
+                "reduced 6.00, asks for 0.00, in excess 0.00",
+                "a: offset offset/a -5.00 + 0.00",
+                "a: refund refund/a/1 5.00 + 0.00 gone_out",
+                "b: invoice_reduction inv 6.00 + 0.00",
+                "b: offset offset/b 5.00 + 0.00",
+                "b: refund refund/b/1 1.00 + 0.00",
+            ],
+            id="a claim of which too much went out is passed over by the reduction",
+        ),
+        pytest.param(
+            invoice(paid="30.00"),
+            [owing("a", "0.00", returned("refund/a/1", "9.00")), owing("b", "12.00")],
+            [
+                "reduced 3.00, asks for 3.00, in excess 0.00",
+                "a: offset offset/a -9.00 + 0.00",
+                "a: refund refund/a/1 9.00 + 0.00 gone_out",
+                "b: invoice_reduction inv 3.00 + 0.00",
+                "b: offset offset/b 9.00 + 0.00",
+            ],
+            id="no more is reduced than ΣG − ΣF, where one alone has more to come",
+        ),
+        pytest.param(
+            invoice(),
+            [
+                owing("a", "0.00", returned("refund/a/1", "3.00")),
+                owing("b", "2.00"),
+                owing("c", "0.00", returned("refund/c/1", "1.00")),
+                owing("d", "4.00"),
+            ],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "a: offset offset/a -3.00 + 0.00",
+                "a: refund refund/a/1 3.00 + 0.00 gone_out",
+                "b: offset offset/b 2.00 + 0.00",
+                "c: offset offset/c -1.00 + 0.00",
+                "c: refund refund/c/1 1.00 + 0.00 gone_out",
+                "d: offset offset/d 2.00 + 0.00",
+                "d: refund refund/d/1 2.00 + 0.00",
+            ],
+            id="set off in order on both sides",
+        ),
+        pytest.param(
+            invoice(paid="40.00"),
+            [
+                owing("a", "0.00", returned("refund/a/1", "3.00")),
+                owing("b", "0.00", returned("refund/b/1", "3.00")),
+            ],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "a: offset offset/a -3.00 + 0.00",
+                "a: refund refund/a/1 3.00 + 0.00 gone_out",
+                "b: offset offset/b -1.00 + 0.00",
+                "b: refund refund/b/1 3.00 + 0.00 gone_out",
+                "b: overpaid overpaid/b -2.00 + 0.00",
+            ],
+            id="against the excess, in order",
+        ),
+        pytest.param(
+            invoice(paid="0.00", balance="36.00"),
+            [owing("c", "12.00")],
+            ["reduced 0.00, asks for 0.00, in excess 0.00", "c: credit credit/c/1 12.00 + 0.00"],
+            id="nothing came by card: all of it is a credit",
+        ),
+        pytest.param(
+            invoice(charged="0.00", paid="0.00"),
+            [owing("c", "12.00")],
+            ["reduced 0.00, asks for 0.00, in excess 0.00", "c: credit credit/c/1 12.00 + 0.00"],
+            id="where LM + LB is 0 the refund share is 0",
+        ),
+        pytest.param(
+            invoice(paid="12.00", balance="24.00"),
+            [owing("a", "36.00"), owing("b", "6.00")],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "a: refund refund/a/1 12.00 + 0.00",
+                "a: credit credit/a/1 24.00 + 0.00",
+                "b: credit credit/b/1 6.00 + 0.00",
+            ],
+            id="where LM + LB is 0 after the claims before it",
+        ),
+        pytest.param(
+            invoice(charged="10.00", paid="3.00", balance="7.00"),
+            [owing("c", "20.00")],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "c: refund refund/c/1 3.00 + 0.00",
+                "c: credit credit/c/1 17.00 + 0.00",
+            ],
+            id="the refund share is never above LM",
+        ),
+        pytest.param(
+            invoice(paid="18.00", balance="18.00", refunded="15.00"),
+            [owing("a", "0.00", returned("refund/a/1", "15.00")), owing("b", "30.00")],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "a: offset offset/a -15.00 + 0.00",
+                "a: refund refund/a/1 15.00 + 0.00 gone_out",
+                "b: offset offset/b 15.00 + 0.00",
+                "b: refund refund/b/1 2.14 + 0.00",
+                "b: credit credit/b/1 12.86 + 0.00",
+            ],
+            id="LM is M less what went out for the claims before it: 15 × 3 ÷ 21",
+        ),
+        pytest.param(
+            invoice(paid="18.00", balance="18.00"),
+            [owing("a", "12.00", used("credit/a/1", "10.00 + 2.00")), owing("b", "12.00")],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "a: credit credit/a/1 10.00 + 2.00 gone_out",
+                "a: correction correction/a 2.00 + -2.00",
+                "b: refund refund/b/1 9.00 + 0.00",
+                "b: credit credit/b/1 3.00 + 0.00",
+            ],
+            id="LB is B less what was used of the credits before it: 12 × 18 ÷ 24",
+        ),
+        pytest.param(
+            invoice(paid="6.00", balance="12.00", charged="18.00"),
+            [
+                owing("a", "30.00", used("credit/a/1", "15.00 + 0.00"), returned("refund/a/1", "9.00")),
+                owing("b", "3.00"),
+            ],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "a: refund refund/a/1 9.00 + 0.00 gone_out",
+                "a: credit credit/a/1 15.00 + 0.00 gone_out",
+                "a: credit credit/a/1 6.00 + 0.00",
+                "b: credit credit/b/1 3.00 + 0.00",
+            ],
+            id="neither LM nor LB is below 0",
+        ),
+        pytest.param(
+            invoice(paid="10.00", balance="20.00", charged="30.00"),
+            [owing("a", "12.00", returned("refund/a/1", "12.00")), owing("b", "12.00")],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "a: refund refund/a/1 12.00 + 0.00 gone_out",
+                "b: credit credit/b/1 12.00 + 0.00",
+            ],
+            id="LM below 0 counts as 0, and takes nothing of LB",
+        ),
+        pytest.param(
+            invoice(paid="18.00", balance="18.00", refunded="12.00"),
+            [owing("a", "24.00", returned("refund/a/1", "12.00"), way="credit"), owing("b", "24.00")],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "a: refund refund/a/1 12.00 + 0.00 gone_out",
+                "a: credit credit/a/1 12.00 + 0.00",
+                "b: refund refund/b/1 6.00 + 0.00",
+                "b: credit credit/b/1 18.00 + 0.00",
+            ],
+            id="never above M less all that has gone out to this invoice's payments",
+        ),
+        pytest.param(
+            invoice(paid="18.00", balance="18.00", refunded="12.00"),
+            [owing("a", "8.00"), owing("b", "12.00", way="credit"), owing("c", "10.00")],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "a: refund refund/a/1 4.00 + 0.00",
+                "a: credit credit/a/1 4.00 + 0.00",
+                "b: credit credit/b/1 12.00 + 0.00",
+                "c: refund refund/c/1 2.00 + 0.00",
+                "c: credit credit/c/1 8.00 + 0.00",
+            ],
+            id="and the open refunds given before it, whichever claims they went out for",
+        ),
+        pytest.param(
+            invoice(paid="6.00", balance="6.00", charged="12.00", refunded="9.00"),
+            [owing("c", "4.00")],
+            ["reduced 0.00, asks for 0.00, in excess 0.00", "c: credit credit/c/1 4.00 + 0.00"],
+            id="never below 0, where more was returned than came",
+        ),
+        pytest.param(
+            invoice(paid="18.00", balance="18.00"),
+            [owing("c", "20.00", returned("refund/c/1", "8.00", here=False))],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "c: refund refund/c/1 8.00 + 0.00 gone_out",
+                "c: refund refund/c/2 6.00 + 0.00",
+                "c: credit credit/c/1 6.00 + 0.00",
+            ],
+            id="a refund to another invoice's payments is in F, not in w nor in its refunds gone out: 12 × 18 ÷ 36",
+        ),
+        pytest.param(
+            invoice(paid="18.00", balance="18.00"),
+            [owing("a", "8.00", returned("refund/a/1", "8.00", here=False)), owing("b", "12.00")],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "a: refund refund/a/1 8.00 + 0.00 gone_out",
+                "b: refund refund/b/1 6.00 + 0.00",
+                "b: credit credit/b/1 6.00 + 0.00",
+            ],
+            id="nor in the LM of the claims after it",
+        ),
+        pytest.param(
+            invoice(),
+            [owing("c", "12.00", failed=["refund/c/1"])],
+            ["reduced 0.00, asks for 0.00, in excess 0.00", "c: refund refund/c/1 12.00 + 0.00 failed"],
+            id="a refund that failed is open again",
+        ),
+        pytest.param(
+            invoice(),
+            [owing("c", "12.00", returned("refund/c/1", "5.00"), failed=["refund/c/3"])],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "c: refund refund/c/1 5.00 + 0.00 gone_out",
+                "c: refund refund/c/2 7.00 + 0.00",
+            ],
+            id="the first by number that has not gone out",
+        ),
+        pytest.param(
+            invoice(),
+            [owing("c", "12.00", returned("refund/c/2", "5.00"), used("credit/c/1", "1.00"), failed=["refund/c/1"])],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "c: refund refund/c/2 5.00 + 0.00 gone_out",
+                "c: refund refund/c/1 6.00 + 0.00 failed",
+                "c: credit credit/c/1 1.00 + 0.00 gone_out",
+            ],
+            id="also where the second arrived before it",
+        ),
+        pytest.param(
+            invoice(paid="30.00"),
+            [
+                owing(
+                    "c",
+                    "24.00 + 4.80",
+                    returned("refund/c/1", "0.05"),
+                    returned("refund/c/2", "0.02"),
+                    returned("refund/c/3", "1.00 + 0.19"),
+                    used("credit/c/1", "2.00 + 0.41"),
+                )
+            ],
+            [
+                "reduced 6.00, asks for 0.00, in excess 0.00",
+                "c: invoice_reduction inv 5.00 + 1.00",
+                "c: refund refund/c/3 1.00 + 0.19 gone_out",
+                "c: refund refund/c/2 0.02 + 0.00 gone_out",
+                "c: refund refund/c/1 0.04 + 0.01 gone_out",
+                "c: refund refund/c/4 15.94 + 3.19",
+                "c: credit credit/c/1 2.00 + 0.41 gone_out",
+            ],
+            id="tax in the order reduction, offset, refunds without net and tax (the smaller first), refund, credit",
+        ),
+        pytest.param(
+            invoice(paid="36.00"),
+            [
+                owing("a", "0.00", returned("refund/a/1", "3.00")),
+                owing("b", "10.00 + 2.00"),
+            ],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "a: offset offset/a -3.00 + 0.00",
+                "a: refund refund/a/1 3.00 + 0.00 gone_out",
+                "b: offset offset/b 2.50 + 0.50",
+                "b: refund refund/b/1 7.50 + 1.50",
+            ],
+            id="offsets cancel in gross, whatever each claim's tax is",
+        ),
+        pytest.param(
+            invoice(),
+            [owing("c", "9.97 + 2.00", returned("refund/c/1", "10.00 + 2.00"))],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "c: refund refund/c/1 10.00 + 2.00 gone_out",
+                "c: overpaid overpaid/c -0.03 + 0.00",
+            ],
+            id="overpaid in net alone",
+        ),
+        pytest.param(
+            invoice(paid="40.00"),
+            [owing("c", "2.00 + 0.41", returned("refund/c/1", "10.00 + 2.00"), used("credit/c/1", "0.50"))],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "c: offset offset/c -3.37 + -0.63",
+                "c: refund refund/c/1 10.00 + 2.00 gone_out",
+                "c: credit credit/c/1 0.50 + 0.00 gone_out",
+                "c: overpaid overpaid/c -5.13 + -0.96",
+            ],
+            id="tax by absolute value: −4.00 × −1.59 ÷ −10.09 is −0.63",
+        ),
+        pytest.param(
+            invoice(paid="36.10"),
+            [owing("c", "0.00", returned("refund/c/1", "0.18 + 0.02"))],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "c: offset offset/c -0.09 + -0.01",
+                "c: refund refund/c/1 0.18 + 0.02 gone_out",
+                "c: overpaid overpaid/c -0.09 + -0.01",
+            ],
+            id="half of what went out is set off against the excess",
+        ),
+        pytest.param(
+            invoice(paid="36.05"),
+            [owing("c", "0.00", returned("refund/c/1", "0.09 + 0.01"))],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "c: offset offset/c -0.04 + -0.01",
+                "c: refund refund/c/1 0.09 + 0.01 gone_out",
+                "c: overpaid overpaid/c -0.05 + 0.00",
+            ],
+            id="half up by absolute value: −0.005 is −0.01",
+        ),
+        pytest.param(
+            invoice(),
+            [owing("c", "10.01 + 1.99", returned("refund/c/1", "10.00 + 2.00"))],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "c: refund refund/c/1 10.00 + 2.00 gone_out",
+                "c: correction correction/c 0.01 + -0.01",
+            ],
+            id="where only net and tax differ, a correction of gross 0 takes it",
+        ),
+        pytest.param(
+            invoice(),
+            [owing("c", "9.99 + 2.01", returned("refund/c/1", "10.00 + 2.00"))],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "c: refund refund/c/1 10.00 + 2.00 gone_out",
+                "c: correction correction/c -0.01 + 0.01",
+            ],
+            id="either way",
+        ),
+        pytest.param(
+            invoice(),
+            [owing("c", "1.00 + 0.50", returned("refund/c/1", "1.00 + 0.20"), returned("refund/c/2", "0.30"))],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "c: refund refund/c/1 1.00 + 0.20 gone_out",
+                "c: refund refund/c/2 0.00 + 0.30 gone_out",
+            ],
+            id="what remains may be tax alone: a refund without net and tax takes it, and nothing is corrected",
+        ),
+    ],
+)
+def test_an_invoice_by_itself(of: InvoiceToSettle, claims: list[ClaimToSettle], gives: list[str]) -> None:
+    assert told(settle(of, claims)) == gives
+
+
+@pytest.mark.parametrize(
+    ("claim", "gives"),
+    [
+        pytest.param(owing("c", "10.00"), ["credit credit/c/1 10.00 + 0.00"], id="all of it is a credit"),
+        pytest.param(
+            owing("c", "10.00", used("credit/c/1", "6.00")),
+            ["credit credit/c/1 6.00 + 0.00 gone_out", "credit credit/c/1 4.00 + 0.00"],
+            id="of which some was used",
+        ),
+        pytest.param(
+            owing("c", "0.00", returned("refund/c/1", "6.00 + 1.00")),
+            ["refund refund/c/1 6.00 + 1.00 gone_out", "overpaid overpaid/c -6.00 + -1.00"],
+            id="what went out too much is overpaid",
+        ),
+    ],
+)
+def test_a_claim_on_no_invoice(claim: ClaimToSettle, gives: list[str]) -> None:
+    assert [_part(part) for part in settle_without_invoice(claim, "EUR")] == gives
+
+
+@pytest.mark.parametrize(
+    ("left", "owed", "expected"),
+    [
+        pytest.param(["3.00", "5.00"], "6.00", ["a 3.00", "b 3.00"], id="the oldest first, the next for the rest"),
+        pytest.param(["3.00", "5.00"], "3.00", ["a 3.00"], id="no more than is owed"),
+        pytest.param(["3.00", "5.00"], "20.00", ["a 3.00", "b 5.00"], id="no more than is left"),
+        pytest.param(["0.00", "5.00"], "2.00", ["b 2.00"], id="one that was used up is passed over"),
+        pytest.param(["3.00"], "0.01", ["a 0.01"], id="a cent"),
+        pytest.param(["3.00"], "0.00", [], id="nothing is owed"),
+        pytest.param([], "4.00", [], id="no credits"),
+    ],
+)
+def test_credits_pay_for_what_is_owed(left: list[str], owed: str, expected: list[str]) -> None:
+    credits = [(name, Decimal(each)) for name, each in zip("abc", left, strict=False)]
+    assert [f"{name} {part}" for name, part in applied(credits, Decimal(owed))] == expected
+
+
+@pytest.mark.parametrize(
+    ("gross", "claim", "currency", "gives"),
+    [
+        pytest.param("6.00", ("12.00", "2.00"), "EUR", ("5.00", "1.00"), id="half of it"),
+        pytest.param("0.03", ("12.00", "2.00"), "EUR", ("0.02", "0.01"), id="half up"),
+        pytest.param("0.02", ("12.00", "2.00"), "EUR", ("0.02", "0.00"), id="below the half down"),
+        pytest.param("5", ("110", "10"), "JPY", ("5", "0"), id="in yen"),
+        pytest.param("5.00", ("0.00", "0.00"), "EUR", ("5.00", "0.00"), id="of no claim: no tax"),
+    ],
+)
+def test_a_part_that_goes_out_takes_net_and_tax_in_its_claims_proportion(
+    gross: str, claim: tuple[str, str], currency: str, gives: tuple[str, str]
+) -> None:
+    found = proportion(Decimal(gross), Decimal(claim[0]), Decimal(claim[1]), currency)
+    assert tuple(map(str, found)) == gives
