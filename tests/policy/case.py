@@ -20,6 +20,7 @@ from consumers.upstream.instructed import INSTRUCTED, known_at_the_door
 from consumers.upstream.reading import read_instructed
 from ledger.aggregates import BillingAccount, Cause
 from ledger.aggregates.recording import message_event_id
+from ledger.aggregates.settlements import Credit
 from ledger.agreement import PublishedAgreement, bindable, read_agreement
 from ledger.application.statement import Refusal, Statement
 from ledger.events import AgreementBound, InvoiceStanding
@@ -304,6 +305,10 @@ class Case:
         credits, cause = dict(self.billing.credits), self._cause(self.at)
         changed = self.billing.record_differences(found, contradictions(self.facts), cause)
         self.billing.settle(touched, changed, cause)
+        self._apply(credits, cause)
+
+    def _apply(self, credits: Mapping[str, Credit], cause: Cause) -> None:
+        """Let the credits that there were before pay for the charges that became known."""
         new = self.facts.charged.keys() - self._charged - self.billing.paid_by_credit
         self._charged = set(self.facts.charged)
         charges = sorted((self.facts.charged[id_] for id_ in new), key=lambda charge: charge.fact.order)
