@@ -415,6 +415,14 @@ def move_reader(transaction: Transaction, move: ReaderMove) -> None:
         raise ReaderFenced(f"reader {move.reader} was taken over by another")
 
 
+def hold_heads(transaction: Transaction, accounts: Iterable[str]) -> None:
+    """Have every other writer about accounts wait until the end of the transaction; an account without events has
+    no head to hold. They are taken in account order, as they are by those who move them."""
+    transaction.run_each(
+        "UPDATE heads SET version = version WHERE account = ?", [(account,) for account in sorted(accounts)]
+    )
+
+
 def read_heads(transaction: Transaction, accounts: Iterable[str]) -> dict[str, Head]:
     """The heads of accounts, those without events included."""
     heads = {account: Head(account) for account in accounts}
