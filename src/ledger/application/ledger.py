@@ -21,7 +21,7 @@ from ledger.store.instants import from_microseconds
 from ledger.store.notices import begin_after_what_is_there
 from ledger.store.recorders import EnvelopeMapper, LedgerRecorder, SealingEventStore, events_of
 from ledger.store.schema import SCHEMA_VERSION, TABLES
-from ledger.store.writing import Writes, hold_heads, read_heads
+from ledger.store.writing import Writes, hold_heads, read_heads, read_waiting
 from ledger.vault import Vault
 
 ACCOUNTS_KEPT_MAX = 2_000
@@ -161,8 +161,9 @@ class Ledger(Application[str]):
             histories: dict[str, list[LedgerEvent]] = defaultdict(list)
             for event in events_of(transaction, cold):
                 histories[event.account].append(event)
+            waiting = read_waiting(transaction, cold)
             for account_id in cold:
-                accounts[account_id].replay(histories[account_id])
+                accounts[account_id].replay(histories[account_id], waiting[account_id])
         return accounts
 
     @contextmanager
@@ -208,10 +209,12 @@ class Ledger(Application[str]):
             writes.heads[account.head.account] = account.head_move()
             for name, count in account.agreements_seen.items():
                 writes.catalogue[name] = min(count, writes.catalogue.get(name, count))
-            waiting = account.waiting_if_changed()
+            waiting = account.waiting_changes()
             if waiting is not None:
                 writes.waiting[account.head.account] = waiting
-                writes.awaiting[account.head.account] = account.agreements_awaited()
+            awaited = account.agreements_awaited()
+            if awaited is not None:
+                writes.awaiting[account.head.account] = awaited
         self.events.put(decided.events, writes=writes, within=within)
         return changed
 

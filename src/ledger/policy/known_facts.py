@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TypeVar
@@ -186,7 +187,12 @@ class AccountFacts:
         self._complaints: dict[str, list[ComplaintFact]] = defaultdict(list)
         self._disputes_on: dict[str, set[str]] = defaultdict(set)
         self._facts: dict[str, Fact] = {}
-        self._may_wait: dict[str, Fact] = {}
+        self._waiting: dict[str, Waiting] = {}
+        """By the event id of the fact that waits."""
+        self._waiting_for: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        """The same facts' event ids by what they wait for: its kind, then its id."""
+        self._asked_anew: dict[str, Fact] = {}
+        """The facts that may wait for something else than when that was last asked."""
 
     # --- what stands ---------------------------------------------------------------------------------------------
 
@@ -216,7 +222,7 @@ class AccountFacts:
     def learn(self, fact: Fact) -> Touched:
         """Take in one fact; each fact is learnt once."""
         self._facts[fact.event_id] = fact
-        self._may_wait[fact.event_id] = fact
+        self._ask_anew(fact)
         match fact:
             case AccountRegistered():
                 self.registrations.append(fact)
@@ -252,6 +258,7 @@ class AccountFacts:
         """Take note of the terms that hold for a subscription."""
         subscription = self.subscriptions[binding.data.subscription_id]
         subscription.binding, subscription.terms = binding, published.terms
+        self._ask_anew(*self._registrations_of[binding.data.subscription_id])
         return self._whole(subscription)
 
     def touched_by_time(self) -> Touched:
@@ -287,6 +294,8 @@ class AccountFacts:
     def _learn_registration(self, fact: SubscriptionRegistered) -> Touched:
         registrations = self._registrations_of[fact.data.subscription_id]
         registrations.append(fact)
+        self._ask_anew(*registrations)
+        self._is_known("subscription", fact.data.subscription_id)
         subscription = self._subscription(fact.data.subscription_id)
         if len(registrations) > 1:
             subscription.registration = self._first_stands(registrations)
@@ -373,13 +382,14 @@ class AccountFacts:
 
     def _admit(self, charge: Charge) -> None:
         self.charges[charge.charge_id] = charge
+        self._is_known("charge", charge.charge_id)
         self.invoices[charge.invoice_id].charges[charge.charge_id] = charge
         if isinstance(charge, Cycle):
             self._subscription(charge.subscription_id).insert_cycle(charge)
 
     def _take_up_anew(self) -> None:
         """Judge all facts again in the order of their messages, because an earlier one may have turned up."""
-        self._may_wait = dict(self._facts)
+        self._asked_anew = dict(self._facts)
         self.contradictions.clear()
         self.charges.clear()
         self.invoices.clear()
@@ -459,12 +469,12 @@ class AccountFacts:
             subscription.outages.remove(before)
             touched.window(subscription.subscription_id, before.reaching(END))
         after = self._judge_outage(outage_id)
+        self._is_known("outage", outage_id)
         if before is not None and after is not None:
             subscription_id = before.report.data.subscription_id
             if after.report.data.subscription_id != subscription_id:
                 # What ended it on the subscription where it no longer stands waits again for its report there.
-                endings = self._outage_endings.get((subscription_id, outage_id), ())
-                self._may_wait.update((ending.event_id, ending) for ending in endings)
+                self._ask_anew(*self._outage_endings.get((subscription_id, outage_id), ()))
         if after is not None:
             touched.window(after.report.data.subscription_id, after.reaching(END))
         return touched
@@ -490,7 +500,7 @@ class AccountFacts:
         for subscription_id in {report.data.subscription_id for report in reports}:
             stands_here = subscription_id == outage.report.data.subscription_id
             for ending in self._outage_endings.get((subscription_id, outage_id), ()):
-                self.contradictions.pop(ending.event_id, None)
+                self._contradict_no_more(ending)
                 if stands_here and _ends_before_it_began(ending, outage.report):
                     self._contradict(outage.report, ending)
         self._subscription(outage.report.data.subscription_id).outages.add(outage)
@@ -557,6 +567,7 @@ class AccountFacts:
         if not isinstance(fact, ComplaintOpened):
             return Touched()
         self._judge_complaint(complaint_id)
+        self._is_known("complaint", complaint_id)
         return Touched(goodwill=self._goodwill_where(lambda data: data.complaint_id == complaint_id))
 
     def _judge_complaint(self, complaint_id: str) -> None:
@@ -574,8 +585,7 @@ class AccountFacts:
         goodwill = self.goodwill[credit_id]
         if isinstance(fact, GoodwillProposed):
             goodwill.proposals.append(fact)
-            # Of the proposals another one may stand now, and be left out no more: what each waits for is asked anew.
-            self._may_wait.update((proposal.event_id, proposal) for proposal in goodwill.proposals)
+            self._is_known("goodwill", credit_id)
         else:
             goodwill.verdicts.append(fact)
         self._judge_goodwill(credit_id)
@@ -609,29 +619,71 @@ class AccountFacts:
             if fact is not first and not _says_the_same(first, fact):
                 self._contradict(first, fact)
             else:
-                self.contradictions.pop(fact.event_id, None)
+                self._contradict_no_more(fact)
         return first
 
     def _contradict(self, kept: Fact, left_out: Fact) -> None:
+        self._ask_anew(left_out)
         self.contradictions[left_out.event_id] = Contradiction(kept, left_out)
+
+    def _contradict_no_more(self, fact: Fact) -> None:
+        if self.contradictions.pop(fact.event_id, None) is not None:
+            self._ask_anew(fact)
 
     # --- waiting --------------------------------------------------------------------------------------------------
 
-    def waiting(self, refunds_known: Container[str] = (), instructions_known: Container[str] = ()) -> list[Waiting]:
-        """Facts that wait for another, with what they wait for (policy §1)."""
-        found = []
-        for fact in list(self._may_wait.values()):
+    def waiting_changes(
+        self, refunds_known: AbstractSet[str] = frozenset(), instructions_known: AbstractSet[str] = frozenset()
+    ) -> dict[str, Waiting | None]:
+        """What has changed about the facts that wait for another since this was asked last (policy §1): by event id
+        what a fact waits for now, None where it waits no more.
+
+        Only those are looked at that may wait for something else than before: a fact is taken up anew when it becomes
+        known what it waits for, and when it comes to be left out or is left out no more.
+        """
+        for kind, known in (("refund", refunds_known), ("instruction", instructions_known)):
+            for id_ in self._waiting_for[kind].keys() & known:
+                self._is_known(kind, id_)
+        changes: dict[str, Waiting | None] = {}
+        asked, self._asked_anew = self._asked_anew, {}
+        for event_id, fact in asked.items():
+            before = self._waiting.get(event_id)
             waits_for = self.waits_for(fact, refunds_known, instructions_known)
-            if waits_for is None:
-                del self._may_wait[fact.event_id]
-            else:
-                found.append(Waiting(fact, waits_for))
-        return found
+            if waits_for == (before.waits_for if before is not None else None):
+                continue
+            if before is not None:
+                self._wait_no_more(before)
+            changes[event_id] = self._wait(Waiting(fact, waits_for)) if waits_for is not None else None
+        return changes
+
+    def _wait(self, waiting: Waiting) -> Waiting:
+        kind, _, id_ = waiting.waits_for.partition(" ")
+        self._waiting[waiting.fact.event_id] = waiting
+        self._waiting_for[kind][id_].add(waiting.fact.event_id)
+        return waiting
+
+    def _wait_no_more(self, waiting: Waiting) -> None:
+        kind, _, id_ = waiting.waits_for.partition(" ")
+        del self._waiting[waiting.fact.event_id]
+        of_kind = self._waiting_for[kind]
+        of_kind[id_].discard(waiting.fact.event_id)
+        if not of_kind[id_]:
+            del of_kind[id_]
+
+    def _is_known(self, kind: str, id_: str) -> None:
+        """Something has become known, or another one than before: whatever waits for it is asked anew."""
+        self._ask_anew(*(self._facts[event_id] for event_id in self._waiting_for[kind].get(id_, ())))
+
+    def _ask_anew(self, *facts: Fact) -> None:
+        self._asked_anew.update((fact.event_id, fact) for fact in facts)
 
     def waits_for(
         self, fact: Fact, refunds_known: Container[str] = (), instructions_known: Container[str] = ()
     ) -> str | None:
-        """What a fact waits for, if for anything."""
+        """What a fact waits for, if for anything: its kind and its id.
+
+        Whatever makes the answer another one calls `_is_known` with both, or `_ask_anew`.
+        """
         if self.registration is None:
             return f"account {self.account_id}"
         subscription_id = getattr(fact.data, "subscription_id", None)
