@@ -144,7 +144,7 @@ def test_an_account_read_back_from_its_events_decides_as_the_one_that_decided_th
     half = len(messages) // 2
     life = Life(messages[0]["subject"], now).hear(messages[:half])
     again = Life(messages[0]["subject"], now)
-    again.account.replay(life.events)
+    again.account.replay(life.events, {})
     for each in (life, again):
         each.events = []
         each.hear(messages[half:]).until(later)

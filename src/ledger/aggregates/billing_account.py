@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -204,6 +204,11 @@ class BillingAccount(LedgerAggregate):
         self.record(SettledAnew, SettledAnew.Data(rules=RULES, now=cause.now), cause)
         for data in self.settlements.differences(EVERYTHING, (), cause.now, anew=True):
             self.record(SettlementChanged, data, cause)
+
+    @property
+    def refunds_due(self) -> Set[str]:
+        """The refunds that are or were due, by id."""
+        return self.settlements.outgoings.due.keys()
 
     @property
     def credits(self) -> Mapping[str, Credit]:

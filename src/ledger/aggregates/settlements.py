@@ -199,10 +199,6 @@ class Settlements:
             )
         )
 
-    def __contains__(self, refund_id: object) -> bool:
-        """Whether there is or was a refund under an id."""
-        return isinstance(refund_id, str) and self.outgoings.knows(refund_id)
-
     def next_rested(self, now: datetime) -> datetime | None:
         """The next instant after `now` at which an excess becomes a credit."""
         return min((rested for _, rested in self._resting() if rested > now), default=None)
