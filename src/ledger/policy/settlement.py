@@ -248,18 +248,6 @@ def proportion(gross: Decimal, claim_gross: Decimal, claim_tax: Decimal, currenc
     return gross - tax, tax
 
 
-def applied(left: Iterable[tuple[str, Decimal]], owed: Decimal) -> Iterator[tuple[str, Decimal]]:
-    """How much of each credit pays for what is owed, the oldest credit first and never more than is owed.
-
-    `left` says what is left of each credit, gross, in the order in which they were granted.
-    """
-    for id_, amount in left:
-        part = min(amount, owed)
-        if part > 0:
-            yield id_, part
-            owed -= part
-
-
 def open_refund_id(claim: ClaimToSettle) -> str:
     """The refund that is due for a claim: the first by number that has not gone out.
 
