@@ -191,6 +191,7 @@ class AccountFacts:
         """By the event id of the fact that waits."""
         self._waiting_for: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         """The same facts' event ids by what they wait for: its kind, then its id."""
+        self._waiting_changes: dict[str, Waiting | None] = {}
         self._asked_anew: dict[str, Fact] = {}
         """The facts that may wait for something else than when that was last asked."""
 
@@ -632,19 +633,28 @@ class AccountFacts:
 
     # --- waiting --------------------------------------------------------------------------------------------------
 
+    def waiting(
+        self, refunds_known: AbstractSet[str] = frozenset(), instructions_known: AbstractSet[str] = frozenset()
+    ) -> list[Waiting]:
+        """Facts that wait for another, with what they wait for (policy §1)."""
+        self._look_anew(refunds_known, instructions_known)
+        return list(self._waiting.values())
+
     def waiting_changes(
         self, refunds_known: AbstractSet[str] = frozenset(), instructions_known: AbstractSet[str] = frozenset()
     ) -> dict[str, Waiting | None]:
-        """What has changed about the facts that wait for another since this was asked last (policy §1): by event id
-        what a fact waits for now, None where it waits no more.
+        """What has changed about them since this was asked last: by event id what a fact waits for now, None where it
+        waits no more."""
+        self._look_anew(refunds_known, instructions_known)
+        changes, self._waiting_changes = self._waiting_changes, {}
+        return changes
 
-        Only those are looked at that may wait for something else than before: a fact is taken up anew when it becomes
-        known what it waits for, and when it comes to be left out or is left out no more.
-        """
+    def _look_anew(self, refunds_known: AbstractSet[str], instructions_known: AbstractSet[str]) -> None:
+        """Look at those that may wait for something else than before: a fact is taken up anew when it becomes known
+        what it waits for, and when it comes to be left out or is left out no more."""
         for kind, known in (("refund", refunds_known), ("instruction", instructions_known)):
             for id_ in self._waiting_for[kind].keys() & known:
                 self._is_known(kind, id_)
-        changes: dict[str, Waiting | None] = {}
         asked, self._asked_anew = self._asked_anew, {}
         for event_id, fact in asked.items():
             before = self._waiting.get(event_id)
@@ -653,8 +663,7 @@ class AccountFacts:
                 continue
             if before is not None:
                 self._wait_no_more(before)
-            changes[event_id] = self._wait(Waiting(fact, waits_for)) if waits_for is not None else None
-        return changes
+            self._waiting_changes[event_id] = self._wait(Waiting(fact, waits_for)) if waits_for is not None else None
 
     def _wait(self, waiting: Waiting) -> Waiting:
         kind, _, id_ = waiting.waits_for.partition(" ")
