@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -69,7 +69,7 @@ class _Deciding(Generic[T]):
             if alone:
                 self._in_turn(shares, has_lost)
             else:
-                self._together(shares)
+                self._try(shares, alone=False, has_lost=False)
         except (ReaderFenced, Unavailable):
             raise
         except Conflict:
@@ -88,38 +88,23 @@ class _Deciding(Generic[T]):
         for part in parts:
             self.decide(part, has_lost=has_lost)
 
-    def _together(self, shares: Sequence[Share[T]]) -> None:
-        for wait in _waits():
-            try:
-                return self.attempt(shares, False)
-            except CommitUnknown:
-                if wait is None:
-                    raise
-            time.sleep(wait)
-        return None
-
     def _in_turn(self, shares: Sequence[Share[T]], has_lost: bool) -> None:
         with self.ledger.turn(account for share in shares for account in share.accounts):
-            for wait in _waits():
-                try:
-                    return self.attempt(shares, has_lost)
-                except ReaderFenced:
+            self._try(shares, alone=True, has_lost=has_lost)
+
+    def _try(self, shares: Sequence[Share[T]], *, alone: bool, has_lost: bool) -> None:
+        """Whoever is not alone is split when they lose; what became of a commit, everybody has to find out."""
+        for number in range(1, ATTEMPTS_MAX + 1):
+            try:
+                return self.attempt(shares, alone and has_lost)
+            except ReaderFenced:
+                raise
+            except (Conflict, CommitUnknown) as error:
+                has_lost = has_lost or isinstance(error, Conflict)
+                if number == ATTEMPTS_MAX or (has_lost and not alone):
                     raise
-                except CommitUnknown:
-                    if wait is None:
-                        raise
-                except Conflict:
-                    if wait is None:
-                        raise
-                    has_lost = True
-                time.sleep(wait)
+            time.sleep(random.uniform(0, 0.002 * 2 ** min(number, 7)))
         return None
-
-
-def _waits() -> Iterator[float | None]:
-    """How long to wait after each attempt, never in step with others; None after the last."""
-    yield from (random.uniform(0, 0.002 * 2 ** min(number, 7)) for number in range(1, ATTEMPTS_MAX))
-    yield None
 
 
 def _split(shares: Sequence[Share[T]], parts: int) -> list[Sequence[Share[T]]]:
