@@ -50,8 +50,8 @@ def test_a_claim_that_falls_away_is_a_change_that_names_its_cause(books: Books) 
     assert books.amounts() == {}
     [retraction] = [e for e in books.stored() if e["type"] == "fact-retracted.v1"]
     followed = [e for e in books.stored() if e["causation_id"] == retraction["event_id"]]
-    assert [(e["type"], e["data"].get("after")) for e in followed if e["type"] == "claim-assessed.v1"] == [
-        ("claim-assessed.v1", None)
+    assert [(e["type"], e["data"].get("after")) for e in followed if e["type"] == "claim-assessed.v2"] == [
+        ("claim-assessed.v2", None)
     ]
     assert [e["data"]["after"] for e in followed if e["type"] == "subscription-status-changed.v1"] == ["active"]
 

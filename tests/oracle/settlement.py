@@ -679,14 +679,23 @@ def credits_left(standing: Standing, gone_out: GoneOut) -> dict[str, Fraction]:
 
 
 def remember_credits(standing: Standing, gone_out: GoneOut):
-    """The order in which credits first came into being; of one message, claims' first, then excesses' by invoice."""
+    """The order in which credits first came into being; of one message invoice by invoice, by their first charges,
+    those of claims before that of the excess, and last those of claims on no invoice."""
     turn = len(gone_out.came)
     for credit_id in credits_left(standing, gone_out):
         if credit_id.startswith("excess/"):
-            within = (1, (credit_id.removeprefix("excess/"),))
+            invoice_id, within = credit_id.removeprefix("excess/"), (1,)
         else:
-            within = (0, standing.lines[claim_of_credit(credit_id)].order)
-        gone_out.came.setdefault(credit_id, (turn, *within))
+            lines = standing.lines[claim_of_credit(credit_id)]
+            invoice_id, within = invoice_of_claim(standing.known, lines.claim_id), (0, lines.order)
+        gone_out.came.setdefault(credit_id, (turn, invoice_order(standing.known, invoice_id), within))
+
+
+def invoice_order(known: Known, invoice_id: str | None) -> tuple:
+    """By an invoice's first charge, also one that is left out; no invoice comes last."""
+    named = [*known.charge_facts.values(), *known.left_out.values()]
+    orders = [charge_order(known, fact) for fact in named if fact.data["invoice_id"] == invoice_id]
+    return (0, min(orders), invoice_id) if orders else (1, "", invoice_id or "")
 
 
 def apply_credits(

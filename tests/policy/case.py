@@ -20,9 +20,10 @@ from consumers.upstream.instructed import INSTRUCTED, known_at_the_door
 from consumers.upstream.reading import read_instructed
 from ledger.aggregates import BillingAccount, Cause
 from ledger.aggregates.recording import message_event_id
+from ledger.aggregates.settlements import Credit
 from ledger.agreement import PublishedAgreement, bindable, read_agreement
 from ledger.application.statement import Refusal, Statement
-from ledger.events import AgreementBound
+from ledger.events import AgreementBound, InvoiceStanding
 from ledger.policy.assess import Assessment, assess, contradictions
 from ledger.policy.assessed import Working
 from ledger.policy.known_facts import EVERYTHING, AccountFacts, Touched
@@ -213,9 +214,22 @@ def terminated(terminated_at: str, reason: str = "misuse") -> Said:
     return Said("subscription.terminated", data)
 
 
-def refund_succeeded(refund_id: str) -> Said:
-    data = {"refund_id": refund_id, "processor_reference": "psp-1", "succeeded_at": instant("2026-06-01")}
-    return Said("refund.succeeded", data)
+def payment_failed(payment_id: str, invoice_id: str = "invoice-april") -> Said:
+    data = {"payment_id": payment_id, "invoice_id": invoice_id, "reason": "no cover"}
+    return Said("payment.failed", data)
+
+
+def refund_succeeded(
+    refund_id: str, amount: str | None = None, *, currency: str = "EUR", reference: str = "psp-1"
+) -> Said:
+    """The processor's report, of an amount where it names one."""
+    data = {"refund_id": refund_id, "processor_reference": reference, "succeeded_at": instant("2026-06-01")}
+    named = {"amount": amount, "currency": currency} if amount is not None else {}
+    return Said("refund.succeeded", data | named)
+
+
+def refund_failed(refund_id: str) -> Said:
+    return Said("refund.failed", {"refund_id": refund_id, "reason": "account closed"})
 
 
 # --- the case ---------------------------------------------------------------------------------------------------
@@ -291,6 +305,10 @@ class Case:
         credits, cause = dict(self.billing.credits), self._cause(self.at)
         changed = self.billing.record_differences(found, contradictions(self.facts), cause)
         self.billing.settle(touched, changed, cause)
+        self._apply(credits, cause)
+
+    def _apply(self, credits: Mapping[str, Credit], cause: Cause) -> None:
+        """Let the credits that there were before pay for the charges that became known."""
         new = self.facts.charged.keys() - self._charged - self.billing.paid_by_credit
         self._charged = set(self.facts.charged)
         charges = sorted((self.facts.charged[id_] for id_ in new), key=lambda charge: charge.fact.order)
@@ -319,7 +337,7 @@ class Case:
 
     def recorded(self) -> dict[str, str]:
         """Every claim row that stands in a word, as it was recorded difference by difference."""
-        rows = ((claim_id, c.state) for claim_id, c in self.billing.claims.items() if c.state.outcome is not None)
+        rows = ((claim_id, c.state) for claim_id, c in self.billing.claims.items())
         return {claim_id: in_a_word(row.outcome, row.reason, row.amount, row.tax) for claim_id, row in rows}
 
     def claims_by_the_oracle(self) -> dict[str, str]:
@@ -337,6 +355,18 @@ class Case:
             + ("" if part.status == "open" else f" {part.status}")
             for part in parts
         ]
+
+    def invoice(self, invoice_id: str) -> str:
+        """Where an invoice stands: "36.00 charged, 20.00 paid, 12.00 reduced, 4.00 asked for".
+
+        Paid is what was paid in money, and "+ …" from balance; what is nothing is left out.
+        """
+        standings = [s for (id_, _), s in self.billing.settlements.invoices.items() if id_ == invoice_id]
+        return "; ".join(map(_standing, standings)) or "not charged"
+
+    def credits(self) -> dict[str, str]:
+        """What is left of each credit, in the order in which they were granted."""
+        return {id_: f"{credit.left}" for id_, credit in self.billing.credits.items() if credit.left}
 
     def working(self, claim_id: str) -> Working:
         """How a claim came about."""
@@ -361,6 +391,20 @@ def in_a_word(outcome: str | None, reason: str | None, amount: Decimal | str, ta
 
 def _money(net: Decimal | str, tax: Decimal | str) -> str:
     return f"{net} + {tax}" if Decimal(tax) else f"{net}"
+
+
+def _standing(standing: InvoiceStanding) -> str:
+    balance = f" + {standing.paid_from_balance}" if standing.paid_from_balance else ""
+    known = [
+        (standing.charged, f"{standing.charged} charged"),
+        (standing.paid_in_money + standing.paid_from_balance, f"{standing.paid_in_money}{balance} paid"),
+        (standing.reduced, f"{standing.reduced} reduced"),
+        (standing.asks_for, f"{standing.asks_for} asked for"),
+        (standing.excess_used, f"{standing.excess_used} of the excess used"),
+        (standing.excess, f"{standing.excess} in excess"),
+        (standing.excess_credit, f"a credit of {standing.excess_credit}"),
+    ]
+    return ", ".join(words for amount, words in known if amount) or "nothing"
 
 
 def read(message: Message) -> Statement:

@@ -20,6 +20,7 @@ from tests.policy.case import (
     dispute,
     outage,
     payment,
+    payment_failed,
     refund_succeeded,
     rejected,
     reopened,
@@ -320,7 +321,6 @@ def test_an_alarm_names_both_the_one_kept_first(said: Said, kept: str, charge_id
         (reported("x", "2026-04-10"), reported("x", "2026-04-10", severity="minor")),
         (reported("x", "2026-04-10"), reported("x", "2026-04-10", subscription_id="other")),
         (reported("x", "2026-04-10"), resolved("x", "2026-04-09")),
-        (payment("1.00", payment_id="x"), payment("2.00", payment_id="x")),
         (dispute(claimed="1.00"), dispute(claimed="2.00")),
         (dispute(charge_id="april"), dispute(charge_id="other")),
         (complaint("noise"), complaint("price")),
@@ -457,7 +457,10 @@ def test_terms_are_those_of_the_zone_that_stands() -> None:
         (charge("x"), None),
         (dispute(charge_id="april"), None),
         (dispute(charge_id="other", currency="USD"), None),
-        (payment("1.00", "no-such-invoice"), None),
+        (payment("1.00", "no-such-invoice"), "a charge on invoice no-such-invoice"),
+        (payment("1.00", "no-such-invoice", currency="USD"), None),
+        (payment_failed("p", "no-such-invoice"), None),
+        (payment("1.00"), None),
     ],
 )
 def test_a_fact_waits_for_what_its_account_does_not_know(said: Said, waits_for: str | None) -> None:
@@ -471,15 +474,43 @@ def test_a_complaint_that_is_known_lets_nothing_wait() -> None:
     assert case.facts.waiting() == []
 
 
-def test_of_two_payments_of_one_id_the_first_was_made() -> None:
-    """It came last: what it was taken for before is not paid any more."""
-    case = heard(payment("30.00", payment_id="p").at("2026-05-02T00:00:00Z", id="later"))
+@pytest.mark.parametrize(
+    "later",
+    [
+        pytest.param(payment("20.00", payment_id="p"), id="of another amount"),
+        pytest.param(payment("30.00", payment_id="p", method="bank"), id="by another way"),
+        pytest.param(payment("30.00", "invoice-other", payment_id="p"), id="for another invoice"),
+    ],
+)
+def test_of_two_captures_of_one_id_the_later_was_made(later: Said) -> None:
+    """Whichever was heard first; the alarm names the later one as the one that stands (policy §7)."""
+    case = heard(payment("30.00", payment_id="p").at("2026-05-01T00:00:00Z", id="earlier"))
     assert set(case.facts.invoices["invoice-april"].payments) == {"p"}
-    case.hear(payment("30.00", "invoice-other", payment_id="p").at("2026-05-01T00:00:00Z", id="earlier"))
-    assert case.facts.invoices["invoice-april"].payments == {}
-    assert case.facts.invoices["invoice-other"].payments["p"].data.message.id == "earlier"
-    assert case.facts.payments["p"].data.message.id == "earlier"
-    assert case.alarms() == {("contradiction", "earlier", "later", "no charge")}
+    case.hear(later.at("2026-05-02T00:00:00Z", id="later"))
+    assert case.facts.payments["p"].data.message.id == "later"
+    paid = {id_ for id_, invoice in case.facts.invoices.items() if invoice.payments}
+    assert paid == {later.data["invoice_id"]}
+    assert case.alarms() == {("contradiction", "later", "earlier", "no charge")}
+    backwards = Case(case.agreements)
+    for message in reversed(case.messages):
+        backwards.take(message)
+    assert backwards.facts.payments["p"].data.message.id == "later"
+    assert backwards.alarms() == case.alarms()
+
+
+def test_captures_that_say_the_same_raise_no_alarm_whatever_a_failure_says_between() -> None:
+    case = heard(payment("30.00", payment_id="p"), payment_failed("p"), payment("30.00", payment_id="p"))
+    assert case.alarms() == set()
+
+
+def test_a_payment_waits_for_a_charge_on_its_invoice_also_one_that_is_left_out() -> None:
+    case = heard(payment("1.00", "invoice-x"), payment("2.00", "invoice-x", payment_id="failed"))
+    assert len(case.facts.waiting()) == 2
+    case.hear(payment_failed("failed", "invoice-x"))
+    assert {w.waits_for for w in case.facts.waiting()} == {"a charge on invoice invoice-x"}
+    assert len(case.facts.waiting()) == 1, "one that failed was not paid, and waits for nothing"
+    case.hear(cycle("x", "2026-04-15", "2026-05-15", invoice_id="invoice-x"))
+    assert case.facts.waiting() == []
 
 
 def test_a_resolution_waits_again_when_its_outage_turns_out_to_be_another_subscriptions() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
@@ -16,6 +16,7 @@ from ledger.events import (
     CreditAppliedV1,
     InvoiceStanding,
     LedgerEvent,
+    PaymentCaptured,
     SettledAnew,
     SettledPart,
     SettlementChanged,
@@ -23,7 +24,15 @@ from ledger.events import (
     claims_settled,
     excess_credit_id,
 )
-from ledger.policy.invoices import charge_of, claim_to_settle, claims_on, invoice_of, invoice_to_settle, rested_at
+from ledger.policy.invoices import (
+    charge_of,
+    claim_to_settle,
+    claims_on,
+    invoice_of,
+    invoice_order,
+    invoice_to_settle,
+    rested_at,
+)
 from ledger.policy.known_facts import AccountFacts, Touched, claim_of_refund
 from ledger.policy.outgoings import Application, DueRefund, Outgoings
 from ledger.policy.rules import RULES
@@ -208,13 +217,25 @@ class Settlements:
         standing = self.invoices.get((invoice_id, currency))
         return standing.asks_for if standing is not None else zero(currency)
 
-    def is_paid_without_payment(self, invoice_id: str) -> bool:
-        """Whether an invoice counts as paid without one: its charges come to nothing, or credits pay it (§8)."""
-        standing = self.invoices.get((invoice_id, self._facts.currency or ""))
-        if standing is None or not self._facts.invoices[invoice_id].charges:
+    def is_application(self, payment: PaymentCaptured) -> bool:
+        """Whether a payment is a credit of ours that was applied, and no payment besides (policy §7)."""
+        return payment.data.method == "balance" and payment.data.payment_id in self.outgoings.applications
+
+    def is_paid_without_payment(self, invoice_id: str, now: datetime) -> bool:
+        """Whether an invoice counts as paid without one: its charges come to nothing, or credits pay it (§8).
+
+        As it stands by the facts, whether that is recorded yet or not.
+        """
+        currency, invoice = self._facts.currency, self._facts.invoices[invoice_id]
+        if currency is None or not invoice.charges:
             return False
-        by_credit = self.outgoings.applied_to(invoice_id, self._facts.currency or "")
-        return not standing.charged or bool(by_credit and not standing.asks_for)
+        standing, _ = self._settle(invoice_id, currency, now)
+        if standing is None or not standing.charged:
+            return standing is not None
+        by_credit = self.outgoings.applied_to(invoice_id, currency) or any(
+            payment.data.amount and self.is_application(payment) for payment in invoice.payments.values()
+        )
+        return bool(by_credit) and not standing.asks_for
 
     # --- settling -------------------------------------------------------------------------------------------------
 
@@ -229,12 +250,19 @@ class Settlements:
         groups = self._groups(touched, changed, now)
         while groups:
             due: set[str] = set()
-            for group in sorted(groups, key=lambda group: (group.rank, *map(str, group))):
+            for group in sorted(groups, key=self._order):
                 data = self._difference(group, now, anew)
                 if data is not None:
                     yield data
                     due.update(self._reported_early(data))
             groups = {group for claim_id in due for group in self._groups_of(claim_id)}
+
+    def _order(self, group: _Group) -> tuple[int, tuple[date, str], str, str]:
+        """An invoice that a claim leaves before the one that it goes to, then by their first charges."""
+        first = (date.max, "")
+        if group.invoice_id is not None and self._facts.time_zone is not None:
+            first = invoice_order(self._facts, group.invoice_id)
+        return group.rank, first, group.currency, f"{group.invoice_id} {group.claim_id}"
 
     def _groups(self, touched: Touched, changed: Iterable[str], now: datetime) -> set[_Group]:
         """All that is to be settled after a fact, or because time passed."""
