@@ -1811,6 +1811,18 @@ def _part(part: SettledPart) -> str:
             id="LM is M less what went out for the claims before it: 15 × 3 ÷ 21",
         ),
         pytest.param(
+            invoice(paid="10.00", balance="26.00"),
+            [owing("a", "18.00"), owing("b", "2.00")],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "a: refund refund/a/1 5.00 + 0.00",
+                "a: credit credit/a/1 13.00 + 0.00",
+                "b: refund refund/b/1 0.56 + 0.00",
+                "b: credit credit/b/1 1.44 + 0.00",
+            ],
+            id="LM is less what is open of the claims before it too: 2 × 5 ÷ 18",
+        ),
+        pytest.param(
             invoice(paid="18.00", balance="18.00"),
             [owing("a", "12.00", used("credit/a/1", "10.00 + 2.00")), owing("b", "12.00")],
             [
