@@ -30,6 +30,7 @@ from ledger.events import (
     ClaimAssessedV1,
     ComplaintFact,
     ComplaintOpened,
+    FactRetracted,
     LedgerEvent,
     NoticeKind,
     RefundSucceeded,
@@ -119,6 +120,8 @@ _TELLING = frozenset(
     }
 )
 """The names of the stored types that may have customers told something; others are not even read."""
+_REGISTERING = frozenset({AccountRegistered.stored_as, FactRetracted.stored_as})
+"""The stored types after which an account may be registered that was not: a retraction may itself be retracted."""
 
 
 def _queued(transaction: Transaction, stored: StoredEnvelope, now: datetime) -> Iterator[QueuedNotice]:
@@ -231,7 +234,7 @@ class Notices:
             )
             move_reader(transaction, ReaderMove(READER, epoch, position, found[-1].position))
             new = queue_notices(transaction, notices)
-            registered = sorted({e.account for e in found if e.type == AccountRegistered.stored_as})
+            registered = sorted({e.account for e in found if e.type in _REGISTERING})
             wake_notices(transaction, registered, NOT_REGISTERED, now)
         if new:
             log.info("notices_queued", notices=new, last=found[-1].position)

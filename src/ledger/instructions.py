@@ -17,7 +17,6 @@ from ledger.events import (
     ClaimAssessedV1,
     CreditApplied,
     CreditAppliedV1,
-    CreditUse,
     InvoiceStanding,
     LedgerEvent,
     SettledPart,
@@ -34,7 +33,8 @@ INSTRUCTING: tuple[type[LedgerEvent], ...] = (
     SubscriptionStatusChanged,
     SettlementChanged,
     ClaimAssessedV1,
-    CreditUse,
+    CreditApplied,
+    CreditAppliedV1,
 )
 """The events that instructions follow from."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.text import Text
 
+from ledger.aggregates.recording import message_event_id
 from ledger.events import (
     ChargePosted,
     ClaimAssessed,
@@ -23,6 +24,7 @@ from ledger.events import (
     CreditAppliedV1,
     CycleStarted,
     Fact,
+    FactRetracted,
     GoodwillProposed,
     GoodwillRejected,
     InvoiceStanding,
@@ -34,6 +36,8 @@ from ledger.events import (
     SettlementChanged,
     claims_settled,
     excess_credit_id,
+    message_key,
+    retracted,
 )
 from ledger.store.reading import StoredEnvelope, follow_account, vault_entry
 from ledger.values import instant_to_text
@@ -64,7 +68,7 @@ def explain(
     """Everything that is recorded about a claim, refund or credit. Raises Unexplained.
 
     `among` are the accounts in which it is looked for, where no one account is given; None for all. Without `words`
-    nothing is told of what the provider's people wrote to each other about a goodwill credit.
+    nothing is told of what the provider's people wrote to each other about a goodwill credit or a retraction.
     """
     if id_.startswith(excess_credit_id("")):
         return _explain_excess(house, id_, account, among)
@@ -104,6 +108,7 @@ def explain(
         "working": list(last.working),
         "facts": [_fact(house, envelope, event, words=words) for envelope, event in used],
         "facts_count": last.facts_count,
+        "retracted": _retracted(house, by_event_id, [event for _, event in steps], words=words),
         "steps": [
             _step(envelope, event, before, after, by_event_id)
             for (envelope, event), before, after in zip(steps, [(), *settled], settled, strict=False)
@@ -292,11 +297,63 @@ def _fact(house: House, envelope: StoredEnvelope, event: LedgerEvent, *, words: 
         fact |= {"source": message.source, "id": message.id, "time": instant_to_text(message.time)}
     told = OverchargeRejected | GoodwillProposed | GoodwillRejected if words else OverchargeRejected
     if isinstance(event, told) and event.data.sealed is not None:
-        try:
-            fact["words"] = sealed_content(house, event.data.sealed).get("reason")
-        except (Erased, Damaged) as error:
-            fact["words"] = f"({error})"
+        fact["words"] = _reason(house, event.data.sealed)
     return fact
+
+
+def _reason(house: House, sealed: Sealed) -> str | None:
+    try:
+        reason: str | None = sealed_content(house, sealed).get("reason")
+    except (Erased, Damaged) as error:
+        return f"({error})"
+    return reason
+
+
+def _retracted(
+    house: House,
+    by_event_id: dict[str, tuple[StoredEnvelope, LedgerEvent]],
+    steps: Sequence[ClaimAssessed | ClaimAssessedV1],
+    *,
+    words: bool,
+) -> list[dict[str, Any]]:
+    """The facts that some step rested on and that count as never said by now, each with the message that says so.
+
+    A claim rests on registrations without naming them: these are found where taking them back changed the claim.
+    """
+    retractions = {
+        message_key(event): (envelope, event)
+        for envelope, event in by_event_id.values()
+        if isinstance(event, FactRetracted)
+    }
+    gone = retracted(event.retraction for _, event in retractions.values())
+    rested_on = [event_id for step in steps for event_id in step.data.facts]
+    for step in steps:
+        _, cause = by_event_id.get(step.causation_id or "", (None, None))
+        if isinstance(cause, FactRetracted):
+            rested_on.append(message_event_id(cause.data.retracts.source, cause.data.retracts.id))
+    told = []
+    for event_id in dict.fromkeys(rested_on):
+        envelope, fact = by_event_id.get(event_id, (None, None))
+        if envelope is None or not isinstance(fact, Fact) or message_key(fact) not in gone:
+            continue
+        by_envelope, by = retractions[gone[message_key(fact)].message]
+        row: dict[str, Any] = {
+            "position": f"{envelope.shard}:{envelope.position}",
+            "event_id": fact.event_id,
+            "type": fact.type,
+            "source": fact.data.message.source,
+            "id": fact.data.message.id,
+            "retracted_by": {
+                "source": by.data.message.source,
+                "id": by.data.message.id,
+                "position": f"{by_envelope.shard}:{by_envelope.position}",
+                "recorded_at": instant_to_text(by.recorded_at),
+            },
+        }
+        if words and by.data.sealed is not None:
+            row["words"] = _reason(house, by.data.sealed)
+        told.append(row)
+    return told
 
 
 def _step(
@@ -391,10 +448,21 @@ def show_explanation(found: dict[str, Any]) -> None:
             "" if number else "facts",
             f"{fact['type']} at {shown(fact['occurred_at'])} ({said}{fact['position']}){words}",
         )
+    for number, fact in enumerate(found["retracted"]):
+        line("" if number else "retracted", _retraction_in_words(fact))
     for number, step in enumerate(found["steps"]):
         line("" if number else "steps", _step_in_words(step, found["currency"]))
     for number, change in enumerate(found["settlements"]):
         line("" if number else "settling", _settlement_in_words(change))
+
+
+def _retraction_in_words(fact: dict[str, Any]) -> str:
+    by = fact["retracted_by"]
+    words = f" “{fact['words']}”" if fact.get("words") else ""
+    return (
+        f"{fact['type']} ({fact['id']} from {fact['source']}, {fact['position']}) was never so: taken back by "
+        f"{by['id']} at {shown(by['recorded_at'])} ({by['position']}){words}"
+    )
 
 
 def _charge_in_words(found: dict[str, Any]) -> str:

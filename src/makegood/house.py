@@ -60,9 +60,8 @@ def open_house(
                 f"there is no makegood store at {redacted(settings.store)}; "
                 "make one with `makegood init` (or `makegood init --sandbox` to try things out)"
             )
-        else:
-            ledger.bring_up_to_date()
-        if create or create_missing:
+        was_older = exists and ledger.bring_up_to_date()
+        if create or create_missing or was_older:
             house.projections.create()
         yield house
     finally:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from ledger.values import zero
-from projections import accounts, alarms, claims, complaints, credits, goodwill, instructions, refunds
+from projections import accounts, alarms, claims, complaints, credits, goodwill, instructions, refunds, retractions
 from projections.catalog import CATALOG
 from projections.projection import State
 
@@ -18,12 +18,12 @@ EMPTY: State = {table.name: () for projection in CATALOG for table in projection
 def account_state(state: State, account_id: str) -> dict[str, Any]:
     """The account whose rows these are. Tables that are not given are taken for empty."""
     state = {**EMPTY, **state}
-    left_out = alarms.left_out(state)
-    known = accounts.registered(state)
+    left_out, gone = alarms.left_out(state), retractions.never_said(state)
+    known = accounts.registered(state, gone)
     charged = accounts.charges(state, left_out)
     paid = accounts.payments(state, left_out)
     claimed = claims.listed(state)
-    refunded = refunds.listed(state)
+    refunded = refunds.listed(state, gone)
     credited = credits.listed(state)
     applications = {each["application_id"] for each in state["credit_applications"]}
     came_in = [each for each in paid if each["method"] != "balance" or each["payment_id"] not in applications]
@@ -55,7 +55,7 @@ def account_state(state: State, account_id: str) -> dict[str, Any]:
             }
             for currency in sorted(currencies)
         ],
-        "subscriptions": accounts.subscriptions(state),
+        "subscriptions": accounts.subscriptions(state, gone),
         "charges": charged,
         "payments": paid,
         "invoices": invoices,
@@ -65,7 +65,7 @@ def account_state(state: State, account_id: str) -> dict[str, Any]:
         "complaints": complaints.listed(state, left_out),
         "goodwill": goodwill.listed(state, left_out),
         "alarms": alarms.listed(state),
-        "instructions": [each for each in instructions.listed(state) if each["status"] == "open"],
+        "instructions": [each for each in instructions.listed(state, gone) if each["status"] == "open"],
     }
 
 

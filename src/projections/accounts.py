@@ -41,20 +41,39 @@ REGISTRATIONS = Table(
     key=("account", "event_id"),
     appends=True,
 )
+SUBSCRIBED = Table(
+    "subscription_registrations",
+    {
+        "account": "TEXT",
+        "subscription_id": "TEXT",
+        "event_id": "TEXT",
+        "plan": "TEXT",
+        "agreement": "TEXT",
+        **MESSAGE,
+    },
+    key=("account", "subscription_id", "event_id"),
+    appends=True,
+)
+BOUND = Table(
+    "bound_agreements",
+    {
+        "account": "TEXT",
+        "registration": "TEXT",
+        "time_zone": "TEXT",
+        "agreement": "TEXT",
+        "agreement_version": "INTEGER",
+    },
+    key=("account", "registration", "time_zone"),
+)
 SUBSCRIPTIONS = Table(
     "subscriptions",
     {
         "account": "TEXT",
         "subscription_id": "TEXT",
-        "plan": "TEXT",
-        "agreement": "TEXT",
-        "agreement_version": "INTEGER",
         "status": "TEXT",
         "effective_on": "TEXT",
-        **MESSAGE,
     },
     key=("account", "subscription_id"),
-    reads=(SubscriptionRegistered, AgreementBound, SubscriptionStatusChanged),
 )
 CHARGES = Table(
     "charges",
@@ -145,22 +164,16 @@ def fold(rows: Rows, _: Place, event: Handled) -> None:
         case CycleStarted() | ChargePosted():
             rows.put(CHARGES, _charge(event))
         case SubscriptionStatusChanged():
-            on = event.data.effective_on
-            stands: dict[str, Value] = {
-                "status": event.data.after,
-                "effective_on": on.isoformat() if on is not None else None,
-            }
-            _change(rows, event.account, event.data.subscription_id, stands)
+            rows.put(SUBSCRIPTIONS, _status(event))
         case SettlementChanged():
             _reduce_invoices(rows, event)
             _put_invoice(rows, event)
         case ClaimAssessedV1():
             _reduce_invoices(rows, event)
         case AgreementBound():
-            bound: dict[str, Value] = {"agreement": event.data.agreement, "agreement_version": event.data.version}
-            _change(rows, event.account, event.data.subscription_id, bound)
+            rows.put(BOUND, _bound(event))
         case SubscriptionRegistered():
-            _register(rows, event)
+            rows.put(SUBSCRIBED, _subscribed(event))
         case AccountRegistered():
             rows.put(
                 REGISTRATIONS,
@@ -175,23 +188,35 @@ def fold(rows: Rows, _: Place, event: Handled) -> None:
             )
 
 
-def _register(rows: Rows, event: SubscriptionRegistered) -> None:
-    """The first registration by its message holds; the agreement it names is shown until a version is bound."""
-    data = event.data
-    message = message_of(event)
-    stands = rows.get(SUBSCRIPTIONS, event.account, data.subscription_id)
-    if stands is None or stands["message_time"] is None or order_of(message) < order_of(stands):
-        named = (
-            {} if stands is not None and stands["agreement_version"] is not None else {"agreement": data.agreement}
-        )
-        _change(rows, event.account, data.subscription_id, {"plan": data.plan, **named, **message})
+def _subscribed(event: SubscriptionRegistered) -> Row:
+    return {
+        "account": event.account,
+        "subscription_id": event.data.subscription_id,
+        "event_id": event.event_id,
+        "plan": event.data.plan,
+        "agreement": event.data.agreement,
+        **message_of(event),
+    }
 
 
-def _change(rows: Rows, account: str, subscription_id: str, change: dict[str, Value]) -> None:
-    stands = rows.get(SUBSCRIPTIONS, account, subscription_id)
-    if stands is None:
-        stands = dict.fromkeys(SUBSCRIPTIONS.columns) | {"account": account, "subscription_id": subscription_id}
-    rows.put(SUBSCRIPTIONS, {**stands, **change})
+def _bound(event: AgreementBound) -> Row:
+    return {
+        "account": event.account,
+        "registration": event.data.registration,
+        "time_zone": event.data.time_zone,
+        "agreement": event.data.agreement,
+        "agreement_version": event.data.version,
+    }
+
+
+def _status(event: SubscriptionStatusChanged) -> Row:
+    on = event.data.effective_on
+    return {
+        "account": event.account,
+        "subscription_id": event.data.subscription_id,
+        "status": event.data.after,
+        "effective_on": on.isoformat() if on is not None else None,
+    }
 
 
 def _charge(event: CycleStarted | ChargePosted) -> Row:
@@ -272,7 +297,7 @@ def _put_invoice(rows: Rows, event: SettlementChanged) -> None:
 ACCOUNTS = Projection(
     "accounts",
     2,
-    (REGISTRATIONS, SUBSCRIPTIONS, CHARGES, PAYMENTS, REDUCTIONS, INVOICES),
+    (REGISTRATIONS, SUBSCRIBED, BOUND, SUBSCRIPTIONS, CHARGES, PAYMENTS, REDUCTIONS, INVOICES),
     (
         AccountRegistered,
         SubscriptionRegistered,
@@ -294,9 +319,9 @@ LeftOut = Set[tuple[str, str]]
 """Facts that the assessment does without: account, and source and id of the message in one."""
 
 
-def registered(state: State) -> dict[str, Any]:
+def registered(state: State, left_out: LeftOut) -> dict[str, Any]:
     """Zone, currency and registration of the one account whose rows these are; null before it is registered."""
-    row = first(state["accounts"])
+    row = _registration(state, left_out)
     return {
         "time_zone": row["time_zone"] if row is not None else None,
         "currency": row["currency"] if row is not None else None,
@@ -304,20 +329,35 @@ def registered(state: State) -> dict[str, Any]:
     }
 
 
-def subscriptions(state: State) -> list[dict[str, Any]]:
-    """The subscriptions, by account and id. One without a status waits for its registration or its account's."""
-    return [
-        {
-            "subscription_id": row["subscription_id"],
-            "account_id": row["account"],
-            "plan": row["plan"],
-            "agreement": row["agreement"],
-            "agreement_version": row["agreement_version"],
-            "status": row["status"],
-            "effective_on": row["effective_on"],
-        }
-        for row in sorted(state["subscriptions"], key=SUBSCRIPTIONS.key_of)
-    ]
+def _registration(state: State, left_out: LeftOut) -> Row | None:
+    return first(row for row in state["accounts"] if _of(row) not in left_out)
+
+
+def subscriptions(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
+    """The subscriptions that are registered, of the one account whose rows these are, by id.
+
+    The first registration by its message holds; the agreement that it names is shown until a version is bound. A
+    subscription without a status waits for its account. One whose registration was retracted is none.
+    """
+    account = _registration(state, left_out)
+    stands = {row["subscription_id"]: row for row in state["subscriptions"]} if account is not None else {}
+    zone = account["time_zone"] if account is not None else None
+    bound = {row["registration"]: row for row in state["bound_agreements"] if row["time_zone"] == zone}
+    shown = []
+    for row in _standing(state["subscription_registrations"], "subscription_id", left_out):
+        terms, status = bound.get(row["event_id"]), stands.get(row["subscription_id"])
+        shown.append(
+            {
+                "subscription_id": row["subscription_id"],
+                "account_id": row["account"],
+                "plan": row["plan"],
+                "agreement": terms["agreement"] if terms is not None else row["agreement"],
+                "agreement_version": terms["agreement_version"] if terms is not None else None,
+                "status": status["status"] if status is not None else None,
+                "effective_on": status["effective_on"] if status is not None else None,
+            }
+        )
+    return shown
 
 
 def charges(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
@@ -382,4 +422,9 @@ def _standing(rows: Iterable[Row], id_column: str, left_out: LeftOut) -> list[Ro
 
 
 def _not_left_out(rows: Iterable[Row], left_out: LeftOut) -> Iterator[Row]:
-    return (row for row in rows if (row["account"], f"{row['message_source']} {row['message_id']}") not in left_out)
+    return (row for row in rows if _of(row) not in left_out)
+
+
+def _of(row: Row) -> tuple[str, str]:
+    """The message that a row came by, as facts are left out."""
+    return str(row["account"]), f"{row['message_source']} {row['message_id']}"

@@ -8,6 +8,7 @@ from pydantic_core import from_json, to_json
 
 from ledger.events import AlarmCleared, AlarmData, AlarmRaised
 from ledger.store.instants import to_microseconds
+from projections import retractions
 from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
 
 ROWS = Table(
@@ -81,10 +82,10 @@ def identity_of(shown: dict[str, Any]) -> str:
 def left_out(state: State) -> set[tuple[str, str]]:
     """The facts that the assessment does without: account, and source and id in one.
 
-    They contradict another fact, or are the verdict of somebody about their own proposal. Such an alarm names the
-    fact that stands, then the one left out.
+    They contradict another fact, or are the verdict of somebody about their own proposal: such an alarm names the
+    fact that stands, then the one left out. Or they were retracted.
     """
-    return {
+    return retractions.never_said(state) | {
         (str(row["account"]), from_json(str(row["about"]))[1])
         for row in state["alarms"]
         if row["alarm"] in ("contradiction", "decided_by_proposer")

@@ -13,6 +13,7 @@ from projections.goodwill import GOODWILL
 from projections.instructions import INSTRUCTIONS
 from projections.projection import Projection
 from projections.refunds import REFUNDS
+from projections.retractions import RETRACTIONS
 
 CATALOG: tuple[Projection, ...] = (
     ACCESS,
@@ -25,4 +26,5 @@ CATALOG: tuple[Projection, ...] = (
     GOODWILL,
     INSTRUCTIONS,
     REFUNDS,
+    RETRACTIONS,
 )

@@ -136,11 +136,16 @@ class Rows:
 
     def get(self, table: Table, *key: Value) -> Row | None:
         """The row with this key, if there is one."""
-        if not table.reads:
-            raise TypeError(f"a fold looks at table {table.name}, which must say so: `reads` names its events")
+        _check_read(table)
         changes = self._changes[table]
         values = changes[key] if key in changes else self._kept[table].get(key)
         return table.row(values) if values is not None else None
+
+    def of_account(self, table: Table, account: str) -> list[Row]:
+        """All rows of an account."""
+        _check_read(table)
+        standing = {**self._kept[table], **self._changes[table]}
+        return [table.row(values) for key, values in standing.items() if key[0] == account and values is not None]
 
     def put(self, table: Table, row: Row) -> None:
         """Have this row, whole, in place of any other with its key."""
@@ -168,6 +173,11 @@ class Rows:
     def all(self) -> State:
         """Every row that is kept, by the table's name."""
         return {table.name: [table.row(values) for values in kept.values()] for table, kept in self._kept.items()}
+
+
+def _check_read(table: Table) -> None:
+    if not table.reads:
+        raise TypeError(f"a fold looks at table {table.name}, which must say so: `reads` names its events")
 
 
 def shown_instant(value: Value) -> str | None:

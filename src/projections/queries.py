@@ -26,6 +26,7 @@ from projections import credits as credits_
 from projections import goodwill as goodwill_
 from projections import instructions as instructions_
 from projections import refunds as refunds_
+from projections import retractions as retractions_
 from projections.account_state import account_state
 from projections.audit_trail import AUDIT_TRAIL
 from projections.audit_trail import ROWS as AUDIT_ROWS
@@ -173,12 +174,31 @@ def _complaints(
     transaction: Transaction, account: str | None, complaint_id: str | None = None, *, accounts: Accounts = None
 ) -> list[Answer]:
     where = {"account": account, "complaint_id": complaint_id}
-    left_out = alarms_.left_out(_rows(transaction, alarms_.ALARMS, {"account": account}, accounts))
+    left_out = _left_out(transaction, account, accounts)
     state = {
         **_rows(transaction, complaints_.COMPLAINTS, where, accounts),
         **_rows(transaction, goodwill_.GOODWILL, where, accounts),
     }
     return complaints_.listed(state, left_out)
+
+
+def _left_out(transaction: Transaction, account: str | None, accounts: Accounts) -> set[tuple[str, str]]:
+    """The facts that the assessment does without."""
+    alarms = _rows(transaction, alarms_.ALARMS, {"account": account}, accounts)
+    return alarms_.left_out(
+        {**alarms, **_rows(transaction, retractions_.RETRACTIONS, {"account": account}, accounts)}
+    )
+
+
+def _never_said(transaction: Transaction, rows: Iterable[Row]) -> set[tuple[str, str]]:
+    """The messages that were retracted in the accounts of some rows."""
+    of = sorted({str(row["account"]) for row in rows})
+    table = retractions_.GONE
+    found = transaction.rows_in(
+        f"SELECT {', '.join(table.columns)} FROM {retractions_.RETRACTIONS.stored_name(table)} WHERE account IN (?*)",
+        of,
+    )
+    return retractions_.never_said({table.name: [table.row(values) for values in found]})
 
 
 def complaints_about(database: Database, account: str, about: Iterable[tuple[str, str]]) -> list[str]:
@@ -194,7 +214,7 @@ def goodwill(
     """The goodwill credits with who proposed them and who decided; `still_open` lists those nobody decided about."""
     of = {"account": account}
     with database.reading() as transaction:
-        left_out = alarms_.left_out(_rows(transaction, alarms_.ALARMS, of, accounts))
+        left_out = _left_out(transaction, account, accounts)
         claims = _rows(transaction, claims_.CLAIMS, {**of, "clause": "complaint"}, accounts)
         proposed = _rows(transaction, goodwill_.GOODWILL, of, accounts)
         found = goodwill_.listed({**proposed, **claims}, left_out)
@@ -217,7 +237,7 @@ def refunds(
     """The refunds: due, and what the payment processor said of them."""
     with database.reading() as transaction:
         rows = _rows(transaction, refunds_.REFUNDS, {"account": account, "status": status}, accounts, page)
-    return refunds_.listed(rows)
+        return refunds_.listed(rows, _never_said(transaction, rows["refunds"]))
 
 
 def credits(
@@ -243,7 +263,8 @@ def instructions(
     """
     with database.reading() as transaction:
         where = {"account": account, "kind": kind}
-        found = instructions_.listed(_rows(transaction, instructions_.INSTRUCTIONS, where, accounts))
+        rows = _rows(transaction, instructions_.INSTRUCTIONS, where, accounts)
+        found = instructions_.listed(rows, _never_said(transaction, rows["instructions"]))
     aged = [{**each, "age_seconds": instructions_.open_seconds(each, now)} for each in found]
     return [each for each in aged if each["status"] == "open" or not still_open]
 
@@ -313,7 +334,8 @@ _LEFT_FOR_PEOPLE = {
     "instructions": "SELECT COUNT(*), MIN(issued_at) "
     f"FROM {instructions_.INSTRUCTIONS.stored_name(instructions_.ISSUED)} AS issued WHERE NOT EXISTS "
     f"(SELECT 1 FROM {instructions_.INSTRUCTIONS.stored_name(instructions_.ANSWERS)} AS answer "
-    "WHERE answer.account = issued.account AND answer.instruction_id = issued.instruction_id)",
+    "WHERE answer.account = issued.account AND answer.instruction_id = issued.instruction_id "
+    f"AND {retractions_.still_said('answer')})",
     # Whether one is decided its claim says: a proposal may be left out, and a verdict count for nothing.
     "goodwill": "SELECT COUNT(*), MIN(since) FROM (SELECT MIN(message_time) AS since "
     f"FROM {goodwill_.GOODWILL.stored_name(goodwill_.FACTS)} AS proposed "
@@ -338,7 +360,8 @@ def find_refund(database: Database, refund_id: str, account: str | None = None) 
     """The refund with this id, if there is one. Raises AmbiguousId where several accounts have one."""
     where = {"account": account, "refund_id": refund_id}
     with database.reading() as transaction:
-        return _only(refunds_.listed(_rows(transaction, refunds_.REFUNDS, where)), refund_id)
+        rows = _rows(transaction, refunds_.REFUNDS, where)
+        return _only(refunds_.listed(rows, _never_said(transaction, rows["refunds"])), refund_id)
 
 
 def find_credit(database: Database, credit_id: str, account: str | None = None) -> Answer | None:
@@ -485,7 +508,13 @@ def history(
         known = bool(rows) or (page is not None and bool(_trail(transaction, account_id, limit=1)))
     if not known:
         raise _unknown(account_id)
-    return [_trail_row(row) for row in rows if claim_id is None or row["claim_id"] == claim_id]
+    trail = [_trail_row(row) for row in rows]
+    return [row for row in trail if claim_id is None or claim_id in _claims_of(row)]
+
+
+def _claims_of(row: Answer) -> set[str]:
+    """The claims that an event is about: one by name, or those that it settles otherwise."""
+    return {row["claim_id"], *(claim["claim_id"] for claim in row["data"].get("claims", ()))}
 
 
 def _trail(transaction: Transaction, account_id: str, limit: int = 2**62, after: int = 0) -> list[Answer]:

@@ -7,6 +7,7 @@ their refund where it is shown.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Set
 from typing import Any
 
 from ledger.events import PartStatus, RefundReport, RefundSucceeded, RefundSucceededV1, claims_settled
@@ -84,11 +85,12 @@ def _result(event: RefundReport) -> Row:
 REFUNDS = Projection("refunds", 2, (DUE, RESULTS), (*SETTLING, RefundReport), fold)
 
 
-def listed(state: State) -> list[dict[str, Any]]:
-    """The refunds as they are shown: by account, then refund."""
+def listed(state: State, left_out: Set[tuple[str, str]] = frozenset()) -> list[dict[str, Any]]:
+    """The refunds as they are shown: by account, then refund. `left_out` are results that count for nothing."""
     results = defaultdict(list)
     for result in state["refund_results"]:
-        results[result["account"], result["refund_id"]].append(result)
+        if (result["account"], f"{result['message_source']} {result['message_id']}") not in left_out:
+            results[result["account"], result["refund_id"]].append(result)
     return [_shown(row, results[DUE.key_of(row)]) for row in sorted(state["refunds"], key=DUE.key_of)]
 
 

@@ -705,6 +705,33 @@ class TestCustomers:
         assert own.json()["formula"] == whole.json()["formula"]
         assert "felix" not in own.text
 
+    def test_of_what_was_taken_back_they_are_told_without_whose_message_it_was(self, quick_desk: Desk) -> None:
+        desk, upstream = quick_desk, Upstream(source="/more")
+        mistaken = upstream.cancellation_requested(message_id="anna-cancels")
+        desk.books.take(
+            [mistaken, upstream.fact_retracted(mistaken, reason="anna's mistake", message_id="anna-again")]
+        )
+        desk.house.projections.catch_up()
+        whole, own = (desk.get(who, "/explanations?id=unused/cyc-1").json() for who in ("otto", "zoe"))
+        [gone], [told] = whole["retracted"], own["retracted"]
+        assert (gone["id"], gone["retracted_by"]["id"], gone["words"]) == (
+            "anna-cancels",
+            "anna-again",
+            "anna's mistake",
+        )
+        assert told["type"] == "cancellation-requested.v1"
+        assert told["retracted_by"].keys() == {"position", "recorded_at"}
+        assert "anna" not in str(own)
+
+    def test_what_was_taken_back_cannot_be_named(self, quick_desk: Desk) -> None:
+        upstream = Upstream(source="/more")
+        outage = upstream.outage_reported("out-9")
+        path, body = f"{ACCOUNT}/outages/out-9/resolve?preview=true", {"subscription_id": "sub-1"}
+        quick_desk.books.take([outage])
+        assert quick_desk.post("paula", path, body, key="k-1").status_code == 200
+        quick_desk.books.take([upstream.fact_retracted(outage)])
+        assert quick_desk.post("paula", path, body, key="k-1").status_code == 404
+
 
 class TestRefusals:
     """Whoever instructs is told at once what is wrong, by the names of the body; nothing is kept of it."""

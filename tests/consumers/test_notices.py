@@ -275,6 +275,53 @@ class TestReceipts:
         assert "Ends on: 1 April 2026" in receipt.text
         assert "take it back" in receipt.text
 
+    def test_it_is_written_in_the_language_and_to_the_address_that_hold_when_it_is_sent(self, small: Office) -> None:
+        upstream = Upstream()
+        small.tells(*customer(upstream))
+        small.books.take([upstream.payment_captured()])
+        [activation] = small.tells(upstream.customer_changed(locale="en", email="quux@example.net"))
+        assert activation.to == ["quux@example.net"]
+        assert activation.message["Subject"] == "Your telephone service is ready"
+        mistaken = upstream.customer_changed(name="Zoë Quuux", locale="de")
+        [receipt] = small.tells(mistaken, upstream.complaint_opened())
+        assert receipt.message["To"] == "Zoë Quuux <quux@example.net>"
+        assert "Beschwerde" in receipt.text
+        [receipt] = small.tells(upstream.fact_retracted(mistaken), upstream.complaint_opened("com-2"))
+        assert receipt.message["To"] == "Zoë Quux <quux@example.net>"
+        assert "complaint" in receipt.text
+
+    def test_nobody_is_told_of_what_was_taken_back_before_they_were(self, small: Office) -> None:
+        upstream = Upstream()
+        small.tells(*customer(upstream), upstream.payment_captured())
+        mistaken = upstream.complaint_opened()
+        assert small.tells(mistaken, upstream.fact_retracted(mistaken)) == []
+        [row] = small.rows("discarded")
+        assert (row.kind, row.last_error) == ("complaint_opened", "nothing_to_tell")
+
+    def test_a_service_that_was_never_registered_is_not_ready(self, small: Office) -> None:
+        upstream = Upstream()
+        account, subscription, cycle = customer(upstream)
+        messages = [account, subscription, cycle, upstream.payment_captured(), upstream.fact_retracted(subscription)]
+        assert small.tells(*messages) == []
+        assert [(row.kind, row.status) for row in small.rows()] == [("activation", "discarded")]
+
+    def test_of_two_registrations_the_one_that_stands_says_how_to_sign_in(self, small: Office) -> None:
+        upstream = Upstream()
+        account, mistaken, cycle = customer(upstream)
+        right = upstream.subscription_registered(credentials=CREDENTIALS | {"username": "zoe.right"})
+        back = upstream.fact_retracted(mistaken)
+        [activation] = small.tells(account, mistaken, cycle, upstream.payment_captured(), right, back)
+        assert "zoe.right" in activation.text
+        assert "zoe.quux" not in activation.text
+
+    def test_who_was_not_registered_for_a_while_is_told_when_they_are_again(self, small: Office) -> None:
+        upstream = Upstream()
+        account, subscription, cycle = customer(upstream)
+        back = upstream.fact_retracted(account)
+        assert small.tells(account, subscription, cycle, upstream.payment_captured(), back) == []
+        assert small.row().last_error == "account_not_registered"
+        assert len(small.tells(upstream.fact_retracted(back))) == 1
+
     def test_nobody_is_told_that_a_date_has_come(self, postbox: Postbox, pem: Path) -> None:
         books = Books.open(sandbox=True, now=datetime(2026, 3, 21, 13, tzinfo=UTC))
         office = Office(books, postbox, pem)

@@ -48,6 +48,16 @@ EXAMPLES: dict[str, tuple[dict[str, Any], set[str], str | None]] = {
         {"customer"},
         None,
     ),
+    "voip.customer.changed.v1": (
+        {"customer": {"name": "Zoë Quuux", "email": "quuux@example.com", "locale": "en"}},
+        {"customer"},
+        None,
+    ),
+    "voip.fact.retracted.v1": (
+        {"retracts": {"source": "/provisioning/eu", "id": "m-0"}, "reason": "Zoë never rang"},
+        {"reason"},
+        None,
+    ),
     "voip.subscription.registered.v1": (
         {
             "subscription_id": "sub-1",
@@ -213,10 +223,13 @@ OPTIONAL = {
         "voip.cancellation.requested.v1": "reason keep_service",
         "voip.complaint.opened.v1": "subscription_id description",
         "voip.complaint.reopened.v1": "reason",
+        "voip.fact.retracted.v1": "reason",
     }.items()
     for field in fields.split()
 }
 """The fields that the contract marks with a question mark; all others are required."""
+CHANGED = {("voip.customer.changed.v1", f"customer.{name}") for name in ("name", "email", "locale")}
+"""Fields of which one must be there: each may be absent, and says something where it is not."""
 
 ABSENT: Any = object()
 
@@ -290,10 +303,10 @@ def strings(value: object) -> Iterator[str]:
 # --- What is taken ----------------------------------------------------------------------------------------------
 
 
-def test_there_is_a_model_and_an_example_for_each_of_the_24_messages() -> None:
+def test_there_is_a_model_and_an_example_for_each_of_the_26_messages() -> None:
     assert MESSAGES.keys() == EXAMPLES.keys()
-    assert len(MESSAGES) == 24
-    assert len({model.becomes for model in MESSAGES.values()}) == 24
+    assert len(MESSAGES) == 26
+    assert len({model.becomes for model in MESSAGES.values()}) == 26
 
 
 @pytest.mark.parametrize("type_", EXAMPLES)
@@ -366,7 +379,7 @@ REQUIRED = [
         *data,
         *(f"{outer}.{name}" for outer, value in data.items() if isinstance(value, dict) for name in value),
     ]
-    if (type_, field) not in OPTIONAL
+    if (type_, field) not in OPTIONAL | CHANGED
 ]
 
 
@@ -377,10 +390,18 @@ def test_a_required_field_may_not_be_absent_or_null(type_: str, field: str, valu
     assert (refusal.field, refusal.reason) == (f"data.{field}", SENTENCES["missing"])
 
 
-@pytest.mark.parametrize(("type_", "field"), sorted({*REQUIRED, *OPTIONAL}))
+@pytest.mark.parametrize(("type_", "field"), sorted({*REQUIRED, *OPTIONAL, *CHANGED}))
 def test_a_number_is_no_value_of_any_field(type_: str, field: str) -> None:
     refusal = refused(event(type_, **{"data__" + field.replace(".", "__"): 12}))
     assert refusal.field == f"data.{field}"
+
+
+@pytest.mark.parametrize(("type_", "field"), sorted(CHANGED))
+def test_a_change_may_leave_out_what_stays_as_it_was(type_: str, field: str) -> None:
+    name = field.removeprefix("customer.")
+    said = accepted(event(type_, **{f"data__customer__{name}": ABSENT})).private
+    assert said is not None
+    assert set(said["customer"]) == {"name", "email", "locale"} - {name}
 
 
 @pytest.mark.parametrize("type_", EXAMPLES)
@@ -578,6 +599,23 @@ REFUSED_ELSEWHERE: list[tuple[str, dict[str, Any], str, str]] = [
     ("account.registered", {"data__customer__name": "a\u0000b"}, "data.customer.name", "U+0000"),
     ("account.registered", {"data__customer__name": "a\udc00b"}, "data.customer.name", "surrogate"),
     ("account.registered", {"data__customer__phone": "1"}, "data.customer.phone", "unknown fields"),
+    *(
+        ("customer.changed", {f"data__customer__{name}": value}, f"data.customer.{name}", "holds from now on")
+        for name in ("name", "email", "locale")
+        for value in (None, "", " \t\u00a0")
+    ),
+    ("customer.changed", {"data__customer": {}}, "data.customer", "nothing that has changed"),
+    ("customer.changed", {"data__customer": "Zoë"}, "data.customer", "JSON object"),
+    ("customer.changed", {"data__customer__email": "e" * 1025}, "data.customer.email", "1024"),
+    ("customer.changed", {"data__customer__name": "a\u0000b"}, "data.customer.name", "U+0000"),
+    ("customer.changed", {"data__customer__phone": "1"}, "data.customer.phone", "unknown fields"),
+    ("fact.retracted", {"data__retracts__source": "/billing"}, "data.retracts.source", "what it said itself"),
+    ("fact.retracted", {"data__retracts__source": "/makegood/http"}, "data.retracts.source", "what it said itself"),
+    ("fact.retracted", {"source": "/billing"}, "data.retracts.source", "what it said itself"),
+    ("fact.retracted", {"data__retracts__id": "m-1"}, "data.retracts.id", "itself back"),
+    ("fact.retracted", {"data__retracts__id": "m 0"}, "data.retracts.id", "without spaces"),
+    ("fact.retracted", {"data__retracts": "m-0"}, "data.retracts", "JSON object"),
+    ("fact.retracted", {"data__reason": "r" * 4097}, "data.reason", "4096"),
     ("subscription.registered", {"data__agreement": "two words"}, "data.agreement", "without spaces"),
     ("subscription.registered", {"data__plan": "p" * 1025}, "data.plan", "1024"),
     ("subscription.registered", {"data__credentials__password": "hunter2"}, "data.credentials.password", "unknown"),

@@ -51,6 +51,7 @@ CANCELLATION = message(
     "cancellation.requested",
     {"subscription_id": "s", "requested_at": "2026-04-07T09:00:00Z", "channel": "portal"},
 )
+RESOLVED = {"outage_id": "o", "subscription_id": "s", "resolved_at": "2026-04-04T00:00:00Z"}
 STORY = (ACCOUNT, SUBSCRIPTION, CYCLE, PAYMENT, CANCELLATION)
 
 
@@ -88,6 +89,45 @@ def test_a_story_from_registration_to_a_refund_that_finance_can_read(sandbox: Do
         "2026-04-20T10:00:00Z",
         "psp-1",
     )
+
+
+def test_what_was_taken_back_is_explained_and_stays_in_the_history(sandbox: Door, lines) -> None:
+    outage = {"outage_id": "o", "subscription_id": "s", "severity": "significant", "cause": "provider"}
+    outage |= {"began_at": "2026-04-02T00:00:00Z", "reported_at": "2026-04-02T00:00:00Z"}
+    mistaken = message("m-6", "outage.reported", outage)
+    sandbox("ingest", lines(*STORY[:4], mistaken, message("m-7", "outage.resolved", RESOLVED)))
+    sandbox("advance", "2026-06-01T00:00:00Z")
+    assert [claim["amount"] for claim in sandbox.json("claims")] == ["2.00"]
+    assert sandbox.json("explain", "disruption/c")["retracted"] == []
+
+    data = {"retracts": {"source": "/test", "id": "m-6"}, "reason": "a test of the alarm"}
+    sandbox("ingest", lines(message("m-8", "fact.retracted", data, "2026-04-20T00:00:00Z")))
+    assert sandbox.json("claims") == []
+    found = sandbox.json("explain", "disruption/c")
+    assert found["claim"] is None
+    [gone] = found["retracted"]
+    by = gone["retracted_by"]
+    assert (gone["type"], gone["source"], gone["id"]) == ("outage-reported.v1", "/test", "m-6")
+    assert (by["source"], by["id"], gone["words"]) == ("/test", "m-8", "a test of the alarm")
+    history = {row["position"]: row for row in sandbox.json("history", "acct-1")}
+    assert history[gone["position"]]["event_id"] == gone["event_id"]
+    assert history[by["position"]]["data"]["retracts"] == data["retracts"]
+    assert history[by["position"]]["recorded_at"] == by["recorded_at"]
+    assert [step["change"] for step in found["steps"]][-1] == "fell away"
+    assert found["steps"][-1]["cause"] == "fact-retracted.v1"
+    text = sandbox("explain", "disruption/c")
+    assert f"outage-reported.v1 (m-6 from /test, {gone['position']}) was never so: taken back by m-8" in text
+    assert "“a test of the alarm”" in text
+    assert [row["waits_for"] for row in sandbox.json("waiting")] == ["outage o"]
+
+
+def test_a_claim_that_fell_with_its_subscription_says_which_registration_was_wrong(sandbox: Door, lines) -> None:
+    sandbox("ingest", lines(*STORY))
+    data = {"retracts": {"source": "/test", "id": "m-2"}}
+    sandbox("ingest", lines(message("m-8", "fact.retracted", data)))
+    assert sandbox.json("account", "acct-1")["subscriptions"] == []
+    [gone] = sandbox.json("explain", "unused/c")["retracted"]
+    assert (gone["type"], gone["id"], "words" in gone) == ("subscription-registered.v1", "m-2", False)
 
 
 def test_the_explanation_has_the_formula_with_its_numbers_the_facts_and_the_steps(sandbox: Door, lines) -> None:

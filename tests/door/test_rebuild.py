@@ -29,7 +29,7 @@ def test_a_damaged_row_is_found_then_mended_then_sound(books: Door) -> None:
     damage(
         books,
         "UPDATE refunds_v1 SET total = '0.01' WHERE refund_id = 'refund/unused/cyc-0006-2026-04-02/1'",
-        "DELETE FROM accounts_v1 WHERE account = 'acct-0009'",
+        "DELETE FROM accounts_v2 WHERE account = 'acct-0009'",
     )
 
     found = books.json("rebuild", "--compare-only", exits=2)

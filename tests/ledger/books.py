@@ -269,10 +269,10 @@ def claims_in(envelopes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The claims that stand after some envelopes: of each claim what was recorded last."""
     standing: dict[tuple[str, str], dict[str, Any]] = {}
     for envelope in envelopes:
-        if envelope["type"] == "claim-assessed.v1":
+        if envelope["type"] == "claim-assessed.v2":
             data, after = envelope["data"], envelope["data"]["after"]
             standing.pop((envelope["account"], data["claim_id"]), None)
-            if after is not None and after["outcome"] is not None:
+            if after is not None:
                 standing[envelope["account"], data["claim_id"]] = {
                     "claim_id": data["claim_id"],
                     "clause": data["clause"],
@@ -303,6 +303,6 @@ def alarms_in(envelopes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [standing[key] for key in sorted(standing)]
 
 
-def oracle_agreements() -> list[str]:
+def oracle_agreements(*, money: bool = False) -> list[str]:
     """The texts of all agreements that the oracle's histories name."""
-    return list(histories.agreement_texts().values())
+    return list(histories.agreement_texts(money=money).values())

@@ -59,6 +59,14 @@ class Upstream:
         data = {"time_zone": self.zone, "currency": self.currency, "customer": customer}
         return self.says("account.registered", **data | other)
 
+    def customer_changed(self, **customer: str) -> Message:
+        return self.says("customer.changed", customer=customer)
+
+    def fact_retracted(self, retracted: Message | str, **other: Any) -> Message:
+        """Take back a message of this source, or the one with this id."""
+        id_ = retracted if isinstance(retracted, str) else retracted["id"]
+        return self.says("fact.retracted", **{"retracts": {"source": self.source, "id": id_}} | other)
+
     def subscription_registered(self, subscription_id: str = "sub-1", **other: Any) -> Message:
         data = {"subscription_id": subscription_id, "agreement": "standard", "plan": "business-voip"}
         return self.says("subscription.registered", **data | other)
@@ -222,7 +230,7 @@ class Upstream:
         ]
 
     def every_type(self) -> list[Message]:
-        """One life with all 24 types of message in it, and every kind of claim and alarm."""
+        """One life with all 26 types of message in it, and every kind of claim and alarm."""
         words = "Zoë hears an echo on the line"
         return [
             self.account_registered(),
@@ -256,6 +264,9 @@ class Upstream:
             self.subscription_registered("sub-2", agreement="unheard-of"),
             self.instruction_carried_out("0" * 32),
             self.instruction_refused("0" * 32),
+            self.customer_changed(name="Zoë Quuux", email="quuux@example.net", locale="de"),
+            mistaken := self.outage_reported("out-2", began_at="2026-03-20T00:00:00Z"),
+            self.fact_retracted(mistaken, reason=words),
         ]
 
 

@@ -1,4 +1,4 @@
-"""The one-time link: it leads to the secret once, and dies with its time and with the customer's key."""
+"""When an activation is due, and its one-time link: it leads to the secret once, and dies with its time and key."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ from ledger.application.activation import (
     link_token,
     open_link,
 )
+from ledger.application.due_work import do_due_work
 from ledger.store.database import Unavailable
 from ledger.store.notices import QueuedNotice, queue_notices
 from ledger.vault import Erased
-from tests.ledger.books import Books, KeysByName
+from tests.ledger.books import WITHOUT_SHRINKING, Books, KeysByName, oracle_agreements
 from tests.ledger.conftest import Opener
-from tests.ledger.messages import Upstream
+from tests.ledger.messages import Message, Upstream
+from tests.oracle import histories, settlement
 
 DUE = "activation-due.v1"
 
 
 @settings(max_examples=60)
-@given(order=st.permutations(list("ASCDOabcFT")), known=st.integers(0, 10))
+@given(order=st.permutations(list("ASCDOabcFfgT")), known=st.integers(0, 12))
 def test_an_activation_is_due_at_the_very_fact_that_completes_it(order: list[str], known: int) -> None:
     """Against a second, literal reading of the policy, after each fact of any beginning of any order."""
     upstream = Upstream()
@@ -43,9 +45,11 @@ def test_an_activation_is_due_at_the_very_fact_that_completes_it(order: list[str
         "C": upstream.cycle_started(),
         "D": upstream.cycle_started("cyc-2", starts_on="2026-04-01", ends_on="2026-05-01"),
         "O": upstream.charge_posted(subscription_id="sub-1"),
+        "g": upstream.payment_failed("inv-cyc-2"),  # the first try, before it was captured
         "a": upstream.payment_captured("inv-cyc-1"),
         "b": upstream.payment_captured("inv-cyc-2"),
         "c": upstream.payment_captured("inv-chg-1"),
+        "f": upstream.payment_failed("inv-cyc-1"),  # it bounced
         "F": upstream.payment_failed(payment_id="pay-failed"),
         "T": upstream.subscription_terminated(),
     }
@@ -56,13 +60,109 @@ def test_an_activation_is_due_at_the_very_fact_that_completes_it(order: list[str
 
     def due(facts: set[str]) -> bool:
         first = next((paid for charge, paid in (("C", "a"), ("D", "b"), ("O", "c")) if charge in facts), None)
-        return {"A", "S"} <= facts and "T" not in facts and first in facts
+        bounced = first == "a" and "f" in facts
+        return {"A", "S"} <= facts and "T" not in facts and first in facts and not bounced
 
     completed = next((order[at] for at in range(len(order)) if due(set(order[: at + 1]))), None)
     by_id = {event["event_id"]: event for event in books.stored()}
     found = [by_id[e["causation_id"]]["data"]["message"]["id"] for e in by_id.values() if e["type"] == DUE]
     assert found == ([says[completed]["id"]] if completed is not None else [])
     books.close()
+
+
+@settings(max_examples=60, deadline=None, phases=WITHOUT_SHRINKING)
+@given(seed=st.integers(0, 100_000))
+def test_in_histories_about_money_it_is_due_for_whom_the_second_reading_says(seed: int) -> None:
+    """None follows for a subscription that has ended, whoever paid for it."""
+    told = histories.history(seed, account="acct-1", money=True)
+    books = Books.open(agreements=oracle_agreements(money=True), now=(now := histories.moment(seed, told)))
+    books.take(told)
+    ended = {e["data"]["subscription_id"] for e in books.stored() if e["type"] == "subscription-terminated.v1"}
+    found = [e["data"]["subscription_id"] for e in books.stored() if e["type"] == DUE]
+    expected = settlement.settle(told, histories.agreements(money=True), now, now)["acct-1"].ever_activated
+    assert set(found) - ended == expected - ended
+    assert len(set(found)) == len(found)
+    books.close()
+
+
+class TestNothingLeftToPay:
+    """A first invoice whose charges come to 0, or that applied credits pay in full, counts as paid (policy §8)."""
+
+    def credit(self, upstream: Upstream, amount: str) -> list[Message]:
+        """A charge that was paid, and an overcharge on it."""
+        return [
+            upstream.payment_captured("inv-old"),
+            upstream.charge_posted("old", price="31.00"),
+            upstream.overcharge_confirmed("dis-old", "old", amount=amount, settle_as="credit"),
+        ]
+
+    def credited(self, amount: str, **asked: Any) -> tuple[Books, Upstream]:
+        """A customer with a credit, and a first invoice of 31.00 that it is applied to."""
+        books, upstream = Books.open(**asked), Upstream()
+        books.take([upstream.account_registered(), *self.credit(upstream, amount)])
+        books.take([upstream.subscription_registered(), upstream.cycle_started()])
+        return books, upstream
+
+    def confirmed(self, books: Books, upstream: Upstream) -> None:
+        """Billing says that it applied the credit."""
+        [ours] = [e["data"] for e in books.stored() if e["type"] == "credit-applied.v2"]
+        by_balance = {"payment_id": ours["application_id"], "method": "balance"}
+        books.take([upstream.payment_captured("inv-cyc-1", ours["amount"], **by_balance)])
+
+    def by_what(self, books: Books) -> list[tuple[str, str]]:
+        """By which fact each activation was completed, and what paid for it."""
+        types = {event["event_id"]: event["type"] for event in books.stored()}
+        found = [event for event in books.stored() if event["type"] == DUE]
+        return [(types[event["causation_id"]], types[event["data"]["payment"]]) for event in found]
+
+    def test_nothing_is_charged(self) -> None:
+        books, upstream = Books.open(), Upstream()
+        books.take([upstream.account_registered(), upstream.subscription_registered()])
+        books.another_process().take([upstream.cycle_started(price="0")])
+        assert self.by_what(books) == [("cycle-started.v1", "cycle-started.v1")]
+
+    def test_a_credit_pays_for_all_of_it_and_its_confirmation_activates_nobody_again(self) -> None:
+        books, upstream = self.credited("31.00")
+        assert self.by_what(books) == [("cycle-started.v1", "cycle-started.v1")]
+        self.confirmed(books, upstream)
+        assert len(self.by_what(books)) == 1
+
+    def test_a_credit_that_pays_for_part_of_it_does_not_confirmed_or_not(self) -> None:
+        """That billing applied a credit is no payment besides: the rest is still to be paid."""
+        books, upstream = self.credited("10.00")
+        self.confirmed(books, upstream)
+        assert self.by_what(books) == []
+        books.take([upstream.payment_captured("inv-cyc-1", "21.00")])
+        assert self.by_what(books) == [("payment-captured.v1", "payment-captured.v1")]
+
+    @pytest.mark.parametrize("confirmed", [False, True])
+    def test_what_the_credit_leaves_is_taken_off_later(self, confirmed: bool) -> None:
+        """Whatever fact leaves nothing to pay completes it."""
+        books, upstream = self.credited("21.00")
+        if confirmed:
+            self.confirmed(books, upstream)
+        assert self.by_what(books) == []
+        books.take([upstream.overcharge_confirmed("dis-new", amount="10.00")])
+        assert self.by_what(books) == [("overcharge-confirmed.v1", "cycle-started.v1")]
+
+    def test_what_the_credit_leaves_is_taken_off_by_time(self) -> None:
+        """An outage that nobody resolves takes it off when the cycle ends; nobody has to say anything."""
+        books, upstream = self.credited("10.00", now=datetime(2026, 3, 20, tzinfo=UTC))
+        books.take([upstream.outage_reported()])
+        assert self.by_what(books) == []
+        do_due_work(books.ledger, datetime(2026, 4, 1, tzinfo=UTC))
+        [due] = [e for e in books.stored() if e["type"] == DUE]
+        assert (due["actor"], due["data"]["now"]) == ("/makegood/timer", "2026-03-31T22:00:00Z")
+
+    def test_an_application_that_failed_pays_for_nothing(self) -> None:
+        """The subscription is registered after billing gave the credit back."""
+        books, upstream = Books.open(), Upstream()
+        books.take([upstream.account_registered(), *self.credit(upstream, "31.00")])
+        books.take([upstream.charge_posted("next", price="31.00", subscription_id="sub-1")])
+        [ours] = [e["data"] for e in books.stored() if e["type"] == "credit-applied.v2"]
+        books.take([upstream.payment_failed("inv-next", payment_id=ours["application_id"])])
+        books.take([upstream.subscription_registered()])
+        assert self.by_what(books) == []
 
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
@@ -183,6 +283,18 @@ def test_it_dies_with_the_customers_key(books: Books, keys: Keys) -> None:
     keys.erased.add("account/acct-1")
     assert why(lambda: open_link(books.ledger, link, NOW)) == ("erased", None)
     assert why(lambda: collect(books.ledger, link, Keeper(), NOW)) == ("erased", None)
+
+
+def test_it_follows_the_registration_that_stands_and_leads_nowhere_without_one(books: Books) -> None:
+    said, link = Upstream(begins="2026-03-01T10:00:00Z"), token(books)
+    [wrong] = [e["data"]["message"]["id"] for e in books.stored() if e["type"] == "subscription-registered.v1"]
+    books.take([said.fact_retracted(wrong, message_id="back")])
+    assert why(lambda: collect(books.ledger, link, Keeper(), NOW)) == ("wrong", None)
+    other = {"username": "zoe.other", "server": "sip.ruf.example", "secret_ref": "https://secrets.ruf.example/other"}
+    books.take([said.subscription_registered(credentials=other, message_id="again")])
+    keeper = Keeper()
+    assert collect(books.ledger, link, keeper, NOW).username == "zoe.other"
+    assert keeper.asked == ["https://secrets.ruf.example/other"]
 
 
 def test_nobody_can_make_one_or_change_one(books: Books) -> None:

@@ -112,7 +112,10 @@ STANDARD_TERMS = {"name": "standard", "version": 1, "valid_from": "2000-01-01"}
 
 class TestDueWork:
     def test_each_instant_at_which_something_changes_is_its_own_now(self) -> None:
-        """The March cycle ends at midnight in Berlin, and April's begins; a month later it ends too."""
+        """The March cycle ends at midnight in Berlin, and April's begins; a month later it ends too.
+
+        By then the outage has lasted for longer, which March's claim says, though it comes to no more.
+        """
         books = sandbox("2026-03-15")
         books.take(with_an_open_outage())
         assert next_due_at(books.ledger) == at("2026-03-31T22:00")
@@ -120,11 +123,12 @@ class TestDueWork:
         decided = [
             (e["data"]["now"], e["data"]["claim_id"], e["data"]["after"]["outcome"], e["data"]["after"]["amount"])
             for e in decided_by_time(books)
-            if e["type"] == "claim-assessed.v1"
+            if e["type"] == "claim-assessed.v2"
         ]
         assert decided == [
             ("2026-03-31T22:00:00Z", "disruption/cyc-1", "granted", "22.73"),
             ("2026-03-31T22:00:00.000001Z", "disruption/cyc-2", "pending", "0.00"),
+            ("2026-04-30T22:00:00Z", "disruption/cyc-1", "granted", "22.73"),
             ("2026-04-30T22:00:00Z", "disruption/cyc-2", "granted", "30.00"),
         ]
         assert next_due_at(books.ledger) is None
@@ -152,7 +156,7 @@ class TestDueWork:
             )
         advance(books.ledger, at("2026-06-01"))
         instants = [datetime.fromisoformat(e["data"]["now"]) for e in decided_by_time(books)]
-        assert len(instants) == 9
+        assert len(instants) == 18, "of each account four claim rows, and two settlements"
         assert instants == sorted(instants)
         assert recorded_never_falls(books)
 
@@ -207,9 +211,10 @@ class TestDueWork:
         channels = [e["channel"] for e in books.stored()][-6:]
         assert channels.index("timer") < [e["type"] for e in books.stored()][-6:].index("outage-resolved.v1")
         assert channels[-1] == channels[-2] == "file", "the resolution, and what it changed"
-        assert [e["data"]["now"] for e in decided_by_time(books)] == [
-            "2026-03-31T22:00:00Z",
-            "2026-03-31T22:00:00.000001Z",
+        assert [(e["type"], e["data"]["now"]) for e in decided_by_time(books)] == [
+            ("claim-assessed.v2", "2026-03-31T22:00:00Z"),
+            ("settlement-changed.v1", "2026-03-31T22:00:00Z"),
+            ("claim-assessed.v2", "2026-03-31T22:00:00.000001Z"),
         ]
         assert books.claims() == policy.claims([*told, resolution], [STANDARD_TERMS], at("2026-04-15"))
 

@@ -236,7 +236,11 @@ class TestSetAside:
         keys.lost.clear()
         became = replay(books.ledger, closing(Kept("set-aside", str(row["set_aside_id"]), str(row["origin"]))))
         assert became.outcome == "accepted"
-        assert sorted(books.types("acct-2")) == ["account-registered.v1", "cycle-started.v1"]
+        assert sorted(books.types("acct-2")) == [
+            "account-registered.v1",
+            "cycle-started.v1",
+            "settlement-changed.v1",
+        ]
         assert kept.set_aside(books.database, closed=False) == []
 
     def test_of_a_file_no_more_than_a_few_are_set_aside(self) -> None:

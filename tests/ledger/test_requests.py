@@ -15,7 +15,7 @@ from ledger.aggregates.recording import message_event_id
 from ledger.application.record import take
 from ledger.application.requests import Answered, KeyReused, Request, VersionMoved, answered, digest_of
 from ledger.application.statement import Refusal, Statement
-from ledger.events import ClaimAssessed, SubscriptionStatusChanged
+from ledger.events import ClaimAssessed, SettlementChanged, SubscriptionStatusChanged
 from ledger.store.database import CommitUnknown, Conflict, StoreError
 from tests.ledger.books import Books, Killed, killed
 from tests.ledger.conftest import Opener
@@ -80,7 +80,8 @@ class TestOnce:
         assert answer.account_version == version_of(served) == before + len(answer.envelopes)
         [(end,)] = served.rows("SELECT max(position) FROM events")
         assert answer.position == (0, end)
-        assert {type(event) for event in answer.decided} == {ClaimAssessed, SubscriptionStatusChanged}
+        kinds = {type(event) for event in answer.decided}
+        assert kinds == {ClaimAssessed, SettlementChanged, SubscriptionStatusChanged}
         assert all(event.causation_id == fact.event_id for event in answer.decided)
 
     def test_later_events_of_the_account_change_no_answer(self, served: Books) -> None:

@@ -17,17 +17,20 @@ import pytest
 
 from consumers.replaying import replay
 from ledger.application.access import By, grant, issue_key, revoke, revoke_key
+from ledger.application.account import Account
 from ledger.application.activation import VALID_FOR, collect, link_token
+from ledger.application.catalogue import Catalogue
 from ledger.application.due_work import advance
 from ledger.application.kept import Closing, Kept, discard
 from ledger.application.notices import Delivery, record_failed, record_sent, resend
 from ledger.application.notices import discard as discard_notice
-from ledger.events import STORED_TYPES, Grant, UnknownStoredType, from_stored
+from ledger.events import STORED_TYPES, Grant, SettledAnew, UnknownStoredType, from_stored
 from ledger.store.notices import QueuedNotice, queue_notices
+from ledger.store.writing import Head
 from tests.ledger.books import Books, KeysByName, no_randomness
 from tests.ledger.messages import Upstream
 
-SUPERSEDED = {"complaint-resolved.v1"}
+SUPERSEDED = {"claim-assessed.v1", "complaint-resolved.v1", "credit-applied.v1", "refund-succeeded.v1"}
 """Types that are read for ever and stored no more."""
 
 STORED_EVENTS = Path(__file__).resolve().parents[1] / "stored_events"
@@ -108,7 +111,17 @@ def stored_today() -> Iterator[tuple[str, bytes]]:
     for stored in books.envelopes():
         if _filled(stored.envelope) > _filled(fullest.get(stored.type, b"{}")):
             fullest[stored.type] = stored.envelope
+    fullest["settled-anew.v1"] = settled_anew().stored()
     yield from sorted(fullest.items())
+
+
+def settled_anew() -> SettledAnew:
+    """What is recorded for an account whose history an older version began."""
+    claim = from_stored("claim-assessed.v1", path_of("claim-assessed.v1").read_bytes())
+    account = Account(Head("acct-1", version=1), Catalogue())
+    account.replay([claim.model_copy(update={"stream_version": 1})])
+    account.assess_anew(datetime(2026, 6, 1, tzinfo=UTC))
+    return next(event for event in account.collect() if isinstance(event, SettledAnew))
 
 
 def told(books: Books, by: By) -> None:

@@ -5,6 +5,10 @@ a `now` that likes borders; `agreements()` what was published. The same seed alw
 
 With `instructed` people at the door speak too: they propose goodwill credits, decide about them, note and link.
 
+With `money` it is another history, about money: invoices of many charges, paid in every way or not, refunds that the
+processor reports, credits that billing applies, and facts that are taken back. `afterwards` gives a later instant, at
+which some excesses have become credits.
+
 Every message is valid by itself (contract §1), so that none may be refused. Whatever contradicts, waits or is
 equal to the microsecond is on purpose. Most instants are drawn from a few *landmarks* (cycle borders, the ends of
 outages, earlier requests) plus a tiny nudge, which is what makes borders meet.
@@ -14,6 +18,8 @@ import random
 import tomllib
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from zoneinfo import ZoneInfo
+
+from . import settlement
 
 AGREEMENTS = {
     "standard-1": 'name = "standard"\nversion = 1\nvalid_from = 2000-01-01\n',
@@ -180,15 +186,50 @@ AGREEMENTS = {
         """,
 }
 
+MONEY_AGREEMENTS = {
+    "hasty-1": """
+        name = "hasty"
+        version = 1
+        valid_from = 2000-01-01
+        [disruption]
+        significant_after = "PT1H"
+        settle_as = "refund"
+        [approval]
+        hold = "PT0S"
+        """,
+    "patient-1": """
+        name = "patient"
+        version = 1
+        valid_from = 2000-01-01
+        [disruption]
+        significant_after = "PT4H"
+        [billing_error]
+        settle_as = "credit"
+        [cancellation]
+        settle_as = "credit"
+        [approval]
+        hold = "P2D"
+        """,
+    "refunding-1": """
+        name = "refunding"
+        version = 1
+        valid_from = 2000-01-01
+        [disruption]
+        significant_after = "PT4H"
+        settle_as = "refund"
+        """,
+}
 
-def agreement_texts() -> dict[str, str]:
+
+def agreement_texts(*, money: bool = False) -> dict[str, str]:
     """The TOML text of every published version, by a name for its file: what `makegood agreement publish` takes."""
-    return {name: "".join(line.strip() + "\n" for line in text.splitlines()) for name, text in AGREEMENTS.items()}
+    texts = {**AGREEMENTS, **MONEY_AGREEMENTS} if money else AGREEMENTS
+    return {name: "".join(line.strip() + "\n" for line in text.splitlines()) for name, text in texts.items()}
 
 
-def agreements() -> list[dict]:
+def agreements(*, money: bool = False) -> list[dict]:
     """Every published version, parsed."""
-    return [tomllib.loads(text) for text in agreement_texts().values()]
+    return [tomllib.loads(text) for text in agreement_texts(money=money).values()]
 
 
 NAMES = sorted({agreement["name"] for agreement in agreements()})
@@ -239,9 +280,9 @@ CYCLE_DAYS = ["month"] * 6 + [1, 7, 14, 27, 28, 30, 30, 31, 32, 45, 46, 90, 365,
 ODD_SUFFIXES = ["", "", "", "", "", "-Z", "-a", "-10", "-9", "-é", "-￮", "-😀", "/x", "%2F"]
 
 
-def history(seed: int, *, account: str | None = None, instructed: bool = False) -> list[dict]:
+def history(seed: int, *, account: str | None = None, instructed: bool = False, money: bool = False) -> list[dict]:
     """The messages of one random account: those that upstream publishes; with `instructed` also the door's own."""
-    told = History(seed, account or f"acct-{seed}")
+    told = (MoneyHistory if money else History)(seed, account or f"acct-{seed}")
     return told.with_instructions(seed) if instructed else told.messages()
 
 
@@ -256,6 +297,14 @@ def moment(seed: int, messages: list[dict]) -> datetime:
         return datetime(2035, 1, 1, tzinfo=UTC)
     chosen = rng.choice(borders or within) if rng.random() < 0.5 else rng.choice(within)
     return chosen + rng.choice([*NUDGES, timedelta(days=3), timedelta(days=20)])
+
+
+def afterwards(seed: int, now: datetime) -> datetime:
+    """An instant not before `now`: often when an excess has rested long enough, or a moment too early."""
+    rng = random.Random(f"afterwards {seed}")
+    hold = rng.choice([timedelta(hours=24), timedelta(hours=24), timedelta(days=2)])
+    early = -timedelta(microseconds=1)
+    return now + rng.choice([timedelta(0), hold, hold, hold + early, timedelta(days=400), timedelta(days=400)])
 
 
 def _midnight(day: str | date, zone: str) -> datetime:
@@ -452,7 +501,7 @@ class History:
             "ends_on": end.isoformat(),
             "price": price,
             "currency": self.currency,
-            "invoice_id": f"inv-{cycle}",
+            "invoice_id": self.invoice_for(cycle),
             "prepaid": prepaid,
         }
         if self.chance(0.6):
@@ -466,13 +515,16 @@ class History:
         self.landmarks += [_midnight(begin, self.zone), _midnight(end, self.zone)]
         self.pay(data)
 
+    def invoice_for(self, charge: str) -> str:
+        return f"inv-{charge}"
+
     def post_charge(self, subscriptions: list[str]):
         charge = self.business_id("chg")
         data = {
             "charge_id": charge,
             "price": self.price(),
             "currency": self.currency,
-            "invoice_id": f"inv-{charge}",
+            "invoice_id": self.invoice_for(charge),
             "description": "a headset",
         }
         if self.chance(0.5):
@@ -752,3 +804,328 @@ class History:
             outage = {key: value for key, value in self.rng.choice(self.outages).items() if key != "end"}
             other = {"began_at": self.write_instant(self.near()), "subscription_id": self.rng.choice(subscriptions)}
             self.publish("outage.reported", {**outage, **other})
+
+
+class MoneyHistory(History):
+    """A history in phases: charges, their payments, what is claimed, what went out; then the next charges.
+
+    The oracle itself says what is due and which credits were applied so far, so that reports and payments from
+    balance often meet them. Whatever is shuffled afterwards meets something else.
+    """
+
+    def __init__(self, seed: int, account: str):
+        super().__init__(seed, account)
+        self.rng = random.Random(f"money {seed}")
+        self.zone = self.rng.choice(ZONES)
+        self.currency = self.rng.choice(["EUR", "EUR", "USD", "JPY", "KWD"])
+        self.invoices: list[str] = []
+        self.paid: list[dict] = []
+        self.next_day: dict[str, date] = {}
+        self.far = datetime(2035, 1, 1, tzinfo=UTC)
+        self.settling = settlement.Settling(account, agreements(money=True), self.far)
+
+    def messages(self) -> list[dict]:
+        if not self.chance(0.05):
+            self.register_account()
+        subscriptions = [self.business_id("sub") for _ in range(self.rng.choice([1, 1, 2]))]
+        for subscription in subscriptions:
+            if not self.chance(0.05):
+                self.register_subscription(subscription)
+            self.next_day[subscription] = self.first_day()
+        for _ in range(self.rng.choice([1, 2, 2, 3])):
+            self.phase(subscriptions)
+        if self.chance(0.2):
+            self.contradict(subscriptions)
+        if not any(message["type"] == "voip.account.registered.v1" for message in self.written):
+            self.register_account()
+        if self.chance(0.3):
+            self.rng.shuffle(self.written)
+        elif self.chance(0.4):
+            for _ in range(self.rng.randint(1, 4)):
+                moved = self.written.pop(self.rng.randrange(len(self.written)))
+                self.written.insert(self.rng.randint(0, len(self.written)), moved)
+        return self.written
+
+    def phase(self, subscriptions: list[str]):
+        subscription = self.rng.choice(subscriptions)
+        first = [lambda: self.next_cycle(subscription)] * self.rng.choice([1, 1, 2])
+        first += [lambda: self.post_charge(subscriptions)] * self.rng.choice([0, 0, 1, 2])
+        first += [self.pay_some_invoice] * self.rng.choice([0, 1, 1, 2])
+        first += [self.confirm_application] * self.rng.choice([0, 1, 2])
+        then = [lambda: self.break_down(subscription)] * self.rng.choice([0, 1, 1, 2])
+        then += [lambda: self.cancel(subscription)] * self.rng.choice([0, 0, 1, 1])
+        then += [lambda: self.suspend(subscription)] * self.rng.choice([0] * 8 + [1])
+        then += [lambda: self.terminate(subscription)] * self.rng.choice([0] * 12 + [1])
+        then += [self.dispute] * self.rng.choice([0, 1, 1, 2])
+        then += [self.take_back] * self.rng.choice([0, 0, 0, 1, 2])
+        then += [self.pay_nothing_known] * self.rng.choice([0] * 6 + [1])
+        then += [self.change_customer] * self.rng.choice([0] * 8 + [1])
+        then += [self.pay_some_invoice] * self.rng.choice([0, 0, 1])
+        self.rng.shuffle(then)
+        last = [self.report_refund] * self.rng.choice([0, 1, 1, 2, 3])
+        last += [self.take_back] * self.rng.choice([0, 0, 0, 1])
+        last += [self.bounce] * self.rng.choice([0, 0, 0, 1])
+        last += [self.find_earlier_verdict] * self.rng.choice([0, 1, 1])
+        last += [self.change_mind] * self.rng.choice([0, 0, 0, 1])
+        happenings = first + then + last
+        if self.chance(0.15):
+            self.rng.shuffle(happenings)
+        for happening in happenings:
+            happening()
+
+    # --- what is charged ---
+
+    def register_account(self, **other):
+        """Now and then in two zones, but never in two currencies: what had gone out would be in the wrong one."""
+        super().register_account(**{**other, "currency": self.currency})
+
+    def register_subscription(self, subscription: str):
+        names = ["standard", "exact", "lenient", "none", "strict", "thirty"]
+        names += ["standard", "hasty", "hasty", "hasty", "patient", "refunding", "refunding", "even", "unheard-of"]
+        data = {"subscription_id": subscription, "agreement": self.rng.choice(names), "plan": "business-voip"}
+        self.publish("subscription.registered", data)
+
+    def price(self) -> str:
+        found = super().price()
+        return super().price() if self.units(found) == 0 else found
+
+    def tax_on(self, price: str) -> str:
+        """Mostly a rate, now and then none, or as much as it likes."""
+        rate = self.rng.choice([0, 0, 7, 19, 19, 19, 33, None])
+        return self.price() if rate is None else self.amount(self.units(price) * rate // 100)
+
+    def invoice_for(self, charge: str) -> str:
+        if not self.invoices or self.chance(0.45):
+            self.invoices.append(f"inv-{charge}")
+            return self.invoices[-1]
+        return self.rng.choice(self.invoices)
+
+    def next_cycle(self, subscription: str):
+        begin = self.next_day[subscription]
+        end = self.cycle_end(begin, self.rng.choice(["month", "month", "month", 1, 7, 28, 30, 31, 90, "quarter"]))
+        price = self.price()
+        self.start_cycle(subscription, begin, end, price, self.chance(0.9), tax=self.tax_on(price))
+        self.next_day[subscription] = end + timedelta(days=self.rng.choice([0, 0, 0, 0, 0, 0, 3, -1]))
+
+    def pay(self, charge: dict):
+        if self.chance(0.6):
+            self.pay_invoice(charge["invoice_id"])
+
+    # --- what is paid ---
+
+    def total(self, invoice: str) -> int:
+        charges = [charge for charge in self.charges if charge["invoice_id"] == invoice]
+        return sum(self.units(charge["price"]) + self.units(charge.get("tax", "0")) for charge in charges)
+
+    def pay_some_invoice(self):
+        if self.invoices:
+            self.pay_invoice(self.rng.choice(self.invoices))
+
+    def pay_nothing_known(self):
+        """On an invoice that gets no charge."""
+        self.pay_with(self.business_id("inv"), self.rng.randint(1, 5000), self.rng.choice(["card", "balance"]))
+
+    def pay_invoice(self, invoice: str):
+        """In full, in part, in several parts by several methods, or too much."""
+        total, rng = self.total(invoice), self.rng
+        parts = rng.choice([[total]] * 4 + [[total // 2], [total // 2, total - total // 2], [total // 3] * 3, [1]])
+        parts = rng.choice([parts] * 4 + [[*parts, rng.randint(1, 900)], [*parts, rng.randint(1, 9000)], [total + 1]])
+        one = rng.choice(["card", "card", "bank", "balance", "other"])
+        several = self.chance(0.4)
+        for part in parts:
+            self.pay_with(invoice, part, rng.choice(["card", "bank", "balance", "balance"]) if several else one)
+
+    def pay_with(self, invoice: str, units: int, method: str):
+        payment = {"payment_id": self.business_id("pay"), "invoice_id": invoice}
+        captured = {**payment, "amount": self.amount(units), "currency": self.currency, "method": method}
+        failed = {**payment, "reason": "declined by the bank"}
+        if self.chance(0.08):  # the failure is known first; it is the earlier one, the later one or neither
+            self.publish("payment.failed", failed, at=self.clock + self.rng.choice(NUDGES))
+        if self.chance(0.03):
+            other = self.other_currency()
+            self.publish("payment.captured", {**captured, "currency": other, "amount": self.amount(100, other)})
+        self.publish("payment.captured", captured)
+        self.paid.append(captured)
+        if self.chance(0.05):  # said twice, and not the same
+            other = self.rng.choice([{"amount": self.amount(units + 1)}, {"method": "other"}, {}])
+            self.publish("payment.captured", {**captured, **other}, at=self.clock + self.rng.choice(NUDGES))
+        if self.chance(0.1):
+            self.publish("payment.failed", failed)
+
+    def bounce(self):
+        if self.paid:
+            payment = self.rng.choice(self.paid)
+            ids = {"payment_id": payment["payment_id"], "invoice_id": payment["invoice_id"]}
+            self.publish("payment.failed", {**ids, "reason": "returned by the bank"})
+            if self.chance(0.2):
+                self.publish("payment.captured", payment)
+
+    # --- what is claimed ---
+
+    def break_down(self, subscription: str):
+        """Mostly an outage that grants something."""
+        cycles = [cycle for cycle in self.cycles if cycle["subscription_id"] == subscription]
+        if not cycles or self.chance(0.2):
+            return self.outage(subscription)
+        cycle = self.rng.choice([cycles[-1], *cycles])
+        began_at = _midnight(cycle["starts_on"], self.zone) + timedelta(hours=self.rng.randint(0, 60))
+        data = {
+            "outage_id": self.business_id("out"),
+            "subscription_id": subscription,
+            "began_at": self.write_instant(began_at),
+            "reported_at": self.write_instant(began_at + timedelta(hours=1)),
+            "severity": "significant",
+            "cause": "provider",
+        }
+        self.publish("outage.reported", data)
+        end = began_at + timedelta(hours=self.rng.choice([5, 25, 30, 49, 100, 400]))
+        self.resolve(data, end)
+        self.outages.append({**data, "end": end})
+        self.landmarks += [began_at, end]
+        return None
+
+    def find_earlier_verdict(self):
+        """Of a dispute, most likely after something went out: on another charge, of another amount or a rejection."""
+        claims = self.as_settled().claims
+        gone_out = {id: sum((part[2] + part[3]) for part in claims[id] if part[4]) for id in claims}
+        disputes = [dispute for dispute, _ in self.disputes]
+        disputes += [id.partition("/")[2] for id in gone_out if gone_out[id] and id.startswith("billing-error/")] * 5
+        if not disputes or not self.charges:
+            return
+        dispute = self.rng.choice(disputes)
+        went = int(gone_out.get(f"billing-error/{dispute}", 0) * 10 ** DIGITS[self.currency])
+        charge = self.rng.choice(self.charges)
+        if went and self.chance(0.5):
+            charge = self.untaxed_charge(went + self.rng.choice([0, 0, 1, 500]))
+        units = self.rng.choice([went, went, went, went + 1, went // 2, self.units(charge["price"])])
+        data = {"dispute_id": dispute, "charge_id": charge.get("cycle_id") or charge["charge_id"]}
+        at = datetime(2009, 12, 31, tzinfo=UTC) - timedelta(days=self.rng.randint(0, 9))
+        if self.chance(0.2):
+            self.publish("overcharge.rejected", {**data, "reason": "as agreed in the contract"}, at=at)
+        else:
+            data |= {"amount": self.amount(max(1, units)), "currency": self.currency}
+            data |= self.rng.choice([{}, {}, {"settle_as": "refund"}, {"settle_as": "credit"}])
+            self.publish("overcharge.confirmed", data, at=at)
+
+    def untaxed_charge(self, units: int) -> dict:
+        charge = self.business_id("chg")
+        data = {"charge_id": charge, "price": self.amount(units), "currency": self.currency}
+        data |= {"invoice_id": self.invoice_for(charge), "description": "a stamp"}
+        self.publish("charge.posted", data)
+        self.charges.append(data)
+        return data
+
+    def change_mind(self):
+        """A cancellation is withdrawn, most likely when something went out for it already."""
+        requests = [m["data"] for m in self.written if m["type"] == "voip.cancellation.requested.v1"]
+        if requests:
+            request = self.rng.choice(requests)
+            at = datetime.fromisoformat(request["requested_at"]) + timedelta(seconds=1)
+            data = {"subscription_id": request["subscription_id"], "withdrawn_at": self.write_instant(at)}
+            self.publish("cancellation.withdrawn", data)
+
+    def claim_id(self) -> str:
+        """Of a claim that there may be; seldom of one that there cannot be."""
+        found = [
+            f"{kind}/{cycle['cycle_id']}" for cycle in self.cycles for kind in ("disruption", "unused", "unused")
+        ]
+        found += [f"billing-error/{dispute}" for dispute, _ in self.disputes] * 2
+        if not found or self.chance(0.08):
+            kind = self.rng.choice(["disruption", "unused", "billing-error", "goodwill"])
+            return f"{kind}/{self.business_id('none')}"
+        return self.rng.choice(found)
+
+    # --- what went out ---
+
+    def as_settled(self) -> settlement.Settled:
+        """How the account stands by what was written so far, in this order."""
+        for message in self.written[len(self.settling.said) :]:
+            self.settling.take(message)
+        return self.settling.at(self.far)
+
+    def report_refund(self):
+        """Of one that is due, by what is due or by another amount; or of one that is not."""
+        parts = [part for claim in self.as_settled().claims.values() for part in claim if part[0] == "refund"]
+        due = [(part[1], part[2] + part[3]) for part in parts if not part[4]] * 3
+        due += [(part[1], part[2] + part[3]) for part in parts if part[4]]
+        refund_id = f"refund/{self.claim_id()}/{self.rng.choice([1, 1, 1, 1, 2, 3])}"
+        units = self.rng.choice([1, 100, max(1, self.units(self.price()))])
+        if due and self.chance(0.75):
+            refund_id, amount = self.rng.choice(due)
+            exact = int(amount * 10 ** DIGITS[self.currency])
+            units = self.rng.choice([exact, exact, exact, (exact + 1) // 2, exact + 1, units])
+        self.report(refund_id, None if self.chance(0.5) else units)
+
+    def report(self, refund_id: str, units: int | None):
+        if self.chance(0.06):
+            self.refund_failed(refund_id, at=self.clock + self.rng.choice(NUDGES))
+        self.refund_succeeded(refund_id, units)
+        if self.chance(0.3):
+            self.refund_failed(refund_id)
+            if self.chance(0.4):
+                self.refund_succeeded(refund_id, self.rng.choice([None, None, units, 1]))
+        if self.chance(0.08):  # under another reference
+            self.refund_succeeded(refund_id, self.rng.choice([None, units]), at=self.clock + self.rng.choice(NUDGES))
+
+    def refund_succeeded(self, refund_id: str, units: int | None, *, at: datetime | None = None):
+        data = {
+            "refund_id": refund_id,
+            "processor_reference": f"re-{self.counter}",
+            "succeeded_at": self.write_instant(self.clock),
+        }
+        if units is not None:
+            data["amount"] = self.amount(units)
+        if self.chance(0.6):
+            data["currency"] = self.currency
+        if self.chance(0.04):
+            data["currency"] = self.other_currency()
+            data.update({"amount": self.amount(100, data["currency"])} if units is not None else {})
+        self.publish("refund.succeeded", data, at=at)
+
+    def refund_failed(self, refund_id: str, *, at: datetime | None = None):
+        self.publish("refund.failed", {"refund_id": refund_id, "reason": "the account is closed"}, at=at)
+
+    def confirm_application(self):
+        """Billing answers with a payment from balance that names the application: as it was, or otherwise."""
+        self.as_settled()
+        if not self.settling.gone_out.applications:
+            return
+        application = self.rng.choice(self.settling.gone_out.applications)
+        units = int(application.amount * 10 ** DIGITS[self.currency])
+        data = {
+            "payment_id": application.id,
+            "invoice_id": application.invoice_id if self.chance(0.9) else self.rng.choice(self.invoices),
+            "amount": self.amount(self.rng.choice([units] * 5 + [units // 2, units + 1, 0])),
+            "currency": self.currency,
+            "method": "balance" if self.chance(0.95) else "card",
+        }
+        failed = {"payment_id": data["payment_id"], "invoice_id": data["invoice_id"], "reason": "no such balance"}
+        if not self.chance(0.15):
+            self.publish("payment.captured", data)
+        if self.chance(0.4):
+            self.publish("payment.failed", failed)
+
+    # --- what is taken back ---
+
+    def take_back(self):
+        """A message is retracted by its source, seldom one that nobody sent; or a retraction is."""
+        retractions = [m for m in self.written if m["type"] == "voip.fact.retracted.v1"]
+        others = [m for m in self.written if m["type"] != "voip.account.registered.v1"]
+        about_money = [m for m in others if m["type"].startswith(("voip.payment", "voip.refund", "voip.overcharge"))]
+        if not others:
+            return
+        target = self.rng.choice(self.rng.choice([others, others, about_money or others, retractions or others]))
+        retracts = {"source": target["source"], "id": target["id"]}
+        if self.chance(0.04):
+            retracts["id"] = self.business_id("never")
+        data = {"retracts": retracts}
+        if self.chance(0.5):
+            data["reason"] = "it was entered twice"
+        retraction = self.publish("fact.retracted", data)
+        alike = [m for m in self.written if (m["source"], m["id"]) == (target["source"], retraction["id"])]
+        if alike:
+            retraction["id"] += "-retracts"
+        retraction["source"] = target["source"]
+
+    def change_customer(self):
+        self.publish("customer.changed", {"customer": {"name": f"Customer {self.counter}"}})

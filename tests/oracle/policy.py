@@ -53,8 +53,17 @@ DEFAULT_TERMS = {
         "report_within": "PT72H",
         "excluded_causes": ["customer_equipment", "force_majeure"],
         "floor": "monthly_30th",
+        "settle_as": "credit",
     },
-    "cancellation": {"unused_period": "from_request", "notice_days": 0, "minimum_term_days": 0, "fee": {}},
+    "billing_error": {"settle_as": "refund"},
+    "cancellation": {
+        "unused_period": "from_request",
+        "notice_days": 0,
+        "minimum_term_days": 0,
+        "settle_as": "refund",
+        "fee": {},
+    },
+    "approval": {"hold": "PT24H"},
 }
 
 
@@ -240,7 +249,7 @@ class Account:
 
 
 def _accounts(messages: list[dict]) -> list[Account]:
-    """Messages as facts, each (source, id) once, in the page's order, by account."""
+    """Messages as facts, each (source, id) once, without those retracted, in the page's order, by account."""
     seen, facts = set(), {}
     for message in messages:
         if (message["source"], message["id"]) in seen:
@@ -249,7 +258,24 @@ def _accounts(messages: list[dict]) -> list[Account]:
         name = message["type"].removeprefix("voip.").removeprefix("makegood.").removesuffix(".v1")
         fact = Fact(name, instant(message["time"]), message["id"], message["source"], message["data"])
         facts.setdefault(message["subject"], []).append(fact)
-    return [Account(id, sorted(facts[id], key=lambda fact: fact.order)) for id in sorted(facts)]
+    return [Account(id, sorted(never_retracted(facts[id]), key=lambda fact: fact.order)) for id in sorted(facts)]
+
+
+def never_retracted(facts: list[Fact]) -> list[Fact]:
+    """Contract §1: what its own source retracted was never so, whichever came first; a retraction can be, too."""
+    retractions: dict[tuple[str, str], list[Fact]] = {}
+    for fact in facts:
+        if fact.type == "fact.retracted" and fact.source == fact.data["retracts"]["source"]:
+            retractions.setdefault((fact.source, fact.data["retracts"]["id"]), []).append(fact)
+
+    def was_never_said(fact: Fact, looked_at: tuple[Fact, ...] = ()) -> bool:
+        """Retractions that go round in a circle concern nothing but each other: looking at them only has to end."""
+        return any(
+            retraction in looked_at or not was_never_said(retraction, (*looked_at, retraction))
+            for retraction in retractions.get((fact.source, fact.id), [])
+        )
+
+    return [fact for fact in facts if not was_never_said(fact)]
 
 
 def first_of_each(account: Account, facts: list[Fact], business_id: str | None) -> dict[str | None, Fact]:
@@ -262,6 +288,21 @@ def first_of_each(account: Account, facts: list[Fact], business_id: str | None) 
         elif standing[key].content != fact.content:
             account.leave_out(fact, standing[key])
     return standing
+
+
+def captures_of_each(account: Account, captures: list[Fact]) -> dict[str, Fact]:
+    """§7: of captures of one payment the latest is the one that may hold; others that differ raise an alarm."""
+    latest = {fact.data["payment_id"]: fact for fact in captures}
+    for fact in captures:
+        standing = latest[fact.data["payment_id"]]
+        if fact.content != standing.content:
+            account.leave_out(fact, standing)
+    return latest
+
+
+def refund_reports_with_currency(account: Account) -> list[Fact]:
+    """A report need not name a currency: one that does not means the account's."""
+    return [fact for fact in account.of("refund.succeeded") if fact.data.get("currency") is not None]
 
 
 def of_right_currency(account: Account, registration: Fact, facts: list[Fact]) -> list[Fact]:
@@ -364,8 +405,8 @@ def assess(account: Account, agreements: list[dict], now: datetime) -> tuple[lis
         for fact in kept_charge_facts(account, registration)
         if fact.data.get("subscription_id") in terms
     }
-    of_right_currency(account, registration, account.of("payment.captured"))
-    first_of_each(account, account.of("payment.captured"), "payment_id")
+    of_right_currency(account, registration, refund_reports_with_currency(account))
+    captures_of_each(account, of_right_currency(account, registration, account.of("payment.captured")))
     complaints = first_of_each(account, account.of("complaint.opened"), "complaint_id")
 
     rows, exceeding = billing_error_rows(account, registration, charges, terms)

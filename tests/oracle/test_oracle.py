@@ -125,6 +125,10 @@ FIELDS = {
     "charge.posted": ("charge_id price currency invoice_id description", "subscription_id tax"),
     "payment.captured": ("payment_id invoice_id amount currency method", ""),
     "payment.failed": ("payment_id invoice_id reason", ""),
+    "refund.succeeded": ("refund_id processor_reference succeeded_at", "amount currency"),
+    "refund.failed": ("refund_id reason", ""),
+    "fact.retracted": ("retracts", "reason"),
+    "customer.changed": ("customer", ""),
     "outage.reported": ("outage_id subscription_id began_at reported_at severity cause", "channel"),
     "outage.resolved": ("outage_id subscription_id resolved_at", ""),
     "outage.reopened": ("outage_id subscription_id", ""),
@@ -148,9 +152,11 @@ FIELDS = {
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_no_generated_message_may_be_refused(seed):
+@pytest.mark.parametrize("money", [False, True], ids=["any", "money"])
+def test_no_generated_message_may_be_refused(seed, money):
     """Contract §1: nothing here is wrong by itself, and no (source, id) comes with two contents."""
-    messages = histories.history(seed, instructed=True)
+    messages = histories.history(seed, instructed=True, money=money)
+    currency = next((m["data"]["currency"] for m in messages if m["type"] == "voip.account.registered.v1"), None)
     assert len({(message["source"], message["id"]) for message in messages}) == len(messages)
     for message in messages:
         data = message["data"]
@@ -161,7 +167,7 @@ def test_no_generated_message_may_be_refused(seed):
             assert text.isprintable()
             assert " " not in text
         for key in {"price", "tax", "monthly_price", "amount", "claimed"} & set(data):
-            assert len(data[key].partition(".")[2]) <= policy.exponent(data["currency"])
+            assert len(data[key].partition(".")[2]) <= policy.exponent(data.get("currency", currency))
             assert Fraction(data[key]) >= 0
         for moment in [message["time"]] + [data[key] for key in data if key.endswith("_at")]:
             assert datetime.fromisoformat(moment).tzinfo is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -12,6 +13,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.aggregates.billing_account import Reasons, reasons
 from ledger.agreement import read_agreement
 from ledger.policy.assess import Assessment, assess, contradictions
 from ledger.policy.assessed import Alarm, Assessed
@@ -78,32 +80,89 @@ def test_any_order_and_repetition_gives_the_same_claims_taxes_and_alarms(seed: i
     rng.shuffle(again)
     one, other = case_of(messages, now), case_of(again, now)
     assert other.recorded() == one.recorded()
+    assert reasons_of(other) == reasons_of(one)
+    assert ways_of(other) == ways_of(one)
     assert set(other.billing.alarms) == set(one.billing.alarms)
     assert {w.fact.event_id for w in other.facts.waiting()} == {w.fact.event_id for w in one.facts.waiting()}
+
+
+def reasons_of(case: Case) -> dict[str, Reasons]:
+    """What is recorded of why each row stands; that terms were bound is told by which, whenever that was."""
+    bindings = [s.binding for s in case.facts.subscriptions.values() if s.binding is not None]
+    bound = {b.event_id: f"{b.data.agreement} {b.data.version} for {b.data.subscription_id}" for b in bindings}
+    return {
+        claim_id: replace(claim.reasons, facts=tuple(bound.get(fact, fact) for fact in claim.reasons.facts))
+        for claim_id, claim in case.billing.claims.items()
+        if claim.state.outcome is not None
+    }
+
+
+def ways_of(case: Case) -> dict[str, str]:
+    """How each row is to be settled."""
+    return {claim_id: row.settle_as for claim_id, row in assess(case.facts, case.at).claims.items()}
+
+
+@given(SEEDS, st.randoms(use_true_random=False))
+def test_nor_does_the_order_matter_where_facts_contradict_one_another(seed: int, rng: random.Random) -> None:
+    """Which of them stands, what each alarm names, and what the rows rest on then."""
+    messages, now = history(seed)
+    others = [said_otherwise(message, messages, rng) for message in rng.sample(messages, k=min(6, len(messages)))]
+    messages += others
+    one, other = case_of(messages, now), case_of(rng.sample(messages, k=len(messages)), now)
+    assert other.recorded() == one.recorded() == one.claims_by_the_oracle()
+    assert reasons_of(other) == reasons_of(one)
+    assert set(other.billing.alarms) == set(one.billing.alarms)
+
+
+def said_otherwise(message: Message, messages: list[Message], rng: random.Random) -> Message:
+    """A message about the same things that says something else: what another one of its kind says there."""
+    data = dict(message["data"])
+    alike = [m["data"] for m in messages if m["type"] == message["type"] and m["data"].keys() >= data.keys()]
+    alike = [other for other in alike if other.get("currency") == data.get("currency")]
+    for name in rng.sample(sorted(data.keys() - {"starts_on", "ends_on", "currency"}), k=1):
+        data[name] = rng.choice([other[name] for other in alike])
+    time = datetime.fromisoformat(message["time"]) + timedelta(days=rng.choice([-2, -1, 0, 1]))
+    return {**message, "id": f"{message['id']}-otherwise", "time": time.isoformat(), "data": data}
+
+
+Told = tuple[object, ...]
+"""All that a row says of itself: what it comes to, under which terms, settled how, and its whole working."""
+
+
+def told(row: Assessed) -> Told:
+    working = row.working()
+    facts = tuple(fact.event_id for fact in working.facts)
+    return (row, working.formula, working.inputs, working.lines, facts)
 
 
 class Standing:
     """The rows and alarms that stand after assessments that each looked at a part."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, Assessed] = {}
+        self.rows: dict[str, Told] = {}
+        self.charges: dict[str, str | None] = {}
         self.alarms: set[Alarm] = set()
 
     def take(self, found: Assessment) -> None:
-        self.rows = {
-            claim_id: row for claim_id, row in self.rows.items() if not found.covers(claim_id, row.charge_id)
-        } | found.claims
+        self.charges |= {claim_id: row.charge_id for claim_id, row in found.claims.items()}
+        standing = {id_: row for id_, row in self.rows.items() if not found.covers(id_, self.charges[id_])}
+        self.rows = standing | rows_of(found)
         self.alarms = {a for a in self.alarms if not found.covers(a.claim_id or "", a.charge_id)} | found.alarms
+
+
+def rows_of(found: Assessment) -> dict[str, Told]:
+    return {claim_id: told(row) for claim_id, row in found.claims.items()}
 
 
 @given(SEEDS)
 def test_a_narrowed_assessment_finds_what_a_full_one_finds_after_every_fact(seed: int) -> None:
+    """Row by row, with all of its working: a row that stands never tells reasons that hold no more."""
     messages, now = history(seed)
     case, standing = Case(AGREEMENTS, now.isoformat()), Standing()
     for message in messages:
         standing.take(assess(case.facts, now, case.learn(message)))
         full = assess(case.facts, now)
-        assert standing.rows == full.claims
+        assert standing.rows == rows_of(full)
         assert standing.alarms == full.alarms
 
 
@@ -112,6 +171,10 @@ def test_what_is_recorded_fact_by_fact_is_what_a_full_assessment_finds(seed: int
     messages, now = history(seed)
     case = case_of(messages, now)
     assert case.recorded() == case.claims()
+    rows = assess(case.facts, now).claims
+    assert {id_: c.reasons for id_, c in case.billing.claims.items() if c.state.outcome is not None} == {
+        claim_id: reasons(row) for claim_id, row in rows.items()
+    }
     assert set(case.billing.alarms) == assess(case.facts, now).alarms | contradictions(case.facts)
 
 
@@ -295,7 +358,7 @@ def test_until_the_next_instant_that_is_due_nothing_changes(seed: int, part: int
     assert due is None or due > now
     until = due or now + timedelta(days=4000)
     for later in (until - MICROSECOND, now + (until - now) * part // 1000):
-        assert assess(case.facts, later).claims == assess(case.facts, now).claims
+        assert rows_of(assess(case.facts, later)) == rows_of(assess(case.facts, now))
         assert assess(case.facts, later).alarms == assess(case.facts, now).alarms
         assert statuses(case, later) == statuses(case, now)
 
@@ -315,10 +378,10 @@ def test_step_by_step_through_time_finds_what_a_full_assessment_finds(seed: int)
         at = due
         standing.take(assess(case.facts, at, case.facts.touched_by_time()))
         full = assess(case.facts, at)
-        assert standing.rows == full.claims
+        assert standing.rows == rows_of(full)
         assert standing.alarms == full.alarms
     assert next_due(case.facts, at) is None
-    assert standing.rows == assess(case.facts, datetime(2050, 1, 1, tzinfo=UTC)).claims
+    assert standing.rows == rows_of(assess(case.facts, datetime(2050, 1, 1, tzinfo=UTC)))
 
 
 # --- what is not a law of amounts ---------------------------------------------------------------------------------
@@ -351,7 +414,7 @@ def test_what_two_facts_touch_is_what_both_touch_together(seed: int, cut: int) -
             standing.take(assess(case.facts, now, touched))
             touched = Touched()
     standing.take(assess(case.facts, now, touched))
-    assert standing.rows == assess(case.facts, now).claims
+    assert standing.rows == rows_of(assess(case.facts, now))
 
 
 def test_what_either_of_two_touches() -> None:

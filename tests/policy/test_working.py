@@ -23,7 +23,9 @@ from tests.policy.case import (
     outage,
     reinstated,
     rejected,
+    reopened,
     reported,
+    resolved,
     row,
     subscription,
     suspended,
@@ -523,6 +525,28 @@ CANCELLED = "cancelled on 2026-04-16 (UTC), effective on 2026-05-01"
             [
                 APRIL,
                 suspended("2026-04-10"),
+                cancelled("2026-04-16"),
+                withdrawn("2026-04-17"),
+                terminated("2026-04-20"),
+            ],
+            {},
+            [
+                f"{CANCELLED}, taken back",
+                "terminated for misuse at 2026-04-20T00:00:00Z",
+                "terminated for a violation: nothing is refunded",
+            ],
+            id="cancelled while suspended, which was taken back, then terminated",
+        ),
+        pytest.param(
+            [APRIL, cancelled("2026-04-16"), terminated("2026-04-20")],
+            {"cancellation.unused_period": "none"},
+            [CANCELLED, "the agreement returns no unused period"],
+            id="terminated after it was cancelled, which changes nothing",
+        ),
+        pytest.param(
+            [
+                APRIL,
+                suspended("2026-04-10"),
                 terminated("2026-04-15"),
                 reinstated("2026-04-16"),
                 cancelled("2026-04-16"),
@@ -728,39 +752,279 @@ def test_the_inputs_of_what_is_declined_before_any_amount() -> None:
     }
 
 
-def test_a_request_that_leaves_no_time_out_of_a_disruption_is_not_used_for_it() -> None:
-    taken_back = [cancelled("2026-04-16"), withdrawn("2026-04-17")]
-    case = row("", APRIL, outage("2026-04-10", "2026-04-12"), taken_back, gives={}).case()
-    used = [fact.type for fact in case.working("disruption/april").facts]
-    assert used == ["cycle-started.v1", "outage-reported.v1", "outage-resolved.v1", "agreement-bound.v1"]
+# --- the facts that it rests on -----------------------------------------------------------------------------------
 
 
-def test_the_facts_are_those_that_were_used() -> None:
-    facts = [
-        account().at(id="account"),
-        subscription().at(id="subscription"),
-        APRIL.at(id="cycle"),
-        *(said.at(id=said.kind) for said in outage("2026-04-10", "2026-04-12")),
-        cancelled("2026-04-16").at(id="request"),
-        withdrawn("2026-04-15").at(id="withdrawal"),
-        suspended("2026-04-01").at(id="suspension"),
-        reinstated("2026-04-02").at(id="reinstatement"),
-        terminated("2026-04-20").at(id="termination"),
-        dispute().at(id="report"),
-        confirmed("1.00").at(id="verdict"),
-    ]
-    case = Case([agreement()]).hear(facts)
+def lasted(name: str, began_at: str, resolved_at: str | None = None, **other: object) -> list[Said]:
+    began, *ended = outage(began_at, resolved_at, name, **other)
+    return [began.at(id=f"{name}-began"), *(said.at(id=f"{name}-ended") for said in ended)]
 
-    def used(claim_id: str) -> list[str]:
-        facts = case.working(claim_id).facts
-        return [f.data.message.id if hasattr(f.data, "message") else f.type for f in facts]
 
-    course = ["suspension", "reinstatement", "termination", "agreement-bound.v1"]
-    case.hear(charge().at(id="charge"), confirmed("1.00", "other", "headset").at(id="finding"))
-    assert used("billing-error/dispute") == ["report", "verdict", "cycle"]
-    assert used("billing-error/other") == ["finding", "charge"]
-    assert used("disruption/april") == ["cycle", "verdict", "outage.reported", "outage.resolved", "request", *course]
-    assert used("unused/april") == ["cycle", "verdict", "request", "withdrawal", *course]
+NEXT = cycle("may", "2026-05-01", "2026-05-31").at(id="may")
+FREE = cycle("june", "2026-05-31", "2026-06-30", "0.00").at(id="june")
+CUT_SHORT = [APRIL.at(id="april"), cancelled("2026-04-16").at(id="request")]
+CRASH = lasted("crash", "2026-04-10", "2026-04-12")
+FEE = {"cancellation.fee.EUR": "20.00"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "terms", "claim_id", "used"),
+    [
+        pytest.param(
+            [APRIL.at(id="april"), dispute().at(id="report"), confirmed("1.00").at(id="verdict")],
+            {},
+            "billing-error/dispute",
+            "report verdict april",
+            id="an overcharge: the report, the verdict and the charge",
+        ),
+        pytest.param(
+            [charge().at(id="headset"), confirmed("1.00", "dispute", "headset").at(id="verdict")],
+            {},
+            "billing-error/dispute",
+            "verdict headset",
+            id="the provider's own finding on a one-off charge",
+        ),
+        pytest.param(
+            [
+                APRIL.at(id="april"),
+                confirmed("29.00", "one").at(id="first"),
+                confirmed("9.00", "two").at(id="too-much"),
+                confirmed("1.00").at(id="third"),
+                confirmed("0.01", "four").at(id="after-it"),
+            ],
+            {},
+            "billing-error/dispute",
+            "third april first",
+            id="an overcharge: those granted before it, which say what was left",
+        ),
+        pytest.param(
+            [APRIL.at(id="april"), *CRASH, confirmed("1.00").at(id="granted"), confirmed("99.00", "x").at(id="not")],
+            {},
+            "disruption/april",
+            "april granted crash-began crash-ended agreement",
+            id="a disruption: the net price, and the outage",
+        ),
+        pytest.param(
+            [
+                APRIL.at(id="april"),
+                *lasted("before", "2026-03-20", "2026-03-22"),
+                *lasted("minor", "2026-04-20", "2026-04-21", severity="minor"),
+                *lasted("touching", "2026-03-30", "2026-04-01"),
+                *CRASH,
+                *lasted("within", "2026-04-01", "2026-04-01T10"),
+                *lasted("far", "2026-05-20", "2026-05-21"),
+            ],
+            {},
+            "disruption/april",
+            "april touching-began touching-ended within-began within-ended crash-began crash-ended minor-began "
+            "minor-ended agreement",
+            id="all outages of the cycle, and what they merge with beyond it",
+        ),
+        pytest.param(
+            [
+                APRIL.at(id="april"),
+                reopened("crash").at("2026-01-02T00:00:00Z", id="reopened"),
+                *CRASH,
+                resolved("crash", "2026-04-13").at("2026-01-03T00:00:00Z", id="ended-later"),
+            ],
+            {},
+            "disruption/april",
+            "april crash-began ended-later agreement",
+            id="of what ended an outage only what holds",
+        ),
+        pytest.param(
+            [APRIL.at(id="april"), NEXT, *lasted("o", "2026-04-10")],
+            {},
+            "disruption/april",
+            "april o-began may agreement",
+            id="an outage that goes on: the cycle to whose end it counts",
+        ),
+        pytest.param(
+            [
+                APRIL.at(id="april"),
+                *CRASH,
+                suspended("2026-04-01").at(id="suspended-before"),
+                reinstated("2026-04-02").at(id="reinstated-before"),
+                suspended("2026-04-09").at(id="suspended"),
+                suspended("2026-04-10").at(id="suspended-again"),
+                reinstated("2026-04-11").at(id="reinstated"),
+                suspended("2026-04-11T12").at(id="suspended-within"),
+                reinstated("2026-04-12").at(id="reinstated-after"),
+                terminated("2026-04-12").at(id="terminated-after"),
+            ],
+            {},
+            "disruption/april",
+            "april crash-began crash-ended suspended reinstated suspended-within agreement",
+            id="of suspensions only those that took time off, and their end only where it came within",
+        ),
+        pytest.param(
+            [
+                APRIL.at(id="april"),
+                *CRASH,
+                terminated("2026-04-11T12").at(id="later"),
+                terminated("2026-04-11").at(id="terminated"),
+            ],
+            {},
+            "disruption/april",
+            "april crash-began crash-ended terminated agreement",
+            id="a termination that took time off: the one that holds",
+        ),
+        pytest.param(
+            [*CUT_SHORT, withdrawn("2026-04-17").at(id="withdrawal"), *CRASH],
+            {},
+            "disruption/april",
+            "april crash-began crash-ended agreement",
+            id="a cancellation that leaves no time out of a disruption is not used for it",
+        ),
+        pytest.param(
+            [
+                *CUT_SHORT,
+                cancelled("2026-04-05").at(id="taken-back"),
+                withdrawn("2026-04-06").at(id="withdrawal"),
+                withdrawn("2026-04-07").at(id="withdrawal-again"),
+                cancelled("2026-04-20").at(id="again"),
+                withdrawn("2026-04-04").at(id="too-early"),
+                *CRASH,
+            ],
+            {},
+            "disruption/april",
+            "april crash-began crash-ended taken-back withdrawal request agreement",
+            id="one that does: which request counts, and why",
+        ),
+        pytest.param(
+            [
+                *CUT_SHORT,
+                cancelled("2026-04-20").at(id="again"),
+                NEXT,
+            ],
+            {},
+            "unused/may",
+            "may request april agreement",
+            id="an unused part: the request, and the cycle that it runs to the end of",
+        ),
+        pytest.param(
+            [
+                *CUT_SHORT,
+                cancelled("2026-04-17").at(id="again"),
+                withdrawn("2026-04-18").at(id="withdrawal"),
+                terminated("2026-05-01").at(id="terminated"),
+            ],
+            {},
+            "unused/april",
+            "april request withdrawal again agreement",
+            id="taken back: every request, and what took it back",
+        ),
+        pytest.param(
+            [
+                *CUT_SHORT,
+                suspended("2026-04-01").at(id="long-ago"),
+                reinstated("2026-04-02").at(id="over"),
+                suspended("2026-04-10").at(id="suspended"),
+                terminated("2026-04-20").at(id="terminated"),
+            ],
+            {"cancellation.minimum_term_days": 20},
+            "unused/april",
+            "april request suspended agreement",
+            id="cancelled while suspended",
+        ),
+        pytest.param(
+            [
+                *CUT_SHORT,
+                suspended("2026-04-10").at(id="suspended"),
+                reinstated("2026-04-12").at(id="reinstated"),
+                terminated("2026-04-13").at(id="terminated"),
+            ],
+            {},
+            "unused/april",
+            "april request terminated agreement",
+            id="cancelled after the termination",
+        ),
+        pytest.param(
+            [
+                *CUT_SHORT,
+                suspended("2026-04-10").at(id="suspended"),
+                reinstated("2026-04-12").at(id="reinstated"),
+                suspended("2026-04-20").at(id="later"),
+                terminated("2026-04-21").at(id="terminated"),
+                cycle("march", "2026-03-01", "2026-04-01", "31.00").at(id="march"),
+            ],
+            {"cancellation.minimum_term_days": 20},
+            "unused/april",
+            "april request suspended reinstated march agreement",
+            id="nothing spoke against it: the suspension was over, the minimum term served",
+        ),
+        pytest.param(
+            [*CUT_SHORT, cycle("march", "2026-03-01", "2026-04-01", "31.00").at(id="march")],
+            {"cancellation.minimum_term_days": 20, "cancellation.unused_period": "none"},
+            "unused/april",
+            "april request agreement",
+            id="the terms decide before any minimum term",
+        ),
+        pytest.param(
+            [
+                cycle(prepaid=False).at(id="april"),
+                suspended("2026-04-10").at(id="suspended"),
+                cancelled("2026-04-16").at(id="request"),
+            ],
+            {},
+            "unused/april",
+            "april request agreement",
+            id="not prepaid, whatever else was the matter",
+        ),
+        pytest.param(
+            [*CUT_SHORT, *CRASH],
+            {},
+            "unused/april",
+            "april request agreement",
+            id="a disruption that left enough, of a charge without tax, is not used for the unused part",
+        ),
+        pytest.param(
+            [cycle(tax="5.70").at(id="april"), *CRASH, cancelled("2026-04-16").at(id="request")],
+            {},
+            "unused/april",
+            "april crash-began crash-ended request agreement",
+            id="one whose tax came back before is",
+        ),
+        pytest.param(
+            [
+                MARCH.at(id="march"),
+                *lasted("o", "2026-03-01", "2026-03-16"),
+                cancelled("2026-03-16").at(id="request"),
+            ],
+            {"cancellation.fee.EUR": "15.50"},
+            "unused/march",
+            "march o-began o-ended request agreement",
+            id="one that left less than is unused is",
+        ),
+        pytest.param(
+            [
+                *CUT_SHORT,
+                NEXT,
+                confirmed("3.00").at(id="overcharge"),
+                FREE,
+            ],
+            FEE,
+            "unused/may",
+            "may request april overcharge agreement",
+            id="a fee: the cycles that bore of it before, which say what was left of it",
+        ),
+        pytest.param(
+            [
+                *CUT_SHORT,
+                FREE,
+                confirmed("3.00").at(id="x"),
+            ],
+            FEE,
+            "unused/june",
+            "june request april agreement",
+            id="nothing is left to bear any fee: it rests on no other cycle's amount",
+        ),
+    ],
+)
+def test_the_facts_are_those_that_it_rests_on(facts: list[Said], terms: Terms, claim_id: str, used: str) -> None:
+    case = Case([agreement(terms)]).hear(account(), subscription(), facts)
+    found = [f.data.message.id if hasattr(f.data, "message") else "agreement" for f in case.working(claim_id).facts]
+    assert found == used.split()
 
 
 @pytest.mark.parametrize(

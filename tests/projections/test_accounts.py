@@ -4,6 +4,8 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from ledger.events import (
     AccountRegistered,
     AgreementBound,
@@ -17,9 +19,10 @@ from ledger.events import (
     SubscriptionStatusChanged,
 )
 from projections.account_state import account_state
+from projections.accounts import ACCOUNTS
 from projections.catalog import CATALOG
 from projections.projection import fold_account
-from tests.projections.stories import START, Story, granted, part
+from tests.projections.stories import START, Story, gone_out, granted_v1, part, part_v1, standing
 
 
 def shown(story: Story) -> dict[str, Any]:
@@ -71,6 +74,7 @@ def test_an_account_with_nothing_but_its_registration_owes_nothing_in_its_curren
             "currency": "JPY",
             "charged": "0",
             "captured": "0",
+            "reduced": "0",
             "owed": "0",
             "captured_in_excess": "0",
             "refund_due": "0",
@@ -82,22 +86,32 @@ def test_an_account_with_nothing_but_its_registration_owes_nothing_in_its_curren
     ]
 
 
+def balance(story: Story, *columns: str) -> list[str]:
+    """Some columns of the one balance that there is."""
+    [found] = shown(story)["balances"]
+    return [found[column] for column in columns]
+
+
 def test_balances_are_exact_sums_and_an_overpaid_invoice_lowers_no_other() -> None:
     story = Story()
     register(story)
-    cycle(story, "cycle-1", "10.00", "1.90")
-    charge(story, "charge-1", "5.00", "inv-2")
     pay(story, "pay-1", "20.00")
-    story.assess(None, granted("2.00", part("invoice_reduction", "inv-2", "2.00")), claim_id="billing-error/d-1")
-    parts = (part("refund", "refund/1", "3.00", "0.57"), part("overpaid", "o", "-1.00"))
-    story.assess(None, granted("2.00", *parts, tax="0.57"))
-    story.assess(None, granted("1.00", part("credit", "credit/1", "1.00")), claim_id="disruption/cycle-1")
+    story.stand(standing("11.90", paid_in_money="20.00", excess="8.10"))
+    story.settle(
+        part("invoice_reduction", "inv-2", "2.00"),
+        claim_id="billing-error/d-1",
+        invoice_id="inv-2",
+        stands=standing("5.00", reduced="2.00", asks_for="3.00"),
+    )
+    story.settle(part("refund", "refund/1", "3.00", "0.57"), part("overpaid", "o", "-1.00"))
+    story.settle(part("credit", "credit/1", "1.00"), claim_id="disruption/cycle-1")
 
     assert shown(story)["balances"] == [
         {
             "currency": "EUR",
             "charged": "16.90",
             "captured": "20.00",
+            "reduced": "2.00",
             "owed": "3.00",
             "captured_in_excess": "8.10",
             "refund_due": "3.57",
@@ -112,35 +126,124 @@ def test_balances_are_exact_sums_and_an_overpaid_invoice_lowers_no_other() -> No
 def test_an_applied_credit_is_owed_no_more_and_the_payment_that_confirms_it_is_no_money() -> None:
     story = Story()
     charge(story, "charge-1", "5.00")
-    story.assess(None, granted("4.00", part("credit", "credit/1", "4.00")), claim_id="disruption/cycle-1")
+    story.stand(standing("5.00", asks_for="5.00"))
+    story.settle(part("credit", "credit/1", "4.00"), claim_id="disruption/cycle-1", invoice_id="inv-0")
     applied = {"application_id": "5f" * 16, "credit_id": "credit/1", "claim_id": "disruption/cycle-1"}
     applied |= {"charge_id": "charge-1", "invoice_id": "inv-1", "currency": "EUR"}
-    story.tell(CreditApplied, amount=Decimal("3.00"), now=START, **applied)
+    took = {"amount": Decimal("3.00"), "net": Decimal("3.00"), "tax": Decimal("0.00")}
+    story.tell(CreditApplied, now=START, rules=1, **took, **applied)
+    used = (gone_out("credit", "credit/1", "3.00"), part("credit", "credit/1", "1.00"))
+    story.settle(*used, claim_id="disruption/cycle-1", invoice_id="inv-0")
+    story.stand(standing("5.00", paid_from_balance="3.00", asks_for="2.00"))
 
-    def stands() -> list[str]:
-        [balance] = shown(story)["balances"]
-        columns = ("owed", "captured", "captured_in_excess", "credit_used", "credit_left")
-        return [balance[column] for column in columns]
-
-    assert stands() == ["2.00", "0.00", "0.00", "3.00", "1.00"]
+    columns = ("owed", "captured", "captured_in_excess", "credit_used", "credit_left")
+    assert balance(story, *columns) == ["2.00", "0.00", "0.00", "3.00", "1.00"]
     assert [each["kind"] for each in shown(story)["instructions"]] == ["credit.applied"]
     pay(story, "5f" * 16, "3.00", method="balance")
-    assert stands() == ["2.00", "0.00", "0.00", "3.00", "1.00"]
+    assert balance(story, *columns) == ["2.00", "0.00", "0.00", "3.00", "1.00"]
     assert shown(story)["instructions"] == []
     assert [payment["status"] for payment in shown(story)["payments"]] == ["captured"]
     pay(story, "balance-1", "2.00", method="balance")
-    assert stands() == ["0.00", "2.00", "0.00", "3.00", "1.00"]
+    story.stand(standing("5.00", paid_from_balance="5.00"))
+    assert balance(story, *columns) == ["0.00", "2.00", "0.00", "3.00", "1.00"]
+
+
+def reductions(story: Story) -> list[tuple[Any, ...]]:
+    return [(r["claim_id"], r["invoice_id"], r["total"]) for r in story.folded(ACCOUNTS)["invoice_reductions"]]
 
 
 def test_a_reduction_that_was_taken_back_is_owed_again() -> None:
     story = Story()
-    charge(story, "charge-1", "5.00")
-    reduced = granted("2.00", part("invoice_reduction", "inv-1", "2.00"))
-    story.assess(None, reduced)
-    assert [balance["owed"] for balance in shown(story)["balances"]] == ["3.00"]
+    story.settle(part("invoice_reduction", "inv-1", "2.00"), stands=standing("5.00", reduced="2.00", asks_for="3.00"))
+    assert balance(story, "reduced", "owed") == ["2.00", "3.00"]
+    assert reductions(story) == [("unused/cycle-1", "inv-1", "2.00")]
 
-    story.assess(reduced, None)
-    assert [balance["owed"] for balance in shown(story)["balances"]] == ["5.00"]
+    story.settle(stands=standing("5.00", asks_for="5.00"))
+    assert balance(story, "reduced", "owed") == ["0.00", "5.00"]
+    assert reductions(story) == []
+
+
+def test_a_reduction_that_an_older_version_recorded_stands_until_it_is_settled_anew() -> None:
+    story = Story()
+    story.assess_v1(None, granted_v1("2.00", part_v1("invoice_reduction", "inv-1", "2.00")))
+    story.assess_v1(
+        None, granted_v1("1.00", part_v1("invoice_reduction", "inv-1", "1.00")), claim_id="unused/cycle-2"
+    )
+    assert reductions(story) == [("unused/cycle-1", "inv-1", "2.00"), ("unused/cycle-2", "inv-1", "1.00")]
+    assert shown(story)["invoices"] == [], "older versions did not say where an invoice stands"
+
+    stands = standing("5.00", paid_in_money="4.00", reduced="1.00")
+    story.settle(part("refund", "refund/1", "2.00"), stands=stands)
+    assert reductions(story) == [("unused/cycle-2", "inv-1", "1.00")]
+    assert balance(story, "charged", "reduced", "owed", "refund_due") == ["5.00", "1.00", "0.00", "2.00"]
+
+
+def test_each_invoice_is_shown_as_it_stands() -> None:
+    story = Story()
+    story.stand(standing("9.00", asks_for="9.00"), invoice_id="inv-2")
+    story.stand(standing("5.00", asks_for="5.00"))
+    amounts = {"paid_in_money": "6.00", "paid_from_balance": "1.00", "excess_used": "0.50", "excess": "1.50"}
+    story.stand(standing("5.00", excess_credit="2.00", **amounts))
+
+    first, second = shown(story)["invoices"]
+    assert first == {
+        "account_id": "acct-1",
+        "invoice_id": "inv-1",
+        "currency": "EUR",
+        "charged": "5.00",
+        "paid_in_money": "6.00",
+        "paid_from_balance": "1.00",
+        "excess_used": "0.50",
+        "reduced": "0.00",
+        "asks_for": "0.00",
+        "excess": "1.50",
+        "excess_credit": "2.00",
+    }
+    assert (second["invoice_id"], second["asks_for"], second["excess_credit"]) == ("inv-2", "9.00", None)
+
+
+def test_an_invoice_whose_only_charge_is_gone_is_shown_no_more() -> None:
+    story = Story()
+    register(story)
+    story.stand(standing("5.00", asks_for="5.00"))
+    story.stand(None)
+
+    assert shown(story)["invoices"] == []
+    assert balance(story, "charged", "owed") == ["0.00", "0.00"]
+
+
+def test_a_claim_on_no_invoice_leaves_none_behind() -> None:
+    story = Story()
+    story.settle(part("credit", "credit/1", "4.00"), claim_id="goodwill/g-1", charge_id=None, invoice_id=None)
+
+    assert shown(story)["invoices"] == []
+    assert balance(story, "charged", "credit_left") == ["0.00", "4.00"]
+
+
+def test_what_was_paid_in_excess_is_shown_once_as_excess_or_as_credit() -> None:
+    story = Story()
+    story.stand(standing("5.00", paid_in_money="9.00", excess="4.00"))
+    assert balance(story, "captured_in_excess", "credit_left") == ["4.00", "0.00"]
+
+    story.stand(standing("5.00", paid_in_money="9.00", excess="4.00", excess_credit="4.00"))
+    assert balance(story, "captured_in_excess", "credit_left") == ["0.00", "4.00"]
+
+
+def test_a_refund_that_bounced_is_due_again_and_one_that_arrived_is_refunded() -> None:
+    story = Story()
+    story.settle(gone_out("refund", "refund/1", "3.00"), part("refund", "refund/2", "1.00"))
+    assert balance(story, "refund_due", "refunded") == ["1.00", "3.00"]
+
+    story.settle(part("refund", "refund/1", "4.00", status="failed"))
+    assert balance(story, "refund_due", "refunded") == ["4.00", "0.00"]
+
+
+def test_what_is_overpaid_for_a_claim_that_fell_away_is_in_the_balance() -> None:
+    story = Story()
+    story.settle(gone_out("refund", "refund/1", "3.00"), part("overpaid", "o", "-3.00"))
+
+    assert shown(story)["claims"] == []
+    assert balance(story, "refunded", "overpaid") == ["3.00", "3.00"]
 
 
 def test_of_charges_under_one_id_the_first_by_its_message_holds_in_whatever_order_they_are_recorded() -> None:
@@ -155,16 +258,16 @@ def test_of_charges_under_one_id_the_first_by_its_message_holds_in_whatever_orde
     assert [charge["price"] for charge in shown(one)["charges"]] == ["5.00"]
 
 
-def test_a_charge_that_the_assessment_leaves_out_is_not_counted() -> None:
+def test_a_charge_that_the_assessment_leaves_out_is_not_listed_nor_counted() -> None:
     story = Story()
     register(story)
     cycle(story, "cycle-1", "10.00")
+    story.stand(standing("10.00", asks_for="10.00"))
     cycle(story, "cycle-2", "10.00")
-    contradict(story, "/billing m-2", "/billing m-3")
+    contradict(story, "/billing m-2", "/billing m-4")
 
-    account = shown(story)
-    assert [charge["charge_id"] for charge in account["charges"]] == ["cycle-1"]
-    assert [balance["charged"] for balance in account["balances"]] == ["10.00"]
+    assert [charge["charge_id"] for charge in shown(story)["charges"]] == ["cycle-1"]
+    assert balance(story, "charged") == ["10.00"], "it is the settlement that says what an invoice was charged"
 
 
 def test_a_cycle_and_a_one_off_charge_are_told_apart() -> None:
@@ -198,6 +301,29 @@ def test_a_payment_that_failed_first_and_was_captured_then_is_captured() -> None
     assert [(p["status"], p["amount"]) for p in shown(story)["payments"]] == [("captured", "5.00")]
 
 
+EARLY, LATE = START - timedelta(days=2), START - timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("captured_at", "failed_at", "status", "captured"),
+    [(EARLY, LATE, "failed", "0.00"), (LATE, EARLY, "captured", "5.00"), (LATE, LATE, "failed", "0.00")],
+)
+def test_the_latest_word_on_a_payment_holds_and_at_one_time_the_failure(
+    captured_at: datetime, failed_at: datetime, status: str, captured: str
+) -> None:
+    for first in ("captured", "failed"):
+        story = Story()
+        register(story)
+        for word in (first, "failed" if first == "captured" else "captured"):
+            if word == "captured":
+                pay(story, "pay-1", "5.00", time=captured_at)
+            else:
+                story.tell(PaymentFailed, time=failed_at, payment_id="pay-1", invoice_id="inv-1")
+
+        assert [payment["status"] for payment in shown(story)["payments"]] == [status]
+        assert balance(story, "captured") == [captured]
+
+
 def test_a_payment_reported_twice_counts_once() -> None:
     story = Story()
     pay(story, "pay-1", "5.00")
@@ -209,6 +335,7 @@ def test_a_payment_reported_twice_counts_once() -> None:
 def test_a_subscription_gathers_what_its_events_say_in_any_order() -> None:
     def told(order: tuple[int, ...]) -> list[dict[str, Any]]:
         story = Story()
+        register(story)
         events: tuple[tuple[type, dict[str, Any]], ...] = (
             (
                 SubscriptionRegistered,
@@ -220,8 +347,8 @@ def test_a_subscription_gathers_what_its_events_say_in_any_order() -> None:
                     "agreement": "standard",
                     "version": 2,
                     "sha256": "0" * 64,
-                    "registration": "event-0-1",
-                    "time_zone": "UTC",
+                    "registration": f"event-0-{order.index(0) + 2}",
+                    "time_zone": "Europe/Berlin",
                 },
             ),
             (

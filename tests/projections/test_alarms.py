@@ -4,6 +4,7 @@ from typing import Any
 
 from ledger.events import AlarmCleared, AlarmRaised
 from projections.alarms import ALARMS, left_out, listed
+from projections.retractions import RETRACTIONS
 from tests.projections.stories import START, Story
 
 
@@ -52,4 +53,4 @@ def test_a_contradiction_names_the_fact_left_out_last() -> None:
     story.tell(AlarmRaised, **alarm("contradiction", "/billing m-1", "/billing m-2"))
     story.tell(AlarmRaised, **alarm("charged_after_end", "/billing m-3"))
 
-    assert left_out(story.folded(ALARMS)) == {("acct-1", "/billing m-2")}
+    assert left_out({**story.folded(ALARMS), **story.folded(RETRACTIONS)}) == {("acct-1", "/billing m-2")}

@@ -89,7 +89,8 @@ def story(seed: int) -> tuple[list[Message | str], datetime]:
 @given(seed=st.integers(min_value=0, max_value=100_000))
 def test_it_is_the_account_of_a_ledger_that_was_told_only_what_was_true_by_then(seed: int) -> None:
     told, now = story(seed)
-    books = Books.open(agreements=())
+    # Both heard of all of it at the instant: an excess rests from when it was recorded (policy §7).
+    books = Books.open(agreements=(), now=now)
     told_and_published(books, told)
     fresh = Books.open(agreements=(), now=now)
     told_and_published(fresh, told, until=now)
@@ -199,6 +200,19 @@ def test_what_went_out_comes_from_the_facts() -> None:
     assert money("2026-03-30T10:00:00Z") == credited | {"refund_due": "0.00", "refunded": "10.00"}
     used = {"credit_used": "2.10", "credit_left": "0.00", "owed": "28.90"}
     assert money("2026-03-31T00:00:00Z") == none | {"refunded": "10.00"} | used
+
+
+def test_what_was_paid_in_excess_is_a_credit_once_it_had_rested_since_it_was_recorded() -> None:
+    """The payment of the 1st is heard of on the 5th, and is the customer's credit a day after that."""
+    books, upstream = Books.open(now=at("2026-03-05T09:00:00Z")), Upstream()
+    books.take([*upstream.customer(), upstream.payment_captured(amount="40.00", payment_id="pay-again")])
+
+    def excess(as_of: str) -> tuple[str, str]:
+        [balance] = account(books, at(as_of))["balances"]
+        return balance["captured_in_excess"], balance["credit_left"]
+
+    assert excess("2026-03-06T08:59:59Z") == ("40.00", "0.00")
+    assert excess("2026-03-06T09:00:00Z") == ("0.00", "40.00")
 
 
 def test_it_decides_at_the_instant_and_stores_nothing() -> None:

@@ -1,20 +1,18 @@
-"""Credits: they follow their claim's parts."""
+"""Credits: they follow their claim's parts and their invoice's excess."""
 
 from decimal import Decimal
 
-from ledger.events import CreditApplied
+from ledger.events import CreditApplied, CreditAppliedV1
 from projections.credits import CREDITS, listed
-from tests.projections.stories import START, Story, granted, part
+from tests.projections.stories import START, Story, gone_out, granted_v1, part, part_v1, standing
 
 CREDIT = "credit/disruption/cycle-1/1"
 
 
 def test_a_credit_is_granted_once_and_all_of_it_is_left() -> None:
     story = Story()
-    small = granted("5.00", part("credit", CREDIT, "5.00", "0.95"), tax="0.95")
-    story.assess(None, small, claim_id="disruption/cycle-1")
-    grown = granted("9.31", part("credit", CREDIT, "9.31", "1.77"), tax="1.77")
-    story.assess(small, grown, claim_id="disruption/cycle-1")
+    story.settle(part("credit", CREDIT, "5.00", "0.95"), claim_id="disruption/cycle-1")
+    story.settle(part("credit", CREDIT, "9.31", "1.77"), claim_id="disruption/cycle-1")
 
     assert listed(story.folded(CREDITS)) == [
         {
@@ -37,42 +35,48 @@ def test_a_credit_is_granted_once_and_all_of_it_is_left() -> None:
 
 def test_a_credit_whose_part_vanished_is_gone() -> None:
     story = Story()
-    story.assess(None, granted("5.00", part("credit", CREDIT, "5.00")))
-    story.assess(granted("5.00", part("credit", CREDIT, "5.00")), granted("5.00", part("refund", "r", "5.00")))
+    story.settle(part("credit", CREDIT, "5.00"))
+    story.settle(part("refund", "r", "5.00"))
 
     assert listed(story.folded(CREDITS)) == []
 
 
 def test_nothing_is_written_at_the_currencys_scale() -> None:
     story = Story()
-    story.assess(None, granted("500", part("credit", CREDIT, "500", "0"), tax="0"), currency="JPY")
+    story.settle(part("credit", CREDIT, "500", "0"), currency="JPY")
 
     (credit,) = listed(story.folded(CREDITS))
     assert (credit["total"], credit["used"], credit["left"]) == ("500", "0", "500")
 
 
-def applies(story: Story, charge_id: str, amount: str, **more: str) -> None:
-    data = {"credit_id": CREDIT, "claim_id": "disruption/cycle-1", "currency": "EUR", **more}
+def applies(story: Story, charge_id: str, amount: str, credit_id: str = CREDIT) -> None:
     story.tell(
         CreditApplied,
-        application_id=f"{data['credit_id'].rpartition('/')[0]} to {charge_id}",
+        application_id=f"{credit_id.rpartition('/')[0]} to {charge_id}",
+        credit_id=credit_id,
+        claim_id=credit_id.removeprefix("credit/").rpartition("/")[0] if credit_id.startswith("credit/") else None,
         charge_id=charge_id,
         invoice_id=f"inv-{charge_id}",
         amount=Decimal(amount),
+        net=Decimal(amount),
+        tax=Decimal("0.00"),
+        currency="EUR",
+        rules=1,
         now=START,
-        **data,
     )
 
 
 def test_what_was_used_of_a_credit_is_told_charge_by_charge() -> None:
     story = Story()
-    story.assess(None, granted("5.00", part("credit", CREDIT, "5.00", "0.95"), tax="0.95"))
+    story.settle(part("credit", CREDIT, "5.00", "0.95"))
     applies(story, "cycle-2", "3.10")
     applies(story, "cycle-3", "0.05")
-    applies(story, "cycle-2", "9.00", credit_id="credit/of/another/1")
+    applies(story, "cycle-2", "9.00", "credit/of/another/1")
+    story.settle(gone_out("credit", CREDIT, "2.65", "0.50"), part("credit", CREDIT, "2.35", "0.45"))
 
     (credit,) = listed(story.folded(CREDITS))
-    assert (credit["total"], credit["used"], credit["left"]) == ("5.95", "3.15", "2.80")
+    assert (credit["net"], credit["tax"], credit["total"]) == ("5.00", "0.95", "5.95")
+    assert (credit["used"], credit["left"], credit["granted_at"]) == ("3.15", "2.80", story.recorded_at(1))
     told = [(each["application_id"], each["charge_id"], each["amount"]) for each in credit["applied"]]
     assert told == [
         ("credit/disruption/cycle-1 to cycle-2", "cycle-2", "3.10"),
@@ -80,3 +84,102 @@ def test_what_was_used_of_a_credit_is_told_charge_by_charge() -> None:
     ]
     assert credit["applied"][0]["applied_at"] == story.recorded_at(2)
     assert credit["applied"][0]["invoice_id"] == "inv-cycle-2"
+
+
+def test_a_credit_that_was_used_up_is_shown_with_nothing_left() -> None:
+    story = Story()
+    story.settle(part("credit", CREDIT, "5.00"))
+    applies(story, "cycle-2", "5.00")
+    story.settle(gone_out("credit", CREDIT, "5.00"))
+
+    (credit,) = listed(story.folded(CREDITS))
+    assert (credit["total"], credit["used"], credit["left"]) == ("5.00", "5.00", "0.00")
+
+
+def test_an_application_that_bounced_is_left_to_the_credit_again() -> None:
+    """It stays listed among what was applied: it was, and the payment that bears its id tells the rest."""
+    story = Story()
+    story.settle(part("credit", CREDIT, "5.00"))
+    applies(story, "cycle-2", "5.00")
+    story.settle(gone_out("credit", CREDIT, "5.00"))
+    story.settle(part("credit", CREDIT, "5.00"))
+
+    (credit,) = listed(story.folded(CREDITS))
+    assert (credit["used"], credit["left"], len(credit["applied"])) == ("0.00", "5.00", 1)
+
+
+def test_what_was_used_of_a_credit_stays_when_its_claim_is_lowered() -> None:
+    story = Story()
+    story.settle(gone_out("credit", CREDIT, "3.00"), part("credit", CREDIT, "2.00"))
+    story.settle(gone_out("credit", CREDIT, "3.00"), part("overpaid", "o", "-1.00"))
+
+    (credit,) = listed(story.folded(CREDITS))
+    assert (credit["total"], credit["used"], credit["left"]) == ("3.00", "3.00", "0.00")
+
+
+def test_an_excess_that_has_rested_is_a_credit_of_no_claim() -> None:
+    story = Story()
+    story.stand(standing("10.00", paid_in_money="14.00", excess="4.00"))
+    assert listed(story.folded(CREDITS)) == [], "it has not rested yet"
+
+    story.stand(standing("10.00", paid_in_money="14.00", excess="4.00", excess_credit="4.00"))
+    assert listed(story.folded(CREDITS)) == [
+        {
+            "credit_id": "excess/inv-1",
+            "claim_id": None,
+            "account_id": "acct-1",
+            "charge_id": None,
+            "net": "4.00",
+            "tax": "0.00",
+            "total": "4.00",
+            "currency": "EUR",
+            "used": "0.00",
+            "refunded": "0.00",
+            "left": "4.00",
+            "granted_at": story.recorded_at(2),
+            "applied": [],
+        }
+    ]
+
+
+def test_the_credit_of_an_excess_follows_it_used_or_not() -> None:
+    story = Story()
+    story.stand(standing("10.00", paid_in_money="14.00", excess="4.00", excess_credit="4.00"))
+    applies(story, "cycle-2", "3.00", "excess/inv-1")
+    story.stand(standing("10.00", paid_in_money="14.00", excess_used="3.00", excess="1.00", excess_credit="4.00"))
+    story.stand(standing("10.00", paid_in_money="15.00", excess_used="3.00", excess="2.00", excess_credit="5.00"))
+
+    (credit,) = listed(story.folded(CREDITS))
+    assert (credit["total"], credit["used"], credit["left"]) == ("5.00", "3.00", "2.00")
+    assert credit["granted_at"] == story.recorded_at(1)
+    assert [each["amount"] for each in credit["applied"]] == ["3.00"]
+
+    story.stand(standing("10.00", paid_in_money="15.00"))
+    assert listed(story.folded(CREDITS)) == []
+
+
+def test_the_credit_of_an_excess_goes_with_its_invoice() -> None:
+    story = Story()
+    story.stand(standing("10.00", paid_in_money="14.00", excess="4.00", excess_credit="4.00"))
+    story.stand(None)
+
+    assert listed(story.folded(CREDITS)) == []
+
+
+def test_what_was_used_of_an_older_credit_counts_until_it_is_settled_anew() -> None:
+    """Older versions left the claim's part as it was when some of its credit was used."""
+    story = Story()
+    small = granted_v1("5.00", part_v1("credit", CREDIT, "5.00"))
+    story.assess_v1(None, small)
+    used = {"application_id": "a", "credit_id": CREDIT, "claim_id": "unused/cycle-1", "charge_id": "cycle-2"}
+    story.tell(CreditAppliedV1, **used, invoice_id="inv-2", amount=Decimal("3.10"), currency="EUR", now=START)
+
+    def stands() -> list[tuple[str, str, str]]:
+        return [(credit["total"], credit["used"], credit["left"]) for credit in listed(story.folded(CREDITS))]
+
+    assert stands() == [("5.00", "3.10", "1.90")]
+    story.assess_v1(small, granted_v1("6.00", part_v1("credit", CREDIT, "6.00")))
+    assert stands() == [("6.00", "3.10", "2.90")]
+    story.settle(gone_out("credit", CREDIT, "3.10"), part("credit", CREDIT, "2.90"))
+    assert stands() == [("6.00", "3.10", "2.90")]
+    assert [credit["granted_at"] for credit in listed(story.folded(CREDITS))] == [story.recorded_at(1)]

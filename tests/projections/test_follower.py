@@ -142,12 +142,12 @@ class TestFollower:
     ) -> None:
         story.write(database)
         follower(database).catch_up()
-        again = Projection(CLAIMS.name, 2, CLAIMS.tables, CLAIMS.handles, CLAIMS.fold)
+        again = Projection(CLAIMS.name, CLAIMS.version + 1, CLAIMS.tables, CLAIMS.handles, CLAIMS.fold)
 
         assert follower(database, again).catch_up() == len(story.envelopes)
-        (table,) = again.tables
+        table, *_ = again.tables
         with database.reading() as transaction:
-            found = transaction.rows(f"SELECT {', '.join(table.columns)} FROM claims_v2")
+            found = transaction.rows(f"SELECT {', '.join(table.columns)} FROM {again.stored_name(table)}")
         assert sorted(found, key=repr) == expected["claims"]
         assert rows(database) == expected
 

@@ -22,6 +22,7 @@ from projections.alarms import ALARMS, left_out
 from projections.claims import CLAIMS
 from projections.follower import Follower
 from projections.goodwill import GOODWILL, listed
+from projections.retractions import RETRACTIONS
 from tests.projections.stories import START, Story, granted, part
 
 
@@ -44,7 +45,9 @@ def told(*facts: tuple[type, dict[str, Any]], order: tuple[int, ...] | None = No
 
 
 def shown(story: Story) -> list[dict[str, Any]]:
-    state = {**story.folded(GOODWILL), **story.folded(CLAIMS), **story.folded(ALARMS)}
+    state = {
+        name: rows for each in (GOODWILL, CLAIMS, ALARMS, RETRACTIONS) for name, rows in story.folded(each).items()
+    }
     return listed(state, left_out(state))
 
 
@@ -81,18 +84,14 @@ def test_what_counts_for_nothing_is_left_out_as_the_assessment_says(alarm: str) 
 
 def test_it_is_shown_with_its_claim_and_its_complaints(database: Database) -> None:
     story = told(proposed(), APPROVED)
-    story.assess(
-        None,
-        granted("5.00", part("credit", "credit/goodwill/gw-1/1", "5.00")),
-        claim_id="goodwill/gw-1",
-        clause="complaint",
-        charge_id=None,
-    )
+    on_no_charge: dict[str, Any] = {"claim_id": "goodwill/gw-1", "charge_id": None}
+    story.assess(None, granted("5.00"), clause="complaint", **on_no_charge)
+    story.settle(part("credit", "credit/goodwill/gw-1/1", "5.00"), invoice_id=None, **on_no_charge)
     for complaint_id in ("cmp-1", "cmp-2"):
         data = {"subscription_id": None, "channel": "phone", "category": "noise"}
         story.tell(ComplaintOpened, complaint_id=complaint_id, **data)
     story.tell(ComplaintLinked, complaint_id="cmp-2", kind="goodwill", linked_id="gw-1")
-    pending = ClaimState(outcome="pending", reason=None, amount=Decimal(0), tax=Decimal(0), settled=())
+    pending = ClaimState(outcome="pending", reason=None, amount=Decimal(0), tax=Decimal(0), settle_as="refund")
     story.assess(None, pending, claim_id="billing-error/dis-1", clause="billing_error")
     story.tell(ComplaintLinked, complaint_id="cmp-2", kind="dispute", linked_id="dis-1")
     event, data = proposed(complaint_id="cmp-3")

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from itertools import permutations
 from typing import Any
 
 import pytest
 
 from ledger.events import (
+    ClaimSettlement,
     CreditApplied,
     InstructionCarriedOut,
     InstructionRefused,
     PaymentCaptured,
+    SettlementChanged,
     SubscriptionStatusChanged,
 )
 from ledger.store.database import Database
 from projections import queries
 from projections.follower import Follower
 from projections.instructions import INSTRUCTIONS, listed, open_seconds
-from tests.projections.stories import START, Story, granted, part
+from tests.projections.stories import START, Story, gone_out, granted_v1, part, part_v1, standing
 
 APRIL = date(2026, 4, 1)
 CARRIED_OUT = (InstructionCarriedOut, {"carried_out_at": START + timedelta(days=1)})
@@ -106,11 +109,19 @@ def test_an_answer_counts_in_its_own_account_only_and_may_come_first() -> None:
         assert [each["status"] for each in listed(state)] == ["open"]
 
 
+def applies(story: Story, **data: Any) -> None:
+    took = {"amount": Decimal("3.00"), "net": Decimal("2.52"), "tax": Decimal("0.48"), "rules": 1}
+    story.tell(CreditApplied, application_id="5f" * 16, invoice_id="inv-2", now=START, **took, **data)
+
+
+def data_of(story: Story) -> list[tuple[str, dict[str, str]]]:
+    return [(each["kind"], each["data"]) for each in listed(story.folded(INSTRUCTIONS))]
+
+
 def test_an_applied_credit_is_answered_by_the_payment_that_bears_its_id() -> None:
     story = Story()
     data = {"credit_id": "credit/1", "claim_id": "disruption/cycle-1", "charge_id": "cycle-2", "currency": "EUR"}
-    applied = {"application_id": "5f" * 16, "invoice_id": "inv-2", "amount": Decimal("3.00"), "now": START}
-    story.tell(CreditApplied, **data, **applied)
+    applies(story, **data)
     paid = {"payment_id": "5f" * 16, "invoice_id": "inv-2", "amount": Decimal("3.00"), "currency": "EUR"}
     story.tell(PaymentCaptured, method="card", **paid)
     [instruction] = listed(story.folded(INSTRUCTIONS))
@@ -124,12 +135,78 @@ def test_an_applied_credit_is_answered_by_the_payment_that_bears_its_id() -> Non
     assert (instruction["status"], instruction["answered_at"]) == ("carried_out", "2026-03-04T09:00:00Z")
 
 
+def test_the_credit_of_an_excess_is_applied_without_a_claim() -> None:
+    story = Story()
+    data = {"credit_id": "excess/inv-1", "charge_id": "cycle-2", "currency": "EUR"}
+    applies(story, **data, claim_id=None)
+
+    assert data_of(story) == [("credit.applied", {**data, "invoice_id": "inv-2", "amount": "3.00"})]
+
+
+def test_billing_is_told_what_all_claims_take_off_an_invoice_and_what_it_asks_for_then() -> None:
+    story = Story()
+    reduced = standing("10.00", reduced="4.00", asks_for="6.00")
+    story.settle(part("invoice_reduction", "inv-1", "1.68", "0.32"), stands=reduced)
+    story.settle(part("invoice_reduction", "inv-1", "0.84", "0.16"), part("refund", "r", "0.84", "0.16"))
+
+    about = {"invoice_id": "inv-1", "claim_id": "unused/cycle-1", "currency": "EUR"}
+    stands = {"invoice_total": "4.00", "asks_for": "6.00"}
+    first = {"net": "1.68", "tax": "0.32", "total": "2.00"}
+    second = {"net": "0.84", "tax": "0.16", "total": "1.00"}
+    lowered = {"change_net": "-0.84", "change_tax": "-0.16", "change_total": "-1.00"}
+    assert data_of(story) == [
+        ("invoice.reduced", {**about, **stands, **first, **{f"change_{name}": of for name, of in first.items()}}),
+        ("invoice.reduced", {**about, **stands, **second, **lowered}),
+    ]
+
+
+def test_an_event_that_reduces_an_invoice_for_several_claims_gives_an_instruction_for_each() -> None:
+    story = Story()
+    claims = tuple(
+        ClaimSettlement(
+            claim_id=claim_id,
+            charge_id="cycle-1",
+            before=(),
+            after=(part("invoice_reduction", "inv-1", "1.00"),),
+        )
+        for claim_id in ("disruption/cycle-1", "unused/cycle-1")
+    )
+    settled = {"invoice_id": "inv-1", "currency": "EUR", "reasons": ("paid",), "rules": 1, "now": START}
+    after = standing("5.00", reduced="2.00", asks_for="3.00")
+    story.tell(SettlementChanged, **settled, claims=claims, before=None, after=after)
+
+    told = listed(story.folded(INSTRUCTIONS))
+    assert sorted(each["data"]["claim_id"] for each in told) == ["disruption/cycle-1", "unused/cycle-1"]
+    assert {each["data"]["invoice_total"] for each in told} == {"2.00"}
+    assert len({each["instruction_id"] for each in told}) == 2
+
+
+def test_a_settlement_that_moves_money_elsewhere_instructs_nobody() -> None:
+    story = Story()
+    story.settle(part("refund", "r", "1.00"), stands=standing("5.00", paid_in_money="5.00"))
+    story.settle(gone_out("refund", "r", "1.00"))
+    story.stand(standing("5.00", paid_in_money="9.00", excess="4.00", excess_credit="4.00"))
+
+    assert data_of(story) == []
+
+
+def test_what_older_versions_instructed_says_no_totals_and_keeps_its_id() -> None:
+    """Billing may answer it years later: it goes by the event alone, as it did when it was sent."""
+    story = Story()
+    told = story.assess_v1(None, granted_v1("2.00", part_v1("invoice_reduction", "inv-1", "2.00")))
+
+    (instruction,) = listed(story.folded(INSTRUCTIONS))
+    assert {"invoice_total", "asks_for"} & instruction["data"].keys() == set()
+    assert (instruction["data"]["total"], instruction["data"]["change_total"]) == ("2.00", "2.00")
+    named = "\x00".join((told.event().event_id, "invoice.reduced", "inv-1"))
+    assert instruction["instruction_id"] == sha256(named.encode()).hexdigest()[:32]
+
+
 def test_those_without_an_answer_come_first_the_oldest_before_all(database: Database) -> None:
     story = Story()
     for account in ("acct-3", "acct-1", "acct-2"):
         stands(story, "cancelling", APRIL, account=account)
-    reduced = granted("2.00", part("invoice_reduction", "inv-1", "2.00"))
-    story.assess(None, reduced, "acct-1")
+    story.settle(part("invoice_reduction", "inv-1", "2.00"), account="acct-1")
     follower = Follower(database)
     follower.create()
     story.write(database)

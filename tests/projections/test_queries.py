@@ -21,7 +21,7 @@ from ledger.store.reading import KnownAt, Position, recorded_by
 from projections import queries
 from projections.follower import Follower
 from projections.kept import dead_letters
-from tests.projections.stories import START, Story, granted, part
+from tests.projections.stories import START, Story, gone_out, granted, part, standing
 
 
 def kept(database: Database, story: Story) -> Database:
@@ -42,9 +42,10 @@ def test_lists_are_in_the_order_of_code_points_in_every_database(database: Datab
     story = Story()
     names = ["ångström", "b", "B", "a", "Z", "_", "1", "10", "2"]
     for name in names:
-        claim = granted("2.00", part("refund", "refund/x", "1.00"), part("credit", "credit/x", "1.00"))
         for claim_id in ("unused/b", "unused/A", "unused/a-"):
-            story.assess(None, claim, name, claim_id)
+            story.assess(None, granted("2.00"), name, claim_id)
+            parts = (part("refund", "refund/x", "1.00"), part("credit", "credit/x", "1.00"))
+            story.settle(*parts, account=name, claim_id=claim_id)
         story.tell(
             AlarmRaised,
             name,
@@ -65,11 +66,16 @@ def test_lists_are_in_the_order_of_code_points_in_every_database(database: Datab
 
 def test_lists_are_narrowed_down_by_what_is_asked_for(database: Database) -> None:
     story = Story()
-    declined = ClaimState(outcome="declined", reason="terms", amount=Decimal("0.00"), tax=Decimal("0.00"), settled=())
-    story.assess(None, granted("1.00", part("refund", "refund/1", "1.00")), "a")
+    declined = ClaimState(
+        outcome="declined", reason="terms", amount=Decimal("0.00"), tax=Decimal("0.00"), settle_as="credit"
+    )
+    story.assess(None, granted("1.00"), "a")
+    story.settle(part("refund", "refund/1", "1.00"), account="a")
     story.assess(None, declined, "b", "disruption/cycle-1", clause="service_disruption")
-    story.assess(None, granted("1.00", part("refund", "refund/1", "1.00")), "b")
+    story.assess(None, granted("1.00"), "b")
+    story.settle(part("refund", "refund/1", "1.00"), account="b")
     story.tell(RefundFailed, "b", refund_id="refund/1")
+    story.settle(part("refund", "refund/1", "1.00", status="failed"), account="b")
     kept(database, story)
 
     assert len(queries.claims(database)) == 3
@@ -83,9 +89,11 @@ def test_lists_are_narrowed_down_by_what_is_asked_for(database: Database) -> Non
 def test_an_id_that_several_accounts_have_asks_for_the_account(database: Database) -> None:
     story = Story()
     for account in ("a", "b"):
-        parts = (part("refund", "refund/1", "1.00"), part("credit", "credit/1", "1.00"))
-        story.assess(None, granted("2.00", *parts), account)
-    story.tell(RefundSucceeded, "b", refund_id="refund/1", processor_reference="psp", succeeded_at=START)
+        story.assess(None, granted("2.00"), account)
+        story.settle(part("refund", "refund/1", "1.00"), part("credit", "credit/1", "1.00"), account=account)
+    arrived = {"processor_reference": "psp", "succeeded_at": START, "amount": None, "currency": None}
+    story.tell(RefundSucceeded, "b", refund_id="refund/1", **arrived)
+    story.settle(gone_out("refund", "refund/1", "1.00"), part("credit", "credit/1", "1.00"), account="b")
     kept(database, story)
 
     with pytest.raises(queries.AmbiguousId, match="2 accounts have unused/cycle-1: a, b; say which with --account"):
@@ -108,7 +116,9 @@ def test_an_account_is_shown_alike_from_rows_and_from_its_events(database: Datab
     story.tell(AccountRegistered, time_zone="UTC", currency="EUR")
     charge(story, "acct-1", "charge-1", "5.00")
     charge(story, "acct-2", "charge-2", "7.00")
-    story.assess(None, granted("1.00", part("invoice_reduction", "inv-1", "1.00")))
+    reduced = standing("5.00", reduced="1.00", asks_for="4.00")
+    story.settle(part("invoice_reduction", "inv-1", "1.00"), stands=reduced)
+    story.stand(standing("7.00", asks_for="7.00"), "acct-2")
     kept(database, story)
 
     account = queries.account(database, "acct-1")
@@ -154,33 +164,39 @@ def test_an_account_is_read_as_it_was_recorded_by_an_instant_or_with_a_position(
 def test_a_replay_tells_what_each_event_changed_and_how_the_account_stood_then(memory: Database) -> None:
     story = Story()
     story.tell(AccountRegistered, time_zone="UTC", currency="EUR")
-    refunded = granted("1.00", part("refund", "refund/1", "1.00"))
-    story.assess(None, refunded)
+    story.assess(None, granted("1.00"))
+    story.settle(part("refund", "refund/1", "1.00"), stands=standing("5.00", paid_in_money="5.00"))
     status = {"before": None, "after": "cancelling", "effective_on": date(2026, 4, 1), "now": START}
     story.tell(SubscriptionStatusChanged, subscription_id="sub-1", **status)
-    story.assess(refunded, None)
+    story.assess(granted("1.00"), None)
+    story.settle()
     kept(memory, story)
 
     steps = list(queries.replay(memory, "acct-1", with_state=True))
     assert [(step["version"], step["position"], step["name"]) for step in steps] == [
         (1, "0:1", "AccountRegistered"),
         (2, "0:2", "ClaimAssessed"),
-        (3, "0:3", "SubscriptionStatusChanged"),
-        (4, "0:4", "ClaimAssessed"),
+        (3, "0:3", "SettlementChanged"),
+        (4, "0:4", "SubscriptionStatusChanged"),
+        (5, "0:5", "ClaimAssessed"),
+        (6, "0:6", "SettlementChanged"),
     ]
     assert [[change["table"] for change in step["changed"]] for step in steps] == [
         ["accounts"],
-        ["claims", "refunds"],
+        ["claims"],
+        ["invoices", "claim_settlements", "refunds"],
         ["subscriptions", "instructions", "instructed_ends"],
-        ["claims", "refunds"],
+        ["claims"],
+        ["invoices", "claim_settlements", "refunds"],
     ]
-    assert steps[1]["changed"][1]["row"]["due_at"] == story.recorded_at(2)
-    assert steps[3]["changed"][0] == {
+    assert steps[2]["changed"][2]["row"]["due_at"] == story.recorded_at(3)
+    assert steps[4]["changed"][0] == {
         "table": "claims",
         "key": {"account": "acct-1", "claim_id": "unused/cycle-1"},
         "row": None,
     }
-    assert [len(step["state"]["claims"]) for step in steps] == [0, 1, 1, 0]
+    assert [len(step["state"]["claims"]) for step in steps] == [0, 1, 1, 1, 0, 0]
+    assert [len(step["state"]["refunds"]) for step in steps] == [0, 0, 1, 1, 1, 0]
     assert steps[-1]["state"] == queries.account(memory, "acct-1")
     assert [step["version"] for step in queries.replay(memory, "acct-1", to=2)] == [1, 2]
     assert "state" not in next(queries.replay(memory, "acct-1"))
@@ -191,9 +207,11 @@ def test_a_history_shows_facts_and_decisions_with_their_data_as_stored(database:
     story.tell(AccountRegistered, time_zone="UTC", currency="EUR", occurred_at=START)
     story.tell(AccountRegistered, "acct-2", time_zone="UTC", currency="EUR")
     story.assess(None, granted("1.00"))
+    settled = story.settle(part("refund", "refund/1", "1.00"))
+    story.settle(part("refund", "refund/2", "1.00"), claim_id="unused/cycle-2")
     kept(database, story)
 
-    first, second = queries.history(database, "acct-1")
+    first, second, *_ = queries.history(database, "acct-1")
     assert {name: value for name, value in first.items() if name != "data"} == {
         "position": "0:1",
         "version": 1,
@@ -212,7 +230,8 @@ def test_a_history_shows_facts_and_decisions_with_their_data_as_stored(database:
     assert first["data"]["currency"] == "EUR"
     assert (second["position"], second["version"], second["kind"]) == ("0:3", 2, "decision")
     assert second["claim_id"] == "unused/cycle-1"
-    assert [row["version"] for row in queries.history(database, "acct-1", claim_id="unused/cycle-1")] == [2]
+    about = queries.history(database, "acct-1", claim_id="unused/cycle-1")
+    assert [row["version"] for row in about] == [2, settled.account_version], "with the changes of its settlement"
 
 
 def test_waiting_facts_are_listed_with_their_age(database: Database) -> None:

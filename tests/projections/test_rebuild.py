@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ledger.events import LedgerEvent
+from ledger.events import ClaimAssessed, LedgerEvent
 from ledger.store.database import Database, Transaction
 from ledger.store.reading import PositionMissing
 from ledger.store.schema import TABLES
@@ -24,7 +24,7 @@ from projections.follower import Follower, Progress
 from projections.projection import Place, Projection, Rows, Table
 from projections.rebuild import Overtaken, Rebuild, Rebuilt, copy_of
 from projections.refunds import REFUNDS
-from tests.projections.stories import Story, everyday, rows
+from tests.projections.stories import STORED_AS, Story, everyday, rows
 
 ROOT = Path(__file__).resolve().parents[2]
 CLAIM_ROWS, *_ = CLAIMS.tables
@@ -93,8 +93,8 @@ class TestRebuild:
 
     def test_a_damaged_row_is_mended_and_its_account_named(self, kept: Database) -> None:
         sound = rows(kept)
-        change(kept, "UPDATE claims_v1 SET amount = '999.00' WHERE account = 'acct-0-1'")
-        change(kept, "DELETE FROM charges_v1 WHERE account = 'acct-0-4'")
+        change(kept, f"UPDATE {STORED_AS['claims']} SET amount = '999.00' WHERE account = 'acct-0-1'")
+        change(kept, f"DELETE FROM {STORED_AS['charges']} WHERE account = 'acct-0-4'")
 
         rebuilt = rebuild(kept).run()
         assert told(rebuilt.differences) == {
@@ -109,14 +109,15 @@ class TestRebuild:
         with kept.writing() as transaction:
             columns = ", ".join(f"'{column}'" if column == "account" else column for column in CHARGES.columns)
             columns = columns.replace("'account'", "'a-stranger'")
-            transaction.run(f"INSERT INTO charges_v1 SELECT {columns} FROM charges_v1 WHERE account = 'acct-0-1'")
+            charges = STORED_AS["charges"]
+            transaction.run(f"INSERT INTO {charges} SELECT {columns} FROM {charges} WHERE account = 'acct-0-1'")
 
         assert told(rebuild(kept).run().differences) == {("a-stranger", "accounts"): {"charges": 1}}
         assert rows(kept) == sound
 
     def test_one_projection_alone_leaves_the_others(self, kept: Database) -> None:
-        change(kept, "UPDATE refunds_v1 SET total = '7.77' WHERE account = 'acct-0-1'")
-        change(kept, "UPDATE claims_v1 SET amount = '7.77' WHERE account = 'acct-0-1'")
+        change(kept, f"UPDATE {STORED_AS['refunds']} SET total = '7.77' WHERE account = 'acct-0-1'")
+        change(kept, f"UPDATE {STORED_AS['claims']} SET amount = '7.77' WHERE account = 'acct-0-1'")
 
         assert told(rebuild(kept, REFUNDS).run().differences) == {("acct-0-1", "refunds"): {"refunds": 1}}
         assert told(compare_with_store(kept, CATALOG).differences) == {("acct-0-1", "claims"): {"claims": 1}}
@@ -138,7 +139,7 @@ class TestRebuild:
             with kept.reading() as transaction:
                 return {name: sorted(transaction.rows(f"SELECT * FROM {name}"), key=repr) for name in names}
 
-        change(kept, "UPDATE claims_v1 SET amount = '999.00' WHERE account = 'acct-0-1'")
+        change(kept, f"UPDATE {STORED_AS['claims']} SET amount = '999.00' WHERE account = 'acct-0-1'")
         before = everything()
         rebuild(kept).run()
         assert everything() == before
@@ -157,14 +158,15 @@ class TestRebuild:
 
     def test_a_projection_that_never_began_is_filled_whole(self, kept: Database, story: Story) -> None:
         sound = rows(kept)
-        new = Projection("claims", 2, CLAIMS.tables, CLAIMS.handles, CLAIMS.fold)
+        new = Projection("claims", CLAIMS.version + 1, CLAIMS.tables, CLAIMS.handles, CLAIMS.fold)
         rebuilt = rebuild(kept, new).run()
 
         assert rebuilt.filled == ["claims"]
         assert rebuilt.alike == 0
         with kept.reading() as transaction:
             columns = ", ".join(CLAIM_ROWS.columns)
-            assert sorted(transaction.rows(f"SELECT {columns} FROM claims_v2"), key=repr) == sound["claims"]
+            found = transaction.rows(f"SELECT {columns} FROM {new.stored_name(CLAIM_ROWS)}")
+        assert sorted(found, key=repr) == sound["claims"]
         assert Follower(kept, [new]).catch_up() == 0
         assert rows(kept) == sound
 
@@ -184,7 +186,7 @@ class TestRebuild:
         other = everyday(accounts=2, shard=1)
         followed(kept, other)
         sound = rows(kept)
-        change(kept, "UPDATE claims_v1 SET amount = '999.00' WHERE account = 'acct-1-1'")
+        change(kept, f"UPDATE {STORED_AS['claims']} SET amount = '999.00' WHERE account = 'acct-1-1'")
 
         rebuilt = rebuild(kept, page=3).run()
         assert told(rebuilt.differences) == {("acct-1-1", "claims"): {"claims": 1}}
@@ -208,7 +210,7 @@ def interrupt_at(number: int) -> Callable[[int, int], None]:
 
 class TestCutShort:
     def test_while_building_it_goes_on_where_it_was(self, kept: Database, story: Story) -> None:
-        change(kept, "UPDATE claims_v1 SET amount = '999.00' WHERE account = 'acct-0-1'")
+        change(kept, f"UPDATE {STORED_AS['claims']} SET amount = '999.00' WHERE account = 'acct-0-1'")
         damaged = rows(kept)
         with pytest.raises(Interrupted):
             rebuild(kept, batch=5).run(interrupt_at(2))
@@ -222,7 +224,7 @@ class TestCutShort:
         assert told(rebuilt.differences) == {("acct-0-1", "claims"): {"claims": 1}}
 
     def test_while_comparing_it_goes_on_and_still_finds_every_difference(self, kept: Database) -> None:
-        change(kept, "UPDATE claims_v1 SET amount = '999.00'")
+        change(kept, f"UPDATE {STORED_AS['claims']} SET amount = '999.00'")
         with pytest.raises(Interrupted):
             rebuild(kept, page=2).run(on_compared=interrupt_at(2))
 
@@ -250,7 +252,7 @@ class TestCutShort:
         url = f"sqlite:///{tmp_path}/killed.db" if kind == "sqlite" else request.getfixturevalue("pg_url")
         database = followed(created(connect(url)), story)
         sound = rows(database)
-        change(database, "UPDATE claims_v1 SET amount = '999.00' WHERE account = 'acct-0-1'")
+        change(database, f"UPDATE {STORED_AS['claims']} SET amount = '999.00' WHERE account = 'acct-0-1'")
 
         done = subprocess.run([sys.executable, "-c", KILLS_ITSELF, url, step], cwd=ROOT, timeout=60, check=False)
         assert done.returncode == -signal.SIGKILL
@@ -317,7 +319,10 @@ class TestBesideOthers:
     ) -> None:
         """The last events are folded while the projection is held, and more than a batch of them beforehand."""
         followed(database, story, upto=20)
-        change(database, "UPDATE subscriptions_v1 SET plan = 'wrong' WHERE account = 'acct-0-5'")
+        change(
+            database,
+            f"UPDATE {STORED_AS['subscription_registrations']} SET plan = 'wrong' WHERE account = 'acct-0-5'",
+        )
         live = Follower(database)
 
         def go_on(upto: int) -> Callable[[], object]:
@@ -328,7 +333,7 @@ class TestBesideOthers:
         begun.begin()
         rebuilt = begun.run()
 
-        assert told(rebuilt.differences) == {("acct-0-5", "accounts"): {"subscriptions": 1}}
+        assert told(rebuilt.differences) == {("acct-0-5", "accounts"): {"subscription_registrations": 1}}
         story.write(database)
         live.catch_up()
         assert compare_with_store(database, CATALOG).differences == []
@@ -337,18 +342,21 @@ class TestBesideOthers:
         self, database: Database, story: Story
     ) -> None:
         """The row is set back to what it said before an event that only the copy has yet to fold."""
-        before = next(e.position for e in story.envelopes if b'"amount":"3.00"' in e.envelope)
+        raised = (
+            e for e in story.envelopes if e.type == ClaimAssessed.stored_as and b'"amount":"3.00"' in e.envelope
+        )
+        before = next(raised).position
         account = story.envelopes[before - 1].account
         followed(database, story, upto=before - 1)
 
         def damage() -> None:
             with database.reading() as transaction:
-                old = transaction.rows("SELECT * FROM claims_v1 WHERE account = ?", (account,))
+                old = transaction.rows(f"SELECT * FROM {STORED_AS['claims']} WHERE account = ?", (account,))
             story.write(database, before)
             Follower(database).catch_up()
             with database.writing() as transaction:
-                transaction.run("DELETE FROM claims_v1 WHERE account = ?", (account,))
-                transaction.insert("claims_v1", tuple(CLAIM_ROWS.columns), old)
+                transaction.run(f"DELETE FROM {STORED_AS['claims']} WHERE account = ?", (account,))
+                transaction.insert(STORED_AS["claims"], tuple(CLAIM_ROWS.columns), old)
 
         begun = Meanwhile(database, CATALOG)
         begun.happens = iter([lambda: None, lambda: None, damage])  # the third time, an account is compared next
@@ -359,7 +367,7 @@ class TestBesideOthers:
     def test_what_is_recorded_meanwhile_is_in_the_new_rows(self, database: Database, story: Story) -> None:
         """Events come after an account was compared, and before; the damage is in rows that they change again."""
         followed(database, story, upto=30)
-        change(database, "UPDATE subscriptions_v1 SET plan = 'wrong'")
+        change(database, f"UPDATE {STORED_AS['subscription_registrations']} SET plan = 'wrong'")
         live = Follower(database)
         upto = iter(range(31, len(story.envelopes) + 1))
 
@@ -451,15 +459,15 @@ class TestBesideOthers:
         def read() -> None:
             with database.reading() as transaction:
                 where = "WHERE account LIKE 'acct-0-%'"
-                damaged = {row[0] for row in transaction.rows(f"SELECT charge_id FROM claims_v1 {where}")}
-                also = {row[0] for row in transaction.rows(f"SELECT charge_id FROM refunds_v1 {where}")}
+                damaged = {row[0] for row in transaction.rows(f"SELECT charge_id FROM {STORED_AS['claims']} {where}")}
+                also = {row[0] for row in transaction.rows(f"SELECT charge_id FROM {STORED_AS['refunds']} {where}")}
                 seen.add(frozenset({frozenset(damaged), frozenset(also)}))
 
         threads = [attend(project), attend(read)]
         try:
             for _ in range(4):
                 with database.writing() as transaction:
-                    for name in ("claims_v1", "refunds_v1"):
+                    for name in (STORED_AS["claims"], STORED_AS["refunds"]):
                         transaction.run(f"UPDATE {name} SET charge_id = 'wrong'")
                 rebuilt = rebuild(database, batch=5, page=3).run()
                 assert {each.account for each in rebuilt.differences} >= {"acct-0-1", "acct-0-2"}
@@ -484,7 +492,7 @@ class TestCompareWithStore:
         assert set(found.behind.values()) == {0}
 
     def test_a_row_changed_by_hand_is_named(self, kept: Database) -> None:
-        change(kept, "UPDATE refunds_v1 SET total = '1.99' WHERE account = 'acct-0-2'")
+        change(kept, f"UPDATE {STORED_AS['refunds']} SET total = '1.99' WHERE account = 'acct-0-2'")
         before = rows(kept)
         (found,) = compare_with_store(kept, CATALOG).differences
 
@@ -502,7 +510,7 @@ class TestCompareWithStore:
         assert found.behind["claims"] == len(story.envelopes) - 25
 
     def test_nothing_is_written(self, kept: Database, tmp_path: Path) -> None:
-        change(kept, "UPDATE refunds_v1 SET total = '1.99' WHERE account = 'acct-0-2'")
+        change(kept, f"UPDATE {STORED_AS['refunds']} SET total = '1.99' WHERE account = 'acct-0-2'")
         before = rows(kept), tables_of_copies(kept), Follower(kept).positions()
         compare_with_store(kept, CATALOG)
         assert (rows(kept), tables_of_copies(kept), Follower(kept).positions()) == before

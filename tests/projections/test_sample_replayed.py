@@ -17,6 +17,7 @@ from consumers.upstream.reading import read_structured
 from ledger.application.agreements import publish
 from ledger.application.ledger import Ledger
 from ledger.application.record import take
+from ledger.events import claims_settled
 from ledger.store.database import Database, connect
 from ledger.store.keys import KeyDatabase
 from ledger.store.reading import StoredEnvelope, read_shard
@@ -27,6 +28,7 @@ from projections.catalog import CATALOG
 from projections.follower import Follower
 from projections.goodwill import GOODWILL
 from projections.projection import fold_account
+from projections.retractions import RETRACTIONS
 
 SAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "sample"
 
@@ -83,7 +85,7 @@ def test_rows_kept_live_are_those_of_a_replay(sample: Database, by_account: Any)
         }
 
     assert live == replayed
-    silent = {table.name for of in (ACCESS, GOODWILL) for table in of.tables}  # of which upstream says nothing
+    silent = {table.name for of in (ACCESS, GOODWILL, RETRACTIONS) for table in of.tables}  # nothing is said of it
     assert {name for name, rows in live.items() if not rows} == silent
 
 
@@ -92,19 +94,61 @@ def test_every_account_reads_alike_from_rows_and_from_events(sample: Database, b
         assert queries.account(sample, account_id) == queries.account_recorded(by_account[account_id], account_id)
 
 
-def test_the_parts_of_every_claim_add_up_to_it(sample: Database) -> None:
-    """Refunds, credits, invoice reductions and what is overpaid: together they are the claim, to the cent."""
+def test_the_parts_of_every_claim_add_up_to_it(sample: Database, by_account: dict[str, list[StoredEnvelope]]) -> None:
+    """What is shown as refund, credit, reduction and overpaid, and what was set off: to the cent, net and tax."""
     settled: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
-    for part in (*queries.refunds(sample), *queries.credits(sample)):
-        settled[part["account_id"], part["claim_id"]] += Decimal(part["total"])
-    with sample.reading() as transaction:
-        for account, claim_id, total in transaction.rows(
-            "SELECT account, claim_id, total FROM invoice_reductions_v1"
-        ):
-            settled[account, claim_id] += Decimal(total)
-    claims = queries.claims(sample)
-    for claim in claims:
-        due = Decimal(claim["amount"]) + Decimal(claim["tax"]) + Decimal(claim["overpaid"] or 0)
-        assert settled.pop((claim["account_id"], claim["claim_id"]), Decimal(0)) == due
-    assert settled == {}
-    assert {claim["outcome"] for claim in claims} >= {"granted", "declined"}
+    for part in (*queries.refunds(sample), *queries.credits(sample), *queries.invoice_reductions(sample)):
+        if part["claim_id"] is not None:
+            settled[part["account_id"], part["claim_id"]] += Decimal(part["total"])
+    for row in queries.overpaid(sample):
+        settled[row["account_id"], row["claim_id"]] -= Decimal(row["overpaid"])
+    recorded = {
+        (account, claim.claim_id): claim.after
+        for account, envelopes in by_account.items()
+        for envelope in envelopes
+        for claim in claims_settled(envelope.event())
+    }
+    for claim, parts in recorded.items():
+        settled[claim] += sum((p.net + p.tax for p in parts if p.into in ("offset", "correction")), Decimal(0))
+
+    granted: dict[tuple[str, str], tuple[Decimal, Decimal]] = {
+        (claim["account_id"], claim["claim_id"]): (Decimal(claim["amount"]), Decimal(claim["tax"]))
+        for claim in queries.claims(sample)
+    }
+    assert {claim: total for claim, total in settled.items() if total} == {
+        claim: net + tax for claim, (net, tax) in granted.items() if net + tax
+    }
+    for claim, parts in recorded.items():
+        sums = (sum((p.net for p in parts), Decimal(0)), sum((p.tax for p in parts), Decimal(0)))
+        assert sums == granted.get(claim, (0, 0))
+    assert {claim["outcome"] for claim in queries.claims(sample)} >= {"granted", "declined"}
+
+
+def test_every_invoice_accounts_for_all_that_was_paid_on_it(sample: Database, by_account: Any) -> None:
+    """Paid and asked for, less what goes back: charged, less what is granted and what went out too much (§7)."""
+
+    def on_invoices(rows: list[dict[str, Any]], *columns: str) -> dict[str, Decimal]:
+        """Sums of columns by invoice, of what is for a charge that is known."""
+        sums: dict[str, Decimal] = defaultdict(Decimal)
+        for row in rows:
+            if row["charge_id"] in invoice_of:
+                sums[invoice_of[row["charge_id"]]] += sum((Decimal(row[c] or 0) for c in columns), Decimal(0))
+        return sums
+
+    seen = 0
+    for account_id in by_account:
+        account = queries.account(sample, account_id)
+        invoice_of = {charge["charge_id"]: charge["invoice_id"] for charge in account["charges"]}
+        goes_back = on_invoices([*account["refunds"], *account["credits"]], "total")
+        granted = on_invoices(account["claims"], "amount", "tax", "overpaid")
+        for invoice in account["invoices"]:
+            amount = {name: Decimal(invoice[name] or 0) for name in invoice if name not in NO_AMOUNTS}
+            paid = amount["paid_in_money"] + amount["paid_from_balance"]
+            back = goes_back[invoice["invoice_id"]] + amount["excess_used"] + amount["excess"]
+            owed = amount["charged"] - granted[invoice["invoice_id"]]
+            assert paid + amount["asks_for"] - back == owed, (account_id, invoice)
+            seen += 1
+    assert seen > 1_000
+
+
+NO_AMOUNTS = {"account_id", "invoice_id", "currency"}

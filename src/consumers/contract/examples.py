@@ -27,6 +27,7 @@ _BY_NAME = {
     "reason": "as the customer or the system put it",
     "resolution": "the router was exchanged",
     "secret_ref": "https://secrets.example.com/once/7f3a",
+    "source": "/provisioning/eu-1",
     "server": "sip.example.com",
     "starts_on": "2026-03-01",
     "tax": "5.69",

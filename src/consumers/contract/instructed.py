@@ -51,9 +51,17 @@ _DATA: dict[Kind, tuple[str, dict[str, Schema]]] = {
             "change_tax": _CHANGE,
             "change_total": _CHANGE,
             "currency": _CURRENCY,
+            "invoice_total": {**_AMOUNT, "description": "By so much all claims together reduce the invoice now."},
+            "asks_for": {**_AMOUNT, "description": "So much the invoice asks for now."},
         },
     ),
 }
+
+_NOT_ALWAYS: dict[Kind, frozenset[str]] = {
+    "invoice.reduced": frozenset({"invoice_total", "asks_for"}),
+    "credit.applied": frozenset({"claim_id"}),
+}
+"""What an instruction says only in some cases: of decisions of today, of credits for a claim."""
 
 
 def instruction_schemas() -> dict[Kind, SchemaFile]:
@@ -72,7 +80,12 @@ def _of_kind(kind: Kind) -> SchemaFile:
         "subject": {**IDENTIFIER_SCHEMA, "description": "The account."},
         "time": {"type": "string", "format": "date-time", "description": "When it was decided."},
         "datacontenttype": {"const": "application/json"},
-        "data": {"type": "object", "properties": data, "required": list(data), "additionalProperties": False},
+        "data": {
+            "type": "object",
+            "properties": data,
+            "required": [name for name in data if name not in _NOT_ALWAYS.get(kind, ())],
+            "additionalProperties": False,
+        },
     }
     return published(
         type_,

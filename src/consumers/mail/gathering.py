@@ -25,15 +25,17 @@ from consumers.mail.about import (
     Way,
 )
 from consumers.mail.writing import one_line
-from ledger.application.activation import VALID_FOR, link_token
+from ledger.application.activation import VALID_FOR, link_token, registration_for
 from ledger.application.customers import Customer, customer_of, private_part
 from ledger.application.ledger import Ledger
+from ledger.application.retractions import retracted_in
 from ledger.events import (
     ActivationDue,
     ClaimAssessed,
     ClaimAssessedV1,
     ClaimDecision,
     ComplaintFact,
+    Fact,
     InvoiceStanding,
     LedgerEvent,
     RefundSucceeded,
@@ -41,10 +43,10 @@ from ledger.events import (
     SettledPart,
     SettlementChanged,
     Status,
-    SubscriptionRegistered,
     SubscriptionStatusChanged,
     claims_settled,
     excess_credit_id,
+    message_key,
 )
 from ledger.store.database import StoreError, Transaction
 from ledger.store.notices import NOT_REGISTERED, QueuedNotice
@@ -105,6 +107,8 @@ def _about(
     links: Links,
 ) -> About:
     event = envelope.event()
+    if isinstance(event, Fact) and message_key(event) in retracted_in(transaction, event.account):
+        raise Moot
     match event:
         case ActivationDue():
             return _service_ready(ledger, transaction, customer, event, notice, links)
@@ -138,8 +142,9 @@ def _service_ready(
 ) -> ServiceReady:
     if _status(transaction, event.account, event.data.subscription_id) in ("terminated", "cancelled"):
         raise Moot
-    registration = _event(transaction, event.data.registration)
-    assert isinstance(registration, SubscriptionRegistered)
+    registration = registration_for(transaction, event)
+    if registration is None:
+        raise Moot
     said = private_part(ledger, transaction, notice.account, registration.data.sealed).get("credentials")
     plan = one_line(registration.data.plan)
     if said is None:
@@ -159,11 +164,6 @@ def _status(transaction: Transaction, account: str, subscription_id: str) -> Sta
     """How a subscription stands by now."""
     changes = [e.data for _, e in events_of_type(transaction, account, SubscriptionStatusChanged)]
     return next((data.after for data in reversed(changes) if data.subscription_id == subscription_id), None)
-
-
-def _event(transaction: Transaction, event_id: str) -> LedgerEvent | None:
-    envelope = find_event(transaction, event_id)
-    return envelope.event() if envelope is not None else None
 
 
 def _cancelled(transaction: Transaction, event: SubscriptionStatusChanged, version: int) -> Cancelled:

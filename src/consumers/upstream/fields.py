@@ -117,6 +117,12 @@ def _absent_is_false(value: object) -> object:
     return False if value is None else value
 
 
+def _says_something(value: object) -> object:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise broken("says_nothing")
+    return value
+
+
 def _secret_reference(text: str) -> str:
     if _SECRET_REFERENCE.fullmatch(text) is None:
         raise broken("secret_reference")
@@ -175,6 +181,13 @@ _SECRET_REFERENCE_SCHEMA = {
     "maxLength": STRING_LENGTH_MAX,
     "pattern": rf"^([Hh][Tt][Tt][Pp][Ss]://[^{_SPACE}/?#][^{_SPACE}]*|[Ff][Ii][Ll][Ee]:[^{_SPACE}]+)$",
 }
+_WHITE = r"\u0009-\u000d\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_CHANGED_SCHEMA = {
+    "description": "What holds from now on; left out where it stays as it was. Never null, and never blank.",
+    "type": "string",
+    "maxLength": STRING_LENGTH_MAX,
+    "pattern": rf"^[^\u0000]*[^\u0000{_WHITE}][^\u0000]*$",
+}
 AMOUNT_PATTERN = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?$"
 _AMOUNT_SCHEMA = {
     "description": "An amount of zero or more in major units, with no more decimals than its currency has.",
@@ -196,6 +209,9 @@ Text = Annotated[str, Field(max_length=STRING_LENGTH_MAX, pattern=_NO_NUL)]
 
 NonEmptyText = Annotated[str, Field(min_length=1, max_length=STRING_LENGTH_MAX, pattern=_NO_NUL)]
 """A string that says something, such as an e-mail address."""
+
+Changed = Annotated[Text | None, BeforeValidator(_says_something), WithJsonSchema(_CHANGED_SCHEMA)]
+"""A string that takes the place of another one: it says something, or is absent: give it `None` as default."""
 
 FreeText = Annotated[str, Field(max_length=FREE_TEXT_LENGTH_MAX, pattern=_NO_NUL)]
 """Sentences that a person wrote; they go into the vault."""

@@ -1,4 +1,4 @@
-"""The 24 messages that upstream publishes (contract §1), one model for the `data` of each.
+"""The 26 messages that upstream publishes (contract §1), one model for the `data` of each.
 
 All have one shape: what the message is called, the fact that it becomes, which of its fields go into the vault, which
 instant it is about, and its fields. A message that changes gets a new version beside the old one; what a version says
@@ -8,15 +8,17 @@ never changes, but optional fields may be added to it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from consumers.upstream.fields import (
     NO_TAX,
     Amount,
+    Changed,
     Currency,
     Flag,
     FreeText,
@@ -31,7 +33,7 @@ from consumers.upstream.fields import (
     Text,
     TimeZone,
 )
-from consumers.upstream.findings import broken
+from consumers.upstream.findings import SENTENCES, Finding, broken
 from ledger.events import (
     AccountRegistered,
     BillingErrorReported,
@@ -41,8 +43,10 @@ from ledger.events import (
     ComplaintOpened,
     ComplaintReopened,
     ComplaintResolved,
+    CustomerChanged,
     CycleStarted,
     Fact,
+    FactRetracted,
     InstructionCarriedOut,
     InstructionRefused,
     OutageReopened,
@@ -54,6 +58,7 @@ from ledger.events import (
     PaymentFailed,
     RefundFailed,
     RefundSucceeded,
+    RetractedMessage,
     SettleAs,
     SubscriptionRegistered,
     SubscriptionReinstated,
@@ -135,6 +140,10 @@ class MessageData(Closed):
         occurred_at: datetime = self.__dict__[self.about]
         return occurred_at
 
+    def misplaced(self, source: str, message_id: str) -> Iterator[Finding]:
+        """What is wrong with this data in a message of this source and id, though not with the data by itself."""
+        return iter(())
+
 
 def _plain(value: object) -> object:
     """A value of a message as JSON has it, in its one spelling."""
@@ -159,6 +168,29 @@ class Customer(Closed):
     locale: Text | None = None
 
 
+class ChangedCustomer(Closed):
+    """What of a customer is another from the message's `time` on: at least one thing."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    name: Changed = None
+    email: Changed = None
+    locale: Changed = None
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not self.model_fields_set:
+            raise broken("nothing_changed")
+        return self
+
+
+class RetractedIdentity(Closed):
+    """The message that is taken back."""
+
+    source: Identifier
+    id: Identifier
+
+
 class AccountRegisteredV1(MessageData):
     """A customer became known."""
 
@@ -169,6 +201,39 @@ class AccountRegisteredV1(MessageData):
     time_zone: TimeZone
     currency: Currency
     customer: Customer
+
+
+class CustomerChangedV1(MessageData):
+    """A customer has another name, e-mail address or language; what is not named stays as it was."""
+
+    message_type = "voip.customer.changed.v1"
+    becomes = CustomerChanged
+    private = ("customer",)
+
+    customer: ChangedCustomer
+
+
+class FactRetractedV1(MessageData):
+    """What a message said was never so: only the source of that message may say so, in another one of its own.
+
+    The message is one of the same account; the two may come in either order.
+    """
+
+    message_type = "voip.fact.retracted.v1"
+    becomes = FactRetracted
+    private = ("reason",)
+
+    retracts: RetractedIdentity
+    reason: FreeText | None = None
+
+    def for_fact(self) -> dict[str, object]:
+        return {"retracts": RetractedMessage(source=self.retracts.source, id=self.retracts.id)}
+
+    def misplaced(self, source: str, message_id: str) -> Iterator[Finding]:
+        if self.retracts.source != source:
+            yield Finding("data.retracts.source", SENTENCES["retracts_anothers"])
+        elif self.retracts.id == message_id:
+            yield Finding("data.retracts.id", SENTENCES["retracts_itself"])
 
 
 class Credentials(Closed):

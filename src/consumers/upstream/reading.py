@@ -153,6 +153,8 @@ def examine(
         except ValidationError as error:
             # Of a message whose type nobody knows only this can be said: whether its data is an object at all.
             found.extend(f for f in findings(error, "data") if model is not None or f.field == "data")
+    if attributes is not None and data is not None:
+        found.extend(data.misplaced(attributes.source, attributes.id))
     if found or attributes is None or data is None:
         return found
     return attributes, data

@@ -39,6 +39,22 @@ FACTS_NAMED_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
+class Reasons:
+    """The terms and the working that a claim row was recorded with.
+
+    `facts` are the event ids of the facts used; of too many there are none, but the digest of all.
+    """
+
+    terms: Terms | None
+    formula: str | None
+    inputs: dict[str, str]
+    working: tuple[str, ...]
+    facts: tuple[str, ...]
+    facts_count: int
+    facts_digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedClaim:
     """A claim row as it was last recorded."""
 
@@ -49,6 +65,7 @@ class RecordedClaim:
     currency: str
     investigate_by: datetime | None
     state: ClaimState
+    reasons: Reasons
 
 
 class _GrantedRows:
@@ -105,11 +122,8 @@ class BillingAccount(LedgerAggregate):
             after = assessment.claims.get(claim_id)
             if after is None:
                 self._record_fallen_away(changes[claim_id], cause)
-            elif not self._is_recorded(after):
-                self._record_row(after, cause)
-            else:
-                continue
-            recorded.add(claim_id)
+            if after is None or self._record_row(after, cause):
+                recorded.add(claim_id)
         self._record_alarms(assessment, set(contradictions), cause)
         return recorded
 
@@ -118,16 +132,12 @@ class BillingAccount(LedgerAggregate):
         rank = ("billing_error", "service_disruption", "unused_period", "complaint").index(row.clause)
         return (row.charge_id or "", rank, claim_id)
 
-    def _is_recorded(self, row: Assessed) -> bool:
+    def _record_row(self, row: Assessed, cause: Cause) -> bool:
+        """Record a row where it differs from what is recorded; returns whether it does."""
         recorded = self.claims.get(row.claim_id)
-        return recorded is not None and _same(recorded, row)
-
-    def _record_row(self, row: Assessed, cause: Cause) -> None:
-        recorded = self.claims.get(row.claim_id)
-        working = row.working()
-        terms = row.binding.data if row.binding is not None else None
-        names = tuple(dict.fromkeys(fact.event_id for fact in working.facts))
-        few = len(names) <= FACTS_NAMED_MAX
+        why = reasons(row)
+        if recorded is not None and _same(recorded, row, why):
+            return False
         data = ClaimAssessed.Data(
             claim_id=row.claim_id,
             clause=row.clause,
@@ -143,17 +153,18 @@ class BillingAccount(LedgerAggregate):
                 settle_as=row.settle_as,
             ),
             investigate_by=row.investigate_by,
-            terms=Terms(agreement=terms.agreement, version=terms.version, sha256=terms.sha256) if terms else None,
-            formula=working.formula,
-            inputs=working.inputs,
-            working=working.lines,
-            facts=names if few else (),
-            facts_count=len(names),
-            facts_digest=None if few else sha256("\n".join(names).encode()).hexdigest(),
+            terms=why.terms,
+            formula=why.formula,
+            inputs=why.inputs,
+            working=why.working,
+            facts=why.facts,
+            facts_count=why.facts_count,
+            facts_digest=why.facts_digest,
             rules=RULES,
             now=cause.now,
         )
         self.record(ClaimAssessed, data, cause)
+        return True
 
     def _record_fallen_away(self, claim: RecordedClaim, cause: Cause) -> None:
         """A row without its facts is gone; what had gone out for it is remembered by its settlement."""
@@ -283,6 +294,15 @@ class BillingAccount(LedgerAggregate):
                 currency=data.currency,
                 investigate_by=data.investigate_by,
                 state=state,
+                reasons=Reasons(
+                    terms=data.terms,
+                    formula=data.formula,
+                    inputs=data.inputs,
+                    working=data.working,
+                    facts=data.facts,
+                    facts_count=data.facts_count,
+                    facts_digest=data.facts_digest,
+                ),
             )
 
 
@@ -293,20 +313,35 @@ def _row(state: ClaimStateV1) -> ClaimState | None:
     return ClaimState(outcome=state.outcome, reason=state.reason, amount=state.amount, tax=state.tax, settle_as=None)
 
 
-def _same(recorded: RecordedClaim, row: Assessed) -> bool:
-    """Whether a row says what is recorded; a dispute's subscription and term become known when its charge does."""
+def reasons(row: Assessed) -> Reasons:
+    """The reasons that a row is recorded with."""
+    working = row.working()
+    terms = row.binding.data if row.binding is not None else None
+    names = tuple(fact.event_id for fact in working.facts)
+    few = len(names) <= FACTS_NAMED_MAX
+    return Reasons(
+        terms=Terms(agreement=terms.agreement, version=terms.version, sha256=terms.sha256) if terms else None,
+        formula=working.formula,
+        inputs=working.inputs,
+        working=working.lines,
+        facts=names if few else (),
+        facts_count=len(names),
+        facts_digest=None if few else sha256("\n".join(names).encode()).hexdigest(),
+    )
+
+
+def _same(recorded: RecordedClaim, row: Assessed, why: Reasons) -> bool:
+    """Whether a row says what is recorded, and for the same reasons (policy §1).
+
+    A dispute's subscription and term become known when its charge does.
+    """
     state = recorded.state
-    return (recorded.subscription_id, recorded.charge_id, recorded.currency, recorded.investigate_by) == (
-        row.subscription_id,
-        row.charge_id,
-        row.currency,
-        row.investigate_by,
-    ) and (state.outcome, state.reason, state.amount, state.tax, state.settle_as) == (
-        row.outcome,
-        row.reason,
-        row.amount,
-        row.tax,
-        row.settle_as,
+    return (
+        (recorded.subscription_id, recorded.charge_id, recorded.currency, recorded.investigate_by)
+        == (row.subscription_id, row.charge_id, row.currency, row.investigate_by)
+        and (state.outcome, state.reason, state.amount, state.tax) == (row.outcome, row.reason, row.amount, row.tax)
+        and state.settle_as in (None, row.settle_as)
+        and recorded.reasons == why
     )
 
 

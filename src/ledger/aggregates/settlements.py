@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
@@ -16,6 +16,7 @@ from ledger.events import (
     CreditAppliedV1,
     InvoiceStanding,
     LedgerEvent,
+    PaymentCaptured,
     SettledAnew,
     SettledPart,
     SettlementChanged,
@@ -23,7 +24,15 @@ from ledger.events import (
     claims_settled,
     excess_credit_id,
 )
-from ledger.policy.invoices import charge_of, claim_to_settle, claims_on, invoice_of, invoice_to_settle, rested_at
+from ledger.policy.invoices import (
+    charge_of,
+    claim_to_settle,
+    claims_on,
+    invoice_of,
+    invoice_order,
+    invoice_to_settle,
+    rested_at,
+)
 from ledger.policy.known_facts import AccountFacts, Touched, claim_of_refund
 from ledger.policy.outgoings import Application, DueRefund, Outgoings
 from ledger.policy.rules import RULES
@@ -85,6 +94,8 @@ class Settlements:
         self._currencies: dict[str, set[str]] = defaultdict(set)
         """The currencies in which a claim was ever settled."""
         self._on: dict[tuple[str | None, str], dict[str, None]] = defaultdict(dict)
+        self._rests: set[tuple[str, str]] = set()
+        """The invoices with an excess that is no credit yet."""
         self._rested: set[str] = set()
         """The invoices whose excess has become a credit, which follows it from then on."""
         self._by_older_rules = False
@@ -102,7 +113,7 @@ class Settlements:
             case ClaimAssessedV1():
                 self._by_older_rules = True
                 for claim in claims_settled(event):
-                    self._remember_claim(claim, None, event.data.currency)
+                    self._remember_claim(claim, invoice_of(self._facts, claim.claim_id), event.data.currency)
             case CreditApplied(data=data):
                 self.outgoings.note_application(
                     Application(
@@ -155,10 +166,13 @@ class Settlements:
 
     def _remember_invoice(self, invoice_id: str, currency: str, standing: InvoiceStanding | None) -> None:
         credit_id = excess_credit_id(invoice_id)
+        self._rests.discard((invoice_id, currency))
         if standing is None:
             self.invoices.pop((invoice_id, currency), None)
         else:
             self.invoices[invoice_id, currency] = standing
+            if standing.excess and standing.excess_credit is None:
+                self._rests.add((invoice_id, currency))
         if standing is None or standing.excess_credit is None:
             self._forget_credit(credit_id, currency)
         else:
@@ -202,8 +216,8 @@ class Settlements:
         return min((rested for _, rested in self._resting() if rested > now), default=None)
 
     def _resting(self) -> Iterator[tuple[str, datetime]]:
-        for (invoice_id, currency), standing in self.invoices.items():
-            if standing.excess and standing.excess_credit is None and currency == self._facts.currency:
+        for invoice_id, currency in self._rests:
+            if currency == self._facts.currency:
                 yield invoice_id, rested_at(self._facts, invoice_id)
 
     def asks_for(self, invoice_id: str, currency: str) -> Decimal:
@@ -211,13 +225,25 @@ class Settlements:
         standing = self.invoices.get((invoice_id, currency))
         return standing.asks_for if standing is not None else zero(currency)
 
-    def is_paid_without_payment(self, invoice_id: str) -> bool:
-        """Whether an invoice counts as paid without one: its charges come to nothing, or credits pay it (§8)."""
-        standing = self.invoices.get((invoice_id, self._facts.currency or ""))
-        if standing is None or not self._facts.invoices[invoice_id].charges:
+    def is_application(self, payment: PaymentCaptured) -> bool:
+        """Whether a payment is a credit of ours that was applied, and no payment besides (policy §7)."""
+        return payment.data.method == "balance" and payment.data.payment_id in self.outgoings.applications
+
+    def is_paid_without_payment(self, invoice_id: str, now: datetime) -> bool:
+        """Whether an invoice counts as paid without one: its charges come to nothing, or credits pay it (§8).
+
+        As it stands by the facts, whether that is recorded yet or not.
+        """
+        currency, invoice = self._facts.currency, self._facts.invoices[invoice_id]
+        if currency is None or not invoice.charges:
             return False
-        by_credit = self.outgoings.applied_to(invoice_id, self._facts.currency or "")
-        return not standing.charged or bool(by_credit and not standing.asks_for)
+        standing, _ = self._settle(invoice_id, currency, now)
+        if standing is None or not standing.charged:
+            return standing is not None
+        by_credit = self.outgoings.applied_to(invoice_id, currency) or any(
+            payment.data.amount and self.is_application(payment) for payment in invoice.payments.values()
+        )
+        return bool(by_credit) and not standing.asks_for
 
     # --- settling -------------------------------------------------------------------------------------------------
 
@@ -232,12 +258,19 @@ class Settlements:
         groups = self._groups(touched, changed, now)
         while groups:
             due: set[str] = set()
-            for group in sorted(groups, key=lambda group: (group.invoice_id is None, *map(str, group))):
+            for group in sorted(groups, key=self._order):
                 data = self._difference(group, now, anew)
                 if data is not None:
                     yield data
                     due.update(self._reported_early(data))
             groups = {group for claim_id in due for group in self._groups_of(claim_id)}
+
+    def _order(self, group: _Group) -> tuple[int, tuple[date, str], str, str]:
+        """An invoice that a claim leaves before the one that it goes to, then by their first charges."""
+        first = (date.max, "")
+        if group.invoice_id is not None and self._facts.time_zone is not None:
+            first = invoice_order(self._facts, group.invoice_id)
+        return group.rank, first, group.currency, f"{group.invoice_id} {group.claim_id}"
 
     def _groups(self, touched: Touched, changed: Iterable[str], now: datetime) -> set[_Group]:
         """All that is to be settled after a fact, or because time passed."""
@@ -261,7 +294,7 @@ class Settlements:
             claims.update(self._currencies)
             claims.update(self._granted.all())
             claims.update(filter(None, map(claim_of_refund, self._facts.refunds_reported())))
-        groups = {_Group(invoice_id, in_, None) for invoice_id, in_ in invoices if in_ is not None}
+        groups = {_Group(1, invoice_id, in_, None) for invoice_id, in_ in invoices if in_ is not None}
         return groups.union(*(self._groups_of(claim_id) for claim_id in claims))
 
     def _groups_of(self, claim_id: str) -> Iterator[_Group]:
@@ -272,9 +305,9 @@ class Settlements:
                 continue
             on = invoice_of(self._facts, claim_id) if in_ == currency else None
             recorded = self.claims.get((claim_id, in_))
-            if recorded is not None and recorded.invoice_id is not None:
-                yield _Group(recorded.invoice_id, in_, None)
-            yield _Group(on, in_, claim_id if on is None else None)
+            if recorded is not None and recorded.invoice_id is not None and recorded.invoice_id != on:
+                yield _Group(0, recorded.invoice_id, in_, None)
+            yield _Group(1, on, in_, None) if on is not None else _Group(2, None, in_, claim_id)
 
     def _difference(self, group: _Group, now: datetime, anew: bool) -> SettlementChanged.Data | None:
         """What differs for one group; None where nothing does."""
@@ -308,16 +341,22 @@ class Settlements:
     def _settle(
         self, invoice_id: str, currency: str, now: datetime
     ) -> tuple[InvoiceStanding | None, dict[str, tuple[SettledPart, ...]]]:
-        """Where an invoice stands, and the parts of its claims; nothing where no charge names it in this currency."""
+        """Where an invoice stands, and the parts of its claims; nothing where no charge names it in this currency.
+
+        Where the charges were retracted of one whose excess was used, it asks for what its payments do not cover.
+        """
         known = self._facts.invoices.get(invoice_id)
-        if currency != self._facts.currency or known is None or not known.charge_facts:
+        is_charged = known is not None and bool(known.charge_facts)
+        used = self.outgoings.used_of_excess(invoice_id, currency)
+        if currency != self._facts.currency or not (is_charged or used):
             return None, {}
         on_it = (self._to_settle(claim_id, currency) for claim_id in claims_on(self._facts, invoice_id))
         claims = [claim for claim in on_it if claim is not None]
         refunded = sum((claim.refunds_out for claim in claims), zero(currency))
         invoice = invoice_to_settle(self._facts, self.outgoings, invoice_id, refunded, currency)
         settlement = settle(invoice, claims)
-        credit = invoice.excess_used + settlement.excess
+        excess = settlement.excess if is_charged else zero(currency)
+        credit = invoice.excess_used + excess
         rested = invoice_id in self._rested or (bool(credit) and rested_at(self._facts, invoice_id) <= now)
         standing = InvoiceStanding(
             charged=invoice.charged,
@@ -326,7 +365,7 @@ class Settlements:
             excess_used=invoice.excess_used,
             reduced=settlement.reduced,
             asks_for=settlement.asks_for,
-            excess=settlement.excess,
+            excess=excess,
             excess_credit=credit if rested and credit else None,
         )
         return standing, dict(settlement.parts)
@@ -364,8 +403,12 @@ class Settlements:
 
 
 class _Group(NamedTuple):
-    """What is settled together: the claims of an invoice, or one claim that is on none; in one currency."""
+    """What is settled together: the claims of an invoice, or one claim that is on none; in one currency.
 
+    An invoice that a claim leaves comes before the one that it goes to.
+    """
+
+    rank: int
     invoice_id: str | None
     currency: str
     claim_id: str | None
@@ -380,16 +423,17 @@ def _reasons(
         return any(getattr(before, name, None) != getattr(after, name, None) for name in names)
 
     gone_out = any(_gone_out(claim.before) != _gone_out(claim.after) for claim in claims)
-    if differs("charged"):
-        yield "charged"
-    if _paid(before) != _paid(after):
-        yield "paid"
-    if any(_worth(claim.before) != _worth(claim.after) for claim in claims):
-        yield "claimed"
-    if gone_out or (before is not None and differs("excess_used")):
-        yield "gone_out"
-    if before is not None and after is not None and before.excess_credit is None and after.excess_credit is not None:
-        yield "rested"
+    rested = after is not None and after.excess_credit is not None and before is not None
+    found: dict[SettlementReason, bool] = {
+        "charged": differs("charged"),
+        "paid": _paid(before) != _paid(after),
+        "gone_out": gone_out or (before is not None and differs("excess_used")),
+        "rested": rested and differs("excess_credit") and not differs("excess", "excess_used"),
+    }
+    worth = any(_worth(claim.before) != _worth(claim.after) for claim in claims)
+    # What is left is the way in which a claim goes back, which is the claim's.
+    found["claimed"] = worth or not any(found.values())
+    yield from (reason for reason, holds in found.items() if holds)
 
 
 def _paid(standing: InvoiceStanding | None) -> tuple[Decimal, Decimal]:

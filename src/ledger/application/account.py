@@ -21,7 +21,7 @@ from ledger.events import (
     SubscriptionStatusChanged,
 )
 from ledger.instructions import Issued
-from ledger.policy.activation import COMPLETING, Activation, activations
+from ledger.policy.activation import Activation, activations
 from ledger.policy.assess import assess, contradictions
 from ledger.policy.charges import Charge
 from ledger.policy.known_facts import EVERYTHING, AccountFacts, Touched, Waiting
@@ -53,7 +53,7 @@ class Account:
         self._due_at = head.due_at
         self._recorded_at = head.recorded_at
         self._waiting: list[Waiting] = []
-        self._settled_anew = True
+        self._by_older_rules = False
         self.agreements_seen: dict[str, int] = {}
         """The agreements decided by, with how many versions were published when that was decided."""
 
@@ -71,7 +71,7 @@ class Account:
                     published = self._catalogue.version(event.data.agreement, event.data.version)
                     self.facts.bind(event, published)
         self._considered = set(self.facts.charged)
-        self._settled_anew = not self.billing.settlements.is_by_older_rules
+        self._by_older_rules = self.billing.settlements.is_by_older_rules
         self._waiting = self._what_waits()
 
     def _aggregate(self, event: LedgerEvent) -> LedgerAggregate:
@@ -119,13 +119,11 @@ class Account:
         aggregate = self._home(statement)
         fact = aggregate.record(statement.fact, data, cause)
         self._collect(aggregate)
-        completing = isinstance(fact, COMPLETING)
-        due_before = self._activations(now).keys() if completing else ()
+        due_before = self._activations(now)
         touched = self.facts.learn(fact)
         cause = replace(cause, causation_id=fact.event_id, correlation_id=fact.correlation_id)
         self._decide(touched, cause)
-        if completing:
-            self._activate(due_before, cause)
+        self._activate(due_before, cause)
 
     def retell(self, fact: Fact, now: datetime) -> None:
         """Take in a fact that is recorded already, and decide about it anew, at another `now`.
@@ -161,15 +159,17 @@ class Account:
         cause = Cause(
             actor=TIMER, channel="timer", occurred_at=instant, recorded_at=self._stamp(recorded_at), now=instant
         )
+        due_before = self._activations(instant)
         self._decide(touched, cause)
+        self._activate(due_before, cause)
 
     def _decide(self, touched: Touched, cause: Cause) -> None:
         touched = self._bind(touched, cause)
         assessment = assess(self.facts, cause.now, touched)
         credits_before = dict(self.billing.credits)
-        if not self._settled_anew:
+        if self._by_older_rules:
             self.billing.settle_anew(cause)
-            self._settled_anew = True
+            self._by_older_rules = False
         changed = self.billing.record_differences(assessment, contradictions(self.facts), cause)
         self.billing.settle(touched, changed, cause)
         self.billing.apply_credits(self._next_charges(), credits_before, cause)
@@ -185,8 +185,8 @@ class Account:
         self._due_at = min(filter(None, (next_due(self.facts, cause.now), rested)), default=None)
 
     def _activate(self, due_before: Container[str], cause: Cause) -> None:
-        """Record the activations that became due by this fact: what was due before and is not recorded is older than
-        the record, and nobody is written to about it today."""
+        """Record the activations that became due now: what was due before and is not recorded is older than the
+        record, and nobody is written to about it today."""
         for subscription_id, activation in self._activations(cause.now).items():
             if subscription_id not in due_before:
                 subscription = self._subscription(subscription_id)
@@ -194,7 +194,8 @@ class Account:
                 self._collect(subscription)
 
     def _activations(self, now: datetime) -> dict[str, Activation]:
-        return activations(self.facts, self.billing.settlements.is_paid_without_payment, now)
+        activated = {id_ for id_, subscription in self._subscriptions.items() if subscription.activated}
+        return activations(self.facts, self.billing.settlements, now, apart_from=activated)
 
     def _next_charges(self) -> list[Charge]:
         """The charges that became known since the last decision, in the order of their messages.

@@ -20,10 +20,11 @@ from ledger.application.access import By
 from ledger.application.customers import customer_of, private_part
 from ledger.application.ledger import Ledger
 from ledger.application.notices import ATTEMPTS_MAX, event_of
-from ledger.events import ActivationDue, CredentialsCollected, LedgerEvent, SubscriptionRegistered
+from ledger.application.retractions import retracted_in
+from ledger.events import ActivationDue, CredentialsCollected, LedgerEvent, SubscriptionRegistered, message_key
 from ledger.store.database import StoreError, Transaction
 from ledger.store.notices import ActivationLink, QueuedNotice, find_link, find_notice, hold_link, keep_link
-from ledger.store.reading import find_event
+from ledger.store.reading import events_of_type, find_event
 from ledger.store.writing import Writes
 from ledger.vault import Erased, Vault, customer_subject
 
@@ -189,12 +190,31 @@ def _give_back(ledger: Ledger, notice: QueuedNotice) -> None:
 
 
 def _credentials(ledger: Ledger, notice: QueuedNotice) -> tuple[str, dict[str, Any]]:
-    """The subscription, and what its registration said of signing in."""
+    """The subscription, and what its registration said of signing in. Raises NotOpened where that was taken back."""
     with ledger.database.reading() as transaction:
         due = found(transaction, notice.event_id, ActivationDue)
-        registration = found(transaction, due.data.registration, SubscriptionRegistered)
+        registration = registration_for(transaction, due)
+        if registration is None:
+            raise NotOpened("wrong")
         said = private_part(ledger, transaction, notice.account, registration.data.sealed)
     return due.data.subscription_id, said.get("credentials", {})
+
+
+def registration_for(transaction: Transaction, due: ActivationDue) -> SubscriptionRegistered | None:
+    """The registration that an activation tells of: the one by which it became due, or where that one was retracted
+    the first of its subscription that stands; None where none does.
+    """
+    named = found(transaction, due.data.registration, SubscriptionRegistered)
+    gone = retracted_in(transaction, due.account)
+    if message_key(named) not in gone:
+        return named
+    registrations = [event for _, event in events_of_type(transaction, due.account, SubscriptionRegistered)]
+    standing = (
+        event
+        for event in registrations
+        if event.data.subscription_id == due.data.subscription_id and message_key(event) not in gone
+    )
+    return min(standing, key=lambda event: event.order, default=None)
 
 
 def found(transaction: Transaction, event_id: str, event_class: type[E]) -> E:

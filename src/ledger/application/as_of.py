@@ -14,7 +14,7 @@ from itertools import chain
 from ledger.agreement import read_agreement
 from ledger.application.account import Account
 from ledger.application.catalogue import Catalogue
-from ledger.events import AccountRegistered, AgreementPublished, Fact, LedgerEvent
+from ledger.events import AccountRegistered, AgreementPublished, Fact, FactRetracted, LedgerEvent
 from ledger.policy.known_facts import AccountFacts
 from ledger.store.reading import StoredEnvelope
 from ledger.store.writing import Head
@@ -40,7 +40,8 @@ def assess_as_of(
 
     `recorded` are the account's events, `published` those by which agreements were published. Facts are taken in the
     order in which they were recorded, and publications among them: a subscription stays bound to the version it was
-    bound to (contract §2). A version counts also where it was published after the instant. A date is the end of that
+    bound to (contract §2). A version counts also where it was published after the instant, and what was retracted was
+    never so, at no instant, whenever it was taken back. A date is the end of that
     date in the account's zone.
     """
     told = sorted(chain(recorded, published), key=lambda stored: (stored.shard, stored.position))
@@ -55,7 +56,7 @@ def assess_as_of(
                 catalogue.add(read_agreement(event.data.text))
                 if event.data.name in anew.agreements_awaited():
                     anew.assess_anew(instant)
-            case Fact() if event.occurred_at <= instant:
+            case Fact() if event.occurred_at <= instant or isinstance(event, FactRetracted):
                 anew.retell(event, instant)
     return AssessedAnew(instant, anew.collect(), min((fact.occurred_at for fact in facts), default=None))
 
@@ -64,6 +65,6 @@ def _end_of(day: date, account: str, facts: Iterable[Fact]) -> datetime:
     """The last instant of a date in the account's zone, whenever that became true; in UTC while none is known."""
     known = AccountFacts(account)
     for fact in facts:
-        if isinstance(fact, AccountRegistered):
+        if isinstance(fact, AccountRegistered | FactRetracted):
             known.learn(fact)
     return midnight(day + timedelta(days=1), known.time_zone or "UTC") - _MICROSECOND

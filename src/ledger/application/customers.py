@@ -1,4 +1,5 @@
-"""Who a customer is, by the registration that stands and the vault: asked when they are written to, and not kept."""
+"""Who a customer is, by what stands of what was said of them, and the vault: asked when they are written to, and not
+kept."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ledger.application.ledger import Ledger
-from ledger.events import AccountRegistered, Sealed
+from ledger.application.retractions import retracted_in
+from ledger.events import AccountRegistered, CustomerChanged, Sealed, message_key
 from ledger.store.database import Transaction
 from ledger.store.reading import events_of_type, vault_entry
 from ledger.vault import Damaged, customer_subject
@@ -14,7 +16,7 @@ from ledger.vault import Damaged, customer_subject
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A customer, as upstream registered them."""
+    """A customer: each of name, address and language as upstream said last."""
 
     name: str
     email: str
@@ -24,21 +26,32 @@ class Customer:
 
 def registration_of(transaction: Transaction, account: str) -> AccountRegistered | None:
     """The registration that stands, the first by its message; None where the account is not registered."""
+    gone = retracted_in(transaction, account)
     registrations = [event for _, event in events_of_type(transaction, account, AccountRegistered)]
-    return min(registrations, key=lambda event: event.order, default=None)
+    standing = (event for event in registrations if message_key(event) not in gone)
+    return min(standing, key=lambda event: event.order, default=None)
 
 
 def customer_of(ledger: Ledger, transaction: Transaction, account: str) -> Customer | None:
-    """The customer of an account; None where none is registered. Raises Erased."""
-    standing = registration_of(transaction, account)
-    if standing is None:
+    """The customer of an account; None where none is registered. Raises Erased.
+
+    Of the registration and the changes that stand the one with the latest `time` holds (ties: id, then source), for
+    each thing that it names; what it does not name is as one before it said.
+    """
+    registration = registration_of(transaction, account)
+    if registration is None:
         return None
-    said = private_part(ledger, transaction, account, standing.data.sealed).get("customer", {})
+    gone = retracted_in(transaction, account)
+    changes = [event for _, event in events_of_type(transaction, account, CustomerChanged)]
+    facts = [registration, *(event for event in changes if message_key(event) not in gone)]
+    said: dict[str, Any] = {}
+    for fact in sorted(facts, key=lambda event: event.order):
+        said |= private_part(ledger, transaction, account, fact.data.sealed).get("customer", {})
     return Customer(
         name=str(said.get("name", "")),
         email=str(said.get("email", "")),
         locale=said.get("locale"),
-        time_zone=standing.data.time_zone,
+        time_zone=registration.data.time_zone,
     )
 
 

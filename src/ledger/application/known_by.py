@@ -6,6 +6,7 @@ from typing import Literal
 
 from ledger.aggregates.recording import stream_name
 from ledger.application.customers import registration_of
+from ledger.application.retractions import retracted_in
 from ledger.events import (
     BillingErrorReported,
     ChargePosted,
@@ -15,9 +16,10 @@ from ledger.events import (
     GoodwillProposed,
     GoodwillRejected,
     OutageReported,
+    message_key,
 )
 from ledger.store.database import Transaction
-from ledger.store.reading import events_of_types, first_of_stream
+from ledger.store.reading import events_of_stream, events_of_types
 
 Kind = Literal["subscription", "complaint", "charge", "outage", "dispute", "goodwill"]
 
@@ -33,16 +35,22 @@ _NAMED_IN: dict[str, dict[type[Fact], str]] = {
 
 
 def known_by(transaction: Transaction, account: str, kind: Kind, id_: str) -> Fact | None:
-    """The fact by which something is known; of several the one that the policy takes first. None where it is not."""
+    """The fact by which something is known; of several the one that the policy takes first. None where it is not.
+
+    What was retracted makes nothing known.
+    """
+    gone = retracted_in(transaction, account)
     if kind in _STREAMS:
-        first = first_of_stream(transaction, stream_name(kind, account, id_))
-        found = [first.event()] if first is not None else []
+        # Where nothing is retracted the first event will do; streams may be long.
+        stream = stream_name(kind, account, id_)
+        events = [envelope.event() for envelope in events_of_stream(transaction, stream, None if gone else 1)]
     else:
         named_in = _NAMED_IN[kind]
         types = [fact.stored_as for fact in named_in]
-        events = [envelope.event() for envelope in events_of_types(transaction, account, types)]
-        found = [event for event in events if getattr(event.data, named_in[type(event)]) == id_]  # type: ignore[index]
-    return min((fact for fact in found if isinstance(fact, Fact)), key=lambda fact: fact.order, default=None)
+        of_types = [envelope.event() for envelope in events_of_types(transaction, account, types)]
+        events = [event for event in of_types if getattr(event.data, named_in[type(event)]) == id_]  # type: ignore[index]
+    facts = (event for event in events if isinstance(event, Fact) and message_key(event) not in gone)
+    return min(facts, key=lambda fact: fact.order, default=None)
 
 
 def currency_of(transaction: Transaction, account: str) -> str | None:

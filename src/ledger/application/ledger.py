@@ -15,11 +15,12 @@ from ledger.application.account import Account
 from ledger.application.catalogue import Catalogue
 from ledger.events import LedgerEvent
 from ledger.store.database import Database, StoreError, Transaction
-from ledger.store.instants import from_microseconds
+from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.notices import begin_after_what_is_there
 from ledger.store.recorders import EnvelopeMapper, LedgerRecorder, SealingEventStore, events_of
 from ledger.store.schema import SCHEMA_VERSION, TABLES
 from ledger.store.writing import Writes, read_heads
+from ledger.values import SYSTEM_ACCOUNT
 from ledger.vault import Vault
 
 ACCOUNTS_KEPT_MAX = 2_000
@@ -88,8 +89,12 @@ class Ledger(Application[str]):
         except StoreError:
             return False
 
-    def bring_up_to_date(self) -> None:
-        """Add the tables that an older version's store lacks. Raises StoreError for a newer version's store."""
+    def bring_up_to_date(self) -> bool:
+        """Add the tables that an older version's store lacks; returns whether the store was an older one.
+
+        All its accounts fall due: what older rules had settled is settled anew, once (policy §7). Raises StoreError
+        for a newer version's store.
+        """
         with self.database.reading() as transaction:
             version = int(transaction.rows("SELECT value FROM store WHERE name = 'schema'")[0][0])
         if version > SCHEMA_VERSION:
@@ -101,7 +106,13 @@ class Ledger(Application[str]):
             self.database.create(TABLES)
             with self.database.writing() as transaction:
                 begin_after_what_is_there(transaction)
+                now = to_microseconds(self.clock_in(transaction)())
+                transaction.run(
+                    "UPDATE heads SET due_at = ? WHERE account <> ? AND (due_at IS NULL OR due_at > ?)",
+                    (now, SYSTEM_ACCOUNT, now),
+                )
                 transaction.run("UPDATE store SET value = ? WHERE name = 'schema'", (str(SCHEMA_VERSION),))
+        return version < SCHEMA_VERSION
 
     def is_sandbox(self, transaction: Transaction) -> bool:
         """Whether the store's clock may be set."""

@@ -13,6 +13,7 @@ from ledger.events.billing_account import (
     ClaimState,
     ClaimStateV1,
     Clause,
+    CustomerChanged,
     GoodwillApproved,
     GoodwillProposed,
     GoodwillRejected,
@@ -27,6 +28,7 @@ from ledger.events.billing_account import (
     RefundSucceeded,
     RefundSucceededV1,
     SettleAs,
+    SettledPartV1,
     Terms,
 )
 from ledger.events.complaint import (
@@ -62,6 +64,7 @@ from ledger.events.notice import (
     NoticeResent,
     NoticeSent,
 )
+from ledger.events.retraction import FactRetracted, MessageKey, RetractedMessage, Retraction, message_key, retracted
 from ledger.events.settlement import (
     ClaimSettlement,
     CreditApplied,
@@ -147,10 +150,12 @@ __all__ = [
     "CreditApplied",
     "CreditAppliedV1",
     "CreditUse",
+    "CustomerChanged",
     "CycleStarted",
     "Decision",
     "Fact",
     "FactData",
+    "FactRetracted",
     "GoodwillApproved",
     "GoodwillProposed",
     "GoodwillRejected",
@@ -166,6 +171,7 @@ __all__ = [
     "LinkedKind",
     "Message",
     "MessageDiscarded",
+    "MessageKey",
     "MessageReplayed",
     "NoticeData",
     "NoticeDiscarded",
@@ -189,6 +195,8 @@ __all__ = [
     "RefundSucceeded",
     "RefundSucceededV1",
     "ReplayOutcome",
+    "RetractedMessage",
+    "Retraction",
     "Role",
     "RoleGranted",
     "RoleRevoked",
@@ -196,6 +204,7 @@ __all__ = [
     "SettleAs",
     "SettledAnew",
     "SettledPart",
+    "SettledPartV1",
     "SettlementChanged",
     "SettlementReason",
     "Status",
@@ -212,4 +221,6 @@ __all__ = [
     "course_since",
     "excess_credit_id",
     "from_stored",
+    "message_key",
+    "retracted",
 ]

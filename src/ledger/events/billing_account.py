@@ -39,6 +39,12 @@ class AccountRegistered(Fact):
     data: Data
 
 
+class CustomerChanged(Fact):
+    """A customer has another name, e-mail address or language from the message's `time` on; they lie in the vault."""
+
+    stored_as = "customer-changed.v1"
+
+
 class ChargePosted(Fact):
     """A one-off charge was put on an invoice; its description lies in the vault."""
 

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
-from ledger.events import (
-    AccountRegistered,
-    ChargePosted,
-    CycleStarted,
-    Fact,
-    PaymentCaptured,
-    SubscriptionRegistered,
-)
+from ledger.events import ChargePosted, CycleStarted, PaymentCaptured, SubscriptionRegistered
 from ledger.policy.charges import Charge
 from ledger.policy.known_facts import AccountFacts, SubscriptionFacts
-from ledger.policy.violation import termination
-
-COMPLETING: tuple[type[Fact], ...] = (
-    AccountRegistered,
-    SubscriptionRegistered,
-    CycleStarted,
-    ChargePosted,
-    PaymentCaptured,
-)
-"""The facts that can make an activation due; after any other there is none that was not due before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,41 +21,48 @@ class Activation:
     """The first payment; where the invoice counts as paid without one, its first charge."""
 
 
-def activations(
-    facts: AccountFacts, is_paid_without_payment: Callable[[str], bool], now: datetime
-) -> dict[str, Activation]:
-    """The subscriptions whose activation the facts ask for, whether it was recorded before or not.
+class Invoices(Protocol):
+    """What settlement knows of an account's invoices."""
 
-    `is_paid_without_payment` says of an invoice, by its id, whether it counts as paid though no payment of it stands.
+    def is_application(self, payment: PaymentCaptured) -> bool:
+        """Whether a payment is a credit of ours that was applied, and no payment besides."""
+
+    def is_paid_without_payment(self, invoice_id: str, now: datetime) -> bool:
+        """Whether an invoice counts as paid though no other payment of it stands."""
+
+
+def activations(
+    facts: AccountFacts, invoices: Invoices, now: datetime, *, apart_from: Container[str]
+) -> dict[str, Activation]:
+    """The subscriptions whose activation the facts ask for, apart from those that need not be looked at.
+
     Whatever order the facts came in, the one that completes them makes the difference; whoever compares what stood
-    before a fact with what stands after it finds each activation once.
+    before a fact with what stands after it finds each activation once. What has become of the subscription since
+    changes none of it: whoever writes the e-mail looks whether there is still anything to tell.
     """
     if facts.registration is None:
         return {}
     found = {}
-    for subscription in facts.subscriptions.values():
-        activation = _activation(facts, subscription, is_paid_without_payment, now)
+    for subscription_id, subscription in facts.subscriptions.items():
+        activation = None
+        if subscription_id not in apart_from:
+            activation = _activation(facts, subscription, invoices, now)
         if activation is not None:
-            found[subscription.subscription_id] = activation
+            found[subscription_id] = activation
     return found
 
 
 def _activation(
-    facts: AccountFacts,
-    subscription: SubscriptionFacts,
-    is_paid_without_payment: Callable[[str], bool],
-    now: datetime,
+    facts: AccountFacts, subscription: SubscriptionFacts, invoices: Invoices, now: datetime
 ) -> Activation | None:
     registration = subscription.registration
     charge = _first_charge(facts, subscription)
     if registration is None or charge is None:
         return None
-    ended = termination(subscription)
-    if ended is not None and ended.data.terminated_at <= now:
-        return None
-    payments = facts.invoices[charge.invoice_id].payments.values()
+    captured = facts.invoices[charge.invoice_id].payments.values()
+    payments = (payment for payment in captured if not invoices.is_application(payment))
     payment = min(payments, key=lambda fact: fact.order, default=None)
-    if payment is None and not is_paid_without_payment(charge.invoice_id):
+    if payment is None and not invoices.is_paid_without_payment(charge.invoice_id, now):
         return None
     return Activation(registration, payment or charge.fact)
 

@@ -22,13 +22,14 @@ from ledger.policy.disruption import (
     DisruptionFinding,
     Merged,
     assess_disruption,
+    disruption_facts,
     disruption_formula,
     disruption_lines,
     merge,
 )
 from ledger.policy.goodwill import GoodwillFinding, goodwill_credits, goodwill_formula, goodwill_lines
 from ledger.policy.known_facts import EVERYTHING, AccountFacts, SubscriptionFacts, Touched, claim_of_refund
-from ledger.policy.outages import Outage
+from ledger.policy.outages import Outage, in_order
 from ledger.policy.proration import days_of_thirty, spelled
 from ledger.policy.tax import TaxInStep, TaxStep
 from ledger.policy.unused_period import (
@@ -40,6 +41,7 @@ from ledger.policy.unused_period import (
     ending,
     find_unused,
     unused_amount,
+    unused_facts,
     unused_formula,
     unused_lines,
 )
@@ -107,7 +109,7 @@ def _charges_confirmed(facts: AccountFacts, disputes: set[str]) -> set[str]:
     return {v.data.charge_id for v in verdicts if isinstance(v, OverchargeConfirmed)}
 
 
-# --- one-off charges ----------------------------------------------------------------------------------------------
+# --- overcharges --------------------------------------------------------------------------------------------------
 
 
 def _terms_of(facts: AccountFacts, charge: Charge) -> Agreement | None:
@@ -115,19 +117,35 @@ def _terms_of(facts: AccountFacts, charge: Charge) -> Agreement | None:
     return DEFAULTS if charge.subscription_id is None else facts.subscriptions[charge.subscription_id].terms
 
 
-def _grant_overcharges(
-    facts: AccountFacts, charge: Charge, terms: Agreement | None, found: Assessment
-) -> tuple[Decimal, TaxInStep]:
-    """Add a charge's confirmed disputes; returns the net price that they leave, and the tax returned so far."""
+@dataclass(frozen=True, slots=True)
+class NetPrice:
+    """What overcharges leave of a charge's price, the confirmations granted on it, and the tax returned with them."""
+
+    charge: Charge
+    amount: Decimal
+    confirmations: tuple[Fact, ...]
+    tax: TaxInStep
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """The charge and what came off its price."""
+        return (self.charge.fact, *self.confirmations)
+
+
+def _grant_overcharges(facts: AccountFacts, charge: Charge, terms: Agreement | None, found: Assessment) -> NetPrice:
+    """Add a charge's confirmed disputes; returns the net price that they leave."""
     net_price, tax = charge.price, TaxInStep(charge, (terms or DEFAULTS).proration.rounding)
+    granted: list[Fact] = []
     for finding in overcharges(facts, charge):
         found.disputes.add(finding.dispute_id)
         if terms is None:
             _add_dispute(facts, finding, charge, found, pending_for_terms=True)
             continue
-        _add_dispute(facts, finding, charge, found, tax=tax.grant(finding.amount))
+        _add_dispute(facts, finding, charge, found, tax=tax.grant(finding.amount), before=tuple(granted))
         net_price -= finding.amount
-    return net_price, tax
+        if finding.verdict is not None and finding.outcome == "granted":
+            granted.append(finding.verdict)
+    return NetPrice(charge, net_price, tuple(granted), tax)
 
 
 def _add_dispute(
@@ -137,6 +155,7 @@ def _add_dispute(
     found: Assessment,
     *,
     tax: TaxStep | None = None,
+    before: tuple[Fact, ...] = (),
     pending_for_terms: bool = False,
 ) -> None:
     claim_id = f"billing-error/{finding.dispute_id}"
@@ -166,7 +185,7 @@ def _add_dispute(
                 *(["no agreement is bound yet"] if pending_for_terms else []),
                 *(tax.lines() if tax is not None else ()),
             ),
-            facts=_used(finding.report, finding.verdict, charge.fact if charge else None),
+            facts=_used(finding.report, finding.verdict, charge.fact if charge else None, *before),
         ),
     )
     if finding.reason == "amount_exceeds_charge" and finding.verdict is not None and not pending_for_terms:
@@ -221,10 +240,22 @@ class _CycleRows:
     """One cycle on its way through the sections, before the fee of a cancellation is known."""
 
     cycle: Cycle
-    net_price: Decimal
-    tax: TaxInStep
+    net_price: NetPrice
+    disruption: DisruptionFinding | None
     unused: UnusedFinding | None
-    unused_amount: UnusedAmount | None
+    unused_amount: UnusedAmount | None = None
+
+    def reckoned_from(self, subscription: SubscriptionFacts, *, taxed: bool = False) -> Iterator[Fact]:
+        """The facts that the unused part's amount comes from, and its tax where it is `taxed`.
+
+        The disruption's are among them where it left less of the charge than is unused, or was returned tax before.
+        """
+        yield from self.net_price.facts
+        reckoned = self.unused_amount
+        if self.disruption is None or reckoned is None or not reckoned.disrupted:
+            return
+        if taxed or reckoned.before_fee < reckoned.rounded:
+            yield from disruption_facts(self.disruption, subscription)
 
 
 def _assess_subscription(
@@ -240,7 +271,7 @@ def _assess_subscription(
         return
     of = merge(subscription, terms, outages, now)
     rows = [_assess_cycle(facts, subscription, cycle, outages, of, terms, how, zone, now, found) for cycle in cycles]
-    _add_unused(facts, subscription, rows, terms, found)
+    _add_unused(subscription, rows, how, terms, found)
     _alarm_charged_after_end(cycles, how, found)
 
 
@@ -251,16 +282,15 @@ def _scope(subscription: SubscriptionFacts, how: Ending, window: Period) -> tupl
     goes from cycle to cycle. The outages are those around the whole of each cycle, again with all they merge with.
     """
     window, _ = subscription.outages.closure(window)
-    if how.cancellation is not None:
-        first = min(request.data.requested_at for request in subscription.requests)
-        containing = subscription.cycle_containing(how.cancellation.requested_on)
-        since = min(first, containing.period.begin) if containing is not None else first
+    if how.requests:
+        since = min(request.since for request in how.requests)
         if window.end >= since:
             window, _ = subscription.outages.closure(Period(min(window.begin, since), END))
     cycles = subscription.cycles_in(window)
     if not cycles:
         return [], []
-    return cycles, subscription.outages.closure(cycles[0].period.hull(cycles[-1].period))[1]
+    _, outages = subscription.outages.closure(cycles[0].period.hull(cycles[-1].period))
+    return cycles, sorted(outages, key=in_order)
 
 
 def _assess_cycle(
@@ -275,28 +305,30 @@ def _assess_cycle(
     now: datetime,
     found: Assessment,
 ) -> _CycleRows:
-    net_price, tax = _grant_overcharges(facts, cycle, terms, found)
+    net_price = _grant_overcharges(facts, cycle, terms, found)
     unused = find_unused(cycle, subscription, how, terms, zone)
     returned = unused.unused.time if unused is not None and unused.unused is not None else None
-    disruption = assess_disruption(cycle, net_price, outages, of, terms, returned, now)
-    disrupted = zero(cycle.currency)
+    disruption = assess_disruption(cycle, net_price.amount, outages, of, terms, returned, now)
+    row = _CycleRows(cycle, net_price, disruption, unused)
     if disruption is not None:
-        _add_disruption(facts, subscription, disruption, tax, terms, found)
-        disrupted = disruption.amount
-    amount = unused_amount(unused, net_price, disrupted, terms) if unused is not None else None
-    return _CycleRows(cycle, net_price, tax, unused, amount)
+        _add_disruption(subscription, row, disruption, how, terms, found)
+    if unused is not None:
+        disrupted = disruption.amount if disruption is not None else zero(cycle.currency)
+        row.unused_amount = unused_amount(unused, net_price.amount, disrupted, terms)
+    return row
 
 
 def _add_disruption(
-    facts: AccountFacts,
     subscription: SubscriptionFacts,
+    row: _CycleRows,
     finding: DisruptionFinding,
-    tax: TaxInStep,
+    how: Ending,
     terms: Agreement,
     found: Assessment,
 ) -> None:
-    cycle = finding.cycle
-    step = tax.grant(finding.amount)
+    cycle, net_price = row.cycle, row.net_price
+    step = net_price.tax.grant(finding.amount)
+    rest = row.unused if finding.rest_is_unused is not None else None
 
     def working() -> Working:
         return Working(
@@ -315,12 +347,9 @@ def _add_disruption(
                 *step.lines(),
             ),
             facts=_used(
-                cycle.fact,
-                *_granted_overcharges(facts, cycle),
-                *(fact for outage in finding.outages for fact in (outage.report, outage.ending)),
-                *(subscription.requests if finding.rest_is_unused is not None else ()),
-                *subscription.interruptions,
-                *subscription.terminations,
+                *net_price.facts,
+                *disruption_facts(finding, subscription),
+                *(unused_facts(rest, how, subscription, terms) if rest is not None else ()),
                 subscription.binding,
             ),
         )
@@ -341,45 +370,46 @@ def _add_disruption(
 
 
 def _add_unused(
-    facts: AccountFacts,
-    subscription: SubscriptionFacts,
-    rows: Sequence[_CycleRows],
-    terms: Agreement,
-    found: Assessment,
+    subscription: SubscriptionFacts, rows: Sequence[_CycleRows], how: Ending, terms: Agreement, found: Assessment
 ) -> None:
     """Take the fee over all cycles of the cancellation, the earliest first, and add their rows."""
     open_fee: Decimal | None = None
+    bearing: list[_CycleRows] = []
     for row in rows:
         if row.unused is None:
             continue
-        fee = zero(row.cycle.currency)
+        fee, borne_before = zero(row.cycle.currency), tuple(bearing)
         if row.unused_amount is not None:
             open_fee = terms.cancellation.fee_in(row.cycle.currency) if open_fee is None else open_fee
             fee = min(row.unused_amount.before_fee, open_fee)
             open_fee -= fee
-        _add_unused_row(facts, subscription, row, row.unused, fee, terms, found)
+            if fee:
+                bearing.append(row)
+        _add_unused_row(subscription, row, row.unused, how, fee, borne_before, terms, found)
 
 
 def _add_unused_row(
-    facts: AccountFacts,
     subscription: SubscriptionFacts,
     row: _CycleRows,
     finding: UnusedFinding,
+    how: Ending,
     fee: Decimal,
+    borne_before: Sequence[_CycleRows],
     terms: Agreement,
     found: Assessment,
 ) -> None:
-    cycle, reckoned = row.cycle, row.unused_amount
+    cycle, net_price, reckoned = row.cycle, row.net_price, row.unused_amount
     amount = reckoned.before_fee - fee if reckoned is not None else zero(cycle.currency)
     if finding.outcome == "granted" and not amount:
         finding = replace(finding, outcome="declined", reason=declined_for_nothing(finding))
-    step, net_price = row.tax.grant(amount), row.net_price
+    step = net_price.tax.grant(amount)
+    others = borne_before if reckoned is not None and reckoned.before_fee else ()
 
     def working() -> Working:
         return Working(
             formula=unused_formula(reckoned, fee, terms) if reckoned is not None else None,
             inputs={
-                "net_price": str(net_price),
+                "net_price": str(net_price.amount),
                 "unused_days": str(finding.days),
                 "cycle_days": str(cycle.days),
                 "fee": str(fee),
@@ -387,17 +417,14 @@ def _add_unused_row(
                 "rounding": terms.proration.rounding,
             },
             lines=(
-                *_reckoned_from(cycle, net_price, terms),
+                *_reckoned_from(cycle, net_price.amount, terms),
                 *unused_lines(finding, reckoned, fee, terms, subscription),
                 *step.lines(),
             ),
             facts=_used(
-                cycle.fact,
-                *_granted_overcharges(facts, cycle),
-                *subscription.requests,
-                *subscription.withdrawals,
-                *subscription.interruptions,
-                *subscription.terminations,
+                *row.reckoned_from(subscription, taxed=bool(amount and cycle.tax)),
+                *unused_facts(finding, how, subscription, terms),
+                *(fact for other in others for fact in other.reckoned_from(subscription)),
                 subscription.binding,
             ),
         )
@@ -484,13 +511,17 @@ def _wait_for_terms(
 
 
 def _alarm_charged_after_end(cycles: Sequence[Cycle], how: Ending, found: Assessment) -> None:
-    """A cycle that starts after the service had ended, whoever ended it, should not have been charged."""
+    """A cycle that starts after the service had ended, whoever ended it, should not have been charged.
+
+    After a termination: at its instant or later, or on a later date.
+    """
     for cycle in cycles:
         ended_by: Fact | None = None
         if how.cancellation is not None and not how.cancellation.withdrawn:
             ended_by = how.cancellation.request if cycle.starts_on >= how.cancellation.effective_on else None
-        if ended_by is None and how.termination is not None:
-            ended_by = how.termination if cycle.period.begin >= how.termination.data.terminated_at else None
+        if ended_by is None and how.termination is not None and how.terminated_on is not None:
+            later = cycle.period.begin >= how.termination.data.terminated_at or cycle.starts_on > how.terminated_on
+            ended_by = how.termination if later else None
         if ended_by is not None:
             claim_id = f"unused/{cycle.charge_id}"
             found.alarms.add(
@@ -528,11 +559,6 @@ def contradictions(facts: AccountFacts) -> set[Alarm]:
     }
 
 
-def _granted_overcharges(facts: AccountFacts, charge: Charge) -> list[Fact | None]:
-    """The confirmations that a charge's net price comes from."""
-    return [finding.verdict for finding in overcharges(facts, charge) if finding.outcome == "granted"]
-
-
 def _reckoned_from(cycle: Cycle, net_price: Decimal, terms: Agreement) -> Iterator[str]:
     """Where the numbers of a formula come from that are not the cycle's own: its net price, days as months of 30."""
     if net_price != cycle.price:
@@ -546,4 +572,5 @@ def _same(working: Working) -> Working:
 
 
 def _used(*facts: LedgerEvent | None) -> tuple[LedgerEvent, ...]:
-    return tuple(fact for fact in facts if fact is not None)
+    """The facts there are, each once."""
+    return tuple({fact.event_id: fact for fact in facts if fact is not None}.values())

@@ -14,7 +14,8 @@ from ledger.events import AgreementBound, Clause, Fact, LedgerEvent, Outcome, Re
 class Working:
     """How a claim came about: the formula with its real numbers, what went into it, and what was done to it after.
 
-    `facts` are the events that were used. For a declined claim the lines say which condition failed, by how much.
+    `facts` are the events that it rests on, each once, in an order that does not depend on when they came. For a
+    declined claim the lines say which condition failed, by how much.
     """
 
     formula: str | None
@@ -25,7 +26,7 @@ class Working:
 
 @dataclass(frozen=True, slots=True)
 class Assessed:
-    """One claim row as the assessment finds it. `working` is reckoned only where the row is recorded."""
+    """One claim row as the assessment finds it. `working` is reckoned where it is compared with what is recorded."""
 
     claim_id: str
     clause: Clause

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
 from ledger.agreement import Agreement
-from ledger.events import Outcome, Reason
+from ledger.events import Fact, Outcome, Reason
 from ledger.policy.charges import Cycle
 from ledger.policy.known_facts import SubscriptionFacts
-from ledger.policy.outages import Outage
+from ledger.policy.outages import Outage, in_order
 from ledger.policy.proration import Share, monthly_price, share_of_days, share_of_time, spelled, spelled_days
-from ledger.policy.violation import without_service
+from ledger.policy.violation import taking_from, without_service
 from ledger.values import (
     CURRENCY_SCALES,
     MICROSECONDS_PER_DAY,
@@ -32,10 +33,15 @@ from ledger.values import (
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """Eligible outages that overlap or touch, as one; `counted` is what suspension and termination leave of it."""
+    """Eligible outages that overlap or touch, as one; `counted` is what suspension and termination leave of it.
+
+    `counted_to` is the cycle to whose end it was counted, where one of the outages goes on.
+    """
 
     span: Period
     counted: tuple[Period, ...]
+    outages: tuple[Outage, ...]
+    counted_to: Cycle | None
 
     @property
     def time(self) -> timedelta:
@@ -51,13 +57,27 @@ def merge(
     An unresolved outage counts to the latest end of a cycle that has passed, and for nothing before one has.
     """
     holes = without_service(subscription)
-    limit = subscription.latest_end_passed(now)
-    spans = merged(
-        outage.reaching(limit if limit is not None else outage.began_at)
+    ended = subscription.latest_ended(now)
+    lasting = [
+        (time, outage)
         for outage in outages
         if outage.ineligible_because(terms.disruption) is None
-    )
-    return [Merged(span, tuple(subtracted([span], holes))) for span in spans]
+        and (time := outage.reaching(ended.period.end if ended is not None else outage.began_at)).elapsed
+    ]
+    spans = merged(time for time, _ in lasting)
+    begins = [span.begin for span in spans]
+    parts: list[list[Outage]] = [[] for _ in spans]
+    for time, outage in lasting:
+        parts[bisect_right(begins, time.begin) - 1].append(outage)
+    return [
+        Merged(
+            span,
+            tuple(subtracted([span], holes)),
+            tuple(of),
+            ended if any(outage.resolved_at is None for outage in of) else None,
+        )
+        for span, of in zip(spans, parts, strict=True)
+    ]
 
 
 def credited(cycle: Cycle, of: Sequence[Merged], terms: Agreement, unused: Period | None) -> tuple[Period, ...]:
@@ -81,6 +101,8 @@ class DisruptionFinding:
     cycle: Cycle
     net_price: Decimal
     outages: tuple[Outage, ...]
+    merged: tuple[Merged, ...]
+    """The merged outages that share time with the cycle."""
     outcome: Outcome
     reason: Reason | None
     amount: Decimal
@@ -111,8 +133,8 @@ def assess_disruption(
 ) -> DisruptionFinding | None:
     """What a cycle is owed; None where no outage, eligible or not, shares time with it.
 
-    `outages` and `of` hold all outages around the cycle, merged; `rest_is_unused` is the cycle's unused time where an
-    unused-period claim returns it.
+    `outages` and `of` hold all outages around the cycle, in their order, and merged; `rest_is_unused` is the cycle's
+    unused time where an unused-period claim returns it.
     """
     present = tuple(outage for outage in outages if outage.reaching(now).overlap(cycle.period) is not None)
     if not present:
@@ -139,17 +161,18 @@ def assess_disruption(
         reason = "nothing_due" if time else "below_threshold"
     else:
         reason = _first_reason(present, terms)
-    merged_here = [outage.time for outage in of if inside([outage.span], cycle.period)]
+    merged_here = tuple(outage for outage in of if outage.span.overlap(cycle.period) is not None)
     eligible_time = total(part for outage in of for part in inside(outage.counted, cycle.period))
     return DisruptionFinding(
         cycle=cycle,
         net_price=net_price,
         outages=present,
+        merged=merged_here,
         outcome=outcome,
         reason=reason,
         amount=amount,
         eligible_time=eligible_time,
-        longest_merged=max(merged_here, default=timedelta(0)),
+        longest_merged=max((outage.time for outage in merged_here), default=timedelta(0)),
         credited_time=time,
         days=days,
         prorata=prorata,
@@ -176,10 +199,22 @@ def _first_reason(outages: Sequence[Outage], terms: Agreement) -> Reason:
     return next(r for r in ("reported_late", "excluded_cause", "not_significant") if r in reasons)
 
 
+def disruption_facts(finding: DisruptionFinding, subscription: SubscriptionFacts) -> Iterator[Fact]:
+    """What it rests on besides its charge: its outages with all that they merge with, and what took time off them."""
+    outages = (*finding.outages, *(outage for whole in finding.merged for outage in whole.outages))
+    for outage in sorted({o.report.data.outage_id: o for o in outages}.values(), key=in_order):
+        yield outage.report
+        if outage.ending is not None:
+            yield outage.ending
+    for whole in finding.merged:
+        if whole.counted_to is not None:
+            yield whole.counted_to.fact
+    yield from taking_from(subscription, [whole.span for whole in finding.merged])
+
+
 def disruption_lines(finding: DisruptionFinding, terms: Agreement) -> tuple[str, ...]:
     """The working in sentences: how long each outage lasted, what counted, and which condition decided."""
-    in_order = sorted(finding.outages, key=lambda outage: (outage.began_at, outage.report.data.outage_id))
-    lines = [_outage_line(outage, terms) for outage in in_order]
+    lines = [_outage_line(outage, terms) for outage in finding.outages]
     if all(outage.ineligible_because(terms.disruption) is not None for outage in finding.outages):
         return tuple(lines)
     if finding.without_service:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from ledger.agreement import DEFAULTS, Agreement
 from ledger.events import OverchargeConfirmed, SettleAs
@@ -39,19 +40,30 @@ def claims_on(facts: AccountFacts, invoice_id: str) -> list[str]:
     By charge, those left out as contradictions included: a cycle's first day, a one-off's local date, then the id.
     Within a charge overcharges by their verdict, those without one after them, then disruption, then the unused part.
     """
-    named = (facts.charge_named(charge_id) for charge_id in facts.invoices[invoice_id].charge_ids)
-    charges = [charge for charge in named if charge is not None and charge.invoice_id == invoice_id]
-    zone = facts.time_zone
-    assert zone is not None, "nothing is settled before the account is registered"
-    charges.sort(key=lambda charge: charge_order(charge, zone))
+    charges = sorted(_charges_named_on(facts, invoice_id), key=partial(_charge_order, facts))
     return [claim_id for charge in charges for claim_id in _claims_for(facts, charge.charge_id)]
 
 
-def charge_order(charge: Charge, time_zone: str) -> tuple[date, str]:
-    """By what an invoice's charges are taken: a cycle's first day, a one-off's local date, then the id."""
+def invoice_order(facts: AccountFacts, invoice_id: str) -> tuple[date, str]:
+    """By what invoices are taken: by the first charge of each. One that no charge names comes last."""
+    orders = (_charge_order(facts, charge) for charge in _charges_named_on(facts, invoice_id))
+    return min(orders, default=(date.max, invoice_id))
+
+
+def _charges_named_on(facts: AccountFacts, invoice_id: str) -> list[Charge]:
+    """The charges of an invoice, those left out as contradictions included."""
+    invoice = facts.invoices.get(invoice_id)
+    named = (facts.charge_named(charge_id) for charge_id in (invoice.charge_ids if invoice is not None else ()))
+    return [charge for charge in named if charge is not None and charge.invoice_id == invoice_id]
+
+
+def _charge_order(facts: AccountFacts, charge: Charge) -> tuple[date, str]:
+    """By what charges are taken: a cycle's first day, a one-off's local date, then the id."""
     if isinstance(charge, Cycle):
         return charge.starts_on, charge.charge_id
-    return local_date(charge.fact.data.message.time, time_zone), charge.charge_id
+    zone = facts.time_zone
+    assert zone is not None, "nothing is settled before the account is registered"
+    return local_date(charge.fact.data.message.time, zone), charge.charge_id
 
 
 def _claims_for(facts: AccountFacts, charge_id: str) -> Iterator[str]:
@@ -118,8 +130,7 @@ def rested_at(facts: AccountFacts, invoice_id: str) -> datetime:
 
     The hold is that of the agreement of its first charge's subscription, the default without one.
     """
-    invoice, zone = facts.invoices[invoice_id], facts.time_zone
-    assert zone is not None, "nothing is settled before the account is registered"
-    first = min(invoice.charges.values(), key=lambda charge: charge_order(charge, zone), default=None)
+    invoice = facts.invoices[invoice_id]
+    first = min(invoice.charges.values(), key=partial(_charge_order, facts), default=None)
     hold: timedelta = terms_of(facts, first).approval.hold
     return invoice.rests_since + hold

@@ -27,10 +27,12 @@ from ledger.events import (
     ComplaintOpened,
     CycleStarted,
     Fact,
+    FactRetracted,
     GoodwillApproved,
     GoodwillProposed,
     GoodwillRejected,
     InstructionFact,
+    MessageKey,
     OutageReopened,
     OutageReported,
     OutageResolved,
@@ -41,14 +43,17 @@ from ledger.events import (
     RefundReport,
     RefundSucceeded,
     RefundSucceededV1,
+    Retraction,
     SubscriptionRegistered,
     SubscriptionReinstated,
     SubscriptionSuspended,
     SubscriptionTerminated,
+    message_key,
+    retracted,
 )
 from ledger.policy.charges import Charge, Cycle, billing_cycle, one_off
 from ledger.policy.outages import Outage, Outages
-from ledger.values import END, Period
+from ledger.values import END, Period, local_date, midnight, unit
 
 F = TypeVar("F", bound=Fact)
 
@@ -59,7 +64,7 @@ class Touched:
 
     everything: bool = False
     windows: dict[str, Period] = field(default_factory=dict)
-    """By subscription: the time in which its cycles may be owed something else than before."""
+    """By subscription: the time in which its cycles may be owed something else than before, or for other reasons."""
     charges: set[str] = field(default_factory=set)
     disputes: set[str] = field(default_factory=set)
     goodwill: set[str] = field(default_factory=set)
@@ -139,10 +144,10 @@ class SubscriptionFacts:
         last = bisect_right(self.cycles, window.end, key=lambda cycle: cycle.period.begin)
         return self.cycles[first:last]
 
-    def latest_end_passed(self, now: datetime) -> datetime | None:
-        """The latest end of a cycle that has passed: as far as an open outage counts (policy §3)."""
+    def latest_ended(self, now: datetime) -> Cycle | None:
+        """The last cycle whose end has passed: an open outage counts to its end (policy §3)."""
         position = bisect_right(self.cycles, now, key=lambda cycle: cycle.period.end)
-        return self.cycles[position - 1].period.end if position else None
+        return self.cycles[position - 1] if position else None
 
     def drop_stale_binding(self, time_zone: str | None) -> None:
         """Terms hold for the registration and the zone that they were bound for; where an earlier one stands now,
@@ -181,6 +186,16 @@ class AccountFacts:
 
     def __init__(self, account_id: str) -> None:
         self.account_id = account_id
+        self.retracted: dict[MessageKey, Retraction] = {}
+        """The messages that count as never said, whether they came already or not."""
+        self._said: dict[MessageKey, Fact] = {}
+        """Every fact that came, those that are retracted too."""
+        self._bindings: dict[tuple[str, str], tuple[AgreementBound, Agreement]] = {}
+        """The terms that were bound, by the event id of their registration and the zone."""
+        self._forget()
+
+    def _forget(self) -> None:
+        """Know no fact; what came, what is retracted and what was bound is remembered."""
         self.registrations: list[AccountRegistered] = []
         self.subscriptions: dict[str, SubscriptionFacts] = {}
         self.charges: dict[str, Charge] = {}
@@ -238,7 +253,29 @@ class AccountFacts:
     # --- learning ------------------------------------------------------------------------------------------------
 
     def learn(self, fact: Fact) -> Touched:
-        """Take in one fact; each fact is learnt once."""
+        """Take in one fact; each fact is learnt once, and one that is retracted counts for nothing."""
+        self._said[message_key(fact)] = fact
+        if isinstance(fact, FactRetracted):
+            before = self.retracted
+            self.retracted = retracted(f.retraction for f in self._said.values() if isinstance(f, FactRetracted))
+            if not self._said.keys().isdisjoint(self.retracted.keys() ^ before.keys()):
+                self._learn_anew()
+                return EVERYTHING
+        return Touched() if message_key(fact) in self.retracted else self._learn(fact)
+
+    def _learn_anew(self) -> None:
+        """Forget everything and learn what stands: others may have been left out for what never was."""
+        self._forget()
+        standing = [fact for key, fact in self._said.items() if key not in self.retracted]
+        for fact in sorted(standing, key=_registrations_first):
+            self._learn(fact)
+        for subscription in self.subscriptions.values():
+            registration, zone = subscription.registration, self.time_zone
+            if registration is not None and zone is not None:
+                bound = self._bindings.get((registration.event_id, zone))
+                subscription.binding, subscription.terms = bound or (None, None)
+
+    def _learn(self, fact: Fact) -> Touched:
         self._facts[fact.event_id] = fact
         self._may_wait[fact.event_id] = fact
         match fact:
@@ -278,6 +315,7 @@ class AccountFacts:
         """Take note of the terms that hold for a subscription."""
         subscription = self.subscriptions[binding.data.subscription_id]
         subscription.binding, subscription.terms = binding, published.terms
+        self._bindings[binding.data.registration, binding.data.time_zone] = (binding, published.terms)
         return self._whole(subscription)
 
     def touched_by_time(self) -> Touched:
@@ -340,7 +378,7 @@ class AccountFacts:
                 since = fact.data.requested_at
             case CancellationWithdrawn():
                 subscription.withdrawals.append(fact)
-                since = min((r.data.requested_at for r in subscription.requests), default=fact.data.withdrawn_at)
+                since = fact.data.withdrawn_at
             case SubscriptionSuspended():
                 subscription.interruptions.append(fact)
                 since = fact.data.suspended_at
@@ -350,8 +388,16 @@ class AccountFacts:
             case SubscriptionTerminated():
                 subscription.terminations.append(fact)
                 since = fact.data.terminated_at
-        touched.window(subscription.subscription_id, Period(since, END))
+        touched.window(subscription.subscription_id, Period(self._date_begins(since), END))
         return touched
+
+    def _date_begins(self, instant: datetime) -> datetime:
+        """Where the local date of an instant begins: what goes by dates concerns all of it (policy §5, §6).
+
+        The date's cycle may have ended by the instant, in a night whose clocks go back over midnight.
+        """
+        zone = self.time_zone
+        return midnight(local_date(instant, zone), zone) if zone is not None else instant
 
     # --- charges -------------------------------------------------------------------------------------------------
 
@@ -376,8 +422,7 @@ class AccountFacts:
         if isinstance(charge, Cycle) and subscription is not None:
             touched.window(subscription.subscription_id, charge.period)
             if subscription.requests:
-                since = min(request.data.requested_at for request in subscription.requests)
-                touched.window(subscription.subscription_id, Period(min(since, charge.period.begin), END))
+                touched.window(subscription.subscription_id, Period(charge.period.begin, END))
         return touched
 
     def _is_entangled(self, charge: Charge, subscription: SubscriptionFacts | None) -> bool:
@@ -553,8 +598,13 @@ class AccountFacts:
                 self._contradict(self.registration, fact)
 
     def _is_foreign(self, fact: Fact) -> bool:
+        """Whether a fact is in another currency than the account's, or has more digits than the account's has."""
         currency = getattr(fact.data, "currency", None)
-        return currency is not None and self.currency is not None and currency != self.currency
+        if self.currency is None:
+            return False
+        if currency is None and isinstance(fact, RefundSucceeded) and fact.data.amount is not None:
+            return fact.data.amount != fact.data.amount.quantize(unit(self.currency))
+        return currency is not None and currency != self.currency
 
     def dispute_report(self, dispute_id: str) -> BillingErrorReported | None:
         """The report that stands."""
@@ -731,6 +781,9 @@ class AccountFacts:
         self, fact: Fact, refunds_known: Container[str] = (), instructions_known: Container[str] = ()
     ) -> str | None:
         """What a fact waits for, if for anything."""
+        if isinstance(fact, FactRetracted):
+            named = fact.data.retracts
+            return None if (named.source, named.id) in self._said else f"message {named.id} from {named.source}"
         if self.registration is None:
             return f"account {self.account_id}"
         subscription_id = getattr(fact.data, "subscription_id", None)
@@ -810,6 +863,11 @@ class RefundWord:
 
 def _charge_of(fact: CycleStarted | ChargePosted, time_zone: str) -> Charge:
     return billing_cycle(fact, time_zone) if isinstance(fact, CycleStarted) else one_off(fact)
+
+
+def _registrations_first(fact: Fact) -> tuple[bool, bool]:
+    """What others depend on is learnt first, so that they need not be taken up again when it comes."""
+    return (not isinstance(fact, AccountRegistered), not isinstance(fact, SubscriptionRegistered))
 
 
 def _charge_id(fact: CycleStarted | ChargePosted) -> str:

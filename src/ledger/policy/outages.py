@@ -50,6 +50,11 @@ class Outage:
         return None
 
 
+def in_order(outage: Outage) -> tuple[datetime, str]:
+    """The order in which outages are taken and told: as they began."""
+    return outage.began_at, outage.report.data.outage_id
+
+
 @dataclass(slots=True)
 class Outages:
     """The outages of a subscription by the time they began; those that go on stand apart."""

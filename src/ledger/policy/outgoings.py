@@ -11,7 +11,7 @@ from fractions import Fraction
 from ledger.events import excess_credit_id
 from ledger.policy.known_facts import AccountFacts, claim_of_refund
 from ledger.policy.settlement import GoneOut
-from ledger.values import ratio, rounded, zero
+from ledger.values import ratio, rounded, unit, zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,7 @@ class Outgoings:
             return None
         due, currency = self.due.get(refund_id), self._facts.currency
         if word.amount is not None and currency is not None:
-            amount = zero(currency) + word.amount
-            return GoneOut("refund", refund_id, amount, None, None), currency
+            return GoneOut("refund", refund_id, word.amount.quantize(unit(currency)), None, None), currency
         if due is None:
             return None
         return GoneOut("refund", refund_id, due.net + due.tax, due.net, due.tax), due.currency

@@ -200,7 +200,7 @@ def _parts(share: _Shares, invoice_id: str | None, currency: str) -> tuple[Settl
     """A claim's parts with net and tax: those that went out with theirs, and the others, which share what remains."""
     claim = share.claim
     told = [gone for gone in claim.gone_out if gone.net is not None]
-    untold = sorted((gone for gone in claim.gone_out if gone.net is None), key=lambda gone: (gone.gross, gone.id))
+    untold = sorted((gone for gone in claim.gone_out if gone.net is None), key=_smaller_first)
     due = open_refund_id(claim)
     others: list[_Untaxed] = [
         ("invoice_reduction", invoice_id or "", share.reduced, "open"),
@@ -218,6 +218,10 @@ def _parts(share: _Shares, invoice_id: str | None, currency: str) -> tuple[Settl
     if not remaining and remaining_tax:
         parts.append(_part("correction", f"correction/{claim.claim_id}", -remaining_tax, remaining_tax, "open"))
     return tuple(sorted(parts, key=lambda part: _ORDER.index(part.into)))
+
+
+def _smaller_first(gone: GoneOut) -> tuple[Decimal, int]:
+    return gone.gross, int(gone.id.rpartition("/")[2])
 
 
 _ORDER: tuple[Into, ...] = ("invoice_reduction", "offset", "refund", "credit", "overpaid", "correction")

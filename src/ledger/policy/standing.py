@@ -26,7 +26,7 @@ def status_of(subscription: SubscriptionFacts, time_zone: str, now: datetime) ->
         ends_on = cancellation.effective_on
         if cancellation.effective_at <= now:
             return "cancelled", ends_on
-    if any(period.begin <= now < period.end for period in suspensions(subscription)):
+    if any(s.period.begin <= now < s.period.end for s in suspensions(subscription)):
         return "suspended", ends_on
     if ends_on is not None:
         return "cancelling", ends_on

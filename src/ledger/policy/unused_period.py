@@ -2,44 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from ledger.agreement import Agreement
-from ledger.events import CancellationRequested, Outcome, Reason, SubscriptionTerminated
+from ledger.events import (
+    CancellationRequested,
+    CancellationWithdrawn,
+    Fact,
+    Outcome,
+    Reason,
+    SubscriptionTerminated,
+)
 from ledger.policy.charges import Cycle
 from ledger.policy.known_facts import SubscriptionFacts
 from ledger.policy.proration import Share, share_of_days, share_of_time, spelled, spelled_days
-from ledger.policy.violation import in_violation_at, suspensions, termination
+from ledger.policy.violation import Suspension, latest_suspension, termination
 from ledger.values import Period, instant_to_text, local_date, midnight, rounded
 
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """A request with the date it belongs to and the date it takes effect; `withdrawn` when it was taken back."""
+    """A request with the date and the cycle it belongs to, and the date it takes effect."""
 
     request: CancellationRequested
     time_zone: str
     requested_on: date
+    cycle: Cycle | None
     effective_on: date
     effective_at: datetime
-    withdrawn: bool
+    withdrawal: CancellationWithdrawn | None
+    """What took it back: the first of several that did."""
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether it was taken back."""
+        return self.withdrawal is not None
 
     @property
     def keeps_service(self) -> bool:
         """Whether the customer goes on using the service until it ends."""
         return self.request.data.keep_service
 
+    @property
+    def since(self) -> datetime:
+        """Where the first cycle that it may concern begins: by dates, whatever the clock did that night."""
+        return self.cycle.period.begin if self.cycle is not None else midnight(self.requested_on, self.time_zone)
+
+    @property
+    def facts(self) -> Iterator[Fact]:
+        """The request, the cycle that it runs to the end of, and what took it back."""
+        yield self.request
+        if self.cycle is not None:
+            yield self.cycle.fact
+        if self.withdrawal is not None:
+            yield self.withdrawal
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How a subscription ends, as far as its facts say: by the customer, by the provider, or both."""
 
+    requests: tuple[Cancellation, ...]
+    """Every request, the earliest first."""
     cancellation: Cancellation | None
     """The request that counts: the earliest that stands, or the earliest of all where every one was withdrawn."""
     termination: SubscriptionTerminated | None
     terminated_on: date | None
+
+    @property
+    def deciding(self) -> Iterator[Cancellation]:
+        """The requests that say which of them counts: up to the first that stands."""
+        for request in self.requests:
+            yield request
+            if not request.withdrawn:
+                return
 
 
 def ending(subscription: SubscriptionFacts, time_zone: str) -> Ending:
@@ -51,6 +90,7 @@ def ending(subscription: SubscriptionFacts, time_zone: str) -> Ending:
     )
     standing = next((c for c in requests if not c.withdrawn), requests[0] if requests else None)
     return Ending(
+        requests=tuple(requests),
         cancellation=standing,
         termination=terminated,
         terminated_on=local_date(terminated.data.terminated_at, time_zone) if terminated else None,
@@ -63,8 +103,9 @@ def _cancellation(request: CancellationRequested, subscription: SubscriptionFact
     cycle = subscription.cycle_containing(requested_on)
     effective_on = cycle.ends_on if cycle is not None else requested_on
     effective_at = midnight(effective_on, time_zone)
-    withdrawn = any(requested_at < w.data.withdrawn_at < effective_at for w in subscription.withdrawals)
-    return Cancellation(request, time_zone, requested_on, effective_on, effective_at, withdrawn)
+    taking_back = (w for w in subscription.withdrawals if requested_at < w.data.withdrawn_at < effective_at)
+    withdrawal = min(taking_back, key=lambda w: (w.data.withdrawn_at, *w.order), default=None)
+    return Cancellation(request, time_zone, requested_on, cycle, effective_on, effective_at, withdrawal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +123,8 @@ class Unused:
 class UnusedFinding:
     """What an ending comes to for one cycle, before the fee.
 
-    `unused` is set where the amount decides: then no disruption is credited in that time (§3).
+    `unused` is set where the amount decides: then no disruption is credited in that time (§3). `termination` is set
+    where it decides.
     """
 
     cancellation: Cancellation | None
@@ -112,9 +154,11 @@ def find_unused(
         if terminated:
             return UnusedFinding(cancellation, how.termination, "declined", "service_violation")
         return UnusedFinding(cancellation, None, "withdrawn", None)
-    reason = _declined_because(cycle, subscription, cancellation, terms)
+    had_ended = _terminated_before(cancellation, how)
+    reason = _declined_because(cycle, subscription, cancellation, terms, had_ended=had_ended is not None)
     if reason is not None:
-        return UnusedFinding(cancellation, how.termination, "declined", reason)
+        decides = reason == "service_violation"
+        return UnusedFinding(cancellation, had_ended if decides else None, "declined", reason)
     first_unused = _first_unused_day(cancellation, terms)
     begins = midnight(first_unused, time_zone)
     if _to_the_instant(cancellation, terms):
@@ -143,13 +187,26 @@ def _cut_short_by(cancellation: Cancellation, cycle: Cycle) -> bool:
     return cycle.contains(cancellation.requested_on)
 
 
+def _terminated_before(cancellation: Cancellation, how: Ending) -> SubscriptionTerminated | None:
+    """The termination, where it had ended the service by the very instant of the request."""
+    ended = how.termination
+    return ended if ended is not None and ended.data.terminated_at <= cancellation.request.data.requested_at else None
+
+
+def _suspended_at_request(cancellation: Cancellation, subscription: SubscriptionFacts) -> Suspension | None:
+    """The suspension that the customer cancelled in."""
+    asked_at = cancellation.request.data.requested_at
+    latest = latest_suspension(subscription, asked_at)
+    return latest if latest is not None and asked_at < latest.period.end else None
+
+
 def _declined_because(
-    cycle: Cycle, subscription: SubscriptionFacts, cancellation: Cancellation, terms: Agreement
+    cycle: Cycle, subscription: SubscriptionFacts, cancellation: Cancellation, terms: Agreement, *, had_ended: bool
 ) -> Reason | None:
     """The first reason that needs no amount, in the policy's order."""
     if not cycle.prepaid:
         return "not_prepaid"
-    if in_violation_at(subscription, cancellation.request.data.requested_at):
+    if had_ended or _suspended_at_request(cancellation, subscription) is not None:
         return "service_violation"
     if terms.cancellation.unused_period == "none":
         return "terms"
@@ -267,6 +324,31 @@ def unused_lines(
     return tuple(lines)
 
 
+def unused_facts(
+    finding: UnusedFinding, how: Ending, subscription: SubscriptionFacts, terms: Agreement
+) -> Iterator[Fact]:
+    """What it rests on besides its charge: what made the one request count, and by what each reason was tried.
+
+    A suspension that had ended by the request belongs to it, because there would be a violation without its end.
+    """
+    cancellation, reason = finding.cancellation, finding.reason
+    if cancellation is not None:
+        for request in how.deciding:
+            yield from request.facts
+        if not cancellation.withdrawn and reason != "not_prepaid":
+            asked_at = cancellation.request.data.requested_at
+            latest = latest_suspension(subscription, asked_at)
+            if latest is not None and asked_at < latest.period.end:
+                yield latest.began
+            elif latest is not None and latest.ended is not None and reason != "service_violation":
+                yield from (latest.began, latest.ended)
+            measured = terms.cancellation.minimum_term_days and terms.cancellation.unused_period != "none"
+            if measured and reason != "service_violation" and subscription.cycles:
+                yield subscription.cycles[0].fact
+    if finding.termination is not None:
+        yield finding.termination
+
+
 def _cancellation_line(cancellation: Cancellation) -> str:
     kept = ", the service being kept until then" if cancellation.keeps_service else ""
     withdrawn = ", taken back" if cancellation.withdrawn else ""
@@ -290,9 +372,9 @@ def _unused_line(unused: Unused, terms: Agreement) -> str:
 
 def _violation_line(finding: UnusedFinding, subscription: SubscriptionFacts) -> str:
     """Which violation it was: the termination, or the suspension in which the customer cancelled."""
-    if finding.cancellation is not None:
-        asked_at = finding.cancellation.request.data.requested_at
-        since = next((s.begin for s in suspensions(subscription) if s.begin <= asked_at < s.end), None)
-        if since is not None:
-            return f"suspended since {instant_to_text(since)} when it was cancelled: nothing is refunded"
+    if finding.cancellation is not None and not finding.cancellation.withdrawn:
+        suspension = _suspended_at_request(finding.cancellation, subscription)
+        if suspension is not None:
+            since = instant_to_text(suspension.period.begin)
+            return f"suspended since {since} when it was cancelled: nothing is refunded"
     return "terminated for a violation: nothing is refunded"

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from ledger.events import SubscriptionSuspended, SubscriptionTerminated
+from ledger.events import SubscriptionReinstated, SubscriptionSuspended, SubscriptionTerminated
 from ledger.policy.known_facts import SubscriptionFacts
 from ledger.values import END, Period
 
+CourseFact = SubscriptionSuspended | SubscriptionReinstated | SubscriptionTerminated
 
-def suspensions(subscription: SubscriptionFacts) -> list[Period]:
-    """The half-open times from a suspension to the next reinstatement, one that goes on to the end of time.
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """A time without service, with the fact that it began by and the one that ended it, if any has."""
+
+    began: SubscriptionSuspended
+    ended: SubscriptionReinstated | None
+
+    @property
+    def period(self) -> Period:
+        """The half-open time; one that goes on lasts to the end of time."""
+        return Period(self.began.data.suspended_at, self.ended.data.reinstated_at if self.ended is not None else END)
+
+
+def suspensions(subscription: SubscriptionFacts) -> list[Suspension]:
+    """Each suspension with the next reinstatement, in order of time; what comes during one changes nothing of it.
 
     Same instants are taken in the order of their messages.
     """
-    periods: list[Period] = []
-    since: datetime | None = None
+    found: list[Suspension] = []
+    began: SubscriptionSuspended | None = None
     for fact in sorted(subscription.interruptions, key=lambda f: (f.occurred_at, *f.order)):
         if isinstance(fact, SubscriptionSuspended):
-            since = fact.data.suspended_at if since is None else since
-        elif since is not None:
-            periods.append(Period(since, fact.data.reinstated_at))
-            since = None
-    if since is not None:
-        periods.append(Period(since, END))
-    return periods
+            began = began or fact
+        elif began is not None:
+            found.append(Suspension(began, fact))
+            began = None
+    return [*found, Suspension(began, None)] if began is not None else found
 
 
 def termination(subscription: SubscriptionFacts) -> SubscriptionTerminated | None:
@@ -36,11 +51,25 @@ def without_service(subscription: SubscriptionFacts) -> list[Period]:
     """All time in which the service was suspended or terminated, which no outage counts in."""
     terminated = termination(subscription)
     return [
-        *suspensions(subscription),
+        *(suspension.period for suspension in suspensions(subscription)),
         *([Period(terminated.data.terminated_at, END)] if terminated is not None else []),
     ]
 
 
-def in_violation_at(subscription: SubscriptionFacts, instant: datetime) -> bool:
-    """Whether the subscription was suspended at an instant, or terminated at or before it."""
-    return any(period.begin <= instant < period.end for period in without_service(subscription))
+def taking_from(subscription: SubscriptionFacts, spans: Sequence[Period]) -> Iterator[CourseFact]:
+    """The facts by which some of the spans' time was without service: what ended one only where it ended within."""
+    for suspension in suspensions(subscription):
+        shared = [span for span in spans if suspension.period.overlap(span) is not None]
+        if shared:
+            yield suspension.began
+        if suspension.ended is not None and any(suspension.period.end < span.end for span in shared):
+            yield suspension.ended
+    terminated = termination(subscription)
+    if terminated is not None and any(terminated.data.terminated_at < span.end for span in spans):
+        yield terminated
+
+
+def latest_suspension(subscription: SubscriptionFacts, instant: datetime) -> Suspension | None:
+    """The last suspension that had begun by an instant, whether it went on then or had ended."""
+    begun = [suspension for suspension in suspensions(subscription) if suspension.period.begin <= instant]
+    return begun[-1] if begun else None

@@ -143,10 +143,13 @@ def events_of_types(transaction: Transaction, account: str, types: Sequence[str]
     return [_envelope(row) for row in rows]
 
 
-def first_of_stream(transaction: Transaction, stream: str) -> StoredEnvelope | None:
-    """The event that a stream begins with; None where there is no such stream."""
-    rows = transaction.rows(f"SELECT {_COLUMNS} FROM events WHERE stream = ? AND stream_version = 1", (stream,))
-    return _envelope(rows[0]) if rows else None
+def events_of_stream(transaction: Transaction, stream: str, limit: int | None = None) -> list[StoredEnvelope]:
+    """The events of a stream in order, or so many of them from the first on; none where there is no such stream."""
+    rows = transaction.rows(
+        f"SELECT {_COLUMNS} FROM events WHERE stream = ? ORDER BY stream_version LIMIT ?",
+        (stream, limit if limit is not None else 2**62),
+    )
+    return [_envelope(row) for row in rows]
 
 
 def account_version(transaction: Transaction, account: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Counts the changes of these tables. A version adds tables and never changes one (`Ledger.bring_up_to_date`)."""
 
 TABLES = (

@@ -266,7 +266,15 @@ def _without_people(explained: dict[str, Any]) -> dict[str, Any]:
         return [{name: said for name, said in row.items() if name not in names} for row in rows]
 
     steps, facts = without(explained["steps"], "actor"), without(explained["facts"], "source", "id")
-    return {**explained, "steps": steps, "facts": facts}
+    retracted = [
+        {**fact, "retracted_by": by}
+        for fact, by in zip(
+            without(explained["retracted"], "source", "id"),
+            without([fact["retracted_by"] for fact in explained["retracted"]], "source", "id"),
+            strict=True,
+        )
+    ]
+    return {**explained, "steps": steps, "facts": facts, "retracted": retracted}
 
 
 def _sees_goodwill(caller: Caller) -> bool:

@@ -536,6 +536,29 @@ class FactUsed(Shape):
     )
 
 
+class RetractedBy(Shape):
+    """The message that took another one back."""
+
+    source: str | None = Field(None, description="Not shown to customers, and neither is the id.")
+    id: str | None = None
+    position: Position
+    recorded_at: Instant
+
+
+class RetractedFact(Shape):
+    """A fact that a claim rested on once, and that was never so."""
+
+    position: Position
+    event_id: str
+    type: str
+    source: str | None = Field(None, description="Not shown to customers, and neither is the id.")
+    id: str | None = None
+    retracted_by: RetractedBy
+    words: str | None = Field(
+        None, description="Why, in the words of whoever took it back; for whoever may read what people wrote."
+    )
+
+
 class ExplanationStep(Shape):
     """One recorded change of a claim."""
 
@@ -599,6 +622,9 @@ class Explanation(Shape):
     working: list[str]
     facts: list[FactUsed]
     facts_count: int
+    retracted: list[RetractedFact] = Field(
+        description="What some step rested on and its own source has taken back since: it counts as never said."
+    )
     complaint_ids: list[str] = Field(description="The complaints linked with what it rests on.")
     steps: list[ExplanationStep]
     settlements: list[SettlementStep] = Field(description="Every change of how it is settled, in order.")
