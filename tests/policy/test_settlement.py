@@ -822,6 +822,32 @@ def test_in_excess(row: Row) -> None:
     row.holds()
 
 
+@rows(
+    row(
+        "a currency that an earlier registration brings: the excess is a credit in that one",
+        [APRIL, OVER, early(account())],
+        gives={
+            "invoice-april": "36.00 charged, 40.00 paid, 4.00 in excess, a credit of 4.00",
+            "excess/invoice-april": "4.00",
+        },
+        begun=[account(currency="USD"), subscription()],
+        terms={"approval.hold": "PT0S"},
+    ),
+    row(
+        "a currency that an earlier registration brings: the credit is what is granted in that one",
+        [complaint(), proposed("9.00", currency="USD"), approved(), charge(price="6.00", currency="USD")],
+        [proposed("5.00"), early(account())],
+        gives={
+            "goodwill/credit": "credit 5.00; credit 6.00 gone out; overpaid -6.00",
+            "credit/goodwill/credit/1": "5.00",
+        },
+        begun=[account(currency="USD"), subscription()],
+    ),
+)
+def test_a_credit_of_a_currency_that_is_the_accounts_no_more_takes_no_other_ones_place(row: Row) -> None:
+    row.holds()
+
+
 def held(*said: Said | Sequence[Said]) -> Case:
     """April was paid with 4.00 too much, and the hold is over."""
     return Case().hear(account(), subscription(), APRIL, OVER, *said).pass_time(A_DAY_LATER)
@@ -1783,6 +1809,18 @@ def _part(part: SettledPart) -> str:
                 "b: credit credit/b/1 12.86 + 0.00",
             ],
             id="LM is M less what went out for the claims before it: 15 × 3 ÷ 21",
+        ),
+        pytest.param(
+            invoice(paid="10.00", balance="26.00"),
+            [owing("a", "18.00"), owing("b", "2.00")],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "a: refund refund/a/1 5.00 + 0.00",
+                "a: credit credit/a/1 13.00 + 0.00",
+                "b: refund refund/b/1 0.56 + 0.00",
+                "b: credit credit/b/1 1.44 + 0.00",
+            ],
+            id="LM is less what is open of the claims before it too: 2 × 5 ÷ 18",
         ),
         pytest.param(
             invoice(paid="18.00", balance="18.00"),
