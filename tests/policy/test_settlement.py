@@ -16,7 +16,6 @@ from ledger.policy.settlement import (
     GoneOut,
     InvoiceToSettle,
     Settlement,
-    applied,
     proportion,
     settle,
     settle_without_invoice,
@@ -1606,6 +1605,20 @@ def test_a_credit_that_was_given_back_pays_for_the_next_charge_and_not_for_the_s
     assert word(case, DISPUTE) == "credit 7.50 + 1.50 gone out; credit 2.50 + 0.50"
 
 
+def test_a_part_whose_tax_is_below_nothing_is_divided_like_any_other() -> None:
+    """A credit went out with a third of tax; then an earlier charge turns out to have had none."""
+    case = Case().hear(account(), charge("old", "10.00", tax="5.00"), payment("15.00", "invoice-old"))
+    case.hear(confirmed("6.00", charge_id="old", settle_as="credit"), charge(price="8.00"))
+    assert word(case, DISPUTE) == "credit 5.33 + 2.67 gone out; credit 0.67 + 0.33"
+    case.hear(early(charge("old", "10.00"), 1), early(confirmed("9.00", charge_id="old", settle_as="credit"), 2))
+    assert word(case, DISPUTE) == "credit 5.33 + 2.67 gone out; credit 3.67 + -2.67"
+    case.hear(charge("phone", "5.00"))
+    assert word(case, DISPUTE) == "credit 9.00 gone out"
+    [*_, application] = case.billing.settlements.outgoings.applications
+    case.hear(payment("0.50", "invoice-phone", payment_id=application, method="balance"))
+    assert word(case, DISPUTE) == "credit 7.17 + 1.33 gone out; credit 1.83 + -1.33"
+
+
 def test_a_refund_that_went_out_and_a_credit_that_was_used_are_both_what_went_out() -> None:
     """Half came by card and half from balance; each half went back its way, then the claim falls."""
     case = Case().hear(account(), subscription(), APRIL, paid("18.00", "18.00"), confirmed("10.00"))
@@ -2078,29 +2091,13 @@ def test_a_claim_on_no_invoice(claim: ClaimToSettle, gives: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("left", "owed", "expected"),
-    [
-        pytest.param(["3.00", "5.00"], "6.00", ["a 3.00", "b 3.00"], id="the oldest first, the next for the rest"),
-        pytest.param(["3.00", "5.00"], "3.00", ["a 3.00"], id="no more than is owed"),
-        pytest.param(["3.00", "5.00"], "20.00", ["a 3.00", "b 5.00"], id="no more than is left"),
-        pytest.param(["0.00", "5.00"], "2.00", ["b 2.00"], id="one that was used up is passed over"),
-        pytest.param(["3.00"], "0.01", ["a 0.01"], id="a cent"),
-        pytest.param(["3.00"], "0.00", [], id="nothing is owed"),
-        pytest.param([], "4.00", [], id="no credits"),
-    ],
-)
-def test_credits_pay_for_what_is_owed(left: list[str], owed: str, expected: list[str]) -> None:
-    credits = [(name, Decimal(each)) for name, each in zip("abc", left, strict=False)]
-    assert [f"{name} {part}" for name, part in applied(credits, Decimal(owed))] == expected
-
-
-@pytest.mark.parametrize(
     ("gross", "claim", "currency", "gives"),
     [
         pytest.param("6.00", ("12.00", "2.00"), "EUR", ("5.00", "1.00"), id="half of it"),
         pytest.param("0.03", ("12.00", "2.00"), "EUR", ("0.02", "0.01"), id="half up"),
         pytest.param("0.02", ("12.00", "2.00"), "EUR", ("0.02", "0.00"), id="below the half down"),
         pytest.param("5", ("110", "10"), "JPY", ("5", "0"), id="in yen"),
+        pytest.param("0.50", ("1.00", "-2.67"), "EUR", ("1.84", "-1.34"), id="half up by absolute value"),
         pytest.param("5.00", ("0.00", "0.00"), "EUR", ("5.00", "0.00"), id="of no claim: no tax"),
     ],
 )
