@@ -16,7 +16,6 @@ from ledger.policy.settlement import (
     GoneOut,
     InvoiceToSettle,
     Settlement,
-    applied,
     proportion,
     settle,
     settle_without_invoice,
@@ -2075,23 +2074,6 @@ def test_an_invoice_by_itself(of: InvoiceToSettle, claims: list[ClaimToSettle], 
 )
 def test_a_claim_on_no_invoice(claim: ClaimToSettle, gives: list[str]) -> None:
     assert [_part(part) for part in settle_without_invoice(claim, "EUR")] == gives
-
-
-@pytest.mark.parametrize(
-    ("left", "owed", "expected"),
-    [
-        pytest.param(["3.00", "5.00"], "6.00", ["a 3.00", "b 3.00"], id="the oldest first, the next for the rest"),
-        pytest.param(["3.00", "5.00"], "3.00", ["a 3.00"], id="no more than is owed"),
-        pytest.param(["3.00", "5.00"], "20.00", ["a 3.00", "b 5.00"], id="no more than is left"),
-        pytest.param(["0.00", "5.00"], "2.00", ["b 2.00"], id="one that was used up is passed over"),
-        pytest.param(["3.00"], "0.01", ["a 0.01"], id="a cent"),
-        pytest.param(["3.00"], "0.00", [], id="nothing is owed"),
-        pytest.param([], "4.00", [], id="no credits"),
-    ],
-)
-def test_credits_pay_for_what_is_owed(left: list[str], owed: str, expected: list[str]) -> None:
-    credits = [(name, Decimal(each)) for name, each in zip("abc", left, strict=False)]
-    assert [f"{name} {part}" for name, part in applied(credits, Decimal(owed))] == expected
 
 
 @pytest.mark.parametrize(
