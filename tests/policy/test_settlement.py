@@ -1374,6 +1374,21 @@ FIRST, SECOND = f"refund/{DISPUTE}/1", f"refund/{DISPUTE}/2"
         gives={DISPUTE: "refund/1 10.00 + 2.00"},
     ),
     row(
+        "ids may hold slashes: a report is of the claim that its id names",
+        [charge("a/b", "36.00", invoice_id="in/voice"), payment("36.00", "in/voice")],
+        [confirmed("9.00", "d/2026/1", "a/b", settle_as="credit"), confirmed("12.00", "d/2026", "a/b")],
+        [refund_succeeded("refund/billing-error/d/2026/1", "7.00")],
+        gives={
+            "billing-error/d/2026/1": "credit 9.00",
+            "billing-error/d/2026": "refund/1 7.00 gone out; refund/2 5.00",
+        },
+    ),
+    row(
+        "ids may hold slashes: a disruption's claim is of the whole charge id",
+        [cycle("a/b", tax="6.00"), payment("36.00", "invoice-a/b"), outage("2026-04-10", "2026-04-15")],
+        gives={"disruption/a/b": "credit 5.00 + 1.00"},
+    ),
+    row(
         "an increase goes on to the next: what went out is never joined",
         [APRIL, PAID, confirmed("10.00"), refund_succeeded(FIRST), early(confirmed("12.00"))],
         gives={DISPUTE: "refund/1 10.00 + 2.00 gone out; refund/2 2.00 + 0.40"},
