@@ -232,6 +232,11 @@ def refund_failed(refund_id: str) -> Said:
     return Said("refund.failed", {"refund_id": refund_id, "reason": "account closed"})
 
 
+def takes_back(message_id: str, *, source: str = "/provisioning/test", **message: str) -> Said:
+    """A retraction of a message of the same source."""
+    return Said("fact.retracted", {"retracts": {"source": source, "id": message_id}}).at(source=source, **message)
+
+
 # --- the case ---------------------------------------------------------------------------------------------------
 
 

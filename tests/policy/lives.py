@@ -34,6 +34,7 @@ from tests.policy.case import (
     refund_succeeded,
     rejected,
     subscription,
+    takes_back,
     terminated,
     withdrawn,
 )
@@ -186,7 +187,8 @@ class Life:
         invoice_id = application.invoice_id if self._rng.random() < 0.8 else self._of(INVOICES)
         if self._rng.random() < 0.4:
             return payment_failed(application.application_id, invoice_id)
-        amount = f"{application.amount}" if self._rng.random() < 0.6 else self._money(500)
+        other = self._rng.random() < 0.4 and application.currency == self._currency
+        amount = self._money(500) if other else f"{application.amount}"
         method = self._of(("balance", "balance", "balance", "card"))
         named = {"payment_id": application.application_id, "method": method}
         return payment(amount, invoice_id, currency=application.currency, **named)
@@ -209,6 +211,4 @@ class Life:
 
     def _retraction(self) -> Said:
         """What was said is taken back; now and then that is taken back itself."""
-        message = self._rng.choice(self.case.messages)
-        named = {"source": message["source"], "id": message["id"]}
-        return Said("fact.retracted", {"retracts": named}, source=message["source"])
+        return takes_back(self._rng.choice(self.case.messages)["id"])

@@ -34,6 +34,7 @@ from tests.policy.case import (
     rejected,
     resolved,
     subscription,
+    takes_back,
     suspended,
     terminated,
     withdrawn,
@@ -42,11 +43,6 @@ from tests.policy.test_laws import AGREEMENTS, SEEDS, Standing, case_of, history
 
 APRIL = cycle()
 SOURCE = "/provisioning/test"
-
-
-def takes_back(message_id: str, *, source: str = SOURCE, **message: str) -> Said:
-    """A retraction of a message of the same source."""
-    return Said("fact.retracted", {"retracts": {"source": source, "id": message_id}}).at(source=source, **message)
 
 
 def wrong(said: Said, message_id: str = "wrong") -> Said:

@@ -43,6 +43,7 @@ from tests.policy.case import (
     reported,
     resolved,
     subscription,
+    takes_back,
     terminated,
     withdrawn,
 )
@@ -1372,6 +1373,19 @@ FIRST, SECOND = f"refund/{DISPUTE}/1", f"refund/{DISPUTE}/2"
         "an amount of 0.00 is nothing",
         [APRIL, PAID, confirmed("10.00"), refund_succeeded(FIRST, "0.00")],
         gives={DISPUTE: "refund/1 10.00 + 2.00"},
+    ),
+    row(
+        "a report that names an amount says so whatever else is taken back: the registration, and then that",
+        [APRIL, PAID, confirmed("10.00"), refund_succeeded(FIRST, "7.00")],
+        [takes_back("registration").at(id="back"), takes_back("back").at("2026-06-01T00:00:00Z", id="and-again")],
+        gives={DISPUTE: "refund/1 5.83 + 1.17 gone out; refund/2 4.17 + 0.83"},
+        begun=[account().at(id="registration"), subscription()],
+    ),
+    row(
+        "nobody is owed anything, and nothing has gone out, while the registration is taken back",
+        [APRIL, PAID, confirmed("10.00"), refund_succeeded(FIRST, "7.00"), takes_back("registration")],
+        gives={},
+        begun=[account().at(id="registration"), subscription()],
     ),
     row(
         "ids may hold slashes: a report is of the claim that its id names",

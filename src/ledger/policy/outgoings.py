@@ -78,7 +78,10 @@ class Outgoings:
         if word is None or not word.succeeded:
             return None
         due, currency = self.due.get(refund_id), self._facts.currency
-        if word.amount is not None and currency is not None:
+        if word.amount is not None:
+            # Without a registration (it may have been retracted) nobody knows whether its currency is the account's.
+            if currency is None:
+                return None
             return GoneOut("refund", refund_id, word.amount.quantize(unit(currency)), None, None), currency
         if due is None:
             return None
