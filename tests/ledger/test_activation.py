@@ -26,10 +26,9 @@ from ledger.application.due_work import do_due_work
 from ledger.store.database import Unavailable
 from ledger.store.notices import QueuedNotice, queue_notices
 from ledger.vault import Erased
-from tests.ledger.books import WITHOUT_SHRINKING, Books, KeysByName, oracle_agreements
+from tests.ledger.books import Books, KeysByName
 from tests.ledger.conftest import Opener
 from tests.ledger.messages import Message, Upstream
-from tests.oracle import histories, settlement
 
 DUE = "activation-due.v1"
 
@@ -67,21 +66,6 @@ def test_an_activation_is_due_at_the_very_fact_that_completes_it(order: list[str
     by_id = {event["event_id"]: event for event in books.stored()}
     found = [by_id[e["causation_id"]]["data"]["message"]["id"] for e in by_id.values() if e["type"] == DUE]
     assert found == ([says[completed]["id"]] if completed is not None else [])
-    books.close()
-
-
-@settings(max_examples=60, deadline=None, phases=WITHOUT_SHRINKING)
-@given(seed=st.integers(0, 100_000))
-def test_in_histories_about_money_it_is_due_for_whom_the_second_reading_says(seed: int) -> None:
-    """None follows for a subscription that has ended, whoever paid for it."""
-    told = histories.history(seed, account="acct-1", money=True)
-    books = Books.open(agreements=oracle_agreements(money=True), now=(now := histories.moment(seed, told)))
-    books.take(told)
-    ended = {e["data"]["subscription_id"] for e in books.stored() if e["type"] == "subscription-terminated.v1"}
-    found = [e["data"]["subscription_id"] for e in books.stored() if e["type"] == DUE]
-    expected = settlement.settle(told, histories.agreements(money=True), now, now)["acct-1"].ever_activated
-    assert set(found) - ended == expected - ended
-    assert len(set(found)) == len(found)
     books.close()
 
 
