@@ -1,6 +1,6 @@
 """`make bench`: what this machine does a second, each figure beside what it is to be compared with, in one run.
 
-    bench/run.py [--messages N] [SECTION…]      sections: intake, projector, account
+    bench/run.py [--messages N] [SECTION…]      sections: intake, accounts, projector, account
 
 It judges nothing. Kafka and PostgreSQL are found or started as the tests do it; what was used is printed first.
 """
@@ -45,21 +45,27 @@ from makegood.settings import Settings
 
 SAMPLE = ROOT / "deploy" / "sample"
 ROUNDS = 3
+ACCOUNTS = (1_000, 10_000, 50_000)
+WAITING = 5_000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help="intake, projector, account; all by default")
+    parser.add_argument(
+        "sections", nargs="*", metavar="SECTION", help="intake, accounts, projector, account; all by default"
+    )
     parser.add_argument("--messages", type=int, default=20_000, help="how many messages a round takes in")
     arguments = parser.parse_args()
     configure_logs("error")
     collect_rarely()
-    sections = arguments.sections or ["intake", "projector", "account"]
+    sections = arguments.sections or ["intake", "accounts", "projector", "account"]
     with find_postgres() as postgres, tempfile.TemporaryDirectory() as folder:
         print(f"machine     {os.cpu_count()} processors, Python {platform.python_version()}, {platform.machine()}")
         print(f"PostgreSQL  {postgres.origin}")
         if "intake" in sections:
             measure_intake(postgres, Path(folder), arguments.messages)
+        if "accounts" in sections:
+            measure_accounts(postgres, arguments.messages // 4)
         if "projector" in sections:
             measure_projector(postgres, 3 * arguments.messages)
         if "account" in sections:
@@ -152,6 +158,47 @@ def run_until(parts: list[Part], reached: Callable[[], bool], ready: Callable[[]
     watcher.join()
 
 
+# --- many accounts ------------------------------------------------------------------------------------------------
+
+
+def measure_accounts(postgres: Postgres, count: int) -> None:
+    """Messages a second where few accounts are known and where many are: a complaint of each in turn, with words for
+    the vault, taken by a process that has written about all of them."""
+    print(f"\nMessages about one account after the other, {count:,} a round, into PostgreSQL in batches of 500")
+    known = 0
+    with house_at(postgres.new_database()) as house:
+        for accounts in ACCOUNTS:
+            _take_all(house.ledger, [_registered(f"acct-{number}") for number in range(known, accounts)])
+            known = accounts
+            rates = []
+            for number in range(ROUNDS):
+                told = [
+                    _complaint(f"acct-{(n * accounts) // count % accounts}", f"{accounts}-{number}-{n}")
+                    for n in range(count)
+                ]
+                rates.append(count / timed(lambda: _take_all(house.ledger, told)))  # noqa: B023
+            report(f"at {accounts:,} accounts", rates, "messages/s")
+
+
+def _take_all(ledger: Ledger, lines: list[bytes]) -> None:
+    if files.ingest(ledger, lines, "bench").accepted != len(lines):
+        raise RuntimeError("what was measured is not what it says: messages of the bench were refused")
+
+
+def _registered(account: str) -> bytes:
+    return _new_account(account, datetime(2026, 3, 1, tzinfo=UTC))[0]
+
+
+def _complaint(account: str, number: str) -> bytes:
+    return _event(
+        account,
+        "complaint.opened",
+        number,
+        datetime(2026, 3, 2, tzinfo=UTC),
+        f'{{"complaint_id":"{number}","channel":"phone","category":"other","description":"It rings at night."}}',
+    )
+
+
 # --- the projector ------------------------------------------------------------------------------------------------
 
 
@@ -194,13 +241,16 @@ def _read_raw(bootstrap: str, end: int) -> None:
 
 
 def measure_account(folder: Path) -> None:
-    """One message more for an account of ten years (120 cycles, 200 outages) and for a new one, warm and cold."""
+    """One message more for an account of ten years (120 cycles, 200 outages) and a new one, warm and cold; and for
+    one of which nearly all facts wait, warm."""
     print("\nOne message more: an account of ten years (120 cycles, 200 outages) beside a new one, SQLite in a file")
     rates: dict[str, list[float]] = {}
     with house_at(f"sqlite:///{folder}/account.db") as house:
         for state in ("warm", "cold"):
             take(house.ledger, _old_account(f"old-{state}"))
             take(house.ledger, _new_account(f"new-{state}", datetime(2026, 3, 1, tzinfo=UTC)))
+        waits = [_resolution("waits", f"w{n}", datetime(2026, 3, 2, tzinfo=UTC)) for n in range(WAITING)]
+        take(house.ledger, [*_new_account("waits", datetime(2026, 3, 1, tzinfo=UTC)), *waits])
         for number in range(60):
             began = datetime(2026, 3, 2, tzinfo=UTC) + timedelta(hours=number)
             for age in ("new", "old"):
@@ -209,6 +259,9 @@ def measure_account(folder: Path) -> None:
                     message = _outage(f"{age}-{state}", f"m{number}", began, "minor")
                     seconds = timed(lambda: take(ledger, [message]))  # noqa: B023
                     rates.setdefault(f"{age} account, {state}", []).append(seconds * 1e6)
+            message = _outage("waits", f"m{number}", began, "minor")
+            seconds = timed(lambda: take(house.ledger, [message]))  # noqa: B023
+            rates.setdefault(f"new account, {WAITING:,} facts waiting, warm", []).append(seconds * 1e6)
         with house.database.reading() as transaction:
             for account, version in transaction.rows(
                 "SELECT account, version FROM heads WHERE account LIKE '%-cold'"

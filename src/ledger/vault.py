@@ -81,7 +81,7 @@ class Vault:
     def prepare(self, subjects: Iterable[str]) -> None:
         """Have the keys of all subjects committed before anything is encrypted with them."""
         wanted = set(subjects)
-        missing = wanted - self._warm.keys()
+        missing = [subject for subject in wanted if subject not in self._warm]
         if missing:
             if len(self._warm) > WARM_KEYS_MAX:
                 self._warm = {subject: key for subject, key in self._warm.items() if subject in wanted}

@@ -58,6 +58,7 @@ ABOUT: dict[str, About] = {
     "withdrawal": CancellationTakenBack("sub-1"),
     "credit": Credited("service_disruption", "sub-1", EUR),
     "credit-in-yen": Credited("complaint", None, Money(Decimal("1200"), Decimal("0"), "JPY")),
+    "credit-of-an-excess": Credited("excess", None, Money(Decimal("4.00"), Decimal("0.00"), "EUR")),
     "refund": Refunded(EUR, date(2026, 3, 30), "psp-77"),
     "complaint-opened": ComplaintReceived("com-1", date(2026, 3, 2)),
     "complaint-resolved": ComplaintSettled("com-1", date(2026, 3, 5)),

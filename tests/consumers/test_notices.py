@@ -19,7 +19,7 @@ from consumers.mail.sending import MailServer, SmtpMailer
 from consumers.mail.writing import sender
 from consumers.notices import Notices, Post
 from ledger.application.access import By
-from ledger.application.due_work import advance
+from ledger.application.due_work import advance, do_due_work
 from ledger.application.notices import NotForPeople, discard, resend
 from ledger.store.database import Unavailable
 from ledger.store.notices import QueuedNotice, next_to_send, notices_in
@@ -376,6 +376,77 @@ class TestReceipts:
         assert (row.kind, row.last_error) == ("credit", "nothing_to_tell")
         assert small.events()[-1][0] == "notice-discarded.v1"
 
+    def test_each_credit_that_grew_is_told_for_itself(self, office: Office) -> None:
+        """One payment settles both claims another way: it came from balance, and so they go back as credits."""
+        upstream = Upstream()
+        disputes = [upstream.overcharge_confirmed(dispute_id, amount="6.00") for dispute_id in ("dis-1", "dis-2")]
+        paid = upstream.payment_captured(method="balance")
+        assert office.tells(*customer(upstream, locale="en"), *disputes) == [], "they are taken off the invoice"
+        received = office.tells(paid)
+        subjects = ["You have a credit", "You have a credit", "Your telephone service is ready"]
+        assert [r.message["Subject"] for r in received] == subjects
+        assert all("Total: 6.00 EUR" in r.text for r in received[:2])
+        assert len({r.message["Message-ID"] for r in received}) == 3
+        assert office.works() == []
+
+    def test_what_was_paid_in_excess_once_it_is_a_credit_and_what_is_added_to_it(self, office: Office) -> None:
+        upstream = Upstream()
+        office.tells(*customer(upstream, locale="en"), upstream.payment_captured())
+        again = [upstream.payment_captured(amount=amount, payment_id=f"pay-{amount}") for amount in ("4.00", "2.50")]
+        assert office.tells(again[0]) == [], "another fact may come that explains it"
+        office.books.clock.at += timedelta(hours=24)
+        do_due_work(office.books.ledger, office.books.clock.at)
+        [receipt] = office.works()
+        assert receipt.message["Subject"] == "You have a credit"
+        assert "because you had paid more than we asked for" in receipt.text
+        assert "Total: 4.00 EUR" in receipt.text
+        [receipt] = office.tells(again[1])
+        assert "Total: 2.50 EUR" in receipt.text
+
+    def test_an_excess_that_was_explained_before_anybody_knew_is_not_told(self, small: Office) -> None:
+        upstream = Upstream()
+        small.tells(*customer(upstream), upstream.payment_captured())
+        small.books.take([upstream.payment_captured(amount="4.00", payment_id="pay-again")])
+        small.books.clock.at += timedelta(hours=24)
+        do_due_work(small.books.ledger, small.books.clock.at)
+        charge = upstream.charge_posted(price="4.00", invoice_id="inv-cyc-1")
+        assert small.tells(charge) == []
+        assert [(row.kind, row.last_error) for row in small.rows("discarded")] == [("credit", "nothing_to_tell")]
+
+    def test_a_credit_that_was_used_is_told_of_all_the_same(self, small: Office) -> None:
+        """What was used of it has paid for something: it is no less the customer's."""
+        upstream = Upstream()
+        small.tells(*customer(upstream, locale="en"), upstream.payment_captured())
+        small.books.clock.at = datetime(2026, 3, 15, tzinfo=UTC)
+        next_cycle = upstream.cycle_started("cyc-2", starts_on="2026-04-01", ends_on="2026-05-01")
+        [receipt] = small.tells(upstream.outage_reported(), upstream.outage_resolved(), next_cycle)
+        assert small.books.types()[-4:-2] == ["credit-applied.v2", "settlement-changed.v1"]
+        assert "Total: 2.07 EUR" in receipt.text
+
+    def test_a_credit_that_moved_to_another_invoice_is_told_once(self, small: Office) -> None:
+        """The verdict that holds is the earlier one, which comes later and names another charge."""
+        upstream = Upstream()
+        small.tells(*customer(upstream, locale="en"), upstream.payment_captured())
+        small.tells(upstream.charge_posted(), upstream.payment_captured("inv-chg-1", amount="15.00"))
+
+        def confirmed(charge_id: str, **more: str) -> Message:
+            return upstream.overcharge_confirmed(charge_id=charge_id, settle_as="credit", **more)
+
+        [receipt] = small.tells(confirmed("cyc-1"))
+        assert "Total: 10.00 EUR" in receipt.text
+        assert small.tells(confirmed("chg-1", time="2026-03-01T08:00:00Z")) == []
+        [receipt] = small.tells(confirmed("cyc-1", amount="12.00", time="2026-03-01T07:00:00Z"))
+        assert "Total: 2.00 EUR" in receipt.text
+
+    def test_nor_is_one_forgotten_that_moved_before_anybody_knew(self, small: Office) -> None:
+        upstream = Upstream()
+        small.tells(*customer(upstream, locale="en"), upstream.payment_captured())
+        small.tells(upstream.charge_posted(), upstream.payment_captured("inv-chg-1", amount="15.00"))
+        small.books.take([upstream.overcharge_confirmed(settle_as="credit")])
+        moved = upstream.overcharge_confirmed(charge_id="chg-1", settle_as="credit", time="2026-03-01T08:00:00Z")
+        [receipt] = small.tells(moved)
+        assert "Total: 10.00 EUR" in receipt.text
+
     def test_a_refund_once_it_has_succeeded_and_only_then(self, office: Office) -> None:
         upstream = Upstream()
         office.tells(*customer(upstream), upstream.payment_captured())
@@ -400,6 +471,39 @@ class TestReceipts:
         small.clock.passes(minutes=1)
         [receipt] = small.works()
         assert "Gesamt: 10,00 EUR" in receipt.text
+
+    def test_a_refund_is_told_with_what_went_out_where_that_is_another_amount(self, small: Office) -> None:
+        upstream = Upstream()
+        small.tells(*customer(upstream), upstream.payment_captured(), upstream.overcharge_confirmed())
+        refund = upstream.refund_succeeded("refund/billing-error/dis-1/1", amount="7.50", currency="EUR")
+        [receipt] = small.tells(refund)
+        assert "Gesamt: 7,50 EUR" in receipt.text
+
+    def test_a_refund_that_bounced_before_anybody_knew_is_not_told(self, small: Office) -> None:
+        upstream = Upstream()
+        small.tells(*customer(upstream), upstream.payment_captured(), upstream.overcharge_confirmed())
+        reports = [
+            said("refund/billing-error/dis-1/1") for said in (upstream.refund_succeeded, upstream.refund_failed)
+        ]
+        assert small.tells(*reports) == []
+        assert [(row.kind, row.last_error) for row in small.rows("discarded")] == [("refund", "nothing_to_tell")]
+
+    def test_nor_one_that_bounced_after_its_claim_was_gone(self, small: Office) -> None:
+        """Nothing is owed by then, so that no refund is left that could be shown as failed."""
+        upstream = Upstream()
+        small.tells(*customer(upstream), upstream.payment_captured(), upstream.overcharge_confirmed())
+        refund = "refund/billing-error/dis-1/1"
+        earlier = upstream.overcharge_rejected(time="2026-03-01T09:00:00Z")
+        course = [upstream.refund_succeeded(refund), earlier, upstream.refund_failed(refund)]
+        assert small.tells(*course) == []
+        assert [(row.kind, row.last_error) for row in small.rows("discarded")] == [("refund", "nothing_to_tell")]
+
+    def test_nor_one_of_which_nothing_arrived(self, small: Office) -> None:
+        upstream = Upstream()
+        small.tells(*customer(upstream), upstream.payment_captured(), upstream.overcharge_confirmed())
+        refund = upstream.refund_succeeded("refund/billing-error/dis-1/1", amount="0.00", currency="EUR")
+        assert small.tells(refund) == []
+        assert [(row.kind, row.last_error) for row in small.rows("discarded")] == [("refund", "nothing_to_tell")]
 
     def test_a_complaint_when_it_is_opened_and_each_time_it_is_resolved(self, office: Office) -> None:
         upstream = Upstream()

@@ -193,7 +193,13 @@ EXAMPLES: dict[str, tuple[dict[str, Any], set[str], str | None]] = {
     "voip.complaint.resolved.v1": ({"complaint_id": "com-1", "resolution": "called Zoë back"}, {"resolution"}, None),
     "voip.complaint.reopened.v1": ({"complaint_id": "com-1", "reason": "Zoë hears it again"}, {"reason"}, None),
     "voip.refund.succeeded.v1": (
-        {"refund_id": "ref-1", "processor_reference": "psp-77", "succeeded_at": "2026-02-25T09:30:00Z"},
+        {
+            "refund_id": "ref-1",
+            "processor_reference": "psp-77",
+            "succeeded_at": "2026-02-25T09:30:00Z",
+            "amount": "10.00",
+            "currency": "EUR",
+        },
         set(),
         "succeeded_at",
     ),
@@ -223,6 +229,7 @@ OPTIONAL = {
         "voip.cancellation.requested.v1": "reason keep_service",
         "voip.complaint.opened.v1": "subscription_id description",
         "voip.complaint.reopened.v1": "reason",
+        "voip.refund.succeeded.v1": "amount currency",
         "voip.fact.retracted.v1": "reason",
     }.items()
     for field in fields.split()
@@ -648,6 +655,11 @@ REFUSED_ELSEWHERE: list[tuple[str, dict[str, Any], str, str]] = [
     ("cancellation.requested", {"data__keep_service": "yes"}, "data.keep_service", "true or false"),
     ("subscription.suspended", {"data__reason": "other"}, "data.reason", "'misuse' or 'non_payment'"),
     ("refund.succeeded", {"data__processor_reference": ""}, "data.processor_reference", "1 to 128"),
+    ("refund.succeeded", {"data__refund_id": "r" * 513}, "data.refund_id", "1 to 512"),
+    ("refund.succeeded", {"data__amount": "-1.00"}, "data.amount", "without sign"),
+    ("refund.succeeded", {"data__amount": "1.001"}, "data.amount", "decimals"),
+    ("refund.succeeded", {"data__currency": "EURO"}, "data.currency", "ISO 4217"),
+    ("refund.failed", {"data__refund_id": "r 1"}, "data.refund_id", "1 to 512"),
 ]
 ALL_REFUSED = [(CYCLE, *row) for row in REFUSED] + [
     (f"voip.{type_}.v1", changes, field, reason) for type_, changes, field, reason in REFUSED_ELSEWHERE

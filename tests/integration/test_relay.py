@@ -11,12 +11,14 @@ from consumers.kafka.records import TopicIdentity
 from consumers.kafka.topics import Topic
 from consumers.relay import Relay, relayed_to
 from ledger.store.reading import read_shard
+from projections import queries
 from tests.integration.world import (
     Books,
     Place,
     Sent,
     account_registered,
     new_place,
+    now,
     running,
     sample_lines,
     structured,
@@ -178,8 +180,10 @@ def test_instructions_are_on_their_topic_in_order(books: Books, place: Place) ->
         until(lambda: is_relayed(books, place) and relayed_to(books.database, instructed(place)) == books.end())
     sent = [json.loads(value) for _, value, _ in on_topic(place, place.instructions)]
     books.follower().catch_up()
-    rows = books.rows("SELECT instruction_id, account, kind, data, issued_at FROM instructions_v1")
-    kept = {id_: (account, f"makegood.{kind}.v1", json.loads(data)) for id_, account, kind, data, _ in rows}
+    kept = {
+        each["instruction_id"]: (each["account_id"], f"makegood.{each['kind']}.v1", each["data"])
+        for each in queries.instructions(books.database, now())
+    }
     assert {each["id"]: (each["subject"], each["type"], each["data"]) for each in sent} == kept
     assert len(sent) == len(kept) > 5
     positions = [int(headers["position"].partition(b":")[2]) for _, _, headers in on_topic(place, place.instructions)]

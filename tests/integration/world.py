@@ -25,6 +25,7 @@ from ledger.application.record import take
 from ledger.store.database import Database, Unavailable, beside, connect, create_if_missing
 from ledger.store.keys import KeyDatabase
 from ledger.vault import Vault
+from projections import queries
 from projections.follower import Follower
 from tests.parts.kafka import Kafka
 
@@ -75,14 +76,9 @@ class Books:
         """The ids of all messages that were taken."""
         return sorted(row[0] for row in self.rows("SELECT id FROM inbox"))
 
-    def claims(self) -> list[tuple[Any, ...]]:
+    def claims(self) -> list[dict[str, Any]]:
         """Every claim as it stands, without what depends on the order of arrival."""
-        return sorted(
-            self.rows(
-                "SELECT account, claim_id, clause, subscription_id, charge_id, outcome, amount, tax, currency, "
-                "reason, settlement FROM claims_v1"
-            )
-        )
+        return [{**claim, "position": None} for claim in queries.claims(self.database)]
 
     def close(self) -> None:
         self.database.close()

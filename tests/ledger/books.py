@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -83,6 +83,42 @@ def killed() -> None:
     raise Killed
 
 
+class Counted(Transaction):
+    """A transaction of which it is counted how many rows it is told to write or to delete."""
+
+    def __init__(self, real: Transaction, rows: Counter[str]) -> None:
+        self._real = real
+        self._rows = rows
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        return self._real.rows(sql, parameters)
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        return self._count(sql, self._real.run(sql, parameters))
+
+    def run_each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> int:
+        return self._count(sql, self._real.run_each(sql, parameters))
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        self._rows[table] += len(rows)
+        self._real.insert(table, columns, rows)
+
+    def upsert(
+        self, table: str, columns: Mapping[str, str], key: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        self._rows[table] += len(rows)
+        self._real.upsert(table, columns, key, rows)
+
+    def rows_in(self, sql: str, values: Sequence[Any]) -> list[Row]:
+        return self._real.rows_in(sql, values)
+
+    def _count(self, sql: str, changed: int) -> int:
+        """The table is the first name after INTO, FROM or UPDATE."""
+        words = sql.split()
+        self._rows[words[1] if words[0] == "UPDATE" else words[2]] += changed
+        return changed
+
+
 class Watched(Database):
     """A real database with somebody standing at its door: what they were told to do happens at that moment, once.
 
@@ -99,13 +135,15 @@ class Watched(Database):
         self.after_commit: deque[Callable[[], object]] = deque()
         self.after_reading: deque[Callable[[], object]] = deque()
         self.writings = 0
+        self.written: Counter[str] = Counter()
+        """How many rows were written or deleted, by table."""
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
         self.writings += 1
         _do_next(self.before_writing)
         with self.real.writing() as transaction:
-            yield transaction
+            yield Counted(transaction, self.written)
             _do_next(self.before_commit)
         _do_next(self.after_commit)
 

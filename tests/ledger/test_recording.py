@@ -781,6 +781,28 @@ class TestWaiting:
             assert books.waiting() == [(standing["id"], "agreement unheard-of")]
             assert books.rows("SELECT agreement FROM awaiting_agreement") == [("unheard-of",)]
 
+    def test_of_two_registrations_that_say_the_same_the_earlier_one_waits(self) -> None:
+        books = Books.open()
+        upstream = Upstream()
+        later = upstream.subscription_registered(agreement="unheard-of", time="2026-02-02T00:00:00Z")
+        earlier = upstream.subscription_registered(agreement="unheard-of", time="2026-02-01T00:00:00Z")
+        books.take([upstream.account_registered(), later])
+        books.take([earlier])
+        assert books.waiting() == [(earlier["id"], "agreement unheard-of")]
+
+    def test_what_comes_to_be_left_out_waits_no_more_and_what_is_left_out_no_more_waits(self) -> None:
+        books = Books.open()
+        upstream = Upstream()
+        books.take([upstream.account_registered()])
+        second = upstream.billing_error_reported(claimed="10.00", time="2026-03-02T00:00:00Z")
+        third = upstream.billing_error_reported(claimed="12.00", time="2026-03-03T00:00:00Z")
+        first = upstream.billing_error_reported(claimed="12.00", time="2026-03-01T00:00:00Z")
+        waiting = []
+        for report in (third, second, first):
+            books.take([report])
+            waiting.append([message_id for message_id, _ in books.waiting()])
+        assert waiting == [[third["id"]], [second["id"]], sorted([first["id"], third["id"]])]
+
     def test_its_age_counts_from_when_it_was_recorded(self) -> None:
         books = Books.open(now=datetime(2026, 4, 1, tzinfo=UTC))
         upstream = Upstream()
@@ -799,6 +821,50 @@ class TestWaiting:
         assert books.waiting() == [(succeeded["id"], "refund refund/billing-error/dis-1/1")]
         books.take([upstream.overcharge_confirmed()])
         assert books.waiting() == []
+
+    def test_a_message_writes_no_more_rows_where_much_waits(self, books: Books) -> None:
+        """Only what begins or ends to wait is written."""
+        upstream = Upstream()
+        books.take(upstream.customer())
+        told = {
+            "it does not wait": lambda name: upstream.payment_failed(message_id=f"{name} failed".replace(" ", "-")),
+            "it waits": lambda name: upstream.outage_resolved(f"out-{name}"),
+            "another waits no more": lambda name: upstream.outage_reported(f"out-{name}"),
+        }
+        written = []
+        for name in ("few", "many"):
+            for message in told.values():
+                books.database.written.clear()
+                books.take([message(name)])
+                written.append(books.database.written["waiting"])
+            if name == "few":
+                books.take([upstream.outage_resolved(f"out-{number}") for number in range(300)])
+        assert written == [0, 1, 1] * 2
+        assert len(books.waiting()) == 300
+
+    @settings(phases=WITHOUT_SHRINKING)
+    @given(SEEDS)
+    def test_what_is_stored_is_what_whoever_asks_every_fact_anew_finds(self, seed: int) -> None:
+        """After each message, whatever came before it: nothing that waits is overlooked."""
+        books = Books.open(agreements=oracle_agreements())
+        for message in histories.history(seed, instructed=True):
+            books.take([message])
+            other = books.another_process()
+            with other.database.reading() as transaction:
+                accounts = other.ledger.open_accounts(transaction, [message["subject"]])
+            changes = accounts[message["subject"]].waiting_changes()
+            assert changes is None, f"after {message}"
+
+    def test_what_a_former_version_of_the_program_left_waiting_is_put_right(self, books: Books) -> None:
+        upstream = Upstream()
+        resolved = upstream.outage_resolved()
+        books.take([*upstream.customer(), resolved, upstream.outage_resolved("out-2")])
+        with books.database.writing() as transaction:
+            transaction.run("UPDATE waiting SET waits_for = 'something else' WHERE id = ?", (resolved["id"],))
+            transaction.run("UPDATE waiting SET event_id = 'of no fact' WHERE id <> ?", (resolved["id"],))
+        other = books.another_process()
+        other.take([upstream.payment_failed()])
+        assert [waits_for for _, waits_for in books.waiting()] == ["outage out-1", "outage out-2"]
 
     @pytest.mark.parametrize("order", ["account first", "subscription first", "agreement last"])
     def test_a_subscription_is_bound_once_when_all_is_known(self, order: str) -> None:

@@ -25,7 +25,8 @@ from tests.oracle import histories
 from tests.oracle import settlement as oracle
 from tests.policy.case import read
 
-SEEDS = range(150)
+SEEDS = [*range(150), 157, 366, 477, 610, 993, 1035]
+"""The last ones differed once: in which credit is the oldest, and where a payment names an application to come."""
 AGREEMENTS = [read_agreement(text) for text in histories.agreement_texts(money=True).values()]
 TERMS = histories.agreements(money=True)
 Message = dict[str, Any]
@@ -144,7 +145,7 @@ def test_an_account_read_back_from_its_events_decides_as_the_one_that_decided_th
     half = len(messages) // 2
     life = Life(messages[0]["subject"], now).hear(messages[:half])
     again = Life(messages[0]["subject"], now)
-    again.account.replay(life.events)
+    again.account.replay(life.events, {})
     for each in (life, again):
         each.events = []
         each.hear(messages[half:]).until(later)

@@ -119,7 +119,7 @@ def settled_anew() -> SettledAnew:
     """What is recorded for an account whose history an older version began."""
     claim = from_stored("claim-assessed.v1", path_of("claim-assessed.v1").read_bytes())
     account = Account(Head("acct-1", version=1), Catalogue())
-    account.replay([claim.model_copy(update={"stream_version": 1})])
+    account.replay([claim.model_copy(update={"stream_version": 1})], {})
     account.assess_anew(datetime(2026, 6, 1, tzinfo=UTC))
     return next(event for event in account.collect() if isinstance(event, SettledAnew))
 

@@ -680,8 +680,11 @@ def credits_left(standing: Standing, gone_out: GoneOut) -> dict[str, Fraction]:
 
 def remember_credits(standing: Standing, gone_out: GoneOut):
     """The order in which credits first came into being; of one message invoice by invoice, by their first charges,
-    those of claims before that of the excess, and last those of claims on no invoice."""
-    turn = len(gone_out.came)
+    those of claims before that of the excess, and last those of claims on no invoice. One that was gone and comes
+    again is new."""
+    stays = {*credits_left(standing, gone_out), *(use.credit_id for use in standing.applications if use.amount)}
+    gone_out.came = {credit_id: came for credit_id, came in gone_out.came.items() if credit_id in stays}
+    turn = 1 + max((came[0] for came in gone_out.came.values()), default=0)
     for credit_id in credits_left(standing, gone_out):
         if credit_id.startswith("excess/"):
             invoice_id, within = credit_id.removeprefix("excess/"), (1,)

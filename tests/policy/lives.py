@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from ledger.agreement import PublishedAgreement
-from ledger.values import CURRENCY_SCALES
+from ledger.values import CURRENCY_SCALES, unit
 from tests.policy.case import (
     Case,
     Said,
@@ -112,6 +112,10 @@ class Life:
     def _money(self, units_max: int = 4000) -> str:
         return f"{Decimal(self._rng.randrange(units_max)).scaleb(-CURRENCY_SCALES[self._currency])}"
 
+    def _some_money(self, units_max: int) -> str:
+        """More than nothing."""
+        return f"{Decimal(self._money(units_max)) + unit(self._currency)}"
+
     def _charge_id(self) -> str:
         """One that is known, as a rule."""
         known = tuple(sorted(self.case.facts.charges))
@@ -157,8 +161,7 @@ class Life:
         if self._rng.random() < 0.25:
             return rejected(dispute_id, charge_id)
         way = self._rng.choice([None, "credit", "refund"])
-        amount = Decimal(self._money(800)) + Decimal(1).scaleb(-CURRENCY_SCALES[self._currency])
-        return confirmed(f"{amount}", dispute_id, charge_id, currency=self._currency, settle_as=way)
+        return confirmed(self._some_money(800), dispute_id, charge_id, currency=self._currency, settle_as=way)
 
     def _refund_report(self) -> Said:
         outgoings = self.case.billing.settlements.outgoings
@@ -194,7 +197,7 @@ class Life:
 
     def _goodwill(self) -> Said:
         return self._rng.choice(
-            [complaint(), proposed(self._money(500), "g", currency=self._currency), approved(credit_id="g")]
+            [complaint(), proposed(self._some_money(500), "g", currency=self._currency), approved(credit_id="g")]
         )
 
     def _registration(self) -> Said:

@@ -457,7 +457,7 @@ def test_terms_are_those_of_the_zone_that_stands() -> None:
         (charge("x"), None),
         (dispute(charge_id="april"), None),
         (dispute(charge_id="other", currency="USD"), None),
-        (payment("1.00", "no-such-invoice"), "a charge on invoice no-such-invoice"),
+        (payment("1.00", "no-such-invoice"), "charge on invoice no-such-invoice"),
         (payment("1.00", "no-such-invoice", currency="USD"), None),
         (payment_failed("p", "no-such-invoice"), None),
         (payment("1.00"), None),
@@ -507,7 +507,7 @@ def test_a_payment_waits_for_a_charge_on_its_invoice_also_one_that_is_left_out()
     case = heard(payment("1.00", "invoice-x"), payment("2.00", "invoice-x", payment_id="failed"))
     assert len(case.facts.waiting()) == 2
     case.hear(payment_failed("failed", "invoice-x"))
-    assert {w.waits_for for w in case.facts.waiting()} == {"a charge on invoice invoice-x"}
+    assert {w.waits_for for w in case.facts.waiting()} == {"charge on invoice invoice-x"}
     assert len(case.facts.waiting()) == 1, "one that failed was not paid, and waits for nothing"
     case.hear(cycle("x", "2026-04-15", "2026-05-15", invoice_id="invoice-x"))
     assert case.facts.waiting() == []

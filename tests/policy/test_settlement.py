@@ -16,7 +16,6 @@ from ledger.policy.settlement import (
     GoneOut,
     InvoiceToSettle,
     Settlement,
-    applied,
     proportion,
     settle,
     settle_without_invoice,
@@ -819,6 +818,32 @@ ALMOST_A_DAY_LATER = "2035-01-01T23:59:59Z"
     ),
 )
 def test_in_excess(row: Row) -> None:
+    row.holds()
+
+
+@rows(
+    row(
+        "a currency that an earlier registration brings: the excess is a credit in that one",
+        [APRIL, OVER, early(account())],
+        gives={
+            "invoice-april": "36.00 charged, 40.00 paid, 4.00 in excess, a credit of 4.00",
+            "excess/invoice-april": "4.00",
+        },
+        begun=[account(currency="USD"), subscription()],
+        terms={"approval.hold": "PT0S"},
+    ),
+    row(
+        "a currency that an earlier registration brings: the credit is what is granted in that one",
+        [complaint(), proposed("9.00", currency="USD"), approved(), charge(price="6.00", currency="USD")],
+        [proposed("5.00"), early(account())],
+        gives={
+            "goodwill/credit": "credit 5.00; credit 6.00 gone out; overpaid -6.00",
+            "credit/goodwill/credit/1": "5.00",
+        },
+        begun=[account(currency="USD"), subscription()],
+    ),
+)
+def test_a_credit_of_a_currency_that_is_the_accounts_no_more_takes_no_other_ones_place(row: Row) -> None:
     row.holds()
 
 
@@ -1785,6 +1810,18 @@ def _part(part: SettledPart) -> str:
             id="LM is M less what went out for the claims before it: 15 × 3 ÷ 21",
         ),
         pytest.param(
+            invoice(paid="10.00", balance="26.00"),
+            [owing("a", "18.00"), owing("b", "2.00")],
+            [
+                "reduced 0.00, asks for 0.00, in excess 0.00",
+                "a: refund refund/a/1 5.00 + 0.00",
+                "a: credit credit/a/1 13.00 + 0.00",
+                "b: refund refund/b/1 0.56 + 0.00",
+                "b: credit credit/b/1 1.44 + 0.00",
+            ],
+            id="LM is less what is open of the claims before it too: 2 × 5 ÷ 18",
+        ),
+        pytest.param(
             invoice(paid="18.00", balance="18.00"),
             [owing("a", "12.00", used("credit/a/1", "10.00 + 2.00")), owing("b", "12.00")],
             [
@@ -2037,23 +2074,6 @@ def test_an_invoice_by_itself(of: InvoiceToSettle, claims: list[ClaimToSettle], 
 )
 def test_a_claim_on_no_invoice(claim: ClaimToSettle, gives: list[str]) -> None:
     assert [_part(part) for part in settle_without_invoice(claim, "EUR")] == gives
-
-
-@pytest.mark.parametrize(
-    ("left", "owed", "expected"),
-    [
-        pytest.param(["3.00", "5.00"], "6.00", ["a 3.00", "b 3.00"], id="the oldest first, the next for the rest"),
-        pytest.param(["3.00", "5.00"], "3.00", ["a 3.00"], id="no more than is owed"),
-        pytest.param(["3.00", "5.00"], "20.00", ["a 3.00", "b 5.00"], id="no more than is left"),
-        pytest.param(["0.00", "5.00"], "2.00", ["b 2.00"], id="one that was used up is passed over"),
-        pytest.param(["3.00"], "0.01", ["a 0.01"], id="a cent"),
-        pytest.param(["3.00"], "0.00", [], id="nothing is owed"),
-        pytest.param([], "4.00", [], id="no credits"),
-    ],
-)
-def test_credits_pay_for_what_is_owed(left: list[str], owed: str, expected: list[str]) -> None:
-    credits = [(name, Decimal(each)) for name, each in zip("abc", left, strict=False)]
-    assert [f"{name} {part}" for name, part in applied(credits, Decimal(owed))] == expected
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from consumers.projector import KafkaSource
 from consumers.relay import Batch, EventLane, InstructionLane, Relay
 from ledger.application.account import Account
 from ledger.application.ledger import Ledger
-from ledger.application.record import _Batch, take
+from ledger.application.record import _Batch, _Taking, take
 from ledger.application.statement import Taken
 from ledger.instructions import Instruction
 from ledger.store.database import Conflict, Database, Transaction
@@ -128,11 +128,18 @@ def an_error_is_swallowed() -> Iterator[None]:
 def the_rest_of_a_batch_is_dropped_on_a_conflict() -> Iterator[None]:
     def dropping(ledger: Ledger, items: Sequence[Any], reader: ReaderMove | None = None) -> Taken:
         try:
-            return _Batch(ledger, items, reader, set()).take()
+            _Batch(ledger, items, reader, set(), None, {}, None).take()
         except Conflict:
             return take(ledger, items[: len(items) // 2], reader)
+        return Taken(len(items))
 
     with patch.object(consumers.intake, "take", dropping):
+        yield
+
+
+@planted
+def the_first_part_of_a_split_batch_moves_its_position_past_all_of_it() -> Iterator[None]:
+    with patch.object(_Taking, "_reader_after", lambda taking, _: taking._reader):
         yield
 
 
@@ -180,7 +187,7 @@ def the_inbox_is_not_looked_into() -> Iterator[None]:
 def a_message_with_another_content_is_taken_for_a_duplicate() -> Iterator[None]:
     again = _Batch._again
 
-    with patch.object(_Batch, "_again", lambda batch, item, same, refusals: again(batch, item, True, refusals)):
+    with patch.object(_Batch, "_again", lambda batch, found_by, item, _: again(batch, found_by, item, True)):
         yield
 
 

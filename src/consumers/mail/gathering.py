@@ -37,7 +37,6 @@ from ledger.events import (
     ComplaintFact,
     Fact,
     InvoiceStanding,
-    LedgerEvent,
     RefundSucceeded,
     RefundSucceededV1,
     SettledPart,
@@ -53,7 +52,7 @@ from ledger.store.notices import NOT_REGISTERED, QueuedNotice
 from ledger.store.reading import StoredEnvelope, events_of_type, find_event
 from ledger.values import local_date, time_zone, zero
 
-SETTLING = (SettlementChanged, ClaimAssessedV1)
+SETTLING: tuple[type[SettlementChanged | ClaimAssessedV1], ...] = (SettlementChanged, ClaimAssessedV1)
 """The events that say how claims are settled."""
 _WAYS: tuple[Way, ...] = ("refund", "credit", "invoice_reduction")
 
@@ -201,16 +200,21 @@ def _cancelled(transaction: Transaction, event: SubscriptionStatusChanged, versi
 def _refund(transaction: Transaction, event: RefundSucceeded | RefundSucceededV1) -> Money:
     """What went out as a refund. Raises NotYet where no claim has it: nobody is told of money that we cannot name.
 
-    Raises Moot where it bounced before anybody was told of it.
+    Raises Moot where it bounced before anybody was told of it, also where nothing was owed any more by then.
     """
     for _, settled in reversed(events_of_type(transaction, event.account, *SETTLING)):
         for claim in claims_settled(settled):
-            for part in claim.after:
-                if (part.into, part.id) == ("refund", event.data.refund_id):
-                    if part.status == "failed":
-                        raise Moot
-                    return Money(part.net, part.tax, settled.data.currency)
+            before, after = _refund_in(claim.before, event), _refund_in(claim.after, event)
+            # Older versions did not say of a refund whether it had gone out.
+            if after is not None and (after.status == "gone_out" or isinstance(settled, ClaimAssessedV1)):
+                return Money(after.net, after.tax, settled.data.currency)
+            if before is not None or after is not None:
+                raise Moot
     raise NotYet("refund_not_known")
+
+
+def _refund_in(parts: Iterable[SettledPart], event: RefundSucceeded | RefundSucceededV1) -> SettledPart | None:
+    return next((part for part in parts if (part.into, part.id) == ("refund", event.data.refund_id)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,16 +233,17 @@ class CreditAdded:
 
 def credits_added(event: SettlementChanged | ClaimAssessedV1) -> list[CreditAdded]:
     """The credits that an event made greater, used or not: what is used of one is no less the customer's."""
-    changed = [
-        CreditAdded(
-            claim.claim_id, _credit(claim.before, event.data.currency), _credit(claim.after, event.data.currency)
-        )
-        for claim in claims_settled(event)
-    ]
+    return [change for change in _credits_changed(event) if change.added.total > 0]
+
+
+def _credits_changed(event: SettlementChanged | ClaimAssessedV1) -> Iterator[CreditAdded]:
+    """What an event makes of the credits that it says anything of, whether they grow by it or not."""
+    currency = event.data.currency
+    for claim in claims_settled(event):
+        yield CreditAdded(claim.claim_id, _credit(claim.before, currency), _credit(claim.after, currency))
     if isinstance(event, SettlementChanged) and event.data.invoice_id is not None:
-        before, after = (_excess(standing, event.data.currency) for standing in (event.data.before, event.data.after))
-        changed.append(CreditAdded(excess_credit_id(event.data.invoice_id), before, after))
-    return [change for change in changed if change.added.total > 0]
+        before, after = (_excess(standing, currency) for standing in (event.data.before, event.data.after))
+        yield CreditAdded(excess_credit_id(event.data.invoice_id), before, after)
 
 
 def _credit(parts: Iterable[SettledPart], currency: str) -> Money:
@@ -255,22 +260,19 @@ def _credited(
 ) -> Credited:
     """What is still there of the credit that an event added: later facts may have lowered it before this is sent.
 
-    What they raised it by after that is theirs to tell. Raises Moot where nothing is left.
+    What they raised it by after that is theirs to tell. A claim that goes to another invoice leaves the one and comes
+    to the other by the same cause: what it brings along is nothing new. Raises Moot where nothing is left.
     """
     told = next(each for each in credits_added(event) if credit_notice_id(event, each.of) == notice.notice_id)
-    later = [
-        change
-        for at, settled in events_of_type(transaction, event.account, *SETTLING)
-        if at > version
-        for change in _changes_of(settled, told.of)
-    ]
-    nothing = zero(event.data.currency)
-    left = Money(
-        max(nothing, min([told.after.net, *(money.net for money in later)]) - told.before.net),
-        max(nothing, min([told.after.tax, *(money.tax for money in later)]) - told.before.tax),
-        event.data.currency,
-    )
-    if not left.total:
+    had, later = told.before, {}
+    for at, settled in events_of_type(transaction, event.account, *SETTLING):
+        for change in (change for change in _credits_changed(settled) if change.of == told.of):
+            if at > version:
+                later[settled.causation_id or settled.event_id] = change.after
+            elif event.causation_id is not None and settled.causation_id == event.causation_id:
+                had = max(had, change.before, key=_total)
+    left = CreditAdded(told.of, had, min([told.after, *later.values()], key=_total)).added
+    if left.total <= 0:
         raise Moot
     if told.of.startswith(excess_credit_id("")):
         return Credited("excess", None, left)
@@ -279,12 +281,8 @@ def _credited(
     return Credited(claim.clause, claim.subscription_id, left)
 
 
-def _changes_of(event: LedgerEvent, of: str) -> Iterator[Money]:
-    """What a later event makes of a claim's credit, or of the credit of an excess."""
-    currency = event.data.currency
-    yield from (_credit(claim.after, currency) for claim in claims_settled(event) if claim.claim_id == of)
-    if isinstance(event, SettlementChanged) and excess_credit_id(event.data.invoice_id or "") == of:
-        yield _excess(event.data.after, currency)
+def _total(money: Money) -> Decimal:
+    return money.total
 
 
 def credit_notice_id(event: SettlementChanged | ClaimAssessedV1, of: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -31,7 +31,7 @@ from ledger.policy.assessed import Alarm, Assessed
 from ledger.policy.charges import Charge
 from ledger.policy.known_facts import EVERYTHING, AccountFacts, Touched
 from ledger.policy.rules import RULES
-from ledger.policy.settlement import applied, proportion
+from ledger.policy.settlement import proportion
 from ledger.values import zero
 
 FACTS_NAMED_MAX = 1_000
@@ -206,6 +206,11 @@ class BillingAccount(LedgerAggregate):
             self.record(SettlementChanged, data, cause)
 
     @property
+    def refunds_due(self) -> Set[str]:
+        """The refunds that are or were due, by id."""
+        return self.settlements.outgoings.due.keys()
+
+    @property
     def credits(self) -> Mapping[str, Credit]:
         """What is left of each credit, in the order in which they were granted."""
         return self.settlements.credits
@@ -218,18 +223,13 @@ class BillingAccount(LedgerAggregate):
         """
         unused = {credit_id: credit.left for credit_id, credit in before.items()}
         for charge in charges:
-            left = [
-                (credit_id, min(credit.left, unused.get(credit_id, credit.left * 0)))
-                for credit_id, credit in self.credits.items()
-                if credit.currency == charge.currency
-            ]
-            used = list(applied(left, self.settlements.asks_for(charge.invoice_id, charge.currency)))
-            for credit_id, amount in used:
-                unused[credit_id] -= amount
-                self._apply(credit_id, amount, charge, cause)
-            if used:
-                payments = {_application_id(self.account, credit_id, charge.charge_id) for credit_id, _ in used}
-                self.settle(Touched(invoices={charge.invoice_id}, payments=payments), (), cause)
+            for credit_id in [id_ for id_, credit in self.credits.items() if credit.currency == charge.currency]:
+                asked_for = self.settlements.asks_for(charge.invoice_id, charge.currency)
+                left = min(self.credits[credit_id].left, unused.get(credit_id, asked_for * 0))
+                amount = min(left, asked_for)
+                if amount > 0:
+                    unused[credit_id] -= amount
+                    self._apply(credit_id, amount, charge, cause)
 
     def _apply(self, credit_id: str, amount: Decimal, charge: Charge, cause: Cause) -> None:
         """A part of a credit takes net and tax in its claim's proportion at this moment, the rest what remains."""
@@ -252,6 +252,7 @@ class BillingAccount(LedgerAggregate):
             now=cause.now,
         )
         self.record(CreditApplied, data, cause)
+        self.settle(Touched(payments={data.application_id}), (), cause)
 
     def _record_alarms(self, assessment: Assessment, contradictions: set[Alarm], cause: Cause) -> None:
         standing = set(self.alarms)

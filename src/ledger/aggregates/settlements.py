@@ -152,9 +152,17 @@ class Settlements:
         left = {part.id: (nothing, nothing) for part in claim.after if part.into == "credit"}
         left |= {p.id: (p.net, p.tax) for p in claim.after if p.into == "credit" and p.status != "gone_out"}
         for id_ in {part.id for part in claim.before if part.into == "credit"} - left.keys():
-            self.credits.pop(id_, None)
+            self._forget_credit(id_, currency)
         for id_, (net, tax) in left.items():
-            self.credits[id_] = Credit(claim.claim_id, currency, net, tax)
+            known = self.credits.get(id_)
+            if known is None or known.currency == currency or net + tax:
+                self.credits[id_] = Credit(claim.claim_id, currency, net, tax)
+
+    def _forget_credit(self, credit_id: str, currency: str) -> None:
+        """What falls away in a currency that is the account's no more leaves the credit that took its place."""
+        known = self.credits.get(credit_id)
+        if known is not None and known.currency == currency:
+            del self.credits[credit_id]
 
     def _remember_invoice(self, invoice_id: str, currency: str, standing: InvoiceStanding | None) -> None:
         credit_id = excess_credit_id(invoice_id)
@@ -166,7 +174,7 @@ class Settlements:
             if standing.excess and standing.excess_credit is None:
                 self._rests.add((invoice_id, currency))
         if standing is None or standing.excess_credit is None:
-            self.credits.pop(credit_id, None)
+            self._forget_credit(credit_id, currency)
         else:
             self._rested.add(invoice_id)
             self.credits[credit_id] = Credit(None, currency, standing.excess, zero(currency))
@@ -198,10 +206,6 @@ class Settlements:
                 for invoice_id, invoice in self._facts.invoices.items()
             )
         )
-
-    def __contains__(self, refund_id: object) -> bool:
-        """Whether there is or was a refund under an id."""
-        return isinstance(refund_id, str) and self.outgoings.knows(refund_id)
 
     def next_rested(self, now: datetime) -> datetime | None:
         """The next instant after `now` at which an excess becomes a credit."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -26,7 +26,7 @@ from ledger.policy.assess import assess, contradictions
 from ledger.policy.charges import Charge
 from ledger.policy.known_facts import EVERYTHING, AccountFacts, Touched, Waiting
 from ledger.policy.standing import next_due, status_of
-from ledger.store.writing import Head, HeadMove, WaitingFact
+from ledger.store.writing import Head, HeadMove, WaitingChanges, WaitingFact
 from ledger.values import local_date
 
 TIMER = "/makegood/timer"
@@ -52,15 +52,20 @@ class Account:
         self._read_version = head.version
         self._due_at = head.due_at
         self._recorded_at = head.recorded_at
-        self._waiting: list[Waiting] = []
+        self._waiting_changes: dict[str, Waiting | None] = {}
+        """Of the facts that wait, those that are stored otherwise, by event id."""
+        self._awaited: set[str] = set()
         self._by_older_rules = False
         self.agreements_seen: dict[str, int] = {}
         """The agreements decided by, with how many versions were published when that was decided."""
 
     # --- remembering ---------------------------------------------------------------------------------------------
 
-    def replay(self, events: Iterable[LedgerEvent]) -> None:
-        """Bring the account to where its stored events left it."""
+    def replay(self, events: Iterable[LedgerEvent], waiting: Mapping[str, str]) -> None:
+        """Bring the account to where its stored events left it.
+
+        `waiting` is what is stored of the facts that wait: by event id, what each waits for.
+        """
         for event in events:
             event.mutate(self._aggregate(event))
             self._instructions.follow(event)
@@ -72,7 +77,15 @@ class Account:
                     self.facts.bind(event, published)
         self._considered = set(self.facts.charged)
         self._by_older_rules = self.billing.settlements.is_by_older_rules
-        self._waiting = self._what_waits()
+        self._awaited = self.agreements_awaited()
+        self._ask_what_waits()
+        found = self._waiting_changes
+        self._waiting_changes = {
+            **{event_id: None for event_id in waiting if found.get(event_id) is None},
+            **{
+                event_id: w for event_id, w in found.items() if w is not None and waiting.get(event_id) != w.waits_for
+            },
+        }
 
     def _aggregate(self, event: LedgerEvent) -> LedgerAggregate:
         match event:
@@ -263,28 +276,40 @@ class Account:
         """The transaction is committed: what was written is what is read from here on."""
         self._read_version = self.head.version
         self._events = 0
+        self._waiting_changes = {}
         self.agreements_seen.clear()
 
-    def waiting_if_changed(self) -> list[WaitingFact] | None:
-        """The facts that wait, where they are others than when the account was loaded."""
-        waiting = self._what_waits()
-        if waiting == self._waiting:
+    def waiting_changes(self) -> WaitingChanges | None:
+        """How the facts that wait differ from those that are stored; None where they do not."""
+        self._ask_what_waits()
+        if not self._waiting_changes:
             return None
-        self._waiting = waiting
-        return [
-            WaitingFact(
-                event_id=w.fact.event_id,
-                type=w.fact.type,
-                source=w.fact.data.message.source,
-                id=w.fact.data.message.id,
-                waits_for=w.waits_for,
-                since=w.fact.recorded_at,
-            )
-            for w in waiting
-        ]
+        changed = [waiting for waiting in self._waiting_changes.values() if waiting is not None]
+        return WaitingChanges(
+            now=[
+                WaitingFact(
+                    event_id=w.fact.event_id,
+                    type=w.fact.type,
+                    source=w.fact.data.message.source,
+                    id=w.fact.data.message.id,
+                    waits_for=w.waits_for,
+                    since=w.fact.recorded_at,
+                )
+                for w in changed
+            ],
+            no_more=[event_id for event_id, waiting in self._waiting_changes.items() if waiting is None],
+        )
 
-    def _what_waits(self) -> list[Waiting]:
-        return self.facts.waiting(self.billing.settlements, self._instructions.ids)
+    def _ask_what_waits(self) -> None:
+        self._waiting_changes |= self.facts.waiting_changes(self.billing.refunds_due, self._instructions.ids)
+
+    def awaited_if_changed(self) -> set[str] | None:
+        """The agreements that registered subscriptions wait for; None where they are those that are stored."""
+        awaited = self.agreements_awaited()
+        if awaited == self._awaited:
+            return None
+        self._awaited = awaited
+        return awaited
 
     def agreements_awaited(self) -> set[str]:
         """The agreements that registered subscriptions wait for."""

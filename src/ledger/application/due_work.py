@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from ledger.application.account import Account
-from ledger.application.ledger import Ledger
+from ledger.application.contention import GiveUp, Share, decide_in_parts
+from ledger.application.ledger import Decided, Ledger
 from ledger.events import LedgerEvent
-from ledger.store.database import Conflict, StoreError, Unavailable
+from ledger.store.database import StoreError, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.writing import Writes
 from ledger.values import SYSTEM_ACCOUNT, instant_to_text
 
 ACCOUNTS_PER_BATCH = 500
-ATTEMPTS_MAX = 12
 
 Progress = Callable[[int, int], None]
 """Told how many accounts are done, of how many."""
@@ -50,20 +48,11 @@ def do_due_work(ledger: Ledger, until: datetime, failing: dict[str, Exception] |
 
 
 def _catch_up(ledger: Ledger, due: Sequence[str], until: datetime, failing: dict[str, Exception] | None) -> int:
-    """Assess accounts together, and where that fails by halves, until those that fail are alone."""
-    try:
-        _decide(ledger, due, lambda account: account.catch_up(until, until))
-    except (Conflict, Unavailable):
-        raise
-    except Exception as error:
-        if failing is None:
-            raise
-        if len(due) == 1:
-            failing[due[0]] = error
-            return 0
-        half = len(due) // 2
-        return _catch_up(ledger, due[:half], until, failing) + _catch_up(ledger, due[half:], until, failing)
-    return len(due)
+    """Assess accounts; how many that were. With `failing`, those that cannot be assessed are put there."""
+    before = len(failing) if failing is not None else 0
+    give_up = failing.__setitem__ if failing is not None else None
+    _decide(ledger, due, lambda account: account.catch_up(until, until), give_up)
+    return len(due) - (len(failing) - before if failing is not None else 0)
 
 
 def next_due_at(ledger: Ledger) -> datetime | None:
@@ -128,19 +117,26 @@ def _set_clock(ledger: Ledger, to: datetime) -> None:
         Writes(sandbox_clock=to).write_before_events(transaction)
 
 
-def _decide(ledger: Ledger, account_ids: Sequence[str], decide: Callable[[Account], None]) -> None:
-    for attempt in range(1, ATTEMPTS_MAX + 1):
-        with ledger.database.reading() as transaction:
-            accounts = ledger.open_accounts(transaction, account_ids)
-        events: list[LedgerEvent] = []
-        for account_id in account_ids:
-            decide(accounts[account_id])
-            events += accounts[account_id].collect()
-        try:
-            ledger.save_accounts(accounts.values(), events, Writes())
-        except Conflict:
-            if attempt == ATTEMPTS_MAX:
-                raise
-            time.sleep(random.uniform(0, 0.002 * 2**attempt))
-        else:
-            return
+def _decide(
+    ledger: Ledger,
+    account_ids: Sequence[str],
+    decide: Callable[[Account], None],
+    give_up: GiveUp[str] | None = None,
+) -> None:
+    """Decide about accounts, together or in parts, as others let us."""
+
+    def attempt(shares: Sequence[Share[str]], held: bool) -> None:
+        wanted = [account_id for share in shares for account_id in share.items]
+
+        def decided(transaction: Transaction) -> Decided:
+            accounts = ledger.open_accounts(transaction, wanted)
+            events: list[LedgerEvent] = []
+            for account in accounts.values():
+                decide(account)
+                events += account.collect()
+            return Decided(accounts.values(), events, Writes())
+
+        ledger.decide(decided, wanted if held else ())
+
+    shares = [Share(frozenset([account_id]), (account_id,)) for account_id in account_ids]
+    decide_in_parts(ledger, shares, attempt, give_up)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 from eventsourcing.application import Application
@@ -19,7 +21,7 @@ from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.notices import begin_after_what_is_there
 from ledger.store.recorders import EnvelopeMapper, LedgerRecorder, SealingEventStore, events_of
 from ledger.store.schema import SCHEMA_VERSION, TABLES
-from ledger.store.writing import Writes, read_heads
+from ledger.store.writing import Writes, hold_heads, read_heads, read_waiting
 from ledger.values import SYSTEM_ACCOUNT
 from ledger.vault import Vault
 
@@ -36,6 +38,15 @@ class NoStore(StoreError):
     """The store has no tables yet."""
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What was decided about accounts: `events` in the order in which they were decided, and what else is written."""
+
+    accounts: Collection[Account]
+    events: list[LedgerEvent]
+    writes: Writes
+
+
 class Ledger(Application[str]):
     """The write side on one database. Clock and vault are handed in; several ledgers may share a database."""
 
@@ -46,7 +57,7 @@ class Ledger(Application[str]):
         self._warm: OrderedDict[str, Account] = OrderedDict()
         self._catalogue = Catalogue()
         self._turn = threading.RLock()
-        self._turns = [threading.Lock() for _ in range(TURNS)]
+        self._turns = [threading.RLock() for _ in range(TURNS)]
         super().__init__(env={})
 
     def construct_mapper(self) -> Mapper[str]:
@@ -161,32 +172,64 @@ class Ledger(Application[str]):
             histories: dict[str, list[LedgerEvent]] = defaultdict(list)
             for event in events_of(transaction, cold):
                 histories[event.account].append(event)
+            waiting = read_waiting(transaction, cold)
             for account_id in cold:
-                accounts[account_id].replay(histories[account_id])
+                accounts[account_id].replay(histories[account_id], waiting[account_id])
         return accounts
 
-    def turn(self, account_id: str) -> threading.Lock:
-        """The turn to write about an account. Nobody need take it, because the store lets only one of two writers
+    @contextmanager
+    def turn(self, account_ids: Iterable[str]) -> Iterator[None]:
+        """The turn to write about accounts. Nobody need take it, because the store lets only one of two writers
         through; but the other has decided in vain, and of many threads some would do so every time.
         """
-        return self._turns[hash(account_id) % TURNS]
+        with ExitStack() as turns:
+            for number in sorted({hash(account_id) % TURNS for account_id in account_ids}):
+                turns.enter_context(self._turns[number])
+            yield
 
-    def save_accounts(self, accounts: Iterable[Account], events: list[LedgerEvent], writes: Writes) -> None:
+    def decide(self, decide: Callable[[Transaction], Decided | None], held: Collection[str] = ()) -> None:
+        """Decide about accounts as of one state of the store, and write it; where it is None, nothing.
+
+        The heads of `held` are locked before anything is read: whoever else writes about them waits until this is
+        done, and what is decided is not decided in vain. Raises Conflict where another writer was faster.
+        """
+        if held:
+            with self.database.writing() as transaction:
+                hold_heads(transaction, held)
+                decided = decide(transaction)
+                changed = self._write(decided, transaction) if decided is not None else []
+        else:
+            with self.database.reading() as transaction:
+                decided = decide(transaction)
+            changed = self._write(decided, None) if decided is not None else []
+        self._keep_warm(changed)
+
+    def save_accounts(self, accounts: Collection[Account], events: list[LedgerEvent], writes: Writes) -> None:
         """Write what was decided about accounts, with all that its transaction brings.
 
         `events` are in the order in which they were decided. Raises Conflict where another writer was faster: the
         accounts are then spent, and must be opened and decided about anew.
         """
-        changed = [account for account in accounts if account.head_has_moved()]
+        self._keep_warm(self._write(Decided(accounts, events, writes), None))
+
+    def _write(self, decided: Decided, within: Transaction | None) -> list[Account]:
+        """Write it in a transaction of its own or within one; the accounts that changed."""
+        writes = decided.writes
+        changed = [account for account in decided.accounts if account.head_has_moved()]
         for account in changed:
             writes.heads[account.head.account] = account.head_move()
             for name, count in account.agreements_seen.items():
                 writes.catalogue[name] = min(count, writes.catalogue.get(name, count))
-            waiting = account.waiting_if_changed()
+            waiting = account.waiting_changes()
             if waiting is not None:
                 writes.waiting[account.head.account] = waiting
-                writes.awaiting[account.head.account] = account.agreements_awaited()
-        self.events.put(events, writes=writes)
+            awaited = account.awaited_if_changed()
+            if awaited is not None:
+                writes.awaiting[account.head.account] = awaited
+        self.events.put(decided.events, writes=writes, within=within)
+        return changed
+
+    def _keep_warm(self, changed: Iterable[Account]) -> None:
         with self._turn:
             for account in changed:
                 account.settled()

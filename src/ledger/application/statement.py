@@ -69,3 +69,12 @@ class Taken:
     set_aside: int = 0
     each: list[Became] = field(default_factory=list)
     """The same of every message, in the order in which they came."""
+
+    def add(self, other: Taken) -> None:
+        """Count what became of more messages."""
+        self.read += other.read
+        self.accepted += other.accepted
+        self.duplicates += other.duplicates
+        self.refused += other.refused
+        self.set_aside += other.set_aside
+        self.each += other.each

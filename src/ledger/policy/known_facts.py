@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -32,6 +33,7 @@ from ledger.events import (
     GoodwillProposed,
     GoodwillRejected,
     InstructionFact,
+    Message,
     MessageKey,
     OutageReopened,
     OutageReported,
@@ -43,6 +45,7 @@ from ledger.events import (
     RefundReport,
     RefundSucceeded,
     RefundSucceededV1,
+    RetractedMessage,
     Retraction,
     SubscriptionRegistered,
     SubscriptionReinstated,
@@ -192,10 +195,17 @@ class AccountFacts:
         """Every fact that came, those that are retracted too."""
         self._bindings: dict[tuple[str, str], tuple[AgreementBound, Agreement]] = {}
         """The terms that were bound, by the event id of their registration and the zone."""
+        self._waiting: dict[str, Waiting] = {}
+        """By the event id of the fact that waits."""
+        self._waiting_for: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        """The same facts' event ids by what they wait for: its kind, then its id."""
+        self._waiting_changes: dict[str, Waiting | None] = {}
+        self._asked_anew: dict[str, Fact] = {}
+        """The facts that may wait for something else than when that was last asked."""
         self._forget()
 
     def _forget(self) -> None:
-        """Know no fact; what came, what is retracted and what was bound is remembered."""
+        """Know no fact; what came, what is retracted, what was bound and what was told to wait is remembered."""
         self.registrations: list[AccountRegistered] = []
         self.subscriptions: dict[str, SubscriptionFacts] = {}
         self.charges: dict[str, Charge] = {}
@@ -218,7 +228,6 @@ class AccountFacts:
         self._complaints: dict[str, list[ComplaintFact]] = defaultdict(list)
         self._disputes_on: dict[str, set[str]] = defaultdict(set)
         self._facts: dict[str, Fact] = {}
-        self._may_wait: dict[str, Fact] = {}
 
     # --- what stands ---------------------------------------------------------------------------------------------
 
@@ -255,6 +264,7 @@ class AccountFacts:
     def learn(self, fact: Fact) -> Touched:
         """Take in one fact; each fact is learnt once, and one that is retracted counts for nothing."""
         self._said[message_key(fact)] = fact
+        self._is_known("message", _message(fact.data.message))
         if isinstance(fact, FactRetracted):
             before = self.retracted
             self.retracted = retracted(f.retraction for f in self._said.values() if isinstance(f, FactRetracted))
@@ -269,6 +279,8 @@ class AccountFacts:
         standing = [fact for key, fact in self._said.items() if key not in self.retracted]
         for fact in sorted(standing, key=_registrations_first):
             self._learn(fact)
+        gone = [waiting.fact for waiting in self._waiting.values() if waiting.fact.event_id not in self._facts]
+        self._ask_anew(*gone)
         for subscription in self.subscriptions.values():
             registration, zone = subscription.registration, self.time_zone
             if registration is not None and zone is not None:
@@ -277,7 +289,7 @@ class AccountFacts:
 
     def _learn(self, fact: Fact) -> Touched:
         self._facts[fact.event_id] = fact
-        self._may_wait[fact.event_id] = fact
+        self._ask_anew(fact)
         match fact:
             case AccountRegistered():
                 self.registrations.append(fact)
@@ -316,6 +328,7 @@ class AccountFacts:
         subscription = self.subscriptions[binding.data.subscription_id]
         subscription.binding, subscription.terms = binding, published.terms
         self._bindings[binding.data.registration, binding.data.time_zone] = (binding, published.terms)
+        self._ask_anew(*self._registrations_of[binding.data.subscription_id])
         return self._whole(subscription)
 
     def touched_by_time(self) -> Touched:
@@ -351,6 +364,8 @@ class AccountFacts:
     def _learn_registration(self, fact: SubscriptionRegistered) -> Touched:
         registrations = self._registrations_of[fact.data.subscription_id]
         registrations.append(fact)
+        self._ask_anew(*registrations)
+        self._is_known("subscription", fact.data.subscription_id)
         subscription = self._subscription(fact.data.subscription_id)
         if len(registrations) > 1:
             subscription.registration = self._first_stands(registrations)
@@ -406,6 +421,7 @@ class AccountFacts:
         akin = self._charge_facts[charge_id]
         akin.append(fact)
         self.invoices[fact.data.invoice_id].charge_facts.append(fact)
+        self._is_known("charge", _on_invoice(fact))
         touched = Touched(disputes=set(self.disputes_on(charge_id)), invoices={fact.data.invoice_id})
         zone = self.time_zone
         if zone is None:
@@ -450,12 +466,13 @@ class AccountFacts:
 
     def _admit(self, charge: Charge) -> None:
         self.charges[charge.charge_id] = charge
+        self._is_known("charge", charge.charge_id)
         if isinstance(charge, Cycle):
             self._subscription(charge.subscription_id).insert_cycle(charge)
 
     def _take_up_anew(self) -> None:
         """Judge all facts again in the order of their messages, because an earlier one may have turned up."""
-        self._may_wait = dict(self._facts)
+        self._asked_anew = dict(self._facts)
         self.contradictions.clear()
         self.charges.clear()
         self.charged.clear()
@@ -539,12 +556,12 @@ class AccountFacts:
             subscription.outages.remove(before)
             touched.window(subscription.subscription_id, before.reaching(END))
         after = self._judge_outage(outage_id)
+        self._is_known("outage", outage_id)
         if before is not None and after is not None:
             subscription_id = before.report.data.subscription_id
             if after.report.data.subscription_id != subscription_id:
                 # What ended it on the subscription where it no longer stands waits again for its report there.
-                endings = self._outage_endings.get((subscription_id, outage_id), ())
-                self._may_wait.update((ending.event_id, ending) for ending in endings)
+                self._ask_anew(*self._outage_endings.get((subscription_id, outage_id), ()))
         if after is not None:
             touched.window(after.report.data.subscription_id, after.reaching(END))
         return touched
@@ -570,7 +587,7 @@ class AccountFacts:
         for subscription_id in {report.data.subscription_id for report in reports}:
             stands_here = subscription_id == outage.report.data.subscription_id
             for ending in self._outage_endings.get((subscription_id, outage_id), ()):
-                self.contradictions.pop(ending.event_id, None)
+                self._contradict_no_more(ending)
                 if stands_here and _ends_before_it_began(ending, outage.report):
                     self._contradict(outage.report, ending)
         self._subscription(outage.report.data.subscription_id).outages.add(outage)
@@ -621,6 +638,7 @@ class AccountFacts:
         self._payment_facts[fact.data.payment_id].append(fact)
         self.invoices[fact.data.invoice_id].payment_facts.append(fact)
         self._judge_payment(fact.data.payment_id)
+        self._ask_anew(*self._payment_facts[fact.data.payment_id])
         paid = {
             fact.data.invoice_id,
             *(p.data.invoice_id for p in (standing, self.payments.get(fact.data.payment_id)) if p),
@@ -659,7 +677,15 @@ class AccountFacts:
         if claim_id is not None:
             self._reported_for[claim_id].add(fact.data.refund_id)
         self._judge_refund(fact.data.refund_id)
+        self._ask_anew(*self._refund_reports[fact.data.refund_id])
         return Touched(refunds={fact.data.refund_id})
+
+    def _is_reported_with_amount(self, refund_id: str) -> bool:
+        """Whether what went out under an id, for what can be a claim, is known though it was never due."""
+        return claim_of_refund(refund_id) is not None and any(
+            isinstance(report, RefundSucceeded) and report.data.amount is not None and not self._is_foreign(report)
+            for report in self._refund_reports[refund_id]
+        )
 
     def _judge_refund(self, refund_id: str) -> None:
         for fact in self._refund_reports[refund_id]:
@@ -705,6 +731,7 @@ class AccountFacts:
         if not isinstance(fact, ComplaintOpened):
             return Touched()
         self._judge_complaint(complaint_id)
+        self._is_known("complaint", complaint_id)
         return Touched(goodwill=self._goodwill_where(lambda data: data.complaint_id == complaint_id))
 
     def _judge_complaint(self, complaint_id: str) -> None:
@@ -722,8 +749,7 @@ class AccountFacts:
         goodwill = self.goodwill[credit_id]
         if isinstance(fact, GoodwillProposed):
             goodwill.proposals.append(fact)
-            # Of the proposals another one may stand now, and be left out no more: what each waits for is asked anew.
-            self._may_wait.update((proposal.event_id, proposal) for proposal in goodwill.proposals)
+            self._is_known("goodwill", credit_id)
         else:
             goodwill.verdicts.append(fact)
         self._judge_goodwill(credit_id)
@@ -759,31 +785,82 @@ class AccountFacts:
             if standing is not None and fact is not standing and not _says_the_same(standing, fact):
                 self._contradict(standing, fact)
             else:
-                self.contradictions.pop(fact.event_id, None)
+                self._contradict_no_more(fact)
 
     def _contradict(self, kept: Fact, left_out: Fact) -> None:
+        self._ask_anew(left_out)
         self.contradictions[left_out.event_id] = Contradiction(kept, left_out)
+
+    def _contradict_no_more(self, fact: Fact) -> None:
+        if self.contradictions.pop(fact.event_id, None) is not None:
+            self._ask_anew(fact)
 
     # --- waiting --------------------------------------------------------------------------------------------------
 
-    def waiting(self, refunds_known: Container[str] = (), instructions_known: Container[str] = ()) -> list[Waiting]:
+    def waiting(
+        self, refunds_due: AbstractSet[str] = frozenset(), instructions_known: AbstractSet[str] = frozenset()
+    ) -> list[Waiting]:
         """Facts that wait for another, with what they wait for (policy §1)."""
-        found = []
-        for fact in list(self._may_wait.values()):
-            waits_for = self.waits_for(fact, refunds_known, instructions_known)
-            if waits_for is None:
-                del self._may_wait[fact.event_id]
-            else:
-                found.append(Waiting(fact, waits_for))
-        return found
+        self._look_anew(refunds_due, instructions_known)
+        return list(self._waiting.values())
+
+    def waiting_changes(
+        self, refunds_due: AbstractSet[str] = frozenset(), instructions_known: AbstractSet[str] = frozenset()
+    ) -> dict[str, Waiting | None]:
+        """What has changed about them since this was asked last: by event id what a fact waits for now, None where it
+        waits no more."""
+        self._look_anew(refunds_due, instructions_known)
+        changes, self._waiting_changes = self._waiting_changes, {}
+        return changes
+
+    def _look_anew(self, refunds_due: AbstractSet[str], instructions_known: AbstractSet[str]) -> None:
+        """Look at those that may wait for something else than before: a fact is taken up anew when it becomes known
+        what it waits for, and when it comes to be left out or is left out no more."""
+        for kind, known in (("refund", refunds_due), ("instruction", instructions_known)):
+            for id_ in self._waiting_for[kind].keys() & known:
+                self._is_known(kind, id_)
+        asked, self._asked_anew = self._asked_anew, {}
+        for event_id, fact in asked.items():
+            before = self._waiting.get(event_id)
+            stands = event_id in self._facts
+            waits_for = self.waits_for(fact, refunds_due, instructions_known) if stands else None
+            if waits_for == (before.waits_for if before is not None else None):
+                continue
+            if before is not None:
+                self._wait_no_more(before)
+            self._waiting_changes[event_id] = self._wait(Waiting(fact, waits_for)) if waits_for is not None else None
+
+    def _wait(self, waiting: Waiting) -> Waiting:
+        kind, _, id_ = waiting.waits_for.partition(" ")
+        self._waiting[waiting.fact.event_id] = waiting
+        self._waiting_for[kind][id_].add(waiting.fact.event_id)
+        return waiting
+
+    def _wait_no_more(self, waiting: Waiting) -> None:
+        kind, _, id_ = waiting.waits_for.partition(" ")
+        del self._waiting[waiting.fact.event_id]
+        of_kind = self._waiting_for[kind]
+        of_kind[id_].discard(waiting.fact.event_id)
+        if not of_kind[id_]:
+            del of_kind[id_]
+
+    def _is_known(self, kind: str, id_: str) -> None:
+        """Something has become known, or another one than before: whatever waits for it is asked anew."""
+        self._ask_anew(*(self._waiting[event_id].fact for event_id in self._waiting_for[kind].get(id_, ())))
+
+    def _ask_anew(self, *facts: Fact) -> None:
+        self._asked_anew.update((fact.event_id, fact) for fact in facts)
 
     def waits_for(
-        self, fact: Fact, refunds_known: Container[str] = (), instructions_known: Container[str] = ()
+        self, fact: Fact, refunds_due: Container[str] = (), instructions_known: Container[str] = ()
     ) -> str | None:
-        """What a fact waits for, if for anything."""
+        """What a fact waits for, if for anything: its kind and its id.
+
+        Whatever makes the answer another one calls `_is_known` with both, or `_ask_anew`.
+        """
         if isinstance(fact, FactRetracted):
             named = fact.data.retracts
-            return None if (named.source, named.id) in self._said else f"message {named.id} from {named.source}"
+            return None if (named.source, named.id) in self._said else f"message {_message(named)}"
         if self.registration is None:
             return f"account {self.account_id}"
         subscription_id = getattr(fact.data, "subscription_id", None)
@@ -812,9 +889,11 @@ class AccountFacts:
             case PaymentCaptured():
                 stands = self.payments.get(fact.data.payment_id) is fact
                 charged = bool(self.invoices[fact.data.invoice_id].charge_facts)
-                return f"a charge on invoice {fact.data.invoice_id}" if stands and not charged else None
+                return f"charge {_on_invoice(fact)}" if stands and not charged else None
             case RefundReport():
-                known = fact.data.refund_id in refunds_known or fact.event_id in self.contradictions
+                refund_id = fact.data.refund_id
+                known = refund_id in refunds_due or self._is_reported_with_amount(refund_id)
+                known = known or fact.event_id in self.contradictions
                 return None if known else f"refund {fact.data.refund_id}"
             case InstructionFact():
                 known = fact.data.instruction_id in instructions_known
@@ -859,6 +938,15 @@ class RefundWord:
         """What arrived, gross, by the last of them that names an amount; None where none does."""
         named = (r.data.amount for r in reversed(self.succeeded) if isinstance(r, RefundSucceeded))
         return next((amount for amount in named if amount is not None), None)
+
+
+def _message(named: Message | RetractedMessage) -> str:
+    return f"{named.id} from {named.source}"
+
+
+def _on_invoice(fact: CycleStarted | ChargePosted | PaymentCaptured) -> str:
+    """What a payment waits for: any charge on its invoice. No charge has an id with a space."""
+    return f"on invoice {fact.data.invoice_id}"
 
 
 def _charge_of(fact: CycleStarted | ChargePosted, time_zone: str) -> Charge:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from ledger.events import excess_credit_id
-from ledger.policy.known_facts import AccountFacts, claim_of_refund
+from ledger.policy.known_facts import AccountFacts
 from ledger.policy.settlement import GoneOut
 from ledger.values import ratio, rounded, unit, zero
 
@@ -68,11 +68,6 @@ class Outgoings:
         self._applied_to[application.invoice_id].append(application)
 
     # --- what has gone out -----------------------------------------------------------------------------------------
-
-    def knows(self, refund_id: str) -> bool:
-        """Whether a refund was ever due under an id, or is reported with an amount for what can be a claim."""
-        gone = self.refund(refund_id) if claim_of_refund(refund_id) is not None else None
-        return refund_id in self.due or gone is not None
 
     def refund(self, refund_id: str) -> tuple[GoneOut, str] | None:
         """What has gone out under a refund's id, and its currency; None where nothing has.

@@ -53,17 +53,17 @@ class ClaimToSettle:
     @property
     def out(self) -> Decimal:
         """`F`: all that has gone out for it."""
-        return sum((each.gross for each in self.gone_out), Decimal(0))
+        return _total(each.gross for each in self.gone_out)
 
     @property
     def refunds_out(self) -> Decimal:
         """The refunds gone out to this invoice's payments."""
-        return sum((g.gross for g in self.gone_out if g.into == "refund" and g.to_invoice), Decimal(0))
+        return _total(g.gross for g in self.gone_out if g.into == "refund" and g.to_invoice)
 
     @property
     def credits_out(self) -> Decimal:
         """What of its credits was used."""
-        return sum((g.gross for g in self.gone_out if g.into == "credit"), Decimal(0))
+        return _total(g.gross for g in self.gone_out if g.into == "credit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +114,7 @@ class _Shares:
 
 def settle(invoice: InvoiceToSettle, claims: Sequence[ClaimToSettle]) -> Settlement:
     """Settle an invoice's claims, given in the policy's order."""
-    to_reduce = _between_zero_and(
-        sum((c.granted - c.out for c in claims), Decimal(0)), invoice.charged - invoice.paid
-    )
+    to_reduce = _between_zero_and(_total(c.granted - c.out for c in claims), invoice.charged - invoice.paid)
     shares = _reduced(claims, to_reduce)
     _set_off(shares)
     excess = _set_off_against(max(Decimal(0), invoice.paid - invoice.charged), shares)
@@ -134,6 +132,10 @@ def settle_without_invoice(claim: ClaimToSettle, currency: str) -> tuple[Settled
     """The parts of a claim that is on no invoice: all of it is a credit, and what went out too much is overpaid."""
     [shares] = _reduced([claim], Decimal(0))
     return _parts(shares, None, currency)
+
+
+def _total(amounts: Iterable[Decimal]) -> Decimal:
+    return sum(amounts, Decimal(0))
 
 
 def _between_zero_and(wanted: Decimal, limit: Decimal) -> Decimal:
@@ -190,13 +192,17 @@ def _share_the_way_the_money_came(invoice: InvoiceToSettle, shares: Sequence[_Sh
         from_balance -= claim.credits_out + share.credit
 
 
+_Untaxed = tuple[Into, str, Decimal, PartStatus]
+"""A part of which net and tax are not known yet: the way it goes, its id, its gross, and its status."""
+
+
 def _parts(share: _Shares, invoice_id: str | None, currency: str) -> tuple[SettledPart, ...]:
     """A claim's parts with net and tax: those that went out with theirs, and the others, which share what remains."""
     claim = share.claim
     told = [gone for gone in claim.gone_out if gone.net is not None]
     untold = sorted((gone for gone in claim.gone_out if gone.net is None), key=_smaller_first)
     due = open_refund_id(claim)
-    open_parts: list[tuple[Into, str, Decimal, PartStatus]] = [
+    others: list[_Untaxed] = [
         ("invoice_reduction", invoice_id or "", share.reduced, "open"),
         ("offset", f"offset/{claim.claim_id}", share.offset, "open"),
         *((gone.into, gone.id, gone.gross, "gone_out") for gone in untold),
@@ -204,16 +210,11 @@ def _parts(share: _Shares, invoice_id: str | None, currency: str) -> tuple[Settl
         ("credit", credit_id(claim.claim_id), share.credit, "open"),
         ("overpaid", f"overpaid/{claim.claim_id}", -share.too_much, "open"),
     ]
-    remaining_tax = claim.tax - sum((gone.tax or Decimal(0) for gone in told), Decimal(0))
-    remaining = claim.granted - sum((gone.gross for gone in told), Decimal(0))
-    taxes = _in_step([gross for _, _, gross, _ in open_parts], remaining, remaining_tax, currency)
+    remaining_tax = claim.tax - _total(gone.tax or Decimal(0) for gone in told)
+    remaining = claim.granted - _total(gone.gross for gone in told)
     nothing = zero(currency)
     parts = [_part(gone.into, gone.id, gone.net or nothing, gone.tax or nothing, "gone_out") for gone in told]
-    parts += [
-        _part(into, id_, nothing + gross - tax, tax, status)
-        for (into, id_, gross, status), tax in zip(open_parts, taxes, strict=True)
-        if gross
-    ]
+    parts += _in_step(others, remaining, remaining_tax, currency)
     if not remaining and remaining_tax:
         parts.append(_part("correction", f"correction/{claim.claim_id}", -remaining_tax, remaining_tax, "open"))
     return tuple(sorted(parts, key=lambda part: _ORDER.index(part.into)))
@@ -230,34 +231,23 @@ def _part(into: Into, id_: str, net: Decimal, tax: Decimal, status: PartStatus) 
     return SettledPart(into=into, id=id_, net=net, tax=tax, status=status)
 
 
-def _in_step(grosses: Iterable[Decimal], whole: Decimal, tax: Decimal, currency: str) -> Iterator[Decimal]:
-    """The tax of each part, so that the first k together have round(their gross × tax ÷ whole)."""
+def _in_step(parts: Iterable[_Untaxed], whole: Decimal, tax: Decimal, currency: str) -> Iterator[SettledPart]:
+    """Divide tax, so that the first k parts together have round(their gross × tax ÷ whole), by absolute value."""
     so_far, given = Decimal(0), zero(currency)
-    for gross in grosses:
+    for into, id_, gross, status in parts:
         so_far += gross
         exact = ratio(Fraction(so_far) * Fraction(tax), whole)
-        due = rounded(abs(exact), currency, "half_up")
-        due = due if exact >= 0 else -due
-        yield due - given
-        given = due
+        above, below = (rounded(max(Fraction(0), each), currency, "half_up") for each in (exact, -exact))
+        of_tax = above - below - given
+        if gross:
+            yield _part(into, id_, gross - of_tax, of_tax, status)
+        given += of_tax
 
 
 def proportion(gross: Decimal, claim_gross: Decimal, claim_tax: Decimal, currency: str) -> tuple[Decimal, Decimal]:
     """Net and tax of a part that goes out of a claim, in the claim's proportion at that moment."""
     tax = rounded(ratio(Fraction(gross) * Fraction(claim_tax), claim_gross), currency, "half_up")
     return gross - tax, tax
-
-
-def applied(left: Iterable[tuple[str, Decimal]], owed: Decimal) -> Iterator[tuple[str, Decimal]]:
-    """How much of each credit pays for what is owed, the oldest credit first and never more than is owed.
-
-    `left` says what is left of each credit, gross, in the order in which they were granted.
-    """
-    for id_, amount in left:
-        part = min(amount, owed)
-        if part > 0:
-            yield id_, part
-            owed -= part
 
 
 def open_refund_id(claim: ClaimToSettle) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -72,7 +73,7 @@ class SealingEventStore(EventStore[str]):
     """Seals events in their order: each takes its account's previous leaf hash, and the head moves to its own."""
 
     def put(self, domain_events: Sequence[DomainEventProtocol[str]], **kwargs: Any) -> list[Recording[str]]:
-        """Seal and write events with all that their transaction brings (`writes`)."""
+        """Seal and write events with all that their transaction brings (`writes`), or that they are `within`."""
         writes: Writes = kwargs["writes"]
         sealed: list[StoredEvent] = []
         for event in domain_events:
@@ -93,7 +94,7 @@ class SealingEventStore(EventStore[str]):
                     event_id=event.event_id,
                 )
             )
-        self.recorder.insert_events(sealed, writes=writes)
+        self.recorder.insert_events(sealed, writes=writes, within=kwargs.get("within"))
         return []
 
 
@@ -107,11 +108,13 @@ class LedgerRecorder(ApplicationRecorder):
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
         """One transaction: all of `writes`, then positions for the events, then the events themselves.
 
-        A batch without events (nothing but duplicates) still moves its reader. Raises HeadMoved or ReaderFenced,
-        after which the caller loads and decides again.
+        It is one of its own, or the one that they are `within`, which whoever began it commits. A batch without
+        events (nothing but duplicates) still moves its reader. Raises HeadMoved or ReaderFenced, after which the
+        caller loads and decides again.
         """
         writes: Writes = kwargs["writes"]
-        with self._database.writing() as transaction:
+        within: Transaction | None = kwargs.get("within")
+        with nullcontext(within) if within is not None else self._database.writing() as transaction:
             writes.write_before_events(transaction)
             return self._insert(transaction, stored_events)
 

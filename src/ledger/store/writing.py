@@ -78,6 +78,15 @@ class WaitingFact:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingChanges:
+    """Facts of an account that wait for something they did not wait for before, and the ids of those that do not
+    wait any more."""
+
+    now: list[WaitingFact]
+    no_more: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A refused message; its body is a vault entry under the dead letter's id."""
 
@@ -155,8 +164,9 @@ class Writes:
     publications: list[Publication] = field(default_factory=list)
     inbox: list[tuple[str, str, str]] = field(default_factory=list)
     """Source, id and keyed digest of every message taken."""
-    waiting: dict[str, list[WaitingFact]] = field(default_factory=dict)
+    waiting: dict[str, WaitingChanges] = field(default_factory=dict)
     awaiting: dict[str, set[str]] = field(default_factory=dict)
+    """The agreements that an account waits for, all of them."""
     vault: list[VaultEntry] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
@@ -292,15 +302,25 @@ class Writes:
 
     def _write_waiting(self, transaction: Transaction) -> None:
         transaction.run_each(
-            "DELETE FROM waiting WHERE account = ?", [(account,) for account in sorted(self.waiting)]
+            "DELETE FROM waiting WHERE event_id = ?",
+            [(event_id,) for changes in self.waiting.values() for event_id in changes.no_more],
         )
-        transaction.insert(
+        transaction.upsert(
             "waiting",
-            ("event_id", "account", "type", "source", "id", "waits_for", "since"),
+            {
+                "event_id": "TEXT",
+                "account": "TEXT",
+                "type": "TEXT",
+                "source": "TEXT",
+                "id": "TEXT",
+                "waits_for": "TEXT",
+                "since": "BIGINT",
+            },
+            ("event_id",),
             [
                 (w.event_id, account, w.type, w.source, w.id, w.waits_for, to_microseconds(w.since))
-                for account in sorted(self.waiting)
-                for w in self.waiting[account]
+                for account, changes in self.waiting.items()
+                for w in changes.now
             ],
         )
         accounts = sorted(self.awaiting)
@@ -415,6 +435,14 @@ def move_reader(transaction: Transaction, move: ReaderMove) -> None:
         raise ReaderFenced(f"reader {move.reader} was taken over by another")
 
 
+def hold_heads(transaction: Transaction, accounts: Iterable[str]) -> None:
+    """Have every other writer about accounts wait until the end of the transaction; an account without events has
+    no head to hold. They are taken in account order, as they are by those who move them."""
+    transaction.run_each(
+        "UPDATE heads SET version = version WHERE account = ?", [(account,) for account in sorted(accounts)]
+    )
+
+
 def read_heads(transaction: Transaction, accounts: Iterable[str]) -> dict[str, Head]:
     """The heads of accounts, those without events included."""
     heads = {account: Head(account) for account in accounts}
@@ -430,6 +458,16 @@ def read_heads(transaction: Transaction, accounts: Iterable[str]) -> dict[str, H
             from_microseconds(due_at) if due_at is not None else None,
         )
     return heads
+
+
+def read_waiting(transaction: Transaction, accounts: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What is stored of the facts of accounts that wait: by account and event id, what each waits for."""
+    found: dict[str, dict[str, str]] = {account: {} for account in accounts}
+    for account, event_id, waits_for in transaction.rows_in(
+        "SELECT account, event_id, waits_for FROM waiting WHERE account IN (?*)", list(found)
+    ):
+        found[account][event_id] = waits_for
+    return found
 
 
 def _stamp(instant: datetime | None) -> int:

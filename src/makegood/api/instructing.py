@@ -236,8 +236,7 @@ class Asking:
         messages = self._messages(said)
         version = self.expects()
         expects = {self.account: version} if version is not None else None
-        with self.house.ledger.turn(self.account):
-            taken = take(self.house.ledger, messages, expects=expects, request=request)
+        taken = take(self.house.ledger, messages, expects=expects, request=request)
         if taken.refused:
             raise _refused(taken.refused)
         self.recorded()
