@@ -194,8 +194,8 @@ class TestIdentity:
     @given(seed=st.integers(0, 100_000))
     def test_the_last_word_on_each_is_how_it_stands(self, seed: int) -> None:
         """Whoever carries out every instruction in order ends up with what the ledger says."""
-        books = Books.open(agreements=oracle_agreements())
-        books.take(histories.history(seed, account="acct-1"))
+        books = Books.open(agreements=oracle_agreements(money=True))
+        books.take(histories.history(seed, account="acct-1", money=True))
         reductions: dict[tuple[str, str], Decimal] = {}
         changes: dict[tuple[str, str], Decimal] = {}
         totals: dict[str, Decimal] = {}
