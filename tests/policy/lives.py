@@ -102,6 +102,7 @@ class Life:
             (4, self._course),
             (2, self._goodwill),
             (1, self._registration),
+            (2, self._retraction),
         ]
         [tell] = self._rng.choices([tell for _, tell in kinds], [weight for weight, _ in kinds])
         return tell()
@@ -205,3 +206,9 @@ class Life:
             other = account("Asia/Tokyo", self._of(("EUR", "JPY")))
             return other.at("2026-03-31T00:00:00Z" if self._rng.random() < 0.5 else "2026-06-01T00:00:00Z")
         return subscription(agreement=self._rng.choice(AGREEMENTS).terms.name)
+
+    def _retraction(self) -> Said:
+        """What was said is taken back; now and then that is taken back itself."""
+        message = self._rng.choice(self.case.messages)
+        named = {"source": message["source"], "id": message["id"]}
+        return Said("fact.retracted", {"retracts": named}, source=message["source"])

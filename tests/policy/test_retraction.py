@@ -38,7 +38,7 @@ from tests.policy.case import (
     terminated,
     withdrawn,
 )
-from tests.policy.test_laws import AGREEMENTS, SEEDS, Standing, case_of, history
+from tests.policy.test_laws import AGREEMENTS, SEEDS, Standing, case_of, history, rows_of
 
 APRIL = cycle()
 SOURCE = "/provisioning/test"
@@ -385,5 +385,5 @@ def test_a_narrowed_assessment_finds_what_a_full_one_finds_whatever_is_taken_bac
         touched = case.learn(message)
         standing.take(assess(case.facts, now, touched))
         full = assess(case.facts, now)
-        assert standing.rows == full.claims
+        assert standing.rows == rows_of(full)
         assert standing.alarms == full.alarms

@@ -1374,6 +1374,21 @@ FIRST, SECOND = f"refund/{DISPUTE}/1", f"refund/{DISPUTE}/2"
         gives={DISPUTE: "refund/1 10.00 + 2.00"},
     ),
     row(
+        "ids may hold slashes: a report is of the claim that its id names",
+        [charge("a/b", "36.00", invoice_id="in/voice"), payment("36.00", "in/voice")],
+        [confirmed("9.00", "d/2026/1", "a/b", settle_as="credit"), confirmed("12.00", "d/2026", "a/b")],
+        [refund_succeeded("refund/billing-error/d/2026/1", "7.00")],
+        gives={
+            "billing-error/d/2026/1": "credit 9.00",
+            "billing-error/d/2026": "refund/1 7.00 gone out; refund/2 5.00",
+        },
+    ),
+    row(
+        "ids may hold slashes: a disruption's claim is of the whole charge id",
+        [cycle("a/b", tax="6.00"), payment("36.00", "invoice-a/b"), outage("2026-04-10", "2026-04-15")],
+        gives={"disruption/a/b": "credit 5.00 + 1.00"},
+    ),
+    row(
         "an increase goes on to the next: what went out is never joined",
         [APRIL, PAID, confirmed("10.00"), refund_succeeded(FIRST), early(confirmed("12.00"))],
         gives={DISPUTE: "refund/1 10.00 + 2.00 gone out; refund/2 2.00 + 0.40"},
@@ -1603,6 +1618,20 @@ def test_a_credit_that_was_given_back_pays_for_the_next_charge_and_not_for_the_s
     assert case.invoice("invoice-headset") == "6.00 charged, 6.00 asked for"
     assert case.invoice("invoice-phone") == "9.00 charged, 0.00 + 9.00 paid"
     assert word(case, DISPUTE) == "credit 7.50 + 1.50 gone out; credit 2.50 + 0.50"
+
+
+def test_a_part_whose_tax_is_below_nothing_is_divided_like_any_other() -> None:
+    """A credit went out with a third of tax; then an earlier charge turns out to have had none."""
+    case = Case().hear(account(), charge("old", "10.00", tax="5.00"), payment("15.00", "invoice-old"))
+    case.hear(confirmed("6.00", charge_id="old", settle_as="credit"), charge(price="8.00"))
+    assert word(case, DISPUTE) == "credit 5.33 + 2.67 gone out; credit 0.67 + 0.33"
+    case.hear(early(charge("old", "10.00"), 1), early(confirmed("9.00", charge_id="old", settle_as="credit"), 2))
+    assert word(case, DISPUTE) == "credit 5.33 + 2.67 gone out; credit 3.67 + -2.67"
+    case.hear(charge("phone", "5.00"))
+    assert word(case, DISPUTE) == "credit 9.00 gone out"
+    [*_, application] = case.billing.settlements.outgoings.applications
+    case.hear(payment("0.50", "invoice-phone", payment_id=application, method="balance"))
+    assert word(case, DISPUTE) == "credit 7.17 + 1.33 gone out; credit 1.83 + -1.33"
 
 
 def test_a_refund_that_went_out_and_a_credit_that_was_used_are_both_what_went_out() -> None:
@@ -2083,6 +2112,7 @@ def test_a_claim_on_no_invoice(claim: ClaimToSettle, gives: list[str]) -> None:
         pytest.param("0.03", ("12.00", "2.00"), "EUR", ("0.02", "0.01"), id="half up"),
         pytest.param("0.02", ("12.00", "2.00"), "EUR", ("0.02", "0.00"), id="below the half down"),
         pytest.param("5", ("110", "10"), "JPY", ("5", "0"), id="in yen"),
+        pytest.param("0.50", ("1.00", "-2.67"), "EUR", ("1.84", "-1.34"), id="half up by absolute value"),
         pytest.param("5.00", ("0.00", "0.00"), "EUR", ("5.00", "0.00"), id="of no claim: no tax"),
     ],
 )

@@ -6,12 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 
 from ledger.events import excess_credit_id
 from ledger.policy.known_facts import AccountFacts
-from ledger.policy.settlement import GoneOut
-from ledger.values import ratio, rounded, unit, zero
+from ledger.policy.settlement import GoneOut, proportion
+from ledger.values import unit, zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +126,7 @@ class Outgoings:
         amount = self._amount(application)
         if amount == application.amount:
             return application.net, application.tax
-        share = ratio(Fraction(application.tax) * Fraction(amount), application.amount)
-        tax = rounded(share, application.currency, "half_up")
-        return amount - tax, tax
+        return proportion(amount, application.amount, application.tax, application.currency)
 
     def _amount(self, application: Application) -> Decimal:
         payment = self._facts.payments.get(application.application_id)

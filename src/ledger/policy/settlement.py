@@ -236,17 +236,21 @@ def _in_step(parts: Iterable[_Untaxed], whole: Decimal, tax: Decimal, currency: 
     so_far, given = Decimal(0), zero(currency)
     for into, id_, gross, status in parts:
         so_far += gross
-        exact = ratio(Fraction(so_far) * Fraction(tax), whole)
-        above, below = (rounded(max(Fraction(0), each), currency, "half_up") for each in (exact, -exact))
-        of_tax = above - below - given
+        of_tax = _half_up(ratio(Fraction(so_far) * Fraction(tax), whole), currency) - given
         if gross:
             yield _part(into, id_, gross - of_tax, of_tax, status)
         given += of_tax
 
 
+def _half_up(exact: Fraction, currency: str) -> Decimal:
+    """Rounded half up by absolute value."""
+    above, below = (rounded(max(Fraction(0), each), currency, "half_up") for each in (exact, -exact))
+    return above - below
+
+
 def proportion(gross: Decimal, claim_gross: Decimal, claim_tax: Decimal, currency: str) -> tuple[Decimal, Decimal]:
     """Net and tax of a part that goes out of a claim, in the claim's proportion at that moment."""
-    tax = rounded(ratio(Fraction(gross) * Fraction(claim_tax), claim_gross), currency, "half_up")
+    tax = _half_up(ratio(Fraction(gross) * Fraction(claim_tax), claim_gross), currency)
     return gross - tax, tax
 
 
