@@ -69,7 +69,7 @@ class Outgoings:
     # --- what has gone out -----------------------------------------------------------------------------------------
 
     def refund(self, refund_id: str) -> tuple[GoneOut, str] | None:
-        """What has gone out under a refund's id, and its currency; None where nothing has.
+        """What has gone out under a refund's id, and its currency; None where nothing has, or nobody is registered.
 
         Where the report names an amount, that went out, and nobody knows its net and tax; where it names none, what
         was due last under the id, with its net and tax.
@@ -78,7 +78,9 @@ class Outgoings:
         if word is None or not word.succeeded:
             return None
         due, currency = self.due.get(refund_id), self._facts.currency
-        if word.amount is not None and currency is not None:
+        if currency is None:
+            return None
+        if word.amount is not None:
             return GoneOut("refund", refund_id, word.amount.quantize(unit(currency)), None, None), currency
         if due is None:
             return None
