@@ -242,8 +242,11 @@ def _sum_money(house: House, claims: list[dict[str, Any]], summary: _Summary) ->
     for refund in queries.refunds(house.database):
         add(refund["currency"], f"refunds {refund['status']}", refund["total"])
     for credit in queries.credits(house.database):
-        add(credit["currency"], "credits used", credit["used"])
-        add(credit["currency"], "credits left", credit["left"])
+        if credit["claim_id"] is None:  # for an invoice's excess: nothing of it was granted
+            add(credit["currency"], "paid in excess", credit["left"])
+        else:
+            add(credit["currency"], "credits used", credit["used"])
+            add(credit["currency"], "credits left", credit["left"])
     for reduction in queries.invoice_reductions(house.database):
         add(reduction["currency"], "off invoices", reduction["total"])
     for claim in queries.overpaid(house.database):
@@ -301,6 +304,7 @@ def _show_summary(house: House, summary: _Summary, seconds: float) -> None:
         "refunds failed",
         "refunds succeeded",
         "overpaid",
+        "paid in excess",
     )
     print_rows(
         [
@@ -318,6 +322,7 @@ def _show_summary(house: House, summary: _Summary, seconds: float) -> None:
             "refunds failed": "failed, owed again",
             "refunds succeeded": "refunded",
             "overpaid": "less overpaid",
+            "paid in excess": "besides: paid in excess",
         },
         title="",
         empty="  no money moved",
@@ -325,8 +330,9 @@ def _show_summary(house: House, summary: _Summary, seconds: float) -> None:
     )
     console.print(
         "  What was granted first lowers invoices that are unpaid; the rest is credit, which pays for the next "
-        "charges, or refund. Less what went out and is no longer owed, it all adds up to what was granted. Refunds "
-        "stay due: approving and paying them out is not built yet.",
+        "charges, or refund. Less what went out and is no longer owed, it all adds up to what was granted. What "
+        "customers paid in excess, and have not used yet, is credit besides: in the sample they pay invoices in full "
+        "though credits had paid for some. Refunds stay due: approving and paying them out is not built yet.",
         soft_wrap=True,
     )
     heading("For people, and for other systems")

@@ -26,10 +26,12 @@ def test_the_sample_goes_the_whole_way_and_every_cent_granted_is_settled_once(
             (c["currency"], Decimal(c["amount"]) + Decimal(c["tax"]))
             for c in queries.claims(house.database, outcome="granted")
         )
+        credits = queries.credits(house.database)
+        excess = _by_currency((c["currency"], Decimal(c["left"])) for c in credits if c["claim_id"] is None)
         settled = _by_currency(
             [
                 *((r["currency"], Decimal(r["total"])) for r in queries.refunds(house.database)),
-                *((c["currency"], Decimal(c["total"])) for c in queries.credits(house.database)),
+                *((c["currency"], Decimal(c["total"])) for c in credits if c["claim_id"] is not None),
                 *((r["currency"], Decimal(r["total"])) for r in queries.invoice_reductions(house.database)),
                 *((o["currency"], -Decimal(o["overpaid"])) for o in queries.overpaid(house.database)),
             ]
@@ -44,8 +46,9 @@ def test_the_sample_goes_the_whole_way_and_every_cent_granted_is_settled_once(
         if line.strip()[:3] in granted
     ]
     printed = {row[0]: [Decimal(0 if cell == "–" else cell) for cell in row[1:]] for row in rows}
-    for currency, (net, tax, *ways, overpaid) in printed.items():
+    for currency, (net, tax, *ways, overpaid, paid_in_excess) in printed.items():
         assert net + tax == sum(ways) - overpaid == granted[currency]
+        assert paid_in_excess == excess[currency] > 0
     assert printed.keys() == granted.keys()
 
     # The commands to try next work as they are printed.

@@ -28,7 +28,7 @@ def test_a_damaged_row_is_found_then_mended_then_sound(books: Door) -> None:
     assert books("rebuild", "--compare-only") == "20 accounts alike\n"
     damage(
         books,
-        "UPDATE refunds_v1 SET total = '0.01' WHERE refund_id = 'refund/unused/cyc-0006-2026-04-02/1'",
+        "UPDATE refunds_v2 SET total = '0.01' WHERE refund_id = 'refund/unused/cyc-0006-2026-04-02/1'",
         "DELETE FROM accounts_v2 WHERE account = 'acct-0009'",
     )
 

@@ -81,12 +81,13 @@ class TestCancellation:
         assert told(books) == [SCHEDULED]
 
 
-def reduced(total: str, change: str, invoice: str = "inv-cyc-1", claim: str = "billing-error/dis-1") -> object:
+def reduced(total: str, change: str, asks_for: str) -> object:
+    """What is said of the one claim on the first month's invoice, of which nothing is paid."""
     return (
         "invoice.reduced",
         {
-            "invoice_id": invoice,
-            "claim_id": claim,
+            "invoice_id": "inv-cyc-1",
+            "claim_id": "billing-error/dis-1",
             "net": total,
             "tax": "0.00",
             "total": total,
@@ -94,6 +95,8 @@ def reduced(total: str, change: str, invoice: str = "inv-cyc-1", claim: str = "b
             "change_tax": "0.00",
             "change_total": change,
             "currency": "EUR",
+            "invoice_total": total,
+            "asks_for": asks_for,
         },
     )
 
@@ -107,17 +110,36 @@ class TestReduction:
     def test_by_how_much_in_all_and_by_how_much_more(self, books: Books) -> None:
         upstream = Upstream()
         books.take([*self.unpaid(upstream), upstream.overcharge_confirmed()])
-        assert told(books) == [reduced("10.00", "10.00")]
+        assert told(books) == [reduced("10.00", "10.00", "21.00")]
         # An earlier confirmation of the same dispute turns up: it holds.
         books.take([upstream.overcharge_confirmed(amount="4.00", time="2026-02-01T00:00:00Z")])
-        assert told(books) == [reduced("10.00", "10.00"), reduced("4.00", "-6.00")]
+        assert told(books) == [reduced("10.00", "10.00", "21.00"), reduced("4.00", "-6.00", "27.00")]
+
+    def test_what_all_claims_take_off_and_what_the_invoice_asks_for_is_said_with_each(self) -> None:
+        """Whatever billing heard before, the last word on an invoice is the whole of it."""
+        books = Books.open()
+        upstream = Upstream()
+        books.take([*self.unpaid(upstream), upstream.overcharge_confirmed()])
+        books.take([upstream.payment_captured(amount="20.00"), upstream.overcharge_confirmed("dis-2", amount="3.00")])
+        said = [(d["claim_id"], d["total"], d["invoice_total"], d["asks_for"]) for _, d in told(books)]
+        assert said == [
+            ("billing-error/dis-1", "10.00", "10.00", "21.00"),
+            ("billing-error/dis-2", "1.00", "11.00", "0.00"),
+        ]
 
     def test_a_reduction_that_fell_away_is_one_of_nothing(self) -> None:
         books = Books.open()
         upstream = Upstream()
         books.take([*self.unpaid(upstream), upstream.overcharge_confirmed()])
         books.take([upstream.overcharge_rejected(time="2026-02-01T00:00:00Z")])
-        assert told(books)[-1] == reduced("0.00", "-10.00")
+        assert told(books)[-1] == reduced("0.00", "-10.00", "31.00")
+
+    def test_a_payment_takes_back_what_had_been_taken_off_and_that_is_said_too(self) -> None:
+        """The customer paid all of it: the claim is made good another way."""
+        books = Books.open()
+        upstream = Upstream()
+        books.take([*self.unpaid(upstream), upstream.overcharge_confirmed(), upstream.payment_captured()])
+        assert told(books)[-1] == reduced("0.00", "-10.00", "0.00")
 
     def test_what_is_refunded_or_credited_is_none_of_it(self) -> None:
         books = Books.open()
@@ -172,32 +194,39 @@ class TestIdentity:
     @given(seed=st.integers(0, 100_000))
     def test_the_last_word_on_each_is_how_it_stands(self, seed: int) -> None:
         """Whoever carries out every instruction in order ends up with what the ledger says."""
-        books = Books.open(agreements=oracle_agreements())
-        books.take(histories.history(seed, account="acct-1"))
+        books = Books.open(agreements=oracle_agreements(money=True))
+        books.take(histories.history(seed, account="acct-1", money=True))
         reductions: dict[tuple[str, str], Decimal] = {}
         changes: dict[tuple[str, str], Decimal] = {}
+        totals: dict[str, Decimal] = {}
         ends: dict[str, date | None] = {}
         for each in issued(books):
             match each.kind:
                 case "invoice.reduced":
                     key = (each.data["invoice_id"], each.data["claim_id"])
                     reductions[key] = Decimal(each.data["total"])
+                    totals[each.data["invoice_id"]] = Decimal(each.data.get("invoice_total", 0))
                     changes[key] = changes.get(key, Decimal(0)) + Decimal(each.data["change_total"])
                 case "cancellation.scheduled":
                     ends[each.data["subscription_id"]] = date.fromisoformat(each.data["effective_on"])
                 case "cancellation.withdrawn":
                     ends[each.data["subscription_id"]] = None
         standing: dict[tuple[str, str], Decimal] = {}
+        invoices: dict[str, dict[str, str] | None] = {}
         for envelope in books.stored():
-            if envelope["type"] == "claim-assessed.v1":
+            if envelope["type"] == "settlement-changed.v1":
                 data = envelope["data"]
-                standing = {key: total for key, total in standing.items() if key[1] != data["claim_id"]}
-                for part in (data["after"] or {"settled": ()})["settled"]:
-                    if part["into"] == "invoice_reduction":
-                        total = Decimal(part["net"]) + Decimal(part["tax"])
-                        standing[part["id"], data["claim_id"]] = total
+                invoices[data["invoice_id"]] = data["after"]
+                for claim in data["claims"]:
+                    standing = {key: total for key, total in standing.items() if key[1] != claim["claim_id"]}
+                    for part in claim["after"]:
+                        if part["into"] == "invoice_reduction":
+                            total = Decimal(part["net"]) + Decimal(part["tax"])
+                            standing[part["id"], claim["claim_id"]] = total
         assert {key: total for key, total in reductions.items() if total} == {k: t for k, t in standing.items() if t}
         assert reductions == changes
+        reduced_now = {id_: Decimal(after["reduced"]) for id_, after in invoices.items() if after is not None}
+        assert {id_: total for id_, total in totals.items() if total} == {i: t for i, t in reduced_now.items() if t}
         statuses: dict[str, SubscriptionStatusChanged] = {}
         for stored in books.envelopes():
             event = from_stored(stored.type, stored.envelope)

@@ -76,10 +76,10 @@ def test_provisioning_is_told_that_the_service_goes_on() -> None:
     ]
 
 
-def test_without_the_termination_that_forbade_it_an_activation_is_due() -> None:
+def test_without_the_failure_that_undid_the_payment_an_activation_is_due() -> None:
     books, upstream = Books.open(), Upstream()
-    mistaken = upstream.subscription_terminated()
-    books.take([mistaken, *upstream.customer()])
+    customer, mistaken = upstream.customer(), upstream.payment_failed()
+    books.take([mistaken, *customer])
     assert "activation-due.v1" not in books.types()
     books.take([upstream.fact_retracted(mistaken)])
     assert books.types()[-1] == "activation-due.v1"

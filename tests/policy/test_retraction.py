@@ -34,8 +34,8 @@ from tests.policy.case import (
     rejected,
     resolved,
     subscription,
-    takes_back,
     suspended,
+    takes_back,
     terminated,
     withdrawn,
 )

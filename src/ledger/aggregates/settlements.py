@@ -315,7 +315,7 @@ class Settlements:
         elif group.invoice_id is not None:
             after, parts = self._settle(group.invoice_id, group.currency, now)
             left = self._on[group.invoice_id, group.currency].keys() - parts.keys()
-            parts |= {claim_id: self._gone_out_for(claim_id, group.currency) for claim_id in sorted(left)}
+            parts |= {claim_id: self._taken_along(claim_id, group.currency) for claim_id in sorted(left)}
         claims = [
             change
             for claim_id, of in parts.items()
@@ -367,15 +367,18 @@ class Settlements:
         return standing, dict(settlement.parts)
 
     def _to_settle(self, claim_id: str, currency: str) -> ClaimToSettle | None:
+        """A claim with what is granted and what has gone out; nothing of an account that is not registered."""
+        if self._facts.currency is None:
+            return None
         return claim_to_settle(
             self._facts, self.outgoings, claim_id, self._granted.amount(claim_id, currency), currency
         )
 
-    def _gone_out_for(self, claim_id: str, currency: str) -> tuple[SettledPart, ...]:
-        """What stays of a claim that left its invoice, until it is settled where it is now: what has gone out."""
+    def _taken_along(self, claim_id: str, currency: str) -> tuple[SettledPart, ...]:
+        """What a claim takes along that left its invoice, until it is settled where it is now: what goes back."""
         if self._to_settle(claim_id, currency) is None:
             return ()
-        return tuple(part for part in self.claims[claim_id, currency].parts if part.status == "gone_out")
+        return tuple(part for part in self.claims[claim_id, currency].parts if part.into in ("refund", "credit"))
 
     def _change(
         self, claim_id: str, invoice_id: str | None, currency: str, parts: tuple[SettledPart, ...]

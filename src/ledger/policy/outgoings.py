@@ -69,7 +69,7 @@ class Outgoings:
     # --- what has gone out -----------------------------------------------------------------------------------------
 
     def refund(self, refund_id: str) -> tuple[GoneOut, str] | None:
-        """What has gone out under a refund's id, and its currency; None where nothing has.
+        """What has gone out under a refund's id, and its currency; None where nothing has, or nobody is registered.
 
         Where the report names an amount, that went out, and nobody knows its net and tax; where it names none, what
         was due last under the id, with its net and tax.
@@ -78,10 +78,9 @@ class Outgoings:
         if word is None or not word.succeeded:
             return None
         due, currency = self.due.get(refund_id), self._facts.currency
+        if currency is None:
+            return None
         if word.amount is not None:
-            # Without a registration (it may have been retracted) nobody knows whether its currency is the account's.
-            if currency is None:
-                return None
             return GoneOut("refund", refund_id, word.amount.quantize(unit(currency)), None, None), currency
         if due is None:
             return None
