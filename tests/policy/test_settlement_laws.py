@@ -78,13 +78,16 @@ def invoices(draw: st.DrawFn, *, out: bool = True) -> tuple[InvoiceToSettle, lis
         net, tax, way = money(FEW), money(FEW), draw(st.sampled_from(["refund", "refund", "credit"]))
         claims.append(ClaimToSettle(claim_id, net, tax, way, gone, frozenset({f"refund/{claim_id}/1"})))  # type: ignore[arg-type]
     for_others = money(FEW) if out and draw(st.booleans()) else money(st.just(0))
+    in_money, from_balance = money(UNITS), money(UNITS)
+    excess_used = money(FEW) if out and draw(st.booleans()) else money(st.just(0))
+    paid_in_full = max(in_money + from_balance - excess_used, money(st.just(0)))
     return InvoiceToSettle(
         invoice_id="inv",
         currency=currency,
-        charged=money(UNITS),
-        paid_in_money=money(UNITS),
-        paid_from_balance=money(UNITS),
-        excess_used=money(FEW) if out and draw(st.booleans()) else money(st.just(0)),
+        charged=paid_in_full if draw(st.booleans()) else money(UNITS),
+        paid_in_money=in_money,
+        paid_from_balance=from_balance,
+        excess_used=excess_used,
         refunded=sum((claim.refunds_out for claim in claims), for_others),
     ), claims
 
