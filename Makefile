@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 SEEDS ?= 2000
+WORKERS ?= 2
 CASES ?= 5000
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
@@ -21,9 +22,9 @@ help:
 run: .venv/run.stamp
 	@$(BIN)/makegood demo --no-serve
 
-# Set up, then check and test everything, with a real Kafka and a real PostgreSQL.
+# Set up, then check and test everything, with a real Kafka and a real PostgreSQL for each of two workers (WORKERS=2).
 test: .tools .venv/dev.stamp check
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 # Set up, then run many schedules (SEEDS=2000), in each of which a seed decides what goes wrong and when.
 schedules: .venv/dev.stamp

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -61,6 +62,18 @@ def logs_of_this_test() -> Iterator[None]:
 
 def pytest_report_header() -> list[str]:
     return [f"Kafka: {expect_kafka()}", f"PostgreSQL: {expect_postgres()}"]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several workers tells the run which parts it used."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["used"] = session.config.stash.get(USED, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker is done: each has a Kafka and a PostgreSQL of its own, from the same place."""
+    node.config.stash.setdefault(USED, {}).update(getattr(node, "workeroutput", {}).get("used", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

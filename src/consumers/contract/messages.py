@@ -42,7 +42,7 @@ def _of_message(model: type[MessageData]) -> SchemaFile:
     data["description"] = "What the message says."
     for name in model.private:
         data["properties"][name] = {**data["properties"][name], "x-private": True}
-    if by_currency := _decimals_by_currency(data["properties"]):
+    if by_currency := _decimals_by_currency(data["properties"], always="currency" in data["required"]):
         data["allOf"] = by_currency
     limits = _NOT_SAID.format(bytes=f"{MESSAGE_BYTES_MAX:,}")
     return cloud_event(
@@ -93,8 +93,11 @@ def cloud_event(
     return published(type_, folder, schema)
 
 
-def _decimals_by_currency(properties: Schema) -> list[Schema]:
-    """That no amount has more decimals than the message's currency, where a message has amounts."""
+def _decimals_by_currency(properties: Schema, *, always: bool) -> list[Schema]:
+    """That no amount has more decimals than the message's currency, where a message has amounts.
+
+    Where not `always` is there a currency, this is said of messages that name one.
+    """
     amounts = sorted(name for name, schema in properties.items() if schema.get("pattern") == AMOUNT_PATTERN)
     unusual = {code: scale for code, scale in sorted(CURRENCY_SCALES.items()) if scale != _USUAL_DECIMALS}
     currencies: dict[int, Schema] = {
@@ -103,12 +106,16 @@ def _decimals_by_currency(properties: Schema) -> list[Schema]:
     currencies[_USUAL_DECIMALS] = {"not": {"enum": list(unusual)}}
     return [
         {
-            "if": {"properties": {"currency": currencies[scale]}},
+            "if": {"properties": {"currency": currencies[scale]}} if always else _named(currencies[scale]),
             "then": {"properties": {name: {"pattern": _decimals(scale)} for name in amounts}},
         }
         for scale in sorted(currencies)
         if amounts
     ]
+
+
+def _named(currency: Schema) -> Schema:
+    return {"properties": {"currency": {"type": "string", **currency}}, "required": ["currency"]}
 
 
 def _decimals(most: int) -> str:
