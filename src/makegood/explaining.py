@@ -163,6 +163,7 @@ def _explain_excess(house: House, id_: str, account: str | None, among: Collecti
         "working": [f"invoice {invoice_id}: of {stands.excess_credit} {stands.excess_used} was used"],
         "facts": [],
         "facts_count": 0,
+        "retracted": [],
         "steps": [],
         "settlements": [
             _settlement(envelope, event, None, by_event_id)
@@ -385,6 +386,7 @@ def _application(envelope: StoredEnvelope, event: CreditApplied | CreditAppliedV
     data = event.data
     return {
         "position": f"{envelope.shard}:{envelope.position}",
+        "event_id": event.event_id,
         "application_id": data.application_id,
         "credit_id": data.credit_id,
         "charge_id": data.charge_id,

@@ -441,7 +441,12 @@ def _paid(standing: InvoiceStanding | None) -> tuple[Decimal, Decimal]:
 
 
 def _gone_out(parts: Iterable[SettledPart]) -> list[tuple[str, Decimal]]:
-    return sorted((part.id, part.net + part.tax) for part in parts if part.status == "gone_out")
+    """What has gone out, under each id; of a refund that failed, that nothing has."""
+    return sorted(
+        (part.id, part.net + part.tax if part.status == "gone_out" else Decimal(0))
+        for part in parts
+        if part.status != "open"
+    )
 
 
 def _worth(parts: Iterable[SettledPart]) -> tuple[Decimal, Decimal]:
