@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from ledger.application.due_work import do_due_work
 from ledger.application.ledger import Ledger, NoStore
 from ledger.store.database import Database, StoreError, connect, create_if_missing, redacted
 from ledger.store.keys import KeyDatabase
 from ledger.vault import Vault
+from makegood.answers import say
 from makegood.settings import Settings
 from projections.follower import Follower
 
@@ -29,6 +31,16 @@ class House:
     ledger: Ledger
     vault: Vault
     projections: Follower
+
+
+def _bring_up_to_date(house: House) -> None:
+    """Settle a store of an older version anew, and fill the tables that answers are read from.
+
+    An account that cannot be assessed stays due, and is told of by whoever does due work next.
+    """
+    say("this store was made by an older makegood: it is settled anew and its tables are filled, once")
+    do_due_work(house.ledger, house.ledger.now(), failing={})
+    house.projections.catch_up()
 
 
 @contextmanager
@@ -63,6 +75,8 @@ def open_house(
         was_older = exists and ledger.bring_up_to_date()
         if create or create_missing or was_older:
             house.projections.create()
+        if was_older:
+            _bring_up_to_date(house)
         yield house
     finally:
         database.close()
