@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from makegood.api.shapes import Account, Explanation
+from makegood.api.shapes import Account, Credit, Explanation
 from tests.door.conftest import ROOT, Door
 from tests.door.test_commands import ACCOUNT, CANCELLATION, CYCLE, PAYMENT, SUBSCRIPTION, message
 
@@ -67,6 +67,7 @@ def test_what_was_paid_in_excess_is_explained_as_the_credit_that_it_is(sandbox: 
     assert explained["formula"] == "44.64 paid − 35.64 charged = 9.00"
     assert [(use["charge_id"], use["amount"]) for use in explained["applied"]] == [("c-2", "9.00")]
     (credit,) = sandbox.json("credits")
+    Credit.model_validate(credit)
     assert (credit["credit_id"], credit["claim_id"], credit["used"], credit["left"]) == (
         "excess/i",
         None,

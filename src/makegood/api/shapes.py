@@ -101,7 +101,7 @@ class Credit(Shape):
     """Money kept for the account's next charges."""
 
     credit_id: str = Field(examples=["credit/disruption/cyc-0002-2026-01-02/1"])
-    claim_id: str
+    claim_id: str | None = Field(description="Null for what was paid on an invoice in excess.")
     account_id: str
     charge_id: str | None
     net: Amount
