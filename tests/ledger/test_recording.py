@@ -585,7 +585,9 @@ def assert_settled(
         invoice = invoice_to_settle(known, outgoings, invoice_id, refunded, currency)
         settlement = settle(invoice, on_it)
         settled |= settlement.parts
-        credit = invoice.excess_used + settlement.excess
+        # Without any charge a payment waits, and is no excess.
+        excess = settlement.excess if known.invoices[invoice_id].charge_facts else zero(currency)
+        credit = invoice.excess_used + excess
         if credit and rested_at(known, invoice_id) <= recorded.now:
             rested.add(invoice_id)
         assert recorded.after == InvoiceStanding(
@@ -595,11 +597,14 @@ def assert_settled(
             excess_used=invoice.excess_used,
             reduced=settlement.reduced,
             asks_for=settlement.asks_for,
-            excess=settlement.excess,
+            excess=excess,
             excess_credit=credit if credit and invoice_id in rested else None,
         )
     for claim in recorded.claims:
-        stays = tuple(part for part in claim.before if part.status == "gone_out" and to_settle(claim.claim_id))
+        goes_back = tuple(part for part in claim.before if part.into in ("refund", "credit"))
+        stays = (
+            goes_back if to_settle(claim.claim_id) is not None else ()
+        )  # where it is settled now, it takes that along
         assert claim.after == settled.get(claim.claim_id, stays), claim.claim_id
         for part in claim.after:
             if part.into == "refund" and part.status != "gone_out":
