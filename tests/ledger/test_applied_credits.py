@@ -173,6 +173,19 @@ class TestNext:
         books.take([upstream.charge_posted("next")])
         assert [(credit, charge) for credit, charge, _ in applied(books)] == [("credit/disruption/cyc-1/1", "next")]
 
+    def test_of_two_credits_that_one_fact_grants_that_on_the_earlier_charge_is_the_older(self, books: Books) -> None:
+        """Not the one whose invoice has the smaller number."""
+        upstream = Customer()
+        books.take([upstream.account_registered(), upstream.subscription_registered()])
+        for cycle_id, starts_on, ends_on in [("z", "2026-03-01", "2026-04-01"), ("a", "2026-04-01", "2026-05-01")]:
+            books.take([upstream.payment_captured(f"inv-{cycle_id}")])
+            books.take([upstream.cycle_started(cycle_id, starts_on=starts_on, ends_on=ends_on)])
+        books.take([upstream.outage_reported(began_at="2026-03-30T00:00:00Z")])
+        books.take([upstream.outage_resolved(resolved_at="2026-04-03T00:00:00Z")])
+        assert min(Decimal(books.amounts()[f"disruption/{cycle_id}"]) for cycle_id in "az") > 1
+        books.take([upstream.charge_posted("next", price="1.00")])
+        assert applications(books)[0]["credit_id"] == "credit/disruption/z/1"
+
     def test_one_that_stands_again_is_not_next_once_more(self) -> None:
         """An earlier cycle overlaps it, and is itself left out for one that is earlier still."""
         books = Books.open()
