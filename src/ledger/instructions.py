@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import Literal, get_args
 
 from ledger.events import (
+    SETTLING,
     ClaimAssessedV1,
     CreditApplied,
     CreditAppliedV1,
@@ -21,6 +22,7 @@ from ledger.events import (
     LedgerEvent,
     SettledPart,
     SettlementChanged,
+    Settling,
     SubscriptionStatusChanged,
     claims_settled,
     course_since,
@@ -31,8 +33,7 @@ Kind = Literal["cancellation.scheduled", "cancellation.withdrawn", "invoice.redu
 KINDS: tuple[Kind, ...] = get_args(Kind)
 INSTRUCTING: tuple[type[LedgerEvent], ...] = (
     SubscriptionStatusChanged,
-    SettlementChanged,
-    ClaimAssessedV1,
+    *SETTLING,
     CreditApplied,
     CreditAppliedV1,
 )
@@ -76,7 +77,7 @@ def _cancellation(event: SubscriptionStatusChanged, effective_on: date | None) -
             yield _instruction(event, "cancellation.withdrawn", about, data.subscription_id)
 
 
-def _reductions(event: SettlementChanged | ClaimAssessedV1) -> Iterator[Instruction]:
+def _reductions(event: Settling) -> Iterator[Instruction]:
     """By how much a claim reduces an invoice now, in all, and by how much that differs from before.
 
     What all claims together take off the invoice, and what it asks for then, is said where it was recorded.
@@ -108,7 +109,7 @@ def _reductions(event: SettlementChanged | ClaimAssessedV1) -> Iterator[Instruct
             yield _instruction(event, "invoice.reduced", about, *named)
 
 
-def _standing(event: SettlementChanged | ClaimAssessedV1, invoice_id: str) -> InvoiceStanding | None:
+def _standing(event: Settling, invoice_id: str) -> InvoiceStanding | None:
     if isinstance(event, SettlementChanged) and event.data.invoice_id == invoice_id:
         return event.data.after
     return None

@@ -98,9 +98,9 @@ SYSTEM_ACCOUNT = "system"
 """The account of what no account did: agreements published, operators' acts. Upstream may not use it."""
 
 
-def is_identifier(text: str) -> bool:
-    """Whether text is 1 to 128 printable characters without spaces (contract §1)."""
-    return 0 < len(text) <= IDENTIFIER_LENGTH_MAX and text.isprintable() and " " not in text
+def is_identifier(text: str, length_max: int = IDENTIFIER_LENGTH_MAX) -> bool:
+    """Whether text is 1 to 128 printable characters, or another number of them, without spaces (contract §1)."""
+    return 0 < len(text) <= length_max and text.isprintable() and " " not in text
 
 
 # --- Instants and local dates -----------------------------------------------------------------------------------

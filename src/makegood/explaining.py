@@ -19,7 +19,6 @@ from ledger.events import (
     ClaimSettlement,
     ClaimState,
     ClaimStateV1,
-    Clause,
     CreditApplied,
     CreditAppliedV1,
     CycleStarted,
@@ -125,13 +124,10 @@ def explain(
 def _explain_excess(house: House, id_: str, account: str | None, among: Collection[str] | None) -> dict[str, Any]:
     """The credit for what was paid on an invoice in excess: it belongs to no claim, and rests on no clause."""
     credits = queries.credits(house.database, account, accounts=among)
-    having = [credit for credit in credits if credit["credit_id"] == id_]
+    having = {credit["account_id"]: credit for credit in credits if credit["credit_id"] == id_}
     if not having:
         raise Unexplained(f"no credit {id_} stands; see `makegood credits`")
-    if len(having) > 1:
-        accounts = ", ".join(credit["account_id"] for credit in having)
-        raise SeveralHaveIt(f"several accounts have {id_}: {accounts}; say which with --account")
-    account_id, invoice_id = having[0]["account_id"], id_.removeprefix(excess_credit_id(""))
+    account_id, invoice_id = _the_only(list(having), id_), id_.removeprefix(excess_credit_id(""))
     envelopes = [(envelope, envelope.event()) for envelope in follow_account(house.database, account_id)]
     by_event_id = {event.event_id: (envelope, event) for envelope, event in envelopes}
     changes = [
@@ -153,7 +149,7 @@ def _explain_excess(house: House, id_: str, account: str | None, among: Collecti
         "charge": None,
         "clause": None,
         "policy": "What was paid on an invoice in excess is the customer's (policy §7)",
-        "currency": having[0]["currency"],
+        "currency": having[account_id]["currency"],
         "claim": None,
         "agreement": None,
         "formula": f"{paid} paid − {stands.charged} charged"
@@ -201,7 +197,6 @@ def _settlement(
     by_event_id: dict[str, tuple[StoredEnvelope, LedgerEvent]],
 ) -> dict[str, Any]:
     """A recorded change of how a claim is settled, with why."""
-    cause = by_event_id.get(event.causation_id or "")
     return {
         "position": f"{envelope.shard}:{envelope.position}",
         "event_id": event.event_id,
@@ -209,27 +204,20 @@ def _settlement(
         "reasons": list(event.data.reasons) if isinstance(event, SettlementChanged) else ["claimed"],
         "before": _parts(claim.before if claim is not None else ()),
         "after": _parts(claim.after if claim is not None else ()),
-        "cause": cause[1].type if cause is not None else "time passed",
+        "cause": _cause(event, by_event_id),
         "cause_event_id": event.causation_id,
         "recorded_at": instant_to_text(event.recorded_at),
     }
 
 
+def _cause(event: LedgerEvent, by_event_id: dict[str, tuple[StoredEnvelope, LedgerEvent]]) -> str:
+    """What a decision followed from, in a word."""
+    cause = by_event_id.get(event.causation_id or "")
+    return cause[1].type if cause is not None else "time passed"
+
+
 def _parts(parts: Iterable[SettledPart]) -> list[dict[str, Any]]:
     return [part.model_dump(mode="json") for part in parts]
-
-
-def clause_of(claim_id: str) -> Clause:
-    """The clause of the policy that a claim is for, by its id (policy §1)."""
-    return _CLAUSE_OF[claim_id.partition("/")[0]]
-
-
-_CLAUSE_OF: dict[str, Clause] = {
-    "disruption": "service_disruption",
-    "billing-error": "billing_error",
-    "unused": "unused_period",
-    "goodwill": "complaint",
-}
 
 
 def _complaints_about(house: House, account_id: str, claim_id: str, used: Iterable[LedgerEvent]) -> list[str]:
@@ -258,6 +246,10 @@ def _account_of(house: House, id_: str, claim_id: str, account: str | None, amon
     accounts = [account_id for account_id in having if among is None or account_id in among]
     if not accounts:
         raise Unexplained(f"no claim, refund or credit {id_} is recorded; see `makegood claims`")
+    return _the_only(accounts, id_)
+
+
+def _the_only(accounts: Sequence[str], id_: str) -> str:
     if len(accounts) > 1:
         raise SeveralHaveIt(f"several accounts have {id_}: {', '.join(accounts)}; say which with --account")
     return accounts[0]
@@ -364,7 +356,6 @@ def _step(
     settled_after: tuple[SettledPart, ...],
     by_event_id: dict[str, tuple[StoredEnvelope, LedgerEvent]],
 ) -> dict[str, Any]:
-    cause = by_event_id.get(event.causation_id or "")
     return {
         "position": f"{envelope.shard}:{envelope.position}",
         "event_id": event.event_id,
@@ -372,7 +363,7 @@ def _step(
         "before": state(event.data.before, settled_before),
         "after": state(event.data.after, settled_after),
         "formula": event.data.formula,
-        "cause": cause[1].type if cause is not None else "time passed",
+        "cause": _cause(event, by_event_id),
         "cause_event_id": event.causation_id,
         "now": instant_to_text(event.data.now),
         "recorded_at": instant_to_text(event.recorded_at),

@@ -8,9 +8,9 @@ from typing import Any
 from rich.text import Text
 
 from ledger.application.preview import ClaimChange, ClaimStanding, Preview
-from ledger.events import ClaimState
+from ledger.events import ClaimState, clause_of
 from makegood.answers import people, refusals, say
-from makegood.explaining import change_in_a_word, clause_of, state, state_in_words
+from makegood.explaining import change_in_a_word, state, state_in_words
 
 
 def answer(found: Preview) -> dict[str, Any]:

@@ -7,10 +7,11 @@ one may still come. Which one that is, and what the assessment does without, is 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable
 from typing import Any
 
 from ledger.events import (
+    SETTLING,
     AccountRegistered,
     AgreementBound,
     ChargePosted,
@@ -19,14 +20,15 @@ from ledger.events import (
     PaymentCaptured,
     PaymentFailed,
     SettlementChanged,
+    Settling,
     SubscriptionRegistered,
     SubscriptionStatusChanged,
     claims_settled,
 )
 from ledger.store.instants import to_microseconds
-from projections.first_message import MESSAGE, first, message_of, order_of
+from projections.first_message import MESSAGE, LeftOut, counting, first, message_of, order_of
 from projections.projection import Place, Projection, Row, Rows, State, Table, Value, shown_instant
-from projections.settled_parts import SETTLING, Settling
+from projections.settled_parts import parts
 
 REGISTRATIONS = Table(
     "accounts",
@@ -256,8 +258,8 @@ def _payment(event: PaymentCaptured | PaymentFailed) -> Row:
 
 def _reduce_invoices(rows: Rows, event: Settling) -> None:
     for claim in claims_settled(event):
-        reductions = {part.id: part for part in claim.after if part.into == "invoice_reduction"}
-        for gone in {part.id for part in claim.before if part.into == "invoice_reduction"} - reductions.keys():
+        reductions = parts(claim.after, "invoice_reduction")
+        for gone in parts(claim.before, "invoice_reduction").keys() - reductions.keys():
             rows.delete(REDUCTIONS, event.account, claim.claim_id, gone)
         for part in reductions.values():
             rows.put(
@@ -315,9 +317,6 @@ ACCOUNTS = Projection(
 
 # --- as shown -----------------------------------------------------------------------------------------------------
 
-LeftOut = Set[tuple[str, str]]
-"""Facts that the assessment does without: account, and source and id of the message in one."""
-
 
 def registered(state: State, left_out: LeftOut) -> dict[str, Any]:
     """Zone, currency and registration of the one account whose rows these are; null before it is registered."""
@@ -330,7 +329,7 @@ def registered(state: State, left_out: LeftOut) -> dict[str, Any]:
 
 
 def _registration(state: State, left_out: LeftOut) -> Row | None:
-    return first(row for row in state["accounts"] if _of(row) not in left_out)
+    return first(counting(state["accounts"], left_out))
 
 
 def subscriptions(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
@@ -383,7 +382,7 @@ def charges(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
 def payments(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
     """The payments, by account and id, each as the message says that holds: the latest (policy §7)."""
     akin: dict[tuple[Value, ...], list[Row]] = defaultdict(list)
-    for row in _not_left_out(state["payments"], left_out):
+    for row in counting(state["payments"], left_out):
         akin[row["account"], row["payment_id"]].append(row)
     return [
         {
@@ -416,15 +415,6 @@ def invoices(state: State) -> list[dict[str, Any]]:
 def _standing(rows: Iterable[Row], id_column: str, left_out: LeftOut) -> list[Row]:
     """Of the facts under each business id, in the order of ids, the first by its message that is not left out."""
     akin: dict[tuple[Value, ...], list[Row]] = defaultdict(list)
-    for row in _not_left_out(rows, left_out):
+    for row in counting(rows, left_out):
         akin[row["account"], row[id_column]].append(row)
     return [min(akin[key], key=order_of) for key in sorted(akin)]
-
-
-def _not_left_out(rows: Iterable[Row], left_out: LeftOut) -> Iterator[Row]:
-    return (row for row in rows if _of(row) not in left_out)
-
-
-def _of(row: Row) -> tuple[str, str]:
-    """The message that a row came by, as facts are left out."""
-    return str(row["account"]), f"{row['message_source']} {row['message_id']}"

@@ -6,10 +6,17 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from ledger.events import ClaimAssessed, ClaimAssessedV1, ClaimDecision, SettledPart, claims_settled
+from ledger.events import (
+    SETTLING,
+    ClaimAssessed,
+    ClaimAssessedV1,
+    ClaimDecision,
+    SettledPart,
+    Settling,
+    claims_settled,
+)
 from ledger.store.instants import to_microseconds
 from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
-from projections.settled_parts import SETTLING, Settling
 
 ROWS = Table(
     "claims",

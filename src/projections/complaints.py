@@ -8,7 +8,7 @@ what it has to do with, and `linked` finds the complaints of a dispute, an outag
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ from ledger.events import (
 )
 from ledger.store.instants import to_microseconds
 from projections import goodwill
-from projections.first_message import MESSAGE, message_of, order_of
+from projections.first_message import MESSAGE, LeftOut, counting, message_of, order_of
 from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
 
 STEPS = Table(
@@ -80,12 +80,11 @@ def fold(rows: Rows, _: Place, event: ComplaintFact) -> None:
 COMPLAINTS = Projection("complaints", 2, (STEPS,), (ComplaintFact,), fold)
 
 
-def listed(state: State, left_out: Set[tuple[str, str]]) -> list[dict[str, Any]]:
+def listed(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
     """The complaints that were opened, by account and id; those of which only a later step is known wait for it."""
     steps: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for row in state["complaints"]:
-        if (row["account"], f"{row['message_source']} {row['message_id']}") not in left_out:
-            steps[row["account"], row["complaint_id"]].append(row)
+    for row in counting(state["complaints"], left_out):
+        steps[row["account"], row["complaint_id"]].append(row)
     credits = goodwill.credits_by_complaint(state, left_out)
     return [
         _shown(sorted(steps[key], key=order_of), credits.get((key[0], key[1]), []))

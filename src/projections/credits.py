@@ -10,17 +10,19 @@ from decimal import Decimal
 from typing import Any
 
 from ledger.events import (
+    SETTLING,
     ClaimSettlement,
     CreditApplied,
     CreditAppliedV1,
     SettlementChanged,
+    Settling,
     claims_settled,
     excess_credit_id,
 )
 from ledger.store.instants import to_microseconds
 from ledger.values import zero
 from projections.projection import Place, Projection, Row, Rows, State, Table, Value, shown_instant
-from projections.settled_parts import PART, SETTLING, Settling, part_row
+from projections.settled_parts import PART, part_row, parts
 
 ROWS = Table(
     "credits",
@@ -82,14 +84,14 @@ def fold(rows: Rows, _: Place, event: Settling | CreditApplied | CreditAppliedV1
 
 def _follow(rows: Rows, event: Settling, claim: ClaimSettlement) -> None:
     credits = [part for part in claim.after if part.into == "credit"]
-    ids = {part.id for part in credits}
-    for gone in {part.id for part in claim.before if part.into == "credit"} - ids:
+    ids = parts(claim.after, "credit").keys()
+    for gone in parts(claim.before, "credit").keys() - ids:
         rows.delete(ROWS, event.account, gone)
     nothing = zero(event.data.currency)
     for id_ in sorted(ids):
-        parts = [part for part in credits if part.id == id_]
-        net, tax = sum((part.net for part in parts), nothing), sum((part.tax for part in parts), nothing)
-        used = sum((part.net + part.tax for part in parts if part.status == "gone_out"), nothing)
+        of_id = [part for part in credits if part.id == id_]
+        net, tax = sum((part.net for part in of_id), nothing), sum((part.tax for part in of_id), nothing)
+        used = sum((part.net + part.tax for part in of_id if part.status == "gone_out"), nothing)
         before = rows.get(ROWS, event.account, id_)
         if not isinstance(event, SettlementChanged) and before is not None:
             used = Decimal(str(before["used"]))  # older versions said of an application only when it was made

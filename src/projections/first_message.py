@@ -5,7 +5,7 @@ Rows of facts keep what that is told by, in three columns, because facts are rec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Set
 
 from ledger.events import Fact
 from ledger.store.instants import to_microseconds
@@ -13,6 +13,9 @@ from projections.projection import ColumnType, Row, Value
 
 MESSAGE: dict[str, ColumnType] = {"message_time": "INSTANT", "message_id": "TEXT", "message_source": "TEXT"}
 """The columns of a fact's message."""
+
+LeftOut = Set[tuple[str, str]]
+"""Facts that count for nothing: account, and source and id of the message in one."""
 
 
 def message_of(fact: Fact) -> dict[str, Value]:
@@ -28,6 +31,13 @@ def message_of(fact: Fact) -> dict[str, Value]:
 def order_of(row: Row) -> tuple[int, str, str]:
     """By what facts are taken: time, then id, then source."""
     return int(row["message_time"] or 0), str(row["message_id"]), str(row["message_source"])
+
+
+def counting(rows: Iterable[Row], left_out: LeftOut) -> Iterator[Row]:
+    """The rows of facts that are not left out."""
+    for row in rows:
+        if (row["account"], f"{row['message_source']} {row['message_id']}") not in left_out:
+            yield row
 
 
 def first(rows: Iterable[Row]) -> Row | None:

@@ -7,11 +7,11 @@ facts count for nothing the assessment says, by its alarms.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from typing import Any
 
 from ledger.events import GoodwillApproved, GoodwillProposed, GoodwillRejected
-from projections.first_message import MESSAGE, first, message_of
+from projections.first_message import MESSAGE, LeftOut, counting, first, message_of
 from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
 
 FACTS = Table(
@@ -58,13 +58,13 @@ def fold(rows: Rows, _: Place, event: GoodwillProposed | GoodwillApproved | Good
 GOODWILL = Projection("goodwill", 1, (FACTS,), (GoodwillProposed, GoodwillApproved, GoodwillRejected), fold)
 
 
-def listed(state: State, left_out: Set[tuple[str, str]]) -> list[dict[str, Any]]:
+def listed(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
     """The goodwill credits that were proposed, by account and id; what a claim came to is that of `claims`."""
     outcomes = {(row["account"], row["claim_id"]): row["outcome"] for row in state["claims"]}
     return [_shown(proposal, verdict, outcomes) for proposal, verdict in _standing(state, left_out)]
 
 
-def credits_by_complaint(state: State, left_out: Set[tuple[str, str]]) -> dict[tuple[Any, Any], list[str]]:
+def credits_by_complaint(state: State, left_out: LeftOut) -> dict[tuple[Any, Any], list[str]]:
     """The goodwill credits that were proposed for a complaint, by account and complaint."""
     found: dict[tuple[Any, Any], list[str]] = defaultdict(list)
     for proposal, _ in _standing(state, left_out):
@@ -72,12 +72,11 @@ def credits_by_complaint(state: State, left_out: Set[tuple[str, str]]) -> dict[t
     return found
 
 
-def _standing(state: State, left_out: Set[tuple[str, str]]) -> Iterator[tuple[Row, Row | None]]:
+def _standing(state: State, left_out: LeftOut) -> Iterator[tuple[Row, Row | None]]:
     """The proposal of each credit that stands, with the verdict that holds: of each the first that counts."""
     facts: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for row in state["goodwill"]:
-        if (row["account"], f"{row['message_source']} {row['message_id']}") not in left_out:
-            facts[row["account"], row["credit_id"]].append(row)
+    for row in counting(state["goodwill"], left_out):
+        facts[row["account"], row["credit_id"]].append(row)
     for key in sorted(facts):
         proposal = first(row for row in facts[key] if row["status"] == "proposed")
         if proposal is not None:

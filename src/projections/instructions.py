@@ -7,7 +7,6 @@ instruction, so answers have rows of their own, and meet their instruction where
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Set
 from datetime import date, datetime
 from typing import Any
 
@@ -18,13 +17,13 @@ from ledger.events import (
     InstructionFact,
     InstructionRefused,
     PaymentCaptured,
+    Settling,
     SubscriptionStatusChanged,
 )
 from ledger.instructions import INSTRUCTING, instructions_of
 from ledger.store.instants import to_microseconds
-from projections.first_message import MESSAGE, message_of, order_of
+from projections.first_message import MESSAGE, LeftOut, counting, message_of, order_of
 from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
-from projections.settled_parts import Settling
 
 ISSUED = Table(
     "instructions",
@@ -121,15 +120,14 @@ INSTRUCTIONS = Projection(
 )
 
 
-def listed(state: State, left_out: Set[tuple[str, str]] = frozenset()) -> list[dict[str, Any]]:
+def listed(state: State, left_out: LeftOut = frozenset()) -> list[dict[str, Any]]:
     """The instructions as they are shown: those without an answer first, the oldest first among each.
 
     `left_out` are answers that count for nothing.
     """
     answers = defaultdict(list)
-    for answer in state["instruction_answers"]:
-        if (answer["account"], f"{answer['message_source']} {answer['message_id']}") not in left_out:
-            answers[answer["account"], answer["instruction_id"]].append(answer)
+    for answer in counting(state["instruction_answers"], left_out):
+        answers[answer["account"], answer["instruction_id"]].append(answer)
     told = [(row, _holding(answers[ISSUED.key_of(row)])) for row in state["instructions"]]
     told.sort(key=lambda pair: (pair[1] is not None, pair[0]["issued_at"], *ISSUED.key_of(pair[0])))
     return [_shown(row, answer) for row, answer in told]

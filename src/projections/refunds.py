@@ -7,14 +7,21 @@ their refund where it is shown.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Set
 from typing import Any
 
-from ledger.events import PartStatus, RefundReport, RefundSucceeded, RefundSucceededV1, claims_settled
+from ledger.events import (
+    SETTLING,
+    PartStatus,
+    RefundReport,
+    RefundSucceeded,
+    RefundSucceededV1,
+    Settling,
+    claims_settled,
+)
 from ledger.store.instants import to_microseconds
-from projections.first_message import MESSAGE, message_of, order_of
+from projections.first_message import MESSAGE, LeftOut, counting, message_of, order_of
 from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
-from projections.settled_parts import PART, SETTLING, Settling, part_row
+from projections.settled_parts import PART, part_row, parts
 
 DUE = Table(
     "refunds",
@@ -53,8 +60,8 @@ def fold(rows: Rows, _: Place, event: Settling | RefundReport) -> None:
         rows.put(RESULTS, _result(event))
         return
     for claim in claims_settled(event):
-        refunds = {part.id: part for part in claim.after if part.into == "refund"}
-        for gone in {part.id for part in claim.before if part.into == "refund"} - refunds.keys():
+        refunds = parts(claim.after, "refund")
+        for gone in parts(claim.before, "refund").keys() - refunds.keys():
             rows.delete(DUE, event.account, gone)
         for part in refunds.values():
             before = rows.get(DUE, event.account, part.id)
@@ -85,12 +92,11 @@ def _result(event: RefundReport) -> Row:
 REFUNDS = Projection("refunds", 2, (DUE, RESULTS), (*SETTLING, RefundReport), fold)
 
 
-def listed(state: State, left_out: Set[tuple[str, str]] = frozenset()) -> list[dict[str, Any]]:
+def listed(state: State, left_out: LeftOut = frozenset()) -> list[dict[str, Any]]:
     """The refunds as they are shown: by account, then refund. `left_out` are results that count for nothing."""
     results = defaultdict(list)
-    for result in state["refund_results"]:
-        if (result["account"], f"{result['message_source']} {result['message_id']}") not in left_out:
-            results[result["account"], result["refund_id"]].append(result)
+    for result in counting(state["refund_results"], left_out):
+        results[result["account"], result["refund_id"]].append(result)
     return [_shown(row, results[DUE.key_of(row)]) for row in sorted(state["refunds"], key=DUE.key_of)]
 
 

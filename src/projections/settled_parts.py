@@ -1,15 +1,12 @@
-"""What the projections share of how claims are settled (policy §7): the events that say so, and a part's columns."""
+"""What the projections share of how claims are settled (policy §7): parts by their ids, and their columns."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
-from ledger.events import ClaimAssessedV1, LedgerEvent, SettlementChanged
+from ledger.events import Into, SettledPart
 from projections.projection import ColumnType, Value
-
-SETTLING: tuple[type[LedgerEvent], ...] = (SettlementChanged, ClaimAssessedV1)
-"""The events that say how claims are settled."""
-Settling = SettlementChanged | ClaimAssessedV1
 
 PART: dict[str, ColumnType] = {
     "claim_id": "TEXT",
@@ -20,6 +17,11 @@ PART: dict[str, ColumnType] = {
     "currency": "TEXT",
 }
 """What a row says of its part, besides its id and since when it stands."""
+
+
+def parts(settled: Iterable[SettledPart], into: Into) -> dict[str, SettledPart]:
+    """The parts that are settled in one way, by their ids."""
+    return {part.id: part for part in settled if part.into == into}
 
 
 def part_row(

@@ -14,6 +14,7 @@ import pytest
 
 from ledger.aggregates.recording import message_event_id
 from ledger.application.due_work import do_due_work
+from ledger.application.ledger import Decided
 from ledger.application.record import take
 from ledger.application.statement import Statement, Taken
 from ledger.events import from_stored
@@ -192,10 +193,10 @@ class TestEveryStore:
             accounts["acct-1"].record(statement, None, books.clock())
             spent.append((process, accounts["acct-1"]))
         (first, its_account), (second, its_stale_account) = spent
-        first.ledger.save_accounts([its_account], its_account.collect(), Writes())
+        first.ledger.decide(lambda _: Decided([its_account], its_account.collect(), Writes()))
         before = books.content()
         with pytest.raises(HeadMoved):
-            second.ledger.save_accounts([its_stale_account], its_stale_account.collect(), Writes())
+            second.ledger.decide(lambda _: Decided([its_stale_account], its_stale_account.collect(), Writes()))
         assert books.content() == before
 
     def test_two_writers_with_the_first_fact_of_one_account_record_both(self, books: Books) -> None:

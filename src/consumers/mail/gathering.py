@@ -30,6 +30,7 @@ from ledger.application.customers import Customer, customer_of, private_part
 from ledger.application.ledger import Ledger
 from ledger.application.retractions import retracted_in
 from ledger.events import (
+    SETTLING,
     ActivationDue,
     ClaimAssessed,
     ClaimAssessedV1,
@@ -41,6 +42,7 @@ from ledger.events import (
     RefundSucceededV1,
     SettledPart,
     SettlementChanged,
+    Settling,
     Status,
     SubscriptionStatusChanged,
     claims_settled,
@@ -52,8 +54,6 @@ from ledger.store.notices import NOT_REGISTERED, QueuedNotice
 from ledger.store.reading import StoredEnvelope, events_of_type, find_event
 from ledger.values import local_date, time_zone, zero
 
-SETTLING: tuple[type[SettlementChanged | ClaimAssessedV1], ...] = (SettlementChanged, ClaimAssessedV1)
-"""The events that say how claims are settled."""
 _WAYS: tuple[Way, ...] = ("refund", "credit", "invoice_reduction")
 
 
@@ -231,12 +231,12 @@ class CreditAdded:
         return Money(self.after.net - self.before.net, self.after.tax - self.before.tax, self.after.currency)
 
 
-def credits_added(event: SettlementChanged | ClaimAssessedV1) -> list[CreditAdded]:
+def credits_added(event: Settling) -> list[CreditAdded]:
     """The credits that an event made greater, used or not: what is used of one is no less the customer's."""
     return [change for change in _credits_changed(event) if change.added.total > 0]
 
 
-def _credits_changed(event: SettlementChanged | ClaimAssessedV1) -> Iterator[CreditAdded]:
+def _credits_changed(event: Settling) -> Iterator[CreditAdded]:
     """What an event makes of the credits that it says anything of, whether they grow by it or not."""
     currency = event.data.currency
     for claim in claims_settled(event):
@@ -255,9 +255,7 @@ def _excess(standing: InvoiceStanding | None, currency: str) -> Money:
     return Money(zero(currency) + (credit or 0), zero(currency), currency)
 
 
-def _credited(
-    transaction: Transaction, event: SettlementChanged | ClaimAssessedV1, version: int, notice: QueuedNotice
-) -> Credited:
+def _credited(transaction: Transaction, event: Settling, version: int, notice: QueuedNotice) -> Credited:
     """What is still there of the credit that an event added: later facts may have lowered it before this is sent.
 
     What they raised it by after that is theirs to tell. A claim that goes to another invoice leaves the one and comes
@@ -285,7 +283,7 @@ def _total(money: Money) -> Decimal:
     return money.total
 
 
-def credit_notice_id(event: SettlementChanged | ClaimAssessedV1, of: str) -> str:
+def credit_notice_id(event: Settling, of: str) -> str:
     """A credit's notice is told by its event and by which credit it is; older events had one credit each."""
     identity = ("credit", event.event_id) if isinstance(event, ClaimAssessedV1) else ("credit", event.event_id, of)
     return sha256("\x00".join(identity).encode()).hexdigest()[:32]

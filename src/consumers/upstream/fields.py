@@ -46,7 +46,7 @@ def _identifier(text: str) -> str:
 
 
 def _refund_identifier(text: str) -> str:
-    if len(text) > REFUND_IDENTIFIER_LENGTH_MAX or not text or not text.isprintable() or " " in text:
+    if not is_identifier(text, REFUND_IDENTIFIER_LENGTH_MAX):
         raise broken("refund_identifier")
     return text
 

@@ -225,7 +225,7 @@ class BillingAccount(LedgerAggregate):
         for charge in charges:
             for credit_id in [id_ for id_, credit in self.credits.items() if credit.currency == charge.currency]:
                 asked_for = self.settlements.asks_for(charge.invoice_id, charge.currency)
-                left = min(self.credits[credit_id].left, unused.get(credit_id, asked_for * 0))
+                left = min(self.credits[credit_id].left, unused.get(credit_id, zero(charge.currency)))
                 amount = min(left, asked_for)
                 if amount > 0:
                     unused[credit_id] -= amount

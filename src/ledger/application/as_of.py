@@ -41,8 +41,7 @@ def assess_as_of(
     `recorded` are the account's events, `published` those by which agreements were published. Facts are taken in the
     order in which they were recorded, and publications among them: a subscription stays bound to the version it was
     bound to (contract §2). A version counts also where it was published after the instant, and what was retracted was
-    never so, at no instant, whenever it was taken back. A date is the end of that
-    date in the account's zone.
+    never so, at no instant, whenever it was taken back. A date is the end of that date in the account's zone.
     """
     told = sorted(chain(recorded, published), key=lambda stored: (stored.shard, stored.position))
     events = [stored.event() for stored in told]

@@ -191,7 +191,8 @@ class Ledger(Application[str]):
         """Decide about accounts as of one state of the store, and write it; where it is None, nothing.
 
         The heads of `held` are locked before anything is read: whoever else writes about them waits until this is
-        done, and what is decided is not decided in vain. Raises Conflict where another writer was faster.
+        done, and what is decided is not decided in vain. Raises Conflict where another writer was faster: the
+        accounts are then spent, and must be opened and decided about anew.
         """
         if held:
             with self.database.writing() as transaction:
@@ -203,14 +204,6 @@ class Ledger(Application[str]):
                 decided = decide(transaction)
             changed = self._write(decided, None) if decided is not None else []
         self._keep_warm(changed)
-
-    def save_accounts(self, accounts: Collection[Account], events: list[LedgerEvent], writes: Writes) -> None:
-        """Write what was decided about accounts, with all that its transaction brings.
-
-        `events` are in the order in which they were decided. Raises Conflict where another writer was faster: the
-        accounts are then spent, and must be opened and decided about anew.
-        """
-        self._keep_warm(self._write(Decided(accounts, events, writes), None))
 
     def _write(self, decided: Decided, within: Transaction | None) -> list[Account]:
         """Write it in a transaction of its own or within one; the accounts that changed."""

@@ -1,6 +1,7 @@
 """What happened: the one vocabulary of everything the ledger stores."""
 
 from ledger.events.billing_account import (
+    CLAUSES,
     AccountRegistered,
     AlarmCleared,
     AlarmData,
@@ -30,6 +31,7 @@ from ledger.events.billing_account import (
     SettleAs,
     SettledPartV1,
     Terms,
+    clause_of,
 )
 from ledger.events.complaint import (
     ComplaintFact,
@@ -66,6 +68,7 @@ from ledger.events.notice import (
 )
 from ledger.events.retraction import FactRetracted, MessageKey, RetractedMessage, Retraction, message_key, retracted
 from ledger.events.settlement import (
+    SETTLING,
     ClaimSettlement,
     CreditApplied,
     CreditAppliedV1,
@@ -77,6 +80,7 @@ from ledger.events.settlement import (
     SettledPart,
     SettlementChanged,
     SettlementReason,
+    Settling,
     claims_settled,
     excess_credit_id,
 )
@@ -116,7 +120,9 @@ from ledger.events.system import (
 )
 
 __all__ = [
+    "CLAUSES",
     "ROLES",
+    "SETTLING",
     "STORED_TYPES",
     "AboutNotice",
     "AccountRegistered",
@@ -207,6 +213,7 @@ __all__ = [
     "SettledPartV1",
     "SettlementChanged",
     "SettlementReason",
+    "Settling",
     "Status",
     "SubscriptionFact",
     "SubscriptionRegistered",
@@ -217,6 +224,7 @@ __all__ = [
     "Terms",
     "UnknownStoredType",
     "claims_settled",
+    "clause_of",
     "course_of_cancellation",
     "course_since",
     "excess_credit_id",

@@ -26,6 +26,19 @@ Reason = Literal[
     "service_kept",
 ]
 
+CLAUSES: dict[str, Clause] = {
+    "disruption": "service_disruption",
+    "billing-error": "billing_error",
+    "unused": "unused_period",
+    "goodwill": "complaint",
+}
+"""What each claim is for, by what its id begins with (policy §1)."""
+
+
+def clause_of(claim_id: str) -> Clause:
+    """The clause of the policy that a claim is for, by its id."""
+    return CLAUSES[claim_id.partition("/")[0]]
+
 
 class AccountRegistered(Fact):
     """A customer became known; name and address lie in the vault."""

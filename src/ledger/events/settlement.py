@@ -160,6 +160,11 @@ def excess_credit_id(invoice_id: str) -> str:
     return f"excess/{invoice_id}"
 
 
+Settling = SettlementChanged | ClaimAssessedV1
+SETTLING: tuple[type[Settling], ...] = (SettlementChanged, ClaimAssessedV1)
+"""The events that say how claims are settled."""
+
+
 def claims_settled(event: LedgerEvent) -> Iterator[ClaimSettlement]:
     """The claims that an event settles otherwise than before, whatever version recorded it."""
     match event:

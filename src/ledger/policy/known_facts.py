@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from ledger.agreement import Agreement, PublishedAgreement
 from ledger.events import (
+    CLAUSES,
     AccountRegistered,
     AgreementBound,
     BillingErrorReported,
@@ -962,15 +963,11 @@ def _charge_id(fact: CycleStarted | ChargePosted) -> str:
     return fact.data.cycle_id if isinstance(fact, CycleStarted) else fact.data.charge_id
 
 
-CLAIM_KINDS = ("disruption", "billing-error", "unused", "goodwill")
-"""What the ids of claims begin with (policy §1)."""
-
-
 def claim_of_refund(refund_id: str) -> str | None:
     """The claim that a refund is for, by its id, `refund/CLAIM/N`; None where it names none."""
     kind, _, rest = refund_id.partition("/")
     claim_id, _, number = rest.rpartition("/")
-    of_a_claim = kind == "refund" and claim_id.partition("/")[0] in CLAIM_KINDS and claim_id.partition("/")[2]
+    of_a_claim = kind == "refund" and claim_id.partition("/")[0] in CLAUSES and claim_id.partition("/")[2]
     return claim_id if of_a_claim and number.isdecimal() else None
 
 

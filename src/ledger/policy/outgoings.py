@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ledger.events import excess_credit_id
+from ledger.events import PaymentCaptured, excess_credit_id
 from ledger.policy.known_facts import AccountFacts
 from ledger.policy.settlement import GoneOut, proportion
 from ledger.values import unit, zero
@@ -131,9 +131,9 @@ class Outgoings:
         return proportion(amount, application.amount, application.tax, application.currency)
 
     def _amount(self, application: Application) -> Decimal:
-        payment = self._facts.payments.get(application.application_id)
-        if payment is not None and payment.data.method == "balance":
-            return payment.data.amount
+        confirmation = self._confirmation(application)
+        if confirmation is not None:
+            return confirmation.data.amount
         if self._facts.has_failed(application.application_id):
             return zero(application.currency)
         return application.amount
@@ -143,13 +143,13 @@ class Outgoings:
         unconfirmed = (
             application
             for application in self._applied_to.get(invoice_id, ())
-            if application.currency == currency and not self._is_confirmed(application)
+            if application.currency == currency and self._confirmation(application) is None
         )
         return sum((self._amount(application) for application in unconfirmed), zero(currency))
 
-    def _is_confirmed(self, application: Application) -> bool:
+    def _confirmation(self, application: Application) -> PaymentCaptured | None:
         payment = self._facts.payments.get(application.application_id)
-        return payment is not None and payment.data.method == "balance"
+        return payment if payment is not None and payment.data.method == "balance" else None
 
     def used_of_excess(self, invoice_id: str, currency: str) -> Decimal:
         """`E`: what of the credit for an invoice's excess was used."""

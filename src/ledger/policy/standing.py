@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from ledger.events import Status
 from ledger.policy.known_facts import AccountFacts, SubscriptionFacts
 from ledger.policy.unused_period import ending
-from ledger.policy.violation import suspensions
+from ledger.policy.violation import suspended_at
 
 _INSTANT = timedelta(microseconds=1)
 """The first moment after an instant: an open outage shares time with a cycle only once the cycle has begun."""
@@ -26,7 +26,7 @@ def status_of(subscription: SubscriptionFacts, time_zone: str, now: datetime) ->
         ends_on = cancellation.effective_on
         if cancellation.effective_at <= now:
             return "cancelled", ends_on
-    if any(s.period.begin <= now < s.period.end for s in suspensions(subscription)):
+    if suspended_at(subscription, now) is not None:
         return "suspended", ends_on
     if ends_on is not None:
         return "cancelling", ends_on

@@ -19,7 +19,7 @@ from ledger.events import (
 from ledger.policy.charges import Cycle
 from ledger.policy.known_facts import SubscriptionFacts
 from ledger.policy.proration import Share, share_of_days, share_of_time, spelled, spelled_days
-from ledger.policy.violation import Suspension, latest_suspension, termination
+from ledger.policy.violation import Suspension, latest_suspension, suspended_at, termination
 from ledger.values import Period, instant_to_text, local_date, midnight, rounded
 
 
@@ -195,9 +195,7 @@ def _terminated_before(cancellation: Cancellation, how: Ending) -> SubscriptionT
 
 def _suspended_at_request(cancellation: Cancellation, subscription: SubscriptionFacts) -> Suspension | None:
     """The suspension that the customer cancelled in."""
-    asked_at = cancellation.request.data.requested_at
-    latest = latest_suspension(subscription, asked_at)
-    return latest if latest is not None and asked_at < latest.period.end else None
+    return suspended_at(subscription, cancellation.request.data.requested_at)
 
 
 def _declined_because(

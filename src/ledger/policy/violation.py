@@ -73,3 +73,9 @@ def latest_suspension(subscription: SubscriptionFacts, instant: datetime) -> Sus
     """The last suspension that had begun by an instant, whether it went on then or had ended."""
     begun = [suspension for suspension in suspensions(subscription) if suspension.period.begin <= instant]
     return begun[-1] if begun else None
+
+
+def suspended_at(subscription: SubscriptionFacts, instant: datetime) -> Suspension | None:
+    """The suspension that goes on at an instant."""
+    latest = latest_suspension(subscription, instant)
+    return latest if latest is not None and instant < latest.period.end else None
