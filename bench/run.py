@@ -39,9 +39,10 @@ from consumers.upstream import read_structured
 from ledger.application import agreements, record
 from ledger.application.ledger import Ledger
 from ledger.store.reading import shard_end
-from makegood.house import House, open_house, system_clock
-from makegood.logs import configure_logs
-from makegood.settings import Settings
+from makegood.house.clock import system_clock
+from makegood.house.logs import configure_logs
+from makegood.house.opening import House, open_house
+from makegood.house.settings import Settings
 
 SAMPLE = ROOT / "deploy" / "sample"
 ROUNDS = 3

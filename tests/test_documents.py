@@ -21,7 +21,7 @@ import pytest
 
 from consumers.upstream import MESSAGES
 from ledger.agreement import DEFAULTS, read_agreement
-from makegood.settings import Settings
+from makegood.house.settings import Settings
 from tests.parts.kafka import find_kafka
 from tests.parts.process import free_ports
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from consumers.part import reason_of
-from ledger.application.kept import set_aside
+from ledger.application.kept_messages import set_aside
 from ledger.application.ledger import Ledger
 from ledger.application.record import take
 from ledger.application.statement import Refusal, Statement, Taken

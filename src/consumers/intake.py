@@ -14,7 +14,7 @@ from consumers.kafka.records import GroupMember, Partition, Record, TopicIdentit
 from consumers.kafka.topics import UPSTREAM, Topic
 from consumers.part import reason_of
 from consumers.upstream import read_kafka
-from ledger.application.kept import failing_too_often, set_aside
+from ledger.application.kept_messages import failing_too_often, set_aside
 from ledger.application.ledger import Ledger
 from ledger.application.record import take
 from ledger.application.statement import Refusal, Statement

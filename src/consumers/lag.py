@@ -17,7 +17,7 @@ from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, UPSTREAM
 from consumers.relay import DeadLetterLane, EventLane, InstructionLane
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
-from ledger.store.notices import READER as NOTICES_READER
+from ledger.store.notice_queue import READER as NOTICES_READER
 from ledger.store.reading import read_shard, shard_ends
 from projections.follower import positions_of
 from projections.projection import Projection

@@ -23,7 +23,7 @@ from consumers.mail.sending import FateUnknown, Mailer, NotTaken, RefusedForGood
 from consumers.mail.writing import Envelope, Mailbox, NoAddress, mailbox, written
 from consumers.part import BackOff, reason_of
 from ledger.application.ledger import Ledger
-from ledger.application.notices import Delivery, record_discarded, record_failed, record_sent
+from ledger.application.notice_delivery import Delivery, record_discarded, record_failed, record_sent
 from ledger.events import (
     AccountRegistered,
     ActivationDue,
@@ -40,7 +40,7 @@ from ledger.events import (
     course_of_cancellation,
 )
 from ledger.store.database import Conflict, Transaction, Unavailable
-from ledger.store.notices import (
+from ledger.store.notice_queue import (
     NOT_REGISTERED,
     READER,
     NoticeTaken,

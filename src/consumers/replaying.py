@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from consumers.upstream import read_kept, read_structured
-from ledger.application.kept import Closing, Kept
+from ledger.application.kept_messages import Closing, Kept
 from ledger.application.ledger import Ledger
 from ledger.application.preview import Preview, preview
 from ledger.application.record import take

@@ -9,16 +9,19 @@ import typer
 # They register themselves, in the order in which `--help` lists their commands.
 # isort: off
 from makegood.commands import store as store
-from makegood.commands import messages as messages
-from makegood.commands import kept as kept
+from makegood.commands import agreements as agreements
+from makegood.commands import ingest as ingest
+from makegood.commands import contract as contract
+from makegood.commands import dead_letters as dead_letters
 from makegood.commands import questions as questions
-from makegood.commands import access as access
+from makegood.commands import roles_and_keys as roles_and_keys
 from makegood.commands import notices as notices
 from makegood.commands import operation as operation
+from makegood.program import commands as commands
 
 # isort: on
 from makegood.commands.app import FAILED, OK, USAGE, app
-from makegood.stop import Stop
+from makegood.house.stop import Stop
 
 
 def main() -> None:
@@ -56,7 +59,7 @@ def _is_for_people(error: Exception) -> bool:
     from ledger.application.access import AccessRefused
     from ledger.store.database import StoreError
     from ledger.vault import Damaged, Erased
-    from makegood.answering import Unknown
+    from makegood.answers.unknown import Unknown
     from projections.queries import UnknownAccount
 
     expected = (Stop, StoreError, AgreementRefused, AccessRefused, Erased, Damaged, Unknown, UnknownAccount, OSError)

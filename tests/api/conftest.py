@@ -18,8 +18,8 @@ from ledger.events import Grant, Role
 from ledger.store.database import beside, connect
 from makegood.api.app import create_app
 from makegood.api.serving import Serving, listening
-from makegood.house import House, open_house
-from makegood.settings import Settings
+from makegood.house.opening import House, open_house
+from makegood.house.settings import Settings
 from tests.api.desk import desk, quick_desk, served
 from tests.door.conftest import Door, door, lines, sandbox, store, twenty_accounts
 

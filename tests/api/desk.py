@@ -21,8 +21,8 @@ from ledger.events import Grant, Role, Sealed
 from ledger.store.reading import vault_entry
 from makegood.api.app import create_app
 from makegood.api.serving import Serving, listening
-from makegood.house import House
-from makegood.settings import Settings
+from makegood.house.opening import House
+from makegood.house.settings import Settings
 from projections.follower import Follower
 from tests.ledger.books import Books
 from tests.ledger.messages import Upstream

@@ -17,9 +17,9 @@ from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 
 from ledger.application import access
 from ledger.events import Grant
-from makegood.api.authentication import issuer_of
-from makegood.settings import Settings
-from makegood.stop import Stop
+from makegood.access.authentication import issuer_of
+from makegood.house.settings import Settings
+from makegood.house.stop import Stop
 from tests.api.conftest import BY, Api
 from tests.door.conftest import Door
 

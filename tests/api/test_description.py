@@ -89,7 +89,7 @@ def test_what_is_not_told_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> N
     def too_late(*_: object, **__: object) -> None:
         raise Refused(Kind("gone", 410, "Too late"), "")
 
-    monkeypatch.setattr(questions.answering, "agreement", too_late)
+    monkeypatch.setattr(questions.published, "agreement", too_late)
     with door() as desk:
         *_, (_, outcome) = run(desk, cases=450, number=0)
     assert set(outcome.failed) == {"GET /agreements/{name}"}

@@ -11,7 +11,7 @@ import pytest
 from httpx import Response
 
 from consumers.replaying import replay
-from ledger.application.kept import Closing, Kept
+from ledger.application.kept_messages import Closing, Kept
 from projections import kept
 from tests.api.desk import Desk, Served
 from tests.ledger.books import Books, killed

@@ -19,8 +19,8 @@ from httpx import Response
 
 from ledger.application.access import grant
 from ledger.events import ROLES, Grant
+from makegood.access.permissions import PERMISSIONS
 from makegood.api.app import Endpoint, document, endpoints
-from makegood.permissions import PERMISSIONS
 from tests.api.conftest import BY
 from tests.api.desk import Desk, Served
 from tests.api.lives import ANOTHERS, CUSTOMER, NOBODYS, OWN, WHO, WITHOUT_ROLE, settled

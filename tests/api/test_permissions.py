@@ -7,13 +7,13 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from ledger.events import ROLES, Role
+from makegood.access.permissions import ACTIONS, PERMISSIONS, Scope, may, table
 from makegood.api.app import WITHOUT_PERMISSION, create_app, endpoints, table_of_endpoints, without_permission
-from makegood.api.caller import action_of
+from makegood.api.guard import action_of
 from makegood.api.questions import NOT_FOR_CUSTOMERS
-from makegood.house import open_house
-from makegood.permissions import ACTIONS, PERMISSIONS, Scope, may, table
-from makegood.settings import Settings
-from makegood.stop import Stop
+from makegood.house.opening import open_house
+from makegood.house.settings import Settings
+from makegood.house.stop import Stop
 from tests.api.conftest import Api
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "permissions.md"

@@ -15,7 +15,8 @@ from fastapi import APIRouter
 
 from ledger.store.database import Conflict, StoreError, Unavailable
 from ledger.vault import Erased
-from makegood.api.caller import Caller, allowed
+from makegood.access.caller import Caller
+from makegood.api.guard import allowed
 from makegood.api.problems import CONFLICT, INTERNAL, KINDS, UNAVAILABLE, Problem, as_refused
 from tests.api.conftest import Api
 from tests.door.conftest import Door

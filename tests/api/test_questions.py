@@ -7,8 +7,8 @@ from urllib.parse import quote
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
-from makegood.api.caller import action_of
-from makegood.running import notices_for
+from makegood.api.guard import action_of
+from makegood.program.running import notices_for
 from tests.api.conftest import Api, erase_key
 from tests.door.conftest import Door
 from tests.door.test_commands import ACCOUNT, CANCELLATION, STORY, message

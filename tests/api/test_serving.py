@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from ledger.store.database import connect
-from makegood.api.activation import PER_CLIENT_MAX
 from makegood.api.serving import CannotListen, listening
 from makegood.cli import run
+from makegood.pages.activation import PER_CLIENT_MAX
 from tests.api.conftest import Api
 from tests.door.conftest import Door
 from tests.ledger.messages import Upstream

@@ -11,7 +11,8 @@ from typing import Any
 from consumers import notices
 from consumers.mail.sending import SmtpMailer, _stuffed
 from consumers.notices import Notices
-from makegood import cli, running
+from makegood import cli
+from makegood.program import running
 
 PLACES = (
     "before the claim",

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from consumers.contract.asyncapi import asyncapi
 from consumers.contract.instructed import instruction_schemas
 from consumers.contract.json_schema import DIALECT
-from consumers.contract.messages import message_schemas
+from consumers.contract.message_schemas import message_schemas
 from consumers.contract.stored import dead_letter_schema, stored_schemas
 from consumers.contract.topics import topic_contracts
 from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, TOPICS

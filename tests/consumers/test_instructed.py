@@ -8,7 +8,7 @@ import pytest
 
 from consumers.upstream import MESSAGES, read_structured
 from consumers.upstream.instructed import INSTRUCTED, known_at_the_door
-from consumers.upstream.reading import read_binary, read_instructed
+from consumers.upstream.statements import read_binary, read_instructed
 from ledger.application.statement import Refusal, Statement
 from tests.ledger.messages import Message, Upstream
 

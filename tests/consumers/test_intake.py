@@ -11,7 +11,7 @@ from consumers.kafka.partitions import FAILURES_MAX, BeginAnew, PartitionWork, R
 from consumers.kafka.records import Claimant, Partition, Record, TopicIdentity
 from consumers.kafka.topics import Topic
 from consumers.part import BackOff, PartFailed
-from ledger.application.kept import RUN_MAX
+from ledger.application.kept_messages import RUN_MAX
 from ledger.store.database import Conflict, Unavailable
 from tests.integration.world import (
     Books,

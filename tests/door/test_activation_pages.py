@@ -16,11 +16,11 @@ from fastapi.testclient import TestClient
 from ledger.application.activation import VALID_FOR, FetchUnclear, NotFetched
 from ledger.application.record import take
 from ledger.store.database import Unavailable
-from makegood.api.activation import PER_CLIENT_MAX, ClientLimit, activation_pages, activation_router
-from makegood.api.activation_words import ENGLISH, GERMAN, Pages, Words
-from makegood.house import open_house
-from makegood.running import notices_for
-from makegood.settings import Settings
+from makegood.house.opening import open_house
+from makegood.house.settings import Settings
+from makegood.pages.activation import PER_CLIENT_MAX, ClientLimit, activation_pages, activation_router
+from makegood.pages.activation_words import ENGLISH, GERMAN, Pages, Words
+from makegood.program.running import notices_for
 from tests.consumers.conftest import authority, pem, postbox
 from tests.consumers.postbox import Postbox
 from tests.ledger.books import Books
@@ -252,7 +252,7 @@ def test_every_page_can_be_used_by_keyboard_and_read_aloud(pages: Pages, site: S
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             self.seen.append((tag, dict(attrs)))
 
-    from makegood.api.activation import _page
+    from makegood.pages.activation import _page
 
     for words in (pages.ask, pages.show, *pages.trouble.values()):
         tags = Tags()

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from consumers.upstream.instructed import INSTRUCTED, known_at_the_door
-from consumers.upstream.reading import read_instructed
+from consumers.upstream.statements import read_instructed
 from ledger.application.record import take
 from ledger.store.database import connect
-from makegood.house import open_house
-from makegood.settings import Settings
+from makegood.house.opening import open_house
+from makegood.house.settings import Settings
 from tests.door.conftest import Door
 from tests.ledger.messages import Message, Upstream
 

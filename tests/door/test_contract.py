@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from makegood.cli import run
-from makegood.exporting import documents
+from makegood.program.exporting import documents
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "docs" / "contract"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from makegood.cli import run
-from makegood.house import open_house
-from makegood.settings import Settings
+from makegood.house.opening import open_house
+from makegood.house.settings import Settings
 from projections import queries
 
 

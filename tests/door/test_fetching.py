@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ledger.application.activation import FetchUnclear, NotFetched
-from makegood.fetching import SecretFetcher
+from makegood.house.secret_fetcher import SecretFetcher
 from tests.consumers.postbox import Authority
 
 

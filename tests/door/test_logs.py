@@ -6,7 +6,7 @@ import sys
 import pytest
 import structlog
 
-from makegood.logs import configure_logs, say
+from makegood.house.logs import configure_logs, say
 
 
 class Stream(io.StringIO):

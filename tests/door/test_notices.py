@@ -12,9 +12,10 @@ import pytest
 from consumers.mail.sending import FateUnknown, RefusedForGood
 from consumers.mail.writing import sender
 from consumers.notices import Notices, Post
-from makegood.house import open_house, system_clock
-from makegood.logs import configure_logs
-from makegood.settings import Settings
+from makegood.house.clock import system_clock
+from makegood.house.logs import configure_logs
+from makegood.house.opening import open_house
+from makegood.house.settings import Settings
 from tests.door.conftest import Door
 from tests.ledger.messages import Upstream
 
@@ -139,7 +140,7 @@ def test_the_settings_are_shown_without_the_password(sandbox: Door, monkeypatch:
 
 
 def test_the_link_begins_with_the_public_address(tmp_path: Path) -> None:
-    from makegood.post import post_of, public_url
+    from makegood.house.mail_server import post_of, public_url
 
     assert public_url(Settings()) == "http://127.0.0.1:8700"
     assert public_url(Settings(public_url="https://my.ruf.example/")) == "https://my.ruf.example"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ledger.store.database import connect
-from ledger.store.notices import QueuedNotice, queue_notices
-from makegood.metrics import METRICS, Metric, Sample, open_metrics
+from ledger.store.notice_queue import QueuedNotice, queue_notices
+from makegood.answers.metrics import METRICS, Metric, Sample, open_metrics
 from projections.catalog import CATALOG
 from tests.door.conftest import Door
 from tests.parts.process import free_ports

@@ -26,7 +26,8 @@ from consumers.projector import KafkaSource
 from consumers.relay import Relay
 from ledger.store import database
 from ledger.store.database import SQLite, Transaction
-from makegood import cli, running
+from makegood import cli
+from makegood.program import running
 from tests.faults.failpoints import Failpoints
 
 SESSION_MS = 2_000

@@ -24,11 +24,11 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from ledger.application.access import grant
 from ledger.events import ROLES, Grant
+from makegood.access.permissions import PERMISSIONS
 from makegood.api.app import Endpoint, endpoints
 from makegood.api.instructing import KEY
 from makegood.api.waiting import WAIT_FOR
-from makegood.permissions import PERMISSIONS
-from makegood.settings import Settings
+from makegood.house.settings import Settings
 from tests.api.conftest import BY
 from tests.api.desk import Desk, Served, house_on
 from tests.api.lives import OWN, WHO, WITHOUT_ROLE, settled

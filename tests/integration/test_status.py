@@ -14,8 +14,8 @@ from consumers.kafka.topics import TOPICS
 from consumers.lag import Lag, TopicNames, carrier_lags
 from consumers.relay import Relay
 from ledger.store.instants import from_microseconds
+from makegood.answers.metrics import METRICS
 from makegood.cli import run
-from makegood.metrics import METRICS
 from tests.integration.world import Books, Place, Sent, account_registered, running, structured, until
 from tests.parts.kafka import Kafka, find_kafka
 

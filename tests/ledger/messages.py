@@ -13,7 +13,7 @@ from typing import Any
 
 from consumers.upstream import read_structured
 from consumers.upstream.instructed import INSTRUCTED, known_at_the_door
-from consumers.upstream.reading import read_instructed
+from consumers.upstream.statements import read_instructed
 from ledger.application.statement import Refusal, Statement
 
 Message = dict[str, Any]

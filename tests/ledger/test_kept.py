@@ -12,7 +12,7 @@ import pytest
 from consumers import apart, files
 from consumers.replaying import NothingKept, replay
 from consumers.upstream import read_binary
-from ledger.application.kept import (
+from ledger.application.kept_messages import (
     RUN_MAX,
     SHARE_MAX,
     SHARE_OF,

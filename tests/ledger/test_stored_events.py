@@ -21,11 +21,11 @@ from ledger.application.account import Account
 from ledger.application.activation import VALID_FOR, collect, link_token
 from ledger.application.catalogue import Catalogue
 from ledger.application.due_work import advance
-from ledger.application.kept import Closing, Kept, discard
-from ledger.application.notices import Delivery, record_failed, record_sent, resend
-from ledger.application.notices import discard as discard_notice
+from ledger.application.kept_messages import Closing, Kept, discard
+from ledger.application.notice_delivery import Delivery, record_failed, record_sent, resend
+from ledger.application.notice_delivery import discard as discard_notice
 from ledger.events import STORED_TYPES, Grant, SettledAnew, UnknownStoredType, from_stored
-from ledger.store.notices import QueuedNotice, queue_notices
+from ledger.store.notice_queue import QueuedNotice, queue_notices
 from ledger.store.writing import Head
 from tests.ledger.books import Books, KeysByName, no_randomness
 from tests.ledger.messages import Upstream

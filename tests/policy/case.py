@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from consumers.upstream.instructed import INSTRUCTED, known_at_the_door
-from consumers.upstream.reading import read_instructed
+from consumers.upstream.statements import read_instructed
 from ledger.aggregates import BillingAccount, Cause
 from ledger.aggregates.recording import message_event_id
 from ledger.aggregates.settlements import Credit

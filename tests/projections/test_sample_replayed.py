@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from consumers.upstream.reading import read_structured
+from consumers.upstream.statements import read_structured
 from ledger.application.agreements import publish
 from ledger.application.ledger import Ledger
 from ledger.application.record import take

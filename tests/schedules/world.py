@@ -21,7 +21,7 @@ from consumers.relay import DeadLetterLane, EventLane, InstructionLane, Relay, r
 from consumers.replaying import replay
 from consumers.timers import Timers
 from ledger.application.agreements import publish
-from ledger.application.kept import Closing, Kept
+from ledger.application.kept_messages import Closing, Kept
 from ledger.application.ledger import Ledger
 from ledger.store.database import Conflict, Unavailable
 from ledger.store.instants import to_microseconds

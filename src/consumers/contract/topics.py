@@ -10,7 +10,7 @@ from typing import Literal
 
 from consumers.contract.instructed import instruction_schemas
 from consumers.contract.json_schema import Schema, SchemaFile
-from consumers.contract.messages import message_schemas
+from consumers.contract.message_schemas import message_schemas
 from consumers.contract.stored import dead_letter_schema, stored_schemas
 from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, UPSTREAM, Topic
 from consumers.upstream.fields import IDENTIFIER_SCHEMA

@@ -50,7 +50,7 @@ from ledger.events import (
     message_key,
 )
 from ledger.store.database import StoreError, Transaction
-from ledger.store.notices import NOT_REGISTERED, QueuedNotice
+from ledger.store.notice_queue import NOT_REGISTERED, QueuedNotice
 from ledger.store.reading import StoredEnvelope, events_of_type, find_event
 from ledger.values import local_date, time_zone, zero
 

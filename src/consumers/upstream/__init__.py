@@ -5,7 +5,7 @@ from consumers.upstream.cloudevents import MESSAGE_BYTES_MAX
 from consumers.upstream.findings import Unreadable
 from consumers.upstream.instructed import INSTRUCTED, known_at_the_door
 from consumers.upstream.messages import MESSAGES, MessageData
-from consumers.upstream.reading import read_binary, read_instructed, read_kafka, read_kept, read_structured
+from consumers.upstream.statements import read_binary, read_instructed, read_kafka, read_kept, read_structured
 
 __all__ = [
     "INSTRUCTED",

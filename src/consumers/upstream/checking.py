@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from consumers.upstream.cloudevents import structured
 from consumers.upstream.findings import Unreadable
-from consumers.upstream.reading import content, examine
+from consumers.upstream.statements import content, examine
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,11 @@ from typing import Any, Literal, TypeVar
 from ledger.application.access import By
 from ledger.application.customers import customer_of, private_part
 from ledger.application.ledger import Ledger
-from ledger.application.notices import ATTEMPTS_MAX, event_of
+from ledger.application.notice_delivery import ATTEMPTS_MAX, event_of
 from ledger.application.retractions import retracted_in
 from ledger.events import ActivationDue, CredentialsCollected, LedgerEvent, SubscriptionRegistered, message_key
 from ledger.store.database import StoreError, Transaction
-from ledger.store.notices import ActivationLink, QueuedNotice, find_link, find_notice, hold_link, keep_link
+from ledger.store.notice_queue import ActivationLink, QueuedNotice, find_link, find_notice, hold_link, keep_link
 from ledger.store.reading import events_of_type, find_event
 from ledger.store.writing import Writes
 from ledger.vault import Erased, Vault, customer_subject

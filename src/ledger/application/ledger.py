@@ -18,7 +18,7 @@ from ledger.application.catalogue import Catalogue
 from ledger.events import LedgerEvent
 from ledger.store.database import Database, StoreError, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
-from ledger.store.notices import begin_after_what_is_there
+from ledger.store.notice_queue import begin_after_what_is_there
 from ledger.store.recorders import EnvelopeMapper, LedgerRecorder, SealingEventStore, events_of
 from ledger.store.schema import SCHEMA_VERSION, TABLES
 from ledger.store.writing import Writes, hold_heads, read_heads, read_waiting

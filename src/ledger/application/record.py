@@ -11,7 +11,7 @@ from ledger.aggregates.recording import message_event_id
 from ledger.application.account import Account
 from ledger.application.conflict import conflicting, said_before, said_by
 from ledger.application.contention import GiveUp, Share, decide_in_parts
-from ledger.application.kept import AlreadyClosed, Closing
+from ledger.application.kept_messages import AlreadyClosed, Closing
 from ledger.application.ledger import Decided, Ledger
 from ledger.application.requests import Request, VersionMoved, carried_out
 from ledger.application.statement import Became, Refusal, Statement, Taken

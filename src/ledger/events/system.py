@@ -64,7 +64,7 @@ class MessageDiscarded(Decision):
 
 
 Role = Literal["provisioning", "support", "finance", "approver", "auditor", "customer", "operator"]
-"""What somebody is here for; what each may do is said at the door (makegood/permissions.py)."""
+"""What somebody is here for; what each may do is said at the door (makegood/access/permissions.py)."""
 ROLES: tuple[Role, ...] = get_args(Role)
 
 

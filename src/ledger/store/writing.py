@@ -10,7 +10,7 @@ from typing import Literal
 from ledger.events import KeptAs
 from ledger.store.database import Conflict, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
-from ledger.store.notices import QueuedNotice, change_notice, note_collected
+from ledger.store.notice_queue import QueuedNotice, change_notice, note_collected
 from ledger.vault import VaultEntry
 
 DEAD_LETTERS = "dead-letters"

@@ -9,17 +9,16 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
+from makegood.access.authentication import issuer_of
+from makegood.access.permissions import Action, rows
 from makegood.api import instructions, questions
-from makegood.api.activation import activation_pages
-from makegood.api.authentication import issuer_of
-from makegood.api.caller import action_of
 from makegood.api.describing import describe
 from makegood.api.events import events
+from makegood.api.guard import action_of
 from makegood.api.outermost import Outermost
 from makegood.api.problems import answer_problems
-from makegood.house import House
-from makegood.permissions import Action, rows
-from makegood.stop import Stop
+from makegood.house.opening import House
+from makegood.house.stop import Stop
 
 WITHOUT_PERMISSION = frozenset({"/healthz", "/openapi.json", "/activate/{token}"})
 """What anybody may ask for, by its path: whether the process lives, what the API looks like, and what is behind a
@@ -39,11 +38,13 @@ DESCRIBED = (alive, *questions.ROUTERS, events, *instructions.ROUTERS)
 
 
 def create_app(house: House, more: Iterable[APIRouter] = (), recorded: Callable[[], None] = lambda: None) -> FastAPI:
-    """The application over a house; `recorded` is told when something was recorded, and wakes whoever follows.
+    """The application over a house, with `more` beside the API's own routes: pages for people.
+
+    `recorded` is told when something was recorded, and wakes whoever follows.
 
     Raises Stop where the settings make no sense, or a route names no action.
     """
-    app = _with_routes((*DESCRIBED, activation_pages(house), *more))
+    app = _with_routes((*DESCRIBED, *more))
     app.state.house = house
     app.state.recorded = recorded
     app.state.issuer = issuer_of(house.settings)

@@ -19,10 +19,11 @@ from consumers.upstream import Unreadable, read_binary, read_structured
 from consumers.upstream.cloudevents import BATCH, STRUCTURED, headers_over_http, media_type_of, split_batch
 from ledger.application.statement import Became, Refusal, Statement, Taken
 from ledger.store.reading import shard_end
-from makegood.api.caller import CHANNEL, Caller, Guarded, TheHouse, allowed
+from makegood.access.caller import Caller
+from makegood.api.guard import CHANNEL, Guarded, TheHouse, allowed
 from makegood.api.problems import INVALID, MEDIA, TOO_LARGE, UNREADABLE, Refused, WrongField, problem
 from makegood.api.waiting import POSITION
-from makegood.house import House
+from makegood.house.opening import House
 
 MESSAGES_MAX = 1_000
 SHARD = 0

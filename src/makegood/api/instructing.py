@@ -30,8 +30,10 @@ from ledger.application.statement import Refusal, Statement
 from ledger.events import ClaimAssessed, Fact, GoodwillProposed, SubscriptionStatusChanged
 from ledger.store.reading import account_version
 from ledger.values import SYSTEM_ACCOUNT, instant_to_text, is_identifier
-from makegood import previewing
-from makegood.api.caller import CHANNEL, Caller, TheHouse, allowed
+from makegood.access.caller import Caller
+from makegood.access.permissions import Action
+from makegood.answers import preview as previewing
+from makegood.api.guard import CHANNEL, TheHouse, allowed
 from makegood.api.messages import PREVIEWED, Origin, Said, statements
 from makegood.api.paths import AccountId
 from makegood.api.problems import (
@@ -46,8 +48,7 @@ from makegood.api.problems import (
 )
 from makegood.api.versions import changed, expected_version, tag_of
 from makegood.api.waiting import POSITION
-from makegood.house import House
-from makegood.permissions import Action
+from makegood.house.opening import House
 
 KEY = "Idempotency-Key"
 KEY_PATTERN = r"^[A-Za-z0-9._~-]{1,64}$"

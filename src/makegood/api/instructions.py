@@ -32,7 +32,7 @@ from makegood.api.asked import (
     Terminate,
     WithdrawCancellation,
 )
-from makegood.api.caller import Guarded
+from makegood.api.guard import Guarded
 from makegood.api.instructing import ANSWERS, Asking, instructing
 from makegood.api.messages import Said
 from makegood.api.paths import PathId

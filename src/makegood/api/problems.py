@@ -20,9 +20,9 @@ from consumers.part import reason_of
 from consumers.upstream.findings import SENTENCES, shown
 from ledger.store.database import Conflict, StoreError, Unavailable
 from ledger.vault import Erased
-from makegood.answering import Unknown
+from makegood.answers.explanation import SeveralHaveIt, Unexplained
+from makegood.answers.unknown import Unknown
 from makegood.api.paths import sent
-from makegood.explaining import SeveralHaveIt, Unexplained
 from projections.queries import UnknownAccount
 
 MEDIA_TYPE = "application/problem+json"

@@ -16,21 +16,25 @@ from ledger.events import KeptAs
 from ledger.events.billing_account import Clause, Outcome
 from ledger.instructions import Kind
 from ledger.store.instants import to_microseconds
-from ledger.store.notices import NoticeStatus, QueuedNotice
+from ledger.store.notice_queue import NoticeStatus, QueuedNotice
 from ledger.store.reading import KnownAt
 from ledger.values import instant_from_text, is_identifier
-from makegood import answering
-from makegood import status as standing
+from makegood.access.caller import Caller
+from makegood.answers import account as answering
+from makegood.answers import agreements as published
+from makegood.answers import notices as mails
+from makegood.answers import status as standing
+from makegood.answers.complaint import complaint as told
+from makegood.answers.explanation import Unexplained, explain
+from makegood.answers.kept_messages import with_body
+from makegood.answers.moments import AS_OF, KNOWN_AT, as_of_from_text, known_at_from_text
 from makegood.api import shapes
-from makegood.api.caller import Caller, Guarded, TheHouse, allowed
-from makegood.api.pages import LIMIT, After, Limit, Listing
+from makegood.api.guard import Guarded, TheHouse, allowed
+from makegood.api.paging import LIMIT, After, Limit, Listing
 from makegood.api.paths import AccountId, PathId
 from makegood.api.problems import not_found
 from makegood.api.versions import IF_NONE_MATCH, STILL_THE_SAME, TELLS_VERSION, answer_version
-from makegood.complaints import complaint as told
-from makegood.explaining import Unexplained, explain
-from makegood.house import House
-from makegood.moments import AS_OF, KNOWN_AT, as_of_from_text, known_at_from_text
+from makegood.house.opening import House
 from projections import access, alarms, kept, queries
 
 finance = APIRouter(tags=["What is owed"], route_class=Guarded)
@@ -453,7 +457,7 @@ def _kept_message(house: House, of: KeptAs, position: int) -> Response:
     row = kept.at(house.database, of, position)
     if row is None:
         raise not_found("nothing is kept under this number; ask for the list with `all=true`")
-    return JSONResponse(answering.with_body(house, of, row))
+    return JSONResponse(with_body(house, of, row))
 
 
 # --- what goes out ------------------------------------------------------------------------------------------------
@@ -509,8 +513,8 @@ def notices(
 ) -> Response:
     """The queue, the oldest first, and what comes next of each."""
     page = _notices().asked(limit, after)
-    queued = answering.in_queue(house, account, [status] if status is not None else None)
-    return _notices(queued).answer(request, [answering.notice(house, each) for each in queued], page)
+    queued = mails.in_queue(house, account, [status] if status is not None else None)
+    return _notices(queued).answer(request, [mails.notice(house, each) for each in queued], page)
 
 
 # --- machinery ----------------------------------------------------------------------------------------------------
@@ -533,7 +537,7 @@ def agreements(
 ) -> Response:
     """The published versions, by name and version."""
     page = AGREEMENTS.asked(limit, after)
-    return AGREEMENTS.answer(request, answering.agreements(house), page)
+    return AGREEMENTS.answer(request, published.agreements(house), page)
 
 
 @machinery.get("/agreements/{name}", summary="An agreement's text", responses=answers(shapes.AgreementText))
@@ -544,7 +548,7 @@ def agreement(
     version: Annotated[int | None, Query(description="The newest unless given.")] = None,
 ) -> Response:
     """The text that a version was published as."""
-    return JSONResponse(answering.agreement(house, name, version))
+    return JSONResponse(published.agreement(house, name, version))
 
 
 @machinery.get("/status", summary="How everything stands", responses=answers(shapes.StatusFound))

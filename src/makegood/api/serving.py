@@ -11,7 +11,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from makegood.stop import Stop
+from makegood.house.stop import Stop
 
 DRAIN_SECONDS = 6
 """How long requests under way may take to finish, which is less than all parts together may take."""

@@ -14,7 +14,7 @@ from ledger.events import LinkedKind, NoticeKind, Role
 from ledger.events.billing_account import Clause, Outcome
 from ledger.events.subscription import Status
 from ledger.instructions import Kind
-from ledger.store.notices import NoticeStatus
+from ledger.store.notice_queue import NoticeStatus
 
 Amount = Annotated[
     str,

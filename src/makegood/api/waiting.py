@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from ledger.store.reading import Position, position_from_text, shard_end
 from makegood.api.problems import invalid, unavailable
-from makegood.house import House
+from makegood.house.opening import House
 from projections.catalog import CATALOG
 from projections.follower import positions_of
 

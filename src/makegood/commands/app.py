@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from makegood.stop import Stop
+from makegood.house.stop import Stop
 
 if TYPE_CHECKING:
-    from makegood.house import House
-    from makegood.settings import Settings
+    from makegood.house.opening import House
+    from makegood.house.settings import Settings
 
 OK, FAILED, MISMATCH, REFUSED, USAGE = 0, 1, 2, 3, 64
-"""Exit codes."""
+"""Exit codes (contract §3)."""
 
 app = typer.Typer(
     name="makegood",
@@ -53,13 +53,13 @@ AccountOption = Annotated[str | None, typer.Option("--account", help="Only this 
 
 
 def _as_of(text: str) -> Any:
-    from makegood.moments import as_of_from_text
+    from makegood.answers.moments import as_of_from_text
 
     return _read(as_of_from_text, text)
 
 
 def _known_at(text: str) -> Any:
-    from makegood.moments import known_at_from_text
+    from makegood.answers.moments import known_at_from_text
 
     return _read(known_at_from_text, text)
 
@@ -85,7 +85,7 @@ KnownAt = Annotated[
 
 def settings_from(store: str = "", kafka: str = "", http: str = "") -> Settings:
     """The environment's settings, with what the command's options say instead."""
-    from makegood.settings import Settings
+    from makegood.house.settings import Settings
 
     given: dict[str, Any] = {"store": store, "kafka": kafka, "http": http}
     return Settings(**{name: value for name, value in given.items() if value})
@@ -94,7 +94,7 @@ def settings_from(store: str = "", kafka: str = "", http: str = "") -> Settings:
 @contextmanager
 def opened(store: str) -> Iterator[House]:
     """The house on the store that the option or the environment names."""
-    from makegood.house import open_house
+    from makegood.house.opening import open_house
 
     with open_house(settings_from(store)) as house:
         yield house
@@ -114,7 +114,7 @@ def show_list(
     store: str, json: bool, query: Callable[[House], list[dict[str, Any]]], columns: dict[str, str], **table: Any
 ) -> None:
     """Show the rows of a query, as a table or as JSON."""
-    from makegood.answers import print_json, print_rows
+    from makegood.commands.terminal.printing import print_json, print_rows
 
     with opened(store) as house:
         rows = query(house)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from makegood.commands.app import AccountOption, Actor, Json, Store, notices_app, opened
-from makegood.stop import Stop
+from makegood.house.stop import Stop
 
 if TYPE_CHECKING:
     from ledger.application.access import By
-    from ledger.store.notices import NoticeStatus
+    from ledger.store.notice_queue import NoticeStatus
 
 STATUSES: tuple[NoticeStatus, ...] = ("queued", "sending", "sent", "failed", "in_doubt", "discarded")
 
@@ -31,16 +31,16 @@ def notices(
     """E-mails to customers that are queued, failed or in doubt, the oldest first; resend and discard them."""
     if context.invoked_subcommand is not None:
         return
-    from makegood import answering
-    from makegood.answers import print_json, print_rows, say
-    from makegood.post import UNSET
+    from makegood.answers import notices as mails
+    from makegood.commands.terminal.printing import print_json, print_rows, say
+    from makegood.house.mail_server import UNSET
 
     wanted = [known for known in STATUSES if known == status] if status is not None else None
     if wanted == []:
         raise Stop(f"there is no status {status!r}; they are {', '.join(STATUSES)}")
     with opened(store) as house:
         posts = bool(house.settings.smtp)
-        rows = answering.notices(house, account, wanted)
+        rows = mails.notices(house, account, wanted)
     if json:
         print_json(rows)
         return
@@ -67,15 +67,15 @@ def notices(
 @notices_app.command("resend")
 def notices_resend(ids: Ids, actor: Actor = "", store: Store = "", json: Json = False) -> None:
     """Queue e-mails once more: failed ones, ones in doubt, or ones that the customer did not find."""
-    from ledger.application.notices import resend
-    from makegood import answering
-    from makegood.answers import print_json, say
-    from makegood.house import system_clock
+    from ledger.application.notice_delivery import resend
+    from makegood.answers import notices as mails
+    from makegood.commands.terminal.printing import print_json, say
+    from makegood.house.clock import system_clock
 
     with opened(store) as house:
         changed = [resend(house.ledger, notice_id, _by(actor), system_clock()) for notice_id in ids]
         house.projections.catch_up()
-        answer = [answering.notice(house, notice) for notice in changed]
+        answer = [mails.notice(house, notice) for notice in changed]
     if json:
         print_json(answer)
     else:
@@ -92,14 +92,14 @@ def notices_discard(
     json: Json = False,
 ) -> None:
     """Decide that e-mails are not sent."""
-    from ledger.application.notices import discard
-    from makegood import answering
-    from makegood.answers import print_json, say
+    from ledger.application.notice_delivery import discard
+    from makegood.answers import notices as mails
+    from makegood.commands.terminal.printing import print_json, say
 
     with opened(store) as house:
         changed = [discard(house.ledger, notice_id, _by(actor), reason) for notice_id in ids]
         house.projections.catch_up()
-        answer = [answering.notice(house, notice) for notice in changed]
+        answer = [mails.notice(house, notice) for notice in changed]
     if json:
         print_json(answer)
     else:
@@ -109,6 +109,6 @@ def notices_discard(
 
 def _by(actor: str) -> By:
     from ledger.application.access import By
-    from makegood.settings import actor_of
+    from makegood.house.actor import actor_of
 
     return By(actor_of(actor), "cli")

@@ -1,4 +1,4 @@
-"""Running makegood."""
+"""How everything stands, and projections built anew."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import typer
 from makegood.commands.app import (
     MISMATCH,
     OK,
-    Http,
     Json,
     Kafka,
     Store,
@@ -17,23 +16,7 @@ from makegood.commands.app import (
     opened,
     settings_from,
 )
-from makegood.stop import Stop
-
-
-@app.command("run")
-def run_parts(
-    parts: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[PART…]", help="intake, relay, projector, timers, notices, api"),
-    ] = None,
-    store: Store = "",
-    kafka: Kafka = "",
-    http: Http = "",
-) -> None:
-    """Run all long-running parts in one process, or those named, until SIGTERM."""
-    from makegood.running import run_until_stopped
-
-    run_until_stopped(settings_from(store, kafka, http), parts or [])
+from makegood.house.stop import Stop
 
 
 @app.command()
@@ -48,10 +31,11 @@ def status(
     json: Json = False,
 ) -> int:
     """How everything stands: how far each part is behind and since when, and what is left for people."""
-    from makegood import status as standing
-    from makegood.answers import print_json
-    from makegood.logs import configure_logs
-    from makegood.metrics import open_metrics
+    from makegood.answers import status as standing
+    from makegood.answers.metrics import open_metrics
+    from makegood.commands.terminal.printing import print_json
+    from makegood.commands.terminal.status import show_status
+    from makegood.house.logs import configure_logs
 
     configure_logs("error")  # the client for Kafka tells of every attempt to connect
     if as_metrics and json:
@@ -62,7 +46,7 @@ def status(
     elif json:
         print_json(standing.answer(found))
     else:
-        standing.show_status(found)
+        show_status(found)
     return found.code()
 
 
@@ -77,8 +61,8 @@ def rebuild(
     json: Json = False,
 ) -> int:
     """Build projections anew from the ledger while the old rows go on answering, then exchange what differs."""
-    from makegood import rebuilding
-    from makegood.answers import print_json
+    from makegood.commands.terminal import rebuilding
+    from makegood.commands.terminal.printing import print_json
 
     if compare_only and anew:
         raise Stop("--compare-only builds nothing that --anew could drop; leave one of them out")
@@ -90,13 +74,3 @@ def rebuild(
             answer, show = rebuilding.rebuild(house, chosen, anew=anew), rebuilding.show_rebuilt
     (print_json if json else show)(answer)
     return MISMATCH if compare_only and answer["differing"] else OK
-
-
-@app.command()
-def demo(
-    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Stay until interrupted.")] = True,
-) -> None:
-    """A sandbox with a sample provider's months: published, recorded, projected and summed up."""
-    from makegood.demo import show_demo
-
-    show_demo(serve=serve)

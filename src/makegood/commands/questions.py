@@ -16,10 +16,10 @@ from makegood.commands.app import (
     opened,
     show_list,
 )
-from makegood.stop import Stop
+from makegood.house.stop import Stop
 
 if TYPE_CHECKING:
-    from makegood.house import House
+    from makegood.house.opening import House
 
 
 @app.command()
@@ -143,7 +143,7 @@ def complaints(
     json: Json = False,
 ) -> None:
     """Customers' complaints, those first that have been open longest."""
-    from makegood.answers import age
+    from makegood.answers.ages import age
     from projections import queries
 
     def with_age(house: House) -> list[dict[str, Any]]:
@@ -190,7 +190,7 @@ def instructions(
 ) -> None:
     """What billing and provisioning were told to do, those first that wait longest for an answer."""
     from ledger.instructions import KINDS
-    from makegood.reading import instructions_in_words
+    from makegood.commands.terminal.account import instructions_in_words
     from projections import queries
 
     if kind is not None and kind not in KINDS:
@@ -231,9 +231,10 @@ def complaint(
     json: Json = False,
 ) -> None:
     """One complaint with its whole history, and what people wrote, out of the vault."""
-    from makegood.answers import print_json
-    from makegood.complaints import UnknownComplaint, show_complaint
-    from makegood.complaints import complaint as told
+    from makegood.answers.complaint import UnknownComplaint
+    from makegood.answers.complaint import complaint as told
+    from makegood.commands.terminal.complaint import show_complaint
+    from makegood.commands.terminal.printing import print_json
     from projections.queries import AmbiguousId
 
     with opened(store) as house:
@@ -306,7 +307,7 @@ def alarms(account: AccountOption = None, store: Store = "", json: Json = False)
 @app.command()
 def waiting(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
     """Facts that wait for another, with what they wait for and their age."""
-    from makegood.answers import age
+    from makegood.answers.ages import age
     from projections import queries
 
     def with_age(house: House) -> list[dict[str, Any]]:
@@ -344,8 +345,9 @@ def account(
     account's zone. As known at another time it is read as it was recorded by then. Both together: assessed anew from
     the facts that had been recorded by the one and become true by the other.
     """
-    from makegood import answering, reading
-    from makegood.answers import print_json, say
+    from makegood.answers import account as answering
+    from makegood.commands.terminal import account as reading
+    from makegood.commands.terminal.printing import print_json, say
 
     with opened(store) as house:
         found = answering.account(house, account_id, as_of, known_at).answer
@@ -395,8 +397,8 @@ def replay(
     json: Json = False,
 ) -> None:
     """An account's state after each of its events, one after the other."""
-    from makegood import reading
-    from makegood.answers import print_json
+    from makegood.commands.terminal import account as reading
+    from makegood.commands.terminal.printing import print_json
     from projections import queries
 
     with opened(store) as house:
@@ -415,9 +417,10 @@ def explain(
     json: Json = False,
 ) -> None:
     """Why a claim is what it is: clause, agreement, formula with its numbers, facts, and every recorded step."""
-    from makegood.answers import print_json
-    from makegood.explaining import Unexplained, show_explanation
-    from makegood.explaining import explain as explained
+    from makegood.answers.explanation import Unexplained
+    from makegood.answers.explanation import explain as explained
+    from makegood.commands.terminal.explanation import show_explanation
+    from makegood.commands.terminal.printing import print_json
 
     with opened(store) as house:
         try:

@@ -1,0 +1,117 @@
+"""Who asks: an API key or a token of the configured issuer says which principal it is, and nothing else does.
+
+Whatever is wrong with a key or a token, the answer is the same: it helps nobody to guess.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from joserfc.jws import JWSRegistry
+from joserfc.jwt import JWTClaimsRegistry
+
+from ledger.application.access import secret_digest
+from ledger.store.database import Database
+from ledger.values import is_identifier
+from makegood.house.settings import Settings
+from makegood.house.stop import Stop
+from projections.access import standing_key
+
+ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
+"""Signatures by a private key only: nothing that whoever knows the public key could sign with."""
+LEEWAY_SECONDS = 30
+"""So far may the issuer's clock be from ours."""
+TOKEN_LENGTH_MAX = 8_192
+
+# An issuer may still call Ed25519 by its older name; that is no news to whoever reads our standard error.
+warnings.filterwarnings("ignore", message="EdDSA is deprecated")
+
+_KEY = re.compile(r"mg_([0-9a-f]{16})_([0-9a-f]{64})", re.ASCII)
+_NO_DIGEST = secret_digest("")
+
+
+class Unproven(Exception):
+    """It is not proven who asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Whose tokens are accepted, for whom they must be, and the keys that sign them."""
+
+    name: str
+    audience: str
+    keys: KeySet
+
+    def principal(self, token: str, now: datetime) -> str:
+        """The subject of a token that this issuer signed for us and that is valid now. Raises Unproven."""
+        if len(token) > TOKEN_LENGTH_MAX:
+            raise Unproven
+        claims = JWTClaimsRegistry(
+            now=int(now.timestamp()),
+            leeway=LEEWAY_SECONDS,
+            iss={"essential": True, "value": self.name},
+            aud={"essential": True, "value": self.audience},
+            sub={"essential": True},
+            exp={"essential": True},
+            iat={"essential": True},
+        )
+        try:
+            found = jwt.decode(token, self.keys, registry=JWSRegistry(algorithms=list(ALGORITHMS)))
+            claims.validate(found.claims)
+        except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
+            raise Unproven from error
+        subject = found.claims["sub"]
+        if not isinstance(subject, str) or not is_identifier(subject):
+            raise Unproven
+        return subject
+
+
+def issuer_of(settings: Settings) -> Issuer | None:
+    """The issuer that the settings name, if any. Raises Stop where they name it without keys to check by."""
+    if not settings.oidc_issuer:
+        return None
+    if not settings.oidc_keys:
+        raise Stop(
+            "MAKEGOOD_OIDC_ISSUER names an issuer, but none of its keys is known: put its JSON Web Key Set into a "
+            "file, and name it with MAKEGOOD_OIDC_KEYS_FILE"
+        )
+    try:
+        found = json.loads(settings.oidc_keys)
+        keys = KeySet.import_key_set(found)
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+        raise Stop(
+            "MAKEGOOD_OIDC_KEYS is no JSON Web Key Set: it is the document that the issuer's jwks_uri leads to"
+        ) from None
+    if any(key.key_type == "oct" or key.is_private for key in keys.keys):
+        raise Stop(
+            "MAKEGOOD_OIDC_KEYS holds a secret: whoever has it can sign tokens; it must hold public keys only, "
+            "and a private key that lay there should be replaced"
+        )
+    return Issuer(settings.oidc_issuer, settings.oidc_audience, keys)
+
+
+def principal_of(credentials: str, database: Database, issuer: Issuer | None, now: Callable[[], datetime]) -> str:
+    """Who shows these credentials. Raises Unproven."""
+    key = _KEY.fullmatch(credentials)
+    if key is not None:
+        return _of_key(database, key[1], key[2])
+    if issuer is None:
+        raise Unproven
+    return issuer.principal(credentials, now())
+
+
+def _of_key(database: Database, key_id: str, secret: str) -> str:
+    standing = standing_key(database, key_id)
+    digest = standing.secret_sha256 if standing is not None else _NO_DIGEST
+    if not hmac.compare_digest(digest, secret_digest(secret)) or standing is None:
+        raise Unproven
+    return standing.principal

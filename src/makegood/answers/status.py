@@ -1,0 +1,248 @@
+"""How everything stands: of each part how far behind and since when, and what is left for people.
+
+What was found is kept once, in a `Status`; the answer, the metrics and the table on a terminal are made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from consumers.kafka.cluster import Cluster
+from consumers.kafka.records import BrokerError, BrokerUnavailable, TopicMissing
+from consumers.lag import Due, Lag, Unsent, carrier_lags, due_by, notices_lag, projector_lags, unsent
+from ledger.store.database import StoreError, redacted
+from ledger.store.instants import to_microseconds
+from ledger.store.reading import shard_ends
+from ledger.values import instant_to_text
+from makegood.answers import metrics
+from makegood.answers.ages import age
+from makegood.answers.metrics import Metric, Sample
+from makegood.house.clock import system_clock
+from makegood.house.opening import House, open_house
+from makegood.house.settings import Settings
+from projections.catalog import CATALOG
+from projections.queries import LeftForPeople, left_for_people
+
+BROKER_PATIENCE = 2.0
+"""Seconds that each question to Kafka may take: whoever asks for the status wants an answer, not a broker."""
+
+WELL, BROKEN, LATE = 0, 1, 2
+"""How everything stands; also the exit codes of `makegood status` (contract §3)."""
+WORDS = {WELL: "well", BROKEN: "broken", LATE: "late"}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Something that is left for people: its metrics, and the command that shows it."""
+
+    name: str
+    count: Metric
+    age: Metric
+    command: str
+
+
+KINDS = (
+    Kind("dead letters", metrics.DEAD_LETTERS, metrics.DEAD_LETTERS_AGE, "makegood dead-letters list"),
+    Kind("set aside", metrics.SET_ASIDE, metrics.SET_ASIDE_AGE, "makegood aside list"),
+    Kind("waiting", metrics.WAITING, metrics.WAITING_AGE, "makegood waiting"),
+    Kind("e-mails", metrics.UNDELIVERED, metrics.UNDELIVERED_AGE, "makegood notices"),
+    Kind("alarms", metrics.ALARMS, metrics.ALARMS_AGE, "makegood alarms"),
+    Kind("instructions", metrics.INSTRUCTIONS, metrics.INSTRUCTIONS_AGE, "makegood instructions --open"),
+    Kind("goodwill", metrics.GOODWILL, metrics.GOODWILL_AGE, "makegood goodwill"),
+)
+
+_OF_A_PART = {
+    "intake": (metrics.INTAKE_OFFSET, metrics.INTAKE_LAG_MESSAGES, metrics.INTAKE_LAG_SECONDS),
+    "relay": (metrics.RELAY_POSITION, metrics.RELAY_LAG_RECORDS, metrics.RELAY_LAG_SECONDS),
+    "notices": (metrics.NOTICES_POSITION, metrics.NOTICES_LAG_EVENTS, metrics.NOTICES_LAG_SECONDS),
+    "projector": (metrics.PROJECTION_POSITION, metrics.PROJECTION_LAG_EVENTS, metrics.PROJECTION_LAG_SECONDS),
+}
+
+
+@dataclass(slots=True)
+class Status:
+    """What was found; what could not be read is missing, and a problem says why."""
+
+    store: str
+    broker: str
+    max_age: int
+    problems: list[str] = field(default_factory=list)
+    store_reachable: bool = False
+    broker_reachable: bool | None = None
+    sandbox: bool | None = None
+    clock: datetime | None = None
+    """Where a sandbox's clock stands, if it was set."""
+    now: datetime | None = None
+    system_now: datetime = field(default_factory=system_clock)
+    events: Mapping[int, int] = field(default_factory=dict)
+    lags: list[Lag] = field(default_factory=list)
+    due: Due | None = None
+    unsent: Unsent | None = None
+    """Where a mail server is set: without one e-mails wait, and nothing is late."""
+    left: Mapping[str, LeftForPeople] = field(default_factory=dict)
+
+    def age_of(self, lag: Lag) -> int | None:
+        """Seconds that the oldest has waited for its part; None where nothing tells."""
+        # Kafka's records bear the world's time, whatever a sandbox's clock says.
+        now = self.system_now if lag.part == "intake" else self.now
+        return seconds_since(now, lag.oldest_at) if lag.behind else 0
+
+    def overdue(self) -> int:
+        """Seconds that the first of the accounts that are due has been so."""
+        return seconds_since(self.now, self.due.oldest_at) or 0 if self.due is not None else 0
+
+    def unsent_for(self) -> int:
+        """Seconds that the oldest e-mail has waited. The queue goes by the world's time, whatever a sandbox says."""
+        return seconds_since(self.system_now, self.unsent.oldest_at) or 0 if self.unsent is not None else 0
+
+    def late(self) -> list[str]:
+        """What has waited for longer than it may."""
+        waited = [
+            (f"{lag.part} is behind with {lag.of}, {number_of(lag)}", self.age_of(lag) or 0) for lag in self.lags
+        ] + [
+            ("timers are behind with accounts that fell due", self.overdue()),
+            ("e-mails to customers are not sent", self.unsent_for()),
+        ]
+        return [f"{what}: the oldest waits for {age(seconds)}" for what, seconds in waited if seconds > self.max_age]
+
+    def code(self) -> int:
+        """The exit code: well, something broken, or something late."""
+        if self.problems:
+            return BROKEN
+        return LATE if self.late() else WELL
+
+    def next_command(self) -> str | None:
+        """What to do where nothing was done yet."""
+        if self.store_reachable and not any(self.events.values()):
+            return "makegood agreement publish FILE"
+        return None
+
+
+def look(settings: Settings, max_age: int | None = None) -> Status:
+    """How everything stands. What cannot be reached is told, not raised."""
+    status = _unknown(settings, max_age)
+    try:
+        with open_house(settings) as house:
+            _look_around(house, status)
+    except StoreError as error:
+        status.problems.append(str(error))
+    return status
+
+
+def look_around(house: House, max_age: int | None = None) -> Status:
+    """How everything stands, seen from a house that is open."""
+    status = _unknown(house.settings, max_age)
+    try:
+        _look_around(house, status)
+    except StoreError as error:
+        status.problems.append(str(error))
+    return status
+
+
+def _unknown(settings: Settings, max_age: int | None) -> Status:
+    return Status(redacted(settings.store), settings.kafka, settings.max_age if max_age is None else max_age)
+
+
+def _look_around(house: House, status: Status) -> None:
+    _look_into_store(house, status)
+    if status.broker:
+        _look_into_broker(house, status)
+
+
+def _look_into_store(house: House, status: Status) -> None:
+    with house.database.reading() as transaction:
+        status.sandbox = house.ledger.is_sandbox(transaction)
+        status.now = house.ledger.clock_in(transaction)()
+        if status.sandbox and transaction.rows("SELECT 1 FROM store WHERE name = 'clock'"):
+            status.clock = status.now
+        status.events = shard_ends(transaction)
+        status.store_reachable = True
+        status.lags += projector_lags(transaction, CATALOG)
+        status.due = due_by(transaction, status.now)
+        if house.settings.smtp:
+            status.lags.append(notices_lag(transaction))
+            status.unsent = unsent(transaction)
+    status.left = left_for_people(house.database)
+
+
+def _look_into_broker(house: House, status: Status) -> None:
+    status.broker_reachable = True
+    try:
+        carried = carrier_lags(house.database, Cluster(status.broker, patience=BROKER_PATIENCE))
+    except BrokerError as error:
+        status.broker_reachable = not isinstance(error, BrokerUnavailable) or isinstance(error, TopicMissing)
+        status.problems.append(str(error))
+        return
+    status.lags = carried + status.lags
+    status.problems += [
+        f"Kafka deleted {lag.lost} messages of {lag.of}/{lag.number} before intake took them: "
+        "publish them again, and give the topic a longer retention"
+        for lag in carried
+        if lag.lost
+    ]
+
+
+def seconds_since(now: datetime | None, since: datetime | None) -> int | None:
+    """How long ago something was, never less than 0; None where one of the two is not known."""
+    return max(0, int((now - since).total_seconds())) if now is not None and since is not None else None
+
+
+def samples(status: Status) -> Iterator[Sample]:
+    """The numbers of a status, each by its metric."""
+
+    def one(metric: Metric, value: int | None, **labels: str) -> Iterator[Sample]:
+        if value is not None:
+            yield Sample(metric, int(value), labels)
+
+    yield from one(metrics.STATUS, status.code())
+    yield from one(metrics.STORE_REACHABLE, status.store_reachable)
+    if status.now is not None:
+        yield from one(metrics.STORE_CLOCK, to_microseconds(status.now) // 1_000_000)
+    for shard, end in status.events.items():
+        yield from one(metrics.STORE_EVENTS, end, shard=str(shard))
+    yield from one(metrics.BROKER_REACHABLE, status.broker_reachable)
+    for lag in status.lags:
+        for metric, value in zip(_OF_A_PART[lag.part], (lag.position, lag.behind, status.age_of(lag)), strict=True):
+            yield from one(metric, value, **dict(zip(metric.labels, (lag.of, str(lag.number)), strict=True)))
+        if lag.part == "intake":
+            yield from one(metrics.INTAKE_LOST_MESSAGES, lag.lost, topic=lag.of, partition=str(lag.number))
+    if status.due is not None:
+        yield from one(metrics.TIMERS_LAG_ACCOUNTS, status.due.accounts)
+        yield from one(metrics.TIMERS_LAG_SECONDS, status.overdue())
+    if status.unsent is not None:
+        yield from one(metrics.UNSENT, status.unsent.notices)
+        yield from one(metrics.UNSENT_AGE, status.unsent_for())
+    for kind in KINDS:
+        if (left := status.left.get(kind.name)) is not None:
+            yield from one(kind.count, left.count)
+            yield from one(kind.age, seconds_since(status.now, left.since) if left.count else 0)
+
+
+def answer(status: Status) -> dict[str, Any]:
+    """The answer for programs; all its numbers are those of the metrics."""
+    numbers: dict[str, list[dict[str, Any]]] = {}
+    for sample in samples(status):
+        numbers.setdefault(sample.metric.name, []).append({**sample.labels, "value": sample.value})
+    return {
+        "status": WORDS[status.code()],
+        "problems": status.problems,
+        "late": status.late(),
+        "max_age_seconds": status.max_age,
+        "next": status.next_command(),
+        "store": {
+            "address": status.store,
+            "reachable": status.store_reachable,
+            "sandbox": status.sandbox,
+            "clock": instant_to_text(status.clock) if status.clock is not None else None,
+        },
+        "broker": {"address": status.broker or None, "reachable": status.broker_reachable},
+        "metrics": numbers,
+    }
+
+
+def number_of(lag: Lag) -> str:
+    """By which number a part counts what it works on."""
+    return f"partition {lag.number}" if lag.part not in ("projector", "notices") else f"shard {lag.number}"

@@ -1,0 +1,21 @@
+"""What people wrote, out of the vault."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ledger.events import (
+    Sealed,
+)
+from ledger.store.reading import vault_entry
+from ledger.vault import Damaged
+from makegood.house.opening import House
+
+
+def sealed_content(house: House, sealed: Sealed) -> dict[str, Any]:
+    """The personal data that an event refers to. Raises Erased or Damaged."""
+    with house.database.reading() as transaction:
+        found = vault_entry(transaction, sealed.ref)
+    if found is None:
+        raise Damaged(f"the vault has no entry {sealed.ref}")
+    return house.vault.open(sealed, found)

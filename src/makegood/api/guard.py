@@ -1,0 +1,152 @@
+"""The one check that every route names its action to: who asks, and whether they may. Deny by default."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine, Iterator
+from functools import cache
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.responses import Response
+
+from consumers.upstream.findings import shown
+from makegood.access.authentication import Issuer, Unproven, principal_of
+from makegood.access.caller import Caller
+from makegood.access.permissions import Action, may
+from makegood.api.problems import FORBIDDEN, INVALID, MEDIA, UNAUTHENTICATED, Refused, WrongField
+from makegood.api.waiting import caught_up
+from makegood.house.clock import system_clock
+from makegood.house.opening import House
+from projections.access import roles_of
+
+CHANNEL = "http"
+"""By which way whoever asks here comes in; it stands in every envelope."""
+
+BEARER = HTTPBearer(
+    scheme_name="bearer",
+    bearerFormat="API key or JWT",
+    description="An API key, as `makegood access key issue` shows it once, or a JWT of the configured issuer.",
+    auto_error=False,
+)
+
+
+def house_of(request: Request) -> House:
+    """The house that the application answers from."""
+    house: House = request.app.state.house
+    return house
+
+
+TheHouse = Annotated[House, Depends(house_of)]
+
+
+@cache
+def allowed(action: Action) -> Any:
+    """A route's permission: who may not do the action gets no further. Gives the route its Caller."""
+
+    async def check(
+        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
+    ) -> Caller:
+        caller = await _permitted(request, credentials, action)
+        _check_parameters(request)
+        _check_body(request)
+        if request.method == "GET":
+            await caught_up(house_of(request), request.headers.get("makegood-wait-for"))
+        return caller
+
+    _ACTIONS[check] = action
+    return Depends(check)
+
+
+_ACTIONS: dict[Callable[..., Any], Action] = {}
+
+
+def action_of(route: APIRoute) -> Action | None:
+    """The action that a route asks permission for."""
+    return next((_ACTIONS[part.call] for part in _parts(route.dependant) if part.call in _ACTIONS), None)
+
+
+class Guarded(APIRoute):
+    """A route that asks for its permission before it reads a body: who may not learns nothing, whatever they sent."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """How a request is answered."""
+        answer, action = super().get_route_handler(), action_of(self)
+
+        async def guarded(request: Request) -> Response:
+            if action is not None:
+                await _permitted(request, await BEARER(request), action)
+            return await answer(request)
+
+        return guarded
+
+
+async def _permitted(request: Request, credentials: HTTPAuthorizationCredentials | None, action: Action) -> Caller:
+    """Who asks, and that they may; it is found out once for each request. Raises Refused."""
+    if not hasattr(request.state, "caller"):
+        request.state.caller = await run_in_threadpool(_caller, request, credentials, action)
+    caller: Caller = request.state.caller
+    return caller
+
+
+def _parts(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for part in dependant.dependencies:
+        yield from _parts(part)
+
+
+def _caller(request: Request, credentials: HTTPAuthorizationCredentials | None, action: Action) -> Caller:
+    house = house_of(request)
+    issuer: Issuer | None = request.app.state.issuer
+    if credentials is None:
+        raise _unauthenticated("Bearer")
+    try:
+        principal = principal_of(credentials.credentials, house.database, issuer, system_clock)
+    except Unproven:
+        raise _unauthenticated('Bearer error="invalid_token"') from None
+    request.state.principal = principal
+    roles = roles_of(house.database, principal)
+    scope = may(action, roles)
+    if scope is None:
+        raise Refused(FORBIDDEN, "whoever may grant roles can give you one that permits this")
+    return Caller(principal, tuple(roles), scope)
+
+
+def _unauthenticated(challenge: str) -> Refused:
+    return Refused(
+        UNAUTHENTICATED,
+        "send `Authorization: Bearer …` with an API key that stands, or with a token that the configured issuer "
+        "made out for this service and that is valid now",
+        headers={"WWW-Authenticate": challenge},
+    )
+
+
+def _check_body(request: Request) -> None:
+    """Refuse a body that does not say it is JSON: as a form, another site's page could send it."""
+    said = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    length = request.headers.get("content-length", "0")
+    if (length != "0" or "transfer-encoding" in request.headers) and not _JSON.fullmatch(said):
+        raise Refused(MEDIA, "send JSON, and say so with Content-Type: application/json")
+
+
+_JSON = re.compile(r"application/(?:[\w.-]+\+)?json", re.ASCII)
+
+
+def _check_parameters(request: Request) -> None:
+    """Refuse parameters that no route knows: a filter with a typing error would answer with everything."""
+    route = request.scope["route"]
+    known = {field.alias for part in _parts(route.dependant) for field in part.query_params}
+    given = [name for name, _ in request.query_params.multi_items()]
+    unknown = [name for name in given if name not in known]
+    errors = [
+        WrongField(field=shown(name), reason="there is no such parameter here: leave it out") for name in unknown
+    ]
+    errors += [
+        WrongField(field=name, reason="this may be given once") for name in sorted(known) if given.count(name) > 1
+    ]
+    if errors:
+        raise Refused(INVALID, "leave out, or correct, what `errors` names", errors[:20])

@@ -1,0 +1,85 @@
+"""Service agreements: published, listed and shown."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from makegood.commands.app import (
+    Json,
+    Store,
+    agreement_app,
+    opened,
+)
+from makegood.house.stop import Stop
+
+
+@agreement_app.command("publish")
+def agreement_publish(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…")], store: Store = "", json: Json = False
+) -> None:
+    """Publish versions of service agreements from TOML files."""
+    from ledger.agreement import AgreementRefused
+    from ledger.application import agreements, due_work
+    from makegood.commands.terminal.printing import print_json, say
+
+    answer = []
+    with opened(store) as house:
+        for file in files:
+            try:
+                text = file.read_text(encoding="utf-8")
+                published = agreements.publish(house.ledger, text, actor="/makegood/cli", channel="cli")
+            except AgreementRefused as error:
+                raise Stop(f"{file}: {error}") from None
+            except UnicodeDecodeError:
+                raise Stop(f"{file}: an agreement is written in UTF-8") from None
+            terms = published.agreement.terms
+            answer.append({"name": terms.name, "version": terms.version, "sha256": published.agreement.sha256})
+            if not json:
+                said = "published" if published.new else "published already, unchanged"
+                say(f"{terms.name} version {terms.version}: {said}")
+        due_work.do_due_work(house.ledger, house.ledger.now())
+        house.projections.catch_up()
+    if json:
+        print_json(answer)
+
+
+@agreement_app.command("list")
+def agreement_list(store: Store = "", json: Json = False) -> None:
+    """List the published versions."""
+    from makegood.answers import agreements
+    from makegood.commands.terminal.printing import print_json, print_rows
+
+    with opened(store) as house:
+        rows = agreements.agreements(house)
+    if json:
+        print_json(rows)
+    else:
+        print_rows(
+            rows,
+            {"name": "agreement", "version": "version", "valid_from": "valid from", "sha256": "SHA-256"},
+            title="Service agreements",
+            empty="no agreement is published yet; next: makegood agreement publish FILE",
+        )
+
+
+@agreement_app.command("show")
+def agreement_show(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    version: Annotated[int | None, typer.Option("--version", help="The newest unless given.")] = None,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Show the text that a version was published as."""
+    from makegood.answers import agreements
+    from makegood.commands.terminal.printing import print_json
+
+    with opened(store) as house:
+        found = agreements.agreement(house, name, version)
+    if json:
+        print_json(found)
+    else:
+        sys.stdout.write(found["text"])

@@ -1,0 +1,40 @@
+"""The contract: whether a file keeps it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from makegood.commands.app import (
+    OK,
+    REFUSED,
+    Json,
+    contract_app,
+    lines_of,
+)
+
+
+@contract_app.command("check")
+def contract_check(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - is standard input.")], json: Json = False
+) -> int:
+    """Tell which line and field of a file breaks the contract, and why. Needs neither store nor broker."""
+    from dataclasses import asdict
+
+    from consumers.upstream import check_file
+    from makegood.commands.terminal.printing import print_json, print_rows
+
+    with lines_of(None if file == "-" else Path(file)) as lines:
+        problems = [asdict(problem) for problem in check_file(lines)]
+    if json:
+        print_json(problems)
+    else:
+        print_rows(
+            problems,
+            {"line": "line", "id": "message", "field": "field", "reason": "what is wrong"},
+            title="Messages that would be refused",
+            empty="every message keeps the contract; publish them with `makegood publish` or `makegood ingest`",
+        )
+    return REFUSED if problems else OK

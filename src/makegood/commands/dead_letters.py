@@ -1,0 +1,282 @@
+"""Messages that are kept: dead letters and messages set aside. Listed, shown, replayed and discarded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from makegood.commands.app import (
+    OK,
+    REFUSED,
+    AccountOption,
+    Actor,
+    Json,
+    Store,
+    aside_app,
+    letters_app,
+    opened,
+    show_list,
+)
+from makegood.house.stop import Stop
+
+if TYPE_CHECKING:
+    from ledger.events import KeptAs
+    from makegood.house.opening import House
+
+Source = Annotated[str | None, typer.Option("--source", help="Only those of this source.")]
+Field = Annotated[str | None, typer.Option("--field", help="Only those refused for this field.")]
+Everything = Annotated[bool, typer.Option("--all", help="Those that were replayed or discarded as well.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID…]", help="Ids, or numbers in the list.")]
+Body = Annotated[
+    Path | None, typer.Option("--body", help="The repaired message, in structured mode, in place of the kept one.")
+]
+Reason = Annotated[str | None, typer.Option("--reason", help="Why, in your words; kept in the vault.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would become of them, and record nothing.")]
+Every = Annotated[bool, typer.Option("--every", help="Every open one that the filters leave.")]
+
+
+@letters_app.command("list")
+def dead_letters_list(
+    account: AccountOption = None,
+    source: Source = None,
+    field: Field = None,
+    everything: Everything = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """List the refused messages that nobody has replayed or discarded yet."""
+    from projections import kept
+
+    wanted = {"account": account, "source": source, "field": field}
+    show_list(
+        store,
+        json,
+        lambda house: kept.dead_letters(house.database, closed=everything, **wanted),
+        {
+            "position": "no.",
+            "dead_letter_id": "dead letter",
+            "origin": "seen at",
+            "id": "message",
+            "field": "field",
+            "reason": "why it was refused",
+            **({"status": "status"} if everything else {}),
+        },
+        title="Dead letters",
+        empty="no refused message is open",
+    )
+
+
+@letters_app.command("show")
+def dead_letters_show(
+    dead_letter: Annotated[str, typer.Argument(metavar="ID", help="A dead letter's id, or its number.")],
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Show one refused message with its body, from the vault."""
+    _show("dead-letter", dead_letter, store, json)
+
+
+@letters_app.command("replay")
+def dead_letters_replay(
+    ids: Ids = None,
+    every: Every = False,
+    account: AccountOption = None,
+    source: Source = None,
+    field: Field = None,
+    body: Body = None,
+    reason: Reason = None,
+    dry_run: DryRun = False,
+    actor: Actor = "",
+    store: Store = "",
+    json: Json = False,
+) -> int:
+    """Take refused messages in again, as they are or repaired. Safe to repeat."""
+    wanted = {"account": account, "source": source, "field": field}
+    return _replay("dead-letter", ids or [], every, wanted, body, reason, dry_run, actor, store, json)
+
+
+@letters_app.command("discard")
+def dead_letters_discard(
+    ids: Annotated[list[str], typer.Argument(metavar="ID…", help="Ids, or numbers in the list.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, in your words; kept in the vault.")],
+    dry_run: DryRun = False,
+    actor: Actor = "",
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Say for good that refused messages will not come in. Their bodies stay in the vault."""
+    from ledger.application.kept_messages import Closing, Kept, discard
+    from makegood.commands.terminal.printing import print_json, say
+    from makegood.house.actor import actor_of
+
+    answer = []
+    with opened(store) as house:
+        chosen = _chosen(house, "dead-letter", ids, False, {})
+        for letter in chosen:
+            if not dry_run:
+                of = Kept("dead-letter", letter["dead_letter_id"], letter["origin"])
+                discard(house.ledger, Closing(of, actor_of(actor), "cli", reason))
+            answer.append({"dead_letter_id": letter["dead_letter_id"], "outcome": "discarded"})
+            if not json:
+                say(f"{letter['dead_letter_id']}: {'would be ' if dry_run else ''}discarded")
+        house.projections.catch_up()
+    if json:
+        print_json(answer)
+
+
+@aside_app.command("list")
+def aside_list(
+    account: AccountOption = None,
+    source: Source = None,
+    everything: Everything = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """List the messages that were set aside because they kept failing; their accounts' payouts wait."""
+    from projections import kept
+
+    show_list(
+        store,
+        json,
+        lambda house: kept.set_aside(house.database, closed=everything, account=account, source=source),
+        {
+            "position": "no.",
+            "set_aside_id": "set aside",
+            "account_id": "account",
+            "id": "message",
+            "origin": "seen at",
+            "reason": "what failed",
+            "set_aside_at": "since",
+            **({"status": "status"} if everything else {}),
+        },
+        title="Messages set aside",
+        empty="no message is set aside",
+    )
+
+
+@aside_app.command("show")
+def aside_show(
+    message: Annotated[str, typer.Argument(metavar="ID", help="Its id, or its number in the list.")],
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Show one message that was set aside with its body, from the vault."""
+    _show("set-aside", message, store, json)
+
+
+@aside_app.command("replay")
+def aside_replay(
+    ids: Ids = None,
+    every: Every = False,
+    account: AccountOption = None,
+    source: Source = None,
+    body: Body = None,
+    reason: Reason = None,
+    dry_run: DryRun = False,
+    actor: Actor = "",
+    store: Store = "",
+    json: Json = False,
+) -> int:
+    """Take messages in again that were set aside, when what failed is mended. Safe to repeat."""
+    wanted = {"account": account, "source": source}
+    return _replay("set-aside", ids or [], every, wanted, body, reason, dry_run, actor, store, json)
+
+
+# --- both kinds ---------------------------------------------------------------------------------------------------
+
+_ID: dict[KeptAs, str] = {"dead-letter": "dead_letter_id", "set-aside": "set_aside_id"}
+_COMMAND: dict[KeptAs, str] = {"dead-letter": "dead-letters", "set-aside": "aside"}
+
+
+def _chosen(
+    house: House, kept: KeptAs, ids: list[str], every: bool, wanted: dict[str, str | None]
+) -> list[dict[str, Any]]:
+    """The kept messages that were named, or the open ones that filters leave. Raises Stop."""
+    from projections.kept import KEPT
+
+    if bool(ids) == every:
+        raise Stop(f"which? Name ids from `makegood {_COMMAND[kept]} list`, or say --every for all open ones")
+    found = KEPT[kept](house.database, closed=not every, **wanted)
+    if every:
+        return found
+    by_id = {str(row[_ID[kept]]): row for row in found} | {str(row["position"]): row for row in found}
+    missing = [id_ for id_ in ids if id_ not in by_id]
+    if missing:
+        raise Stop(f"there is no {kept} {missing[0]}; see `makegood {_COMMAND[kept]} list --all`")
+    return [by_id[id_] for id_ in ids]
+
+
+def _show(kept: KeptAs, id_or_number: str, store: str, json: bool) -> None:
+    from makegood.answers.kept_messages import with_body
+    from makegood.commands.terminal import account as reading
+    from makegood.commands.terminal.printing import print_json
+
+    with opened(store) as house:
+        [row] = _chosen(house, kept, [id_or_number], False, {})
+        found = with_body(house, kept, row)
+    if json:
+        print_json(found)
+    else:
+        reading.show_kept(found)
+
+
+def _replay(
+    kept: KeptAs,
+    ids: list[str],
+    every: bool,
+    wanted: dict[str, str | None],
+    body: Path | None,
+    reason: str | None,
+    dry_run: bool,
+    actor: str,
+    store: str,
+    json: bool,
+) -> int:
+    from consumers.replaying import NothingKept, replay
+    from ledger.application.kept_messages import AlreadyClosed, Closing, Kept
+    from makegood.commands.terminal.printing import print_json, progress_bar, say
+    from makegood.house.actor import actor_of
+
+    if body is not None and len(ids) != 1:
+        raise Stop("a repaired body takes the place of one message: name its id")
+    repaired = body.read_bytes() if body is not None else None
+    answer: list[dict[str, Any]] = []
+    with opened(store) as house, progress_bar("replaying", None, "messages") as show:
+        for row in _chosen(house, kept, ids, every, wanted):
+            closing = Closing(
+                Kept(kept, row[_ID[kept]], row["origin"]),
+                actor_of(actor),
+                "cli",
+                reason,
+                repaired=repaired is not None,
+            )
+            try:
+                became = replay(house.ledger, closing, repaired=repaired, dry_run=dry_run)
+                outcome = {"outcome": became.outcome, "field": became.field, "reason": became.reason}
+            except AlreadyClosed as closed:
+                outcome = {"outcome": "closed", "field": None, "reason": str(closed)}
+            except NothingKept as nothing:
+                outcome = {"outcome": "refused", "field": None, "reason": str(nothing)}
+            answer.append({_ID[kept]: row[_ID[kept]], **outcome})
+            show(len(answer))
+        house.projections.catch_up()
+    if json:
+        print_json(answer)
+    else:
+        for line in answer:
+            why = f" ({line['field']}: {line['reason']})" if line["field"] else f" ({line['reason']})"
+            say(f"{line[_ID[kept]]}: {_SAID[kept][line['outcome']]}{why if line['reason'] else ''}")
+        if not answer:
+            say("none is open")
+        elif dry_run:
+            say("nothing was recorded: this was a dry run")
+    return REFUSED if any(line["outcome"] == "refused" for line in answer) else OK
+
+
+_CLOSED = {"accepted": "recorded", "duplicate": "recorded before, now closed", "closed": "nothing to do"}
+_SAID: dict[KeptAs, dict[str, str]] = {
+    "dead-letter": {**_CLOSED, "refused": "refused again, and still open"},
+    "set-aside": {**_CLOSED, "refused": "refused; see `makegood dead-letters list`"},
+}

@@ -1,0 +1,123 @@
+"""Messages: taken in, previewed and published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from makegood.commands.app import (
+    OK,
+    REFUSED,
+    Json,
+    Kafka,
+    Store,
+    app,
+    lines_of,
+    opened,
+    settings_from,
+)
+from makegood.house.stop import Stop
+
+if TYPE_CHECKING:
+    pass
+
+
+@app.command()
+def ingest(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - is standard input.")],
+    store: Store = "",
+    json: Json = False,
+) -> int:
+    """Record the messages of a file. Refused ones are kept as dead letters, and the others go on."""
+    from consumers import files
+    from makegood.answers.refusals import refusals
+    from makegood.commands.terminal.printing import print_json, progress_bar, say
+
+    with opened(store) as house:
+        path = None if file == "-" else Path(file)
+        with lines_of(path) as lines, progress_bar("ingesting", _size(path), "bytes") as show:
+            taken = files.ingest(house.ledger, lines, path.name if path else "-", show)
+        house.projections.catch_up()
+    refused = refusals(taken.refused)
+    if json:
+        print_json(
+            {
+                "read": taken.read,
+                "accepted": taken.accepted,
+                "duplicates": taken.duplicates,
+                "refused": refused,
+                "set_aside": taken.set_aside,
+            }
+        )
+    else:
+        for row in refused:
+            at = f", {row['field']}" if row["field"] else ""
+            say(f"line {row['line']}{at}: {row['reason']}")
+        say(
+            f"{taken.read} messages read: {taken.accepted} recorded, {taken.duplicates} duplicates, "
+            f"{len(refused)} refused" + ("; see `makegood dead-letters list`" if refused else "")
+        )
+        if taken.set_aside:
+            say(f"{taken.set_aside} could not be recorded and were set aside; see `makegood aside list`")
+    return REFUSED if refused or taken.set_aside else OK
+
+
+@app.command()
+def preview(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - is standard input.")],
+    store: Store = "",
+    json: Json = False,
+) -> int:
+    """Say which claims a file's messages would change, and how. Records nothing."""
+    from consumers import files
+    from ledger.application.preview import preview as previewed
+    from makegood.answers.preview import answer
+    from makegood.commands.terminal.preview import show_preview
+    from makegood.commands.terminal.printing import print_json
+
+    with opened(store) as house:
+        path = None if file == "-" else Path(file)
+        with lines_of(path) as lines:
+            messages = (item for item, _ in files.messages_in(lines, path.name if path else "-"))
+            found = answer(previewed(house.ledger, messages))
+    if json:
+        print_json(found)
+    else:
+        show_preview(found)
+    return REFUSED if found["refused"] else OK
+
+
+def _size(path: Path | None) -> int | None:
+    return path.stat().st_size if path is not None and path.is_file() else None
+
+
+@app.command()
+def publish(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - is standard input.")],
+    kafka: Kafka = "",
+    topic: Annotated[str, typer.Option("--topic")] = "provisioning.events",
+) -> None:
+    """Publish a file's messages on Kafka, as an ordinary producer would."""
+    from contextlib import closing
+
+    from consumers.kafka.cluster import Cluster
+    from consumers.kafka.publish import publish as publish_lines
+    from consumers.kafka.records import BrokerError
+    from makegood.commands.terminal.printing import progress_bar, say
+
+    settings = settings_from(kafka=kafka)
+    if not settings.kafka:
+        raise Stop("which broker? Give --kafka HOST:PORT or set MAKEGOOD_KAFKA")
+    path = None if file == "-" else Path(file)
+    try:
+        with (
+            closing(Cluster(settings.kafka).sender("publish")) as sender,
+            lines_of(path) as lines,
+            progress_bar("publishing", None, "messages") as show,
+        ):
+            count = publish_lines(lines, sender, topic=topic, progress=show)
+    except BrokerError as error:
+        raise Stop(str(error)) from None
+    say(f"{count} messages published to {topic} at {settings.kafka}")

@@ -1,0 +1,48 @@
+"""How a complaint looks on a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.text import Text
+
+from makegood.answers.ages import age
+from makegood.commands.terminal.printing import people, shown
+
+
+def show_complaint(found: dict[str, Any]) -> None:
+    """Print a complaint as support tells it: what it is about, how it stands, and step by step how it came there."""
+    console = people()
+
+    def line(label: str, text: str) -> None:
+        console.print(Text.assemble((f"  {label:<11}", "bold"), text), soft_wrap=True)
+
+    console.print(
+        Text(f"Complaint {found['complaint_id']} of account {found['account_id']}: {_stands(found)}", "bold")
+    )
+    line("about", f"{found['category']}, through {found['channel']}")
+    if found["subscription_id"] is not None:
+        line("service", found["subscription_id"])
+    for number, link in enumerate(found["links"]):
+        line("" if number else "links", f"{link['kind']} {link['linked_id']}")
+    for number, credit in enumerate(found["goodwill"]):
+        by = f" by {credit['decided_by']}" if credit["decided_by"] is not None else f", by {credit['proposed_by']}"
+        line(
+            "" if number else "goodwill",
+            f"{credit['credit_id']}: {credit['amount']} {credit['currency']} {credit['status']}{by}",
+        )
+    for number, step in enumerate(found["steps"]):
+        line("" if number else "steps", _step_in_words(step))
+
+
+def _stands(found: dict[str, Any]) -> str:
+    if found["status"] == "open":
+        return f"open for {age(found['age_seconds'])}"
+    code = f", {found['resolution_code']}" if found["resolution_code"] is not None else ""
+    return f"resolved at {shown(found['resolved_at'])}{code}"
+
+
+def _step_in_words(step: dict[str, Any]) -> str:
+    what = f" to {step['kind']} {step['linked_id']}" if step["step"] == "linked" else ""
+    words = f" “{step['words']}”" if step["words"] else ""
+    return f"{shown(step['at'])} {step['step']}{what} (by {step['actor']}, through {step['channel']}){words}"

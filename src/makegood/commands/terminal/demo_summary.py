@@ -1,0 +1,136 @@
+"""What the demo says at its end: what was recorded, what is owed, and what to try next."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from makegood.answers.demo_summary import Summary
+from makegood.answers.explanation import explain
+from makegood.commands.terminal.explanation import show_explanation
+from makegood.commands.terminal.printing import people, print_rows, say
+from makegood.house.opening import House
+
+
+def show_summary(house: House, summary: Summary, seconds: float) -> None:
+    """Print what the demo came to, and one claim explained in full."""
+    console = people()
+
+    def heading(text: str) -> None:
+        console.print(Text(f"\n{text}", "bold"))
+
+    facts, refused = sum(summary.facts.values()), sum(summary.refused.values())
+    console.print(
+        Text(
+            f"\nA small provider's first half of 2026: {summary.accounts} accounts, {summary.published} messages, "
+            f"{seconds:.1f} s",
+            "bold",
+        )
+    )
+    console.print(
+        f"  {facts} facts recorded, {summary.published - facts - refused} duplicates that changed nothing, "
+        f"{refused} messages refused; {summary.decisions} decisions recorded with their reasons"
+    )
+    heading("Refused, kept whole, and the others went on")
+    print_rows(
+        [
+            {"count": count, "field": where, "reason": reason}
+            for (reason, where), count in sorted(summary.refused.items(), key=lambda item: (-item[1], item[0]))
+        ],
+        {"count": "", "field": "field", "reason": "why"},
+        title="",
+        empty="  nothing was refused",
+        right=("count",),
+    )
+    heading("Claims")
+    print_rows(
+        [
+            {"clause": clause, "outcome": outcome, "reason": reason or None, "count": count}
+            for (clause, outcome, reason), count in sorted(summary.claims.items())
+        ],
+        {"clause": "clause", "outcome": "outcome", "reason": "reason", "count": "claims"},
+        title="",
+        empty="  no claims",
+        right=("count",),
+    )
+    heading("Money, by currency")
+    columns = (
+        "net",
+        "tax",
+        "off invoices",
+        "credits used",
+        "credits left",
+        "refunds due",
+        "refunds failed",
+        "refunds succeeded",
+        "overpaid",
+        "paid in excess",
+    )
+    print_rows(
+        [
+            {"currency": currency, **{name: str(sums.get(name, "–")) for name in columns}}
+            for currency, sums in sorted(summary.money.items())
+        ],
+        {
+            "currency": "",
+            "net": "granted net",
+            "tax": "granted tax",
+            "off invoices": "off open invoices",
+            "credits used": "credits used",
+            "credits left": "credits left",
+            "refunds due": "refunds due",
+            "refunds failed": "failed, owed again",
+            "refunds succeeded": "refunded",
+            "overpaid": "less overpaid",
+            "paid in excess": "besides: paid in excess",
+        },
+        title="",
+        empty="  no money moved",
+        right=columns,
+    )
+    console.print(
+        "  What was granted first lowers invoices that are unpaid; the rest is credit, which pays for the next "
+        "charges, or refund. Less what went out and is no longer owed, it all adds up to what was granted. What "
+        "customers paid in excess, and have not used yet, is credit besides: in the sample they pay invoices in full "
+        "though credits had paid for some. Refunds stay due: approving and paying them out is not built yet.",
+        soft_wrap=True,
+    )
+    heading("For people, and for other systems")
+    for line in summary.left:
+        console.print(f"  {line}")
+    if summary.to_explain is not None:
+        heading("One claim, explained in full")
+        account, claim_id = summary.to_explain
+        show_explanation(explain(house, claim_id, account))
+    _show_next(console, house, summary)
+
+
+def _command() -> Path:
+    """The command as it was called, from here if it lies here."""
+    command = Path(sys.argv[0])
+    lies_here = command.is_absolute() and command.is_relative_to(Path.cwd())
+    return command.relative_to(Path.cwd()) if lies_here else command
+
+
+def show_live(house: House, bootstrap: str, address: str) -> None:
+    """How to go on while all parts are at work."""
+    command, store = _command(), f"--store {house.settings.store}"
+    say("\nlive until interrupted; in another terminal:")
+    for line in (
+        f"{command} publish FILE --kafka {bootstrap}",
+        f"{command} access grant me auditor {store}",
+        f"KEY=$({command} access key issue me {store})",
+        f'curl -H "Authorization: Bearer $KEY" {address}/claims',
+    ):
+        say(f"  {line}")
+
+
+def _show_next(console: Any, house: House, summary: Summary) -> None:
+    shown = _command()
+    account, claim_id = summary.declined or summary.to_explain or ("ACCOUNT", "CLAIM")
+    console.print(Text("\nTry next", "bold"))
+    for rest in (f"explain {claim_id} --account {account}", f"account {account}", "complaints --open"):
+        console.print(Text(f"  {shown} {rest} --store {house.settings.store}"), soft_wrap=True)

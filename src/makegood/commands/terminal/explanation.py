@@ -1,0 +1,130 @@
+"""How an explanation looks on a terminal."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from rich.text import Text
+
+from makegood.commands.terminal.printing import people, shown
+
+
+def show_explanation(found: dict[str, Any]) -> None:
+    """Print an explanation as a person would tell it."""
+    console = people()
+
+    def line(label: str, text: str) -> None:
+        console.print(Text.assemble((f"  {label:<11}", "bold"), text), soft_wrap=True)
+
+    if found["claim_id"] is not None:
+        console.print(
+            Text(f"{found['claim_id']} of account {found['account_id']}: {outcome_in_words(found)}", "bold")
+        )
+        line("clause", f"{found['clause']}; {found['policy']}")
+    else:
+        console.print(Text(f"{found['id']} of account {found['account_id']}", "bold"))
+        line("policy", found["policy"])
+    if found["agreement"] is not None:
+        terms = found["agreement"]
+        line("agreement", f"{terms['agreement']} version {terms['version']} (SHA-256 {terms['sha256'][:16]}…)")
+    if found["charge_id"] is not None:
+        line("charge", _charge_in_words(found))
+    if found["complaint_ids"]:
+        line("complaints", ", ".join(found["complaint_ids"]))
+    if found["formula"]:
+        line("formula", found["formula"])
+    for number, text in enumerate(found["working"]):
+        line("" if number else "working", text)
+    for number, part in enumerate((found["claim"] or {}).get("settled", [])):
+        line("" if number else "settled", _part_in_words(part))
+    for number, use in enumerate(found["applied"]):
+        words = f"{use['amount']} {found['currency']} of {use['credit_id']} for {use['charge_id']}"
+        line(
+            "" if number else "applied",
+            f"{words} on {use['invoice_id']} ({shown(use['recorded_at'])}, {use['position']})",
+        )
+    for number, fact in enumerate(found["facts"]):
+        said = f"{fact['id']} from {fact['source']}, " if "id" in fact else ""
+        words = f" “{fact['words']}”" if fact.get("words") else ""
+        line(
+            "" if number else "facts",
+            f"{fact['type']} at {shown(fact['occurred_at'])} ({said}{fact['position']}){words}",
+        )
+    for number, fact in enumerate(found["retracted"]):
+        line("" if number else "retracted", _retraction_in_words(fact))
+    for number, step in enumerate(found["steps"]):
+        line("" if number else "steps", _step_in_words(step, found["currency"]))
+    for number, change in enumerate(found["settlements"]):
+        line("" if number else "settling", _settlement_in_words(change))
+
+
+def _retraction_in_words(fact: dict[str, Any]) -> str:
+    by = fact["retracted_by"]
+    words = f" “{fact['words']}”" if fact.get("words") else ""
+    return (
+        f"{fact['type']} ({fact['id']} from {fact['source']}, {fact['position']}) was never so: taken back by "
+        f"{by['id']} at {shown(by['recorded_at'])} ({by['position']}){words}"
+    )
+
+
+def _charge_in_words(found: dict[str, Any]) -> str:
+    charge = found["charge"]
+    if charge is None:
+        return str(found["charge_id"])
+    dates = f", {charge['starts_on']} until {charge['ends_on']}" if "starts_on" in charge else ""
+    return f"{found['charge_id']}: {charge['price']} and {charge['tax']} tax{dates}, on {charge['invoice_id']}"
+
+
+def _part_in_words(part: dict[str, Any]) -> str:
+    into = part["into"]
+    net, tax = (str(part[name]).removeprefix("-") for name in ("net", "tax"))
+    if into == "overpaid":
+        return f"overpaid: {net} and {tax} tax of it went out and are not owed any more"
+    if into == "offset" and Decimal(part["net"]) + Decimal(part["tax"]) < 0:
+        return f"set off: {net} and {tax} tax that went out too much were set off against the rest of the invoice"
+    if into == "offset":
+        return f"set off: {net} and {tax} tax against what went out too much for another claim of the invoice"
+    if into == "correction":
+        return f"correction: {part['net']} net and {part['tax']} tax, which cancel"
+    said = {"gone_out": ", gone out", "failed": ", failed and owed again"}.get(part["status"], "")
+    return f"{into.replace('_', ' ')} {part['id']}: {part['net']} and {part['tax']} tax{said}"
+
+
+_REASONS_IN_WORDS = {
+    "charged": "what the invoice was charged changed",
+    "paid": "what was paid on the invoice changed",
+    "claimed": "a claim changed",
+    "gone_out": "money or credit went out or came back",
+    "rested": "the excess had rested",
+    "rules": "settled anew by newer rules",
+}
+
+
+def _settlement_in_words(change: dict[str, Any]) -> str:
+    why = ", ".join(_REASONS_IN_WORDS[reason] for reason in change["reasons"]) or "settled anew"
+    parts = "; ".join(_part_in_words(part) for part in change["after"]) or "nothing of it stands"
+    return f"{shown(change['recorded_at'])} {why}: {parts} (after {change['cause']}, {change['position']})"
+
+
+def outcome_in_words(found: dict[str, Any]) -> str:
+    """A claim's outcome with its amounts, in a line."""
+    return state_in_words(found["claim"], found["currency"])
+
+
+def state_in_words(claim: dict[str, Any] | None, currency: str) -> str:
+    """A claim row in a line."""
+    if claim is None:
+        return "no claim"
+    if claim["outcome"] == "granted":
+        return f"granted {claim['amount']} {currency} net and {claim['tax']} tax"
+    return f"{claim['outcome']}{', ' + claim['reason'] if claim['reason'] else ''}"
+
+
+def _step_in_words(step: dict[str, Any], currency: str) -> str:
+    stands = state_in_words(step["after"], currency)
+    formula = f" ({step['formula']})" if step["formula"] else ""
+    return (
+        f"{shown(step['recorded_at'])} {step['change']}: {stands}{formula}, after {step['cause']} "
+        f"(assessed at {shown(step['now'])}, {step['position']}, by {step['actor']})"
+    )

@@ -1,0 +1,35 @@
+"""How a preview looks on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.text import Text
+
+from makegood.commands.terminal.explanation import state_in_words
+from makegood.commands.terminal.printing import people, say
+
+
+def show_preview(found: Mapping[str, Any]) -> None:
+    """The answer for people."""
+    console = people()
+    for row in found["refused"]:
+        at = f", {row['field']}" if row["field"] else ""
+        say(f"line {row['line']}{at}: {row['reason']}")
+    for change in found["changes"]:
+        before, after = (state_in_words(change[name], change["currency"]) for name in ("before", "after"))
+        console.print(
+            Text.assemble(
+                (f"{change['claim_id']} of account {change['account_id']}: {change['change']}", "bold"),
+                f"\n  from       {before}\n  to         {after}",
+            ),
+            soft_wrap=True,
+        )
+        for number, line in enumerate(filter(None, (change["formula"], *change["working"]))):
+            console.print(Text(f"  {'' if number else 'working':<10} {line}"), soft_wrap=True)
+    say(
+        f"{found['read']} messages read: {found['accepted']} would be recorded, {found['duplicates']} are "
+        f"duplicates, {len(found['refused'])} would be refused; {len(found['changes'])} claims would change. "
+        "Nothing was recorded."
+    )

@@ -1,0 +1,120 @@
+"""`makegood rebuild`: projections anew from the store, or compared with it, and what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from makegood.commands.terminal.printing import people, print_rows, progress_bar, say
+from makegood.house.opening import House
+from makegood.house.stop import Stop
+from projections.catalog import CATALOG
+from projections.comparing import Difference, compare_with_store
+from projections.projection import Projection
+from projections.rebuild import Rebuild
+
+
+def projections_named(name: str | None) -> Sequence[Projection]:
+    """The projection of this name, or all of them without one. Raises Stop."""
+    found = [projection for projection in CATALOG if name is None or projection.name == name]
+    if not found:
+        raise Stop(f"there is no projection {name!r}; there are {', '.join(p.name for p in CATALOG)}")
+    return found
+
+
+def rebuild(house: House, projections: Sequence[Projection], *, anew: bool) -> dict[str, Any]:
+    """Rebuild projections and let them catch up; the answer for programs. Raises Stop where it is interrupted."""
+    rebuilding = Rebuild(house.database, projections)
+    done = rebuilding.begin(anew=anew)
+    if done:
+        say(f"going on with a rebuild that was cut short {done} events on; --anew starts over")
+    try:
+        with progress_bar("rebuilding", None, "events", done) as show:
+            rebuilding.build(show)
+        with progress_bar("comparing", None, "accounts") as show:
+            rebuilt = rebuilding.put_in_place(show)
+    except KeyboardInterrupt:
+        raise Stop("interrupted; the old rows go on answering, and the same command goes on where it was") from None
+    house.projections.catch_up()
+    return {
+        "projections": [
+            {"projection": name, "positions": _places(positions), "filled": name in rebuilt.filled}
+            for name, positions in rebuilt.positions.items()
+        ],
+        "alike": rebuilt.alike,
+        "differing": [_differing(each) for each in rebuilt.differences],
+    }
+
+
+def compare(house: House, projections: Sequence[Projection]) -> dict[str, Any]:
+    """Compare projections with the store; the answer for programs."""
+    with progress_bar("comparing", None, "accounts") as show:
+        found = compare_with_store(house.database, projections, show)
+    return {
+        "projections": [
+            {"projection": name, "positions": _places(positions), "behind": found.behind[name]}
+            for name, positions in found.positions.items()
+        ],
+        "alike": found.alike,
+        "differing": [_differing(each) for each in found.differences],
+    }
+
+
+def _places(positions: Mapping[int, int]) -> list[str]:
+    return [f"{shard}:{position}" for shard, position in positions.items()]
+
+
+def _differing(found: Difference) -> dict[str, Any]:
+    return {
+        "account_id": found.account,
+        "projection": found.projection,
+        "rows": dict(found.rows),
+        "found": found.found,
+        "expected": found.expected,
+    }
+
+
+def show_rebuilt(answer: Mapping[str, Any]) -> None:
+    """The answer for people: what was rebuilt, and which accounts had other rows before."""
+    for place, names in _together(answer):
+        say(f"rebuilt up to {place}: {', '.join(names)}")
+    filled = [projection["projection"] for projection in answer["projections"] if projection["filled"]]
+    if filled:
+        say(f"new from the first row to the last, with nothing before to compare with: {', '.join(filled)}")
+    _show_differing(answer, "mended: their rows were not what their events make of them")
+
+
+def show_compared(answer: Mapping[str, Any]) -> None:
+    """The answer for people: which accounts' rows are not what the events make of them."""
+    for place, names in _together(answer):
+        say(f"compared at {place}: {', '.join(names)}")
+    for projection in answer["projections"]:
+        if projection["behind"]:
+            say(f"{projection['projection']} has {projection['behind']} events still to fold")
+    _show_differing(answer, "not what their events make of them; `makegood rebuild` mends them")
+
+
+def _together(answer: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """The projections by where they stand: mostly all at one place."""
+    at: dict[str, list[str]] = {}
+    for projection in answer["projections"]:
+        place = ", ".join(projection["positions"]) or "the beginning, for nothing is recorded yet"
+        at.setdefault(place, []).append(projection["projection"])
+    return list(at.items())
+
+
+def _show_differing(answer: Mapping[str, Any], what: str) -> None:
+    console = people()
+    console.print(Text(f"{answer['alike']} accounts alike"))
+    rows = [
+        {"account_id": each["account_id"], "projection": each["projection"], "table": table, "rows": rows}
+        for each in answer["differing"]
+        for table, rows in each["rows"].items()
+    ]
+    if rows:
+        accounts = len({row["account_id"] for row in rows})
+        console.print(Text(f"{accounts} {'account' if accounts == 1 else 'accounts'} {what}"), soft_wrap=True)
+        headings = {"account_id": "account", "projection": "projection", "table": "table", "rows": "rows"}
+        print_rows(rows, headings, title="", empty="", right=("rows",))

@@ -1,0 +1,94 @@
+"""How the status looks on a terminal: the verdict first, then what it rests on."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from ledger.values import instant_to_text
+from makegood.answers.ages import age
+from makegood.answers.status import BROKEN, KINDS, LATE, WELL, WORDS, Status, number_of, seconds_since
+from makegood.commands.terminal.printing import people, shown
+
+
+def show_status(status: Status) -> None:
+    """The answer for people: the verdict first, then what it rests on."""
+    console = people()
+    style = {WELL: "bold green", BROKEN: "bold red", LATE: "bold yellow"}[status.code()]
+    for said in (*status.problems, *status.late()) or ("nothing is broken, and nothing is late",):
+        console.print(Text.assemble((f"{WORDS[status.code()]}: ", style), said), soft_wrap=True)
+    if not status.store_reachable:
+        return
+    console.print(Text(f"store   {_store_in_words(status)}"), soft_wrap=True)
+    console.print(Text(f"broker  {_broker_in_words(status)}"), soft_wrap=True)
+    if status.due is not None:
+        console.print(_parts(status))
+    if status.left:
+        console.print(_left(status))
+    if status.next_command() is not None:
+        console.print(Text(f"nothing is recorded yet; next: {status.next_command()}"), soft_wrap=True)
+
+
+def _store_in_words(status: Status) -> str:
+    count = sum(status.events.values())
+    if not status.sandbox:
+        kind = ""
+    elif status.clock is None:
+        kind = "; a sandbox, whose clock is still the system's"
+    else:
+        kind = f"; a sandbox, whose clock stands at {shown(instant_to_text(status.clock))}"
+    return f"{status.store}: {count} events{kind}"
+
+
+def _broker_in_words(status: Status) -> str:
+    if not status.broker:
+        return "none is configured: messages come in by file, and projections follow the store"
+    return f"{status.broker}: {'answers' if status.broker_reachable else 'does not answer'}"
+
+
+def _parts(status: Status) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("part", "works on", ""):
+        table.add_column(heading)
+    for heading in ("position", "behind", "oldest waits for"):
+        table.add_column(heading, justify="right")
+    for lag in status.lags:
+        seconds = status.age_of(lag)
+        waits = _waits(seconds, lag.behind)
+        table.add_row(
+            lag.part, lag.of, number_of(lag), str(lag.position), str(lag.behind), waits, style=_style(status, seconds)
+        )
+    if status.due is not None:
+        accounts, overdue = status.due.accounts, status.overdue()
+        waits = _waits(overdue, accounts)
+        table.add_row("timers", "accounts due", "", "", str(accounts), waits, style=_style(status, overdue))
+    if status.unsent is not None:
+        waits = _waits(status.unsent_for(), status.unsent.notices)
+        style = _style(status, status.unsent_for())
+        table.add_row("notices", "e-mails", "", "", str(status.unsent.notices), waits, style=style)
+    return table
+
+
+def _left(status: Status) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("to look at")
+    table.add_column("open", justify="right")
+    table.add_column("oldest", justify="right")
+    table.add_column("see")
+    for kind in KINDS:
+        left = status.left[kind.name]
+        table.add_row(
+            kind.name, str(left.count), _waits(seconds_since(status.now, left.since), left.count), kind.command
+        )
+    return table
+
+
+def _waits(seconds: int | None, count: int) -> str:
+    if not count:
+        return "–"
+    return age(seconds) if seconds is not None else "not told"
+
+
+def _style(status: Status, seconds: int | None) -> str:
+    return "yellow" if (seconds or 0) > status.max_age else ""

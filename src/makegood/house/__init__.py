@@ -1,0 +1,1 @@
+"""Settings, clock, stores and keys put together, and how it logs."""

@@ -1,0 +1,10 @@
+"""The only clock: everything else is told the time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def system_clock() -> datetime:
+    """The only place where the program reads the system's clock for what it records."""
+    return datetime.now(UTC)

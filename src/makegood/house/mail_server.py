@@ -1,0 +1,31 @@
+"""What sends e-mails, put together from the settings."""
+
+from __future__ import annotations
+
+from consumers.mail.sending import MailServer, SmtpMailer, WrongSetting
+from consumers.mail.writing import NoAddress, sender
+from consumers.notices import Post
+from makegood.house.settings import Settings
+from makegood.house.stop import Stop
+
+UNSET = "no mail server is set, so e-mails are queued and none is sent: set MAKEGOOD_SMTP and MAKEGOOD_MAIL_FROM"
+
+
+def post_of(settings: Settings) -> Post | None:
+    """The post that the settings describe; None where no mail server is set. Raises Stop where they are wrong."""
+    if not settings.smtp:
+        return None
+    try:
+        from_whom = sender(settings.mail_from)
+    except NoAddress:
+        raise Stop("MAKEGOOD_MAIL_FROM must say from whom e-mails come, as `Name <address>`") from None
+    try:
+        server = MailServer.at(settings.smtp, settings.smtp_ca)
+    except WrongSetting as error:
+        raise Stop(str(error)) from None
+    return Post(SmtpMailer(server, from_whom.address), from_whom, public_url(settings))
+
+
+def public_url(settings: Settings) -> str:
+    """Under what address customers reach the door."""
+    return (settings.public_url or f"http://{settings.http}").rstrip("/")

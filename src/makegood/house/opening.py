@@ -1,0 +1,78 @@
+"""Puts the parts together: a store, its vault's keys, the ledger on both, and the projections that follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ledger.application.due_work import do_due_work
+from ledger.application.ledger import Ledger, NoStore
+from ledger.store.database import Database, StoreError, connect, create_if_missing, redacted
+from ledger.store.keys import KeyDatabase
+from ledger.vault import Vault
+from makegood.house.clock import system_clock
+from makegood.house.logs import say
+from makegood.house.settings import Settings
+from projections.follower import Follower
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What commands work with."""
+
+    settings: Settings
+    database: Database
+    ledger: Ledger
+    vault: Vault
+    projections: Follower
+
+
+def _bring_up_to_date(house: House) -> None:
+    """Settle a store of an older version anew, and fill the tables that answers are read from.
+
+    An account that cannot be assessed stays due, and is told of by whoever does due work next.
+    """
+    say("this store was made by an older makegood: it is settled anew and its tables are filled, once")
+    do_due_work(house.ledger, house.ledger.now(), failing={})
+    house.projections.catch_up()
+
+
+@contextmanager
+def open_house(
+    settings: Settings, *, create: bool = False, create_missing: bool = False, sandbox: bool = False
+) -> Iterator[House]:
+    """Open the store and all that belongs to it.
+
+    `create` makes a new store and refuses one that is there; `create_missing` makes one only where there is none.
+    Raises NoStore where there is none, and StoreError where one of the databases cannot be used.
+    """
+    database, keys = connect(settings.store), connect(settings.vault)
+    try:
+        key_database = KeyDatabase(keys, system_clock)
+        vault = Vault(key_database)
+        ledger = Ledger(database, vault, system_clock)
+        house = House(settings, database, ledger, vault, Follower(database))
+        exists = ledger.exists()
+        if create or (create_missing and not exists):
+            if exists:
+                raise StoreError(
+                    f"there is a store at {redacted(settings.store)} already; use it, or name another with --store"
+                )
+            create_if_missing(settings.vault, beside=settings.store)
+            key_database.create()
+            ledger.create_store(sandbox=sandbox)
+        elif not exists:
+            raise NoStore(
+                f"there is no makegood store at {redacted(settings.store)}; "
+                "make one with `makegood init` (or `makegood init --sandbox` to try things out)"
+            )
+        was_older = exists and ledger.bring_up_to_date()
+        if create or create_missing or was_older:
+            house.projections.create()
+        if was_older:
+            _bring_up_to_date(house)
+        yield house
+    finally:
+        database.close()
+        keys.close()

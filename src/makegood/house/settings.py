@@ -1,0 +1,52 @@
+"""Settings come from the environment, or from files that it names (`MAKEGOOD_STORE_FILE`, for secrets)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Self
+
+from pydantic import model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ledger.store.database import beside
+
+
+class Settings(BaseSettings):
+    """Where things are. Every name stands in the environment with the prefix `MAKEGOOD_`."""
+
+    model_config = SettingsConfigDict(env_prefix="MAKEGOOD_", frozen=True)
+
+    store: str = "sqlite:///makegood.db"
+    vault: str = ""
+    kafka: str = ""
+    kafka_member: str = ""
+    http: str = "127.0.0.1:8700"
+    public_url: str = ""
+    proxies: str = ""
+    oidc_issuer: str = ""
+    oidc_audience: str = "makegood"
+    oidc_keys: str = ""
+    smtp: str = ""
+    smtp_ca: str = ""
+    mail_from: str = ""
+    secret_hosts: str = ""
+    log: str = "info"
+    max_age: int = 300
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_files(cls, values: dict[str, object]) -> dict[str, object]:
+        """A setting may be kept in a file that `MAKEGOOD_<NAME>_FILE` names: no secret stands in a process list."""
+        for name in cls.model_fields:
+            path = os.environ.get(f"MAKEGOOD_{name.upper()}_FILE")
+            if path and name not in values:
+                values[name] = Path(path).read_text().strip()
+        return values
+
+    @model_validator(mode="after")
+    def _place_vault(self) -> Self:
+        """The vault's keys lie beside the store unless they are put elsewhere."""
+        if not self.vault:
+            object.__setattr__(self, "vault", beside(self.store, "vault"))
+        return self

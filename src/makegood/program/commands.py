@@ -1,0 +1,63 @@
+"""The commands that need the whole program: run, demo, and the export of the contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from makegood.commands.app import (
+    Http,
+    Json,
+    Kafka,
+    Store,
+    app,
+    contract_app,
+    settings_from,
+)
+
+
+@app.command("run")
+def run_parts(
+    parts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PART…]", help="intake, relay, projector, timers, notices, api"),
+    ] = None,
+    store: Store = "",
+    kafka: Kafka = "",
+    http: Http = "",
+) -> None:
+    """Run all long-running parts in one process, or those named, until SIGTERM."""
+    from makegood.program.running import run_until_stopped
+
+    run_until_stopped(settings_from(store, kafka, http), parts or [])
+
+
+@app.command()
+def demo(
+    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Stay until interrupted.")] = True,
+) -> None:
+    """A sandbox with a sample provider's months: published, recorded, projected and summed up."""
+    from makegood.program.demo import show_demo
+
+    show_demo(serve=serve)
+
+
+@contract_app.command("export")
+def contract_export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write to; it is made if missing.")],
+    json: Json = False,
+) -> None:
+    """Write JSON Schemas of all messages and an AsyncAPI document of all topics. Needs neither store nor broker."""
+    from makegood.commands.terminal.printing import print_json, say
+    from makegood.program.exporting import export
+
+    answer = export(folder)
+    if json:
+        print_json(answer)
+        return
+    written = [file["path"] for file in answer if file["status"] == "written"]
+    for path in written:
+        say(f"written: {folder / path}")
+    say(f"{len(written)} files written to {folder}, {len(answer) - len(written)} were there as they should be")

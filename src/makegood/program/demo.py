@@ -1,0 +1,166 @@
+"""`makegood demo`: a small provider's months, published, recorded, projected and summed up in one process."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from consumers.intake import stored_positions
+from consumers.kafka.cluster import Cluster
+from consumers.kafka.in_process import UNREAD_BYTES_MAX, InProcessBroker
+from consumers.kafka.publish import publish
+from consumers.kafka.topics import TOPICS, UPSTREAM
+from consumers.part import Part, run_parts
+from ledger.application import agreements, due_work
+from ledger.store.reading import shard_end
+from ledger.values import instant_from_text
+from makegood.answers.demo_summary import summary_of
+from makegood.api.serving import Serving
+from makegood.commands.terminal.demo_summary import show_live, show_summary
+from makegood.commands.terminal.printing import progress_bar, say
+from makegood.house.logs import configure_logs
+from makegood.house.opening import House, open_house
+from makegood.house.settings import Settings
+from makegood.house.stop import Stop
+from makegood.program.running import PARTS, parts_for
+
+STORE = Path("makegood-demo.db")
+WEEK = timedelta(days=7)
+PATIENCE_SECONDS = 60.0
+
+
+def show_demo(*, serve: bool) -> None:
+    """Run the sample through every part, print the summary, and stay until interrupted if asked to."""
+    configure_logs("error")
+    for left_over in STORE.parent.glob(f"{STORE.stem}*.db*"):
+        left_over.unlink()
+    settings = Settings(store=f"sqlite:///{STORE}")
+    if "http" not in settings.model_fields_set:
+        settings = Settings(store=settings.store, http="127.0.0.1:0")
+    started = time.monotonic()
+    with open_house(settings, create=True, sandbox=True) as house, InProcessBroker() as broker:
+        sample = _sample()
+        for file in sorted((sample / "agreements").glob("*.toml")):
+            agreements.publish(house.ledger, file.read_text(encoding="utf-8"), actor="/makegood/demo", channel="cli")
+        cluster = broker.cluster()
+        parts = parts_for(house, cluster, PARTS if serve else [name for name in PARTS if name != "api"])
+        with _all_parts(parts, cluster) as wait_for:
+            published = _publish_week_by_week(house, cluster, sample / "events.jsonl", wait_for)
+            with house.database.reading() as transaction:
+                end = shard_end(transaction, 0)
+            wait_for("the projector", lambda: house.projections.position_reached(0) >= end)
+            summary = summary_of(house, published)
+            show_summary(house, summary, time.monotonic() - started)
+            if serve:
+                show_live(house, broker.bootstrap, next(part.address for part in parts if isinstance(part, Serving)))
+                with _until_interrupted():
+                    threading.Event().wait()
+
+
+def _sample() -> Path:
+    """The sample: beside the package where it is installed, in `deploy/` where it is worked on."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "sample", package.parents[1] / "deploy" / "sample"):
+        if (folder / "events.jsonl").is_file():
+            return folder
+    raise Stop("the bundled sample is missing; run the demo from a checkout, or install makegood anew")
+
+
+Wait = Callable[[str, Callable[[], bool]], None]
+"""Waits until something is reached, by name; raises Stop where a part failed or nothing moves."""
+
+
+@contextmanager
+def _all_parts(parts: Sequence[Part], cluster: Cluster) -> Iterator[Wait]:
+    """All parts at work in threads of this process; they have drained when this ends."""
+    cluster.create_topics(TOPICS)
+    stop, ready = threading.Event(), threading.Event()
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            run_parts(parts, stop, ready.set)
+        except BaseException as error:
+            failure.append(error)
+            ready.set()
+
+    def wait_for(what: str, reached: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not failure and not reached():
+            if time.monotonic() > deadline:
+                raise Stop(f"{what} did not get there within {PATIENCE_SECONDS:.0f} s")
+            time.sleep(0.01)
+        if failure:
+            raise Stop(str(failure[0]))
+
+    thread = threading.Thread(target=work, name="parts")
+    thread.start()
+    try:
+        wait_for("the parts", ready.is_set)
+        yield wait_for
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
+def _until_interrupted() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("stopped")
+
+
+# --- publishing ---------------------------------------------------------------------------------------------------
+
+
+def _publish_week_by_week(house: House, cluster: Cluster, file: Path, wait_for: Wait) -> int:
+    """Publish the sample as an upstream would, and let the sandbox's clock follow it a week at a time."""
+    weeks = list(_weeks(file.read_bytes().splitlines()))
+    identity = cluster.identity(UPSTREAM.name)
+
+    def reader_at() -> dict[int, int]:
+        return stored_positions(house.database, identity)
+
+    published = 0
+    total = sum(len(lines) for _, lines in weeks)
+    with closing(cluster.sender("demo")) as sender, progress_bar("the provider's messages", total) as show:
+        for until, lines in weeks:
+            due_work.advance(house.ledger, until)
+            published += publish(lines, sender, reader_at=reader_at, unread_bytes_max=UNREAD_BYTES_MAX)
+            wait_for("intake", lambda: sum(reader_at().values()) >= published)  # noqa: B023
+            show(published)
+    return published
+
+
+def _weeks(lines: list[bytes]) -> Iterator[tuple[datetime, list[bytes]]]:
+    """The lines in the order in which they came, in portions that end with a week; and when each week ended."""
+    portion: list[bytes] = []
+    until: datetime | None = None
+    for line in lines:
+        said = _time_of(line)
+        if until is None and said is not None:
+            until = datetime(said.year, said.month, said.day, tzinfo=UTC) + WEEK
+        if until is not None and said is not None and until <= said < until + 5 * WEEK:
+            yield until, portion
+            portion = []
+            while until <= said:
+                until += WEEK
+        portion.append(line)
+    if until is not None and portion:
+        yield until, portion
+
+
+def _time_of(line: bytes) -> datetime | None:
+    try:
+        return instant_from_text(json.loads(line)["time"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+# --- the summary --------------------------------------------------------------------------------------------------

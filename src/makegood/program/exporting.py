@@ -1,0 +1,48 @@
+"""Exporting the contract: what machines read it by, written into a folder."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from consumers import contract
+from consumers.contract.json_schema import as_json
+from makegood.api.app import document
+from makegood.house.stop import Stop
+
+
+def documents() -> dict[str, bytes]:
+    """Every document of the contract by its path, the same bytes for the same program."""
+    found = contract.documents(version("makegood"))
+    return dict(sorted({**found, "openapi.json": as_json(document())}.items()))
+
+
+def export(folder: Path) -> list[dict[str, Any]]:
+    """Write every document that is not there as it should be, and nothing else. Raises Stop."""
+    answer = []
+    for path, content in documents().items():
+        file = folder / path
+        there = _content(file)
+        if there != content:
+            _write(file, content)
+        answer.append({"path": path, "status": "unchanged" if there == content else "written"})
+    return answer
+
+
+def _content(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except IsADirectoryError:
+        raise Stop(f"{file} is a folder where a file must go: move it away, or name another DIR") from None
+
+
+def _write(file: Path, content: bytes) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        in_the_way = next(place for place in (file.parent, *file.parent.parents) if place.is_file())
+        raise Stop(f"{in_the_way} is a file where a folder must go: move it away, or name another DIR") from None
+    file.write_bytes(content)

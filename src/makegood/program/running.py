@@ -1,0 +1,110 @@
+"""`makegood run`: the long-running parts in one process, until it is told to stop."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+from collections.abc import Callable, Sequence
+
+from consumers.intake import Intake
+from consumers.kafka.cluster import Cluster
+from consumers.kafka.records import BrokerError
+from consumers.kafka.topics import TOPICS
+from consumers.notices import Notices
+from consumers.part import Part, PartFailed, collect_rarely, run_parts
+from consumers.projector import KafkaSource, Projector, StoreSource
+from consumers.relay import Relay
+from consumers.timers import Timers
+from makegood.house.clock import system_clock
+from makegood.house.logs import configure_logs, say
+from makegood.house.mail_server import post_of
+from makegood.house.opening import House, open_house
+from makegood.house.settings import Settings
+from makegood.house.stop import Stop
+
+PARTS = ("intake", "relay", "projector", "timers", "notices", "api")
+NEED_KAFKA = ("intake", "relay")
+
+
+def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
+    """Run all parts, or those named, until SIGTERM or SIGINT; says `ready` on standard error when all work.
+
+    Raises Stop where a part is unknown or lacks its broker, and where a part fails.
+    """
+    configure_logs(settings.log)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with open_house(settings, create_missing=True) as house:
+        cluster = Cluster(settings.kafka, member=settings.kafka_member) if settings.kafka else None
+        try:
+            parts = parts_for(house, cluster, names)
+            if cluster is not None:
+                cluster.create_topics(TOPICS)
+            collect_rarely()
+            run_parts(parts, stop, lambda: say("ready"))
+        except (BrokerError, PartFailed) as error:
+            raise Stop(str(error)) from error
+
+
+def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> list[Part]:
+    """Build the parts that are asked for; without Kafka all that can work from the store alone. Raises Stop."""
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        raise Stop(f"there is no part {unknown[0]!r}; the parts are {', '.join(PARTS)}")
+    lacking = [name for name in names if name in NEED_KAFKA and cluster is None]
+    if lacking:
+        raise Stop(f"{lacking[0]} needs a broker: give --kafka HOST:PORT or set MAKEGOOD_KAFKA")
+    wanted = list(names) or [name for name in PARTS if cluster is not None or name not in NEED_KAFKA]
+    store_source = StoreSource()
+    relay = Relay(house.database, cluster) if cluster is not None and "relay" in wanted else None
+
+    notices: Notices | None = None
+
+    def recorded() -> None:
+        """Something was recorded in this process: who follows need not wait until they look again."""
+        store_source.wake()
+        if relay is not None:
+            relay.wake()
+        if notices is not None:
+            notices.wake()
+
+    if "notices" in wanted:
+        notices = notices_for(house, recorded)
+    parts: list[Part] = []
+    for name in dict.fromkeys(wanted):
+        if name == "intake" and cluster is not None:
+            parts.append(Intake(house.ledger, cluster, recorded=recorded))
+        elif name == "relay" and relay is not None:
+            parts.append(relay)
+        elif name == "projector":
+            source = KafkaSource(cluster) if cluster is not None else store_source
+            parts.append(Projector(house.projections, source))
+        elif name == "timers":
+            parts.append(Timers(house.ledger, recorded=recorded))
+        elif name == "notices" and notices is not None:
+            parts.append(notices)
+        elif name == "api":
+            parts += _api(house, recorded, must="api" in names or "http" in house.settings.model_fields_set)
+    return parts
+
+
+def notices_for(house: House, recorded: Callable[[], None]) -> Notices:
+    """The part that tells customers. Raises Stop where the settings for e-mail are wrong."""
+    return Notices(house.ledger, post_of(house.settings), clock=system_clock, jitter=random.random, recorded=recorded)
+
+
+def _api(house: House, recorded: Callable[[], None], *, must: bool) -> list[Part]:
+    """The HTTP API. Where nobody asked for it and its usual port is taken, the other parts run without it."""
+    from makegood.api.serving import CannotListen, Serving, listening
+    from makegood.program.http import application
+
+    app = application(house, recorded=recorded)
+    try:
+        return [Serving(app, listening(house.settings.http), house.settings.proxies)]
+    except CannotListen as error:
+        if must:
+            raise
+        say(f"makegood runs without its HTTP API: {error}")
+        return []
