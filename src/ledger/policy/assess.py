@@ -27,8 +27,8 @@ from ledger.policy.disruption import (
     disruption_lines,
     merge,
 )
+from ledger.policy.facts import EVERYTHING, AccountFacts, SubscriptionFacts, Touched, claim_of_refund
 from ledger.policy.goodwill import GoodwillFinding, goodwill_credits, goodwill_formula, goodwill_lines
-from ledger.policy.known_facts import EVERYTHING, AccountFacts, SubscriptionFacts, Touched, claim_of_refund
 from ledger.policy.outages import Outage, in_order
 from ledger.policy.proration import days_of_thirty, spelled
 from ledger.policy.tax import TaxInStep, TaxStep
@@ -78,12 +78,18 @@ class Assessment:
 def assess(facts: AccountFacts, now: datetime, touched: Touched = EVERYTHING) -> Assessment:
     """Assess what is touched, at an instant."""
     found = Assessment(everything=touched.everything)
-    disputes = set(facts.disputes) if touched.everything else set(touched.disputes)
+    touched_charges = touched.charges | {
+        c.charge_id for c in facts.charges.assessed.values() if c.subscription_id in touched.subscriptions
+    }
+    touched_disputes = touched.disputes.union(*(facts.disputes.on(charge_id) for charge_id in touched_charges))
+    disputes = set(facts.disputes.by_id) if touched.everything else touched_disputes
     windows = dict(touched.windows)
     one_offs = {}
-    charges = set(facts.charges) if touched.everything else touched.charges | _charges_confirmed(facts, disputes)
+    charges = (
+        set(facts.charges.assessed) if touched.everything else touched_charges | _charges_confirmed(facts, disputes)
+    )
     for charge_id in charges:
-        charge = facts.charges.get(charge_id)
+        charge = facts.charges.assessed.get(charge_id)
         if isinstance(charge, Cycle):
             windows[charge.subscription_id] = windows.get(charge.subscription_id, charge.period).hull(charge.period)
         elif charge is not None:
@@ -92,12 +98,15 @@ def assess(facts: AccountFacts, now: datetime, touched: Touched = EVERYTHING) ->
         for charge in one_offs.values():
             _grant_overcharges(facts, charge, _terms_of(facts, charge), found)
         for subscription_id, window in windows.items():
-            _assess_subscription(facts, facts.subscriptions[subscription_id], window, facts.time_zone, now, found)
+            _assess_subscription(
+                facts, facts.subscriptions.by_id[subscription_id], window, facts.time_zone, now, found
+            )
     found.disputes |= disputes
     for finding in unconfirmed(facts, disputes):
-        charge = facts.charges.get(finding.charge_id)
+        charge = facts.charges.assessed.get(finding.charge_id)
         _add_dispute(facts, finding, charge, found)
-    found.goodwill |= set(facts.goodwill) if touched.everything else touched.goodwill
+    named_goodwill = facts.goodwill.naming(touched.complaints, touched.subscriptions)
+    found.goodwill |= set(facts.goodwill.by_id) if touched.everything else touched.goodwill | named_goodwill
     for credit in goodwill_credits(facts, found.goodwill):
         _add_goodwill(credit, found)
     return found
@@ -105,7 +114,7 @@ def assess(facts: AccountFacts, now: datetime, touched: Touched = EVERYTHING) ->
 
 def _charges_confirmed(facts: AccountFacts, disputes: set[str]) -> set[str]:
     """The charges that verdicts on the disputes confirm: a report may have named another charge."""
-    verdicts = (facts.dispute_verdict(dispute_id) for dispute_id in disputes)
+    verdicts = (facts.disputes.verdict(dispute_id) for dispute_id in disputes)
     return {v.data.charge_id for v in verdicts if isinstance(v, OverchargeConfirmed)}
 
 
@@ -114,7 +123,7 @@ def _charges_confirmed(facts: AccountFacts, disputes: set[str]) -> set[str]:
 
 def _terms_of(facts: AccountFacts, charge: Charge) -> Agreement | None:
     """The terms of a charge: its subscription's, the defaults without one, None where none is bound yet."""
-    return DEFAULTS if charge.subscription_id is None else facts.subscriptions[charge.subscription_id].terms
+    return DEFAULTS if charge.subscription_id is None else facts.subscriptions.by_id[charge.subscription_id].terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +185,7 @@ def _add_dispute(
         tax=tax.returned if tax is not None else zero(finding.currency),
         settle_as=asked or terms.billing_error.settle_as,
         investigate_by=finding.investigate_by(terms.billing_error.investigate_within),
-        binding=facts.subscriptions[subscription_id].binding if subscription_id is not None else None,
+        binding=facts.subscriptions.by_id[subscription_id].binding if subscription_id is not None else None,
         working=lambda: Working(
             formula=f"{finding.amount} confirmed" if finding.outcome == "granted" and not pending_for_terms else None,
             inputs={} if charge is None else {"price": str(charge.price), "tax": str(charge.tax)},
@@ -551,11 +560,14 @@ def contradictions(facts: AccountFacts) -> set[Alarm]:
             charge_id=getattr(c.left_out.data, "cycle_id", None) or getattr(c.left_out.data, "charge_id", None),
             subscription_id=getattr(c.left_out.data, "subscription_id", None),
         )
-        for c in facts.contradictions.values()
+        for c in facts.contradictions
     } | {
-        Alarm("refund_references_differ", (named(first), named(other)), claim_id=claim_of_refund(refund_id))
-        for refund_id in facts.refunds_reported()
-        for first, other in facts.references_that_differ(refund_id)
+        Alarm(
+            "refund_references_differ",
+            (named(first), named(other)),
+            claim_id=claim_of_refund(first.data.refund_id),
+        )
+        for first, other in facts.refunds.references_that_differ()
     }
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from ledger.events import BillingErrorReported, Outcome, OverchargeConfirmed, OverchargeRejected, Reason
 from ledger.policy.charges import Charge
-from ledger.policy.known_facts import AccountFacts
+from ledger.policy.facts import AccountFacts
 from ledger.values import zero
 
 
@@ -36,7 +36,7 @@ class DisputeFinding:
 
 def confirmations_on(facts: AccountFacts, charge_id: str) -> list[OverchargeConfirmed]:
     """The verdicts that hold and confirm an overcharge on a charge, in the order in which they are taken."""
-    verdicts = (facts.dispute_verdict(dispute_id) for dispute_id in facts.disputes_on(charge_id))
+    verdicts = (facts.disputes.verdict(dispute_id) for dispute_id in facts.disputes.on(charge_id))
     return sorted(
         (v for v in verdicts if isinstance(v, OverchargeConfirmed) and v.data.charge_id == charge_id),
         key=lambda fact: fact.order,
@@ -54,7 +54,7 @@ def overcharges(facts: AccountFacts, charge: Charge) -> list[DisputeFinding]:
             DisputeFinding(
                 dispute_id=confirmation.data.dispute_id,
                 charge_id=charge.charge_id,
-                report=facts.dispute_report(confirmation.data.dispute_id),
+                report=facts.disputes.report(confirmation.data.dispute_id),
                 verdict=confirmation,
                 outcome="granted" if fits else "declined",
                 reason=None if fits else "amount_exceeds_charge",
@@ -72,9 +72,11 @@ def unconfirmed(facts: AccountFacts, dispute_ids: Iterable[str]) -> list[Dispute
     """Disputes without money: rejected, under investigation, or confirmed for a charge that is not known yet."""
     findings = []
     for dispute_id in sorted(dispute_ids):
-        report, verdict = facts.dispute_report(dispute_id), facts.dispute_verdict(dispute_id)
+        report, verdict = facts.disputes.report(dispute_id), facts.disputes.verdict(dispute_id)
         named = verdict if verdict is not None else report
-        if named is None or (isinstance(verdict, OverchargeConfirmed) and verdict.data.charge_id in facts.charges):
+        if named is None or (
+            isinstance(verdict, OverchargeConfirmed) and verdict.data.charge_id in facts.charges.assessed
+        ):
             continue
         currency = (
             facts.currency or getattr(named.data, "currency", None) or (report.data.currency if report else None)

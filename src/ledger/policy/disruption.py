@@ -12,7 +12,7 @@ from fractions import Fraction
 from ledger.agreement import Agreement
 from ledger.events import Fact, Outcome, Reason
 from ledger.policy.charges import Cycle
-from ledger.policy.known_facts import SubscriptionFacts
+from ledger.policy.facts import SubscriptionFacts
 from ledger.policy.outages import Outage, in_order
 from ledger.policy.proration import Share, monthly_price, share_of_days, share_of_time, spelled, spelled_days
 from ledger.policy.violation import taking_from, without_service

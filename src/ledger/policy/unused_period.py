@@ -17,7 +17,7 @@ from ledger.events import (
     SubscriptionTerminated,
 )
 from ledger.policy.charges import Cycle
-from ledger.policy.known_facts import SubscriptionFacts
+from ledger.policy.facts import SubscriptionFacts
 from ledger.policy.proration import Share, share_of_days, share_of_time, spelled, spelled_days
 from ledger.policy.violation import Suspension, latest_suspension, suspended_at, termination
 from ledger.values import Period, instant_to_text, local_date, midnight, rounded
