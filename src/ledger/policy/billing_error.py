@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from ledger.events import BillingErrorReported, Outcome, OverchargeConfirmed, OverchargeRejected, Reason
+from ledger.events import BillingErrorReported, Fact, Outcome, OverchargeConfirmed, OverchargeRejected, Reason
 from ledger.policy.charges import Charge
 from ledger.policy.facts import AccountFacts
+from ledger.policy.tax import TaxInStep
 from ledger.values import zero
 
 
@@ -26,12 +27,35 @@ class DisputeFinding:
     amount: Decimal
     currency: str
     granted_before: Decimal | None = None
+    waits_for_terms: bool = False
+    """Whether the charge's subscription is bound to no agreement yet, so that nothing is decided."""
 
     def investigate_by(self, within: timedelta) -> datetime | None:
         """Until when the investigation is in time; None where nobody reported it or a verdict was given."""
         if self.report is None or self.verdict is not None:
             return None
         return self.report.data.reported_at + within
+
+
+@dataclass(frozen=True, slots=True)
+class NetPrice:
+    """What overcharges leave of a charge's price, the confirmations granted on it, and the tax returned with them."""
+
+    charge: Charge
+    amount: Decimal
+    confirmations: tuple[Fact, ...]
+    tax: TaxInStep
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """The charge and what came off its price."""
+        return (self.charge.fact, *self.confirmations)
+
+    def less(self, finding: DisputeFinding) -> NetPrice:
+        """What one more dispute leaves."""
+        granted = (finding.verdict,) if finding.verdict is not None and finding.outcome == "granted" else ()
+        confirmations = (*self.confirmations, *granted)
+        return NetPrice(self.charge, self.amount - finding.amount, confirmations, self.tax.grant(finding.amount))
 
 
 def confirmations_on(facts: AccountFacts, charge_id: str) -> list[OverchargeConfirmed]:
@@ -117,4 +141,6 @@ def dispute_lines(finding: DisputeFinding, charge: Charge | None) -> tuple[str, 
             f"confirmed {asked} {compared} what is left of the charge: "
             f"{charge.price} − {finding.granted_before} = {left}"
         )
+    if finding.waits_for_terms:
+        lines.append("no agreement is bound yet")
     return tuple(lines)

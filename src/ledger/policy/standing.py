@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
 from ledger.events import Status
+from ledger.policy.ending import ending
 from ledger.policy.facts import AccountFacts, SubscriptionFacts
-from ledger.policy.unused_period import ending
 from ledger.policy.violation import suspended_at
 
 _INSTANT = timedelta(microseconds=1)
