@@ -132,9 +132,9 @@ def _without_terms(facts: AccountFacts, part: SubscriptionScope, now: datetime) 
         _, rows = _overcharged(facts, cycle)
         yield from rows
         if any(outage.reaching(now).overlap(cycle.period) is not None for outage in part.outages):
-            yield row_without_terms(part.subscription, cycle, "service_disruption")
+            yield row_without_terms(part.subscription, cycle, "disruption")
         if concerns(cycle, part.how):
-            yield row_without_terms(part.subscription, cycle, "unused_period")
+            yield row_without_terms(part.subscription, cycle, "unused")
 
 
 FROM_ALL_FACTS = ("contradiction", "refund_references_differ")

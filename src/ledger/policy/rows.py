@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Literal
 
 from ledger.agreement import DEFAULTS, Agreement
-from ledger.events import Clause, Fact, OverchargeConfirmed, SettleAs
+from ledger.events import CLAUSES, Fact, OverchargeConfirmed, SettleAs
 from ledger.policy.assessed import Alarm, Assessed, Found, Working, named, used
 from ledger.policy.billing_error import DisputeFinding, NetPrice, dispute_lines
 from ledger.policy.charges import Charge, Cycle
@@ -250,14 +251,15 @@ def _unused_row(
     )
 
 
-def row_without_terms(subscription: SubscriptionFacts, cycle: Cycle, clause: Clause) -> Assessed:
+def row_without_terms(
+    subscription: SubscriptionFacts, cycle: Cycle, kind: Literal["disruption", "unused"]
+) -> Assessed:
     """A row that will be decided once an agreement is bound: a fact is still missing."""
-    kind: str = "disruption" if clause == "service_disruption" else "unused"
-    way = DEFAULTS.disruption.settle_as if clause == "service_disruption" else DEFAULTS.cancellation.settle_as
+    way = DEFAULTS.disruption.settle_as if kind == "disruption" else DEFAULTS.cancellation.settle_as
     nothing = zero(cycle.currency)
     return Assessed(
         claim_id=f"{kind}/{cycle.charge_id}",
-        clause=clause,
+        clause=CLAUSES[kind],
         subscription_id=cycle.subscription_id,
         charge_id=cycle.charge_id,
         currency=cycle.currency,

@@ -57,7 +57,7 @@ class AccountFacts:
         waiting = self._waiting
         self.contradictions = contradictions = Contradictions(waiting)
         self._account = account = RegisteredAccount(contradictions)
-        self.invoices: dict[str, Invoice] = defaultdict(Invoice)
+        self.invoices: defaultdict[str, Invoice] = defaultdict(Invoice)
         self.subscriptions = Subscriptions(account, self._bindings, contradictions, waiting)
         self._course = Course(account, self.subscriptions)
         self.charges = Charges(account, self.subscriptions, self.invoices, contradictions, waiting)
@@ -109,7 +109,7 @@ class AccountFacts:
         if self._retractions.learn(fact).everything:
             self._learn_anew()
             return EVERYTHING
-        return Touched() if self._retractions.take_back(fact) else self._learn(fact)
+        return self._learn(fact) if self._retractions.counts(fact) else Touched()
 
     def _learn_anew(self) -> None:
         """Forget everything and learn what stands: others may have been left out for what never was."""
@@ -142,17 +142,16 @@ class AccountFacts:
             return self.refunds.learn(fact)
         if isinstance(fact, GoodwillFact):
             return self.goodwill.learn(fact)
-        match fact:
-            case AccountRegistered():
-                return self._account.learn(fact)
-            case SubscriptionRegistered():
-                touched = self.subscriptions.learn(fact)
-                self.charges.admit_those_of(fact.data.subscription_id)
-                return touched
-            case ComplaintFact():
-                return self.complaints.learn(fact)
-            case InstructionFact():
-                return self._instructions.learn(fact)
+        if isinstance(fact, ComplaintFact):
+            return self.complaints.learn(fact)
+        if isinstance(fact, InstructionFact):
+            return self._instructions.learn(fact)
+        if isinstance(fact, AccountRegistered):
+            return self._account.learn(fact)
+        if isinstance(fact, SubscriptionRegistered):
+            touched = self.subscriptions.learn(fact)
+            self.charges.admit_those_of(fact.data.subscription_id)
+            return touched
         return Touched()
 
     def _judge(self) -> None:
@@ -222,15 +221,14 @@ class AccountFacts:
             return self.refunds.waits_for(fact)
         if isinstance(fact, GoodwillFact):
             return self.goodwill.waits_for(fact)
-        match fact:
-            case AccountRegistered():
-                return self._account.waits_for(fact)
-            case SubscriptionRegistered():
-                return self.subscriptions.waits_for(fact)
-            case ComplaintFact():
-                return self.complaints.waits_for(fact)
-            case InstructionFact():
-                return self._instructions.waits_for(fact)
+        if isinstance(fact, ComplaintFact):
+            return self.complaints.waits_for(fact)
+        if isinstance(fact, InstructionFact):
+            return self._instructions.waits_for(fact)
+        if isinstance(fact, AccountRegistered):
+            return self._account.waits_for(fact)
+        if isinstance(fact, SubscriptionRegistered):
+            return self.subscriptions.waits_for(fact)
         return None
 
 

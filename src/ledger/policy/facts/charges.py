@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 
 from ledger.events import CycleStarted, Fact
 from ledger.policy.charges import Charge, ChargeFact, Cycle, charge_id_of, charge_stated_by
@@ -23,7 +22,7 @@ class Charges:
         self,
         account: RegisteredAccount,
         subscriptions: Subscriptions,
-        invoices: Mapping[str, Invoice],
+        invoices: defaultdict[str, Invoice],
         contradictions: Contradictions,
         waiting: WaitingFacts,
     ) -> None:
@@ -57,6 +56,12 @@ class Charges:
         if isinstance(charge, Cycle) and subscription is not None and subscription.requests:
             touched.window(charge.subscription_id, Period(charge.period.begin, END))
         return touched
+
+    def admit_those_of(self, subscription_id: str) -> None:
+        """Have the charges of a subscription assessed, now that it is registered."""
+        for charge in self.standing.values():
+            if charge.subscription_id == subscription_id and charge.charge_id not in self.assessed:
+                self._admit(charge)
 
     def judge(self) -> None:
         """Find the charges that stand, in the order of their messages: an earlier one may have turned up."""
@@ -122,12 +127,6 @@ class Charges:
             self._subscriptions.named(charge.subscription_id).insert_cycle(charge)
 
     # --- questions -----------------------------------------------------------------------------------------------
-
-    def admit_those_of(self, subscription_id: str) -> None:
-        """Have the charges of a subscription assessed, now that it is registered."""
-        for charge in self.standing.values():
-            if charge.subscription_id == subscription_id and charge.charge_id not in self.assessed:
-                self._admit(charge)
 
     def named(self, charge_id: str) -> Charge | None:
         """The charge under an id: the one that stands, else the first of those left out; None where none is known."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from datetime import datetime
 
 from ledger.events import PaymentCaptured, PaymentFailed
@@ -23,7 +22,7 @@ class Payments:
     def __init__(
         self,
         account: RegisteredAccount,
-        invoices: Mapping[str, Invoice],
+        invoices: defaultdict[str, Invoice],
         contradictions: Contradictions,
         waiting: WaitingFacts,
     ) -> None:

@@ -45,13 +45,13 @@ class Retractions:
 
     # --- questions -----------------------------------------------------------------------------------------------
 
-    def take_back(self, fact: Fact) -> bool:
-        """Whether a fact counts as never said."""
-        return message_key(fact) in self._retracted
+    def counts(self, fact: Fact) -> bool:
+        """Whether nothing takes a fact back."""
+        return message_key(fact) not in self._retracted
 
     def standing(self) -> list[Fact]:
         """The facts that count, in the order in which they came."""
-        return [fact for key, fact in self._came.items() if key not in self._retracted]
+        return [fact for fact in self._came.values() if self.counts(fact)]
 
 
 def _named(message: Message | RetractedMessage) -> str:
