@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.events import ChargePosted, Message
-from ledger.policy.charges import Charge, one_off
+from ledger.policy.facts.charge import Charge, one_off
 from ledger.policy.tax import TaxInStep
 from ledger.values import (
     CURRENCY_SCALES,

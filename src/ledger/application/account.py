@@ -23,8 +23,8 @@ from ledger.events import (
 from ledger.instructions import Issued
 from ledger.policy.activation import Activation, activations
 from ledger.policy.assess import assess, contradictions
-from ledger.policy.charges import Charge
 from ledger.policy.facts import EVERYTHING, AccountFacts, Touched, Waiting
+from ledger.policy.facts.charge import Charge
 from ledger.policy.standing import next_due, status_of
 from ledger.store.writing import Head, HeadMove, WaitingChanges, WaitingFact
 from ledger.values import local_date

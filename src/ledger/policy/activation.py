@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Protocol
 
 from ledger.events import ChargePosted, CycleStarted, PaymentCaptured, SubscriptionRegistered
-from ledger.policy.charges import Charge
 from ledger.policy.facts import AccountFacts, SubscriptionFacts
+from ledger.policy.facts.charge import Charge
 
 
 @dataclass(frozen=True, slots=True)

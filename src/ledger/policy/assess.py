@@ -14,10 +14,10 @@ from datetime import datetime
 from ledger.agreement import DEFAULTS
 from ledger.policy.assessed import Alarm, Assessed, Found, named
 from ledger.policy.billing_error import NetPrice, overcharges, unconfirmed
-from ledger.policy.charges import Charge, Cycle
 from ledger.policy.context import Context
 from ledger.policy.disruption import assess_disruption
 from ledger.policy.facts import EVERYTHING, AccountFacts, Touched, claim_of_refund
+from ledger.policy.facts.charge import Charge, Cycle
 from ledger.policy.goodwill import goodwill_credits
 from ledger.policy.merging import merge
 from ledger.policy.rows import (

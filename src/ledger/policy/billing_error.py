@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from ledger.events import BillingErrorReported, Fact, Outcome, OverchargeConfirmed, OverchargeRejected, Reason
-from ledger.policy.charges import Charge
 from ledger.policy.facts import AccountFacts
+from ledger.policy.facts.charge import Charge
 from ledger.policy.tax import TaxInStep
 from ledger.values import zero
 

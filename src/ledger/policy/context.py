@@ -9,8 +9,8 @@ from datetime import datetime
 from ledger.agreement import Agreement
 from ledger.policy.ending import Ending
 from ledger.policy.facts import SubscriptionFacts
+from ledger.policy.facts.outage import Outage
 from ledger.policy.merging import Merged
-from ledger.policy.outages import Outage
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from fractions import Fraction
 
 from ledger.agreement import Agreement
 from ledger.events import Fact, Outcome, Reason
-from ledger.policy.charges import Cycle
 from ledger.policy.context import Context
 from ledger.policy.facts import SubscriptionFacts
+from ledger.policy.facts.charge import Cycle
+from ledger.policy.facts.outage import Outage, in_order
 from ledger.policy.merging import Merged
-from ledger.policy.outages import Outage, in_order
 from ledger.policy.proration import Share, monthly_price, share_of_days, share_of_time, spelled, spelled_days
 from ledger.policy.violation import taking_from
 from ledger.values import (

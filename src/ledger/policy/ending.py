@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from ledger.events import CancellationRequested, CancellationWithdrawn, Fact, SubscriptionTerminated
-from ledger.policy.charges import Cycle
 from ledger.policy.facts import SubscriptionFacts
+from ledger.policy.facts.charge import Cycle
 from ledger.policy.violation import termination
 from ledger.values import local_date, midnight
 

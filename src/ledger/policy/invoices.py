@@ -9,8 +9,8 @@ from functools import partial
 
 from ledger.agreement import DEFAULTS, Agreement
 from ledger.events import OverchargeConfirmed, SettleAs
-from ledger.policy.charges import Charge, Cycle
 from ledger.policy.facts import AccountFacts
+from ledger.policy.facts.charge import Charge, Cycle
 from ledger.policy.outgoings import Outgoings
 from ledger.policy.settlement import ClaimToSettle, InvoiceToSettle
 from ledger.values import local_date, zero

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ledger.agreement import Agreement
-from ledger.policy.charges import Cycle
 from ledger.policy.facts import SubscriptionFacts
-from ledger.policy.outages import Outage
+from ledger.policy.facts.charge import Cycle
+from ledger.policy.facts.outage import Outage
 from ledger.policy.violation import without_service
 from ledger.values import Period, merged, subtracted, total
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from ledger.agreement import Proration
-from ledger.policy.charges import Cycle
+from ledger.policy.facts.charge import Cycle
 from ledger.values import Rounding, microseconds, ratio
 
 DAYS_PER_MONTH = Fraction("30.4375")

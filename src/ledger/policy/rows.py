@@ -11,11 +11,11 @@ from ledger.agreement import DEFAULTS, Agreement
 from ledger.events import CLAUSES, Fact, OverchargeConfirmed, SettleAs
 from ledger.policy.assessed import Alarm, Assessed, Found, Working, named, used
 from ledger.policy.billing_error import DisputeFinding, NetPrice, dispute_lines
-from ledger.policy.charges import Charge, Cycle
 from ledger.policy.context import Context
 from ledger.policy.disruption import DisruptionFinding, disruption_facts, disruption_formula, disruption_lines
 from ledger.policy.ending import Ending
 from ledger.policy.facts import SubscriptionFacts
+from ledger.policy.facts.charge import Charge, Cycle
 from ledger.policy.goodwill import GoodwillFinding, goodwill_formula, goodwill_lines
 from ledger.policy.proration import reckoned_from, spelled
 from ledger.policy.tax import TaxInStep

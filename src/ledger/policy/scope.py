@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ledger.events import OverchargeConfirmed
-from ledger.policy.charges import Charge, Cycle
 from ledger.policy.ending import Ending, ending
 from ledger.policy.facts import AccountFacts, SubscriptionFacts, Touched
-from ledger.policy.outages import Outage, in_order
+from ledger.policy.facts.charge import Charge, Cycle
+from ledger.policy.facts.outage import Outage, in_order
 from ledger.values import END, Period
 
 

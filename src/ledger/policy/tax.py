@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from ledger.policy.charges import Charge
+from ledger.policy.facts.charge import Charge
 from ledger.policy.proration import Share
 from ledger.values import Rounding, ratio, rounded
 

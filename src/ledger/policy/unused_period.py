@@ -9,10 +9,10 @@ from decimal import Decimal
 
 from ledger.agreement import Agreement
 from ledger.events import Fact, Outcome, Reason, SubscriptionTerminated
-from ledger.policy.charges import Cycle
 from ledger.policy.context import Context
 from ledger.policy.ending import Cancellation, Ending
 from ledger.policy.facts import SubscriptionFacts
+from ledger.policy.facts.charge import Cycle
 from ledger.policy.proration import Share, share_of_days, share_of_time, spelled, spelled_days
 from ledger.policy.violation import Suspension, latest_suspension, suspended_at
 from ledger.values import Period, instant_to_text, midnight, rounded

@@ -21,8 +21,8 @@ from ledger.events import (
     RefundReport,
     SubscriptionRegistered,
 )
-from ledger.policy.charges import ChargeFact
 from ledger.policy.facts.account import RegisteredAccount
+from ledger.policy.facts.charge import ChargeFact
 from ledger.policy.facts.charges import Charges
 from ledger.policy.facts.complaints import Complaints
 from ledger.policy.facts.contradictions import Contradictions

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ledger.events import PaymentCaptured, PaymentFailed
-from ledger.policy.charges import Charge, ChargeFact, charge_id_of
+from ledger.policy.facts.charge import Charge, ChargeFact, charge_id_of
 
 
 @dataclass(slots=True)

@@ -6,10 +6,10 @@ from collections import defaultdict
 
 from ledger.events import OutageReopened, OutageReported, OutageResolved
 from ledger.policy.facts.contradictions import Contradictions
+from ledger.policy.facts.outage import Outage
 from ledger.policy.facts.subscriptions import Subscriptions
 from ledger.policy.facts.touched import Touched
 from ledger.policy.facts.waiting import WaitingFacts
-from ledger.policy.outages import Outage
 from ledger.values import END
 
 EndingFact = OutageResolved | OutageReopened

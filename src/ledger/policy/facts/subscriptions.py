@@ -17,12 +17,12 @@ from ledger.events import (
     SubscriptionSuspended,
     SubscriptionTerminated,
 )
-from ledger.policy.charges import Cycle
 from ledger.policy.facts.account import RegisteredAccount
+from ledger.policy.facts.charge import Cycle
 from ledger.policy.facts.contradictions import Contradictions
+from ledger.policy.facts.outage import Outages
 from ledger.policy.facts.touched import Touched
 from ledger.policy.facts.waiting import WaitingFacts
-from ledger.policy.outages import Outages
 from ledger.values import Period
 
 
