@@ -31,8 +31,8 @@ from ledger.events import (
 )
 from ledger.policy.assess import assess
 from ledger.policy.assessed import Assessed
+from ledger.policy.facts import AccountFacts
 from ledger.policy.invoices import claim_to_settle, claims_on, invoice_to_settle, rested_at
-from ledger.policy.known_facts import AccountFacts
 from ledger.policy.outgoings import Application, DueRefund, Outgoings
 from ledger.policy.settlement import ClaimToSettle, settle, settle_without_invoice
 from ledger.store.instants import from_microseconds

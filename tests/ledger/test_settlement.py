@@ -18,7 +18,7 @@ from ledger.agreement import read_agreement
 from ledger.application.account import Account
 from ledger.application.catalogue import Catalogue
 from ledger.events import ActivationDue, LedgerEvent, SettledPart, SettlementChanged
-from ledger.policy.known_facts import EVERYTHING
+from ledger.policy.facts import EVERYTHING
 from ledger.store.writing import Head
 from projections.queries import account_assessed
 from tests.oracle import histories
