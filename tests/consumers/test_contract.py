@@ -257,7 +257,7 @@ def test_what_the_relay_sends_is_what_the_document_says() -> None:
     refused = [upstream.says("outage.reopened"), {"type": "no message at all"}]
     books.take([*upstream.every_type(), *refused])
     document = asyncapi(topic_contracts(), "1.0")
-    lanes = [EventLane(EVENTS.name, 0), InstructionLane(INSTRUCTIONS.name, 0), DeadLetterLane(DEAD_LETTERS.name)]
+    lanes = [EventLane(EVENTS.name, 0), InstructionLane(INSTRUCTIONS.name, 0), DeadLetterLane(DEAD_LETTERS.name, 0)]
     with books.database.reading() as transaction:
         events, instructions, letters = (lane.after(transaction, 0, 1_000).records for lane in lanes)
     assert len(letters) == len(refused)

@@ -30,7 +30,7 @@ from tests.parts.postgres import Postgres
 
 def relay_all(books: Books, place: Place) -> None:
     with running(Relay(books.database, place.fresh_cluster(), **place.relayed)):
-        until(lambda: relayed_to(books.database, place.cluster.identity(place.events.name)) == books.end())
+        until(lambda: relayed_to(books.database, place.cluster.identity(place.events.name), 0) == books.end())
 
 
 def publish_positions(books: Books, place: Place, positions: list[int]) -> None:
@@ -55,7 +55,7 @@ def projector(books: Books, place: Place, look_seconds: float = 600) -> Projecto
 
 
 def reached(books: Books) -> int:
-    return books.follower().position_reached()
+    return books.follower().position_reached(0)
 
 
 def everything(books: Books) -> dict[str, list[tuple[object, ...]]]:

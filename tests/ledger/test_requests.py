@@ -17,6 +17,7 @@ from ledger.application.requests import Answered, KeyReused, Request, VersionMov
 from ledger.application.statement import Refusal, Statement
 from ledger.events import ClaimAssessed, SettlementChanged, SubscriptionStatusChanged
 from ledger.store.database import CommitUnknown, Conflict, StoreError
+from ledger.store.positions import Position
 from tests.ledger.books import Books, Killed, killed
 from tests.ledger.conftest import Opener
 from tests.ledger.messages import Message, Upstream, read
@@ -79,7 +80,7 @@ class TestOnce:
         assert answer.envelopes[0].account_version == before + 1
         assert answer.account_version == version_of(served) == before + len(answer.envelopes)
         [(end,)] = served.rows("SELECT max(position) FROM events")
-        assert answer.position == (0, end)
+        assert answer.position == Position(0, end)
         kinds = {type(event) for event in answer.decided}
         assert kinds == {ClaimAssessed, SettlementChanged, SubscriptionStatusChanged}
         assert all(event.causation_id == fact.event_id for event in answer.decided)

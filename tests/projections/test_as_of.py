@@ -15,7 +15,8 @@ from ledger.application.as_of import AssessedAnew, assess_as_of
 from ledger.application.due_work import do_due_work
 from ledger.application.statement import Statement
 from ledger.events import ActivationDue, Decision, Fact
-from ledger.store.reading import KnownAt, Position, recorded_by
+from ledger.store.positions import KnownAt, Reached
+from ledger.store.reading import recorded_by
 from ledger.values import END
 from projections import queries
 from tests.ledger.books import STANDARD, WITHOUT_SHRINKING, Books
@@ -135,7 +136,7 @@ def test_a_fact_that_came_late_counts_from_when_it_was_true() -> None:
 
     day = at("2026-03-22T00:00:00Z")
     assert outcomes(account(books, day)) == cancelled | disrupted
-    for known_at in (before, Position(0, position)):
+    for known_at in (before, Reached({0: position})):
         assert outcomes(account(books, day, known_at)) == cancelled
         assert outcomes(account(books, at("2026-03-20T00:00:00Z"), known_at)) == {}
     assert outcomes(account(books, at("2026-03-20T00:00:00Z"))) == disrupted
@@ -151,7 +152,7 @@ def test_a_date_is_its_end_in_the_accounts_zone() -> None:
     assert [s["status"] for s in account(books, date(2026, 3, 31))["subscriptions"]] == ["cancelling"]
     assert [s["status"] for s in account(books, date(2026, 4, 1))["subscriptions"]] == ["cancelled"]
     assert assessed(books, date(2020, 1, 1)).as_of == at("2020-01-01T23:00:00Z") - AN_INSTANT
-    assert assessed(books, date(2026, 3, 30), Position(0, 1)).as_of.astimezone(UTC).hour == 23, "no zone is known"
+    assert assessed(books, date(2026, 3, 30), Reached({0: 1})).as_of.astimezone(UTC).hour == 23, "no zone is known"
 
 
 def test_a_subscription_stays_bound_to_the_version_that_held_when_it_was_registered() -> None:
@@ -169,7 +170,7 @@ def test_a_subscription_stays_bound_to_the_version_that_held_when_it_was_registe
 def test_an_agreement_published_after_the_instant_holds_unless_it_was_not_known() -> None:
     books, upstream = Books.open(agreements=(), now=at("2026-05-01T00:00:00Z")), Upstream()
     told_and_published(books, [*upstream.customer(), upstream.cancellation_requested()])
-    before = Position(0, books.check_positions())
+    before = Reached({0: books.check_positions()})
     told_and_published(books, [STANDARD])
 
     assert outcomes(account(books, at("2026-03-25T00:00:00Z"))) == {"unused/cyc-1": ("granted", "11.00")}

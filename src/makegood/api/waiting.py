@@ -7,14 +7,16 @@ import time
 import anyio
 from fastapi.concurrency import run_in_threadpool
 
-from ledger.store.reading import Position, position_from_text, shard_end
+from ledger.store.positions import Reached, reached_from_text
+from ledger.store.reading import shard_ends
 from makegood.api.problems import invalid, unavailable
 from makegood.house.opening import House
 from projections.catalog import CATALOG
 from projections.follower import positions_of
 
 POSITION = "Makegood-Position"
-"""The header in which an answer to a write says where its last event stands, as `shard:position`."""
+"""The header in which an answer to a write says where its last event stands, as `shard:position`; of events in
+several shards, as one position of each with commas between them."""
 WAIT_FOR = "Makegood-Wait-For"
 """The header in which a read says up to which position it must have come."""
 
@@ -30,7 +32,7 @@ async def caught_up(house: House, wanted: str | None) -> None:
     if wanted is None:
         return
     try:
-        position = position_from_text(wanted.strip())
+        position = reached_from_text(wanted.strip())
     except ValueError:
         raise invalid(
             WAIT_FOR, "a position is written shard:position, as the header Makegood-Position says it"
@@ -42,11 +44,11 @@ async def caught_up(house: House, wanted: str | None) -> None:
         await anyio.sleep(EVERY_SECONDS)
 
 
-def reached(house: House, wanted: Position) -> bool:
+def reached(house: House, wanted: Reached) -> bool:
     """Whether every projection has come to a position. Raises Refused where the store itself has not."""
     with house.database.reading() as transaction:
-        end = shard_end(transaction, wanted.shard)
+        end = shard_ends(transaction)
         stand = positions_of(transaction, CATALOG)
-    if wanted.position > end:
+    if not end.covers(wanted):
         raise invalid(WAIT_FOR, "no write told this position: the store has not come to it")
-    return all(positions.get(wanted.shard, 0) >= wanted.position for positions in stand.values())
+    return all(positions.covers(wanted) for positions in stand.values())
