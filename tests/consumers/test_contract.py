@@ -31,6 +31,7 @@ from ledger.events import STORED_TYPES, LedgerEvent, from_stored
 from ledger.values import CURRENCY_SCALES
 from tests.ledger.books import Books
 from tests.ledger.messages import Upstream
+from tests.search import sample
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "deploy" / "sample" / "events.jsonl"
@@ -167,7 +168,7 @@ def changed_messages(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     return type_, message
 
 
-@settings(max_examples=1_500)
+@settings(max_examples=sample(400))
 @given(changed_messages())
 def test_a_schema_refuses_what_the_reader_refuses_and_nothing_else(changed: tuple[str, dict[str, Any]]) -> None:
     type_, message = changed

@@ -27,6 +27,8 @@ from tests.integration.world import (
 from tests.integration.world import take_all as take
 from tests.parts.kafka import Kafka, find_kafka
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def own_kafka() -> Iterator[Kafka]:

@@ -22,6 +22,7 @@ from tests.ledger.books import Books, Killed, killed
 from tests.ledger.conftest import Opener
 from tests.ledger.messages import Message, Upstream, read
 from tests.ledger.test_store import answer_lost, in_a_thread
+from tests.search import sample
 
 CALLER = "anna"
 
@@ -186,7 +187,7 @@ class TestFaults:
         assert served.types().count("cancellation-requested.v1") == 1
         served.check_positions()
 
-    @settings(max_examples=40)
+    @settings(max_examples=sample(20))
     @given(
         steps=st.lists(
             st.tuples(

@@ -22,6 +22,7 @@ from projections import queries
 from tests.ledger.books import STANDARD, WITHOUT_SHRINKING, Books
 from tests.ledger.messages import Message, Upstream, read
 from tests.oracle import histories, policy
+from tests.search import sample
 
 AN_INSTANT = timedelta(microseconds=1)
 STRICT = 'name = "standard"\nversion = 2\nvalid_from = 2000-01-01\n[cancellation]\nunused_period = "none"\n'
@@ -86,7 +87,7 @@ def story(seed: int) -> tuple[list[Message | str], datetime]:
     return told, now
 
 
-@settings(max_examples=100, deadline=None, phases=WITHOUT_SHRINKING)
+@settings(max_examples=sample(25), deadline=None, phases=WITHOUT_SHRINKING)
 @given(seed=st.integers(min_value=0, max_value=100_000))
 def test_it_is_the_account_of_a_ledger_that_was_told_only_what_was_true_by_then(seed: int) -> None:
     told, now = story(seed)
@@ -103,7 +104,7 @@ def test_it_is_the_account_of_a_ledger_that_was_told_only_what_was_true_by_then(
     fresh.close()
 
 
-@settings(max_examples=50, deadline=None, phases=WITHOUT_SHRINKING)
+@settings(max_examples=sample(20), deadline=None, phases=WITHOUT_SHRINKING)
 @given(seed=st.integers(min_value=0, max_value=100_000))
 def test_its_claims_are_those_of_the_policy_read_literally(seed: int) -> None:
     messages = histories.history(seed, account="acct-1", instructed=True)
