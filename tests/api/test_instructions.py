@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from consumers.upstream import known_at_the_door, read_instructed
 from ledger.aggregates.recording import message_event_id
-from ledger.application.access import By, grant
+from ledger.application.access import grant
+from ledger.application.acts import By
 from ledger.application.record import take
 from ledger.events import Grant
 from tests.api.desk import NOW, Desk
