@@ -85,7 +85,7 @@ class MessageData(Closed):
     """The `data` of one type of message."""
 
     registered_in: ClassVar[dict[str, type[MessageData]]] = MESSAGES
-    """Whose messages these are: upstream's, or the door's own (instructed.py)."""
+    """Whose messages these are: upstream's, or the door's own (door_messages.py)."""
     message_type: ClassVar[str]
     """The CloudEvents type."""
     becomes: ClassVar[type[Fact]]

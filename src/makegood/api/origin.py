@@ -13,8 +13,8 @@ from hashlib import sha256
 
 from pydantic_core import to_json
 
-from consumers.upstream import MessageData, known_at_the_door, read_instructed
-from consumers.upstream.instructed import SOURCE
+from consumers.upstream import MessageData, known_at_the_door, read_act
+from consumers.upstream.door_messages import SOURCE
 from ledger.application.statement import Refusal, Statement
 from ledger.values import instant_to_text
 
@@ -54,7 +54,7 @@ class Origin:
 def statements(account: str, said: Sequence[MessageData], origin: Origin, at: datetime) -> list[Statement | Refusal]:
     """What an act says at an instant as messages that the ledger takes, or refused; the first is the act's own."""
     return [
-        read_instructed(
+        read_act(
             _cloud_event(account, each, origin, at, SOURCE_BESIDE if number else SOURCE),
             actor=origin.principal,
             channel=origin.channel,

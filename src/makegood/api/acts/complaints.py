@@ -8,8 +8,8 @@ from fastapi import APIRouter, Body, Path
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from consumers.upstream.door_messages import ComplaintLinkedV1, ComplaintNotedV1
 from consumers.upstream.fields import FreeText, Identifier, ResolutionCode, Text
-from consumers.upstream.instructed import ComplaintLinkedV1, ComplaintNotedV1
 from consumers.upstream.messages import ComplaintOpenedV1, ComplaintReopenedV1, ComplaintResolvedV1, MessageData
 from ledger.events import LinkedKind
 from makegood.api.acting import ANSWERS, Acting, Known, acting

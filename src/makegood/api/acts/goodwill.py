@@ -8,8 +8,8 @@ from fastapi import APIRouter, Body, Path
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from consumers.upstream.door_messages import GoodwillApprovedV1, GoodwillProposedV1, GoodwillRejectedV1
 from consumers.upstream.fields import Currency, Identifier, PositiveAmount
-from consumers.upstream.instructed import GoodwillApprovedV1, GoodwillProposedV1, GoodwillRejectedV1
 from consumers.upstream.messages import MessageData
 from makegood.api.acting import ANSWERS, Acting, Known, acting
 from makegood.api.acts.bodies import MadeIfAbsent, Words, WordsIfAny, like

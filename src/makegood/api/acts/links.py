@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consumers.upstream.instructed import ComplaintLinkedV1
+from consumers.upstream.door_messages import ComplaintLinkedV1
 from consumers.upstream.messages import MessageData
 from ledger.events import LinkedKind
 from makegood.api.acting import Known
