@@ -38,6 +38,7 @@ _NO_NUL = r"^[^\u0000]*$"
 """PostgreSQL's text cannot hold U+0000, and nobody's name or words need it."""
 
 RESOLUTION_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+"""How a complaint was resolved, where that is one word and no free text (policy §8)."""
 _SECRET_REFERENCE = re.compile(r"(?ai:https)://[^\s/?#]\S*|(?ai:file):\S+")
 
 
@@ -103,12 +104,6 @@ def _amount(value: object, info: ValidationInfo) -> Decimal:
         return amount_from_text(value, currency)
     except ValueError:
         raise broken("amount_decimals") from None
-
-
-def _code(text: str) -> str:
-    if RESOLUTION_CODE.fullmatch(text) is None:
-        raise broken("code")
-    return text
 
 
 def _positive(amount: Decimal) -> Decimal:
@@ -259,11 +254,6 @@ Tax = Annotated[Decimal, PlainValidator(_tax), Field(validate_default=True), Wit
 
 Flag = Annotated[bool, BeforeValidator(_absent_is_false), WithJsonSchema({"type": ["boolean", "null"]})]
 """True or false; false where the message says null: give it `False` as default."""
-
-ResolutionCode = Annotated[
-    str, AfterValidator(_code), WithJsonSchema({"type": "string", "pattern": f"^{RESOLUTION_CODE.pattern}$"})
-]
-"""How a complaint was resolved, in one word without free text (policy §8)."""
 
 Severity = Literal["significant", "minor"]
 """How badly the service failed."""

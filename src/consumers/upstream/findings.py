@@ -56,7 +56,6 @@ SENTENCES: dict[str, str] = {
     "amount_decimals": "this amount has more decimals than its currency",
     "amount_zero": "an overcharge that is confirmed must be more than zero",
     "ends_on": "a cycle must end after it starts: ends_on is the first date that no longer belongs to it",
-    "code": "a code is 1 to 64 of a-z, 0-9 and _, and begins with a letter",
     "secret_reference": "a secret is handed over as a reference, an https: or file: URL, and never itself",
     "says_nothing": "this must say what holds from now on: leave it out where it stays as it was",
     "nothing_changed": "this names nothing that has changed: give a name, an e-mail address or a locale",

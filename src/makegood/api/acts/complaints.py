@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Path
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from consumers.upstream.door_messages import ComplaintLinkedV1, ComplaintNotedV1
-from consumers.upstream.fields import FreeText, Identifier, ResolutionCode, Text
+from consumers.upstream.fields import RESOLUTION_CODE, FreeText, Identifier, Text
 from consumers.upstream.messages import ComplaintOpenedV1, ComplaintReopenedV1, ComplaintResolvedV1, MessageData
 from ledger.events import LinkedKind
 from makegood.api.acting import ANSWERS, Acting, Known, acting
@@ -23,6 +24,17 @@ COMPLAINTS = "/accounts/{account_id}/complaints"
 router = APIRouter(tags=["Complaints"], route_class=Guarded)
 
 ComplaintId = Annotated[PathId, Path(description="The complaint.")]
+
+
+def _code(text: str) -> str:
+    if RESOLUTION_CODE.fullmatch(text) is None:
+        raise PydanticCustomError("code", "a code is 1 to 64 of a-z, 0-9 and _, and begins with a letter")
+    return text
+
+
+ResolutionCode = Annotated[
+    str, AfterValidator(_code), WithJsonSchema({"type": "string", "pattern": f"^{RESOLUTION_CODE.pattern}$"})
+]
 
 
 class OpenComplaint(BaseModel):
