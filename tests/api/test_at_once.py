@@ -7,7 +7,7 @@ and again happens as often as it was asked for, and nobody is told to try again.
 from __future__ import annotations
 
 import os
-import socket
+import re
 import subprocess
 import sys
 import threading
@@ -103,7 +103,7 @@ def whole_town(stored_at: str) -> Iterator[Town]:
         keys = {who: issue_key(house.ledger, who, BY).text for who in PEOPLE}
         house.projections.catch_up()
         processes = [closing.enter_context(process(stored_at)) for _ in range(2)]
-        yield Town(house, keys, Served.begin(house, closing).http, [wait_for(process) for process in processes])
+        yield Town(house, keys, Served.begin(house, closing).http, [process.client(closing) for process in processes])
 
 
 @pytest.fixture(params=["one server", "two processes"])
@@ -112,34 +112,46 @@ def town(request: pytest.FixtureRequest, whole_town: Town) -> Town:
     return whole_town
 
 
+@dataclass
+class Process:
+    """`makegood run api`, as a process of its own, on a port that is free when it begins to listen."""
+
+    started: subprocess.Popen[str]
+    address: str = ""
+    listens: threading.Event = field(default_factory=threading.Event)
+
+    def follow(self) -> None:
+        """Read what it logs, to its end: at the beginning it says where it listens."""
+        assert self.started.stderr is not None
+        for line in self.started.stderr:
+            found = re.search(r"http://127\.0\.0\.1:\d+", line)
+            if found is not None and not self.listens.is_set():
+                self.address = found[0]
+                self.listens.set()
+
+    def client(self, closing: ExitStack) -> httpx.Client:
+        assert self.listens.wait(60)
+        return closing.enter_context(httpx.Client(base_url=self.address, timeout=30))
+
+
 @contextmanager
-def process(store: str) -> Iterator[httpx.Client]:
-    """`makegood run api`, as a process of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+def process(store: str) -> Iterator[Process]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKEGOOD_")}
     started = subprocess.Popen(
         [str(Path(sys.executable).with_name("makegood")), "run", "api", "--store", store],
-        env=environment | {"MAKEGOOD_HTTP": address, "MAKEGOOD_LOG": "error"},
-        stderr=subprocess.DEVNULL,
+        env=environment | {"MAKEGOOD_HTTP": "127.0.0.1:0"},
+        stderr=subprocess.PIPE,
+        text=True,
     )
+    running = Process(started)
+    following = threading.Thread(target=running.follow, daemon=True)
+    following.start()
     try:
-        with httpx.Client(base_url=f"http://{address}", timeout=30) as client:
-            yield client
+        yield running
     finally:
         started.terminate()
-        started.wait(20)
-
-
-def wait_for(client: httpx.Client) -> httpx.Client:
-    for _ in range(400):
-        try:
-            client.get("/healthz").raise_for_status()
-        except httpx.TransportError:
-            threading.Event().wait(0.05)
-        else:
-            return client
-    raise AssertionError("a server did not begin to answer within 20 s")
+        started.wait(30)
+        following.join(10)
 
 
 def statuses(answers: Sequence[httpx.Response]) -> Counter[int]:
