@@ -23,7 +23,13 @@ from consumers.mail.sending import FateUnknown, Mailer, NotTaken, RefusedForGood
 from consumers.mail.writing import Envelope, Mailbox, NoAddress, mailbox, written
 from consumers.part import BackOff, reason_of
 from ledger.application.ledger import Ledger
-from ledger.application.notice_delivery import Delivery, record_discarded, record_failed, record_sent
+from ledger.application.notice_delivery import (
+    Delivery,
+    NoticeTaken,
+    record_discarded,
+    record_failed,
+    record_sent,
+)
 from ledger.events import (
     AccountRegistered,
     ActivationDue,
@@ -42,7 +48,6 @@ from ledger.events import (
 from ledger.store.database import Conflict, Transaction, Unavailable
 from ledger.store.notice_queue import (
     NOT_REGISTERED,
-    NoticeTaken,
     QueuedNotice,
     abandoned,
     change_notice,
@@ -202,7 +207,7 @@ class Notices:
                 done = self.queue()
                 while not stop.is_set() and self.send_next():
                     done += 1
-            except (Unavailable, Conflict) as error:
+            except (Unavailable, Conflict, NoticeTaken) as error:
                 wait = back_off.next()
                 log.warning("notices_wait", reason=str(error), seconds=round(wait, 3), failures=back_off.failures)
                 stop.wait(wait)
@@ -259,7 +264,7 @@ class Notices:
         return True
 
     def _claim(self) -> QueuedNotice | None:
-        """Take the notice whose turn it is; None where there is none. Raises NoticeTaken where another has it."""
+        """Take the notice whose turn it is; None where there is none. Raises Conflict where another has it."""
         now = self._clock()
         with self._ledger.database.reading() as transaction:
             left = abandoned(transaction, now - self._lease)
@@ -370,8 +375,6 @@ class Notices:
             last = self._stop.is_set() or self._monotonic() >= give_up_at
             try:
                 record()
-            except NoticeTaken:
-                raise
             except (Unavailable, Conflict):
                 if last:
                     raise

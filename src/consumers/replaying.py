@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from consumers.upstream import read_kept, read_structured
-from ledger.application.kept_messages import Closing, Kept
+from ledger.application.kept_messages import Closing, Kept, take_again
 from ledger.application.ledger import Ledger
-from ledger.application.preview import Preview, preview
-from ledger.application.record import take
-from ledger.application.statement import Refusal, Statement, Taken
+from ledger.application.preview import preview
+from ledger.application.statement import Became, Refusal, Statement
 from ledger.events import ReplayOutcome
 
 
@@ -27,10 +26,10 @@ class Replayed:
 
 
 def replay(ledger: Ledger, closing: Closing, *, repaired: bytes | None = None, dry_run: bool = False) -> Replayed:
-    """Take a kept message as if it came now, and close it in the same transaction (`record.take` says when not).
+    """Take a kept message as if it came now, and close it in the same transaction (`take_again` says when not).
 
     `repaired` is the message in structured mode that takes its place. To repeat a replay is safe: the message's
-    identity is known then. Raises NothingKept, AlreadyClosed, and what reading the vault and `record.take` raise.
+    identity is known then. Raises NothingKept, AlreadyClosed, and what reading the vault and `take_again` raise.
     """
     item = _read(ledger, closing.of, repaired)
     if isinstance(item, Refusal):
@@ -38,12 +37,13 @@ def replay(ledger: Ledger, closing: Closing, *, repaired: bytes | None = None, d
     if dry_run:
         with ledger.database.reading() as transaction:
             closing.check_open(transaction)
-        found: Preview | Taken = preview(ledger, [item])
+        found = preview(ledger, [item])
+        became: Became = found.refused[0] if found.refused else "accepted" if found.accepted else "duplicate"
     else:
-        found = take(ledger, [item], closing=closing)
-    if found.refused:
-        return Replayed("refused", found.refused[0].reason, found.refused[0].field)
-    return Replayed("accepted" if found.accepted else "duplicate")
+        became = take_again(ledger, closing, item)
+    if isinstance(became, Refusal):
+        return Replayed("refused", became.reason, became.field)
+    return Replayed("accepted" if became == "accepted" else "duplicate")
 
 
 def _read(ledger: Ledger, kept: Kept, repaired: bytes | None) -> Statement | Refusal:

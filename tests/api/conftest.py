@@ -14,6 +14,7 @@ import structlog
 from fastapi import APIRouter, FastAPI
 
 from ledger.application import access
+from ledger.application.acts import By
 from ledger.events import Grant, Role
 from ledger.store.database import beside, connect
 from makegood.api.app import create_app
@@ -25,7 +26,7 @@ from tests.door.conftest import Door, door, lines, sandbox, store, twenty_accoun
 
 __all__ = ["desk", "door", "lines", "quick_desk", "sandbox", "served", "store", "twenty_accounts_in_july"]
 
-BY = access.By("/ops/tests", "cli")
+BY = By("/ops/tests", "cli")
 
 
 class Api:

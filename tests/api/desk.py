@@ -16,7 +16,8 @@ import structlog
 from fastapi import FastAPI
 from httpx import Client, Response
 
-from ledger.application.access import By, grant, issue_key
+from ledger.application.access import grant, issue_key
+from ledger.application.acts import By
 from ledger.events import Grant, Role, Sealed
 from ledger.store.reading import vault_entry
 from makegood.api.app import create_app

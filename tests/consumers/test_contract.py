@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.contract.asyncapi import asyncapi
-from consumers.contract.instructed import instruction_schemas
+from consumers.contract.instruction_schemas import instruction_schemas
 from consumers.contract.json_schema import DIALECT
 from consumers.contract.message_schemas import message_schemas
 from consumers.contract.stored import dead_letter_schema, stored_schemas

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from consumers.mail.sending import MailServer, SmtpMailer
 from consumers.mail.writing import sender
 from consumers.notices import Notices, Post
-from ledger.application.access import By
+from ledger.application.acts import By
 from ledger.application.due_work import advance, do_due_work
 from ledger.application.notice_delivery import NotForPeople, discard, resend
 from ledger.store.database import Unavailable

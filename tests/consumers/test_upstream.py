@@ -20,8 +20,8 @@ from consumers.upstream import (
     Unreadable,
     check_file,
     known_at_the_door,
+    read_act,
     read_binary,
-    read_instructed,
     read_kafka,
     read_kept,
     read_structured,
@@ -822,7 +822,7 @@ def test_a_refused_record_in_binary_mode_is_kept_whole() -> None:
 def test_only_the_door_speaks_under_its_own_source() -> None:
     """Whoever could take an instruction's identity before it is given could keep it from being recorded."""
     body = as_bytes(event(source="/makegood/http"))
-    instructed = read_instructed(body, actor="anna", channel="http", origin="o", known=known_at_the_door())
+    instructed = read_act(body, actor="anna", channel="http", origin="o", known=known_at_the_door())
     assert isinstance(instructed, Statement)
     assert (instructed.actor, instructed.message.source) == ("anna", "/makegood/http")
     assert isinstance(read_kafka(as_headers(event(source="/makegood/http")), None, as_bytes({}), "o"), Refusal)

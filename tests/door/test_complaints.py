@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from consumers.upstream.instructed import INSTRUCTED, known_at_the_door
-from consumers.upstream.statements import read_instructed
+from consumers.upstream.door_messages import DOOR_MESSAGES, known_at_the_door
+from consumers.upstream.statements import read_act
 from ledger.application.record import take
 from ledger.store.database import connect
 from makegood.house.opening import open_house
@@ -33,7 +33,7 @@ class Desk:
         """What a person at the door says, as the API takes it."""
         with open_house(Settings(store=self.door.store)) as house:
             items = [
-                read_instructed(
+                read_act(
                     json.dumps(message).encode(), actor=by, channel="http", origin="http", known=known_at_the_door()
                 )
                 for message in messages
@@ -167,7 +167,7 @@ def test_nothing_there_names_the_next_command(sandbox: Door, lines: Any) -> None
     assert sandbox.json("complaint", "com-1", "--account", "b")["account_id"] == "b"
 
 
-@pytest.mark.parametrize("type_", sorted(INSTRUCTED))
+@pytest.mark.parametrize("type_", sorted(DOOR_MESSAGES))
 def test_upstream_cannot_say_what_people_say_at_the_door(sandbox: Door, lines: Any, type_: str) -> None:
     said = next(message for message in Upstream().every_instruction() if message["type"] == type_)
     answer = sandbox.json("ingest", lines(said, said | {"source": "/provisioning/eu-1"}), exits=3)

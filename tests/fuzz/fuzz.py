@@ -25,8 +25,8 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from ledger.application.access import grant
 from ledger.events import ROLES, Grant
 from makegood.access.permissions import PERMISSIONS
+from makegood.api.acting import KEY
 from makegood.api.app import Endpoint, endpoints
-from makegood.api.instructing import KEY
 from makegood.api.waiting import WAIT_FOR
 from makegood.house.settings import Settings
 from tests.api.conftest import BY

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from consumers.upstream import read_structured
-from consumers.upstream.instructed import INSTRUCTED, known_at_the_door
-from consumers.upstream.statements import read_instructed
+from consumers.upstream.door_messages import DOOR_MESSAGES, known_at_the_door
+from consumers.upstream.statements import read_act
 from ledger.application.statement import Refusal, Statement
 
 Message = dict[str, Any]
@@ -273,9 +273,9 @@ class Upstream:
 def read(message: Message | bytes, *, line: int = 1, file: str = "story") -> Statement | Refusal:
     """A message as the ledger takes it, read by the code that reads upstream, or by that which reads the door's."""
     body = message if isinstance(message, bytes) else json.dumps(message).encode()
-    if isinstance(message, dict) and message["type"] in INSTRUCTED:
+    if isinstance(message, dict) and message["type"] in DOOR_MESSAGES:
         origin, known = f"http:{file}:{line}", known_at_the_door()
-        return read_instructed(body, actor=message["source"], channel="http", origin=origin, known=known)
+        return read_act(body, actor=message["source"], channel="http", origin=origin, known=known)
     return read_structured(body, origin=f"file:{file}:{line}", channel="file", line=line)
 
 

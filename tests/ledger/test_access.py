@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.application.access import AccessRefused, By, grant, issue_key, revoke, revoke_key, secret_digest
+from ledger.application.access import AccessRefused, grant, issue_key, revoke, revoke_key, secret_digest
+from ledger.application.acts import By
 from ledger.events import Grant
 from projections import access
 from projections.follower import Follower

@@ -24,7 +24,7 @@ from ledger.application.activation import (
     open_link,
 )
 from ledger.application.due_work import do_due_work
-from ledger.store.database import Unavailable
+from ledger.store.database import Conflict, Unavailable
 from ledger.store.notice_queue import QueuedNotice, queue_notices
 from ledger.vault import Erased
 from tests.ledger.books import Books, KeysByName
@@ -389,12 +389,12 @@ def test_a_collection_is_recorded_though_another_writer_was_faster(books: Books)
 
 
 def test_what_is_queued_may_be_changed_by_one_only(books: Books) -> None:
-    from ledger.store.notice_queue import NoticeTaken, change_notice, find_notice
+    from ledger.store.notice_queue import change_notice, find_notice
 
     with books.database.real.reading() as transaction:
         notice = find_notice(transaction, "1" * 32)
     assert notice is not None
     with books.database.real.writing() as transaction:
         change_notice(transaction, notice, replace(notice, status="queued"))
-    with pytest.raises(NoticeTaken), books.database.real.writing() as transaction:
+    with pytest.raises(Conflict), books.database.real.writing() as transaction:
         change_notice(transaction, notice, replace(notice, status="discarded"))

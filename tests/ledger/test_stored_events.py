@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from consumers.replaying import replay
-from ledger.application.access import By, grant, issue_key, revoke, revoke_key
+from ledger.application.access import grant, issue_key, revoke, revoke_key
 from ledger.application.account import Account
 from ledger.application.activation import VALID_FOR, collect, link_token
+from ledger.application.acts import By
 from ledger.application.catalogue import Catalogue
 from ledger.application.due_work import advance
 from ledger.application.kept_messages import Closing, Kept, discard

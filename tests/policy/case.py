@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from consumers.upstream.instructed import INSTRUCTED, known_at_the_door
-from consumers.upstream.statements import read_instructed
+from consumers.upstream.door_messages import DOOR_MESSAGES, known_at_the_door
+from consumers.upstream.statements import read_act
 from ledger.aggregates import BillingAccount, Cause
 from ledger.aggregates.recording import message_event_id
 from ledger.aggregates.settlements import Credit
@@ -59,7 +59,7 @@ class Said:
     def type(self) -> str:
         """The CloudEvents type: one of upstream's, or of the door's own."""
         own = f"makegood.{self.kind}.v1"
-        return own if own in INSTRUCTED else f"voip.{self.kind}.v1"
+        return own if own in DOOR_MESSAGES else f"voip.{self.kind}.v1"
 
     def message(self, account: str, place: int) -> Message:
         time = STARTED_SAYING + timedelta(seconds=place)
@@ -419,7 +419,7 @@ def _standing(standing: InvoiceStanding) -> str:
 def read(message: Message) -> Statement:
     """A message as the ledger takes it: a case may say nothing that upstream or people at the door could not."""
     body = json.dumps(message).encode()
-    statement = read_instructed(body, actor="test", channel="test", origin="case", known=known_at_the_door())
+    statement = read_act(body, actor="test", channel="test", origin="case", known=known_at_the_door())
     if isinstance(statement, Refusal):
         raise AssertionError(f"{statement.field}: {statement.reason}")  # noqa: TRY004
     return statement

@@ -20,8 +20,8 @@ from consumers.kafka.records import Outgoing, Partition, Record, Sender, TopicId
 from consumers.projector import KafkaSource
 from consumers.relay import Batch, EventLane, InstructionLane, Relay
 from ledger.application.account import Account
-from ledger.application.ledger import Ledger
-from ledger.application.record import _Batch, _Taking, take
+from ledger.application.ledger import Decided, Ledger
+from ledger.application.record import Recording, _Taking, take
 from ledger.application.statement import Taken
 from ledger.instructions import Instruction
 from ledger.store.database import Conflict, Database, Transaction
@@ -127,8 +127,14 @@ def an_error_is_swallowed() -> Iterator[None]:
 @planted
 def the_rest_of_a_batch_is_dropped_on_a_conflict() -> Iterator[None]:
     def dropping(ledger: Ledger, items: Sequence[Any], reader: ReaderMove | None = None) -> Taken:
+        recording = Recording(ledger, items, Writes(reader=reader))
+
+        def decide(transaction: Transaction) -> Decided:
+            recording.take(transaction)
+            return Decided(recording.accounts, recording.events, recording.writes)
+
         try:
-            _Batch(ledger, items, reader, set(), None, {}, None).take()
+            ledger.decide(decide)
         except Conflict:
             return take(ledger, items[: len(items) // 2], reader)
         return Taken(len(items))
@@ -185,9 +191,9 @@ def the_inbox_is_not_looked_into() -> Iterator[None]:
 
 @planted
 def a_message_with_another_content_is_taken_for_a_duplicate() -> Iterator[None]:
-    again = _Batch._again
+    again = Recording._again
 
-    with patch.object(_Batch, "_again", lambda batch, found_by, item, _: again(batch, found_by, item, True)):
+    with patch.object(Recording, "_again", lambda batch, found_by, item, _: again(batch, found_by, item, True)):
         yield
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from consumers.contract.instructed import instruction_schemas
+from consumers.contract.instruction_schemas import instruction_schemas
 from consumers.contract.json_schema import Schema, SchemaFile
 from consumers.contract.message_schemas import message_schemas
 from consumers.contract.stored import dead_letter_schema, stored_schemas

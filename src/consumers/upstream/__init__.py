@@ -2,13 +2,13 @@
 
 from consumers.upstream.checking import Problem, check_file
 from consumers.upstream.cloudevents import MESSAGE_BYTES_MAX
+from consumers.upstream.door_messages import DOOR_MESSAGES, known_at_the_door
 from consumers.upstream.findings import Unreadable
-from consumers.upstream.instructed import INSTRUCTED, known_at_the_door
 from consumers.upstream.messages import MESSAGES, MessageData
-from consumers.upstream.statements import read_binary, read_instructed, read_kafka, read_kept, read_structured
+from consumers.upstream.statements import read_act, read_binary, read_kafka, read_kept, read_structured
 
 __all__ = [
-    "INSTRUCTED",
+    "DOOR_MESSAGES",
     "MESSAGES",
     "MESSAGE_BYTES_MAX",
     "MessageData",
@@ -16,8 +16,8 @@ __all__ = [
     "Unreadable",
     "check_file",
     "known_at_the_door",
+    "read_act",
     "read_binary",
-    "read_instructed",
     "read_kafka",
     "read_kept",
     "read_structured",

@@ -1,6 +1,7 @@
 """The kinds of field that upstream's messages are made of, and their rules (contract §1).
 
 A message states a currency before its amounts are looked at: in a model, `currency` stands before every amount.
+What a field holds, such as an instant or an amount, it takes as well: messages of the door's own are made of it.
 
 Beside each rule stands what JSON Schema can say of it. That never refuses what the rule lets in; where it lets in
 more, its description tells the rest. Patterns keep to what every dialect of regular expressions reads alike.
@@ -11,7 +12,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
@@ -36,6 +37,8 @@ _FINEST_CURRENCY = max(CURRENCY_SCALES, key=CURRENCY_SCALES.__getitem__)
 _NO_NUL = r"^[^\u0000]*$"
 """PostgreSQL's text cannot hold U+0000, and nobody's name or words need it."""
 
+RESOLUTION_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+"""How a complaint was resolved, where that is one word and no free text (policy §8)."""
 _SECRET_REFERENCE = re.compile(r"(?ai:https)://[^\s/?#]\S*|(?ai:file):\S+")
 
 
@@ -64,6 +67,8 @@ def _time_zone(name: str) -> str:
 
 
 def _instant(value: object) -> datetime:
+    if isinstance(value, datetime):
+        return value
     if not isinstance(value, str):
         raise broken("missing" if value is None else "string_type")
     try:
@@ -73,6 +78,8 @@ def _instant(value: object) -> datetime:
 
 
 def _local_date(value: object) -> date:
+    if isinstance(value, date):
+        return value
     if not isinstance(value, str):
         raise broken("missing" if value is None else "string_type")
     try:
@@ -82,6 +89,8 @@ def _local_date(value: object) -> date:
 
 
 def _amount(value: object, info: ValidationInfo) -> Decimal:
+    if isinstance(value, Decimal):
+        value = str(value)
     if not isinstance(value, str):
         raise broken("missing" if value is None else "amount_type")
     try:
@@ -245,6 +254,18 @@ Tax = Annotated[Decimal, PlainValidator(_tax), Field(validate_default=True), Wit
 
 Flag = Annotated[bool, BeforeValidator(_absent_is_false), WithJsonSchema({"type": ["boolean", "null"]})]
 """True or false; false where the message says null: give it `False` as default."""
+
+Severity = Literal["significant", "minor"]
+"""How badly the service failed."""
+
+OutageCause = Literal["provider", "customer_equipment", "force_majeure", "unknown"]
+"""What a failure of the service came from."""
+
+Violation = Literal["misuse", "non_payment"]
+"""What the provider stops a service for."""
+
+CancelledBy = Literal["portal", "support"]
+"""By which way a customer cancelled."""
 
 SecretReference = Annotated[Text, AfterValidator(_secret_reference), WithJsonSchema(_SECRET_REFERENCE_SCHEMA)]
 """Where a secret can be fetched once: `https:` or, in a sandbox, `file:`. Never the secret."""

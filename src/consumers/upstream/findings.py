@@ -63,7 +63,7 @@ SENTENCES: dict[str, str] = {
     "retracts_itself": "a message cannot take itself back: this must be the id of another one",
     "specversion": "this is no CloudEvent 1.0: specversion must be the string 1.0",
     "json_only": "the data must be JSON: leave this out or send application/json",
-    "reserved_source": "this source is reserved for what people instruct at the door: send the name of your system",
+    "reserved_source": "this source is reserved for what people do at the door: send the name of your system",
     "reserved_subject": "this account id is reserved for the ledger itself: use the id of a customer's account",
 }
 """Every reason that a field can be refused for, by the type of its error."""

@@ -7,7 +7,6 @@ never changes, but optional fields may be added to it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,7 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from consumers.upstream.fields import (
     NO_TAX,
+    RESOLUTION_CODE,
     Amount,
+    CancelledBy,
     Changed,
     Currency,
     Flag,
@@ -26,12 +27,15 @@ from consumers.upstream.fields import (
     Instant,
     LocalDate,
     NonEmptyText,
+    OutageCause,
     PositiveAmount,
     RefundIdentifier,
     SecretReference,
+    Severity,
     Tax,
     Text,
     TimeZone,
+    Violation,
 )
 from consumers.upstream.findings import SENTENCES, Finding, broken
 from ledger.events import (
@@ -67,8 +71,6 @@ from ledger.events import (
 )
 from ledger.values import instant_to_text
 
-_RESOLUTION_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
-
 MESSAGES: dict[str, type[MessageData]] = {}
 """Every message that upstream may publish, by its CloudEvents type."""
 
@@ -83,7 +85,7 @@ class MessageData(Closed):
     """The `data` of one type of message."""
 
     registered_in: ClassVar[dict[str, type[MessageData]]] = MESSAGES
-    """Whose messages these are: upstream's, or the door's own (instructed.py)."""
+    """Whose messages these are: upstream's, or the door's own (door_messages.py)."""
     message_type: ClassVar[str]
     """The CloudEvents type."""
     becomes: ClassVar[type[Fact]]
@@ -336,8 +338,8 @@ class OutageReportedV1(MessageData):
     subscription_id: Identifier
     began_at: Instant
     reported_at: Instant
-    severity: Literal["significant", "minor"]
-    cause: Literal["provider", "customer_equipment", "force_majeure", "unknown"]
+    severity: Severity
+    cause: OutageCause
     channel: Text | None = None
 
 
@@ -414,7 +416,7 @@ class CancellationRequestedV1(MessageData):
 
     subscription_id: Identifier
     requested_at: Instant
-    channel: Literal["portal", "support"]
+    channel: CancelledBy
     reason: FreeText | None = None
     keep_service: Flag = False
 
@@ -439,7 +441,7 @@ class SubscriptionSuspendedV1(MessageData):
 
     subscription_id: Identifier
     suspended_at: Instant
-    reason: Literal["misuse", "non_payment"]
+    reason: Violation
 
 
 class SubscriptionReinstatedV1(MessageData):
@@ -462,7 +464,7 @@ class SubscriptionTerminatedV1(MessageData):
 
     subscription_id: Identifier
     terminated_at: Instant
-    reason: Literal["misuse", "non_payment"]
+    reason: Violation
 
 
 class ComplaintOpenedV1(MessageData):
@@ -491,7 +493,7 @@ class ComplaintResolvedV1(MessageData):
 
     def for_fact(self) -> dict[str, object]:
         """A resolution that is a code is no free text, and stands in the fact as well (policy §8)."""
-        code = self.resolution if _RESOLUTION_CODE.fullmatch(self.resolution) is not None else None
+        code = self.resolution if RESOLUTION_CODE.fullmatch(self.resolution) is not None else None
         return {**super().for_fact(), "resolution_code": code}
 
 

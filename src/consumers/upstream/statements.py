@@ -22,8 +22,8 @@ from consumers.upstream.cloudevents import (
     record_in,
     structured,
 )
+from consumers.upstream.door_messages import is_reserved
 from consumers.upstream.findings import SENTENCES, Finding, Unreadable, findings
-from consumers.upstream.instructed import is_reserved
 from consumers.upstream.messages import MESSAGES, MessageData
 from ledger.application.statement import Refusal, Statement
 from ledger.events import Message
@@ -73,10 +73,10 @@ def read_kafka(headers: Headers | None, key: bytes | None, value: bytes | None, 
     return read_structured(value, origin=origin, channel="kafka", key=key)
 
 
-def read_instructed(
+def read_act(
     body: bytes, *, actor: str, channel: str, origin: str, known: Mapping[str, type[MessageData]]
 ) -> Statement | Refusal:
-    """Read the message that an instruction became, in structured mode; `actor` is who gave it, proven at the door.
+    """Read the message that an act became, in structured mode; `actor` is who acts, proven at the door.
 
     `known` are the types it may be of: those of upstream and the door's own.
     """

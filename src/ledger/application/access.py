@@ -12,27 +12,18 @@ from hashlib import sha256
 
 from pydantic import BaseModel
 
-from ledger.aggregates import Cause, SystemRecord, stream_name
+from ledger.aggregates import SystemRecord, stream_name
+from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
 from ledger.events import ApiKeyIssued, ApiKeyRevoked, Grant, LedgerEvent, RoleGranted, RoleRevoked
-from ledger.store.database import Conflict
-from ledger.store.writing import HeadMove, Writes, read_heads
+from ledger.store.reading import events_of_stream
 from ledger.values import SYSTEM_ACCOUNT, is_identifier
 
-ATTEMPTS_MAX = 12
 KEY_ID_BYTES, SECRET_BYTES = 8, 32
 
 
 class AccessRefused(ValueError):
     """A grant or a key that makes no sense; the message says what to do instead."""
-
-
-@dataclass(frozen=True, slots=True)
-class By:
-    """Who acts, and by which way they came in."""
-
-    actor: str
-    channel: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +108,13 @@ Decide = Callable[[list[LedgerEvent]], tuple[type[LedgerEvent], BaseModel] | Non
 
 
 def _record(ledger: Ledger, stream: str, decide: Decide, by: By) -> bool:
-    """Record the act that a stream's past asks for, if any; decided anew where another writer was faster."""
-    for _ in range(ATTEMPTS_MAX):
-        # The head before the stream: whatever is recorded between the two moves the head, and the write fails.
-        with ledger.database.reading() as transaction:
-            head = read_heads(transaction, [SYSTEM_ACCOUNT])[SYSTEM_ACCOUNT]
-            now = ledger.clock_in(transaction)()
-        past = [event for event in ledger.events.get(stream) if isinstance(event, LedgerEvent)]
-        act = decide(past)
-        if act is None:
-            return False
-        recorded_at = max(now, head.recorded_at or now)
-        cause = Cause(actor=by.actor, channel=by.channel, occurred_at=now, recorded_at=recorded_at, now=now)
-        event = SystemRecord.empty(stream, len(past)).record(*act, cause)
-        try:
-            ledger.events.put([event], writes=Writes(heads={SYSTEM_ACCOUNT: HeadMove(head, head.version)}))
-        except Conflict:
-            continue
-        return True
-    raise Conflict("other writers were faster every time; try again")
+    """Record the act that a stream's past asks for, if any; whether it did."""
+
+    def record(act: Act) -> bool:
+        past = [envelope.event() for envelope in events_of_stream(act.transaction, stream)]
+        wanted = decide(past)
+        if wanted is not None:
+            act.record(SystemRecord.empty(stream, len(past)), *wanted, by)
+        return wanted is not None
+
+    return perform(ledger, {SYSTEM_ACCOUNT}, record)

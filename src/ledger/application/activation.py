@@ -8,24 +8,22 @@ kept nowhere.
 from __future__ import annotations
 
 import hmac
-import random
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
-from ledger.application.access import By
+from ledger.application.acts import Act, By, perform
+from ledger.application.contention import ATTEMPTS_MAX, rest
 from ledger.application.customers import customer_of, private_part
 from ledger.application.ledger import Ledger
-from ledger.application.notice_delivery import ATTEMPTS_MAX, event_of
+from ledger.application.notice_delivery import record
 from ledger.application.retractions import retracted_in
 from ledger.events import ActivationDue, CredentialsCollected, LedgerEvent, SubscriptionRegistered, message_key
 from ledger.store.database import StoreError, Transaction
 from ledger.store.notice_queue import ActivationLink, QueuedNotice, find_link, find_notice, hold_link, keep_link
 from ledger.store.reading import events_of_type, find_event
-from ledger.store.writing import Writes
 from ledger.vault import Erased, Vault, customer_subject
 
 VALID_FOR = timedelta(days=7)
@@ -175,18 +173,14 @@ def _claim(ledger: Ledger, opened: Opened, now: datetime) -> None:
 
 
 def _give_back(ledger: Ledger, notice: QueuedNotice) -> None:
-    """Have the link free again. A store that fails for a moment is asked again: nobody else gives it back."""
-    for attempt in range(1, ATTEMPTS_MAX + 1):
-        try:
-            with ledger.database.writing() as transaction:
-                link = hold_link(transaction, notice.notice_id, notice.queued_at)
-                keep_link(transaction, replace(link, claimed_at=None))
-        except StoreError:
-            if attempt == ATTEMPTS_MAX:
-                raise
-            time.sleep(random.uniform(0, 0.002 * 2**attempt))
-        else:
-            return
+    """Have the link free again; nobody else gives it back."""
+
+    def give_back() -> None:
+        with ledger.database.writing() as transaction:
+            link = hold_link(transaction, notice.notice_id, notice.queued_at)
+            keep_link(transaction, replace(link, claimed_at=None))
+
+    _insist(give_back)
 
 
 def _credentials(ledger: Ledger, notice: QueuedNotice) -> tuple[str, dict[str, Any]]:
@@ -228,24 +222,27 @@ def found(transaction: Transaction, event_id: str, event_class: type[E]) -> E:
 
 def _record_collected(ledger: Ledger, notice: QueuedNotice, subscription_id: str, now: datetime) -> bool:
     data = CredentialsCollected.Data(notice_id=notice.notice_id, subscription_id=subscription_id)
-    for attempt in range(1, ATTEMPTS_MAX + 1):
-        writes = Writes(collected={notice.notice_id: now})
-        try:
-            event = event_of(ledger, notice, (CredentialsCollected, data), CUSTOMER, writes)
-            ledger.events.put([event], writes=writes)
-        except StoreError:
-            if _is_collected(ledger, notice):
-                return True  # by a commit whose answer was lost
-            time.sleep(random.uniform(0, 0.002 * 2**attempt))
-        else:
-            return True
-    return False
 
+    def decide(act: Act) -> None:
+        link = find_link(act.transaction, notice.notice_id)
+        if link is None or link.collected_at is None:  # else by a commit whose answer was lost
+            act.writes.collected[notice.notice_id] = now
+            record(act, notice, CredentialsCollected, data, CUSTOMER)
 
-def _is_collected(ledger: Ledger, notice: QueuedNotice) -> bool:
     try:
-        with ledger.database.reading() as transaction:
-            link = find_link(transaction, notice.notice_id)
+        _insist(lambda: perform(ledger, {notice.account}, decide))
     except StoreError:
         return False
-    return link is not None and link.collected_at is not None
+    return True
+
+
+def _insist(do: Callable[[], None]) -> None:
+    """Do what nobody else can do, also where the store fails for a moment. Raises StoreError in the end."""
+    for number in range(1, ATTEMPTS_MAX + 1):
+        try:
+            return do()
+        except StoreError:
+            if number == ATTEMPTS_MAX:
+                raise
+        rest(number)
+    return None

@@ -103,8 +103,13 @@ class _Deciding(Generic[T]):
                 has_lost = has_lost or isinstance(error, Conflict)
                 if number == ATTEMPTS_MAX or (has_lost and not alone):
                     raise
-            time.sleep(random.uniform(0, 0.002 * 2 ** min(number, 7)))
+            rest(number)
         return None
+
+
+def rest(number: int) -> None:
+    """Wait after an attempt in vain, so that two who met do not meet again: each time for longer, up to 256 ms."""
+    time.sleep(random.uniform(0, 0.002 * 2 ** min(number, 7)))
 
 
 def _split(shares: Sequence[Share[T]], parts: int) -> list[Sequence[Share[T]]]:

@@ -7,16 +7,18 @@ account `system` that says who it was.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
-from ledger.aggregates import Cause, SystemRecord, stream_name
+from ledger.aggregates import SystemRecord, stream_name
+from ledger.aggregates.recording import message_event_id
+from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
-from ledger.application.statement import Statement
-from ledger.events import KeptAs, KeptMessage, LedgerEvent, MessageDiscarded, MessageReplayed, ReplayOutcome, Sealed
+from ledger.application.record import bury
+from ledger.application.statement import Became, Refusal, Statement
+from ledger.events import KeptAs, KeptMessage, MessageDiscarded, MessageReplayed, ReplayOutcome, Sealed
 from ledger.store.database import StoreError, Transaction
 from ledger.store.reading import shards_of_accounts, vault_entry
-from ledger.store.writing import Closure, HeadMove, ReaderMove, SetAside, Writes, read_heads
+from ledger.store.writing import Closure, ReaderMove, SetAside, Writes
 from ledger.values import SYSTEM_ACCOUNT
 from ledger.vault import dead_letter_subject, set_aside_subject
 
@@ -68,67 +70,76 @@ class Closing:
         if rows:
             raise AlreadyClosed(f"{self.of.kept} {self.of.kept_id} was {rows[0][0]} already, by {rows[0][1]}")
 
-    def replayed(
-        self,
-        ledger: Ledger,
-        transaction: Transaction,
-        writes: Writes,
-        outcome: ReplayOutcome,
-        fact_event_id: str | None,
-    ) -> LedgerEvent:
-        """The act of a replay, with what else its transaction has to write."""
+    def replayed(self, act: Act, outcome: ReplayOutcome, fact_event_id: str | None) -> None:
+        """Record that it was replayed."""
         data = MessageReplayed.Data(
             kept=self.of.kept,
             kept_id=self.of.kept_id,
-            sealed=self._sealed(ledger, writes),
+            sealed=self._sealed(act),
             outcome=outcome,
             fact_event_id=fact_event_id,
             repaired=self.repaired,
         )
-        return self._record(ledger, transaction, writes, MessageReplayed, data)
+        self._close(act, MessageReplayed, data, "replayed")
 
-    def discarded(self, ledger: Ledger, transaction: Transaction, writes: Writes) -> LedgerEvent:
-        """The act of a discard, with what else its transaction has to write."""
-        data = KeptMessage(kept=self.of.kept, kept_id=self.of.kept_id, sealed=self._sealed(ledger, writes))
-        return self._record(ledger, transaction, writes, MessageDiscarded, data)
+    def discarded(self, act: Act) -> None:
+        """Record that it was discarded."""
+        data = KeptMessage(kept=self.of.kept, kept_id=self.of.kept_id, sealed=self._sealed(act))
+        self._close(act, MessageDiscarded, data, "discarded")
 
-    def _record(
+    def _close(
         self,
-        ledger: Ledger,
-        transaction: Transaction,
-        writes: Writes,
-        act: type[MessageReplayed | MessageDiscarded],
+        act: Act,
+        event_class: type[MessageReplayed | MessageDiscarded],
         data: KeptMessage,
-    ) -> LedgerEvent:
-        head = read_heads(transaction, [SYSTEM_ACCOUNT])[SYSTEM_ACCOUNT]
-        now = ledger.clock_in(transaction)()
-        recorded_at: datetime = max(now, head.recorded_at or now)
-        cause = Cause(actor=self.actor, channel=self.channel, occurred_at=now, recorded_at=recorded_at, now=now)
-        event = SystemRecord.empty(stream_name(self.of.kept, self.of.kept_id)).record(act, data, cause)
-        outcome: Literal["replayed", "discarded"] = "replayed" if act is MessageReplayed else "discarded"
-        writes.heads[SYSTEM_ACCOUNT] = HeadMove(head, head.version)
-        writes.closures.append(Closure(self.of.kept, self.of.kept_id, outcome, self.actor, now))
-        return event
+        outcome: Literal["replayed", "discarded"],
+    ) -> None:
+        stream = SystemRecord.empty(stream_name(self.of.kept, self.of.kept_id))
+        act.record(stream, event_class, data, By(self.actor, self.channel))
+        act.writes.closures.append(Closure(self.of.kept, self.of.kept_id, outcome, self.actor, act.now()))
 
-    def _sealed(self, ledger: Ledger, writes: Writes) -> Sealed | None:
+    def _sealed(self, act: Act) -> Sealed | None:
         if self.reason is None:
             return None
-        ledger.vault.prepare([self.of.subject])
-        sealed, entry = ledger.vault.seal(f"{self.of.subject}/closing", self.of.subject, {"reason": self.reason})
-        writes.vault.append(entry)
+        act.ledger.vault.prepare([self.of.subject])
+        sealed, entry = act.ledger.vault.seal(f"{self.of.subject}/closing", self.of.subject, {"reason": self.reason})
+        act.writes.vault.append(entry)
         return sealed
 
 
 def discard(ledger: Ledger, closing: Closing) -> None:
     """Say for good that a kept message will not come in. Its body stays in the vault.
 
-    Raises AlreadyClosed, Conflict where another writer was faster, and Unavailable.
+    Raises AlreadyClosed, Conflict, and Unavailable.
     """
-    writes = Writes()
-    with ledger.database.reading() as transaction:
-        closing.check_open(transaction)
-        event = closing.discarded(ledger, transaction, writes)
-    ledger.events.put([event], writes=writes)
+
+    def decide(act: Act) -> None:
+        closing.check_open(act.transaction)
+        closing.discarded(act)
+
+    perform(ledger, {SYSTEM_ACCOUNT}, decide)
+
+
+def take_again(ledger: Ledger, closing: Closing, statement: Statement) -> Became:
+    """Take a kept message in again, and close it with that.
+
+    A dead letter that is refused again stays open; a message set aside that is refused is a dead letter from then on,
+    unless it was repaired. Raises AlreadyClosed, Conflict, and Unavailable.
+    """
+
+    def decide(act: Act) -> Became:
+        closing.check_open(act.transaction)
+        [became] = act.take([statement])
+        if isinstance(became, Refusal):
+            if closing.of.kept == "set-aside" and not closing.repaired:
+                bury(ledger, act.transaction, [became], act.writes)
+                closing.replayed(act, "refused", None)
+            return became
+        fact_event_id = message_event_id(statement.message.source, statement.message.id)
+        closing.replayed(act, "accepted" if became == "accepted" else "duplicate", fact_event_id)
+        return became
+
+    return perform(ledger, {SYSTEM_ACCOUNT, statement.account}, decide)
 
 
 def set_aside(ledger: Ledger, statement: Statement, reason: str, reader: ReaderMove | None) -> None:

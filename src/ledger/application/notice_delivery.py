@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ledger.aggregates import Cause, Notice, stream_name
-from ledger.application.access import By
+from ledger.aggregates import Notice, stream_name
+from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
 from ledger.events import (
     AboutNotice,
-    LedgerEvent,
     NoticeData,
     NoticeDiscarded,
     NoticeEvent,
@@ -22,13 +19,10 @@ from ledger.events import (
     NoticeSent,
     Sealed,
 )
-from ledger.store.database import CommitUnknown, Conflict, StoreError
-from ledger.store.notice_queue import NoticeTaken, QueuedNotice, find_notice
-from ledger.store.reading import find_event
-from ledger.store.writing import HeadMove, Writes, read_heads
+from ledger.store.database import StoreError, Transaction
+from ledger.store.notice_queue import QueuedNotice, find_notice
+from ledger.store.reading import find_event, stream_version
 from ledger.vault import Erased, customer_subject
-
-ATTEMPTS_MAX = 12
 
 PART = By("/makegood/notices", "notices")
 """Who acts when no person does."""
@@ -36,6 +30,13 @@ PART = By("/makegood/notices", "notices")
 
 class NoSuchNotice(StoreError):
     """No notice has this id."""
+
+
+class NoticeTaken(StoreError):
+    """Another process has the notice by now, or a person decided about it."""
+
+    def __init__(self, notice_id: str) -> None:
+        super().__init__(f"notice {notice_id} was changed by another since it was read; see `makegood notices`")
 
 
 class NotForPeople(StoreError):
@@ -61,21 +62,21 @@ def record_sent(ledger: Ledger, notice: QueuedNotice, delivery: Delivery) -> Non
         locale=delivery.locale,
     )
     after = replace(notice, status="sent", claimed_at=None, next_attempt_at=None, last_error=None)
-    record(ledger, notice, after, lambda _: (NoticeSent, data), PART)
+    _record_of_ours(ledger, notice, after, NoticeSent, data)
 
 
 def record_failed(ledger: Ledger, notice: QueuedNotice, code: str) -> None:
     """A notice cannot be sent. Raises NoticeTaken, and Unavailable."""
     data = NoticeFailed.Data(notice_id=notice.notice_id, kind=notice.kind, code=code)
     after = replace(notice, status="failed", claimed_at=None, next_attempt_at=None, last_error=code)
-    record(ledger, notice, after, lambda _: (NoticeFailed, data), PART)
+    _record_of_ours(ledger, notice, after, NoticeFailed, data)
 
 
 def record_discarded(ledger: Ledger, notice: QueuedNotice) -> None:
     """What a notice would have told of is gone before it was sent. Raises NoticeTaken, and Unavailable."""
     data = NoticeDiscarded.Data(notice_id=notice.notice_id, kind=notice.kind, sealed=None)
     after = replace(notice, status="discarded", claimed_at=None, next_attempt_at=None, last_error="nothing_to_tell")
-    record(ledger, notice, after, lambda _: (NoticeDiscarded, data), PART)
+    _record_of_ours(ledger, notice, after, NoticeDiscarded, data)
 
 
 def resend(ledger: Ledger, notice_id: str, by: By, now: datetime) -> QueuedNotice:
@@ -84,17 +85,20 @@ def resend(ledger: Ledger, notice_id: str, by: By, now: datetime) -> QueuedNotic
     It is marked as a repeat where the one before it may have arrived. `now` is the queue's own time. Raises
     NoSuchNotice, NotForPeople, Conflict and Unavailable.
     """
-    notice = _found(ledger, notice_id)
-    if notice.status not in ("failed", "in_doubt", "sent"):
-        raise NotForPeople(
-            f"notice {notice_id} is {said_of(notice)}: only what failed, what is in doubt and what was sent can be "
-            "sent again"
-        )
-    repeat = notice.repeat or notice.status != "failed"
-    after = replace(notice, status="queued", repeat=repeat, next_attempt_at=now, claimed_at=None, last_error=None)
-    data = NoticeData(notice_id=notice_id, kind=notice.kind)
-    record(ledger, notice, after, lambda _: (NoticeResent, data), by)
-    return after
+
+    def decide(act: Act, notice: QueuedNotice) -> QueuedNotice:
+        if notice.status not in ("failed", "in_doubt", "sent"):
+            raise NotForPeople(
+                f"notice {notice_id} is {said_of(notice)}: only what failed, what is in doubt and what was sent can "
+                "be sent again"
+            )
+        repeat = notice.repeat or notice.status != "failed"
+        after = replace(notice, status="queued", repeat=repeat, next_attempt_at=now, claimed_at=None, last_error=None)
+        data = NoticeData(notice_id=notice_id, kind=notice.kind)
+        _change(act, notice, after, NoticeResent, data, by)
+        return after
+
+    return _by_people(ledger, notice_id, decide)
 
 
 def discard(ledger: Ledger, notice_id: str, by: By, reason: str | None = None) -> QueuedNotice:
@@ -102,20 +106,19 @@ def discard(ledger: Ledger, notice_id: str, by: By, reason: str | None = None) -
 
     Raises NoSuchNotice, NotForPeople, Conflict and Unavailable.
     """
-    notice = _found(ledger, notice_id)
-    if notice.status not in ("queued", "failed", "in_doubt"):
-        raise NotForPeople(
-            f"notice {notice_id} is {said_of(notice)}: only what is queued, what failed and what is in doubt can be "
-            "discarded"
-        )
-    after = replace(notice, status="discarded", next_attempt_at=None, claimed_at=None)
 
-    def act(writes: Writes) -> tuple[type[NoticeDiscarded], NoticeDiscarded.Data]:
-        sealed = _sealed(ledger, notice, reason, writes)
-        return NoticeDiscarded, NoticeDiscarded.Data(notice_id=notice_id, kind=notice.kind, sealed=sealed)
+    def decide(act: Act, notice: QueuedNotice) -> QueuedNotice:
+        if notice.status not in ("queued", "failed", "in_doubt"):
+            raise NotForPeople(
+                f"notice {notice_id} is {said_of(notice)}: only what is queued, what failed and what is in doubt can "
+                "be discarded"
+            )
+        after = replace(notice, status="discarded", next_attempt_at=None, claimed_at=None)
+        data = NoticeDiscarded.Data(notice_id=notice_id, kind=notice.kind, sealed=_sealed(act, notice, reason))
+        _change(act, notice, after, NoticeDiscarded, data, by)
+        return after
 
-    record(ledger, notice, after, act, by)
-    return after
+    return _by_people(ledger, notice_id, decide)
 
 
 def said_of(notice: QueuedNotice) -> str:
@@ -123,77 +126,72 @@ def said_of(notice: QueuedNotice) -> str:
     return notice.status.replace("_", " ")
 
 
-Act = Callable[[Writes], tuple[type[NoticeEvent], AboutNotice]]
+def _by_people(ledger: Ledger, notice_id: str, decide: Callable[[Act, QueuedNotice], QueuedNotice]) -> QueuedNotice:
+    """What a person decides about a notice as it stands then; it has been of its account since it was queued."""
+    with ledger.database.reading() as transaction:
+        account = _found(transaction, notice_id).account
+    return perform(ledger, {account}, lambda act: decide(act, _found(act.transaction, notice_id)))
 
 
-def record(ledger: Ledger, before: QueuedNotice, after: QueuedNotice, act: Act, by: By) -> None:
-    """Record an act on a notice in its account's history, and move its row, once.
+def _record_of_ours(
+    ledger: Ledger, before: QueuedNotice, after: QueuedNotice, event_class: type[NoticeEvent], data: AboutNotice
+) -> None:
+    """What became of a notice that a process has claimed, so that only this process has it stand as `after`."""
 
-    The account is not loaded: an act on a notice changes nothing that is decided about it.
-    """
-    for attempt in range(1, ATTEMPTS_MAX + 1):
-        with ledger.database.reading() as transaction:
-            stands = find_notice(transaction, before.notice_id)
+    def decide(act: Act) -> None:
+        stands = find_notice(act.transaction, before.notice_id)
         if stands == after:
             return  # by a commit whose answer was lost
         if stands != before:
             raise NoticeTaken(before.notice_id)
-        writes = Writes(notices=[(before, after)])
-        event = event_of(ledger, before, act(writes), by, writes)
-        try:
-            ledger.events.put([event], writes=writes)
-        except NoticeTaken:
-            raise
-        except (Conflict, CommitUnknown):
-            if attempt == ATTEMPTS_MAX:
-                raise
-            time.sleep(random.uniform(0, 0.002 * 2**attempt))
-        else:
-            return
+        _change(act, before, after, event_class, data, PART)
+
+    perform(ledger, {before.account}, decide)
 
 
-def event_of(
-    ledger: Ledger, notice: QueuedNotice, act: tuple[type[NoticeEvent], AboutNotice], by: By, writes: Writes
-) -> LedgerEvent:
-    """The next event in a notice's stream; its account's head moves with what else is written."""
-    # The head before the stream: whatever is recorded between the two moves the head, and the write fails.
-    with ledger.database.reading() as transaction:
-        head = read_heads(transaction, [notice.account])[notice.account]
-        now = ledger.clock_in(transaction)()
-        about = find_event(transaction, notice.event_id)
-    past = ledger.events.get(stream_name("notice", notice.account, notice.notice_id))
-    cause = Cause(
-        actor=by.actor,
-        channel=by.channel,
-        occurred_at=now,
-        recorded_at=max(now, head.recorded_at or now),
-        now=now,
-        correlation_id=about.event().correlation_id if about is not None else None,
+def _change(
+    act: Act,
+    before: QueuedNotice,
+    after: QueuedNotice,
+    event_class: type[NoticeEvent],
+    data: AboutNotice,
+    by: By,
+) -> None:
+    act.writes.notices.append((before, after))
+    record(act, before, event_class, data, by)
+
+
+def record(act: Act, notice: QueuedNotice, event_class: type[NoticeEvent], data: AboutNotice, by: By) -> None:
+    """Record the next event in a notice's stream, which follows from the event that the notice tells of."""
+    about = find_event(act.transaction, notice.event_id)
+    version = stream_version(act.transaction, stream_name("notice", notice.account, notice.notice_id))
+    act.record(
+        Notice.empty(notice.account, notice.notice_id, version),
+        event_class,
+        data,
+        by,
         causation_id=notice.event_id,
+        correlation_id=about.event().correlation_id if about is not None else None,
     )
-    writes.heads[notice.account] = HeadMove(head, head.version)
-    event_class, data = act
-    return Notice.empty(notice.account, notice.notice_id, len(list(past))).record(event_class, data, cause)
 
 
-def _found(ledger: Ledger, notice_id: str) -> QueuedNotice:
-    with ledger.database.reading() as transaction:
-        notice = find_notice(transaction, notice_id)
+def _found(transaction: Transaction, notice_id: str) -> QueuedNotice:
+    notice = find_notice(transaction, notice_id)
     if notice is None:
         raise NoSuchNotice(f"there is no notice {notice_id}; see `makegood notices`")
     return notice
 
 
-def _sealed(ledger: Ledger, notice: QueuedNotice, reason: str | None, writes: Writes) -> Sealed | None:
+def _sealed(act: Act, notice: QueuedNotice, reason: str | None) -> Sealed | None:
     if not reason:
         return None
-    subject = customer_subject(notice.account)
+    subject, vault = customer_subject(notice.account), act.ledger.vault
     try:
-        ledger.vault.still_opens(subject)
-        ledger.vault.prepare([subject])
+        vault.still_opens(subject)
+        vault.prepare([subject])
         ref = f"notice/{notice.account}/{notice.notice_id}/discarded"
-        sealed, entry = ledger.vault.seal(ref, subject, {"reason": reason})
+        sealed, entry = vault.seal(ref, subject, {"reason": reason})
     except Erased:
         return None
-    writes.vault.append(entry)
+    act.writes.vault.append(entry)
     return sealed

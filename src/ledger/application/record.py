@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from ledger.aggregates.recording import message_event_id
 from ledger.application.account import Account
 from ledger.application.conflict import conflicting, said_before, said_by
 from ledger.application.contention import GiveUp, Share, decide_in_parts
-from ledger.application.kept_messages import AlreadyClosed, Closing
 from ledger.application.ledger import Decided, Ledger
-from ledger.application.requests import Request, VersionMoved, carried_out
 from ledger.application.statement import Became, Refusal, Statement, Taken
-from ledger.events import LedgerEvent, ReplayOutcome
+from ledger.events import LedgerEvent
 from ledger.store.database import CommitUnknown, Transaction
 from ledger.store.reading import shards_of_accounts
-from ledger.store.writing import CarriedOut, DeadLetter, ReaderFenced, ReaderMove, Writes
-from ledger.values import SYSTEM_ACCOUNT
+from ledger.store.writing import DeadLetter, ReaderFenced, ReaderMove, Writes
 from ledger.vault import customer_subject, dead_letter_subject
 
 Incoming = Statement | Refusal
@@ -29,10 +25,7 @@ def take(
     ledger: Ledger,
     incoming: Sequence[Incoming],
     reader: ReaderMove | None = None,
-    closing: Closing | None = None,
     *,
-    expects: Mapping[str, int] | None = None,
-    request: Request | None = None,
     give_up: GiveUp[Incoming] | None = None,
 ) -> Taken:
     """Record a batch of messages in one transaction; a repeated batch changes nothing.
@@ -41,30 +34,16 @@ def take(
     messages of an account stay together until then, and in their order; every part is fenced by the reader's epoch,
     and the last one moves the reader past them all.
 
-    With `closing` the batch is the one message that was kept, and that is closed with it. A dead letter that is
-    refused again stays open; a message set aside that is refused is a dead letter from then on.
-
-    `expects` are the versions of accounts that the caller has seen: nothing is recorded for one that has moved on.
-    With `request` the batch is what a caller asked for under a key of theirs: all of it is recorded or none, and no
-    refusal is kept. Where it was carried out before, nothing happens; `requests.answered` says what became of it.
-
     With `give_up`, which goes with no reader, a message that fails alone, and not for a passing cause, is handed over
     to be set aside, and the others go on.
 
-    Raises ReaderFenced where another reader took over, AlreadyClosed, VersionMoved, KeyReused, Conflict where other
-    writers were faster for too long, and Unavailable where the store cannot be reached.
+    Raises ReaderFenced where another reader took over, Conflict where other writers were faster for too long, and
+    Unavailable where the store cannot be reached.
     """
-    taking = _Taking(ledger, incoming, reader, closing, expects or {}, request)
-    whole = closing is not None or request is not None
-    shares = [_whole(incoming, closing)] if whole or not incoming else _shares(incoming)
+    taking = _Taking(ledger, incoming, reader)
+    shares = _shares(incoming) or [Share(frozenset(), ())]
     decide_in_parts(ledger, shares, taking.attempt, taking.giving_up(give_up) if give_up is not None else None)
     return taking.taken()
-
-
-def _whole(incoming: Sequence[Incoming], closing: Closing | None) -> Share[int]:
-    """All of a batch, which is not to be split."""
-    accounts = {item.account for item in incoming if isinstance(item, Statement)}
-    return Share(frozenset(accounts | ({SYSTEM_ACCOUNT} if closing is not None else set())), (*range(len(incoming)),))
 
 
 def _shares(incoming: Sequence[Incoming]) -> list[Share[int]]:
@@ -103,16 +82,10 @@ class _Taking:
         ledger: Ledger,
         incoming: Sequence[Incoming],
         reader: ReaderMove | None,
-        closing: Closing | None,
-        expects: Mapping[str, int],
-        request: Request | None,
     ) -> None:
         self._ledger = ledger
         self._incoming = incoming
         self._reader = reader
-        self._closing = closing
-        self._expects = expects
-        self._request = request
         self._became: dict[int, Became] = {}
         self._left = len(incoming)
         self._lost: set[tuple[str, str]] = set()
@@ -121,35 +94,29 @@ class _Taking:
     def attempt(self, shares: Sequence[Share[int]], held: bool) -> None:
         """Take some of the messages in one transaction."""
         places = sorted(place for share in shares for place in share.items)
-        batch = _Batch(
-            self._ledger,
-            [self._incoming[place] for place in places],
-            self._reader_after(len(places)),
-            self._lost,
-            self._closing,
-            self._expects,
-            self._request,
-        )
+        batch = [self._incoming[place] for place in places]
+        recording = Recording(self._ledger, batch, Writes(reader=self._reader_after(len(places))), self._lost)
+
+        def decide(transaction: Transaction) -> Decided:
+            recording.take(transaction)
+            bury(self._ledger, transaction, recording.refused, recording.writes)
+            return Decided(recording.accounts, recording.events, recording.writes)
+
         try:
-            became = batch.take(frozenset().union(*(share.accounts for share in shares)) if held else ())
+            self._ledger.decide(decide, frozenset().union(*(share.accounts for share in shares)) if held else ())
         except ReaderFenced:
             if self._reader is None or not self._commit_lost or not _stands_at(self._ledger, self._reader):
                 raise
             self._reader = None  # it was we who moved it, with the commit whose answer was lost
             self.attempt(shares, held)
-        except AlreadyClosed:
-            if not self._commit_lost:
-                raise
-            self._closing = None  # by us, likewise
-            self.attempt(shares, held)
         except CommitUnknown:
             # The messages' identities will say whether the commit took place: those that were new to this attempt
             # and are found in the inbox were recorded by it.
-            self._lost |= batch.new
+            self._lost |= recording.new
             self._commit_lost = True
             raise
         else:
-            self._became.update(zip(places, became, strict=False))
+            self._became.update(zip(places, recording.each, strict=True))
             self._left -= len(places)
 
     def giving_up(self, give_up: GiveUp[Incoming]) -> GiveUp[int]:
@@ -197,104 +164,66 @@ def seen_before(transaction: Transaction, statements: Sequence[Statement]) -> di
     return {(source, message_id): digest for source, message_id, digest in rows}
 
 
-class _Batch:
-    """One attempt at messages. `lost` are those that an earlier attempt may have recorded."""
+class Recording:
+    """Messages that are decided about in one transaction: what became of each, and what is to be written of them.
+
+    `lost` are those that an earlier attempt may have recorded. The customers' keys are there once it is made.
+    """
 
     def __init__(
-        self,
-        ledger: Ledger,
-        incoming: Sequence[Incoming],
-        reader: ReaderMove | None,
-        lost: set[tuple[str, str]],
-        closing: Closing | None,
-        expects: Mapping[str, int],
-        request: Request | None,
+        self, ledger: Ledger, incoming: Sequence[Incoming], writes: Writes, lost: Collection[tuple[str, str]] = ()
     ) -> None:
         self._ledger = ledger
         self._incoming = incoming
         self._statements = [item for item in incoming if isinstance(item, Statement)]
         self._lost = set(lost)
-        self._closing = closing
-        self._expects = expects
-        self._request = request
-        self._writes = Writes(reader=reader)
-        self._each: list[Became] = []
         self._said: dict[tuple[str, str], Statement] = {}
+        self.writes = writes
+        self.accounts: Collection[Account] = ()
+        self.events: list[LedgerEvent] = []
+        self.each: list[Became] = []
+        self._digests = {id(s): ledger.vault.digest(s.content) for s in self._statements}
+        ledger.vault.prepare({customer_subject(s.account) for s in self._statements if s.private})
 
     @property
     def new(self) -> set[tuple[str, str]]:
         """The messages that this attempt was the first to bring."""
-        return {(source, message_id) for source, message_id, _ in self._writes.inbox}
+        return {(source, message_id) for source, message_id, _ in self.writes.inbox}
 
-    def take(self, held: Collection[str] = ()) -> list[Became]:
-        """What became of each message; of those of a request that was carried out before, nothing.
+    @property
+    def refused(self) -> list[Refusal]:
+        """The messages that were not taken."""
+        return [became for became in self.each if isinstance(became, Refusal)]
 
-        The heads of `held` are held meanwhile.
-        """
-        digests = {id(s): self._ledger.vault.digest(s.content) for s in self._statements}
-        self._ledger.vault.prepare({customer_subject(s.account) for s in self._statements if s.private})
-        self._ledger.decide(lambda transaction: self._decide(transaction, digests), held)
-        return self._each
-
-    def _decide(self, transaction: Transaction, digests: Mapping[int, str]) -> Decided | None:
-        if self._closing is not None:
-            self._closing.check_open(transaction)
-        if self._request is not None and carried_out(transaction, self._request) is not None:
-            return None
+    def take(self, transaction: Transaction) -> None:
+        """Record each message's fact with all that follows from it, in memory."""
         seen = seen_before(transaction, self._statements)
         fresh = {s.account for s in self._statements if (s.message.source, s.message.id) not in seen}
         accounts = self._ledger.open_accounts(transaction, sorted(fresh))
-        self._check_versions(accounts.values())
+        self.accounts = accounts.values()
         clock = self._ledger.clock_in(transaction)
-        events: list[LedgerEvent] = []
         for item in self._incoming:
             if isinstance(item, Refusal):
-                self._each.append(item)
+                self.each.append(item)
                 continue
             known = seen.get((item.message.source, item.message.id))
-            digest = digests[id(item)]
+            digest = self._digests[id(item)]
             if known is not None:
-                self._each.append(self._again(transaction, item, known == digest))
+                self.each.append(self._again(transaction, item, known == digest))
                 continue
             self._said[item.message.source, item.message.id] = item
             seen[item.message.source, item.message.id] = digest
             self._lost.discard((item.message.source, item.message.id))
-            self._writes.inbox.append((item.message.source, item.message.id, digest))
+            self.writes.inbox.append((item.message.source, item.message.id, digest))
             sealed = None
             if item.private:
                 ref = message_event_id(item.message.source, item.message.id)
                 sealed, entry = self._ledger.vault.seal(ref, customer_subject(item.account), item.private)
-                self._writes.vault.append(entry)
+                self.writes.vault.append(entry)
             account = accounts[item.account]
             account.record(item, sealed, clock())
-            events += account.collect()
-            self._each.append("accepted")
-        refusals = [became for became in self._each if isinstance(became, Refusal)]
-        if self._request is not None:
-            if refusals or "duplicate" in self._each:
-                return None
-            self._carry_out(self._request, self._statements[0], clock())
-        elif self._closing is None:
-            self._bury(transaction, refusals)
-        else:
-            events += self._close(transaction, self._closing, refusals)
-        return Decided(accounts.values(), events, self._writes)
-
-    def _check_versions(self, accounts: Iterable[Account]) -> None:
-        """The heads that are compared here are those that the transaction moves, so none can move in between."""
-        for account in accounts:
-            if self._expects.get(account.head.account, account.head.version) != account.head.version:
-                raise VersionMoved("the account has changed since it was read: read it again, then ask anew")
-
-    def _carry_out(self, request: Request, first: Statement, now: datetime) -> None:
-        self._writes.request = CarriedOut(
-            caller=request.caller,
-            key=request.key,
-            digest=request.digest,
-            account=first.account,
-            event_id=message_event_id(first.message.source, first.message.id),
-            taken_at=now,
-        )
+            self.events += account.collect()
+            self.each.append("accepted")
 
     def _again(self, transaction: Transaction, item: Statement, same: bool) -> Became:
         """A message known by (source, id): a duplicate, or a conflict where it says something else."""
@@ -307,53 +236,40 @@ class _Batch:
             return "accepted"
         return "duplicate"
 
-    def _close(self, transaction: Transaction, closing: Closing, refusals: list[Refusal]) -> list[LedgerEvent]:
-        """Close the kept message, unless it is a dead letter that is refused again, or a repair that went wrong."""
-        outcome: ReplayOutcome = "accepted" if "accepted" in self._each else "duplicate"
-        fact_event_id = None
-        if refusals:
-            if closing.of.kept == "dead-letter" or closing.repaired:
-                return []
-            self._bury(transaction, refusals)
-            outcome = "refused"
-        else:
-            [statement] = self._statements
-            fact_event_id = message_event_id(statement.message.source, statement.message.id)
-        return [closing.replayed(self._ledger, transaction, self._writes, outcome, fact_event_id)]
 
-    def _bury(self, transaction: Transaction, refusals: list[Refusal]) -> None:
-        """Keep every refused message with its reason: its body in the vault, the rest as a dead letter.
+def bury(ledger: Ledger, transaction: Transaction, refusals: Sequence[Refusal], writes: Writes) -> None:
+    """Keep every refused message with its reason: its body in the vault, the rest as a dead letter.
 
-        A dead letter is known by where it was seen and what it says, so that a redelivery adds none.
-        """
-        if not refusals:
-            return
-        vault = self._ledger.vault
-        by_id = {vault.digest(b"dead letter\x00" + r.origin.encode() + b"\x00" + r.body)[:32]: r for r in refusals}
-        known = {
-            row[0]
-            for row in transaction.rows_in(
-                "SELECT dead_letter_id FROM dead_letters WHERE dead_letter_id IN (?*)", sorted(by_id)
+    A dead letter is known by where it was seen and what it says, so that a redelivery adds none.
+    """
+    if not refusals:
+        return
+    vault = ledger.vault
+    by_id = {vault.digest(b"dead letter\x00" + r.origin.encode() + b"\x00" + r.body)[:32]: r for r in refusals}
+    known = {
+        row[0]
+        for row in transaction.rows_in(
+            "SELECT dead_letter_id FROM dead_letters WHERE dead_letter_id IN (?*)", sorted(by_id)
+        )
+    }
+    new = {letter_id: refusal for letter_id, refusal in by_id.items() if letter_id not in known}
+    vault.prepare(dead_letter_subject(letter_id) for letter_id in new)
+    refused_at = ledger.clock_in(transaction)()
+    shards = shards_of_accounts(transaction, [refusal.account for refusal in new.values()])
+    for letter_id, refusal in new.items():
+        subject = dead_letter_subject(letter_id)
+        writes.vault.append(vault.encrypt(subject, subject, refusal.body))
+        writes.dead_letters.append(
+            DeadLetter(
+                shard=shards[refusal.account],
+                dead_letter_id=letter_id,
+                origin=refusal.origin,
+                reason=refusal.reason,
+                field=refusal.field,
+                source=refusal.source,
+                id=refusal.message_id,
+                account=refusal.account,
+                channel=refusal.channel,
+                refused_at=refused_at,
             )
-        }
-        new = {letter_id: refusal for letter_id, refusal in by_id.items() if letter_id not in known}
-        vault.prepare(dead_letter_subject(letter_id) for letter_id in new)
-        refused_at = self._ledger.clock_in(transaction)()
-        shards = shards_of_accounts(transaction, [refusal.account for refusal in new.values()])
-        for letter_id, refusal in new.items():
-            subject = dead_letter_subject(letter_id)
-            self._writes.vault.append(vault.encrypt(subject, subject, refusal.body))
-            self._writes.dead_letters.append(
-                DeadLetter(
-                    shard=shards[refusal.account],
-                    dead_letter_id=letter_id,
-                    origin=refusal.origin,
-                    reason=refusal.reason,
-                    field=refusal.field,
-                    source=refusal.source,
-                    id=refusal.message_id,
-                    account=refusal.account,
-                    channel=refusal.channel,
-                    refused_at=refused_at,
-                )
-            )
+        )

@@ -6,14 +6,19 @@ answered is kept, so an answer that was lost on its way, by whatever fault, is m
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ledger.aggregates.recording import message_event_id
+from ledger.application.acts import Act, perform
 from ledger.application.ledger import Ledger
+from ledger.application.statement import Refusal, Statement
 from ledger.events import Decision, Fact
 from ledger.store.database import StoreError, Transaction
 from ledger.store.positions import Position
-from ledger.store.reading import StoredEnvelope, account_events, find_event
+from ledger.store.reading import StoredEnvelope, account_events, account_version, find_event
+from ledger.store.writing import CarriedOut
 
 
 class KeyReused(Exception):
@@ -22,6 +27,14 @@ class KeyReused(Exception):
 
 class VersionMoved(Exception):
     """The account is no longer as the caller has seen it: read it again, and decide by what it is now."""
+
+
+class NotTaken(Exception):
+    """Nothing of the request was recorded: one of its messages contradicts what was taken before."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,58 @@ def digest_of(ledger: Ledger, asked: bytes) -> str:
     return ledger.vault.digest(b"request\x00" + asked)
 
 
+Say = Callable[[Act], Sequence[Statement]]
+"""Makes the messages of a request, the first of which it is known by; raises where it is to be refused."""
+
+
+def carry_out(ledger: Ledger, request: Request, account: str, say: Say) -> tuple[Answered, bool]:
+    """Carry a request about an account out, once: what became of it, and whether that was now. All of it is recorded,
+    or nothing.
+
+    Where it was carried out before nothing is even made of it. What `say` checks it checks in the state of the store
+    that its messages are recorded in.
+
+    Raises KeyReused, NotTaken, what `say` raises, Conflict where other writers were faster for too
+    long, and Unavailable.
+    """
+
+    def decide(act: Act) -> bool:
+        if carried_out(act.transaction, request) is not None:
+            return False
+        statements = say(act)
+        for became in act.take(statements):
+            if isinstance(became, Refusal):
+                raise NotTaken(became)
+            if became == "duplicate":
+                raise _damaged("a request's message is recorded and the request is not")
+        first = statements[0].message
+        act.writes.request = CarriedOut(
+            caller=request.caller,
+            key=request.key,
+            digest=request.digest,
+            account=account,
+            event_id=message_event_id(first.source, first.id),
+            taken_at=act.now(),
+        )
+        return True
+
+    new = perform(ledger, {account}, decide)
+    answer = answered(ledger, request)
+    if answer is None:
+        raise _damaged("a request was recorded and is not there")
+    return answer, new
+
+
+def check_version(act: Act, account: str, seen: int | None) -> None:
+    """Raises VersionMoved where a caller has seen another version of an account than the one that an act moves."""
+    if seen is not None and account_version(act.transaction, account) != seen:
+        raise VersionMoved("the account has changed since it was read: read it again, then ask anew")
+
+
+def _damaged(what: str) -> StoreError:
+    return StoreError(f"{what}: the store is damaged: restore it from a backup")
+
+
 def answered(ledger: Ledger, request: Request) -> Answered | None:
     """What became of a request that was carried out before, None where it was not.
 
@@ -78,9 +143,7 @@ def answered(ledger: Ledger, request: Request) -> Answered | None:
         account, event_id, account_version = found
         fact = find_event(transaction, event_id)
         if fact is None:
-            raise StoreError(
-                "a request is recorded and its fact is not: the store is damaged: restore it from a backup"
-            )
+            raise _damaged("a request is recorded and its fact is not")
         return Answered(
             account,
             account_version,

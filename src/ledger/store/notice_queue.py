@@ -27,13 +27,6 @@ def reader_of(shard: int) -> str:
     return f"notices/{shard}"
 
 
-class NoticeTaken(Conflict):
-    """Somebody else changed a notice since it was read: another process has it, or a person decided about it."""
-
-    def __init__(self, notice_id: str) -> None:
-        super().__init__(f"notice {notice_id} was changed by another since it was read; see `makegood notices`")
-
-
 @dataclass(frozen=True, slots=True)
 class QueuedNotice:
     """One notice in the queue.
@@ -97,7 +90,7 @@ def wake_notices(transaction: Transaction, accounts: Iterable[str], code: str, n
 
 
 def change_notice(transaction: Transaction, before: QueuedNotice, after: QueuedNotice) -> None:
-    """Have a notice stand otherwise. Raises NoticeTaken where it is no longer as it was read.
+    """Have a notice stand otherwise. Raises Conflict where it is no longer as it was read.
 
     Each attempt to send counts, so that status and number of attempts say together whose turn it is.
     """
@@ -117,7 +110,7 @@ def change_notice(transaction: Transaction, before: QueuedNotice, after: QueuedN
         ),
     )
     if changed != 1:
-        raise NoticeTaken(before.notice_id)
+        raise Conflict(f"notice {before.notice_id} was changed by another since it was read")
 
 
 def find_notice(transaction: Transaction, notice_id: str) -> QueuedNotice | None:

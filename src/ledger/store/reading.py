@@ -149,6 +149,12 @@ def events_of_stream(transaction: Transaction, stream: str, limit: int | None = 
     return [_envelope(row) for row in rows]
 
 
+def stream_version(transaction: Transaction, stream: str) -> int:
+    """How many events a stream has; 0 where there is no such stream."""
+    rows = transaction.rows("SELECT max(stream_version) FROM events WHERE stream = ?", (stream,))
+    return int(rows[0][0] or 0)
+
+
 def account_version(transaction: Transaction, account: str) -> int:
     """How many events an account has; 0 where nothing was ever recorded about it."""
     rows = transaction.rows("SELECT version FROM heads WHERE account = ?", (account,))

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 
 from makegood.access.authentication import issuer_of
 from makegood.access.permissions import Action, rows
-from makegood.api import instructions, questions
+from makegood.api import acts, questions
 from makegood.api.describing import describe
 from makegood.api.events import events
 from makegood.api.guard import action_of
@@ -33,7 +33,7 @@ def healthz() -> dict[str, bool]:
     return {"alive": True}
 
 
-DESCRIBED = (alive, *questions.ROUTERS, events, *instructions.ROUTERS)
+DESCRIBED = (alive, *questions.ROUTERS, events, *acts.ROUTERS)
 """What the API's description tells of."""
 
 

@@ -263,7 +263,7 @@ def explanation(
 def _without_people(explained: dict[str, Any]) -> dict[str, Any]:
     """An explanation for a customer: what was decided and why, without who of the provider's people did it.
 
-    A message that somebody instructed is named after them, so messages are not named either.
+    A message that somebody's act became is named after them, so messages are not named either.
     """
 
     def without(rows: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from makegood.commands.app import AccountOption, Actor, Json, Store, notices_app
 from makegood.house.stop import Stop
 
 if TYPE_CHECKING:
-    from ledger.application.access import By
+    from ledger.application.acts import By
     from ledger.store.notice_queue import NoticeStatus
 
 STATUSES: tuple[NoticeStatus, ...] = ("queued", "sending", "sent", "failed", "in_doubt", "discarded")
@@ -108,7 +108,7 @@ def notices_discard(
 
 
 def _by(actor: str) -> By:
-    from ledger.application.access import By
+    from ledger.application.acts import By
     from makegood.house.actor import actor_of
 
     return By(actor_of(actor), "cli")

@@ -10,7 +10,7 @@ from makegood.commands.app import Actor, Json, Store, access_app, key_app, opene
 from makegood.house.stop import Stop
 
 if TYPE_CHECKING:
-    from ledger.application.access import By
+    from ledger.application.acts import By
     from ledger.events import Grant
 
 Principal = Annotated[
@@ -158,7 +158,7 @@ def _grant(principal: str, role: str, account: str | None) -> Grant:
 
 
 def _by(actor: str) -> By:
-    from ledger.application.access import By
+    from ledger.application.acts import By
     from makegood.house.actor import actor_of
 
     return By(actor_of(actor), "cli")

@@ -1,21 +1,20 @@
-"""What people instruct becomes a message, and goes through the same inbox as upstream's (decision 0021).
+"""From whom an act comes, and the messages that it becomes: they go through upstream's inbox (decision 0021).
 
-It is known by its source, which is the door's alone, and by an id made of the caller and their key: whatever is sent
-again under one key is one message. It is read by the same strict reader as any other.
+A message is known by its source, which is the door's alone, and by an id made of the caller and their key: whatever
+is sent again under one key is one message. It is read by the same strict reader as any other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import datetime
 from hashlib import sha256
 
 from pydantic_core import to_json
 
-from consumers.upstream import known_at_the_door, read_instructed
-from consumers.upstream.instructed import SOURCE
+from consumers.upstream import MessageData, known_at_the_door, read_act
+from consumers.upstream.door_messages import SOURCE
 from ledger.application.statement import Refusal, Statement
 from ledger.values import instant_to_text
 
@@ -30,21 +29,12 @@ PREVIEWED = ":preview"
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a message says: its type and its data. A field that is None is left out."""
-
-    type: str
-    data: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
 class Origin:
-    """Who instructs, under which key, and where it came in."""
+    """Who acts, under which key, and where it came in."""
 
     principal: str
     channel: str
     key: str
-    at: datetime
     traceparent: str | None = None
 
     @property
@@ -61,11 +51,11 @@ class Origin:
         return f"{kind}-{digest[:20]}"
 
 
-def statements(account: str, said: Sequence[Said], origin: Origin) -> list[Statement | Refusal]:
-    """The messages of a request, as the ledger takes them, or refused; the first is the request's own."""
+def statements(account: str, said: Sequence[MessageData], origin: Origin, at: datetime) -> list[Statement | Refusal]:
+    """What an act says at an instant as messages that the ledger takes, or refused; the first is the act's own."""
     return [
-        read_instructed(
-            _cloud_event(account, each, origin, SOURCE_BESIDE if number else SOURCE),
+        read_act(
+            _cloud_event(account, each, origin, at, SOURCE_BESIDE if number else SOURCE),
             actor=origin.principal,
             channel=origin.channel,
             origin=f"http:{origin.principal}",
@@ -75,25 +65,16 @@ def statements(account: str, said: Sequence[Said], origin: Origin) -> list[State
     ]
 
 
-def _cloud_event(account: str, said: Said, origin: Origin, source: str) -> bytes:
+def _cloud_event(account: str, said: MessageData, origin: Origin, at: datetime, source: str) -> bytes:
     event: dict[str, object] = {
         "specversion": "1.0",
         "id": origin.message_id,
         "source": source,
-        "type": said.type,
+        "type": said.message_type,
         "subject": account,
-        "time": instant_to_text(origin.at),
-        "data": {name: _plain(value) for name, value in said.data.items() if value is not None},
+        "time": instant_to_text(at),
+        "data": said.stated(),
     }
     if origin.traceparent is not None:
         event["traceparent"] = origin.traceparent
     return to_json(event)
-
-
-def _plain(value: object) -> object:
-    """A value as upstream would have written it."""
-    if isinstance(value, datetime):
-        return instant_to_text(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    return str(value) if isinstance(value, Decimal) else value

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.upstream import known_at_the_door, read_instructed
+from consumers.upstream import known_at_the_door, read_act
 from ledger.aggregates.recording import message_event_id
-from ledger.application.access import By, grant
+from ledger.application.access import grant
+from ledger.application.acts import By
 from ledger.application.record import take
 from ledger.events import Grant
 from tests.api.desk import NOW, Desk
@@ -298,7 +299,7 @@ def proposed(desk: Desk, credit_id: str, *, by: str) -> None:
             "proposed_by": by,
         },
     }
-    item = read_instructed(
+    item = read_act(
         json.dumps(body).encode(), actor=by, channel="elsewhere", origin="story", known=known_at_the_door()
     )
     assert take(desk.books.ledger, [item]).accepted == 1

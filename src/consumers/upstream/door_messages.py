@@ -1,4 +1,4 @@
-"""Messages that only the door sends: what people instruct Makegood to do that upstream has no message for.
+"""Messages that only the door sends: acts of people that upstream has no message for.
 
 They go through the same inbox as upstream's. Nobody can publish one: from Kafka, from a file or as an event over HTTP
 their types are unknown.
@@ -20,18 +20,18 @@ from ledger.events import (
 )
 
 SOURCE = "/makegood/http"
-"""The source of what people instruct. Nobody else's messages may bear it, or another that begins so:
+"""The source of what people do at the door. Nobody else's messages may bear it, or another that begins so:
 whoever could take the identity of such a message before it is made could keep it from being recorded.
 """
 
-INSTRUCTED: dict[str, type[MessageData]] = {}
+DOOR_MESSAGES: dict[str, type[MessageData]] = {}
 """Every message of the door's own, by its CloudEvents type."""
 
 
-class InstructedData(MessageData):
+class DoorData(MessageData):
     """The `data` of one type of message that only the door sends."""
 
-    registered_in: ClassVar[dict[str, type[MessageData]]] = INSTRUCTED
+    registered_in: ClassVar[dict[str, type[MessageData]]] = DOOR_MESSAGES
 
 
 def is_reserved(source: str) -> bool:
@@ -40,11 +40,11 @@ def is_reserved(source: str) -> bool:
 
 
 def known_at_the_door() -> dict[str, type[MessageData]]:
-    """All messages that an instruction may become: upstream's and the door's own."""
-    return {**MESSAGES, **INSTRUCTED}
+    """All messages that an act may become: upstream's and the door's own."""
+    return {**MESSAGES, **DOOR_MESSAGES}
 
 
-class ComplaintNotedV1(InstructedData):
+class ComplaintNotedV1(DoorData):
     """Support noted something about a complaint."""
 
     message_type = "makegood.complaint.noted.v1"
@@ -55,7 +55,7 @@ class ComplaintNotedV1(InstructedData):
     note: FreeText
 
 
-class ComplaintLinkedV1(InstructedData):
+class ComplaintLinkedV1(DoorData):
     """A complaint has to do with an outage, a dispute or a goodwill credit."""
 
     message_type = "makegood.complaint.linked.v1"
@@ -66,7 +66,7 @@ class ComplaintLinkedV1(InstructedData):
     linked_id: Identifier
 
 
-class GoodwillProposedV1(InstructedData):
+class GoodwillProposedV1(DoorData):
     """A person proposes a goodwill credit; `proposed_by` is the principal that the door proved them to be."""
 
     message_type = "makegood.goodwill.proposed.v1"
@@ -82,7 +82,7 @@ class GoodwillProposedV1(InstructedData):
     reason: FreeText | None = None
 
 
-class GoodwillApprovedV1(InstructedData):
+class GoodwillApprovedV1(DoorData):
     """A person approves of a goodwill credit; `decided_by` is the principal that the door proved them to be."""
 
     message_type = "makegood.goodwill.approved.v1"
@@ -92,7 +92,7 @@ class GoodwillApprovedV1(InstructedData):
     decided_by: Identifier
 
 
-class GoodwillRejectedV1(InstructedData):
+class GoodwillRejectedV1(DoorData):
     """A person rejects a goodwill credit, likewise."""
 
     message_type = "makegood.goodwill.rejected.v1"

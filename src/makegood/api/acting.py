@@ -1,7 +1,8 @@
-"""What everything goes through that people instruct: who asks, under which key, by what version, and the answer.
+"""What every act over HTTP goes through: who asks, under which key, what the account knows, and the answer.
 
-The order is that of decision 0021: the key is looked up before anything of the message is made, because what an
-request leaves out, such as its instant, would be another one when it is sent again.
+The key is looked up before anything of the message is made, because what a request leaves out, such as its instant,
+would be another one when it is sent again (decision 0021). All of it is decided in the state of the store that it is
+recorded in (decision 0026).
 """
 
 from __future__ import annotations
@@ -11,30 +12,33 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, cached_property
+from functools import cache
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import JSONResponse, Response
 
-from consumers.upstream import Unreadable
+from consumers.upstream import MessageData, Unreadable
 from consumers.upstream.cloudevents import strict_json
+from consumers.upstream.fields import CancelledBy
+from consumers.upstream.findings import Finding, findings
 from ledger.application import requests
+from ledger.application.acts import Act
 from ledger.application.known_by import Kind, currency_of, known_by, verdict_on
 from ledger.application.preview import preview
-from ledger.application.record import take
-from ledger.application.requests import Answered, KeyReused, VersionMoved
+from ledger.application.requests import Answered, KeyReused, NotTaken, VersionMoved
 from ledger.application.statement import Refusal, Statement
-from ledger.events import ClaimAssessed, Fact, GoodwillProposed, SubscriptionStatusChanged
+from ledger.events import ClaimAssessed, Fact, GoodwillApproved, GoodwillProposed, SubscriptionStatusChanged
+from ledger.store.database import Transaction
 from ledger.store.reading import account_version
 from ledger.values import SYSTEM_ACCOUNT, instant_to_text, is_identifier
 from makegood.access.caller import Caller
 from makegood.access.permissions import Action
 from makegood.answers import preview as previewing
 from makegood.api.guard import CHANNEL, TheHouse, allowed
-from makegood.api.messages import PREVIEWED, Origin, Said, statements
+from makegood.api.origin import PREVIEWED, Origin, statements
 from makegood.api.paths import AccountId
 from makegood.api.problems import (
     CONFLICT,
@@ -115,9 +119,111 @@ class Previewed(BaseModel):
     changes: list[ChangedClaim]
 
 
+NOUNS: dict[Kind, str] = {
+    "subscription": "subscription",
+    "complaint": "complaint",
+    "charge": "charge",
+    "outage": "outage",
+    "dispute": "dispute",
+    "goodwill": "goodwill credit",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What an account knows in the state of the store in which an act is decided, and what time it is then.
+
+    People name what they can see; only messages from upstream may come before what they are about.
+    """
+
+    account: str
+    now: datetime
+    origin: Origin
+    by_customer: bool
+    """Whether the caller may do this for accounts of their own only."""
+    _transaction: Transaction
+
+    def fact(self, kind: Kind, id_: str) -> Fact:
+        """The fact by which the account knows what a path names. Raises Refused: there is nothing here."""
+        fact = self._known_by(kind, id_)
+        if fact is None:
+            raise not_found(_unknown(kind))
+        return fact
+
+    def in_path(self, kind: Kind, id_: str) -> str:
+        """The id that a path names, of something that the account knows. Raises Refused likewise."""
+        self.fact(kind, id_)
+        return id_
+
+    def in_body(self, kind: Kind, id_: str, field: str) -> str:
+        """The id that a field of the body names, likewise. Raises Refused: the field is wrong."""
+        if self._known_by(kind, id_) is None:
+            raise invalid(field, _unknown(kind))
+        return id_
+
+    def new(self, kind: Kind, id_: str | None) -> str:
+        """The id of something that is to become known, made where it was given none.
+
+        Raises Refused where the account knows one already: of two the policy lets only the first stand.
+        """
+        if id_ is None:
+            return self.origin.made(kind)
+        before = self._known_by(kind, id_)
+        if before is not None:
+            raise Refused(
+                CONFLICT,
+                f"the account has a {NOUNS[kind]} of this id, recorded at {instant_to_text(before.recorded_at)}: "
+                "leave the id out, or give one of its own",
+            )
+        return id_
+
+    def undecided(self, credit_id: str) -> str:
+        """The goodwill credit that a path names, which the caller may decide about. Raises Refused: it is not known,
+        it is their own proposal, or a verdict stands."""
+        proposal = self.fact("goodwill", credit_id)
+        assert isinstance(proposal, GoodwillProposed)
+        if proposal.data.proposed_by == self.origin.principal:
+            raise Refused(CONFLICT, "you proposed this credit: another person decides about it")
+        verdict = verdict_on(self._transaction, proposal)
+        if verdict is not None:
+            said = "approved" if isinstance(verdict, GoodwillApproved) else "rejected"
+            raise Refused(
+                CONFLICT,
+                f"the credit was {said} at {instant_to_text(verdict.recorded_at)}, and the first verdict holds",
+            )
+        return credit_id
+
+    def currency(self, given: str) -> str:
+        """The currency of an amount. Raises Refused where the account is kept in another: none is ever converted."""
+        kept_in = currency_of(self._transaction, self.account)
+        if kept_in is not None and kept_in != given:
+            raise invalid("currency", "the account is kept in another currency, and no amount is converted")
+        return given
+
+    def instant(self, given: datetime | None, field: str) -> datetime:
+        """When it happened: now, or as the provider's people say. Raises Refused for a customer who says."""
+        if given is None:
+            return self.now
+        if self.by_customer:
+            raise invalid(field, "leave this out: what you ask counts from when it arrives")
+        return given
+
+    @property
+    def came_by(self) -> CancelledBy:
+        """By which way a person came, as upstream's messages name it."""
+        return "portal" if self.by_customer else "support"
+
+    def _known_by(self, kind: Kind, id_: str) -> Fact | None:
+        return known_by(self._transaction, self.account, kind, id_) if is_identifier(id_) else None
+
+
+Say = Callable[[Known], Sequence[MessageData]]
+"""Makes the messages of an act, the first of which is its own, and checks what they name. Raises Refused."""
+
+
 @dataclass(frozen=True)
-class Asking:
-    """A caller who may asks for something about an account."""
+class Acting:
+    """A caller who may act on an account, and one request of theirs to do so."""
 
     house: House
     caller: Caller
@@ -131,125 +237,53 @@ class Asking:
     traceparent: str | None
     recorded: Callable[[], None]
 
-    @cached_property
-    def origin(self) -> Origin:
-        """From whom the message comes. The store's clock says when, so that a sandbox's time holds."""
-        return Origin(
-            principal=self.caller.principal,
-            channel=CHANNEL,
-            key=PREVIEWED if self.key is None else self.key,
-            at=self.house.ledger.now(),
-            traceparent=self.traceparent,
-        )
-
-    @property
-    def by_customer(self) -> bool:
-        """Whether the caller may do this for accounts of their own only."""
-        return self.caller.of_accounts is not None
-
-    # --- what is checked before anything is made -------------------------------------------------------------------
-
-    def known(self, kind: Kind, id_: str) -> str:
-        """The id that a path names, of something that the account knows. Raises Refused: there is nothing here."""
-        self.fact(kind, id_)
-        return id_
-
-    def fact(self, kind: Kind, id_: str) -> Fact:
-        """The fact by which the account knows what a path names. Raises Refused likewise."""
-        fact = self._known_by(kind, id_)
-        if fact is None:
-            raise not_found(_unknown(kind))
-        return fact
-
-    def named(self, kind: Kind, id_: str, field: str) -> str:
-        """The id that a field of the body names. Raises Refused: the field is wrong."""
-        if self._known_by(kind, id_) is None:
-            raise invalid(field, _unknown(kind))
-        return id_
-
-    def new(self, kind: Kind, id_: str | None) -> str:
-        """The id of something that is to become known, made where it was given none.
-
-        Raises Refused where the account knows one already: of two the policy lets only the first stand.
-        """
-        if id_ is None:
-            return self.origin.made(kind)
-        if self._known_by(kind, id_) is not None:
-            raise Refused(CONFLICT, f"the account has a {kind} of this id: leave the id out, or give one of its own")
-        return id_
-
-    def in_currency(self, given: str) -> str:
-        """The currency of an amount. Raises Refused where the account is kept in another: none is ever converted."""
-        with self.house.database.reading() as transaction:
-            kept_in = currency_of(transaction, self.account)
-        if kept_in is not None and kept_in != given:
-            raise invalid("currency", "the account is kept in another currency, and no amount is converted")
-        return given
-
-    def is_decided(self, proposal: GoodwillProposed) -> bool:
-        """Whether a verdict on a goodwill credit stands already."""
-        with self.house.database.reading() as transaction:
-            return verdict_on(transaction, proposal) is not None
-
-    def _known_by(self, kind: Kind, id_: str) -> Fact | None:
-        """People name what they can see; only messages from upstream may come before what they are about."""
-        if not is_identifier(id_):
-            return None
-        with self.house.database.reading() as transaction:
-            return known_by(transaction, self.account, kind, id_)
-
-    def instant(self, given: datetime | None, field: str) -> datetime:
-        """When it happened: now, or as the provider's people say. Raises Refused for a customer who says."""
-        if given is None:
-            return self.origin.at
-        if self.by_customer:
-            raise invalid(field, "leave this out: what you ask counts from when it arrives")
-        return given
-
-    # --- what becomes of it ----------------------------------------------------------------------------------------
-
-    def carry_out(self, say: Callable[[], list[Said]]) -> Response:
-        """Record it, once; or say what it would change. `say` makes its messages, and checks what they name.
-
-        Raises Refused, Conflict, Unavailable.
-        """
+    def carry_out(self, say: Say) -> Response:
+        """Record it, once; or say what it would change. Raises Refused, Conflict, Unavailable."""
         if self.previewed:
-            return self._preview(say())
+            return self._preview(say)
         if self.key is None:
             raise _without_key()
-        request = requests.Request(self.caller.principal, self.key, requests.digest_of(self.house.ledger, self.said))
+
+        def messages(act: Act) -> Sequence[Statement]:
+            found = self._messages(act.transaction, act.now(), say)
+            requests.check_version(act, self.account, self.expects())
+            return found
+
+        ledger = self.house.ledger
+        request = requests.Request(self.caller.principal, self.key, requests.digest_of(ledger, self.said))
         try:
-            answer = requests.answered(self.house.ledger, request)
-            if answer is None:
-                self._record(request, say())
-                answer = requests.answered(self.house.ledger, request)
+            answer, new = requests.carry_out(ledger, request, self.account, messages)
         except KeyReused:
             raise invalid(
                 KEY, "this key was given to another request before: a new request takes a new key"
             ) from None
         except VersionMoved:
             raise changed() from None
-        if answer is None:
-            raise RuntimeError("a request was neither recorded nor refused")
+        except NotTaken as not_taken:
+            raise _wrong(_finding(not_taken.refusal)) from None
+        if new:
+            self.recorded()
         return _recorded(answer)
 
-    def _record(self, request: requests.Request, said: list[Said]) -> None:
-        messages = self._messages(said)
-        version = self.expects()
-        expects = {self.account: version} if version is not None else None
-        taken = take(self.house.ledger, messages, expects=expects, request=request)
-        if taken.refused:
-            raise _refused(taken.refused)
-        self.recorded()
+    def _preview(self, say: Say) -> Response:
+        ledger = self.house.ledger
+        with ledger.database.reading() as transaction:
+            messages = self._messages(transaction, ledger.clock_in(transaction)(), say)
+        return JSONResponse(previewing.answer(preview(ledger, messages)))
 
-    def _preview(self, said: list[Said]) -> Response:
-        return JSONResponse(previewing.answer(preview(self.house.ledger, self._messages(said))))
-
-    def _messages(self, said: list[Said]) -> list[Statement]:
-        items = statements(self.account, said, self.origin)
-        refused = [item for item in items if isinstance(item, Refusal)]
+    def _messages(self, transaction: Transaction, now: datetime, say: Say) -> list[Statement]:
+        """The messages of the act, made in one state of the store. Raises Refused."""
+        key = PREVIEWED if self.previewed or self.key is None else self.key
+        origin = Origin(self.caller.principal, CHANNEL, key, self.traceparent)
+        by_customer = self.caller.of_accounts is not None
+        try:
+            said = say(Known(self.account, now, origin, by_customer, transaction))
+        except ValidationError as error:
+            raise _wrong(*findings(error)) from None
+        items = statements(self.account, said, origin, now)
+        refused = [_finding(item) for item in items if isinstance(item, Refusal)]
         if refused:
-            raise _refused(refused)
+            raise _wrong(*refused)
         return [item for item in items if isinstance(item, Statement)]
 
 
@@ -280,11 +314,11 @@ async def _body(request: Request) -> bytes:
 
 
 @cache
-def instructing(action: Action) -> Any:
-    """Who asks a route for what, where they may do the action."""
+def acting(action: Action) -> Any:
+    """Who acts by a route, and how, where they may do the action."""
     permitted: Caller = allowed(action)
 
-    def asking(
+    def found(
         request: Request,
         house: TheHouse,
         account_id: AccountId,
@@ -293,11 +327,11 @@ def instructing(action: Action) -> Any:
         key: Key = None,
         _: IfMatch = None,
         previewed: IsPreview = False,
-    ) -> Asking:
+    ) -> Acting:
         _check_account(house, caller.check(account_id))
         if key is not None or not previewed:
             _check_key(key)
-        return Asking(
+        return Acting(
             house=house,
             caller=caller,
             account=account_id,
@@ -309,7 +343,7 @@ def instructing(action: Action) -> Any:
             recorded=request.app.state.recorded,
         )
 
-    return Depends(asking)
+    return Depends(found)
 
 
 def _check_account(house: House, account: str) -> None:
@@ -374,14 +408,17 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 
 
 def _unknown(kind: Kind) -> str:
-    return f"the account has no such {kind}; ids are compared letter by letter, capitals included"
+    return f"the account has no such {NOUNS[kind]}; ids are compared letter by letter, capitals included"
 
 
-def _refused(refusals: Sequence[Refusal]) -> Refused:
-    """What the reader of messages found, by the names that the fields have in the body."""
+def _finding(refusal: Refusal) -> Finding:
+    return Finding(refusal.field, refusal.reason)
+
+
+def _wrong(*found: Finding) -> Refused:
+    """What is wrong with a message, by the names that the fields have in the body."""
     errors = [
-        WrongField(field=(refusal.field or "body").removeprefix("data."), reason=refusal.reason)
-        for refusal in refusals
+        WrongField(field=(finding.field or "body").removeprefix("data."), reason=finding.reason) for finding in found
     ]
     return Refused(INVALID, "correct what `errors` names, and send it under the same key", errors)
 

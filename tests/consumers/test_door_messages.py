@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from consumers.upstream import MESSAGES, read_structured
-from consumers.upstream.instructed import INSTRUCTED, known_at_the_door
-from consumers.upstream.statements import read_binary, read_instructed
+from consumers.upstream.door_messages import DOOR_MESSAGES, known_at_the_door
+from consumers.upstream.statements import read_act, read_binary
 from ledger.application.statement import Refusal, Statement
 from tests.ledger.messages import Message, Upstream
 
@@ -25,7 +25,7 @@ def instructed(message: Message, **data: Any) -> Statement | Refusal:
     """A message read at the door, with some of its data changed; a field that is None is left out."""
     said = {name: value for name, value in {**message["data"], **data}.items() if value is not None}
     body = json.dumps({**message, "data": said}).encode()
-    return read_instructed(body, actor="support-1", channel="http", origin="http:1", known=known_at_the_door())
+    return read_act(body, actor="support-1", channel="http", origin="http:1", known=known_at_the_door())
 
 
 def accepted(message: Message, **data: Any) -> Statement:
@@ -35,8 +35,8 @@ def accepted(message: Message, **data: Any) -> Statement:
 
 
 def test_there_is_an_example_of_each() -> None:
-    assert EXAMPLES.keys() == INSTRUCTED.keys()
-    assert not INSTRUCTED.keys() & MESSAGES.keys()
+    assert EXAMPLES.keys() == DOOR_MESSAGES.keys()
+    assert not DOOR_MESSAGES.keys() & MESSAGES.keys()
 
 
 @pytest.mark.parametrize("type_", EXAMPLES)

@@ -1,0 +1,167 @@
+"""Acts on a complaint: open, resolve and reopen it, note something, and say what it has to do with."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Path
+from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+from starlette.responses import Response
+
+from consumers.upstream.door_messages import ComplaintLinkedV1, ComplaintNotedV1
+from consumers.upstream.fields import RESOLUTION_CODE, FreeText, Identifier, Text
+from consumers.upstream.messages import ComplaintOpenedV1, ComplaintReopenedV1, ComplaintResolvedV1, MessageData
+from ledger.events import LinkedKind
+from makegood.api.acting import ANSWERS, Acting, Known, acting
+from makegood.api.acts.bodies import WORDS, MadeIfAbsent, WordsIfAny, like
+from makegood.api.guard import Guarded
+from makegood.api.paths import PathId
+from makegood.api.problems import invalid
+
+COMPLAINTS = "/accounts/{account_id}/complaints"
+
+router = APIRouter(tags=["Complaints"], route_class=Guarded)
+
+ComplaintId = Annotated[PathId, Path(description="The complaint.")]
+
+
+def _code(text: str) -> str:
+    if RESOLUTION_CODE.fullmatch(text) is None:
+        raise PydanticCustomError("code", "a code is 1 to 64 of a-z, 0-9 and _, and begins with a letter")
+    return text
+
+
+ResolutionCode = Annotated[
+    str, AfterValidator(_code), WithJsonSchema({"type": "string", "pattern": f"^{RESOLUTION_CODE.pattern}$"})
+]
+
+
+class OpenComplaint(BaseModel):
+    """Say that a customer is dissatisfied. It moves no money by itself."""
+
+    model_config = like(subscription_id="sub-1", category="call_quality", description="it crackles")
+
+    complaint_id: MadeIfAbsent = None
+    subscription_id: Identifier | None = None
+    category: Text
+    description: WordsIfAny = None
+    channel: Annotated[
+        Text | None, Field(description="By which way it came; a customer leaves it out: it is the portal.")
+    ] = None
+
+
+class ResolveComplaint(BaseModel):
+    """Resolve a complaint."""
+
+    model_config = like(resolution="explained", note="walked through the bill together")
+
+    resolution: Annotated[ResolutionCode, Field(description="A code: a letter, then letters, digits and _.")]
+    note: Annotated[FreeText | None, Field(description=f"{WORDS} It is added to the complaint's notes.")] = None
+
+
+class ReopenComplaint(BaseModel):
+    """Say that a complaint was not resolved after all."""
+
+    model_config = like(reason="it crackles again")
+
+    reason: WordsIfAny = None
+
+
+class NoteComplaint(BaseModel):
+    """Note something about a complaint."""
+
+    model_config = like(note="called back, nobody answered")
+
+    note: Annotated[FreeText, Field(min_length=1, description=WORDS)]
+
+
+class LinkComplaint(BaseModel):
+    """Say what a complaint has to do with."""
+
+    model_config = like(kind="outage", linked_id="out-1")
+
+    kind: LinkedKind
+    linked_id: Identifier
+
+
+REOPEN = ReopenComplaint()
+"""A body that says nothing: there need be none."""
+
+
+@router.post(COMPLAINTS, summary="Open a complaint", responses=ANSWERS)
+def open_complaint(act: Annotated[Acting, acting("complaint.open")], asked: OpenComplaint) -> Response:
+    """It stays open until support resolves it."""
+
+    def say(known: Known) -> list[MessageData]:
+        if asked.subscription_id is not None:
+            known.in_body("subscription", asked.subscription_id, "subscription_id")
+        if known.by_customer and asked.channel not in (None, known.came_by):
+            raise invalid("channel", "leave this out: you are in the portal")
+        return [
+            ComplaintOpenedV1(
+                complaint_id=known.new("complaint", asked.complaint_id),
+                subscription_id=asked.subscription_id,
+                channel=asked.channel if asked.channel is not None else known.came_by,
+                category=asked.category,
+                description=asked.description,
+            )
+        ]
+
+    return act.carry_out(say)
+
+
+@router.post(f"{COMPLAINTS}/{{complaint_id}}/resolve", summary="Resolve a complaint", responses=ANSWERS)
+def resolve_complaint(
+    complaint_id: ComplaintId, act: Annotated[Acting, acting("complaint.resolve")], asked: ResolveComplaint
+) -> Response:
+    """A note goes in with it."""
+
+    def say(known: Known) -> list[MessageData]:
+        of = known.in_path("complaint", complaint_id)
+        said: list[MessageData] = [ComplaintResolvedV1(complaint_id=of, resolution=asked.resolution)]
+        if asked.note is not None:
+            said.append(ComplaintNotedV1(complaint_id=of, note=asked.note))
+        return said
+
+    return act.carry_out(say)
+
+
+@router.post(f"{COMPLAINTS}/{{complaint_id}}/reopen", summary="Open a complaint again", responses=ANSWERS)
+def reopen_complaint(
+    complaint_id: ComplaintId,
+    act: Annotated[Acting, acting("complaint.reopen")],
+    asked: Annotated[ReopenComplaint, Body()] = REOPEN,
+) -> Response:
+    """It was not resolved after all; its history stays."""
+    return act.carry_out(
+        lambda known: [
+            ComplaintReopenedV1(complaint_id=known.in_path("complaint", complaint_id), reason=asked.reason)
+        ]
+    )
+
+
+@router.post(f"{COMPLAINTS}/{{complaint_id}}/notes", summary="Note something about it", responses=ANSWERS)
+def note_complaint(
+    complaint_id: ComplaintId, act: Annotated[Acting, acting("complaint.note")], asked: NoteComplaint
+) -> Response:
+    """Notes are for the provider's people, and are kept in the vault."""
+    return act.carry_out(
+        lambda known: [ComplaintNotedV1(complaint_id=known.in_path("complaint", complaint_id), note=asked.note)]
+    )
+
+
+@router.post(f"{COMPLAINTS}/{{complaint_id}}/links", summary="Say what it has to do with", responses=ANSWERS)
+def link_complaint(
+    complaint_id: ComplaintId, act: Annotated[Acting, acting("complaint.link")], asked: LinkComplaint
+) -> Response:
+    """With an outage, a dispute or a goodwill credit of the same account."""
+    return act.carry_out(
+        lambda known: [
+            ComplaintLinkedV1(
+                complaint_id=known.in_path("complaint", complaint_id),
+                kind=asked.kind,
+                linked_id=known.in_body(asked.kind, asked.linked_id, "linked_id"),
+            )
+        ]
+    )

@@ -1,0 +1,120 @@
+"""Acts on an outage: report it, resolve it, and say that it was not resolved after all."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from consumers.upstream.fields import Identifier, Instant, OutageCause, Severity
+from consumers.upstream.messages import MessageData, OutageReopenedV1, OutageReportedV1, OutageResolvedV1
+from ledger.events import OutageReported
+from makegood.api.acting import ANSWERS, Acting, Known, acting
+from makegood.api.acts.bodies import At, ComplaintBehind, MadeIfAbsent, like
+from makegood.api.acts.links import linked
+from makegood.api.guard import Guarded
+from makegood.api.paths import PathId
+from makegood.api.problems import invalid
+
+OUTAGES = "/accounts/{account_id}/outages"
+
+router = APIRouter(tags=["Outages"], route_class=Guarded)
+
+OutageId = Annotated[PathId, Path(description="The outage.")]
+
+
+class ReportOutage(BaseModel):
+    """Report that the service failed."""
+
+    model_config = like(subscription_id="sub-1", began_at="2026-03-10T08:00:00Z", severity="significant")
+
+    outage_id: MadeIfAbsent = None
+    subscription_id: Identifier
+    began_at: Annotated[Instant, Field(description="When it began; of a customer's report not later than now.")]
+    reported_at: At = None
+    severity: Severity
+    cause: Annotated[OutageCause, Field(description="A customer leaves it out: they cannot know it.")] = "unknown"
+    complaint_id: ComplaintBehind = None
+
+
+class ResolveOutage(BaseModel):
+    """Say that the service works again."""
+
+    model_config = like(subscription_id="sub-1", resolved_at="2026-03-12T08:00:00Z")
+
+    subscription_id: Identifier
+    resolved_at: At = None
+
+
+class ReopenOutage(BaseModel):
+    """Say that the outage was not resolved after all."""
+
+    model_config = like(subscription_id="sub-1")
+
+    subscription_id: Identifier
+
+
+@router.post(OUTAGES, summary="Report an outage", responses=ANSWERS)
+def report_outage(act: Annotated[Acting, acting("outage.report")], asked: ReportOutage) -> Response:
+    """A customer's report is of unknown cause and counts from when it arrives; how severe it is they may say."""
+
+    def say(known: Known) -> list[MessageData]:
+        subscription_id = known.in_body("subscription", asked.subscription_id, "subscription_id")
+        if known.by_customer and asked.cause != "unknown":
+            raise invalid("cause", "leave this out: what caused it is for the provider to say")
+        if known.by_customer and asked.began_at > known.now:
+            raise invalid("began_at", "an outage that is reported has begun")
+        reported = OutageReportedV1(
+            outage_id=known.new("outage", asked.outage_id),
+            subscription_id=subscription_id,
+            began_at=asked.began_at,
+            reported_at=known.instant(asked.reported_at, "reported_at"),
+            severity=asked.severity,
+            cause=asked.cause,
+            channel=known.came_by if known.by_customer else None,
+        )
+        return [reported, *linked(known, asked.complaint_id, "outage", reported.outage_id)]
+
+    return act.carry_out(say)
+
+
+@router.post(f"{OUTAGES}/{{outage_id}}/resolve", summary="Say that the service works again", responses=ANSWERS)
+def resolve_outage(
+    outage_id: OutageId, act: Annotated[Acting, acting("outage.resolve")], asked: ResolveOutage
+) -> Response:
+    """The outage counts until then; a later answer about the same outage holds over an earlier one."""
+    return act.carry_out(
+        lambda known: [
+            OutageResolvedV1(
+                outage_id=outage_id,
+                subscription_id=_subscription_of(known, outage_id, asked.subscription_id),
+                resolved_at=known.instant(asked.resolved_at, "resolved_at"),
+            )
+        ]
+    )
+
+
+@router.post(f"{OUTAGES}/{{outage_id}}/reopen", summary="Say that it was not resolved after all", responses=ANSWERS)
+def reopen_outage(
+    outage_id: OutageId, act: Annotated[Acting, acting("outage.reopen")], asked: ReopenOutage
+) -> Response:
+    """The outage counts as unresolved again."""
+    return act.carry_out(
+        lambda known: [
+            OutageReopenedV1(
+                outage_id=outage_id,
+                subscription_id=_subscription_of(known, outage_id, asked.subscription_id),
+            )
+        ]
+    )
+
+
+def _subscription_of(known: Known, outage_id: str, subscription_id: str) -> str:
+    """The subscription of an outage. Raises Refused where there is no such outage, or where it is another's: what is
+    said of it would wait for ever."""
+    report = known.fact("outage", outage_id)
+    if isinstance(report, OutageReported) and report.data.subscription_id != subscription_id:
+        raise invalid("subscription_id", "the outage was reported for another subscription")
+    return subscription_id
