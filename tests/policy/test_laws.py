@@ -422,9 +422,9 @@ def test_what_two_facts_touch_is_what_both_touch_together(seed: int, cut: int) -
 
 def test_what_either_of_two_touches() -> None:
     january, march = (Period(datetime(2026, m, 1, tzinfo=UTC), datetime(2026, m, 9, tzinfo=UTC)) for m in (1, 3))
-    one = Touched(windows={"a": january}, charges={"c"}, disputes={"d"}, goodwill={"g"})
-    other = Touched(everything=True, windows={"a": march, "b": march}, charges={"e"}, disputes={"f"}, goodwill={"h"})
-    both = Touched(True, {"a": january.hull(march), "b": march}, {"c", "e"}, {"d", "f"}, {"g", "h"})
+    one = Touched(windows={"a": january}, charges={"c"}, goodwill={"g"})
+    other = Touched(everything=True, windows={"a": march, "b": march}, charges={"e"}, goodwill={"h"})
+    both = Touched(True, {"a": january.hull(march), "b": march}, {"c", "e"}, {"g", "h"})
     assert one.joined(other) == both == other.joined(one)
     assert one.joined(one) == one
 

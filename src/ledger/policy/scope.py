@@ -60,7 +60,7 @@ def scope_of(facts: AccountFacts, touched: Touched) -> Scope:
         disputes, goodwill = set(facts.disputes.by_id), set(facts.goodwill.by_id)
     else:
         charge_ids = touched.charges | _charges_of(facts, touched.subscriptions)
-        disputes = touched.disputes.union(*map(facts.disputes.on, charge_ids))
+        disputes = {dispute_id for charge_id in charge_ids for dispute_id in facts.disputes.on(charge_id)}
         charge_ids |= _charges_confirmed(facts, disputes)
         goodwill = touched.goodwill | facts.goodwill.naming(touched.complaints, touched.subscriptions)
     charges = [charge for charge_id in charge_ids if (charge := facts.charges.assessed.get(charge_id)) is not None]

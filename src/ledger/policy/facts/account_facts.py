@@ -184,19 +184,24 @@ class AccountFacts:
         self, refunds_due: AbstractSet[str] = frozenset(), instructions_known: AbstractSet[str] = frozenset()
     ) -> list[Waiting]:
         """Facts that wait for another, with what they wait for (policy §1)."""
-        decided = {"refund": refunds_due, "instruction": instructions_known}
-        return self._waiting.look_anew(self._waits_for_if_it_counts, decided)
+        self._look_anew(refunds_due, instructions_known)
+        return self._waiting.all()
 
     def waiting_changes(
         self, refunds_due: AbstractSet[str] = frozenset(), instructions_known: AbstractSet[str] = frozenset()
     ) -> dict[str, Waiting | None]:
         """What has changed about them since this was asked last: by event id what a fact waits for now, None where it
         waits no more."""
-        self.waiting(refunds_due, instructions_known)
+        self._look_anew(refunds_due, instructions_known)
         return self._waiting.changes()
 
-    def _waits_for_if_it_counts(self, fact: Fact) -> str | None:
-        return self.waits_for(fact) if fact.event_id in self._standing else None
+    def _look_anew(self, refunds_due: AbstractSet[str], instructions_known: AbstractSet[str]) -> None:
+        """A fact that counts no more waits for nothing."""
+
+        def waits_for(fact: Fact) -> str | None:
+            return self.waits_for(fact) if fact.event_id in self._standing else None
+
+        self._waiting.look_anew(waits_for, {"refund": refunds_due, "instruction": instructions_known})
 
     def waits_for(self, fact: Fact) -> str | None:
         """What a fact waits for, if for anything that other facts say: its kind and its id."""

@@ -46,7 +46,7 @@ class Disputes:
         self._on[fact.data.charge_id].add(fact.data.dispute_id)
         self._judge(dispute)
         named = {of.data.charge_id for of in (*dispute.reports, *dispute.verdicts)}
-        return Touched(charges=named, disputes={fact.data.dispute_id})
+        return Touched(charges=named)
 
     def judge(self) -> None:
         """Find the report and the verdict of each that stand."""

@@ -15,7 +15,7 @@ class Touched:
     windows: dict[str, Period] = field(default_factory=dict)
     """By subscription: the time in which its cycles may be owed something else than before, or for other reasons."""
     charges: set[str] = field(default_factory=set)
-    disputes: set[str] = field(default_factory=set)
+    """Charges, with the disputes on them."""
     goodwill: set[str] = field(default_factory=set)
     """Goodwill credits."""
     invoices: set[str] = field(default_factory=set)
@@ -38,7 +38,6 @@ class Touched:
             everything=self.everything or other.everything,
             windows=dict(self.windows),
             charges=self.charges | other.charges,
-            disputes=self.disputes | other.disputes,
             goodwill=self.goodwill | other.goodwill,
             invoices=self.invoices | other.invoices,
             payments=self.payments | other.payments,

@@ -41,10 +41,8 @@ class WaitingFacts:
         """Ask of some facts again what they wait for."""
         self._asked_anew.update((fact.event_id, fact) for fact in facts)
 
-    def look_anew(
-        self, waits_for: Callable[[Fact], str | None], decided: Mapping[str, AbstractSet[str]]
-    ) -> list[Waiting]:
-        """All facts that wait now.
+    def look_anew(self, waits_for: Callable[[Fact], str | None], decided: Mapping[str, AbstractSet[str]]) -> None:
+        """Find out what the facts that are asked anew wait for now.
 
         `waits_for` says what one waits for, by the facts; nothing waits for what is `decided`: ids, by their kind.
         """
@@ -63,6 +61,9 @@ class WaitingFacts:
             if before is not None:
                 self._wait_no_more(before)
             self._changes[event_id] = self._wait(Waiting(fact, now)) if now is not None else None
+
+    def all(self) -> list[Waiting]:
+        """Every fact that waits."""
         return list(self._waiting.values())
 
     def changes(self) -> dict[str, Waiting | None]:
