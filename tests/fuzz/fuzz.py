@@ -84,12 +84,16 @@ def door(url: str = "sqlite:///:memory:") -> Iterator[Desk]:
     books.close()
 
 
-def run(desk: Desk, cases: int, number: int) -> Iterator[tuple[str, Outcome]]:
-    """Send so many cases, spread over all operations, as a seed decides; tell after each what has come of it."""
+def run(desk: Desk, cases: int, number: int, only: str | None = None) -> Iterator[tuple[str, Outcome]]:
+    """Send so many cases, as a seed decides; tell after each operation what has come of it.
+
+    They are spread over all operations, or are of `only` one, such as "GET /claims".
+    """
     outcome = Outcome()
     known = {str(endpoint): endpoint for endpoint in endpoints()}
     described = schemathesis.openapi.from_url(str(desk.http.base_url.join("/openapi.json")))
     found = [operation.ok() for operation in described.get_all_operations()]
+    found = [operation for operation in found if only in (None, operation.label)]
     for place, operation in enumerate(found):
         share = (cases + place) // len(found)
         if share:

@@ -75,10 +75,11 @@ def told(differences: Any) -> dict[tuple[str, str], dict[str, int]]:
 
 
 def tables_of_copies(database: Database) -> set[str]:
-    catalogue = "pg_tables" if database.dialect == "postgresql" else "sqlite_master"
-    name = "tablename" if database.dialect == "postgresql" else "name"
+    named = "name FROM sqlite_master"
+    if database.dialect == "postgresql":
+        named = "name FROM (SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema()) AS ours"
     with database.reading() as transaction:
-        return {row[0] for row in transaction.rows(f"SELECT {name} FROM {catalogue} WHERE {name} LIKE '%rebuilt%'")}
+        return {row[0] for row in transaction.rows(f"SELECT {named} WHERE name LIKE '%rebuilt%'")}
 
 
 class TestRebuild:

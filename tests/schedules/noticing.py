@@ -16,7 +16,7 @@ KEPT = Path(__file__).with_name("noticed_by.json")
 ENOUGH = 3
 """So many seeds are kept for a defect: a change of the program makes other schedules of them, and one may be lost."""
 PATIENCE_SECONDS = 5
-"""Of the processor's time; a schedule takes a tenth of one. With some defects it never ends, and notices nothing."""
+"""Of the processor's time; a schedule takes a tenth of one. With some defects one never ends and notices nothing."""
 
 
 def noticed_by() -> dict[str, list[int]]:
