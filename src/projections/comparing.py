@@ -98,10 +98,11 @@ def folded_rows(
     rows = {projection: Rows(projection.tables) for projection in projections}
     takes = {projection: stored_types(projection.handles) for projection in projections}
     for envelope in envelopes:
+        at = envelope.at
         taking = [
             projection
             for projection in projections
-            if envelope.type in takes[projection] and stands[projection].covers(envelope.at)
+            if envelope.type in takes[projection] and stands[projection].covers(at)
         ]
         # A type that only a newer program knows is decoded too, which says so: nothing can be compared without it.
         if taking or envelope.type not in STORED_TYPES:
