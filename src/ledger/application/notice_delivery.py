@@ -23,8 +23,9 @@ from ledger.events import (
     Sealed,
 )
 from ledger.store.database import CommitUnknown, Conflict, StoreError
-from ledger.store.notice_queue import NoticeTaken, QueuedNotice, find_notice
-from ledger.store.reading import find_event
+from ledger.store.notice_queue import NoticeTaken
+from ledger.store.reading.events import find_event
+from ledger.store.reading.notices import QueuedNotice, find_notice
 from ledger.store.writing import HeadMove, Writes, read_heads
 from ledger.vault import Erased, customer_subject
 

@@ -17,7 +17,7 @@ from ledger.application.requests import Request, VersionMoved, carried_out
 from ledger.application.statement import Became, Refusal, Statement, Taken
 from ledger.events import LedgerEvent, ReplayOutcome
 from ledger.store.database import CommitUnknown, Transaction
-from ledger.store.reading import shards_of_accounts
+from ledger.store.reading.shards import shards_of_accounts
 from ledger.store.writing import CarriedOut, DeadLetter, ReaderFenced, ReaderMove, Writes
 from ledger.values import SYSTEM_ACCOUNT
 from ledger.vault import customer_subject, dead_letter_subject

@@ -13,7 +13,7 @@ from ledger.application.ledger import Ledger
 from ledger.events import Decision, Fact
 from ledger.store.database import StoreError, Transaction
 from ledger.store.positions import Position
-from ledger.store.reading import StoredEnvelope, account_events, find_event
+from ledger.store.reading.events import StoredEnvelope, account_events, find_event
 
 
 class KeyReused(Exception):

@@ -28,11 +28,12 @@ from ledger.application.record import take
 from ledger.application.requests import Answered, KeyReused, VersionMoved
 from ledger.application.statement import Refusal, Statement
 from ledger.events import ClaimAssessed, Fact, GoodwillProposed, SubscriptionStatusChanged
-from ledger.store.reading import account_version
+from ledger.store.reading.heads import account_version
 from ledger.values import SYSTEM_ACCOUNT, instant_to_text, is_identifier
 from makegood.access.caller import Caller
 from makegood.access.permissions import Action
 from makegood.answers import preview as previewing
+from makegood.answers.preview import Previewed
 from makegood.api.guard import CHANNEL, TheHouse, allowed
 from makegood.api.messages import PREVIEWED, Origin, Said, statements
 from makegood.api.paths import AccountId
@@ -89,32 +90,6 @@ class Recorded(BaseModel):
     decided: list[Decided] = Field(description="What followed from it at once; alarms are not among it.")
 
 
-class ChangedClaim(BaseModel):
-    """What would become of one claim, as `makegood preview` says it."""
-
-    account_id: str
-    claim_id: str
-    clause: str
-    subscription_id: str | None
-    charge_id: str | None
-    currency: str
-    change: str
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
-    formula: str | None
-    working: list[str]
-
-
-class Previewed(BaseModel):
-    """What a request would change. Nothing was recorded."""
-
-    read: int
-    accepted: int
-    duplicates: int
-    refused: list[dict[str, Any]]
-    changes: list[ChangedClaim]
-
-
 @dataclass(frozen=True)
 class Asking:
     """A caller who may asks for something about an account."""
@@ -145,7 +120,7 @@ class Asking:
     @property
     def by_customer(self) -> bool:
         """Whether the caller may do this for accounts of their own only."""
-        return self.caller.of_accounts is not None
+        return self.caller.scope.accounts is not None
 
     # --- what is checked before anything is made -------------------------------------------------------------------
 
@@ -294,7 +269,7 @@ def instructing(action: Action) -> Any:
         _: IfMatch = None,
         previewed: IsPreview = False,
     ) -> Asking:
-        _check_account(house, caller.check(account_id))
+        _check_account(house, caller.sight.check(account_id))
         if key is not None or not previewed:
             _check_key(key)
         return Asking(
