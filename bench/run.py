@@ -38,7 +38,7 @@ from consumers.relay import Relay
 from consumers.upstream import read_structured
 from ledger.application import agreements, record
 from ledger.application.ledger import Ledger
-from ledger.store.reading import shard_ends
+from ledger.store.reading.shards import shard_ends
 from makegood.house.clock import system_clock
 from makegood.house.logs import configure_logs
 from makegood.house.opening import House, open_house

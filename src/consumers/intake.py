@@ -19,6 +19,7 @@ from ledger.application.ledger import Ledger
 from ledger.application.record import take
 from ledger.application.statement import Refusal, Statement
 from ledger.store.database import Database
+from ledger.store.reading.readers import readers_below
 from ledger.store.writing import ReaderFenced, ReaderMove, take_over_reader
 
 BATCH_MAX = 500
@@ -214,7 +215,5 @@ def stored_positions(database: Database, identity: TopicIdentity) -> dict[int, i
     """How far intake has come in each partition of a topic: the offset of the next message it will take."""
     prefix = f"intake/{identity}/"
     with database.reading() as transaction:
-        rows = transaction.rows(
-            "SELECT reader, position FROM readers WHERE substr(reader, 1, ?) = ?", (len(prefix), prefix)
-        )
-    return {int(reader.removeprefix(prefix)): int(position) for reader, position in rows}
+        found = readers_below(transaction, prefix)
+    return {int(partition): position for partition, position in found.items()}

@@ -17,9 +17,11 @@ from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, UPSTREAM
 from consumers.relay import DeadLetterLane, EventLane, InstructionLane
 from ledger.store import notice_queue
 from ledger.store.database import Database, Transaction
-from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.positions import Position
-from ledger.store.reading import read_shard, shard_ends, shards_of
+from ledger.store.reading.events import read_shard
+from ledger.store.reading.kept import refused_after
+from ledger.store.reading.readers import reader_position
+from ledger.store.reading.shards import shard_ends, shards_of
 from projections.follower import positions_of
 from projections.projection import Projection
 
@@ -40,14 +42,6 @@ class Lag:
     """Since when the first one has been there that was not taken; none where nothing is, or nothing tells it."""
     lost: int = 0
     """How many messages Kafka deleted before they were taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """The accounts that have fallen due and that time's work was not done for."""
-
-    accounts: int
-    oldest_at: datetime | None
 
 
 def projector_lags(transaction: Transaction, projections: Iterable[Projection]) -> list[Lag]:
@@ -73,32 +67,14 @@ def relay_lags(
     ends = shard_ends(transaction)
     for lane, topic in ((EventLane, events), (InstructionLane, instructions)):
         for shard, end in ends.items():
-            position = _position(transaction, lane(topic.topic, shard).reader(topic))
+            position = reader_position(transaction, lane(topic.topic, shard).reader(topic))
             oldest_at = _next_recorded_at(transaction, Position(shard, position))
             lags.append(Lag("relay", topic.topic, shard, position, max(0, end - position), oldest_at))
     for shard in shards_of(transaction):
-        position = _position(transaction, DeadLetterLane(dead_letters.topic, shard).reader(dead_letters))
-        ((waiting, refused_at),) = transaction.rows(
-            "SELECT COUNT(*), MIN(refused_at) FROM dead_letters WHERE position > ?", (position,)
-        )
-        lags.append(Lag("relay", dead_letters.topic, shard, position, waiting, _instant(refused_at)))
+        position = reader_position(transaction, DeadLetterLane(dead_letters.topic, shard).reader(dead_letters))
+        refused = refused_after(transaction, position)
+        lags.append(Lag("relay", dead_letters.topic, shard, position, refused.count, refused.since))
     return lags
-
-
-def due_by(transaction: Transaction, now: datetime) -> Due:
-    """What the timers have not done yet."""
-    ((accounts, due_at),) = transaction.rows(
-        "SELECT COUNT(*), MIN(due_at) FROM heads WHERE due_at <= ?", (to_microseconds(now),)
-    )
-    return Due(accounts, _instant(due_at))
-
-
-@dataclass(frozen=True, slots=True)
-class Unsent:
-    """The e-mails that wait to be sent, or are under way."""
-
-    notices: int
-    oldest_at: datetime | None
 
 
 def notices_lags(transaction: Transaction) -> list[Lag]:
@@ -106,33 +82,16 @@ def notices_lags(transaction: Transaction) -> list[Lag]:
     ends = shard_ends(transaction)
     lags = []
     for shard in shards_of(transaction):
-        position = _position(transaction, notice_queue.reader_of(shard))
+        position = reader_position(transaction, notice_queue.reader_of(shard))
         oldest_at = _next_recorded_at(transaction, Position(shard, position))
         behind = max(0, ends.get(shard, 0) - position)
         lags.append(Lag("notices", "notices", shard, position, behind, oldest_at))
     return lags
 
 
-def unsent(transaction: Transaction) -> Unsent:
-    """What the queue of e-mails holds; since when, by the world's time."""
-    ((notices, queued_at),) = transaction.rows(
-        "SELECT COUNT(*), MIN(queued_at) FROM notices WHERE status IN ('queued', 'sending')"
-    )
-    return Unsent(notices, _instant(queued_at))
-
-
-def _position(transaction: Transaction, reader: str) -> int:
-    rows = transaction.rows("SELECT position FROM readers WHERE reader = ?", (reader,))
-    return int(rows[0][0]) if rows else 0
-
-
 def _next_recorded_at(transaction: Transaction, after: Position) -> datetime | None:
     found = read_shard(transaction, after.shard, after.position, 1)
     return found[0].event().recorded_at if found else None
-
-
-def _instant(microseconds: int | None) -> datetime | None:
-    return from_microseconds(microseconds) if microseconds is not None else None
 
 
 # --- what the broker knows ----------------------------------------------------------------------------------------

@@ -48,15 +48,18 @@ from ledger.events import (
 from ledger.store.database import Conflict, Transaction, Unavailable
 from ledger.store.notice_queue import (
     NOT_REGISTERED,
-    QueuedNotice,
     abandoned,
+    begin_unless_begun,
     change_notice,
     next_to_send,
     queue_notices,
     reader_of,
     wake_notices,
 )
-from ledger.store.reading import StoredEnvelope, read_shard, shards_of, status_before
+from ledger.store.reading.events import StoredEnvelope, read_shard, status_before
+from ledger.store.reading.notices import QueuedNotice
+from ledger.store.reading.readers import reader_stands
+from ledger.store.reading.shards import shards_of
 from ledger.store.writing import ReaderMove, move_reader
 from ledger.vault import Erased
 
@@ -233,16 +236,13 @@ class Notices:
         now = self._clock()
         reader = reader_of(shard)
         with self._ledger.database.reading() as transaction:
-            position, epoch = _position(transaction, reader)
+            position, epoch = reader_stands(transaction, reader) or (0, 1)
             found = read_shard(transaction, shard, position, BATCH_MAX)
             notices = [notice for stored in found for notice in _queued(transaction, stored, now)]
         if not found:
             return 0
         with self._ledger.database.writing() as transaction:
-            transaction.run(
-                "INSERT INTO readers (reader, position, epoch) VALUES (?, 0, 1) ON CONFLICT (reader) DO NOTHING",
-                (reader,),
-            )
+            begin_unless_begun(transaction, shard)
             move_reader(transaction, ReaderMove(reader, epoch, position, found[-1].position))
             new = queue_notices(transaction, notices)
             registered = sorted({e.account for e in found if e.type in _REGISTERING})
@@ -394,11 +394,6 @@ class _Written:
 
 def _waiting(notice: QueuedNotice, until: datetime, code: str) -> QueuedNotice:
     return replace(notice, status="queued", next_attempt_at=until, claimed_at=None, last_error=code)
-
-
-def _position(transaction: Transaction, reader: str) -> tuple[int, int]:
-    rows = transaction.rows("SELECT position, epoch FROM readers WHERE reader = ?", (reader,))
-    return (int(rows[0][0]), int(rows[0][1])) if rows else (0, 1)
 
 
 def _said_of(notice: QueuedNotice) -> dict[str, object]:

@@ -21,9 +21,13 @@ from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, Topic
 from consumers.part import BackOff
 from ledger.instructions import INSTRUCTING, Instruction, instructions_of
 from ledger.store.database import Conflict, Database, Transaction, Unavailable
-from ledger.store.instants import from_microseconds
 from ledger.store.positions import numbered
-from ledger.store.reading import StoredEnvelope, ended_on_before, read_shard, shards_of, store_id
+from ledger.store.reading.events import StoredEnvelope, ended_on_before, read_shard
+from ledger.store.reading.kept import kept_messages
+from ledger.store.reading.page import Page
+from ledger.store.reading.readers import reader_position, reader_stands
+from ledger.store.reading.shards import shards_of
+from ledger.store.reading.store import store_id
 from ledger.store.writing import ReaderFenced, ReaderMove, move_reader, take_over_reader
 from ledger.values import instant_to_text
 
@@ -148,27 +152,23 @@ class DeadLetterLane(Lane):
         return numbered(f"relay/{identity}", self._shard, between="/")
 
     def after(self, transaction: Transaction, position: int, limit: int) -> Batch:
-        rows = transaction.rows(
-            "SELECT position, dead_letter_id, id, reason, field, origin, source, account, refused_at "
-            "FROM dead_letters WHERE position > ? ORDER BY position LIMIT ?",
-            (position, limit),
-        )
+        found = kept_messages(transaction, "dead-letter", {}, page=Page(limit, (position,)))
         records = []
-        for _, letter_id, message_id, reason, field, origin, source, account, refused_at in rows:
+        for refused in found:
             letter = {
-                "dead_letter_id": letter_id,
-                "id": message_id,
-                "reason": reason,
-                "field": field,
-                "origin": origin,
-                "source": source,
-                "account": account,
-                "refused_at": instant_to_text(from_microseconds(int(refused_at))),
+                "dead_letter_id": refused.kept_id,
+                "id": refused.message_id,
+                "reason": refused.reason,
+                "field": refused.field,
+                "origin": refused.origin,
+                "source": refused.source,
+                "account": refused.account,
+                "refused_at": instant_to_text(refused.kept_at),
             }
-            key = account.encode() if account is not None else None
+            key = refused.account.encode() if refused.account is not None else None
             headers = (("content-type", b"application/json"),)
             records.append(Outgoing(self.topic, key, to_json(letter), headers))
-        return Batch(records, int(rows[-1][0]) if rows else position)
+        return Batch(records, found[-1].position if found else position)
 
 
 @dataclass(slots=True)
@@ -300,7 +300,7 @@ class Relay:
         lane = standing.lane
         began = self._monotonic()
         with self._database.reading() as transaction:
-            position, epoch = _stored(transaction, standing.reader)
+            position, epoch = reader_stands(transaction, standing.reader) or (0, 0)
             if epoch != standing.epoch:
                 behind = lane.after(transaction, position, 1).last > position
                 batch = Batch([], position)
@@ -344,11 +344,6 @@ class Relay:
             self._take_over(standing)
 
 
-def _stored(transaction: Transaction, reader: str) -> tuple[int, int]:
-    rows = transaction.rows("SELECT position, epoch FROM readers WHERE reader = ?", (reader,))
-    return (int(rows[0][0]), int(rows[0][1])) if rows else (0, 0)
-
-
 def reader_of_events(identity: TopicIdentity, shard: int) -> str:
     """Under what name the position up to which a shard's events were sent to a topic is stored."""
     return f"relay/{identity}/{shard}"
@@ -357,4 +352,4 @@ def reader_of_events(identity: TopicIdentity, shard: int) -> str:
 def relayed_to(database: Database, identity: TopicIdentity, shard: int) -> int:
     """The position up to which a shard's events are on a topic for certain."""
     with database.reading() as transaction:
-        return _stored(transaction, reader_of_events(identity, shard))[0]
+        return reader_position(transaction, reader_of_events(identity, shard))

@@ -60,7 +60,7 @@ def _is_for_people(error: Exception) -> bool:
     from ledger.store.database import StoreError
     from ledger.vault import Damaged, Erased
     from makegood.answers.unknown import Unknown
-    from projections.queries import UnknownAccount
+    from projections.asking import UnknownAccount
 
     expected = (Stop, StoreError, AgreementRefused, AccessRefused, Erased, Damaged, Unknown, UnknownAccount, OSError)
     return isinstance(error, expected)

@@ -6,13 +6,17 @@ What stands is a row; what was revoked is told by the history of the account `sy
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from ledger.events import ApiKeyIssued, ApiKeyRevoked, Role, RoleGranted, RoleRevoked
 from ledger.store.database import Database
 from ledger.store.instants import to_microseconds
+from ledger.store.reading.page import Listed, Order, Page, Where
 from ledger.values import SYSTEM_ACCOUNT
-from projections.projection import Place, Projection, Rows, Table, shown_instant
+from projections.asking import rows_listed
+from projections.projection import Place, Projection, Row, Rows, Table
+from projections.shown import Instant, shown_instant
 
 NO_ACCOUNT = ""
 """Stands in a key for roles that are not for one account: columns of a key are never null."""
@@ -90,54 +94,74 @@ class StandingKey:
 
 def roles_of(database: Database, principal: str) -> list[tuple[Role, str | None]]:
     """The roles of a principal, a customer's with the account."""
-    rows = _rows(database, GRANTS, ("role", "of_account"), "principal", principal)
-    return [(role, of_account or None) for role, of_account in sorted(rows)]
+    rows = _rows(database, GRANTS, Where().equal(account=SYSTEM_ACCOUNT, principal=principal))
+    return [(row["role"], row["of_account"] or None) for row in rows]
 
 
 def standing_key(database: Database, key_id: str) -> StandingKey | None:
     """The key with an id, None where there is none or it was revoked."""
-    rows = _rows(database, KEYS, ("principal", "secret_sha256"), "key_id", key_id)
-    return StandingKey(*rows[0]) if rows else None
+    rows = _rows(database, KEYS, Where().equal(account=SYSTEM_ACCOUNT, key_id=key_id))
+    return StandingKey(rows[0]["principal"], rows[0]["secret_sha256"]) if rows else None
 
 
-def grants(database: Database, principal: str | None = None) -> list[dict[str, Any]]:
+class Granted(TypedDict):
+    """A role that somebody has."""
+
+    principal: str
+    role: Role
+    account_id: str | None
+    granted_at: Instant
+    granted_by: str
+
+
+class ApiKey(TypedDict):
+    """An API key that opens the door, without its secret."""
+
+    key_id: str
+    principal: str
+    issued_at: Instant
+    issued_by: str
+
+
+GRANTS_ORDER: Order = {"principal": str, "role": str, "of_account": str}
+KEYS_ORDER: Order = {"principal": str, "issued_at": int, "key_id": str}
+
+
+def grants(database: Database, principal: str | None = None, *, page: Page | None = None) -> Listed[Granted]:
     """Who has which role, by principal, role and account."""
-    columns = ("principal", "role", "of_account", "granted_at", "granted_by")
-    rows = _rows(database, GRANTS, columns, "principal" if principal is not None else None, principal)
-    return [
-        {
-            "principal": principal,
-            "role": role,
-            "account_id": of_account or None,
-            "granted_at": shown_instant(granted_at),
-            "granted_by": granted_by,
-        }
-        for principal, role, of_account, granted_at, granted_by in sorted(rows)
-    ]
-
-
-def keys(database: Database, principal: str | None = None) -> list[dict[str, Any]]:
-    """The keys that open the door, by principal and age; nothing of their secrets."""
-    columns = ("principal", "issued_at", "key_id", "issued_by")
-    rows = _rows(database, KEYS, columns, "principal" if principal is not None else None, principal)
-    return [
-        {
-            "key_id": key_id,
-            "principal": principal,
-            "issued_at": shown_instant(issued_at),
-            "issued_by": issued_by,
-        }
-        for principal, issued_at, key_id, issued_by in sorted(rows)
-    ]
-
-
-def _rows(
-    database: Database, table: Table, columns: tuple[str, ...], by: str | None, value: str | None
-) -> list[tuple[Any, ...]]:
-    asked = {"account": SYSTEM_ACCOUNT, **({by: value} if by is not None else {})}
+    where = Where().equal(account=SYSTEM_ACCOUNT, principal=principal)
     with database.reading() as transaction:
-        return transaction.rows(
-            f"SELECT {', '.join(columns)} FROM {ACCESS.stored_name(table)} "
-            f"WHERE {' AND '.join(f'{column} = ?' for column in asked)}",
-            list(asked.values()),
-        )
+        found = rows_listed(transaction, ACCESS, GRANTS, where, page, GRANTS_ORDER)
+    standing: list[Granted] = [
+        {
+            "principal": row["principal"],
+            "role": row["role"],
+            "account_id": row["of_account"] or None,
+            "granted_at": shown_instant(row["granted_at"]),
+            "granted_by": row["granted_by"],
+        }
+        for row in found
+    ]
+    return Listed(standing, found.next)
+
+
+def keys(database: Database, principal: str | None = None, *, page: Page | None = None) -> Listed[ApiKey]:
+    """The keys that open the door, by principal and age; nothing of their secrets."""
+    where = Where().equal(account=SYSTEM_ACCOUNT, principal=principal)
+    with database.reading() as transaction:
+        found = rows_listed(transaction, ACCESS, KEYS, where, page, KEYS_ORDER)
+    standing: list[ApiKey] = [
+        {
+            "key_id": row["key_id"],
+            "principal": row["principal"],
+            "issued_at": shown_instant(row["issued_at"]),
+            "issued_by": row["issued_by"],
+        }
+        for row in found
+    ]
+    return Listed(standing, found.next)
+
+
+def _rows(database: Database, table: Table, where: Where) -> list[Row]:
+    with database.reading() as transaction:
+        return rows_listed(transaction, ACCESS, table, where)

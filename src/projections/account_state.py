@@ -2,33 +2,137 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Annotated
 
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from ledger.events import LedgerEvent
+from ledger.store.database import Database, Transaction
+from ledger.store.reading.events import StoredEnvelope, follow_account
 from ledger.values import zero
 from projections import accounts, alarms, claims, complaints, credits, goodwill, instructions, refunds, retractions
+from projections.asking import state_of, unknown
+from projections.audit_trail import AUDIT_TRAIL, version_folded
 from projections.catalog import CATALOG
-from projections.projection import State
+from projections.follower import positions_of
+from projections.projection import Row, State, Unrecorded, fold_account
+from projections.shown import Amount, Currency, Position
+
+FOLDED = tuple(projection for projection in CATALOG if projection is not AUDIT_TRAIL)
+"""What an account's state is made of; the audit trail is the events themselves."""
+
+ASSESSED = tuple(projection for projection in FOLDED if projection is not instructions.INSTRUCTIONS)
+"""What there is of an account that was assessed anew: nobody was told to do anything because of it."""
 
 EMPTY: State = {table.name: () for projection in CATALOG for table in projection.tables}
 
 
-def account_state(state: State, account_id: str) -> dict[str, Any]:
+class Balance(TypedDict):
+    """An account's sums in one currency."""
+
+    currency: Currency
+    charged: Amount
+    captured: Amount
+    reduced: Amount
+    owed: Amount
+    captured_in_excess: Amount
+    refund_due: Amount
+    refunded: Amount
+    credit_used: Amount
+    credit_left: Amount
+    overpaid: Amount
+
+
+class ClaimOfAccount(claims.ClaimHead):
+    """A claim as an account has it, which may have been assessed for the answer alone."""
+
+    position: Annotated[Position | None, Field(description="Null where it was assessed anew, as of another time.")]
+
+
+class AccountState(accounts.Registered):
+    """One account as its rows make it."""
+
+    account_id: Annotated[str, Field(examples=["acct-0006"])]
+    balances: list[Balance]
+    subscriptions: list[accounts.Subscription]
+    charges: list[accounts.Charge]
+    payments: list[accounts.Payment]
+    invoices: list[accounts.Invoice]
+    claims: list[ClaimOfAccount]
+    refunds: list[refunds.Refund]
+    credits: list[credits.Credit]
+    complaints: list[complaints.ComplaintOfAccount]
+    goodwill: list[goodwill.Goodwill]
+    alarms: list[alarms.Alarm]
+    instructions: Annotated[list[instructions.Instruction], Field(description="Those without an answer.")]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFound:
+    """An account as its rows stand, and of which version that is, where the rows tell one."""
+
+    state: AccountState
+    version: int | None
+
+
+def account(database: Database, account_id: str) -> AccountFound:
+    """An account as its rows stand. Raises UnknownAccount.
+
+    The version is how many of the account's events the rows have in them; none is told where one projection is ahead
+    of another.
+    """
+    with database.reading() as transaction:
+        version = version_folded(transaction, account_id)
+        state: dict[str, Sequence[Row]] = {}
+        for projection in FOLDED:
+            state |= state_of(transaction, projection, [account_id])
+        if version is None and not any(state.values()):
+            raise unknown(account_id)
+        return AccountFound(account_state(state, account_id), version if _stand_alike(transaction) else None)
+
+
+def _stand_alike(transaction: Transaction) -> bool:
+    stand = list(positions_of(transaction, CATALOG).values())
+    return all(positions == stand[0] for positions in stand)
+
+
+def recorded(database: Database, account_id: str, to: int | None = None) -> list[StoredEnvelope]:
+    """What was recorded of an account, in order: all of it, or its first events. Raises UnknownAccount."""
+    envelopes = list(follow_account(database, account_id, to_version=to))
+    if not envelopes:
+        raise unknown(account_id)
+    return envelopes
+
+
+def account_recorded(envelopes: Iterable[StoredEnvelope], account_id: str) -> AccountState:
+    """An account as these events left it, decisions included: read as it was recorded up to one of its events."""
+    last = deque(fold_account(envelopes, FOLDED), maxlen=1)
+    return account_state(last[0].state() if last else {}, account_id)
+
+
+def account_assessed(events: Iterable[LedgerEvent], account_id: str) -> AccountState:
+    """An account as these facts and decisions have it, which nobody recorded: its claims have no position."""
+    told = (Unrecorded(event, number) for number, event in enumerate(events, 1))
+    last = deque(fold_account(told, ASSESSED), maxlen=1)
+    return account_state(last[0].state() if last else {}, account_id)
+
+
+def account_state(state: State, account_id: str) -> AccountState:
     """The account whose rows these are. Tables that are not given are taken for empty."""
     state = {**EMPTY, **state}
     left_out, gone = alarms.left_out(state), retractions.never_said(state)
     known = accounts.registered(state, gone)
-    charged = accounts.charges(state, left_out)
     paid = accounts.payments(state, left_out)
-    claimed = claims.listed(state)
-    refunded = refunds.listed(state, gone)
-    credited = credits.listed(state)
-    applications = {each["application_id"] for each in state["credit_applications"]}
+    refunded, credited, invoices = refunds.shown(state, gone), credits.shown(state), accounts.invoices(state)
+    applications = {row["application_id"] for row in state[credits.APPLICATIONS.name]}
     came_in = [each for each in paid if each["method"] != "balance" or each["payment_id"] not in applications]
-    invoices = accounts.invoices(state)
-    totals: dict[str, dict[str, Decimal]] = {
+    overpaid = claims.shown_overpaid(state)
+    totals = {
         "charged": _totals((invoice["currency"], invoice["charged"]) for invoice in invoices),
         "captured": _totals((p["currency"], p["amount"]) for p in came_in if p["status"] == "captured"),
         "reduced": _totals((invoice["currency"], invoice["reduced"]) for invoice in invoices),
@@ -40,7 +144,7 @@ def account_state(state: State, account_id: str) -> dict[str, Any]:
         "refunded": _totals((r["currency"], r["total"]) for r in refunded if r["status"] == "succeeded"),
         "credit_used": _totals((credit["currency"], credit["used"]) for credit in credited),
         "credit_left": _totals((credit["currency"], credit["left"]) for credit in credited),
-        "overpaid": _totals((claim["currency"], claim["overpaid"]) for claim in claims.overpaid(state)),
+        "overpaid": _totals((claim["currency"], claim["overpaid"]) for claim in overpaid),
     }
     currencies = {currency for total in totals.values() for currency in total}
     if known["currency"] is not None:
@@ -48,30 +152,53 @@ def account_state(state: State, account_id: str) -> dict[str, Any]:
     return {
         "account_id": account_id,
         **known,
-        "balances": [
-            {
-                "currency": currency,
-                **{name: str(zero(currency) + total.get(currency, 0)) for name, total in totals.items()},
-            }
-            for currency in sorted(currencies)
-        ],
+        "balances": [_balance(currency, totals) for currency in sorted(currencies)],
         "subscriptions": accounts.subscriptions(state, gone),
-        "charges": charged,
+        "charges": accounts.charges(state, left_out),
         "payments": paid,
         "invoices": invoices,
-        "claims": claimed,
+        "claims": [_claim(claim) for claim in claims.shown(state)],
         "refunds": refunded,
         "credits": credited,
-        "complaints": complaints.listed(state, left_out),
-        "goodwill": goodwill.listed(state, left_out),
-        "alarms": alarms.listed(state),
-        "instructions": [each for each in instructions.listed(state, gone) if each["status"] == "open"],
+        "complaints": complaints.shown(state, left_out),
+        "goodwill": goodwill.shown(state, left_out),
+        "alarms": alarms.shown(state),
+        "instructions": [each for each in instructions.shown(state, gone) if each["status"] == "open"],
     }
 
 
-def _totals(amounts: Iterable[tuple[Any, ...]]) -> dict[str, Decimal]:
-    """Exact sums by currency, of amounts that follow their currency."""
-    totals: dict[str, Decimal] = defaultdict(Decimal)
-    for currency, *parts in amounts:
-        totals[str(currency)] += sum((Decimal(part) for part in parts), Decimal(0))
+def _claim(claim: claims.Claim) -> ClaimOfAccount:
+    head: claims.ClaimHead = claim
+    return {**head, "position": claim["position"]}
+
+
+Totals = dict[str, Decimal]
+"""Exact sums, by currency."""
+
+
+def _balance(currency: str, totals: Mapping[str, Totals]) -> Balance:
+    def total(name: str) -> str:
+        return str(zero(currency) + totals[name].get(currency, 0))
+
+    return {
+        "currency": currency,
+        "charged": total("charged"),
+        "captured": total("captured"),
+        "reduced": total("reduced"),
+        "owed": total("owed"),
+        "captured_in_excess": total("captured_in_excess"),
+        "refund_due": total("refund_due"),
+        "refunded": total("refunded"),
+        "credit_used": total("credit_used"),
+        "credit_left": total("credit_left"),
+        "overpaid": total("overpaid"),
+    }
+
+
+def _totals(amounts: Iterable[tuple[str | None, str | None]]) -> Totals:
+    """The sums of amounts that follow their currency."""
+    totals: Totals = defaultdict(Decimal)
+    for currency, amount in amounts:
+        assert currency is not None, "money has a currency"
+        totals[currency] += Decimal(amount or 0)
     return totals

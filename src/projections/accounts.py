@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from ledger.events import (
     SETTLING,
@@ -25,10 +28,15 @@ from ledger.events import (
     SubscriptionStatusChanged,
     claims_settled,
 )
+from ledger.events.subscription import Status
+from ledger.store.database import Database
 from ledger.store.instants import to_microseconds
-from projections.first_message import MESSAGE, LeftOut, counting, first, message_of, order_of
-from projections.projection import Place, Projection, Row, Rows, State, Table, Value, shown_instant
+from ledger.store.reading.page import Listed, Order, Where
+from projections.asking import Accounts, rows_listed
+from projections.first_message import MESSAGE, LeftOut, counting, first, message_of, order_of_fact
+from projections.projection import Place, Projection, Row, Rows, State, Table
 from projections.settled_parts import parts
+from projections.shown import Amount, Currency, Instant, LocalDate, shown_instant
 
 REGISTRATIONS = Table(
     "accounts",
@@ -318,48 +326,143 @@ ACCOUNTS = Projection(
 # --- as shown -----------------------------------------------------------------------------------------------------
 
 
-def registered(state: State, left_out: LeftOut) -> dict[str, Any]:
-    """Zone, currency and registration of the one account whose rows these are; null before it is registered."""
+class Registered(TypedDict):
+    """Zone, currency and registration of an account; null before it is registered."""
+
+    time_zone: Annotated[str | None, Field(examples=["Europe/Berlin"])]
+    currency: Currency | None
+    registered_at: Instant | None
+
+
+class Subscription(TypedDict):
+    """A service that an account has."""
+
+    subscription_id: str
+    account_id: str
+    plan: str
+    agreement: str
+    agreement_version: int | None
+    status: Status | None
+    effective_on: Annotated[LocalDate | None, Field(description="When it ends.")]
+
+
+class Charge(TypedDict):
+    """What a customer has to pay for."""
+
+    charge_id: str
+    account_id: str
+    kind: Literal["cycle", "one_off"]
+    subscription_id: str | None
+    starts_on: LocalDate | None
+    ends_on: Annotated[LocalDate | None, Field(description="The first date that no longer belongs to it.")]
+    price: Amount
+    tax: Amount
+    currency: Currency
+    invoice_id: str
+    prepaid: bool | None
+
+
+class Payment(TypedDict):
+    """A payment, captured or failed."""
+
+    payment_id: str
+    account_id: str
+    invoice_id: str
+    amount: Amount | None
+    currency: Currency | None
+    method: Literal["card", "bank", "balance", "other"] | None
+    status: Literal["captured", "failed"]
+
+
+class Invoice(TypedDict):
+    """What an invoice was charged and paid, and what it asks for (gross)."""
+
+    invoice_id: str
+    account_id: str
+    currency: Currency
+    charged: Amount
+    paid_in_money: Amount
+    paid_from_balance: Amount
+    excess_used: Annotated[Amount, Field(description="What of the credit for its excess was used.")]
+    reduced: Amount
+    asks_for: Amount
+    excess: Amount
+    excess_credit: Annotated[Amount | None, Field(description="The credit for its excess, once it has rested.")]
+
+
+class InvoiceReduction(TypedDict):
+    """What a claim took off an invoice that was still unpaid."""
+
+    account_id: str
+    invoice_id: str
+    claim_id: str
+    total: Amount
+    currency: Currency
+
+
+def listed_reductions(database: Database, *, accounts: Accounts = None) -> Listed[InvoiceReduction]:
+    """What claims took off invoices that were still unpaid, by account, invoice and claim."""
+    order: Order = {"account": str, "invoice_id": str, "claim_id": str}
+    with database.reading() as transaction:
+        found = rows_listed(transaction, ACCOUNTS, REDUCTIONS, Where().among("account", accounts), order=order)
+    reductions: list[InvoiceReduction] = [
+        {
+            "account_id": row["account"],
+            "invoice_id": row["invoice_id"],
+            "claim_id": row["claim_id"],
+            "total": row["total"],
+            "currency": row["currency"],
+        }
+        for row in found
+    ]
+    return Listed(reductions)
+
+
+def registered(state: State, left_out: LeftOut) -> Registered:
+    """Zone, currency and registration of the one account whose rows these are."""
     row = _registration(state, left_out)
+    if row is None:
+        return {"time_zone": None, "currency": None, "registered_at": None}
     return {
-        "time_zone": row["time_zone"] if row is not None else None,
-        "currency": row["currency"] if row is not None else None,
-        "registered_at": shown_instant(row["registered_at"]) if row is not None else None,
+        "time_zone": row["time_zone"],
+        "currency": row["currency"],
+        "registered_at": shown_instant(row["registered_at"]),
     }
 
 
 def _registration(state: State, left_out: LeftOut) -> Row | None:
-    return first(counting(state["accounts"], left_out))
+    return first(counting(state[REGISTRATIONS.name], left_out))
 
 
-def subscriptions(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
+def subscriptions(state: State, left_out: LeftOut) -> list[Subscription]:
     """The subscriptions that are registered, of the one account whose rows these are, by id.
 
     The first registration by its message holds; the agreement that it names is shown until a version is bound. A
     subscription without a status waits for its account. One whose registration was retracted is none.
     """
     account = _registration(state, left_out)
-    stands = {row["subscription_id"]: row for row in state["subscriptions"]} if account is not None else {}
+    stands = {row["subscription_id"]: row for row in state[SUBSCRIPTIONS.name]} if account is not None else {}
     zone = account["time_zone"] if account is not None else None
-    bound = {row["registration"]: row for row in state["bound_agreements"] if row["time_zone"] == zone}
-    shown = []
-    for row in _standing(state["subscription_registrations"], "subscription_id", left_out):
-        terms, status = bound.get(row["event_id"]), stands.get(row["subscription_id"])
-        shown.append(
-            {
-                "subscription_id": row["subscription_id"],
-                "account_id": row["account"],
-                "plan": row["plan"],
-                "agreement": terms["agreement"] if terms is not None else row["agreement"],
-                "agreement_version": terms["agreement_version"] if terms is not None else None,
-                "status": status["status"] if status is not None else None,
-                "effective_on": status["effective_on"] if status is not None else None,
-            }
-        )
-    return shown
+    bound = {row["registration"]: row for row in state[BOUND.name] if row["time_zone"] == zone}
+    return [
+        _subscription(row, bound.get(row["event_id"]), stands.get(row["subscription_id"]))
+        for row in _standing(state[SUBSCRIBED.name], "subscription_id", left_out)
+    ]
 
 
-def charges(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
+def _subscription(row: Row, terms: Row | None, status: Row | None) -> Subscription:
+    return {
+        "subscription_id": row["subscription_id"],
+        "account_id": row["account"],
+        "plan": row["plan"],
+        "agreement": terms["agreement"] if terms is not None else row["agreement"],
+        "agreement_version": terms["agreement_version"] if terms is not None else None,
+        "status": status["status"] if status is not None else None,
+        "effective_on": status["effective_on"] if status is not None else None,
+    }
+
+
+def charges(state: State, left_out: LeftOut) -> list[Charge]:
     """The charges that hold, by account and id."""
     return [
         {
@@ -375,14 +478,14 @@ def charges(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
             "invoice_id": row["invoice_id"],
             "prepaid": bool(row["prepaid"]) if row["prepaid"] is not None else None,
         }
-        for row in _standing(state["charges"], "charge_id", left_out)
+        for row in _standing(state[CHARGES.name], "charge_id", left_out)
     ]
 
 
-def payments(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
+def payments(state: State, left_out: LeftOut) -> list[Payment]:
     """The payments, by account and id, each as the message says that holds: the latest (policy §7)."""
-    akin: dict[tuple[Value, ...], list[Row]] = defaultdict(list)
-    for row in counting(state["payments"], left_out):
+    akin: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in counting(state[PAYMENTS.name], left_out):
         akin[row["account"], row["payment_id"]].append(row)
     return [
         {
@@ -400,21 +503,33 @@ def payments(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
 
 def _payment_order(row: Row) -> tuple[int, bool, str, str]:
     """At the same time a failure holds, then the greater id."""
-    time, message_id, source = order_of(row)
+    time, message_id, source = order_of_fact(row)
     return time, row["status"] == "failed", message_id, source
 
 
-def invoices(state: State) -> list[dict[str, Any]]:
+def invoices(state: State) -> list[Invoice]:
     """Where each invoice stands, by account and id: what it was charged and paid, what it asks for (policy §7)."""
     return [
-        {"account_id": row["account"], **{name: row[name] for name in INVOICES.columns if name != "account"}}
-        for row in sorted(state["invoices"], key=INVOICES.key_of)
+        {
+            "account_id": row["account"],
+            "invoice_id": row["invoice_id"],
+            "currency": row["currency"],
+            "charged": row["charged"],
+            "paid_in_money": row["paid_in_money"],
+            "paid_from_balance": row["paid_from_balance"],
+            "excess_used": row["excess_used"],
+            "reduced": row["reduced"],
+            "asks_for": row["asks_for"],
+            "excess": row["excess"],
+            "excess_credit": row["excess_credit"],
+        }
+        for row in sorted(state[INVOICES.name], key=INVOICES.key_of)
     ]
 
 
 def _standing(rows: Iterable[Row], id_column: str, left_out: LeftOut) -> list[Row]:
     """Of the facts under each business id, in the order of ids, the first by its message that is not left out."""
-    akin: dict[tuple[Value, ...], list[Row]] = defaultdict(list)
+    akin: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in counting(rows, left_out):
         akin[row["account"], row[id_column]].append(row)
-    return [min(akin[key], key=order_of) for key in sorted(akin)]
+    return [min(akin[key], key=order_of_fact) for key in sorted(akin)]

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from typing import Annotated
 
+from pydantic import Field
 from pydantic_core import from_json, to_json
+from typing_extensions import TypedDict
 
 from ledger.events import AlarmCleared, AlarmData, AlarmRaised
+from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
-from projections import retractions
-from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
+from ledger.store.reading.left import Left, left
+from ledger.store.reading.page import Listed, Page, Where
+from projections.asking import Accounts, order_of, rows_listed, rows_of
+from projections.first_message import LeftOut
+from projections.projection import Place, Projection, Row, Rows, State, Table
+from projections.retractions import GONE, never_said, never_said_in
+from projections.shown import Instant, shown_instant
 
 ROWS = Table(
     "alarms",
@@ -31,13 +40,13 @@ def fold(rows: Rows, _: Place, event: AlarmRaised | AlarmCleared) -> None:
     """An alarm stands from when it was raised until its cause is gone."""
     data = event.data
     if isinstance(event, AlarmCleared):
-        rows.delete(ROWS, event.account, _identity(data))
+        rows.delete(ROWS, event.account, identity(data))
         return
     rows.put(
         ROWS,
         {
             "account": event.account,
-            "identity": _identity(data),
+            "identity": identity(data),
             "alarm": data.alarm,
             "about": to_json(data.about).decode(),
             "claim_id": data.claim_id,
@@ -48,7 +57,7 @@ def fold(rows: Rows, _: Place, event: AlarmRaised | AlarmCleared) -> None:
     )
 
 
-def _identity(data: AlarmData) -> str:
+def identity(data: AlarmData) -> str:
     """Two alarms are the same when all that they say is the same."""
     return to_json([data.alarm, data.charge_id, data.claim_id, data.subscription_id, *data.about]).decode()
 
@@ -56,37 +65,64 @@ def _identity(data: AlarmData) -> str:
 ALARMS = Projection("alarms", 1, (ROWS,), (AlarmRaised, AlarmCleared), fold)
 
 
-def listed(state: State) -> list[dict[str, Any]]:
+class Alarm(TypedDict):
+    """Something that a person should look at."""
+
+    alarm: Annotated[str, Field(examples=["charged_after_end"])]
+    account_id: str
+    claim_id: str | None
+    charge_id: str | None
+    subscription_id: str | None
+    about: Annotated[list[str], Field(description="Source and id of the messages that it is about.")]
+    since: Instant
+
+
+ORDER = order_of(ROWS)
+
+
+def listed(database: Database, *, accounts: Accounts = None, page: Page | None = None) -> Listed[Alarm]:
+    """The alarms that stand: by account, then by name and what they are about."""
+    with database.reading() as transaction:
+        found = rows_listed(transaction, ALARMS, ROWS, Where().among("account", accounts), page)
+    return Listed(shown({ROWS.name: found}), found.next)
+
+
+def alarms_left(transaction: Transaction) -> Left:
+    """How many alarms stand, and since when."""
+    return left(transaction, f"SELECT COUNT(*), MIN(since) FROM {ALARMS.stored_name(ROWS)}")
+
+
+def shown(state: State) -> list[Alarm]:
     """The alarms as they are shown: by account, then by name and what they are about."""
-    return [_shown(row) for row in sorted(state["alarms"], key=ROWS.key_of)]
+    return [_shown(row) for row in sorted(state[ROWS.name], key=ROWS.key_of)]
 
 
-def _shown(row: Row) -> dict[str, Any]:
+def _shown(row: Row) -> Alarm:
     return {
         "alarm": row["alarm"],
         "account_id": row["account"],
         "claim_id": row["claim_id"],
         "charge_id": row["charge_id"],
         "subscription_id": row["subscription_id"],
-        "about": from_json(str(row["about"])),
+        "about": from_json(row["about"]),
         "since": shown_instant(row["since"]),
     }
 
 
-def identity_of(shown: dict[str, Any]) -> str:
-    """By what an alarm that is shown stands in its account's order."""
-    names = ("alarm", "charge_id", "claim_id", "subscription_id")
-    return to_json([*(shown[name] for name in names), *shown["about"]]).decode()
+LEAVING_OUT = ("contradiction", "decided_by_proposer")
+"""Alarms about a fact that another contradicts, or about somebody's verdict on their own proposal. They name the fact
+that stands, then the one that counts for nothing."""
 
 
 def left_out(state: State) -> set[tuple[str, str]]:
-    """The facts that the assessment does without: account, and source and id in one.
-
-    They contradict another fact, or are the verdict of somebody about their own proposal: such an alarm names the
-    fact that stands, then the one left out. Or they were retracted.
-    """
-    return retractions.never_said(state) | {
-        (str(row["account"]), from_json(str(row["about"]))[1])
-        for row in state["alarms"]
-        if row["alarm"] in ("contradiction", "decided_by_proposer")
+    """The facts that the assessment does without: account, and source and id in one. Alarms or retractions say so."""
+    return never_said(state) | {
+        (row["account"], from_json(row["about"])[1]) for row in state[ROWS.name] if row["alarm"] in LEAVING_OUT
     }
+
+
+def left_out_in(transaction: Transaction, accounts: Collection[str]) -> LeftOut:
+    """The facts of some accounts that the assessment does without."""
+    gone = never_said_in(transaction, accounts)
+    standing = rows_of(transaction, ALARMS, ROWS, accounts)
+    return gone | left_out({ROWS.name: standing, GONE.name: ()})

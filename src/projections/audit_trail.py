@@ -6,9 +6,21 @@ the store, at its position.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic_core import from_json
+from typing_extensions import TypedDict
+
 from ledger.events import STORED_TYPES, Decision, LedgerEvent
+from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
-from projections.projection import Place, Projection, Rows, Table
+from ledger.store.reading.events import StoredEnvelope, account_events
+from ledger.store.reading.page import Listed, Order, Page, Where
+from projections.asking import rows_listed, unknown
+from projections.projection import Index, Place, Projection, Row, Rows, Table
+from projections.shown import Instant, Position, shown_instant
 
 ROWS = Table(
     "audit_trail",
@@ -28,7 +40,7 @@ ROWS = Table(
     },
     key=("account", "account_version"),
     appends=True,
-    indexes=("claim_id",),
+    indexes=(Index("claim_id", ("claim_id",), "claim_id IS NOT NULL"),),
 )
 
 KINDS = {type_: "decision" if issubclass(event, Decision) else "fact" for type_, event in STORED_TYPES.items()}
@@ -63,3 +75,90 @@ def fold(rows: Rows, place: Place, event: LedgerEvent) -> None:
 
 
 AUDIT_TRAIL = Projection("audit_trail", 1, (ROWS,), (LedgerEvent,), fold)
+
+
+class Entry(TypedDict):
+    """One event in an account's audit trail."""
+
+    position: Position
+    version: int
+    kind: Literal["fact", "decision"]
+    type: Annotated[str, Field(examples=["cycle-started.v1"])]
+    name: Annotated[str, Field(examples=["CycleStarted"])]
+    event_id: str
+    stream: str
+    occurred_at: Instant
+    recorded_at: Instant
+    actor: str
+    channel: str
+    cause: str | None
+    claim_id: str | None
+    data: dict[str, Any]
+
+
+ORDER: Order = {"account_version": int}
+
+
+def listed(
+    database: Database, account_id: str, claim_id: str | None = None, *, page: Page | None = None
+) -> Listed[Entry]:
+    """An account's audit trail in order: every fact and decision, or those about one claim. Raises UnknownAccount."""
+    with database.reading() as transaction:
+        found = rows_listed(transaction, AUDIT_TRAIL, ROWS, Where().equal(account=account_id), page, ORDER)
+        if not found and (page is None or version_folded(transaction, account_id) is None):
+            raise unknown(account_id)
+        entries = _entries(transaction, account_id, found)
+    return Listed((e for e in entries if claim_id is None or claim_id in _claims_of(e)), found.next)
+
+
+def accounts_with_claim(database: Database, claim_id: str) -> list[str]:
+    """The accounts in which a claim of this id was ever decided about, those in which it fell away included."""
+    with database.reading() as transaction:
+        rows = transaction.rows(
+            f"SELECT DISTINCT account FROM {AUDIT_TRAIL.stored_name(ROWS)} WHERE claim_id = ?", (claim_id,)
+        )
+    return sorted(row[0] for row in rows)
+
+
+def version_folded(transaction: Transaction, account_id: str) -> int | None:
+    """How many of an account's events the trail has; None where it has none."""
+    rows = transaction.rows(
+        f"SELECT MAX(account_version) FROM {AUDIT_TRAIL.stored_name(ROWS)} WHERE account = ?", (account_id,)
+    )
+    return int(rows[0][0]) if rows[0][0] is not None else None
+
+
+def _entries(transaction: Transaction, account_id: str, found: Sequence[Row]) -> list[Entry]:
+    """The trail's rows with what the events say, which is read from the store."""
+    if not found:
+        return []
+    first, last = found[0]["account_version"], found[-1]["account_version"]
+    events = account_events(transaction, account_id, first, last)
+    by_version = {stored.account_version: stored for stored in events}
+    return [_entry(row, by_version[row["account_version"]]) for row in found]
+
+
+def _entry(row: Row, stored: StoredEnvelope) -> Entry:
+    envelope = from_json(stored.envelope)
+    event = STORED_TYPES.get(row["type"])
+    return {
+        "position": f"{row['shard']}:{row['position']}",
+        "version": row["account_version"],
+        "kind": row["kind"],
+        "type": row["type"],
+        "name": event.__name__ if event is not None else row["type"],
+        "event_id": row["event_id"],
+        "stream": envelope["stream"],
+        "occurred_at": shown_instant(row["occurred_at"]),
+        "recorded_at": shown_instant(row["recorded_at"]),
+        "actor": row["actor"],
+        "channel": row["channel"],
+        "cause": envelope["causation_id"],
+        "claim_id": row["claim_id"],
+        "data": envelope["data"],
+    }
+
+
+def _claims_of(entry: Entry) -> set[str | None]:
+    """The claims that an event is about: one by name, or those that it settles otherwise."""
+    return {entry["claim_id"], *(claim["claim_id"] for claim in entry["data"].get("claims", ()))}

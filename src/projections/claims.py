@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from ledger.events import (
     SETTLING,
@@ -15,8 +18,13 @@ from ledger.events import (
     Settling,
     claims_settled,
 )
+from ledger.events.billing_account import Clause, Outcome
+from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
-from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
+from ledger.store.reading.page import Listed, Page, Where
+from projections.asking import Accounts, accounts_of, order_of, rows_listed, rows_of, the_only
+from projections.projection import Index, Place, Projection, Row, Rows, State, Table
+from projections.shown import Amount, Currency, Instant, Position, shown_instant
 
 ROWS = Table(
     "claims",
@@ -37,7 +45,12 @@ ROWS = Table(
         "position": "TEXT",
     },
     key=("account", "claim_id"),
-    indexes=("claim_id",),
+    indexes=(
+        Index("claim_id", ("claim_id",)),
+        Index("clause", ("clause", "account", "claim_id")),
+        Index("outcome", ("outcome", "account", "claim_id")),
+        Index("investigated", ("account", "claim_id"), "investigate_by IS NOT NULL"),
+    ),
 )
 SETTLEMENTS = Table(
     "claim_settlements",
@@ -99,6 +112,9 @@ def _put_row(rows: Rows, place: Place, event: ClaimAssessed | ClaimAssessedV1) -
     )
 
 
+Settlement = Literal["refund", "credit", "invoice_reduction", "mixed"]
+
+
 def _settlement(parts: Iterable[SettledPart]) -> str | None:
     """How a claim is settled, in a word; what is overpaid is no way of settling it.
 
@@ -120,16 +136,96 @@ def _overpaid(parts: Iterable[SettledPart]) -> str | None:
 CLAIMS = Projection("claims", 2, (ROWS, SETTLEMENTS), (ClaimDecision, *SETTLING), fold)
 
 
-def listed(state: State) -> list[dict[str, Any]]:
+class ClaimHead(TypedDict):
+    """A claim, but for where it was decided."""
+
+    claim_id: Annotated[str, Field(examples=["unused/cyc-0006-2026-04-02"])]
+    clause: Clause
+    account_id: Annotated[str, Field(examples=["acct-0006"])]
+    subscription_id: str | None
+    charge_id: str | None
+    outcome: Outcome
+    amount: Amount
+    tax: Amount
+    currency: Currency
+    reason: Annotated[str | None, Field(description="Null unless the claim was declined.")]
+    settlement: Settlement | None
+    overpaid: Amount | None
+    investigate_by: Instant | None
+    agreement: str | None
+    agreement_version: int | None
+
+
+class Claim(ClaimHead):
+    """What one clause of the policy gives for one charge."""
+
+    position: Position
+
+
+class Overpaid(TypedDict):
+    """What went out for a claim and is owed no more."""
+
+    account_id: str
+    claim_id: str
+    overpaid: Amount
+    currency: Currency
+
+
+ORDER = order_of(ROWS)
+
+
+def listed(
+    database: Database,
+    *,
+    accounts: Accounts = None,
+    clause: str | None = None,
+    outcome: str | None = None,
+    goodwill_in_full: bool = True,
+    page: Page | None = None,
+) -> Listed[Claim]:
+    """The claims that stand, by account and id; of goodwill only what was granted, unless `goodwill_in_full`."""
+    where = Where().among("account", accounts).equal(clause=clause, outcome=outcome)
+    if not goodwill_in_full:
+        where.that("(clause <> 'complaint' OR outcome = 'granted')")
+    with database.reading() as transaction:
+        return claims_in(transaction, where, page)
+
+
+def find(database: Database, claim_id: str, account: str | None = None) -> Claim | None:
+    """The claim with this id, if it stands. Raises AmbiguousId where several accounts have one."""
+    with database.reading() as transaction:
+        return the_only(claims_in(transaction, Where().equal(account=account, claim_id=claim_id)), claim_id)
+
+
+def claims_in(transaction: Transaction, where: Where, page: Page | None = None) -> Listed[Claim]:
+    """The claims of which something holds, by account and id."""
+    found = rows_listed(transaction, CLAIMS, ROWS, where, page)
+    settled = rows_of(transaction, CLAIMS, SETTLEMENTS, accounts_of(found))
+    return Listed(shown({ROWS.name: found, SETTLEMENTS.name: settled}), found.next)
+
+
+def listed_overpaid(database: Database, *, accounts: Accounts = None) -> Listed[Overpaid]:
+    """Claims for which more went out than they stand at now, those that fell away included (policy §7)."""
+    where = Where().among("account", accounts).that("overpaid IS NOT NULL")
+    with database.reading() as transaction:
+        return Listed(shown_overpaid({SETTLEMENTS.name: rows_listed(transaction, CLAIMS, SETTLEMENTS, where)}))
+
+
+def is_goodwill_not_granted(claim: ClaimHead) -> bool:
+    """Whether it is a goodwill credit that somebody proposed, and nobody has granted."""
+    return claim["clause"] == "complaint" and claim["outcome"] != "granted"
+
+
+def shown(state: State) -> list[Claim]:
     """The claims as they are shown: by account, then claim."""
-    settled = {SETTLEMENTS.key_of(row): row for row in state["claim_settlements"]}
+    settled = {SETTLEMENTS.key_of(row): row for row in state[SETTLEMENTS.name]}
     return [
         _shown(row, settled.get((row["account"], row["claim_id"], row["currency"])))
-        for row in sorted(state["claims"], key=ROWS.key_of)
+        for row in sorted(state[ROWS.name], key=ROWS.key_of)
     ]
 
 
-def overpaid(state: State) -> list[dict[str, Any]]:
+def shown_overpaid(state: State) -> list[Overpaid]:
     """What went out for claims and is owed no more, those whose rows fell away included (policy §7)."""
     return [
         {
@@ -138,12 +234,12 @@ def overpaid(state: State) -> list[dict[str, Any]]:
             "overpaid": row["overpaid"],
             "currency": row["currency"],
         }
-        for row in sorted(state["claim_settlements"], key=SETTLEMENTS.key_of)
+        for row in sorted(state[SETTLEMENTS.name], key=SETTLEMENTS.key_of)
         if row["overpaid"] is not None
     ]
 
 
-def _shown(row: Row, settled: Row | None) -> dict[str, Any]:
+def _shown(row: Row, settled: Row | None) -> Claim:
     return {
         "claim_id": row["claim_id"],
         "clause": row["clause"],

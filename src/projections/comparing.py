@@ -18,7 +18,14 @@ from pydantic_core import to_json
 from ledger.events import STORED_TYPES
 from ledger.store.database import Database, Transaction
 from ledger.store.positions import Reached
-from ledger.store.reading import StoredEnvelope, accounts_after, read_accounts, shard_ends
+from ledger.store.reading.events import (
+    StoredEnvelope,
+    accounts_after,
+    accounts_among,
+    how_many_accounts,
+    read_accounts,
+)
+from ledger.store.reading.shards import shard_ends
 from ledger.values import SYSTEM_ACCOUNT
 from projections.follower import Progress, positions_of
 from projections.projection import Key, Projection, Rows, Table, Values, stored_types
@@ -126,8 +133,8 @@ def pages(database: Database, projections: Sequence[Projection], limit: int = PA
         for table in projection.tables:
             for page in _in_turn(database, partial(_named_after, name=projection.stored_name(table), limit=limit)):
                 with database.reading() as transaction:
-                    known = transaction.rows_in("SELECT DISTINCT account FROM events WHERE account IN (?*)", page)
-                strangers = {*page} - {row[0] for row in known} - told
+                    known = accounts_among(transaction, page)
+                strangers = {*page} - known - told
                 told |= strangers
                 if strangers:
                     yield sorted(strangers)
@@ -156,12 +163,6 @@ def _in_turn(database: Database, page_after: _PageAfter) -> Iterator[list[str]]:
         last = page[-1]
 
 
-def how_many_accounts(database: Database) -> int:
-    """How many accounts have events, the ledger's own account among them."""
-    with database.reading() as transaction:
-        return int(transaction.rows("SELECT COUNT(DISTINCT account) FROM events")[0][0])
-
-
 def compare_with_store(
     database: Database,
     projections: Sequence[Projection],
@@ -171,7 +172,8 @@ def compare_with_store(
     """Fold the store afresh, account by account, and compare with the rows as they stand. Writes nothing."""
     differences: list[Difference] = []
     alike = done = 0
-    of = how_many_accounts(database)
+    with database.reading() as transaction:
+        of = how_many_accounts(transaction)
     for accounts in pages(database, projections, page):
         with database.reading() as transaction:
             stands = positions_of(transaction, projections)

@@ -1,18 +1,24 @@
 """Complaints: open from when a customer complained until support resolves them, and again when reopened (policy §8).
 
 Facts come in any order, so each has a row of its own, and what became of a complaint is told where it is shown: by
-the last of those that open or resolve it, in the order of their messages. Links lead both ways: a complaint names
-what it has to do with, and `linked` finds the complaints of a dispute, an outage or a goodwill credit.
+the last of those that open or resolve it, in the order of their messages. `complaint_standings` keeps that much of
+each complaint that was opened, for the list to be found by. Links lead both ways: a complaint names what it has to do
+with, and `linked_in` finds the complaints of a dispute, an outage or a goodwill credit.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from ledger.events import (
+    AlarmCleared,
+    AlarmRaised,
     ComplaintFact,
     ComplaintLinked,
     ComplaintNoted,
@@ -20,11 +26,23 @@ from ledger.events import (
     ComplaintReopened,
     ComplaintResolved,
     ComplaintResolvedV1,
+    FactRetracted,
+    LinkedKind,
 )
+from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
+from ledger.store.reading.page import Listed, Order, Page, Where
+from ledger.values import instant_from_text
 from projections import goodwill
-from projections.first_message import MESSAGE, LeftOut, counting, message_of, order_of
-from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
+from projections.alarms import left_out_in
+from projections.asking import Accounts, accounts_of, rows_listed, rows_of, the_only
+from projections.first_message import MESSAGE, LeftOut, counting, message_of, order_of_fact
+from projections.left_out import LeavingOut
+from projections.projection import Index, Place, Projection, Row, Rows, State, Table
+from projections.shown import Instant, shown_instant
+
+Handled = ComplaintFact | FactRetracted | AlarmRaised | AlarmCleared
+HANDLED = (ComplaintFact, FactRetracted, AlarmRaised, AlarmCleared)
 
 STEPS = Table(
     "complaints",
@@ -42,10 +60,23 @@ STEPS = Table(
         **MESSAGE,
     },
     key=("account", "complaint_id", "event_id"),
-    appends=True,
-    indexes=("complaint_id",),
+    reads=HANDLED,
 )
-STEP = {
+STANDINGS = Table(
+    "complaint_standings",
+    {"account": "TEXT", "complaint_id": "TEXT", "resolved": "INTEGER", "opened_at": "INSTANT"},
+    key=("account", "complaint_id"),
+    reads=HANDLED,
+    indexes=(
+        Index("oldest", ("resolved", "opened_at", "account", "complaint_id")),
+        Index("complaint_id", ("complaint_id",)),
+    ),
+    finding=True,
+)
+LEAVING_OUT = LeavingOut.of("complaints", HANDLED, alarmed=True)
+
+Step = Literal["opened", "resolved", "reopened", "noted", "linked"]
+STEP: dict[type[ComplaintFact], Step] = {
     ComplaintOpened: "opened",
     ComplaintResolved: "resolved",
     ComplaintResolvedV1: "resolved",
@@ -55,49 +86,183 @@ STEP = {
 }
 
 
-def fold(rows: Rows, _: Place, event: ComplaintFact) -> None:
-    """Every fact of a complaint is a step of it."""
+def fold(rows: Rows, _: Place, event: Handled) -> None:
+    """Every fact is a step of its complaint, which may stand otherwise when one counts or no longer does."""
+    if isinstance(event, ComplaintFact):
+        rows.put(STEPS, _step(event))
+        _stand(rows, event.account, event.data.complaint_id)
+    elif LEAVING_OUT.fold(rows, event):
+        for complaint_id in {row["complaint_id"] for row in rows.of_account(STEPS, event.account)}:
+            _stand(rows, event.account, complaint_id)
+
+
+def _step(event: ComplaintFact) -> Row:
     opened = event.data if isinstance(event, ComplaintOpened) else None
     linked = event.data if isinstance(event, ComplaintLinked) else None
-    rows.put(
-        STEPS,
-        {
-            "account": event.account,
-            "complaint_id": event.data.complaint_id,
-            "event_id": event.event_id,
-            "step": STEP[type(event)],
-            "subscription_id": opened.subscription_id if opened is not None else None,
-            "channel": opened.channel if opened is not None else None,
-            "category": opened.category if opened is not None else None,
-            "resolution_code": event.data.resolution_code if isinstance(event, ComplaintResolved) else None,
-            "kind": linked.kind if linked is not None else None,
-            "linked_id": linked.linked_id if linked is not None else None,
-            **message_of(event),
-        },
-    )
+    return {
+        "account": event.account,
+        "complaint_id": event.data.complaint_id,
+        "event_id": event.event_id,
+        "step": STEP[type(event)],
+        "subscription_id": opened.subscription_id if opened is not None else None,
+        "channel": opened.channel if opened is not None else None,
+        "category": opened.category if opened is not None else None,
+        "resolution_code": event.data.resolution_code if isinstance(event, ComplaintResolved) else None,
+        "kind": linked.kind if linked is not None else None,
+        "linked_id": linked.linked_id if linked is not None else None,
+        **message_of(event),
+    }
 
 
-COMPLAINTS = Projection("complaints", 2, (STEPS,), (ComplaintFact,), fold)
+def _stand(rows: Rows, account: str, complaint_id: str) -> None:
+    """Keep how a complaint stands; one of which only a later step is known waits for it."""
+    of_it = [row for row in rows.of_account(STEPS, account) if row["complaint_id"] == complaint_id]
+    steps = sorted(counting(of_it, LEAVING_OUT.left_out(rows, account)), key=order_of_fact)
+    if any(row["step"] == "opened" for row in steps):
+        opened, resolved = _opened(steps), _resolved(steps) is not None
+        standing = {"resolved": int(resolved), "opened_at": opened["message_time"]}
+        rows.put(STANDINGS, {"account": account, "complaint_id": complaint_id, **standing})
+    elif rows.get(STANDINGS, account, complaint_id) is not None:
+        rows.delete(STANDINGS, account, complaint_id)
 
 
-def listed(state: State, left_out: LeftOut) -> list[dict[str, Any]]:
-    """The complaints that were opened, by account and id; those of which only a later step is known wait for it."""
-    steps: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for row in counting(state["complaints"], left_out):
+def _opened(steps: Iterable[Row]) -> Row:
+    return next(row for row in steps if row["step"] == "opened")
+
+
+def _resolved(steps: Iterable[Row]) -> Row | None:
+    """The step that resolved a complaint, unless it was opened again after it."""
+    last = [row for row in steps if row["step"] in ("opened", "resolved", "reopened")][-1]
+    return last if last["step"] == "resolved" else None
+
+
+COMPLAINTS = Projection("complaints", 3, (STEPS, STANDINGS, *LEAVING_OUT.tables), HANDLED, fold)
+
+
+class ComplaintStep(TypedDict):
+    """What became of a complaint, and when."""
+
+    step: Step
+    at: Instant
+    event_id: str
+
+
+class Link(TypedDict):
+    """What a complaint led to."""
+
+    kind: LinkedKind
+    linked_id: str
+
+
+class ComplaintHead(TypedDict):
+    """A complaint, but for its steps."""
+
+    complaint_id: str
+    account_id: str
+    subscription_id: str | None
+    category: str
+    channel: str
+    status: Literal["open", "resolved"]
+    opened_at: Instant
+    resolved_at: Instant | None
+    resolution_code: Annotated[str | None, Field(description="Null where it was put in words only.")]
+    links: list[Link]
+    notes: Annotated[int, Field(description="How often it was noted on.")]
+
+
+class ComplaintOfAccount(ComplaintHead):
+    """A customer's complaint."""
+
+    steps: list[ComplaintStep]
+
+
+class Complaint(ComplaintOfAccount):
+    """A customer's complaint, and for how long it has been open."""
+
+    age_seconds: Annotated[int | None, Field(description="Null where it is resolved.")]
+
+
+ORDER: Order = {"resolved": int, "opened_at": int, "account": str, "complaint_id": str}
+
+
+def listed(
+    database: Database,
+    now: datetime,
+    *,
+    accounts: Accounts = None,
+    still_open: bool = False,
+    page: Page | None = None,
+) -> Listed[Complaint]:
+    """The complaints, those first that have been open longest; `still_open` leaves out the resolved ones."""
+    where = Where().among("account", accounts)
+    if still_open:
+        where.that("resolved = 0")
+    with database.reading() as transaction:
+        return _listed(transaction, now, where, page)
+
+
+def find(database: Database, now: datetime, complaint_id: str, account: str | None = None) -> Complaint | None:
+    """The complaint with this id, if it was opened. Raises AmbiguousId where several accounts have one."""
+    where = Where().equal(account=account, complaint_id=complaint_id)
+    with database.reading() as transaction:
+        return the_only(_listed(transaction, now, where), complaint_id)
+
+
+def _listed(transaction: Transaction, now: datetime, where: Where, page: Page | None = None) -> Listed[Complaint]:
+    found = rows_listed(transaction, COMPLAINTS, STANDINGS, where, page, ORDER)
+    by_id = {(each["account_id"], each["complaint_id"]): each for each in _of(transaction, accounts_of(found))}
+    complaints = (by_id[row["account"], row["complaint_id"]] for row in found)
+    aged: list[Complaint] = [{**each, "age_seconds": open_seconds(each, now)} for each in complaints]
+    return Listed(aged, found.next)
+
+
+def _of(transaction: Transaction, accounts: Collection[str]) -> list[ComplaintOfAccount]:
+    steps = rows_of(transaction, COMPLAINTS, STEPS, accounts)
+    credits = rows_of(transaction, goodwill.GOODWILL, goodwill.FACTS, accounts)
+    return shown({STEPS.name: steps, goodwill.FACTS.name: credits}, left_out_in(transaction, accounts))
+
+
+Linked = dict[tuple[str, str, str], list[str]]
+"""The ids of the complaints that have to do with something, by account, kind and id of it."""
+
+
+def linked_in(transaction: Transaction, accounts: Collection[str]) -> Linked:
+    """What the complaints of some accounts have to do with."""
+    return linked(_of(transaction, accounts))
+
+
+def linked(complaints: Iterable[ComplaintHead]) -> Linked:
+    """What some complaints have to do with."""
+    found: Linked = defaultdict(list)
+    for complaint in complaints:
+        for link in complaint["links"]:
+            found[complaint["account_id"], link["kind"], link["linked_id"]].append(complaint["complaint_id"])
+    return found
+
+
+def about(database: Database, account: str, things: Iterable[tuple[LinkedKind, str]]) -> list[str]:
+    """The ids of an account's complaints that have to do with any of these, each a kind and an id."""
+    with database.reading() as transaction:
+        found = linked_in(transaction, [account])
+    return sorted({id_ for kind, linked_id in things for id_ in found.get((account, kind, linked_id), ())})
+
+
+def shown(state: State, left_out: LeftOut) -> list[ComplaintOfAccount]:
+    """The complaints that were opened, by account and id."""
+    steps: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in counting(state[STEPS.name], left_out):
         steps[row["account"], row["complaint_id"]].append(row)
     credits = goodwill.credits_by_complaint(state, left_out)
     return [
-        _shown(sorted(steps[key], key=order_of), credits.get((key[0], key[1]), []))
+        _shown(sorted(steps[key], key=order_of_fact), credits.get(key, []))
         for key in sorted(steps)
         if any(row["step"] == "opened" for row in steps[key])
     ]
 
 
-def _shown(steps: list[Row], credits: list[str]) -> dict[str, Any]:
-    opened = next(row for row in steps if row["step"] == "opened")
-    last = [row for row in steps if row["step"] in ("opened", "resolved", "reopened")][-1]
-    resolved = last["step"] == "resolved"
-    links = [(row["kind"], row["linked_id"]) for row in steps if row["step"] == "linked"]
+def _shown(steps: list[Row], credits: list[str]) -> ComplaintOfAccount:
+    opened, resolved = _opened(steps), _resolved(steps)
+    links: list[tuple[LinkedKind, str]] = [(r["kind"], r["linked_id"]) for r in steps if r["step"] == "linked"]
     links += [("goodwill", credit_id) for credit_id in credits]
     return {
         "complaint_id": opened["complaint_id"],
@@ -105,10 +270,10 @@ def _shown(steps: list[Row], credits: list[str]) -> dict[str, Any]:
         "subscription_id": opened["subscription_id"],
         "category": opened["category"],
         "channel": opened["channel"],
-        "status": "resolved" if resolved else "open",
+        "status": "resolved" if resolved is not None else "open",
         "opened_at": shown_instant(opened["message_time"]),
-        "resolved_at": shown_instant(last["message_time"]) if resolved else None,
-        "resolution_code": last["resolution_code"] if resolved else None,
+        "resolved_at": shown_instant(resolved["message_time"]) if resolved is not None else None,
+        "resolution_code": resolved["resolution_code"] if resolved is not None else None,
         "links": [{"kind": kind, "linked_id": linked_id} for kind, linked_id in dict.fromkeys(links)],
         "notes": sum(row["step"] == "noted" for row in steps),
         "steps": [
@@ -118,18 +283,9 @@ def _shown(steps: list[Row], credits: list[str]) -> dict[str, Any]:
     }
 
 
-def linked(complaints: Iterable[dict[str, Any]]) -> dict[tuple[str, str, str], list[str]]:
-    """The ids of the complaints that have to do with something, by account, kind and id of it."""
-    found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for complaint in complaints:
-        for link in complaint["links"]:
-            found[complaint["account_id"], link["kind"], link["linked_id"]].append(complaint["complaint_id"])
-    return found
-
-
-def open_seconds(complaint: dict[str, Any], now: datetime) -> int | None:
+def open_seconds(complaint: ComplaintHead, now: datetime) -> int | None:
     """How long an open complaint has been open, from when it was first opened; None for one that is resolved."""
     if complaint["status"] != "open":
         return None
-    began = datetime.fromisoformat(complaint["opened_at"])
+    began = instant_from_text(complaint["opened_at"])
     return (to_microseconds(now) - to_microseconds(began)) // 1_000_000

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from decimal import Decimal
-from typing import Any
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from ledger.events import (
     SETTLING,
@@ -19,10 +22,14 @@ from ledger.events import (
     claims_settled,
     excess_credit_id,
 )
+from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
+from ledger.store.reading.page import Listed, Page, Where
 from ledger.values import zero
-from projections.projection import Place, Projection, Row, Rows, State, Table, Value, shown_instant
+from projections.asking import Accounts, accounts_of, order_of, rows_listed, rows_of, the_only
+from projections.projection import Index, Place, Projection, Row, Rows, State, Table, Value
 from projections.settled_parts import PART, part_row, parts
+from projections.shown import Amount, Currency, Instant, shown_instant
 
 ROWS = Table(
     "credits",
@@ -36,7 +43,7 @@ ROWS = Table(
     },
     key=("account", "credit_id"),
     reads=(*SETTLING, CreditAppliedV1),
-    indexes=("credit_id",),
+    indexes=(Index("credit_id", ("credit_id",)),),
 )
 APPLICATIONS = Table(
     "credit_applications",
@@ -52,7 +59,7 @@ APPLICATIONS = Table(
     },
     key=("account", "application_id"),
     appends=True,
-    indexes=("credit_id",),
+    indexes=(Index("credit_id", ("credit_id",)),),
 )
 
 
@@ -138,15 +145,64 @@ def _use(rows: Rows, event: CreditAppliedV1) -> None:
 CREDITS = Projection("credits", 3, (ROWS, APPLICATIONS), (*SETTLING, CreditApplied, CreditAppliedV1), fold)
 
 
-def listed(state: State) -> list[dict[str, Any]]:
+class Applied(TypedDict):
+    """Part of a credit paid part of an invoice."""
+
+    application_id: str
+    charge_id: str | None
+    invoice_id: str
+    amount: Amount
+    applied_at: Instant
+
+
+class Credit(TypedDict):
+    """Money kept for the account's next charges."""
+
+    credit_id: Annotated[str, Field(examples=["credit/disruption/cyc-0002-2026-01-02/1"])]
+    claim_id: Annotated[str | None, Field(description="Null for what was paid on an invoice in excess.")]
+    account_id: str
+    charge_id: str | None
+    net: Amount
+    tax: Amount
+    total: Amount
+    currency: Currency
+    used: Amount
+    refunded: Amount
+    left: Amount
+    granted_at: Instant
+    applied: Annotated[list[Applied], Field(description="What it was used for, in order.")]
+
+
+ORDER = order_of(ROWS)
+
+
+def listed(database: Database, *, accounts: Accounts = None, page: Page | None = None) -> Listed[Credit]:
+    """The credits granted, and what is left of them; by account and id."""
+    with database.reading() as transaction:
+        return _listed(transaction, Where().among("account", accounts), page)
+
+
+def find(database: Database, credit_id: str, account: str | None = None) -> Credit | None:
+    """The credit with this id, if there is one. Raises AmbiguousId where several accounts have one."""
+    with database.reading() as transaction:
+        return the_only(_listed(transaction, Where().equal(account=account, credit_id=credit_id)), credit_id)
+
+
+def _listed(transaction: Transaction, where: Where, page: Page | None = None) -> Listed[Credit]:
+    found = rows_listed(transaction, CREDITS, ROWS, where, page)
+    applications = rows_of(transaction, CREDITS, APPLICATIONS, accounts_of(found))
+    return Listed(shown({ROWS.name: found, APPLICATIONS.name: applications}), found.next)
+
+
+def shown(state: State) -> list[Credit]:
     """The credits as they are shown: by account, then credit."""
     applications = defaultdict(list)
-    for application in state["credit_applications"]:
+    for application in state[APPLICATIONS.name]:
         applications[application["account"], application["credit_id"]].append(application)
-    return [_shown(row, applications[ROWS.key_of(row)]) for row in sorted(state["credits"], key=ROWS.key_of)]
+    return [_shown(row, applications[ROWS.key_of(row)]) for row in sorted(state[ROWS.name], key=ROWS.key_of)]
 
 
-def _shown(row: Row, applications: list[Row]) -> dict[str, Any]:
+def _shown(row: Row, applications: list[Row]) -> Credit:
     """No event pays a credit out yet."""
     return {
         "credit_id": row["credit_id"],
@@ -158,7 +214,7 @@ def _shown(row: Row, applications: list[Row]) -> dict[str, Any]:
         "total": row["total"],
         "currency": row["currency"],
         "used": row["used"],
-        "refunded": str(zero(str(row["currency"]))),
+        "refunded": str(zero(row["currency"])),
         "left": row["left_over"],
         "granted_at": shown_instant(row["granted_at"]),
         "applied": [

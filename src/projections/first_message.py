@@ -28,9 +28,9 @@ def message_of(fact: Fact) -> dict[str, Value]:
     }
 
 
-def order_of(row: Row) -> tuple[int, str, str]:
+def order_of_fact(row: Row) -> tuple[int, str, str]:
     """By what facts are taken: time, then id, then source."""
-    return int(row["message_time"] or 0), str(row["message_id"]), str(row["message_source"])
+    return row["message_time"], row["message_id"], row["message_source"]
 
 
 def counting(rows: Iterable[Row], left_out: LeftOut) -> Iterator[Row]:
@@ -42,4 +42,4 @@ def counting(rows: Iterable[Row], left_out: LeftOut) -> Iterator[Row]:
 
 def first(rows: Iterable[Row]) -> Row | None:
     """The row whose message comes first, if there is any."""
-    return min(rows, key=order_of, default=None)
+    return min(rows, key=order_of_fact, default=None)

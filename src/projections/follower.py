@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from ledger.events import STORED_TYPES
 from ledger.store.database import Conflict, Database, Transaction
 from ledger.store.positions import Reached
-from ledger.store.reading import PositionMissing, read_shard, shard_ends, store_id
+from ledger.store.reading.events import PositionMissing, read_shard
+from ledger.store.reading.shards import shard_ends
+from ledger.store.reading.store import store_id
 from projections.catalog import CATALOG
 from projections.projection import Key, Projection, Rows, Stored, Table, Values, stored_types
 
@@ -253,8 +255,9 @@ def _definition(projection: Projection, table: Table, text: str) -> list[str]:
     return [
         f"CREATE TABLE IF NOT EXISTS {name} ({columns}, PRIMARY KEY ({', '.join(table.key)}))",
         *(
-            f"CREATE INDEX IF NOT EXISTS {name}_{column} ON {name} ({column}) WHERE {column} IS NOT NULL"
-            for column in table.indexes
+            f"CREATE INDEX IF NOT EXISTS {name}_{index.name} ON {name} ({', '.join(index.columns)})"
+            + (f" WHERE {index.where}" if index.where is not None else "")
+            for index in table.indexes
         ),
     ]
 

@@ -1,29 +1,44 @@
 """What billing and provisioning must carry out, and what they answered (contract §1a, `makegood instructions`).
 
 The rows say what the topic says, because both are derived by the same function. An answer may be recorded before its
-instruction, so answers have rows of their own, and meet their instruction where it is shown.
+instruction, so answers have rows of their own, and meet their instruction where it is shown. `answered` says of an
+instruction whether one that counts is known, for the list to be found by.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Literal
 
+from pydantic import Field
 from pydantic_core import from_json, to_json
+from typing_extensions import TypedDict
 
 from ledger.events import (
     CreditUse,
+    FactRetracted,
     InstructionFact,
     InstructionRefused,
+    LedgerEvent,
     PaymentCaptured,
     Settling,
     SubscriptionStatusChanged,
 )
-from ledger.instructions import INSTRUCTING, instructions_of
+from ledger.instructions import INSTRUCTING, Kind, instructions_of
+from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
-from projections.first_message import MESSAGE, LeftOut, counting, message_of, order_of
-from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
+from ledger.store.reading.left import Left, left
+from ledger.store.reading.page import Listed, Order, Page, Where
+from ledger.values import instant_from_text
+from projections.asking import Accounts, accounts_of, rows_listed, rows_of
+from projections.first_message import MESSAGE, LeftOut, counting, message_of, order_of_fact
+from projections.left_out import LeavingOut
+from projections.projection import Index, Place, Projection, Row, Rows, State, Table
+from projections.retractions import never_said_in
+from projections.shown import Instant, shown_instant
+
+HANDLED: tuple[type[LedgerEvent], ...] = (*INSTRUCTING, InstructionFact, PaymentCaptured, FactRetracted)
 
 ISSUED = Table(
     "instructions",
@@ -33,9 +48,14 @@ ISSUED = Table(
         "kind": "TEXT",
         "data": "TEXT",
         "issued_at": "INSTANT",
+        "answered": "INTEGER",
     },
     key=("account", "instruction_id"),
-    appends=True,
+    reads=(InstructionFact, PaymentCaptured, FactRetracted),
+    indexes=(
+        Index("oldest", ("answered", "issued_at", "account", "instruction_id")),
+        Index("kind", ("kind", "answered", "issued_at", "account", "instruction_id")),
+    ),
 )
 ANSWERS = Table(
     "instruction_answers",
@@ -48,7 +68,7 @@ ANSWERS = Table(
         **MESSAGE,
     },
     key=("account", "instruction_id", "event_id"),
-    appends=True,
+    reads=HANDLED,
 )
 ENDS = Table(
     "instructed_ends",
@@ -57,13 +77,20 @@ ENDS = Table(
     reads=(SubscriptionStatusChanged,),
 )
 
-Handled = SubscriptionStatusChanged | Settling | CreditUse | InstructionFact | PaymentCaptured
+LEAVING_OUT = LeavingOut.of("instructions", HANDLED, alarmed=False)
+
+Handled = SubscriptionStatusChanged | Settling | CreditUse | InstructionFact | PaymentCaptured | FactRetracted
 
 
 def fold(rows: Rows, _: Place, event: Handled) -> None:
     """An instruction has a row for ever, and so has each answer."""
     effective_on = None
     match event:
+        case FactRetracted():
+            LEAVING_OUT.fold(rows, event)
+            for instruction_id in {row["instruction_id"] for row in rows.of_account(ANSWERS, event.account)}:
+                _note_whether_answered(rows, event.account, instruction_id)
+            return
         case InstructionFact():
             _put_answer(rows, event, event.data.instruction_id)
         case PaymentCaptured() if event.data.method == "balance":
@@ -79,6 +106,7 @@ def fold(rows: Rows, _: Place, event: Handled) -> None:
                 "kind": instruction.kind,
                 "data": to_json(instruction.data).decode(),
                 "issued_at": to_microseconds(instruction.issued_at),
+                "answered": int(_is_answered(rows, event.account, instruction.instruction_id)),
             },
         )
 
@@ -109,51 +137,108 @@ def _put_answer(rows: Rows, event: InstructionFact | PaymentCaptured, instructio
             **message_of(event),
         },
     )
+    _note_whether_answered(rows, event.account, instruction_id)
 
 
-INSTRUCTIONS = Projection(
-    "instructions",
-    2,
-    (ISSUED, ANSWERS, ENDS),
-    (*INSTRUCTING, InstructionFact, PaymentCaptured),
-    fold,
-)
+def _note_whether_answered(rows: Rows, account: str, instruction_id: str) -> None:
+    issued = rows.get(ISSUED, account, instruction_id)
+    if issued is not None:
+        rows.put(ISSUED, {**issued, "answered": int(_is_answered(rows, account, instruction_id))})
 
 
-def listed(state: State, left_out: LeftOut = frozenset()) -> list[dict[str, Any]]:
+def _is_answered(rows: Rows, account: str, instruction_id: str) -> bool:
+    answers = [row for row in rows.of_account(ANSWERS, account) if row["instruction_id"] == instruction_id]
+    return bool(answers) and any(counting(answers, LEAVING_OUT.left_out(rows, account)))
+
+
+INSTRUCTIONS = Projection("instructions", 3, (ISSUED, ANSWERS, ENDS, *LEAVING_OUT.tables), HANDLED, fold)
+
+
+class Instruction(TypedDict):
+    """What another system must carry out, and what it answered."""
+
+    instruction_id: str
+    kind: Kind
+    account_id: str
+    data: Annotated[dict[str, str], Field(description="As the topic says it.")]
+    issued_at: Instant
+    status: Literal["open", "carried_out", "refused"]
+    answered_at: Instant | None
+
+
+class AgedInstruction(Instruction):
+    """An instruction, and for how long it has been open."""
+
+    age_seconds: Annotated[int | None, Field(description="Null where it was answered.")]
+
+
+ORDER: Order = {"answered": int, "issued_at": int, "account": str, "instruction_id": str}
+
+
+def listed(
+    database: Database,
+    now: datetime,
+    *,
+    accounts: Accounts = None,
+    kind: str | None = None,
+    still_open: bool = False,
+    page: Page | None = None,
+) -> Listed[AgedInstruction]:
+    """What billing and provisioning were told to do, what waits longest for its answer first.
+
+    `still_open` leaves out what was answered.
+    """
+    where = Where().among("account", accounts).equal(kind=kind)
+    if still_open:
+        where.that("answered = 0")
+    with database.reading() as transaction:
+        found = rows_listed(transaction, INSTRUCTIONS, ISSUED, where, page, ORDER)
+        of = accounts_of(found)
+        answers, left_out = rows_of(transaction, INSTRUCTIONS, ANSWERS, of), never_said_in(transaction, of)
+    told = shown({ISSUED.name: found, ANSWERS.name: answers}, left_out)
+    aged: list[AgedInstruction] = [{**each, "age_seconds": open_seconds(each, now)} for each in told]
+    return Listed(aged, found.next)
+
+
+def instructions_left(transaction: Transaction) -> Left:
+    """How many instructions have no answer, and since when."""
+    issued = INSTRUCTIONS.stored_name(ISSUED)
+    return left(transaction, f"SELECT COUNT(*), MIN(issued_at) FROM {issued} WHERE answered = 0")
+
+
+def shown(state: State, left_out: LeftOut = frozenset()) -> list[Instruction]:
     """The instructions as they are shown: those without an answer first, the oldest first among each.
 
     `left_out` are answers that count for nothing.
     """
     answers = defaultdict(list)
-    for answer in counting(state["instruction_answers"], left_out):
+    for answer in counting(state[ANSWERS.name], left_out):
         answers[answer["account"], answer["instruction_id"]].append(answer)
-    told = [(row, _holding(answers[ISSUED.key_of(row)])) for row in state["instructions"]]
-    told.sort(key=lambda pair: (pair[1] is not None, pair[0]["issued_at"], *ISSUED.key_of(pair[0])))
-    return [_shown(row, answer) for row, answer in told]
+    rows = sorted(state[ISSUED.name], key=lambda row: tuple(row[column] for column in ORDER))
+    return [_shown(row, _holding(answers[ISSUED.key_of(row)])) for row in rows]
 
 
 def _holding(answers: list[Row]) -> Row | None:
     """Of several answers the last one by its message holds: whoever refused may have carried it out after all."""
-    return max(answers, key=order_of, default=None)
+    return max(answers, key=order_of_fact, default=None)
 
 
-def _shown(row: Row, answer: Row | None) -> dict[str, Any]:
+def _shown(row: Row, answer: Row | None) -> Instruction:
     return {
         "instruction_id": row["instruction_id"],
         "kind": row["kind"],
         "account_id": row["account"],
-        "data": from_json(str(row["data"])),
+        "data": from_json(row["data"]),
         "issued_at": shown_instant(row["issued_at"]),
         "status": answer["status"] if answer is not None else "open",
         "answered_at": shown_instant(answer["answered_at"]) if answer is not None else None,
     }
 
 
-def open_seconds(instruction: dict[str, Any], now: datetime) -> int | None:
+def open_seconds(instruction: Instruction, now: datetime) -> int | None:
     """How long an instruction has waited for an answer, 0 where a sandbox's clock stands before; None for one that
     has it."""
     if instruction["status"] != "open":
         return None
-    issued = datetime.fromisoformat(instruction["issued_at"])
+    issued = instant_from_text(instruction["issued_at"])
     return max(0, to_microseconds(now) - to_microseconds(issued)) // 1_000_000

@@ -2,6 +2,9 @@
 
 A fold sees rows through `Rows` and nothing else, so that it works alike on tables that a `Follower` keeps and on
 plain dictionaries, in which `fold_account` follows one account step by step.
+
+Each projection's file also says how its rows are shown: the type of an answer's row, `shown`, which makes these from
+rows wherever they come from, and the questions, which have a database find the rows (projections/asking.py).
 """
 
 from __future__ import annotations
@@ -13,15 +16,26 @@ from operator import itemgetter
 from typing import Any, Literal, Protocol
 
 from ledger.events import STORED_TYPES, LedgerEvent
-from ledger.store.instants import from_microseconds
-from ledger.values import instant_to_text
 
 Value = str | int | None
-Row = Mapping[str, Value]
+Row = Mapping[str, Any]
+"""A row by its columns. What each holds its table says, as of every row that comes out of a database."""
 Values = tuple[Value, ...]
 Key = tuple[Any, ...]
 ColumnType = Literal["TEXT", "INTEGER", "BIGINT", "INSTANT"]
 """What a column holds. An amount is TEXT at its currency's scale; an INSTANT is a BIGINT (ledger.store.instants)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Columns by which rows are looked for across accounts: those to find by, then those to order by.
+
+    `where` limits it to the rows of which that holds.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    where: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +44,8 @@ class Table:
 
     `reads` names the events whose fold looks at rows that are there already: their accounts' rows are loaded first.
     `appends` says that each row is put by one event only and never changed or deleted, so that it need not be looked
-    for when it is written. `indexes` name columns by which rows are looked for across accounts.
+    for when it is written. A `finding` table says again what others say, so that lists are found by it; no replay
+    shows it.
     """
 
     name: str
@@ -38,7 +53,8 @@ class Table:
     key: tuple[str, ...]
     reads: tuple[type[LedgerEvent], ...] = ()
     appends: bool = False
-    indexes: tuple[str, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    finding: bool = False
     key_of: Callable[[Row], Key] = field(init=False)
     """What a row is known by."""
     values_of: Callable[[Row], Values] = field(init=False)
@@ -137,14 +153,26 @@ class Rows:
     def __init__(self, tables: Iterable[Table]) -> None:
         self._kept: dict[Table, dict[Key, Values]] = {table: {} for table in tables}
         self._changes: dict[Table, dict[Key, Values | None]] = {table: {} for table in self._kept}
+        self._keys: dict[Table, dict[str, dict[Key, None]]] = {table: {} for table in self._kept}
+        """The keys of each account in the tables that folds look at, so that they need not look at all rows."""
 
     def keep(self, table: Table, rows: Iterable[Values]) -> None:
         """Have rows that were written before."""
-        self._kept[table].update((table.key_of(table.row(values)), values) for values in rows)
+        for values in rows:
+            key = table.key_of(table.row(values))
+            self._kept[table][key] = values
+            self._note(table, key)
+
+    def _note(self, table: Table, key: Key) -> None:
+        if table.reads:
+            self._keys[table].setdefault(key[0], {})[key] = None
 
     def get(self, table: Table, *key: Value) -> Row | None:
         """The row with this key, if there is one."""
         _check_read(table)
+        return self._standing(table, key)
+
+    def _standing(self, table: Table, key: Key) -> Row | None:
         changes = self._changes[table]
         values = changes[key] if key in changes else self._kept[table].get(key)
         return table.row(values) if values is not None else None
@@ -152,12 +180,14 @@ class Rows:
     def of_account(self, table: Table, account: str) -> list[Row]:
         """All rows of an account."""
         _check_read(table)
-        standing = {**self._kept[table], **self._changes[table]}
-        return [table.row(values) for key, values in standing.items() if key[0] == account and values is not None]
+        keys = self._keys[table].get(account, ())
+        return [row for key in keys if (row := self._standing(table, key)) is not None]
 
     def put(self, table: Table, row: Row) -> None:
         """Have this row, whole, in place of any other with its key."""
-        self._changes[table][table.key_of(row)] = table.values_of(row)
+        key = table.key_of(row)
+        self._changes[table][key] = table.values_of(row)
+        self._note(table, key)
 
     def delete(self, table: Table, *key: Value) -> None:
         """Have no row with this key."""
@@ -186,11 +216,6 @@ class Rows:
 def _check_read(table: Table) -> None:
     if not table.reads:
         raise TypeError(f"a fold looks at table {table.name}, which must say so: `reads` names its events")
-
-
-def shown_instant(value: Value) -> str | None:
-    """An INSTANT as it is shown: RFC 3339 in UTC."""
-    return None if value is None else instant_to_text(from_microseconds(int(value)))
 
 
 State = Mapping[str, Sequence[Row]]

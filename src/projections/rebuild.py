@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 from ledger.store.database import Database, StoreError, Transaction
 from ledger.store.positions import Position, Reached
-from ledger.store.reading import read_shard, shard_ends
+from ledger.store.reading.events import accounts_between, how_many_accounts, read_shard
+from ledger.store.reading.shards import shard_ends
 from ledger.values import SYSTEM_ACCOUNT
-from projections.comparing import PAGE, Difference, difference, how_many_accounts, kept_rows, pages
+from projections.comparing import PAGE, Difference, difference, kept_rows, pages
 from projections.follower import BATCH_MAX, Follower, Progress, positions_of
 from projections.projection import Projection
 
@@ -114,7 +115,9 @@ class Rebuild:
 
         Rows that are alike at one position stay alike: both are folded from the same events by the same fold.
         """
-        done, of = 0, how_many_accounts(self._database)
+        done = 0
+        with self._database.reading() as transaction:
+            of = how_many_accounts(transaction)
         everything = [*self._copies, *self._copies.values()]
         for accounts in pages(self._database, list(self._copies), self._page):
             self._follow()
@@ -124,7 +127,7 @@ class Rebuild:
                     if not stands[projection].covers(stands[copy]):
                         self._uncompared.add(projection)
                     if projection not in self._uncompared:
-                        unsettled = _accounts_between(transaction, stands[copy], stands[projection])
+                        unsettled = accounts_between(transaction, stands[copy], stands[projection])
                         found = self._differences(transaction, projection, accounts)
                         self._suspects[projection] |= {*accounts} & unsettled | {each.account for each in found}
             done += len(accounts)
@@ -205,19 +208,6 @@ class Rebuild:
             transaction.run(
                 "DELETE FROM projection_positions WHERE projection = ? AND version = ?", (copy.name, copy.version)
             )
-
-
-def _accounts_between(transaction: Transaction, after: Reached, to: Reached) -> set[str]:
-    """The accounts that have an event after one position of a shard and up to another."""
-    return {
-        row[0]
-        for shard, last in to.items()
-        if after[shard] < last
-        for row in transaction.rows(
-            "SELECT DISTINCT account FROM events WHERE shard = ? AND position > ? AND position <= ?",
-            (shard, after[shard], last),
-        )
-    }
 
 
 def _hold(transaction: Transaction, projection: Projection, shards: Sequence[int]) -> None:

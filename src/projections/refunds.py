@@ -7,7 +7,10 @@ their refund where it is shown.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from ledger.events import (
     SETTLING,
@@ -18,10 +21,15 @@ from ledger.events import (
     Settling,
     claims_settled,
 )
+from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
-from projections.first_message import MESSAGE, LeftOut, counting, message_of, order_of
-from projections.projection import Place, Projection, Row, Rows, State, Table, shown_instant
+from ledger.store.reading.page import Listed, Page, Where
+from projections.asking import Accounts, accounts_of, order_of, rows_listed, rows_of, the_only
+from projections.first_message import MESSAGE, LeftOut, counting, message_of, order_of_fact
+from projections.projection import Index, Place, Projection, Row, Rows, State, Table
+from projections.retractions import never_said_in
 from projections.settled_parts import PART, part_row, parts
+from projections.shown import Amount, Currency, Instant, shown_instant
 
 DUE = Table(
     "refunds",
@@ -34,7 +42,7 @@ DUE = Table(
     },
     key=("account", "refund_id"),
     reads=SETTLING,
-    indexes=("refund_id",),
+    indexes=(Index("refund_id", ("refund_id",)), Index("status", ("status", "account", "refund_id"))),
 )
 RESULTS = Table(
     "refund_results",
@@ -51,7 +59,8 @@ RESULTS = Table(
 )
 
 
-_SHOWN_AS: dict[PartStatus, str] = {"open": "due", "gone_out": "succeeded", "failed": "failed"}
+RefundStatus = Literal["due", "failed", "succeeded"]
+_SHOWN_AS: dict[PartStatus, RefundStatus] = {"open": "due", "gone_out": "succeeded", "failed": "failed"}
 
 
 def fold(rows: Rows, _: Place, event: Settling | RefundReport) -> None:
@@ -92,17 +101,61 @@ def _result(event: RefundReport) -> Row:
 REFUNDS = Projection("refunds", 2, (DUE, RESULTS), (*SETTLING, RefundReport), fold)
 
 
-def listed(state: State, left_out: LeftOut = frozenset()) -> list[dict[str, Any]]:
+class Refund(TypedDict):
+    """Money that goes back, or went."""
+
+    refund_id: Annotated[str, Field(examples=["refund/unused/cyc-0006-2026-04-02/1"])]
+    claim_id: str
+    account_id: str
+    charge_id: str | None
+    net: Amount
+    tax: Amount
+    total: Amount
+    currency: Currency
+    status: RefundStatus
+    due_at: Instant
+    approved_at: Instant | None
+    submitted_at: Instant | None
+    settled_at: Instant | None
+    processor_reference: str | None
+
+
+ORDER = order_of(DUE)
+
+
+def listed(
+    database: Database, *, accounts: Accounts = None, status: str | None = None, page: Page | None = None
+) -> Listed[Refund]:
+    """The refunds: due, and what the payment processor said of them; by account and id."""
+    with database.reading() as transaction:
+        return _listed(transaction, Where().among("account", accounts).equal(status=status), page)
+
+
+def find(database: Database, refund_id: str, account: str | None = None) -> Refund | None:
+    """The refund with this id, if there is one. Raises AmbiguousId where several accounts have one."""
+    with database.reading() as transaction:
+        return the_only(_listed(transaction, Where().equal(account=account, refund_id=refund_id)), refund_id)
+
+
+def _listed(transaction: Transaction, where: Where, page: Page | None = None) -> Listed[Refund]:
+    found = rows_listed(transaction, REFUNDS, DUE, where, page)
+    accounts = accounts_of(found)
+    state = {DUE.name: found, RESULTS.name: rows_of(transaction, REFUNDS, RESULTS, accounts)}
+    return Listed(shown(state, never_said_in(transaction, accounts)), found.next)
+
+
+def shown(state: State, left_out: LeftOut = frozenset()) -> list[Refund]:
     """The refunds as they are shown: by account, then refund. `left_out` are results that count for nothing."""
     results = defaultdict(list)
-    for result in counting(state["refund_results"], left_out):
+    for result in counting(state[RESULTS.name], left_out):
         results[result["account"], result["refund_id"]].append(result)
-    return [_shown(row, results[DUE.key_of(row)]) for row in sorted(state["refunds"], key=DUE.key_of)]
+    return [_shown(row, results[DUE.key_of(row)]) for row in sorted(state[DUE.name], key=DUE.key_of)]
 
 
-def _shown(row: Row, results: list[Row]) -> dict[str, Any]:
+def _shown(row: Row, results: list[Row]) -> Refund:
     """Where it was paid, by the payment processor's last word on it."""
-    succeeded = max((result for result in results if result["succeeded_at"] is not None), key=order_of, default=None)
+    arrived = (result for result in results if result["succeeded_at"] is not None)
+    succeeded = max(arrived, key=order_of_fact, default=None)
     if row["status"] != "succeeded":
         succeeded = None
     return {

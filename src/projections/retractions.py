@@ -6,9 +6,13 @@ may know of a message before the message is known.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ledger.events import FactRetracted, Retraction, retracted
+from ledger.store.database import Transaction
 from ledger.store.instants import from_microseconds
-from projections.first_message import MESSAGE, message_of
+from projections.asking import rows_of
+from projections.first_message import MESSAGE, LeftOut, message_of
 from projections.projection import Place, Projection, Row, Rows, State, Table
 
 SAID = Table(
@@ -38,10 +42,8 @@ GONE = Table(
 
 def fold(rows: Rows, _: Place, event: FactRetracted) -> None:
     """Every retraction has its row. Which messages they leave out is looked at anew, because one of them may fall."""
-    retracts = event.data.retracts
-    named = {"retracts_source": retracts.source, "retracts_id": retracts.id}
-    rows.put(SAID, {"account": event.account, **named, **message_of(event)})
-    gone = retracted(map(_retraction, rows.of_account(SAID, event.account)))
+    rows.put(SAID, said(event))
+    gone = retracted(map(retraction, rows.of_account(SAID, event.account)))
     for row in rows.of_account(GONE, event.account):
         if (row["source"], row["id"]) not in gone:
             rows.delete(GONE, event.account, row["source"], row["id"])
@@ -50,11 +52,19 @@ def fold(rows: Rows, _: Place, event: FactRetracted) -> None:
         rows.put(GONE, {**message, "by_source": by.message[0], "by_id": by.message[1]})
 
 
-def _retraction(row: Row) -> Retraction:
+def said(event: FactRetracted) -> Row:
+    """The row of a retraction."""
+    retracts = event.data.retracts
+    named = {"retracts_source": retracts.source, "retracts_id": retracts.id}
+    return {"account": event.account, **named, **message_of(event)}
+
+
+def retraction(row: Row) -> Retraction:
+    """The retraction whose row it is."""
     return Retraction(
-        message=(str(row["message_source"]), str(row["message_id"])),
-        retracts=(str(row["retracts_source"]), str(row["retracts_id"])),
-        time=from_microseconds(int(row["message_time"] or 0)),
+        message=(row["message_source"], row["message_id"]),
+        retracts=(row["retracts_source"], row["retracts_id"]),
+        time=from_microseconds(row["message_time"]),
     )
 
 
@@ -63,12 +73,9 @@ RETRACTIONS = Projection("retractions", 1, (SAID, GONE), (FactRetracted,), fold)
 
 def never_said(state: State) -> set[tuple[str, str]]:
     """The messages that count as never said: account, and source and id in one."""
-    return {(str(row["account"]), f"{row['source']} {row['id']}") for row in state["retracted_messages"]}
+    return {(row["account"], f"{row['source']} {row['id']}") for row in state["retracted_messages"]}
 
 
-def still_said(fact: str) -> str:
-    """What holds in SQL of a row of the table `fact`, which says by what message it came, unless that is gone."""
-    return (
-        f"NOT EXISTS (SELECT 1 FROM {RETRACTIONS.stored_name(GONE)} AS gone WHERE gone.account = {fact}.account "
-        f"AND gone.source = {fact}.message_source AND gone.id = {fact}.message_id)"
-    )
+def never_said_in(transaction: Transaction, accounts: Iterable[str]) -> LeftOut:
+    """The messages of some accounts that count as never said."""
+    return never_said({GONE.name: rows_of(transaction, RETRACTIONS, GONE, accounts)})

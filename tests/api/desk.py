@@ -19,7 +19,7 @@ from httpx import Client, Response
 from ledger.application.access import grant, issue_key
 from ledger.application.acts import By
 from ledger.events import Grant, Role, Sealed
-from ledger.store.reading import vault_entry
+from ledger.store.reading.vault import vault_entry
 from makegood.api.app import create_app
 from makegood.api.serving import Serving, listening
 from makegood.house.opening import House

@@ -12,8 +12,8 @@ from httpx import Response
 
 from consumers.replaying import replay
 from ledger.application.kept_messages import Closing, Kept
-from projections import kept
 from tests.api.desk import Desk, Served
+from tests.ledger import kept
 from tests.ledger.books import Books, killed
 from tests.ledger.messages import Message, Upstream
 from tests.ledger.test_kept import KeysLost
@@ -98,7 +98,7 @@ class TestOutcomes:
         ]
         assert "99.00" not in answer.text
         letters = kept.dead_letters(desk.books.database)
-        assert [(letter["id"], letter["origin"], letter["channel"]) for letter in letters] == [
+        assert [(letter.message_id, letter.origin, letter.channel) for letter in letters] == [
             (wrong["id"], "http:paula", "http"),
             (cycle["id"], "http:paula", "http"),
             (None, "http:paula", "http"),
@@ -168,11 +168,9 @@ class TestReplaying:
         in_binary(desk, wrong, **{"ce-note": "another"})
         structured, binary = kept.dead_letters(desk.books.database)
         for letter in (structured, binary):
-            closing = Closing(Kept("dead-letter", letter["dead_letter_id"], letter["origin"]), "otto", "cli")
+            closing = Closing(Kept("dead-letter", letter.kept_id, letter.origin), "otto", "cli")
             assert replay(desk.books.ledger, closing).field == "data.currency"
-        closing = Closing(
-            Kept("dead-letter", binary["dead_letter_id"], "http:paula"), "otto", "cli", None, repaired=True
-        )
+        closing = Closing(Kept("dead-letter", binary.kept_id, "http:paula"), "otto", "cli", None, repaired=True)
         assert replay(desk.books.ledger, closing, repaired=json.dumps(right).encode()).outcome == "accepted"
         [fact] = [e for e in desk.books.stored("acct-9") if e["type"] == "account-registered.v1"]
         assert fact["channel"] == "replay"
@@ -180,7 +178,7 @@ class TestReplaying:
     def test_nothing_that_says_who_sent_it_is_kept(self, quick_desk: Desk) -> None:
         in_binary(quick_desk, Upstream().charge_posted(price="-1"), **{"X-Secret": "hush"})
         [letter] = kept.dead_letters(quick_desk.books.database)
-        body = Kept("dead-letter", letter["dead_letter_id"], letter["origin"]).body(quick_desk.books.ledger)
+        body = Kept("dead-letter", letter.kept_id, letter.origin).body(quick_desk.books.ledger)
         assert body is not None
         assert b"hush" not in body
         assert b"mg_" not in body
@@ -269,7 +267,7 @@ def test_one_that_keeps_failing_is_set_aside_and_stops_no_other(served: Served) 
         again = many(desk, messages)
         assert [what for _, what in outcomes(again)] == ["duplicate"] * 2 + ["set aside"] + ["duplicate"] * 3
     [row] = kept.set_aside(books.database)
-    assert (row["account_id"], row["origin"], row["channel"]) == ("acct-8", "http:paula", "http")
+    assert (row.account, row.origin, row.channel) == ("acct-8", "http:paula", "http")
     books.check_positions()
     books.close()
 

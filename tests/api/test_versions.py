@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from starlette.requests import Request
 
-from ledger.store.reading import shard_end
+from ledger.store.reading.shards import shard_end
 from makegood.api import waiting
 from makegood.api.problems import Refused
 from makegood.api.versions import expected_version

@@ -14,7 +14,7 @@ from consumers.projector import KafkaSource, Projector, StoreSource, event_of, o
 from consumers.relay import EventLane, Relay, relayed_to
 from ledger.store.database import Unavailable
 from ledger.store.positions import Position
-from ledger.store.reading import read_shard
+from ledger.store.reading.events import read_shard
 from projections.follower import Follower
 from tests.consumers.test_intake import Clock, Upstream
 from tests.integration.world import (

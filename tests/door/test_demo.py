@@ -8,7 +8,7 @@ import pytest
 from makegood.cli import run
 from makegood.house.opening import open_house
 from makegood.house.settings import Settings
-from projections import queries
+from projections import accounts, claims, credits, refunds
 
 pytestmark = pytest.mark.long
 
@@ -26,16 +26,16 @@ def test_the_sample_goes_the_whole_way_and_every_cent_granted_is_settled_once(
     with open_house(Settings(store="sqlite:///makegood-demo.db")) as house:
         granted = _by_currency(
             (c["currency"], Decimal(c["amount"]) + Decimal(c["tax"]))
-            for c in queries.claims(house.database, outcome="granted")
+            for c in claims.listed(house.database, outcome="granted")
         )
-        credits = queries.credits(house.database)
-        excess = _by_currency((c["currency"], Decimal(c["left"])) for c in credits if c["claim_id"] is None)
+        credited = credits.listed(house.database)
+        excess = _by_currency((c["currency"], Decimal(c["left"])) for c in credited if c["claim_id"] is None)
         settled = _by_currency(
             [
-                *((r["currency"], Decimal(r["total"])) for r in queries.refunds(house.database)),
-                *((c["currency"], Decimal(c["total"])) for c in credits if c["claim_id"] is not None),
-                *((r["currency"], Decimal(r["total"])) for r in queries.invoice_reductions(house.database)),
-                *((o["currency"], -Decimal(o["overpaid"])) for o in queries.overpaid(house.database)),
+                *((r["currency"], Decimal(r["total"])) for r in refunds.listed(house.database)),
+                *((c["currency"], Decimal(c["total"])) for c in credited if c["claim_id"] is not None),
+                *((r["currency"], Decimal(r["total"])) for r in accounts.listed_reductions(house.database)),
+                *((o["currency"], -Decimal(o["overpaid"])) for o in claims.listed_overpaid(house.database)),
             ]
         )
     assert granted == settled

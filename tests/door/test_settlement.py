@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from makegood.api.shapes import Account, Credit, Explanation
 from tests.door.conftest import ROOT, Door
 from tests.door.test_commands import ACCOUNT, CANCELLATION, CYCLE, PAYMENT, SUBSCRIPTION, message
+from tests.published import hold_to_type
 
 CASES = json.loads((ROOT / "tests" / "cases" / "found.json").read_text())
 LONG_AFTER = "2035-01-01T00:00:00Z"
@@ -62,12 +62,12 @@ def test_what_was_paid_in_excess_is_explained_as_the_credit_that_it_is(sandbox: 
     sandbox("advance", LONG_AFTER)
     sandbox("ingest", lines(NEXT))
     explained = sandbox.json("explain", "excess/i")
-    Explanation.model_validate(explained)
+    hold_to_type("Explanation", explained)
     assert (explained["claim_id"], explained["clause"]) == (None, None)
     assert explained["formula"] == "44.64 paid − 35.64 charged = 9.00"
     assert [(use["charge_id"], use["amount"]) for use in explained["applied"]] == [("c-2", "9.00")]
     (credit,) = sandbox.json("credits")
-    Credit.model_validate(credit)
+    hold_to_type("Credit", credit)
     assert (credit["credit_id"], credit["claim_id"], credit["used"], credit["left"]) == (
         "excess/i",
         None,
@@ -99,7 +99,7 @@ def test_a_refund_that_bounced_is_owed_again_and_the_history_of_its_settling_say
 def test_an_account_shows_where_each_invoice_stands(sandbox: Door, lines) -> None:
     sandbox("ingest", lines(ACCOUNT, SUBSCRIPTION, CYCLE, PAYMENT, PAID_TOO_MUCH))
     shown = sandbox.json("account", "acct-1")
-    Account.model_validate(shown)
+    hold_to_type("Account", shown)
     (invoice,) = shown["invoices"]
     assert {name: invoice[name] for name in ("charged", "paid_in_money", "asks_for", "excess", "excess_credit")} == {
         "charged": "35.64",

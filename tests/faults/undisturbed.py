@@ -11,7 +11,7 @@ from ledger.application.agreements import publish
 from ledger.application.due_work import do_due_work
 from ledger.application.record import take
 from ledger.audit import leaf_hash
-from ledger.store.reading import StoredEnvelope, follow_account
+from ledger.store.reading.events import StoredEnvelope, follow_account
 from projections.catalog import CATALOG
 from projections.projection import Table, fold_account
 from tests.faults.lots import Lot

@@ -10,8 +10,8 @@ from consumers.intake import Intake
 from consumers.kafka.records import TopicIdentity
 from consumers.kafka.topics import Topic
 from consumers.relay import Relay, relayed_to
-from ledger.store.reading import read_shard
-from projections import queries
+from ledger.store.reading.events import read_shard
+from projections import instructions
 from tests.integration.world import (
     Books,
     Place,
@@ -184,7 +184,7 @@ def test_instructions_are_on_their_topic_in_order(books: Books, place: Place) ->
     books.follower().catch_up()
     kept = {
         each["instruction_id"]: (each["account_id"], f"makegood.{each['kind']}.v1", each["data"])
-        for each in queries.instructions(books.database, now())
+        for each in instructions.listed(books.database, now())
     }
     assert {each["id"]: (each["subject"], each["type"], each["data"]) for each in sent} == kept
     assert len(sent) == len(kept) > 5

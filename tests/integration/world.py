@@ -25,7 +25,7 @@ from ledger.application.record import take
 from ledger.store.database import Database, Unavailable, beside, connect, create_if_missing
 from ledger.store.keys import KeyDatabase
 from ledger.vault import Vault
-from projections import queries
+from projections import claims
 from projections.follower import Follower
 from tests.parts.kafka import Kafka
 
@@ -78,7 +78,7 @@ class Books:
 
     def claims(self) -> list[dict[str, Any]]:
         """Every claim as it stands, without what depends on the order of arrival."""
-        return [{**claim, "position": None} for claim in queries.claims(self.database)]
+        return [{**claim, "position": None} for claim in claims.listed(self.database)]
 
     def close(self) -> None:
         self.database.close()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from consumers.relay import InstructionLane
 from ledger.events import SubscriptionStatusChanged, from_stored
 from ledger.instructions import Instruction, Issued, instructions_of
-from ledger.store.reading import ended_on_before
+from ledger.store.reading.events import ended_on_before
 from tests.ledger.books import WITHOUT_SHRINKING, Books, oracle_agreements
 from tests.ledger.conftest import Opener
 from tests.ledger.messages import Message, Upstream

@@ -30,7 +30,7 @@ from ledger.store.keys import KeyDatabase
 from ledger.store.schema import SCHEMA_VERSION
 from ledger.store.writing import ReaderFenced, ReaderMove, take_over_reader
 from ledger.vault import Erased
-from projections import kept
+from tests.ledger import kept
 from tests.ledger.books import Books, StandingClock
 from tests.ledger.conftest import Opener
 from tests.ledger.messages import Message, Upstream, read_all
@@ -68,7 +68,7 @@ def refused(books: Books) -> tuple[Message, Kept]:
     cycle = Upstream().cycle_started(price="-31.00")
     books.take([cycle])
     [letter] = kept.dead_letters(books.database)
-    return cycle, Kept("dead-letter", str(letter["dead_letter_id"]), str(letter["origin"]))
+    return cycle, Kept("dead-letter", str(letter.kept_id), str(letter.origin))
 
 
 def acts(books: Books) -> list[dict[str, object]]:
@@ -105,7 +105,7 @@ class TestReplay:
         assert "Zoë" not in json.dumps(act)
         assert kept.dead_letters(books.database, closed=False) == []
         [shown] = kept.dead_letters(books.database)
-        assert (shown["status"], shown["closed_by"]) == ("replayed", BOB)
+        assert (shown.status, shown.closed_by) == ("replayed", BOB)
         books.check_positions()
 
     def test_to_repeat_it_changes_nothing(self, books: Books) -> None:
@@ -163,8 +163,7 @@ class TestReplay:
         set_aside(books.ledger, item, "KeyError in assess.py:1 assess", None)
         [row] = kept.set_aside(books.database)
         assert (
-            replay(books.ledger, closing(Kept("set-aside", str(row["set_aside_id"]), str(row["origin"])))).outcome
-            == "accepted"
+            replay(books.ledger, closing(Kept("set-aside", str(row.kept_id), str(row.origin)))).outcome == "accepted"
         )
         assert take(books.ledger, [item]).duplicates == 1
 
@@ -175,11 +174,11 @@ class TestReplay:
         set_aside(books.ledger, statement_of(cycle), "a defect", None)
         books.take([cycle | {"data": cycle["data"] | {"price": "32.00"}}])
         [row] = kept.set_aside(books.database)
-        aside = Kept("set-aside", str(row["set_aside_id"]), str(row["origin"]))
+        aside = Kept("set-aside", str(row.kept_id), str(row.origin))
         assert replay(books.ledger, closing(aside)).outcome == "refused"
         assert kept.set_aside(books.database, closed=False) == []
         [letter] = kept.dead_letters(books.database, closed=False)
-        assert (letter["origin"], letter["field"]) == ("file:story:1", "id")
+        assert (letter.origin, letter.field) == ("file:story:1", "id")
         assert acts(books)[0]["data"]["outcome"] == "refused"  # type: ignore[index]
 
     def test_where_the_body_is_gone_a_repaired_one_is_asked_for(self, books: Books) -> None:
@@ -197,7 +196,7 @@ class TestDiscard:
         assert (act["type"], act["actor"]) == ("message-discarded.v1", BOB)
         assert "Zoë" not in json.dumps(act)
         [shown] = kept.dead_letters(books.database)
-        assert shown["status"] == "discarded"
+        assert shown.status == "discarded"
         assert letter.body(books.ledger) is not None
 
     def test_once(self, books: Books) -> None:
@@ -228,13 +227,13 @@ class TestSetAside:
         taken = files.ingest(books.ledger, lines, "story")
         assert (taken.read, taken.accepted, taken.set_aside) == (10, 9, 1)
         [row] = kept.set_aside(books.database)
-        assert (row["account_id"], row["origin"], row["status"]) == ("acct-2", "file:story:3", "open")
-        assert "Erased" in str(row["reason"]) or "erased" in str(row["reason"])
+        assert (row.account, row.origin, row.status) == ("acct-2", "file:story:3", "open")
+        assert "Erased" in str(row.reason) or "erased" in str(row.reason)
         again = files.ingest(books.ledger, lines, "story")
         assert (again.accepted, again.duplicates, len(kept.set_aside(books.database))) == (0, 9, 1)
 
         keys.lost.clear()
-        became = replay(books.ledger, closing(Kept("set-aside", str(row["set_aside_id"]), str(row["origin"]))))
+        became = replay(books.ledger, closing(Kept("set-aside", str(row.kept_id), str(row.origin))))
         assert became.outcome == "accepted"
         assert sorted(books.types("acct-2")) == [
             "account-registered.v1",
@@ -306,7 +305,7 @@ class TestLimits:
             fail(offset)
         books: Books = fail.books  # type: ignore[attr-defined]
         [first, *_] = kept.set_aside(books.database)
-        replay(books.ledger, closing(Kept("set-aside", str(first["set_aside_id"]), str(first["origin"]))))
+        replay(books.ledger, closing(Kept("set-aside", str(first.kept_id), str(first.origin))))
         assert fail(RUN_MAX) is None
 
 

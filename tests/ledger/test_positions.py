@@ -17,7 +17,7 @@ from ledger.store.positions import (
     set_aside_sequence,
     shard_of_new,
 )
-from ledger.store.reading import shard_ends, shards_of, shards_of_accounts
+from ledger.store.reading.shards import shard_ends, shards_of, shards_of_accounts
 from ledger.store.writing import Head, positions_for, read_heads
 from ledger.values import SYSTEM_ACCOUNT
 from tests.ledger.books import Books

@@ -36,7 +36,7 @@ from ledger.policy.invoices import claim_to_settle, claims_on, invoice_to_settle
 from ledger.policy.outgoings import Application, DueRefund, Outgoings
 from ledger.policy.settlement import ClaimToSettle, settle, settle_without_invoice
 from ledger.store.instants import from_microseconds
-from ledger.store.reading import follow_account
+from ledger.store.reading.events import follow_account
 from ledger.values import zero
 from tests.ledger.books import (
     LONG_AFTER,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ledger.application.customers import Customer, customer_of
 from ledger.application.known_by import currency_of, known_by
 from ledger.instructions import instructions_of
-from ledger.store.reading import ended_on_before
+from ledger.store.reading.events import ended_on_before
 from ledger.vault import Erased
 from tests.ledger.books import WITHOUT_SHRINKING, Books, oracle_agreements
 from tests.ledger.messages import Message, Upstream

@@ -20,7 +20,7 @@ from ledger.application.catalogue import Catalogue
 from ledger.events import ActivationDue, LedgerEvent, SettledPart, SettlementChanged
 from ledger.policy.facts import EVERYTHING
 from ledger.store.writing import Head
-from projections.queries import account_assessed
+from projections.account_state import account_assessed
 from tests.oracle import histories
 from tests.oracle import settlement as oracle
 from tests.policy.case import read

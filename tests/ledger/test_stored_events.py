@@ -26,7 +26,8 @@ from ledger.application.kept_messages import Closing, Kept, discard
 from ledger.application.notice_delivery import Delivery, record_failed, record_sent, resend
 from ledger.application.notice_delivery import discard as discard_notice
 from ledger.events import STORED_TYPES, Grant, SettledAnew, UnknownStoredType, from_stored
-from ledger.store.notice_queue import QueuedNotice, queue_notices
+from ledger.store.notice_queue import queue_notices
+from ledger.store.reading.notices import QueuedNotice
 from ledger.store.writing import Head
 from tests.ledger.books import Books, KeysByName, no_randomness
 from tests.ledger.messages import Upstream

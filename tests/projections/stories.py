@@ -32,7 +32,7 @@ from ledger.events import (
     Terms,
 )
 from ledger.store.database import Database
-from ledger.store.reading import StoredEnvelope
+from ledger.store.reading.events import StoredEnvelope
 from ledger.store.schema import TABLES
 from projections.catalog import CATALOG
 from projections.projection import Projection, State, fold_account

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ledger.events import AlarmCleared, AlarmRaised
-from projections.alarms import ALARMS, left_out, listed
+from projections.alarms import ALARMS, left_out, shown
 from projections.retractions import RETRACTIONS
 from tests.projections.stories import START, Story
 
@@ -23,7 +23,7 @@ def test_an_alarm_stands_until_it_is_cleared() -> None:
     story = Story()
     story.tell(AlarmRaised, **alarm("charged_after_end", "/billing m-9", charge_id="cycle-2"))
 
-    assert listed(story.folded(ALARMS)) == [
+    assert shown(story.folded(ALARMS)) == [
         {
             "alarm": "charged_after_end",
             "account_id": "acct-1",
@@ -36,7 +36,7 @@ def test_an_alarm_stands_until_it_is_cleared() -> None:
     ]
 
     story.tell(AlarmCleared, **alarm("charged_after_end", "/billing m-9", charge_id="cycle-2"))
-    assert listed(story.folded(ALARMS)) == []
+    assert shown(story.folded(ALARMS)) == []
 
 
 def test_alarms_that_differ_in_anything_are_different_alarms() -> None:
@@ -45,7 +45,7 @@ def test_alarms_that_differ_in_anything_are_different_alarms() -> None:
     story.tell(AlarmRaised, **alarm("contradiction", "/billing m-1", "/billing m-3"))
     story.tell(AlarmCleared, **alarm("contradiction", "/billing m-1", "/billing m-2"))
 
-    assert [alarm["about"] for alarm in listed(story.folded(ALARMS))] == [["/billing m-1", "/billing m-3"]]
+    assert [alarm["about"] for alarm in shown(story.folded(ALARMS))] == [["/billing m-1", "/billing m-3"]]
 
 
 def test_a_contradiction_names_the_fact_left_out_last() -> None:

@@ -16,9 +16,9 @@ from ledger.application.due_work import do_due_work
 from ledger.application.statement import Statement
 from ledger.events import ActivationDue, Decision, Fact
 from ledger.store.positions import KnownAt, Reached
-from ledger.store.reading import recorded_by
+from ledger.store.reading.events import recorded_by
 from ledger.values import END
-from projections import queries
+from projections import account_state
 from tests.ledger.books import STANDARD, WITHOUT_SHRINKING, Books
 from tests.ledger.messages import Message, Upstream, read
 from tests.oracle import histories, policy
@@ -36,7 +36,7 @@ def assessed(books: Books, as_of: date, known_at: KnownAt | None = None) -> Asse
 
 
 def account(books: Books, as_of: date, known_at: KnownAt | None = None) -> dict[str, Any]:
-    return queries.account_assessed(assessed(books, as_of, known_at).events, "acct-1")
+    return account_state.account_assessed(assessed(books, as_of, known_at).events, "acct-1")
 
 
 def outcomes(found: dict[str, Any]) -> dict[str, tuple[str, str]]:
@@ -46,7 +46,7 @@ def outcomes(found: dict[str, Any]) -> dict[str, tuple[str, str]]:
 def as_recorded(books: Books) -> dict[str, Any]:
     """The account of a ledger, less what only the record has: positions, and instructions that were given."""
     recorded = [envelope for envelope in books.envelopes() if envelope.account == "acct-1"]
-    found = queries.account_recorded(recorded, "acct-1")
+    found = account_state.account_recorded(recorded, "acct-1")
     claims = [{**claim, "position": None} for claim in found["claims"]]
     return {**found, "claims": claims, "instructions": []}
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from ledger.events import ClaimState, ClaimStateV1, SettledPart
-from projections.claims import CLAIMS, listed, overpaid
+from projections.claims import CLAIMS, shown, shown_overpaid
 from tests.projections.stories import START, Story, gone_out, granted, granted_v1, part, part_v1
 
 
@@ -14,7 +14,7 @@ def test_a_granted_claim_is_listed_in_the_contracts_shape() -> None:
     story.assess(None, granted("9.31", tax="1.77"))
     story.settle(part("refund", "refund/unused/cycle-1/1", "9.31", "1.77"))
 
-    assert listed(story.folded(CLAIMS)) == [
+    assert shown(story.folded(CLAIMS)) == [
         {
             "claim_id": "unused/cycle-1",
             "clause": "unused_period",
@@ -48,7 +48,7 @@ def test_a_later_assessment_takes_the_place_of_the_row() -> None:
     story.assess(granted("9.31"), DECLINED)
     story.settle()
 
-    (claim,) = listed(story.folded(CLAIMS))
+    (claim,) = shown(story.folded(CLAIMS))
     assert (claim["outcome"], claim["reason"], claim["amount"]) == ("declined", "not_prepaid", "0.00")
     assert (claim["settlement"], claim["position"]) == (None, "0:3")
 
@@ -59,7 +59,7 @@ def test_a_claim_that_is_settled_otherwise_keeps_the_position_of_its_assessment(
     story.settle(part("invoice_reduction", "inv-1", "9.31"))
     story.settle(part("refund", "r", "9.31"))
 
-    (claim,) = listed(story.folded(CLAIMS))
+    (claim,) = shown(story.folded(CLAIMS))
     assert (claim["settlement"], claim["position"]) == ("refund", "0:1")
 
 
@@ -81,8 +81,8 @@ def test_what_went_out_for_a_claim_that_fell_away_stays_behind_unlisted() -> Non
     story.settle(gone_out("refund", "r", "9.31"), part("overpaid", "o", "-9.31"))
 
     state = story.folded(CLAIMS)
-    assert listed(state) == []
-    assert overpaid(state) == [
+    assert shown(state) == []
+    assert shown_overpaid(state) == [
         {"account_id": "acct-1", "claim_id": "unused/cycle-1", "overpaid": "9.31", "currency": "EUR"}
     ]
 
@@ -116,7 +116,7 @@ def test_how_a_claim_is_settled_is_told_in_a_word(
     story.assess(None, granted("9.31"))
     story.settle(*parts)
 
-    (claim,) = listed(story.folded(CLAIMS))
+    (claim,) = shown(story.folded(CLAIMS))
     assert (claim["settlement"], claim["overpaid"]) == (settlement, overpaid)
 
 
@@ -135,15 +135,15 @@ def test_what_older_versions_recorded_stands_until_it_is_settled_anew() -> None:
     story.assess_v1(granted_v1("9.31", part_v1("refund", "r", "9.31")), left, claim_id="unused/cycle-2")
 
     state = story.folded(CLAIMS)
-    (claim,) = listed(state)
+    (claim,) = shown(state)
     assert (claim["claim_id"], claim["settlement"], claim["amount"]) == ("unused/cycle-1", "mixed", "9.31")
-    assert [row["overpaid"] for row in overpaid(state)] == ["9.31"]
+    assert [row["overpaid"] for row in shown_overpaid(state)] == ["9.31"]
 
     story.settle(part("refund", "r", "9.31"))
     story.settle(claim_id="unused/cycle-2")
     state = story.folded(CLAIMS)
-    assert [claim["settlement"] for claim in listed(state)] == ["refund"]
-    assert overpaid(state) == []
+    assert [claim["settlement"] for claim in shown(state)] == ["refund"]
+    assert shown_overpaid(state) == []
 
 
 def test_an_open_investigation_says_until_when_it_is_in_time() -> None:
@@ -153,5 +153,5 @@ def test_an_open_investigation_says_until_when_it_is_in_time() -> None:
     )
     story.assess(None, pending, clause="billing_error", investigate_by=START)
 
-    (claim,) = listed(story.folded(CLAIMS))
+    (claim,) = shown(story.folded(CLAIMS))
     assert (claim["outcome"], claim["investigate_by"]) == ("pending", "2026-03-01T09:00:00Z")

@@ -17,7 +17,7 @@ from ledger.events import (
     ComplaintResolvedV1,
     GoodwillProposed,
 )
-from projections.complaints import COMPLAINTS, linked, listed, open_seconds
+from projections.complaints import COMPLAINTS, linked, open_seconds, shown
 from projections.goodwill import GOODWILL
 from tests.projections.stories import START, Story
 
@@ -39,7 +39,7 @@ def told(*steps: tuple[type, dict[str, Any]], order: tuple[int, ...] | None = No
     for number in order or range(len(steps)):
         event, data = steps[number]
         story.tell(event, time=START + timedelta(hours=number), complaint_id="cmp-1", **data)
-    return listed(standing(story), set())
+    return shown(standing(story), set())
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_of_two_openings_under_one_id_the_earlier_holds() -> None:
         subscription_id=None,
         now=START,
     )
-    [complaint] = listed(standing(story), {("acct-1", "/billing m-1")})
+    [complaint] = shown(standing(story), {("acct-1", "/billing m-1")})
     assert (complaint["category"], len(complaint["steps"])) == ("noise", 1)
 
 
@@ -147,7 +147,7 @@ def test_a_credit_that_is_proposed_for_it_is_a_link_too_and_links_lead_both_ways
         currency="EUR",
         proposed_by="ann",
     )
-    one, two = listed(standing(story), set())
+    one, two = shown(standing(story), set())
     assert one["links"] == [{"kind": "outage", "linked_id": "out-1"}]
     assert two["links"] == [*one["links"], {"kind": "goodwill", "linked_id": "gw-1"}]
     assert linked([one, two]) == {

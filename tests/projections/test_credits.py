@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from ledger.events import CreditApplied, CreditAppliedV1
-from projections.credits import CREDITS, listed
+from projections.credits import CREDITS, shown
 from tests.projections.stories import START, Story, gone_out, granted_v1, part, part_v1, standing
 
 CREDIT = "credit/disruption/cycle-1/1"
@@ -14,7 +14,7 @@ def test_a_credit_is_granted_once_and_all_of_it_is_left() -> None:
     story.settle(part("credit", CREDIT, "5.00", "0.95"), claim_id="disruption/cycle-1")
     story.settle(part("credit", CREDIT, "9.31", "1.77"), claim_id="disruption/cycle-1")
 
-    assert listed(story.folded(CREDITS)) == [
+    assert shown(story.folded(CREDITS)) == [
         {
             "credit_id": CREDIT,
             "claim_id": "disruption/cycle-1",
@@ -38,14 +38,14 @@ def test_a_credit_whose_part_vanished_is_gone() -> None:
     story.settle(part("credit", CREDIT, "5.00"))
     story.settle(part("refund", "r", "5.00"))
 
-    assert listed(story.folded(CREDITS)) == []
+    assert shown(story.folded(CREDITS)) == []
 
 
 def test_nothing_is_written_at_the_currencys_scale() -> None:
     story = Story()
     story.settle(part("credit", CREDIT, "500", "0"), currency="JPY")
 
-    (credit,) = listed(story.folded(CREDITS))
+    (credit,) = shown(story.folded(CREDITS))
     assert (credit["total"], credit["used"], credit["left"]) == ("500", "0", "500")
 
 
@@ -74,7 +74,7 @@ def test_what_was_used_of_a_credit_is_told_charge_by_charge() -> None:
     applies(story, "cycle-2", "9.00", "credit/of/another/1")
     story.settle(gone_out("credit", CREDIT, "2.65", "0.50"), part("credit", CREDIT, "2.35", "0.45"))
 
-    (credit,) = listed(story.folded(CREDITS))
+    (credit,) = shown(story.folded(CREDITS))
     assert (credit["net"], credit["tax"], credit["total"]) == ("5.00", "0.95", "5.95")
     assert (credit["used"], credit["left"], credit["granted_at"]) == ("3.15", "2.80", story.recorded_at(1))
     told = [(each["application_id"], each["charge_id"], each["amount"]) for each in credit["applied"]]
@@ -92,7 +92,7 @@ def test_a_credit_that_was_used_up_is_shown_with_nothing_left() -> None:
     applies(story, "cycle-2", "5.00")
     story.settle(gone_out("credit", CREDIT, "5.00"))
 
-    (credit,) = listed(story.folded(CREDITS))
+    (credit,) = shown(story.folded(CREDITS))
     assert (credit["total"], credit["used"], credit["left"]) == ("5.00", "5.00", "0.00")
 
 
@@ -104,7 +104,7 @@ def test_an_application_that_bounced_is_left_to_the_credit_again() -> None:
     story.settle(gone_out("credit", CREDIT, "5.00"))
     story.settle(part("credit", CREDIT, "5.00"))
 
-    (credit,) = listed(story.folded(CREDITS))
+    (credit,) = shown(story.folded(CREDITS))
     assert (credit["used"], credit["left"], len(credit["applied"])) == ("0.00", "5.00", 1)
 
 
@@ -113,17 +113,17 @@ def test_what_was_used_of_a_credit_stays_when_its_claim_is_lowered() -> None:
     story.settle(gone_out("credit", CREDIT, "3.00"), part("credit", CREDIT, "2.00"))
     story.settle(gone_out("credit", CREDIT, "3.00"), part("overpaid", "o", "-1.00"))
 
-    (credit,) = listed(story.folded(CREDITS))
+    (credit,) = shown(story.folded(CREDITS))
     assert (credit["total"], credit["used"], credit["left"]) == ("3.00", "3.00", "0.00")
 
 
 def test_an_excess_that_has_rested_is_a_credit_of_no_claim() -> None:
     story = Story()
     story.stand(standing("10.00", paid_in_money="14.00", excess="4.00"))
-    assert listed(story.folded(CREDITS)) == [], "it has not rested yet"
+    assert shown(story.folded(CREDITS)) == [], "it has not rested yet"
 
     story.stand(standing("10.00", paid_in_money="14.00", excess="4.00", excess_credit="4.00"))
-    assert listed(story.folded(CREDITS)) == [
+    assert shown(story.folded(CREDITS)) == [
         {
             "credit_id": "excess/inv-1",
             "claim_id": None,
@@ -149,13 +149,13 @@ def test_the_credit_of_an_excess_follows_it_used_or_not() -> None:
     story.stand(standing("10.00", paid_in_money="14.00", excess_used="3.00", excess="1.00", excess_credit="4.00"))
     story.stand(standing("10.00", paid_in_money="15.00", excess_used="3.00", excess="2.00", excess_credit="5.00"))
 
-    (credit,) = listed(story.folded(CREDITS))
+    (credit,) = shown(story.folded(CREDITS))
     assert (credit["total"], credit["used"], credit["left"]) == ("5.00", "3.00", "2.00")
     assert credit["granted_at"] == story.recorded_at(1)
     assert [each["amount"] for each in credit["applied"]] == ["3.00"]
 
     story.stand(standing("10.00", paid_in_money="15.00"))
-    assert listed(story.folded(CREDITS)) == []
+    assert shown(story.folded(CREDITS)) == []
 
 
 def test_the_credit_of_an_excess_goes_with_its_invoice() -> None:
@@ -163,7 +163,7 @@ def test_the_credit_of_an_excess_goes_with_its_invoice() -> None:
     story.stand(standing("10.00", paid_in_money="14.00", excess="4.00", excess_credit="4.00"))
     story.stand(None)
 
-    assert listed(story.folded(CREDITS)) == []
+    assert shown(story.folded(CREDITS)) == []
 
 
 def test_what_was_used_of_an_older_credit_counts_until_it_is_settled_anew() -> None:
@@ -175,11 +175,11 @@ def test_what_was_used_of_an_older_credit_counts_until_it_is_settled_anew() -> N
     story.tell(CreditAppliedV1, **used, invoice_id="inv-2", amount=Decimal("3.10"), currency="EUR", now=START)
 
     def stands() -> list[tuple[str, str, str]]:
-        return [(credit["total"], credit["used"], credit["left"]) for credit in listed(story.folded(CREDITS))]
+        return [(credit["total"], credit["used"], credit["left"]) for credit in shown(story.folded(CREDITS))]
 
     assert stands() == [("5.00", "3.10", "1.90")]
     story.assess_v1(small, granted_v1("6.00", part_v1("credit", CREDIT, "6.00")))
     assert stands() == [("6.00", "3.10", "2.90")]
     story.settle(gone_out("credit", CREDIT, "3.10"), part("credit", CREDIT, "2.90"))
     assert stands() == [("6.00", "3.10", "2.90")]
-    assert [credit["granted_at"] for credit in listed(story.folded(CREDITS))] == [story.recorded_at(1)]
+    assert [credit["granted_at"] for credit in shown(story.folded(CREDITS))] == [story.recorded_at(1)]

@@ -11,7 +11,7 @@ from ledger.events import (
     UnknownStoredType,
 )
 from ledger.store.database import Database
-from ledger.store.reading import PositionMissing, StoredEnvelope
+from ledger.store.reading.events import PositionMissing, StoredEnvelope
 from projections.catalog import CATALOG
 from projections.claims import CLAIMS
 from projections.follower import Follower

@@ -17,11 +17,12 @@ from ledger.events import (
     GoodwillRejected,
 )
 from ledger.store.database import Database
-from projections import queries
+from projections import account_state, claims, complaints, disputes, linked_goodwill
+from projections import goodwill as goodwill_
 from projections.alarms import ALARMS, left_out
 from projections.claims import CLAIMS
 from projections.follower import Follower
-from projections.goodwill import GOODWILL, listed
+from projections.goodwill import GOODWILL
 from projections.retractions import RETRACTIONS
 from tests.projections.stories import START, Story, granted, part
 
@@ -44,11 +45,11 @@ def told(*facts: tuple[type, dict[str, Any]], order: tuple[int, ...] | None = No
     return story
 
 
-def shown(story: Story) -> list[dict[str, Any]]:
+def credits_of(story: Story) -> list[dict[str, Any]]:
     state = {
         name: rows for each in (GOODWILL, CLAIMS, ALARMS, RETRACTIONS) for name, rows in story.folded(each).items()
     }
-    return listed(state, left_out(state))
+    return goodwill_.shown(state, left_out(state))
 
 
 @pytest.mark.parametrize(
@@ -64,12 +65,12 @@ def test_in_whatever_order_its_facts_come(
     facts: list[Any], status: str, decided_by: str | None, decided_at: str | None
 ) -> None:
     for order in permutations(range(len(facts))):
-        [credit] = shown(told(*facts, order=order))
+        [credit] = credits_of(told(*facts, order=order))
         assert (credit["status"], credit["decided_by"], credit["decided_at"]) == (status, decided_by, decided_at)
 
 
 def test_a_verdict_alone_is_not_listed() -> None:
-    assert shown(told(APPROVED)) == []
+    assert credits_of(told(APPROVED)) == []
 
 
 @pytest.mark.parametrize("alarm", ["contradiction", "decided_by_proposer"])
@@ -78,7 +79,7 @@ def test_what_counts_for_nothing_is_left_out_as_the_assessment_says(alarm: str) 
     story = told(proposed(), (GoodwillApproved, {"decided_by": "ann"}), REJECTED)
     about = ("/billing m-1", "/billing m-2")
     story.tell(AlarmRaised, alarm=alarm, about=about, claim_id=None, charge_id=None, subscription_id=None, now=START)
-    [credit] = shown(story)
+    [credit] = credits_of(story)
     assert (credit["status"], credit["decided_by"]) == ("rejected", "cem")
 
 
@@ -100,7 +101,7 @@ def test_it_is_shown_with_its_claim_and_its_complaints(database: Database) -> No
     Follower(database).create()
     Follower(database).catch_up()
 
-    one, other = queries.goodwill(database)
+    one, other = linked_goodwill.listed(database)
     assert one == {
         "credit_id": "gw-1",
         "claim_id": "goodwill/gw-1",
@@ -118,19 +119,19 @@ def test_it_is_shown_with_its_claim_and_its_complaints(database: Database) -> No
         "complaint_ids": ["cmp-1", "cmp-2"],
     }
     assert (other["account_id"], other["outcome"], other["complaint_ids"]) == ("acct-2", None, [])
-    assert queries.goodwill(database, "acct-1") == [one]
-    assert queries.goodwill(database, still_open=True) == [other]
-    [dispute] = queries.disputes(database, START)
+    assert linked_goodwill.listed(database, accounts=["acct-1"]) == [one]
+    assert linked_goodwill.listed(database, still_open=True) == [other]
+    [dispute] = disputes.listed(database, START)
     assert dispute["complaint_ids"] == ["cmp-2"]
-    assert queries.complaints_about(database, "acct-1", [("goodwill", "gw-1"), ("dispute", "dis-1")]) == [
+    assert complaints.about(database, "acct-1", [("goodwill", "gw-1"), ("dispute", "dis-1")]) == [
         "cmp-1",
         "cmp-2",
     ]
-    assert queries.complaints_about(database, "acct-2", [("goodwill", "gw-1")]) == []
-    assert [c["charge_id"] for c in queries.claims(database, clause="complaint")] == [None]
-    found = queries.find_complaint(database, START, "cmp-2")
+    assert complaints.about(database, "acct-2", [("goodwill", "gw-1")]) == []
+    assert [c["charge_id"] for c in claims.listed(database, clause="complaint")] == [None]
+    found = complaints.find(database, START, "cmp-2")
     assert found is not None
     assert [link["kind"] for link in found["links"]] == ["goodwill", "dispute"]
-    account = queries.account(database, "acct-1")
-    assert account == queries.account_recorded(queries.recorded(database, "acct-1"), "acct-1")
+    account = account_state.account(database, "acct-1").state
+    assert account == account_state.account_recorded(account_state.recorded(database, "acct-1"), "acct-1")
     assert [credit["status"] for credit in account["goodwill"]] == ["approved"]

@@ -20,9 +20,9 @@ from ledger.events import (
     SubscriptionStatusChanged,
 )
 from ledger.store.database import Database
-from projections import queries
+from projections import account_state, instructions
 from projections.follower import Follower
-from projections.instructions import INSTRUCTIONS, listed, open_seconds
+from projections.instructions import INSTRUCTIONS, instructions_left, open_seconds, shown
 from tests.projections.stories import START, Story, gone_out, granted_v1, part, part_v1, standing
 
 APRIL = date(2026, 4, 1)
@@ -40,13 +40,13 @@ def scheduled() -> tuple[Story, str]:
     story = Story()
     stands(story, "active", None)
     stands(story, "cancelling", APRIL, "active")
-    [instruction] = listed(story.folded(INSTRUCTIONS))
+    [instruction] = shown(story.folded(INSTRUCTIONS))
     return story, str(instruction["instruction_id"])
 
 
 def test_it_is_shown_with_what_is_to_be_done() -> None:
     story, instruction_id = scheduled()
-    assert listed(story.folded(INSTRUCTIONS)) == [
+    assert shown(story.folded(INSTRUCTIONS)) == [
         {
             "instruction_id": instruction_id,
             "kind": "cancellation.scheduled",
@@ -63,10 +63,10 @@ def test_a_status_that_changes_nothing_about_the_end_gives_none() -> None:
     story, _ = scheduled()
     stands(story, "suspended", APRIL, "cancelling")
     stands(story, "cancelled", APRIL, "suspended")
-    assert len(listed(story.folded(INSTRUCTIONS))) == 1
+    assert len(shown(story.folded(INSTRUCTIONS))) == 1
     stands(story, "active", None, "cancelled")
     stands(story, "terminated", APRIL, "active")
-    kinds = [each["kind"] for each in listed(story.folded(INSTRUCTIONS))]
+    kinds = [each["kind"] for each in shown(story.folded(INSTRUCTIONS))]
     assert kinds == ["cancellation.scheduled", "cancellation.withdrawn"]
 
 
@@ -90,7 +90,7 @@ def test_of_several_answers_the_last_by_its_message_holds(
             said = START + timedelta(hours=number)
             told_at = data.get("carried_out_at", said)
             story.tell(event, time=said, occurred_at=told_at, instruction_id=instruction_id, **data)
-        [instruction] = listed(story.folded(INSTRUCTIONS))
+        [instruction] = shown(story.folded(INSTRUCTIONS))
         assert instruction["status"] == status
         assert (instruction["answered_at"] is None) == (status == "open")
         assert answered_at is None or instruction["answered_at"] == answered_at
@@ -101,12 +101,12 @@ def test_an_answer_counts_in_its_own_account_only_and_may_come_first() -> None:
     other = Story()
     event, data = CARRIED_OUT
     other.tell(event, instruction_id=instruction_id, **data)
-    assert listed(other.folded(INSTRUCTIONS)) == []
+    assert shown(other.folded(INSTRUCTIONS)) == []
     state = {name: [*rows, *other.folded(INSTRUCTIONS)[name]] for name, rows in story.folded(INSTRUCTIONS).items()}
-    assert [each["status"] for each in listed(state)] == ["carried_out"]
+    assert [each["status"] for each in shown(state)] == ["carried_out"]
     for answer in other.folded(INSTRUCTIONS)["instruction_answers"]:
         state = {**story.folded(INSTRUCTIONS), "instruction_answers": [{**answer, "account": "acct-2"}]}
-        assert [each["status"] for each in listed(state)] == ["open"]
+        assert [each["status"] for each in shown(state)] == ["open"]
 
 
 def applies(story: Story, **data: Any) -> None:
@@ -115,7 +115,7 @@ def applies(story: Story, **data: Any) -> None:
 
 
 def data_of(story: Story) -> list[tuple[str, dict[str, str]]]:
-    return [(each["kind"], each["data"]) for each in listed(story.folded(INSTRUCTIONS))]
+    return [(each["kind"], each["data"]) for each in shown(story.folded(INSTRUCTIONS))]
 
 
 def test_an_applied_credit_is_answered_by_the_payment_that_bears_its_id() -> None:
@@ -124,14 +124,14 @@ def test_an_applied_credit_is_answered_by_the_payment_that_bears_its_id() -> Non
     applies(story, **data)
     paid = {"payment_id": "5f" * 16, "invoice_id": "inv-2", "amount": Decimal("3.00"), "currency": "EUR"}
     story.tell(PaymentCaptured, method="card", **paid)
-    [instruction] = listed(story.folded(INSTRUCTIONS))
+    [instruction] = shown(story.folded(INSTRUCTIONS))
     assert (instruction["instruction_id"], instruction["kind"]) == ("5f" * 16, "credit.applied")
     assert instruction["data"] == {**data, "invoice_id": "inv-2", "amount": "3.00"}
     assert instruction["status"] == "open"
 
     said = START + timedelta(days=3)
     story.tell(PaymentCaptured, method="balance", time=said, occurred_at=said, **paid)
-    [instruction] = listed(story.folded(INSTRUCTIONS))
+    [instruction] = shown(story.folded(INSTRUCTIONS))
     assert (instruction["status"], instruction["answered_at"]) == ("carried_out", "2026-03-04T09:00:00Z")
 
 
@@ -175,7 +175,7 @@ def test_an_event_that_reduces_an_invoice_for_several_claims_gives_an_instructio
     after = standing("5.00", reduced="2.00", asks_for="3.00")
     story.tell(SettlementChanged, **settled, claims=claims, before=None, after=after)
 
-    told = listed(story.folded(INSTRUCTIONS))
+    told = shown(story.folded(INSTRUCTIONS))
     assert sorted(each["data"]["claim_id"] for each in told) == ["disruption/cycle-1", "unused/cycle-1"]
     assert {each["data"]["invoice_total"] for each in told} == {"2.00"}
     assert len({each["instruction_id"] for each in told}) == 2
@@ -195,7 +195,7 @@ def test_what_older_versions_instructed_says_no_totals_and_keeps_its_id() -> Non
     story = Story()
     told = story.assess_v1(None, granted_v1("2.00", part_v1("invoice_reduction", "inv-1", "2.00")))
 
-    (instruction,) = listed(story.folded(INSTRUCTIONS))
+    (instruction,) = shown(story.folded(INSTRUCTIONS))
     assert {"invoice_total", "asks_for"} & instruction["data"].keys() == set()
     assert (instruction["data"]["total"], instruction["data"]["change_total"]) == ("2.00", "2.00")
     named = "\x00".join((told.event().event_id, "invoice.reduced", "inv-1"))
@@ -211,32 +211,33 @@ def test_those_without_an_answer_come_first_the_oldest_before_all(database: Data
     follower.create()
     story.write(database)
     follower.catch_up()
-    first = queries.instructions(database, START)[0]
+    first = instructions.listed(database, START)[0]
     story.tell(InstructionRefused, "acct-3", instruction_id=first["instruction_id"])
     story.write(database)
     follower.catch_up()
 
     now = START + timedelta(minutes=62)
-    found = queries.instructions(database, now)
+    found = instructions.listed(database, now)
     assert [(each["account_id"], each["kind"], each["status"], each["age_seconds"]) for each in found] == [
         ("acct-1", "cancellation.scheduled", "open", 3600),
         ("acct-2", "cancellation.scheduled", "open", 3540),
         ("acct-1", "invoice.reduced", "open", 3480),
         ("acct-3", "cancellation.scheduled", "refused", None),
     ]
-    assert queries.instructions(database, now, still_open=True) == found[:3]
-    assert queries.instructions(database, now, account="acct-1") == [found[0], found[2]]
-    assert queries.instructions(database, now, kind="invoice.reduced") == [found[2]]
-    of_account = queries.account(database, "acct-1")["instructions"]
+    assert instructions.listed(database, now, still_open=True) == found[:3]
+    assert instructions.listed(database, now, accounts=["acct-1"]) == [found[0], found[2]]
+    assert instructions.listed(database, now, kind="invoice.reduced") == [found[2]]
+    of_account = account_state.account(database, "acct-1").state["instructions"]
     assert [each["instruction_id"] for each in of_account] == [found[0]["instruction_id"], found[2]["instruction_id"]]
-    assert queries.account(database, "acct-3")["instructions"] == []
-    left = queries.left_for_people(database)["instructions"]
+    assert account_state.account(database, "acct-3").state["instructions"] == []
+    with database.reading() as transaction:
+        left = instructions_left(transaction)
     assert (left.count, left.since) == (3, START + timedelta(minutes=2))
 
 
 def test_an_open_one_ages_and_an_answered_one_does_not() -> None:
     story, _ = scheduled()
-    [instruction] = listed(story.folded(INSTRUCTIONS))
+    [instruction] = shown(story.folded(INSTRUCTIONS))
     assert open_seconds(instruction, START + timedelta(hours=1)) == 58 * 60
     assert open_seconds({**instruction, "status": "refused"}, START) is None
     assert open_seconds(instruction, START - timedelta(days=1)) == 0, "a sandbox's clock may stand before"

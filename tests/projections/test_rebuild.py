@@ -14,7 +14,7 @@ import pytest
 
 from ledger.events import ClaimAssessed, LedgerEvent
 from ledger.store.database import Database, Transaction
-from ledger.store.reading import PositionMissing
+from ledger.store.reading.events import PositionMissing
 from ledger.store.schema import TABLES
 from projections.accounts import CHARGES
 from projections.catalog import CATALOG

@@ -4,7 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from ledger.events import RefundFailed, RefundSucceeded, RefundSucceededV1
-from projections.refunds import REFUNDS, listed
+from projections.refunds import REFUNDS, shown
 from tests.projections.stories import START, Story, gone_out, granted_v1, part, part_v1
 
 REFUND = "refund/unused/cycle-1/1"
@@ -17,7 +17,7 @@ def test_a_refund_is_due_from_the_event_that_first_made_it_so() -> None:
     story.settle(part("refund", REFUND, "5.00", "0.95"))
     story.settle(part("refund", REFUND, "9.31", "1.77"))
 
-    assert listed(story.folded(REFUNDS)) == [
+    assert shown(story.folded(REFUNDS)) == [
         {
             "refund_id": REFUND,
             "claim_id": "unused/cycle-1",
@@ -48,7 +48,7 @@ def test_a_refund_that_arrived_is_shown_with_when_and_with_its_reference() -> No
     late.settle(gone_out("refund", REFUND, "5.00"))
 
     for story in (early, late):
-        (refund,) = listed(story.folded(REFUNDS))
+        (refund,) = shown(story.folded(REFUNDS))
         assert (refund["status"], refund["settled_at"]) == ("succeeded", "2026-03-01T09:00:00Z")
         assert refund["processor_reference"] == "psp-77"
 
@@ -61,7 +61,7 @@ def test_what_went_out_is_shown_where_the_report_names_another_amount() -> None:
         gone_out("refund", REFUND, "3.36", "0.64"), part("refund", "refund/unused/cycle-1/2", "1.64", "0.31")
     )
 
-    first, second = listed(story.folded(REFUNDS))
+    first, second = shown(story.folded(REFUNDS))
     assert (first["total"], first["status"], first["due_at"]) == ("4.00", "succeeded", story.recorded_at(1))
     assert (second["total"], second["status"], second["due_at"]) == ("1.95", "due", story.recorded_at(3))
     assert (second["settled_at"], second["processor_reference"]) == (None, None)
@@ -76,7 +76,7 @@ def test_a_refund_that_bounced_is_owed_again_and_follows_its_claim() -> None:
     story.settle(part("refund", REFUND, "5.00", status="failed"))
     story.settle(part("refund", REFUND, "4.00", status="failed"))
 
-    (refund,) = listed(story.folded(REFUNDS))
+    (refund,) = shown(story.folded(REFUNDS))
     assert (refund["status"], refund["total"], refund["due_at"]) == ("failed", "4.00", story.recorded_at(1))
     assert (refund["settled_at"], refund["processor_reference"]) == (None, None)
 
@@ -90,7 +90,7 @@ def test_a_refund_that_bounced_and_arrived_then_shows_the_latest_arrival() -> No
     story.tell(RefundSucceeded, time=START + timedelta(days=2), **{**SUCCEEDED, **again}, **NO_AMOUNT)
     story.settle(gone_out("refund", REFUND, "5.00"))
 
-    (refund,) = listed(story.folded(REFUNDS))
+    (refund,) = shown(story.folded(REFUNDS))
     assert (refund["settled_at"], refund["processor_reference"]) == ("2026-03-03T09:00:00Z", "psp-78")
 
 
@@ -98,10 +98,10 @@ def test_a_part_that_vanished_takes_its_refund_along_and_a_new_one_is_due_anew()
     story = Story()
     story.settle(part("refund", REFUND, "5.00"))
     story.settle(part("credit", "credit/unused/cycle-1/1", "5.00"))
-    assert listed(story.folded(REFUNDS)) == []
+    assert shown(story.folded(REFUNDS)) == []
 
     story.settle(part("refund", REFUND, "5.00"))
-    assert [refund["due_at"] for refund in listed(story.folded(REFUNDS))] == [story.recorded_at(3)]
+    assert [refund["due_at"] for refund in shown(story.folded(REFUNDS))] == [story.recorded_at(3)]
 
 
 def test_a_claim_that_is_settled_no_more_leaves_no_refund_due() -> None:
@@ -119,7 +119,7 @@ def test_an_older_refund_is_due_until_it_is_settled_anew_and_arrived_then() -> N
     story.tell(RefundSucceededV1, **SUCCEEDED)
     story.settle(gone_out("refund", REFUND, "5.00"))
 
-    (refund,) = listed(story.folded(REFUNDS))
+    (refund,) = shown(story.folded(REFUNDS))
     assert (refund["status"], refund["settled_at"]) == ("succeeded", "2026-03-01T09:00:00Z")
     assert (refund["due_at"], refund["processor_reference"]) == (story.recorded_at(1), "psp-77")
 
@@ -128,4 +128,4 @@ def test_a_result_for_a_refund_nobody_owes_is_kept_but_not_listed() -> None:
     story = Story()
     story.tell(RefundFailed, refund_id="refund/unknown/1")
 
-    assert listed(story.folded(REFUNDS)) == []
+    assert shown(story.folded(REFUNDS)) == []

@@ -26,15 +26,20 @@ from ledger.events import (
     SubscriptionStatusChanged,
 )
 from ledger.store.database import Database
-from ledger.store.reading import StoredEnvelope, recorded_by
-from projections import queries
-from projections.account_state import account_state
+from ledger.store.reading.events import StoredEnvelope, recorded_by
+from ledger.store.reading.page import Page
+from projections import account_state, audit_trail, instructions, refunds
 from projections.catalog import CATALOG
-from projections.page import Page
 from projections.projection import fold_account
 from projections.retractions import RETRACTIONS, never_said
 from tests.projections.stories import START, Story, gone_out, part
-from tests.projections.test_queries import kept
+from tests.projections.test_asking import kept
+
+
+def waiting_for_an_answer(database: Database) -> int:
+    with database.reading() as transaction:
+        return instructions.instructions_left(transaction).count
+
 
 SUBSCRIBED = {"subscription_id": "sub-1", "agreement": "standard", "plan": "home"}
 REFUND = {"refund_id": "refund/1", "processor_reference": "psp", "succeeded_at": START}
@@ -52,7 +57,7 @@ def take_back(story: Story, wrong: StoredEnvelope, **more: Any) -> StoredEnvelop
 
 def shown(story: Story) -> dict[str, Any]:
     *_, last = fold_account(story.envelopes, CATALOG)
-    return account_state(last.state(), "acct-1")
+    return account_state.account_state(last.state(), "acct-1")
 
 
 def test_a_charge_and_a_payment_that_never_were_are_neither_listed_nor_reckoned_with() -> None:
@@ -134,10 +139,10 @@ def test_a_refund_that_did_not_arrive_after_all_is_due_in_every_list(database: D
     story.settle(DUE)
     kept(database, story)
     assert statuses(database) == {"acct-1": "due", "acct-2": "due"}
-    found = queries.find_refund(database, "refund/1", "acct-1")
+    found = refunds.find(database, "refund/1", "acct-1")
     assert found is not None
     assert (found["status"], found["settled_at"], found["processor_reference"]) == ("due", None, None)
-    assert queries.account(database, "acct-1")["balances"][0]["refund_due"] == "1.00"
+    assert account_state.account(database, "acct-1").state["balances"][0]["refund_due"] == "1.00"
 
     failed = story.tell(RefundFailed, refund_id="refund/1")
     story.settle(FAILED)
@@ -152,11 +157,11 @@ def test_a_refund_that_did_not_arrive_after_all_is_due_in_every_list(database: D
 
 def statuses(database: Database) -> dict[str, str]:
     """How the refund of each account stands, by all lists alike: whole, by page, and by what is asked for."""
-    whole = {each["account_id"]: each["status"] for each in queries.refunds(database)}
+    whole = {each["account_id"]: each["status"] for each in refunds.listed(database)}
     for status in ("due", "failed", "succeeded"):
         having = sorted(account for account, its in whole.items() if its == status)
         for page in (None, Page(10)):
-            assert [each["account_id"] for each in queries.refunds(database, status=status, page=page)] == having
+            assert [each["account_id"] for each in refunds.listed(database, status=status, page=page)] == having
     return whole
 
 
@@ -164,17 +169,17 @@ def test_an_answer_that_was_retracted_leaves_an_instruction_open(database: Datab
     story = Story()
     story.settle(part("invoice_reduction", "inv-1", "2.00"))
     kept(database, story)
-    [instruction] = queries.instructions(database, START)
+    [instruction] = instructions.listed(database, START)
     answer = story.tell(InstructionRefused, instruction_id=instruction["instruction_id"])
     kept(database, story)
-    assert queries.instructions(database, START, still_open=True) == []
-    assert queries.left_for_people(database)["instructions"].count == 0
+    assert instructions.listed(database, START, still_open=True) == []
+    assert waiting_for_an_answer(database) == 0
 
     take_back(story, answer)
     kept(database, story)
-    assert queries.instructions(database, START, still_open=True) == queries.instructions(database, START)
-    assert [each["status"] for each in queries.account(database, "acct-1")["instructions"]] == ["open"]
-    assert queries.left_for_people(database)["instructions"].count == 1
+    assert instructions.listed(database, START, still_open=True) == instructions.listed(database, START)
+    assert [each["status"] for each in account_state.account(database, "acct-1").state["instructions"]] == ["open"]
+    assert waiting_for_an_answer(database) == 1
 
 
 def test_what_was_never_so_was_so_at_no_instant(database: Database) -> None:
@@ -184,15 +189,15 @@ def test_what_was_never_so_was_so_at_no_instant(database: Database) -> None:
     take_back(story, story.tell(SubscriptionRegistered, **SUBSCRIBED), occurred_at=START + timedelta(days=9))
     kept(database, story)
 
-    recorded = queries.recorded(database, "acct-1")
+    recorded = account_state.recorded(database, "acct-1")
 
     def subscriptions(known: Iterable[StoredEnvelope]) -> list[str]:
         then = assess_as_of("acct-1", known, [], START + timedelta(days=1))
-        return [each["plan"] for each in queries.account_assessed(then.events, "acct-1")["subscriptions"]]
+        return [each["plan"] for each in account_state.account_assessed(then.events, "acct-1")["subscriptions"]]
 
     assert subscriptions(recorded) == []
     assert subscriptions(recorded_by(recorded, START + timedelta(minutes=2))) == ["home"]
-    assert [row["name"] for row in queries.history(database, "acct-1")] == [
+    assert [row["name"] for row in audit_trail.listed(database, "acct-1")] == [
         "AccountRegistered",
         "SubscriptionRegistered",
         "FactRetracted",
@@ -226,5 +231,5 @@ def test_a_retraction_in_one_account_says_nothing_of_another(database: Database)
     story.tell(FactRetracted, retracts=RetractedMessage(source=there.source, id=there.id))
     kept(database, story)
     assert statuses(database) == {"acct-1": "succeeded", "acct-2": "succeeded"}
-    arrivals = [refund["processor_reference"] for refund in queries.refunds(database)]
+    arrivals = [refund["processor_reference"] for refund in refunds.listed(database)]
     assert arrivals == ["psp", "psp"]

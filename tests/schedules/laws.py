@@ -15,7 +15,7 @@ from ledger.application.record import take
 from ledger.application.statement import Statement
 from ledger.audit import leaf_hash
 from ledger.vault import Vault, VaultEntry
-from projections import queries
+from projections import credits
 from projections.catalog import CATALOG
 from projections.instructions import INSTRUCTIONS as INSTRUCTIONS_FOLDED
 from projections.instructions import ISSUED
@@ -216,7 +216,7 @@ MAKES_A_CHARGE_KNOWN = {
 
 
 def _credits_pay_for_what_comes_after_them(books: Books) -> None:
-    for credit in queries.credits(books.database.real):
+    for credit in credits.listed(books.database.real):
         assert Decimal(credit["left"]) >= 0, f"more of {credit['credit_id']} was used than there is"
     stored = books.stored()
     types = {envelope["event_id"]: envelope["type"] for envelope in stored}

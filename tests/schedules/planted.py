@@ -25,7 +25,7 @@ from ledger.application.record import Recording, _Taking, take
 from ledger.application.statement import Taken
 from ledger.instructions import Instruction
 from ledger.store.database import Conflict, Database, Transaction
-from ledger.store.reading import StoredEnvelope
+from ledger.store.reading.events import StoredEnvelope
 from ledger.store.recorders import LedgerRecorder
 from ledger.store.writing import ReaderMove, Writes, move_reader, next_positions, read_heads
 from ledger.vault import Vault

@@ -27,8 +27,8 @@ from ledger.store.database import Conflict, Unavailable
 from ledger.store.instants import to_microseconds
 from ledger.vault import Vault, customer_subject
 from projections.follower import Follower
-from projections.kept import set_aside
 from tests.ledger.books import Books, KeysByName, Killed, no_randomness, oracle_agreements
+from tests.ledger.kept import set_aside
 from tests.schedules.broker import Broker, ClusterSeen
 from tests.schedules.store import Readers, StoreSeen
 from tests.schedules.story import Story
@@ -444,8 +444,8 @@ class World:
     def _replay_what_was_set_aside(self) -> None:
         ledger = Ledger(self.database, Vault(self.keys, no_randomness), self.wall)
         for row in set_aside(self.database, closed=False):
-            closing = Closing(Kept("set-aside", row["set_aside_id"], row["origin"]), "/ops/test", "cli")
-            self.tells("replays", who="operator", origin=row["origin"], outcome=replay(ledger, closing).outcome)
+            closing = Closing(Kept("set-aside", row.kept_id, row.origin), "/ops/test", "cli")
+            self.tells("replays", who="operator", origin=row.origin, outcome=replay(ledger, closing).outcome)
 
     def _rest(self, able: Callable[[AtWork], bool], besides: str = "nothing") -> None:
         """Let parts go on until nothing is lacking, besides what others have to do."""

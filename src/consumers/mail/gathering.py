@@ -50,8 +50,9 @@ from ledger.events import (
     message_key,
 )
 from ledger.store.database import StoreError, Transaction
-from ledger.store.notice_queue import NOT_REGISTERED, QueuedNotice
-from ledger.store.reading import StoredEnvelope, events_of_type, find_event
+from ledger.store.notice_queue import NOT_REGISTERED
+from ledger.store.reading.events import StoredEnvelope, events_of_type, find_event
+from ledger.store.reading.notices import QueuedNotice
 from ledger.values import local_date, time_zone, zero
 
 _WAYS: tuple[Way, ...] = ("refund", "credit", "invoice_reduction")

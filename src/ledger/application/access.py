@@ -16,7 +16,7 @@ from ledger.aggregates import SystemRecord, stream_name
 from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
 from ledger.events import ApiKeyIssued, ApiKeyRevoked, Grant, LedgerEvent, RoleGranted, RoleRevoked
-from ledger.store.reading import events_of_stream
+from ledger.store.reading.events import events_of_stream
 from ledger.values import SYSTEM_ACCOUNT, is_identifier
 
 KEY_ID_BYTES, SECRET_BYTES = 8, 32

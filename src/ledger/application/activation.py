@@ -22,8 +22,9 @@ from ledger.application.notice_delivery import record
 from ledger.application.retractions import retracted_in
 from ledger.events import ActivationDue, CredentialsCollected, LedgerEvent, SubscriptionRegistered, message_key
 from ledger.store.database import StoreError, Transaction
-from ledger.store.notice_queue import ActivationLink, QueuedNotice, find_link, find_notice, hold_link, keep_link
-from ledger.store.reading import events_of_type, find_event
+from ledger.store.notice_queue import ActivationLink, find_link, hold_link, keep_link
+from ledger.store.reading.events import events_of_type, find_event
+from ledger.store.reading.notices import QueuedNotice, find_notice
 from ledger.vault import Erased, Vault, customer_subject
 
 VALID_FOR = timedelta(days=7)

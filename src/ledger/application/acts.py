@@ -24,7 +24,7 @@ from ledger.application.statement import Became, Statement
 from ledger.audit import leaf_hash
 from ledger.events import LedgerEvent
 from ledger.store.database import CommitUnknown, Transaction
-from ledger.store.reading import account_events
+from ledger.store.reading.events import account_events
 from ledger.store.writing import Head, HeadMove, Writes, read_heads
 
 T = TypeVar("T")

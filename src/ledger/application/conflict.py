@@ -11,7 +11,8 @@ from ledger.aggregates.recording import message_event_id
 from ledger.application.statement import Refusal, Statement
 from ledger.events import Fact
 from ledger.store.database import Transaction
-from ledger.store.reading import find_event, vault_entry
+from ledger.store.reading.events import find_event
+from ledger.store.reading.vault import vault_entry
 from ledger.vault import Damaged, Erased, Vault
 
 

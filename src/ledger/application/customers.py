@@ -10,7 +10,8 @@ from ledger.application.ledger import Ledger
 from ledger.application.retractions import retracted_in
 from ledger.events import AccountRegistered, CustomerChanged, Sealed, message_key
 from ledger.store.database import Transaction
-from ledger.store.reading import events_of_type, vault_entry
+from ledger.store.reading.events import events_of_type
+from ledger.store.reading.vault import vault_entry
 from ledger.vault import Damaged, customer_subject
 
 

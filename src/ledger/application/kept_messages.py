@@ -17,7 +17,8 @@ from ledger.application.record import bury
 from ledger.application.statement import Became, Refusal, Statement
 from ledger.events import KeptAs, KeptMessage, MessageDiscarded, MessageReplayed, ReplayOutcome, Sealed
 from ledger.store.database import StoreError, Transaction
-from ledger.store.reading import shards_of_accounts, vault_entry
+from ledger.store.reading.shards import shards_of_accounts
+from ledger.store.reading.vault import vault_entry
 from ledger.store.writing import Closure, ReaderMove, SetAside, Writes
 from ledger.values import SYSTEM_ACCOUNT
 from ledger.vault import dead_letter_subject, set_aside_subject

@@ -19,7 +19,7 @@ from ledger.events import (
     message_key,
 )
 from ledger.store.database import Transaction
-from ledger.store.reading import events_of_stream, events_of_types
+from ledger.store.reading.events import events_of_stream, events_of_types
 
 Kind = Literal["subscription", "complaint", "charge", "outage", "dispute", "goodwill"]
 

@@ -20,7 +20,7 @@ from ledger.store.database import Database, StoreError, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.notice_queue import begin_after_what_is_there
 from ledger.store.positions import check_number_of_shards
-from ledger.store.reading import shards_of
+from ledger.store.reading.shards import shards_of
 from ledger.store.recorders import EnvelopeMapper, LedgerRecorder, SealingEventStore, events_of
 from ledger.store.schema import SCHEMA_VERSION, TABLES
 from ledger.store.writing import Writes, hold_heads, read_heads, read_waiting

@@ -14,7 +14,7 @@ from ledger.application.ledger import Decided, Ledger
 from ledger.application.statement import Became, Refusal, Statement, Taken
 from ledger.events import LedgerEvent
 from ledger.store.database import CommitUnknown, Transaction
-from ledger.store.reading import shards_of_accounts
+from ledger.store.reading.shards import shards_of_accounts
 from ledger.store.writing import DeadLetter, ReaderFenced, ReaderMove, Writes
 from ledger.vault import customer_subject, dead_letter_subject
 

@@ -17,7 +17,8 @@ from ledger.application.statement import Refusal, Statement
 from ledger.events import Decision, Fact
 from ledger.store.database import StoreError, Transaction
 from ledger.store.positions import Position
-from ledger.store.reading import StoredEnvelope, account_events, account_version, find_event
+from ledger.store.reading.events import StoredEnvelope, account_events, find_event
+from ledger.store.reading.heads import account_version
 from ledger.store.writing import CarriedOut
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ledger.events import FactRetracted, MessageKey, Retraction, retracted
 from ledger.store.database import Transaction
-from ledger.store.reading import events_of_type
+from ledger.store.reading.events import events_of_type
 
 
 def retracted_in(transaction: Transaction, account: str) -> dict[MessageKey, Retraction]:

@@ -1,7 +1,8 @@
 """Connections and dialects: one small face over SQLite and PostgreSQL.
 
-SQL is written once, with `?` for parameters; column types that differ are named `BYTES` and `BIGINT`. Writing
-transactions begin with the intention to write, so that none fails half-way for having only read so far.
+SQL is written once, with `?` for parameters; column types that differ are named `BYTES` and `BIGINT`. Where text is
+ordered by code point, `COLLATE "C"` says so: SQLite knows no other order, PostgreSQL goes by a language's otherwise.
+Writing transactions begin with the intention to write, so that none fails half-way for having only read so far.
 """
 
 from __future__ import annotations
@@ -167,12 +168,15 @@ def _on_conflict(columns: Iterable[str], key: Sequence[str]) -> str:
 # --- SQLite -------------------------------------------------------------------------------------------------------
 
 
+_BY_CODE_POINT = ' COLLATE "C"'
+
+
 class _SQLiteTransaction(Transaction):
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        return self._connection.execute(sql, parameters).fetchall()
+        return self._connection.execute(sql.replace(_BY_CODE_POINT, ""), parameters).fetchall()
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         return self._connection.execute(sql, parameters).rowcount
@@ -216,7 +220,7 @@ class SQLite(Database):
         self._open: list[sqlite3.Connection] = []
 
     def in_dialect(self, ddl: str) -> str:
-        return ddl.replace("BYTES", "BLOB").replace("BIGINT", "INTEGER")
+        return ddl.replace("BYTES", "BLOB").replace("BIGINT", "INTEGER").replace(_BY_CODE_POINT, "")
 
     def may_be_there(self) -> bool:
         return self._in_memory or Path(self._path).exists()

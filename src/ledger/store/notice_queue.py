@@ -1,21 +1,15 @@
-"""The queue of notices to customers, and the one-time links in them: rows, and how they may change."""
+"""The queue of notices to customers, and the one-time links in them: how rows may change."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
-from typing import Literal
 
-from ledger.events import NoticeKind
-from ledger.store.database import Conflict, Row, Transaction
+from ledger.store.database import Conflict, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
-from ledger.store.reading import shard_end, shards_of
-
-NoticeStatus = Literal["queued", "sending", "sent", "failed", "in_doubt", "discarded"]
-OPEN: tuple[NoticeStatus, ...] = ("queued", "sending", "failed", "in_doubt")
-"""How a notice stands that somebody has still to do something about: the part, or a person."""
+from ledger.store.reading.notices import COLUMNS, QueuedNotice, queued_notice
+from ledger.store.reading.shards import shard_end, shards_of
 
 NOT_REGISTERED = "account_not_registered"
 NOT_THE_SERVERS = (NOT_REGISTERED, "refund_not_known", "cannot_be_written")
@@ -27,32 +21,7 @@ def reader_of(shard: int) -> str:
     return f"notices/{shard}"
 
 
-@dataclass(frozen=True, slots=True)
-class QueuedNotice:
-    """One notice in the queue.
-
-    `position` is that of the event it tells of, in the shard of its account. A `repeat` may be the second copy that
-    a customer gets. `last_error` is a code of ours, never what a mail server said.
-    """
-
-    notice_id: str
-    account: str
-    kind: NoticeKind
-    event_id: str
-    position: int
-    queued_at: datetime
-    status: NoticeStatus = "queued"
-    attempts: int = 0
-    repeat: bool = False
-    next_attempt_at: datetime | None = None
-    claimed_at: datetime | None = None
-    last_error: str | None = None
-
-
-_COLUMNS = (
-    "notice_id, account, kind, event_id, position, queued_at, status, attempts, repeat, next_attempt_at, claimed_at, "
-    "last_error"
-)
+_COLUMNS = ", ".join(COLUMNS)
 _OLDEST_FIRST = "ORDER BY queued_at, position, notice_id"
 
 
@@ -113,25 +82,6 @@ def change_notice(transaction: Transaction, before: QueuedNotice, after: QueuedN
         raise Conflict(f"notice {before.notice_id} was changed by another since it was read")
 
 
-def find_notice(transaction: Transaction, notice_id: str) -> QueuedNotice | None:
-    """The notice with an id."""
-    rows = transaction.rows(f"SELECT {_COLUMNS} FROM notices WHERE notice_id = ?", (notice_id,))
-    return _notice(rows[0]) if rows else None
-
-
-def notices_in(
-    transaction: Transaction, statuses: Iterable[NoticeStatus], account: str | None = None
-) -> list[QueuedNotice]:
-    """The notices that stand in one of these ways, the oldest first."""
-    where, parameters = ("AND account = ?", [account]) if account is not None else ("", [])
-    rows = [
-        row
-        for status in statuses
-        for row in transaction.rows(f"SELECT {_COLUMNS} FROM notices WHERE status = ? {where}", [status, *parameters])
-    ]
-    return sorted(map(_notice, rows), key=attrgetter("queued_at", "position", "notice_id"))
-
-
 def next_to_send(transaction: Transaction, now: datetime) -> QueuedNotice | None:
     """The first notice whose time has come. An account's notices go out in their order: while an earlier one is on
     its way or waits for the mail server, the later ones wait as well.
@@ -144,7 +94,7 @@ def next_to_send(transaction: Transaction, now: datetime) -> QueuedNotice | None
         "ORDER BY next_attempt_at, position, notice_id LIMIT 1",
         (to_microseconds(now),),
     )
-    return _notice(rows[0]) if rows else None
+    return queued_notice(rows[0]) if rows else None
 
 
 def abandoned(transaction: Transaction, claimed_before: datetime) -> list[QueuedNotice]:
@@ -153,14 +103,20 @@ def abandoned(transaction: Transaction, claimed_before: datetime) -> list[Queued
         f"SELECT {_COLUMNS} FROM notices WHERE status = 'sending' AND claimed_at <= ? {_OLDEST_FIRST}",
         (to_microseconds(claimed_before),),
     )
-    return [_notice(row) for row in rows]
+    return [queued_notice(row) for row in rows]
 
 
 def begin_after_what_is_there(transaction: Transaction) -> None:
     """Have a store that was there before notices were begin with what comes next: nobody hears of the past."""
-    transaction.run_each(
+    for shard in shards_of(transaction):
+        begin_unless_begun(transaction, shard, shard_end(transaction, shard))
+
+
+def begin_unless_begun(transaction: Transaction, shard: int, position: int = 0) -> None:
+    """Have a shard's reader begin after a position, where it never read."""
+    transaction.run(
         "INSERT INTO readers (reader, position, epoch) VALUES (?, ?, 1) ON CONFLICT (reader) DO NOTHING",
-        [(reader_of(shard), shard_end(transaction, shard)) for shard in shards_of(transaction)],
+        (reader_of(shard), position),
     )
 
 
@@ -227,21 +183,3 @@ def _stamp(instant: datetime | None) -> int | None:
 
 def _instant(value: int | None) -> datetime | None:
     return None if value is None else from_microseconds(value)
-
-
-def _notice(row: Row) -> QueuedNotice:
-    notice_id, account, kind, event_id, position, queued_at, status, attempts, repeat, next_at, claimed_at, why = row
-    return QueuedNotice(
-        notice_id=notice_id,
-        account=account,
-        kind=kind,
-        event_id=event_id,
-        position=int(position),
-        queued_at=from_microseconds(queued_at),
-        status=status,
-        attempts=int(attempts),
-        repeat=bool(repeat),
-        next_attempt_at=_instant(next_at),
-        claimed_at=_instant(claimed_at),
-        last_error=why,
-    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 4
-"""Counts the changes of these tables. A version adds tables and never changes one (`Ledger.bring_up_to_date`)."""
+SCHEMA_VERSION = 5
+"""Counts the changes here. A version adds tables and indexes, and changes no table (`Ledger.bring_up_to_date`)."""
 
 TABLES = (
     # What the store is: schema version, number of shards, whether it is a sandbox, and a sandbox's clock.
@@ -45,6 +45,8 @@ TABLES = (
         event_id TEXT PRIMARY KEY, account TEXT NOT NULL, type TEXT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL,
         waits_for TEXT NOT NULL, since BIGINT NOT NULL)""",
     "CREATE INDEX IF NOT EXISTS waiting_account ON waiting (account)",
+    """CREATE INDEX IF NOT EXISTS waiting_oldest
+        ON waiting (account COLLATE "C", since, id COLLATE "C", source COLLATE "C")""",
     # Refused messages; their bodies lie in the vault under `dead_letter_id`.
     """CREATE TABLE IF NOT EXISTS dead_letters (
         position BIGINT PRIMARY KEY, dead_letter_id TEXT NOT NULL UNIQUE, origin TEXT NOT NULL, reason TEXT NOT NULL,
@@ -71,6 +73,7 @@ TABLES = (
         queued_at BIGINT NOT NULL, next_attempt_at BIGINT, claimed_at BIGINT, last_error TEXT)""",
     "CREATE INDEX IF NOT EXISTS notices_account ON notices (account, position)",
     "CREATE INDEX IF NOT EXISTS notices_status ON notices (status, next_attempt_at, position)",
+    'CREATE INDEX IF NOT EXISTS notices_oldest ON notices (status, queued_at, position, notice_id COLLATE "C")',
     """CREATE INDEX IF NOT EXISTS notices_on_their_way ON notices (account, position)
         WHERE status IN ('queued', 'sending')""",
     # The one-time link of each activation: how often it was tried, and whether somebody has it or had it.

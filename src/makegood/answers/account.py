@@ -1,60 +1,140 @@
-"""Answers that are more than one query of the read side, given alike by the command line and over HTTP."""
+"""One account in full: as its rows stand, or as it was at another time (contract §3, `makegood account`)."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Annotated, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from ledger.application.as_of import assess_as_of
 from ledger.events import AgreementPublished
 from ledger.store.positions import KnownAt
-from ledger.store.reading import events_of_types, recorded_by
+from ledger.store.reading.events import events_of_types, recorded_by
+from ledger.store.reading.kept import kept_left
+from ledger.store.reading.page import Listed, Page, in_memory
 from ledger.values import SYSTEM_ACCOUNT, instant_to_text
+from makegood.access.sight import Sight
 from makegood.answers.moments import known_at_to_text
 from makegood.house.opening import House
-from projections import queries
+from projections import account_state, audit_trail, replay
+from projections.account_state import AccountState, Balance, ClaimOfAccount
+from projections.accounts import Charge, Invoice, Payment, Registered, Subscription
+from projections.alarms import Alarm
+from projections.complaints import ComplaintOfAccount
+from projections.credits import Credit
+from projections.goodwill import Goodwill
+from projections.instructions import Instruction
+from projections.refunds import Refund
+from projections.shown import Instant, Reached
+
+
+class Moment(TypedDict):
+    """The moments that an account is told for, and why there may be nothing of it."""
+
+    as_of: Annotated[Instant | None, Field(description="The instant it was assessed anew for; null as it stands.")]
+    known_at: Annotated[Instant | Reached | None, Field(description="What had been recorded by then; null for all.")]
+    nothing_yet: Annotated[str | None, Field(description="In words, where there was nothing by then.")]
+
+
+class Account(Moment, Registered):
+    """One account in full."""
+
+    account_id: Annotated[str, Field(examples=["acct-0006"])]
+    balances: list[Balance]
+    subscriptions: list[Subscription]
+    charges: list[Charge]
+    payments: list[Payment]
+    invoices: list[Invoice]
+    claims: list[ClaimOfAccount]
+    refunds: list[Refund]
+    credits: list[Credit]
+    complaints: list[ComplaintOfAccount]
+    goodwill: NotRequired[
+        Annotated[list[Goodwill], Field(description="Not shown to customers, like alarms and instructions.")]
+    ]
+    alarms: NotRequired[list[Alarm]]
+    instructions: NotRequired[Annotated[list[Instruction], Field(description="Those without an answer.")]]
+    set_aside: Annotated[
+        int,
+        Field(description="How many of its messages are set aside; while there are some, this may not be all."),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFound:
+    """An account, and of which version it is: none is told of one as it was at another time."""
+
+    answer: Account
+    version: int | None
 
 
 def account(
-    house: House, account_id: str, as_of: date | None = None, known_at: KnownAt | None = None
-) -> queries.AccountFound:
+    house: House, sight: Sight, account_id: str, as_of: date | None = None, known_at: KnownAt | None = None
+) -> AccountFound:
     """An account as its rows stand, or as it was at another time (contract §3). Raises UnknownAccount.
 
     `as_of` has it assessed anew from the facts that had become true by then; `known_at` alone reads what had been
     recorded by then, and with `as_of` limits the facts to these. `nothing_yet` says in words why there is nothing.
     """
-    then = None
-    if as_of is not None or known_at is not None:
-        then = _account_then(house, account_id, as_of, known_at)
-    found = queries.account_in_full(house.database, account_id, then)
-    as_it_stands = {"account_id": account_id, "as_of": None, "known_at": None, "nothing_yet": None}
-    return replace(found, answer={**as_it_stands, **found.answer})
+    sight.check(account_id)
+    if as_of is None and known_at is None:
+        stands = account_state.account(house.database, account_id)
+        as_it_stands: Moment = {"as_of": None, "known_at": None, "nothing_yet": None}
+        return AccountFound(_told(house, sight, stands.state, as_it_stands), stands.version)
+    state, moment = _account_then(house, account_id, as_of, known_at)
+    return AccountFound(_told(house, sight, state, moment), None)
 
 
-def _account_then(house: House, account_id: str, as_of: date | None, known_at: KnownAt | None) -> dict[str, Any]:
-    recorded = queries.recorded(house.database, account_id)
+def _told(house: House, sight: Sight, state: AccountState, moment: Moment) -> Account:
+    with house.database.reading() as transaction:
+        aside = kept_left(transaction, "set-aside", state["account_id"]).count
+    told: Account = {"account_id": state["account_id"], **moment, **state, "set_aside": aside}
+    told["claims"] = sight.claims(told["claims"])
+    told["complaints"] = [sight.complaint(complaint) for complaint in told["complaints"]]
+    return sight.row(Account, told)
+
+
+def _account_then(
+    house: House, account_id: str, as_of: date | None, known_at: KnownAt | None
+) -> tuple[AccountState, Moment]:
+    recorded = account_state.recorded(house.database, account_id)
     known = recorded_by(recorded, known_at)
-    then: dict[str, Any] = {}
+    moment: Moment = {"as_of": None, "known_at": None, "nothing_yet": None}
     if known_at is not None:
-        then["known_at"] = known_at_to_text(known_at)
+        moment["known_at"] = known_at_to_text(known_at)
         if not known:
             first = recorded[0]
-            then["nothing_yet"] = (
-                f"nothing had been recorded of account {account_id} by {then['known_at']}; the first was recorded at "
-                f"{instant_to_text(first.event().recorded_at)}, at position {first.at}"
+            moment["nothing_yet"] = (
+                f"nothing had been recorded of account {account_id} by {moment['known_at']}; the first was recorded "
+                f"at {instant_to_text(first.event().recorded_at)}, at position {first.at}"
             )
     if as_of is None:
-        return {**queries.account_recorded(known, account_id), **then}
+        return account_state.account_recorded(known, account_id), moment
     with house.database.reading() as transaction:
         published = events_of_types(transaction, SYSTEM_ACCOUNT, [AgreementPublished.stored_as])
     anew = assess_as_of(account_id, known, recorded_by(published, known_at), as_of)
-    then["as_of"] = instant_to_text(anew.as_of)
+    moment["as_of"] = instant_to_text(anew.as_of)
     if known and not anew.events:
-        then["nothing_yet"] = (
-            f"nothing had become true of account {account_id} by {then['as_of']}; "
+        moment["nothing_yet"] = (
+            f"nothing had become true of account {account_id} by {moment['as_of']}; "
             f"the first that did is of {instant_to_text(anew.first_at)}"
             if anew.first_at is not None
             else f"account {account_id} has no facts that could be assessed"
         )
-    return {**queries.account_assessed(anew.events, account_id), **then}
+    return account_state.account_assessed(anew.events, account_id), moment
+
+
+def history(house: House, sight: Sight, account_id: str, *, page: Page | None = None) -> Listed[audit_trail.Entry]:
+    """An account's audit trail, in order. Raises UnknownAccount."""
+    return audit_trail.listed(house.database, sight.check(account_id), page=page)
+
+
+def replayed(
+    house: House, sight: Sight, account_id: str, to: int | None = None, *, page: Page | None = None
+) -> Listed[replay.ReplayStep]:
+    """An account event by event, in order. Raises UnknownAccount."""
+    steps = replay.replay(house.database, sight.check(account_id), to)
+    return in_memory(steps, lambda step: (step["version"],), page)

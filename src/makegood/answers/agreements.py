@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from ledger.application.catalogue import Catalogue
+from ledger.store.reading.page import Listed, Order, Page, in_memory
 from makegood.answers.unknown import Unknown
 from makegood.house.opening import House
+from projections.shown import Hash, LocalDate
 
 
-def agreements(house: House) -> list[dict[str, Any]]:
+class Agreement(TypedDict):
+    """A published version of a service agreement."""
+
+    name: Annotated[str, Field(examples=["standard"])]
+    version: int
+    valid_from: LocalDate
+    sha256: Hash
+
+
+class AgreementText(TypedDict):
+    """The text that a version was published as."""
+
+    name: Annotated[str, Field(examples=["standard"])]
+    version: int
+    sha256: Hash
+    text: Annotated[str, Field(description="TOML.")]
+
+
+ORDER: Order = {"name": str, "version": int}
+
+
+def agreements(house: House, page: Page | None = None) -> Listed[Agreement]:
     """The published versions of all agreements, by name and version."""
-    return [
+    published: list[Agreement] = [
         {
             "name": a.terms.name,
             "version": a.terms.version,
@@ -20,9 +46,10 @@ def agreements(house: House) -> list[dict[str, Any]]:
         }
         for a in _catalogue(house).all()
     ]
+    return in_memory(published, lambda each: (each["name"], each["version"]), page)
 
 
-def agreement(house: House, name: str, version: int | None = None) -> dict[str, Any]:
+def agreement(house: House, name: str, version: int | None = None) -> AgreementText:
     """The text that a version was published as; the newest version's unless one is named. Raises Unknown."""
     versions = {a.terms.version: a for a in _catalogue(house).all() if a.terms.name == name}
     if not versions:

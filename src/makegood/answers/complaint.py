@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
-from ledger.events import ComplaintFact, ComplaintLinked, ComplaintResolved, LedgerEvent
-from ledger.store.reading import find_event
+from pydantic import Field
+
+from ledger.events import ComplaintFact, ComplaintLinked, ComplaintResolved, LedgerEvent, LinkedKind
+from ledger.store.reading.events import find_event
 from ledger.vault import Damaged, Erased
+from makegood.access.sight import Sight
 from makegood.answers.unknown import Unknown
 from makegood.answers.words import sealed_content
 from makegood.house.opening import House
-from projections import queries
+from projections import complaints, linked_goodwill
+from projections.complaints import ComplaintHead, ComplaintStep
+from projections.linked_goodwill import GoodwillLinked
 
 
 class UnknownComplaint(Unknown):
     """No complaint of that name was opened."""
 
 
-def complaint(house: House, complaint_id: str, account: str | None = None) -> dict[str, Any]:
+class ComplaintStepInFull(ComplaintStep):
+    """A step with who took it, and what they wrote."""
+
+    actor: str
+    channel: str
+    resolution_code: str | None
+    kind: LinkedKind | None
+    linked_id: str | None
+    words: Annotated[str | None, Field(description="Null where nothing was written, or it was erased.")]
+
+
+class ComplaintInFull(ComplaintHead):
+    """A complaint with its whole history."""
+
+    steps: list[ComplaintStepInFull]
+    age_seconds: Annotated[int | None, Field(description="Null where it is resolved.")]
+    goodwill: list[GoodwillLinked]
+
+
+def complaint(house: House, sight: Sight, complaint_id: str, account: str | None = None) -> ComplaintInFull:
     """A complaint with its steps, links and credits, the words included. Raises UnknownComplaint or AmbiguousId.
 
-    Whoever may see the words is for the caller to say: this opens the vault.
+    It is for whoever may read what people wrote: this opens the vault.
     """
-    found = queries.find_complaint(house.database, house.ledger.now(), complaint_id, account)
-    if found is None:
+    if account is not None:
+        sight.check(account)
+    found = complaints.find(house.database, house.ledger.now(), complaint_id, account)
+    if found is None or not sight.words:
         where = f"account {account} has no complaint" if account is not None else "no account has a complaint"
         raise UnknownComplaint(f"{where} {complaint_id}; see `makegood complaints`")
-    credits = queries.goodwill(house.database, found["account_id"])
+    credits = linked_goodwill.listed(house.database, accounts=[found["account_id"]])
     with house.database.reading() as transaction:
         events = {step["event_id"]: find_event(transaction, step["event_id"]) for step in found["steps"]}
     steps = [
@@ -34,14 +60,16 @@ def complaint(house: House, complaint_id: str, account: str | None = None) -> di
         for step in found["steps"]
         if (envelope := events[step["event_id"]]) is not None
     ]
+    head: ComplaintHead = found
     return {
-        **found,
+        **head,
         "steps": steps,
+        "age_seconds": found["age_seconds"],
         "goodwill": [credit for credit in credits if complaint_id in credit["complaint_ids"]],
     }
 
 
-def _step(house: House, step: dict[str, Any], event: LedgerEvent) -> dict[str, Any]:
+def _step(house: House, step: ComplaintStep, event: LedgerEvent) -> ComplaintStepInFull:
     linked = event.data if isinstance(event, ComplaintLinked) else None
     return {
         **step,
@@ -64,4 +92,4 @@ def _words(house: House, event: ComplaintFact) -> str | None:
         return None
     except Damaged as damaged:
         return f"({damaged})"
-    return "\n".join(str(words) for words in said.values())
+    return "\n".join(said.values())

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
 from ledger.events import STORED_TYPES, Fact
+from ledger.store.reading.events import how_many_by_type
+from makegood.access.sight import EVERYTHING
+from makegood.answers import owed
+from makegood.answers.instructions import instructions
+from makegood.answers.kept_messages import dead_letters
 from makegood.answers.notices import notices
 from makegood.house.opening import House
-from projections import kept, queries
+from projections.accounts import listed_reductions
+from projections.claims import Claim, listed_overpaid
 
 
 @dataclass
@@ -33,14 +39,14 @@ def summary_of(house: House, published: int) -> Summary:
     """What stands in a store after so many messages were published."""
     summary = Summary(published)
     with house.database.reading() as transaction:
-        for type_, count in transaction.rows("SELECT type, COUNT(*) FROM events GROUP BY type"):
+        for type_, count in how_many_by_type(transaction).items():
             if issubclass(STORED_TYPES[type_], Fact):
                 summary.facts[type_] = count
             else:
                 summary.decisions += count
-    for letter in kept.dead_letters(house.database):
+    for letter in dead_letters(house, {}):
         summary.refused[letter["reason"], letter["field"] or ""] += 1
-    claims = queries.claims(house.database)
+    claims = owed.claims(house, EVERYTHING)
     summary.accounts = summary.facts["account-registered.v1"]
     for claim in claims:
         summary.claims[claim["clause"], claim["outcome"], claim["reason"] or ""] += 1
@@ -56,10 +62,11 @@ def summary_of(house: House, published: int) -> Summary:
 
 def _left(house: House) -> list[str]:
     """What is to be told to customers, carried out elsewhere and seen to by people, and how to ask for it."""
-    now = house.ledger.now()
-    told = Counter(instruction["kind"] for instruction in queries.instructions(house.database, now, still_open=True))
-    mails = Counter(notice["kind"] for notice in notices(house))
-    complaints = queries.complaints(house.database, now, still_open=True)
+    told: Counter[str] = Counter(
+        instruction["kind"] for instruction in instructions(house, EVERYTHING, still_open=True)
+    )
+    mails: Counter[str] = Counter(notice["kind"] for notice in notices(house))
+    complaints = owed.complaints(house, EVERYTHING, still_open=True)
     return [
         f"{sum(mails.values())} e-mails to customers wait for a mail server ({_counted(mails)}): makegood notices",
         f"{sum(told.values())} instructions wait for an answer ({_counted(told)}): makegood instructions --open",
@@ -67,7 +74,7 @@ def _left(house: House) -> list[str]:
     ]
 
 
-def _sum_money(house: House, claims: list[dict[str, Any]], summary: Summary) -> None:
+def _sum_money(house: House, claims: Sequence[Claim], summary: Summary) -> None:
     def add(currency: str, name: str, amount: str) -> None:
         sums = summary.money.setdefault(currency, {})
         sums[name] = sums.get(name, Decimal(0)) + Decimal(amount)
@@ -76,19 +83,19 @@ def _sum_money(house: House, claims: list[dict[str, Any]], summary: Summary) -> 
         if claim["outcome"] == "granted":
             add(claim["currency"], "net", claim["amount"])
             add(claim["currency"], "tax", claim["tax"])
-    for refund in queries.refunds(house.database):
+    for refund in owed.refunds(house, EVERYTHING):
         add(refund["currency"], f"refunds {refund['status']}", refund["total"])
-    for credit in queries.credits(house.database):
+    for credit in owed.credits(house, EVERYTHING):
         if credit["claim_id"] is None:  # for an invoice's excess: nothing of it was granted
             add(credit["currency"], "paid in excess", credit["left"])
         else:
             add(credit["currency"], "credits used", credit["used"])
             add(credit["currency"], "credits left", credit["left"])
-    for reduction in queries.invoice_reductions(house.database):
+    for reduction in listed_reductions(house.database):
         add(reduction["currency"], "off invoices", reduction["total"])
-    for claim in queries.overpaid(house.database):
-        add(claim["currency"], "overpaid", claim["overpaid"])
+    for overpaid in listed_overpaid(house.database):
+        add(overpaid["currency"], "overpaid", overpaid["overpaid"])
 
 
-def _counted(counts: Counter[str]) -> str:
+def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(counts.items()))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
-from typing import Any
 
+from ledger import events
 from ledger.aggregates.recording import message_event_id
 from ledger.events import (
     ChargePosted,
@@ -26,6 +26,7 @@ from ledger.events import (
     GoodwillRejected,
     InvoiceStanding,
     LedgerEvent,
+    LinkedKind,
     OutageReported,
     OverchargeRejected,
     Sealed,
@@ -36,12 +37,28 @@ from ledger.events import (
     message_key,
     retracted,
 )
-from ledger.store.reading import StoredEnvelope, follow_account
+from ledger.store.reading.events import StoredEnvelope, follow_account
 from ledger.values import instant_to_text
 from ledger.vault import Damaged, Erased
+from makegood.access.sight import Sight
+from makegood.answers import explained
+from makegood.answers.explained import (
+    Change,
+    ChargeExplained,
+    Explanation,
+    ExplanationStep,
+    FactUsed,
+    RetractedFact,
+    Settled,
+    SettlementStep,
+    Terms,
+    UseOfCredit,
+)
 from makegood.answers.words import sealed_content
 from makegood.house.opening import House
-from projections import queries
+from projections.audit_trail import accounts_with_claim
+from projections.complaints import about
+from projections.credits import listed as listed_credits
 
 CLAUSES = {
     "service_disruption": "Refund 1: a significant, unresolved disruption, reported promptly (policy §3)",
@@ -59,18 +76,25 @@ class SeveralHaveIt(Unexplained):
     """Several accounts have an id: it must be said which is meant."""
 
 
-def explain(
-    house: House, id_: str, account: str | None, among: Collection[str] | None = None, *, words: bool = True
-) -> dict[str, Any]:
-    """Everything that is recorded about a claim, refund or credit. Raises Unexplained.
+def explain(house: House, sight: Sight, id_: str, account: str | None = None) -> Explanation:
+    """Everything that is recorded about a claim, refund or credit, as far as it may be seen. Raises Unexplained.
 
-    `among` are the accounts in which it is looked for, where no one account is given; None for all. Without `words`
-    nothing is told of what the provider's people wrote to each other about a goodwill credit or a retraction.
+    Where no account is given, it is looked for in all that may be seen. Whoever may not read what people wrote is
+    told nothing of what the provider's people wrote to each other about a goodwill credit or a retraction.
     """
+    if account is not None:
+        sight.check(account)
     if id_.startswith(excess_credit_id("")):
-        return _explain_excess(house, id_, account, among)
+        return sight.row(Explanation, _explain_excess(house, id_, account, sight.accounts))
     claim_id = claim_of(id_)
-    account_id = _account_of(house, id_, claim_id, account, among)
+    account_id = _account_of(house, id_, claim_id, account, sight.accounts)
+    found = _explain_claim(house, id_, claim_id, account_id, words=sight.words)
+    if found["clause"] == "complaint" and not sight.goodwill:
+        raise Unexplained("who proposed what, and why, is not for the caller")
+    return sight.row(Explanation, found)
+
+
+def _explain_claim(house: House, id_: str, claim_id: str, account_id: str, *, words: bool) -> Explanation:
     envelopes = [(envelope, envelope.event()) for envelope in follow_account(house.database, account_id)]
     steps = [
         (e, event)
@@ -99,7 +123,7 @@ def explain(
         "policy": CLAUSES[last.clause],
         "currency": last.currency,
         "claim": state(last.after, settled[-1]),
-        "agreement": decided.terms.model_dump() if decided.terms is not None else None,
+        "agreement": _terms(decided.terms) if decided.terms is not None else None,
         "formula": last.formula,
         "inputs": last.inputs,
         "working": list(last.working),
@@ -119,9 +143,9 @@ def explain(
     }
 
 
-def _explain_excess(house: House, id_: str, account: str | None, among: Collection[str] | None) -> dict[str, Any]:
+def _explain_excess(house: House, id_: str, account: str | None, among: Collection[str] | None) -> Explanation:
     """The credit for what was paid on an invoice in excess: it belongs to no claim, and rests on no clause."""
-    credits = queries.credits(house.database, account, accounts=among)
+    credits = listed_credits(house.database, accounts=among if account is None else [account])
     having = {credit["account_id"]: credit for credit in credits if credit["credit_id"] == id_}
     if not having:
         raise Unexplained(f"no credit {id_} stands; see `makegood credits`")
@@ -176,10 +200,10 @@ def _excess_credit(standing: InvoiceStanding | None) -> Decimal | None:
     return standing.excess_credit if standing is not None else None
 
 
-SettlementStep = tuple[StoredEnvelope, LedgerEvent, ClaimSettlement]
+Settling = tuple[StoredEnvelope, LedgerEvent, ClaimSettlement]
 
 
-def _settled_until(settlements: Sequence[SettlementStep], next_: StoredEnvelope | None) -> tuple[SettledPart, ...]:
+def _settled_until(settlements: Sequence[Settling], next_: StoredEnvelope | None) -> tuple[SettledPart, ...]:
     """How a claim was settled until its row changed next; None for how it is settled now."""
     parts: tuple[SettledPart, ...] = ()
     for envelope, _, claim in settlements:
@@ -193,7 +217,7 @@ def _settlement(
     event: LedgerEvent,
     claim: ClaimSettlement | None,
     by_event_id: dict[str, tuple[StoredEnvelope, LedgerEvent]],
-) -> dict[str, Any]:
+) -> SettlementStep:
     """A recorded change of how a claim is settled, with why."""
     return {
         "position": f"{envelope.shard}:{envelope.position}",
@@ -214,20 +238,34 @@ def _cause(event: LedgerEvent, by_event_id: dict[str, tuple[StoredEnvelope, Ledg
     return cause[1].type if cause is not None else "time passed"
 
 
-def _parts(parts: Iterable[SettledPart]) -> list[dict[str, Any]]:
-    return [part.model_dump(mode="json") for part in parts]
+def _parts(parts: Iterable[SettledPart]) -> list[Settled]:
+    return [
+        {
+            "into": part.into,
+            "id": part.id,
+            "net": str(part.net),
+            "tax": str(part.tax),
+            "status": part.status,
+        }
+        for part in parts
+    ]
+
+
+def _terms(terms: events.Terms) -> Terms:
+    return {"agreement": terms.agreement, "version": terms.version, "sha256": terms.sha256}
 
 
 def _complaints_about(house: House, account_id: str, claim_id: str, used: Iterable[LedgerEvent]) -> list[str]:
     """The complaints that have to do with a claim: with its dispute, its goodwill credit, or one of its outages."""
     kind, _, business_id = claim_id.partition("/")
-    about = [("outage", event.data.outage_id) for event in used if isinstance(event, OutageReported)]
+    outages = [event.data.outage_id for event in used if isinstance(event, OutageReported)]
+    things: list[tuple[LinkedKind, str]] = [("outage", outage_id) for outage_id in outages]
     if kind in _LINKED_AS:
-        about.append((_LINKED_AS[kind], business_id))
-    return queries.complaints_about(house.database, account_id, about)
+        things.append((_LINKED_AS[kind], business_id))
+    return about(house.database, account_id, things)
 
 
-_LINKED_AS = {"billing-error": "dispute", "goodwill": "goodwill"}
+_LINKED_AS: dict[str, LinkedKind] = {"billing-error": "dispute", "goodwill": "goodwill"}
 """What a complaint's link calls that which a claim is about, by the kind of claim."""
 
 
@@ -240,7 +278,7 @@ def claim_of(id_: str) -> str:
 def _account_of(house: House, id_: str, claim_id: str, account: str | None, among: Collection[str] | None) -> str:
     if account is not None:
         return account
-    having = queries.accounts_with_claim(house.database, claim_id)
+    having = accounts_with_claim(house.database, claim_id)
     accounts = [account_id for account_id in having if among is None or account_id in among]
     if not accounts:
         raise Unexplained(f"no claim, refund or credit {id_} is recorded; see `makegood claims`")
@@ -253,7 +291,7 @@ def _the_only(accounts: Sequence[str], id_: str) -> str:
     return accounts[0]
 
 
-def state(claim: ClaimState | ClaimStateV1 | None, settled: Iterable[SettledPart]) -> dict[str, Any] | None:
+def state(claim: ClaimState | ClaimStateV1 | None, settled: Iterable[SettledPart]) -> explained.ClaimState | None:
     """A claim row as it stood, and how it was settled; None where there was none."""
     if claim is None or claim.outcome is None:
         return None
@@ -266,17 +304,18 @@ def state(claim: ClaimState | ClaimStateV1 | None, settled: Iterable[SettledPart
     }
 
 
-def _charge(event: CycleStarted | ChargePosted) -> dict[str, Any]:
+def _charge(event: CycleStarted | ChargePosted) -> ChargeExplained:
     """What was charged; a cycle runs from one date until another, which is not part of it any more."""
     data = event.data
-    charge = {"price": str(data.price), "tax": str(data.tax), "invoice_id": data.invoice_id}
+    charge: ChargeExplained = {"price": str(data.price), "tax": str(data.tax), "invoice_id": data.invoice_id}
     if isinstance(data, CycleStarted.Data):
-        charge |= {"starts_on": data.starts_on.isoformat(), "ends_on": data.ends_on.isoformat()}
+        charge["starts_on"] = data.starts_on.isoformat()
+        charge["ends_on"] = data.ends_on.isoformat()
     return charge
 
 
-def _fact(house: House, envelope: StoredEnvelope, event: LedgerEvent, *, words: bool) -> dict[str, Any]:
-    fact: dict[str, Any] = {
+def _fact(house: House, envelope: StoredEnvelope, event: LedgerEvent, *, words: bool) -> FactUsed:
+    fact: FactUsed = {
         "position": f"{envelope.shard}:{envelope.position}",
         "event_id": event.event_id,
         "type": event.type,
@@ -285,7 +324,9 @@ def _fact(house: House, envelope: StoredEnvelope, event: LedgerEvent, *, words: 
     }
     if isinstance(event, Fact):
         message = event.data.message
-        fact |= {"source": message.source, "id": message.id, "time": instant_to_text(message.time)}
+        fact["source"] = message.source
+        fact["id"] = message.id
+        fact["time"] = instant_to_text(message.time)
     told = OverchargeRejected | GoodwillProposed | GoodwillRejected if words else OverchargeRejected
     if isinstance(event, told) and event.data.sealed is not None:
         fact["words"] = _reason(house, event.data.sealed)
@@ -306,7 +347,7 @@ def _retracted(
     steps: Sequence[ClaimAssessed | ClaimAssessedV1],
     *,
     words: bool,
-) -> list[dict[str, Any]]:
+) -> list[RetractedFact]:
     """The facts that some step rested on and that count as never said by now, each with the message that says so.
 
     A claim rests on registrations without naming them: these are found where taking them back changed the claim.
@@ -322,13 +363,13 @@ def _retracted(
         _, cause = by_event_id.get(step.causation_id or "", (None, None))
         if isinstance(cause, FactRetracted):
             rested_on.append(message_event_id(cause.data.retracts.source, cause.data.retracts.id))
-    told = []
+    told: list[RetractedFact] = []
     for event_id in dict.fromkeys(rested_on):
         envelope, fact = by_event_id.get(event_id, (None, None))
         if envelope is None or not isinstance(fact, Fact) or message_key(fact) not in gone:
             continue
         by_envelope, by = retractions[gone[message_key(fact)].message]
-        row: dict[str, Any] = {
+        row: RetractedFact = {
             "position": f"{envelope.shard}:{envelope.position}",
             "event_id": fact.event_id,
             "type": fact.type,
@@ -353,7 +394,7 @@ def _step(
     settled_before: tuple[SettledPart, ...],
     settled_after: tuple[SettledPart, ...],
     by_event_id: dict[str, tuple[StoredEnvelope, LedgerEvent]],
-) -> dict[str, Any]:
+) -> ExplanationStep:
     return {
         "position": f"{envelope.shard}:{envelope.position}",
         "event_id": event.event_id,
@@ -370,7 +411,7 @@ def _step(
     }
 
 
-def _application(envelope: StoredEnvelope, event: CreditApplied | CreditAppliedV1) -> dict[str, Any]:
+def _application(envelope: StoredEnvelope, event: CreditApplied | CreditAppliedV1) -> UseOfCredit:
     """What of the claim's credits paid for a later charge."""
     data = event.data
     return {
@@ -385,7 +426,7 @@ def _application(envelope: StoredEnvelope, event: CreditApplied | CreditAppliedV
     }
 
 
-def change_in_a_word(before: ClaimState | ClaimStateV1 | None, after: ClaimState | ClaimStateV1 | None) -> str:
+def change_in_a_word(before: ClaimState | ClaimStateV1 | None, after: ClaimState | ClaimStateV1 | None) -> Change:
     """A step in a word: opened, increased, decreased, changed, or fell away."""
     if after is None or after.outcome is None:
         return "fell away"

@@ -1,23 +1,136 @@
-"""A kept message with what it said: a dead letter, or one that was set aside."""
+"""Messages that are kept, and what became of each: dead letters, and messages set aside (contract §3)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from ledger.application.kept_messages import Kept
 from ledger.events import KeptAs
+from ledger.store.reading import kept
+from ledger.store.reading.kept import KeptMessage, KeptStatus, Wanted
+from ledger.store.reading.page import Listed, Page
+from ledger.values import instant_to_text
 from ledger.vault import Erased
 from makegood.house.opening import House
-
-ID_OF: Mapping[KeptAs, str] = {"dead-letter": "dead_letter_id", "set-aside": "set_aside_id"}
-"""By which field each kind of kept message names its id."""
+from projections.shown import Instant
 
 
-def with_body(house: House, kept: KeptAs, row: Mapping[str, Any]) -> dict[str, Any]:
-    """A kept message with what it said, None where that was erased."""
+class KeptRow(TypedDict):
+    """A kept message, and what became of it."""
+
+    position: int
+    origin: str
+    reason: str
+    channel: str
+    status: KeptStatus
+    closed_by: str | None
+    closed_at: Instant | None
+
+
+class DeadLetter(KeptRow):
+    """A refused message, without what it said."""
+
+    dead_letter_id: str
+    field: str | None
+    source: str | None
+    id: str | None
+    account_id: str | None
+    refused_at: Instant
+
+
+class SetAside(KeptRow):
+    """A message that kept failing, without what it said."""
+
+    set_aside_id: str
+    source: str
+    id: str
+    account_id: str
+    set_aside_at: Instant
+
+
+class WithBody(TypedDict):
+    """What a kept message said."""
+
+    body: Annotated[str | None, Field(description="What it said; null where that was erased.")]
+
+
+class DeadLetterWithBody(DeadLetter, WithBody):
+    """A refused message."""
+
+
+class SetAsideWithBody(SetAside, WithBody):
+    """A message that kept failing."""
+
+
+def dead_letters(
+    house: House, wanted: Wanted, *, closed: bool = True, page: Page | None = None
+) -> Listed[DeadLetter]:
+    """The refused messages, the newest last; those replayed or discarded too, unless told otherwise."""
+    with house.database.reading() as transaction:
+        found = kept.kept_messages(transaction, "dead-letter", wanted, closed=closed, page=page)
+    return Listed(map(_dead_letter, found), found.next)
+
+
+def set_aside(house: House, wanted: Wanted, *, closed: bool = True, page: Page | None = None) -> Listed[SetAside]:
+    """The messages that kept failing, the newest last; those replayed too, unless told otherwise."""
+    with house.database.reading() as transaction:
+        found = kept.kept_messages(transaction, "set-aside", wanted, closed=closed, page=page)
+    return Listed(map(_set_aside, found), found.next)
+
+
+def with_body(house: House, of: KeptAs, message: KeptMessage) -> DeadLetterWithBody | SetAsideWithBody:
+    """A kept message with what it said."""
     try:
-        body = Kept(kept, row[ID_OF[kept]], row["origin"]).body(house.ledger)
+        body = Kept(of, message.kept_id, message.origin).body(house.ledger)
     except Erased:
         body = None
-    return {**row, "body": body.decode(errors="backslashreplace") if body is not None else None}
+    said: WithBody = {"body": body.decode(errors="backslashreplace") if body is not None else None}
+    return {**_dead_letter(message), **said} if of == "dead-letter" else {**_set_aside(message), **said}
+
+
+def at(house: House, of: KeptAs, position: int) -> DeadLetterWithBody | SetAsideWithBody | None:
+    """The kept message at a position with what it said, if there is one."""
+    with house.database.reading() as transaction:
+        found = kept.kept_at(transaction, of, position)
+    return with_body(house, of, found) if found is not None else None
+
+
+def _dead_letter(message: KeptMessage) -> DeadLetter:
+    return {
+        "position": message.position,
+        "dead_letter_id": message.kept_id,
+        "origin": message.origin,
+        "reason": message.reason,
+        "field": message.field,
+        "source": message.source,
+        "id": message.message_id,
+        "account_id": message.account,
+        "channel": message.channel,
+        "refused_at": instant_to_text(message.kept_at),
+        "status": message.status,
+        "closed_by": message.closed_by,
+        "closed_at": instant_to_text(message.closed_at) if message.closed_at is not None else None,
+    }
+
+
+def _set_aside(message: KeptMessage) -> SetAside:
+    assert message.source is not None, "what is set aside is well-formed"
+    assert message.message_id is not None, "what is set aside is well-formed"
+    assert message.account is not None, "what is set aside is well-formed"
+    return {
+        "position": message.position,
+        "set_aside_id": message.kept_id,
+        "origin": message.origin,
+        "reason": message.reason,
+        "source": message.source,
+        "id": message.message_id,
+        "account_id": message.account,
+        "channel": message.channel,
+        "set_aside_at": instant_to_text(message.kept_at),
+        "status": message.status,
+        "closed_by": message.closed_by,
+        "closed_at": instant_to_text(message.closed_at) if message.closed_at is not None else None,
+    }

@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection
+from typing import Annotated
 
-from ledger.store.notice_queue import OPEN, NoticeStatus, QueuedNotice, notices_in
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from ledger.events import NoticeKind
+from ledger.store.reading.notices import OPEN, NoticeStatus, QueuedNotice, notices_in
+from ledger.store.reading.page import Listed, Page
 from ledger.values import instant_to_text
 from makegood.house.opening import House
+from projections.shown import Instant
+
+
+class Notice(TypedDict):
+    """An e-mail to a customer."""
+
+    notice_id: str
+    account_id: str
+    kind: NoticeKind
+    event_id: str
+    status: NoticeStatus
+    attempts: int
+    repeat: bool
+    queued_at: Instant
+    next_attempt_at: Instant | None
+    last_error: str | None
+    next: Annotated[str | None, Field(description="What comes next, in words.")]
 
 
 def notices(
-    house: House, account: str | None = None, statuses: Iterable[NoticeStatus] | None = None
-) -> list[dict[str, Any]]:
+    house: House,
+    account: str | None = None,
+    statuses: Collection[NoticeStatus] | None = None,
+    *,
+    page: Page | None = None,
+) -> Listed[Notice]:
     """The e-mails to customers that stand in one of these ways, the oldest first; those that are open unless told."""
-    return [notice(house, each) for each in in_queue(house, account, statuses)]
-
-
-def in_queue(
-    house: House, account: str | None = None, statuses: Iterable[NoticeStatus] | None = None
-) -> list[QueuedNotice]:
-    """The same, as they stand in the queue."""
     with house.database.reading() as transaction:
-        return notices_in(transaction, OPEN if statuses is None else statuses, account)
+        found = notices_in(transaction, OPEN if statuses is None else statuses, account, page)
+    return Listed((notice(house, each) for each in found), found.next)
 
 
-def notice(house: House, queued: QueuedNotice) -> dict[str, Any]:
+def notice(house: House, queued: QueuedNotice) -> Notice:
     """How an e-mail to a customer stands, and what comes next."""
     next_at = instant_to_text(queued.next_attempt_at) if queued.next_attempt_at is not None else None
     return {

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing_extensions import TypedDict
 
 from ledger.application.preview import ClaimChange, ClaimStanding, Preview
 from ledger.events import ClaimState, clause_of
+from ledger.events.billing_account import Clause
+from makegood.answers import explained
 from makegood.answers.explanation import change_in_a_word, state
-from makegood.answers.refusals import refusals
+from makegood.answers.refusals import RefusedMessage, refusals
+from projections.shown import Currency
 
 
-def answer(found: Preview) -> dict[str, Any]:
+class ChangedClaim(TypedDict):
+    """What would become of one claim, as `makegood preview` says it."""
+
+    account_id: str
+    claim_id: str
+    clause: Clause
+    subscription_id: str | None
+    charge_id: str | None
+    currency: Currency | None
+    change: explained.Change
+    before: explained.ClaimState | None
+    after: explained.ClaimState | None
+    formula: str | None
+    working: list[str]
+
+
+class Previewed(TypedDict):
+    """What a request would change. Nothing was recorded."""
+
+    read: int
+    accepted: int
+    duplicates: int
+    refused: list[RefusedMessage]
+    changes: list[ChangedClaim]
+
+
+def answer(found: Preview) -> Previewed:
     """The answer for programs."""
     return {
         "read": found.read,
@@ -21,7 +50,7 @@ def answer(found: Preview) -> dict[str, Any]:
     }
 
 
-def _change(change: ClaimChange) -> dict[str, Any]:
+def _change(change: ClaimChange) -> ChangedClaim:
     row = change.after.row or change.before.row
     decided = change.decided
     return {

@@ -5,18 +5,27 @@ What was found is kept once, in a `Status`; the answer, the metrics and the tabl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.records import BrokerError, BrokerUnavailable, TopicMissing
-from consumers.lag import Due, Lag, Unsent, carrier_lags, due_by, notices_lags, projector_lags, unsent
-from ledger.store.database import StoreError, redacted
+from consumers.lag import Lag, carrier_lags, notices_lags, projector_lags
+from ledger.store.database import StoreError, Transaction, redacted
 from ledger.store.instants import to_microseconds
 from ledger.store.positions import Reached
-from ledger.store.reading import shard_ends
+from ledger.store.reading.heads import due_by
+from ledger.store.reading.kept import kept_left
+from ledger.store.reading.left import Left
+from ledger.store.reading.notices import notices_left, unsent
+from ledger.store.reading.shards import shard_ends
+from ledger.store.reading.store import clock_is_set
+from ledger.store.reading.waiting import waiting_left
 from ledger.values import instant_to_text
 from makegood.answers import metrics
 from makegood.answers.ages import age
@@ -24,35 +33,66 @@ from makegood.answers.metrics import Metric, Sample
 from makegood.house.clock import system_clock
 from makegood.house.opening import House, open_house
 from makegood.house.settings import Settings
+from projections.alarms import alarms_left
 from projections.catalog import CATALOG
-from projections.queries import LeftForPeople, left_for_people
+from projections.goodwill import goodwill_left
+from projections.instructions import instructions_left
+from projections.shown import Instant
 
 BROKER_PATIENCE = 2.0
 """Seconds that each question to Kafka may take: whoever asks for the status wants an answer, not a broker."""
 
 WELL, BROKEN, LATE = 0, 1, 2
 """How everything stands; also the exit codes of `makegood status` (contract §3)."""
-WORDS = {WELL: "well", BROKEN: "broken", LATE: "late"}
+Word = Literal["well", "broken", "late"]
+WORDS: Mapping[int, Word] = {WELL: "well", BROKEN: "broken", LATE: "late"}
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Something that is left for people: its metrics, and the command that shows it."""
+    """Something that is left for people: how much of it there is, its metrics, and the command that shows it."""
 
     name: str
+    left: Callable[[Transaction], Left]
     count: Metric
     age: Metric
     command: str
 
 
+def _refused(transaction: Transaction) -> Left:
+    return kept_left(transaction, "dead-letter")
+
+
+def _set_aside(transaction: Transaction) -> Left:
+    return kept_left(transaction, "set-aside")
+
+
 KINDS = (
-    Kind("dead letters", metrics.DEAD_LETTERS, metrics.DEAD_LETTERS_AGE, "makegood dead-letters list"),
-    Kind("set aside", metrics.SET_ASIDE, metrics.SET_ASIDE_AGE, "makegood aside list"),
-    Kind("waiting", metrics.WAITING, metrics.WAITING_AGE, "makegood waiting"),
-    Kind("e-mails", metrics.UNDELIVERED, metrics.UNDELIVERED_AGE, "makegood notices"),
-    Kind("alarms", metrics.ALARMS, metrics.ALARMS_AGE, "makegood alarms"),
-    Kind("instructions", metrics.INSTRUCTIONS, metrics.INSTRUCTIONS_AGE, "makegood instructions --open"),
-    Kind("goodwill", metrics.GOODWILL, metrics.GOODWILL_AGE, "makegood goodwill"),
+    Kind(
+        "dead letters",
+        _refused,
+        metrics.DEAD_LETTERS,
+        metrics.DEAD_LETTERS_AGE,
+        "makegood dead-letters list",
+    ),
+    Kind(
+        "set aside",
+        _set_aside,
+        metrics.SET_ASIDE,
+        metrics.SET_ASIDE_AGE,
+        "makegood aside list",
+    ),
+    Kind("waiting", waiting_left, metrics.WAITING, metrics.WAITING_AGE, "makegood waiting"),
+    Kind("e-mails", notices_left, metrics.UNDELIVERED, metrics.UNDELIVERED_AGE, "makegood notices"),
+    Kind("alarms", alarms_left, metrics.ALARMS, metrics.ALARMS_AGE, "makegood alarms"),
+    Kind(
+        "instructions",
+        instructions_left,
+        metrics.INSTRUCTIONS,
+        metrics.INSTRUCTIONS_AGE,
+        "makegood instructions --open",
+    ),
+    Kind("goodwill", goodwill_left, metrics.GOODWILL, metrics.GOODWILL_AGE, "makegood goodwill"),
 )
 
 _OF_A_PART = {
@@ -80,10 +120,10 @@ class Status:
     system_now: datetime = field(default_factory=system_clock)
     events: Reached = field(default_factory=lambda: Reached({}))
     lags: list[Lag] = field(default_factory=list)
-    due: Due | None = None
-    unsent: Unsent | None = None
+    due: Left | None = None
+    unsent: Left | None = None
     """Where a mail server is set: without one e-mails wait, and nothing is late."""
-    left: Mapping[str, LeftForPeople] = field(default_factory=dict)
+    left: Mapping[str, Left] = field(default_factory=dict)
 
     def age_of(self, lag: Lag) -> int | None:
         """Seconds that the oldest has waited for its part; None where nothing tells."""
@@ -93,11 +133,11 @@ class Status:
 
     def overdue(self) -> int:
         """Seconds that the first of the accounts that are due has been so."""
-        return seconds_since(self.now, self.due.oldest_at) or 0 if self.due is not None else 0
+        return seconds_since(self.now, self.due.since) or 0 if self.due is not None else 0
 
     def unsent_for(self) -> int:
         """Seconds that the oldest e-mail has waited. The queue goes by the world's time, whatever a sandbox says."""
-        return seconds_since(self.system_now, self.unsent.oldest_at) or 0 if self.unsent is not None else 0
+        return seconds_since(self.system_now, self.unsent.since) or 0 if self.unsent is not None else 0
 
     def late(self) -> list[str]:
         """What has waited for longer than it may."""
@@ -157,7 +197,7 @@ def _look_into_store(house: House, status: Status) -> None:
     with house.database.reading() as transaction:
         status.sandbox = house.ledger.is_sandbox(transaction)
         status.now = house.ledger.clock_in(transaction)()
-        if status.sandbox and transaction.rows("SELECT 1 FROM store WHERE name = 'clock'"):
+        if status.sandbox and clock_is_set(transaction):
             status.clock = status.now
         status.events = shard_ends(transaction)
         status.store_reachable = True
@@ -166,7 +206,7 @@ def _look_into_store(house: House, status: Status) -> None:
         if house.settings.smtp:
             status.lags += notices_lags(transaction)
             status.unsent = unsent(transaction)
-    status.left = left_for_people(house.database)
+        status.left = {kind.name: kind.left(transaction) for kind in KINDS}
 
 
 def _look_into_broker(house: House, status: Status) -> None:
@@ -211,10 +251,10 @@ def samples(status: Status) -> Iterator[Sample]:
         if lag.part == "intake":
             yield from one(metrics.INTAKE_LOST_MESSAGES, lag.lost, topic=lag.of, partition=str(lag.number))
     if status.due is not None:
-        yield from one(metrics.TIMERS_LAG_ACCOUNTS, status.due.accounts)
+        yield from one(metrics.TIMERS_LAG_ACCOUNTS, status.due.count)
         yield from one(metrics.TIMERS_LAG_SECONDS, status.overdue())
     if status.unsent is not None:
-        yield from one(metrics.UNSENT, status.unsent.notices)
+        yield from one(metrics.UNSENT, status.unsent.count)
         yield from one(metrics.UNSENT_AGE, status.unsent_for())
     for kind in KINDS:
         if (left := status.left.get(kind.name)) is not None:
@@ -222,9 +262,38 @@ def samples(status: Status) -> Iterator[Sample]:
             yield from one(kind.age, seconds_since(status.now, left.since) if left.count else 0)
 
 
-def answer(status: Status) -> dict[str, Any]:
+class StoreStands(TypedDict):
+    """How the store stands."""
+
+    address: Annotated[str, Field(description="Without its password.")]
+    reachable: bool
+    sandbox: bool | None
+    clock: Instant | None
+
+
+class BrokerStands(TypedDict):
+    """How the broker stands."""
+
+    address: str | None
+    reachable: bool | None
+
+
+class StatusFound(TypedDict):
+    """How everything stands."""
+
+    status: Word
+    problems: list[str]
+    late: list[str]
+    max_age_seconds: int
+    next: str | None
+    store: StoreStands
+    broker: BrokerStands
+    metrics: dict[str, list[dict[str, str | int]]]
+
+
+def answer(status: Status) -> StatusFound:
     """The answer for programs; all its numbers are those of the metrics."""
-    numbers: dict[str, list[dict[str, Any]]] = {}
+    numbers: dict[str, list[dict[str, str | int]]] = {}
     for sample in samples(status):
         numbers.setdefault(sample.metric.name, []).append({**sample.labels, "value": sample.value})
     return {

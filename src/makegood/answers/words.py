@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ledger.events import (
-    Sealed,
-)
-from ledger.store.reading import vault_entry
+from ledger.events import Sealed
+from ledger.store.reading.vault import vault_entry
 from ledger.vault import Damaged
 from makegood.house.opening import House
 
 
-def sealed_content(house: House, sealed: Sealed) -> dict[str, Any]:
+def sealed_content(house: House, sealed: Sealed) -> dict[str, str]:
     """The personal data that an event refers to. Raises Erased or Damaged."""
     with house.database.reading() as transaction:
         found = vault_entry(transaction, sealed.ref)

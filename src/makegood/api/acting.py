@@ -32,11 +32,12 @@ from ledger.application.requests import Answered, KeyReused, NotTaken, VersionMo
 from ledger.application.statement import Refusal, Statement
 from ledger.events import ClaimAssessed, Fact, GoodwillApproved, GoodwillProposed, SubscriptionStatusChanged
 from ledger.store.database import Transaction
-from ledger.store.reading import account_version
+from ledger.store.reading.heads import account_version
 from ledger.values import SYSTEM_ACCOUNT, instant_to_text, is_identifier
 from makegood.access.caller import Caller
 from makegood.access.permissions import Action
 from makegood.answers import preview as previewing
+from makegood.answers.preview import Previewed
 from makegood.api.guard import CHANNEL, TheHouse, allowed
 from makegood.api.origin import PREVIEWED, Origin, statements
 from makegood.api.paths import AccountId
@@ -91,32 +92,6 @@ class Recorded(BaseModel):
     recorded_at: str
     ids: dict[str, str] = Field(description="What it is about, by id: those that were made for it too.")
     decided: list[Decided] = Field(description="What followed from it at once; alarms are not among it.")
-
-
-class ChangedClaim(BaseModel):
-    """What would become of one claim, as `makegood preview` says it."""
-
-    account_id: str
-    claim_id: str
-    clause: str
-    subscription_id: str | None
-    charge_id: str | None
-    currency: str
-    change: str
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
-    formula: str | None
-    working: list[str]
-
-
-class Previewed(BaseModel):
-    """What a request would change. Nothing was recorded."""
-
-    read: int
-    accepted: int
-    duplicates: int
-    refused: list[dict[str, Any]]
-    changes: list[ChangedClaim]
 
 
 NOUNS: dict[Kind, str] = {
@@ -275,7 +250,7 @@ class Acting:
         """The messages of the act, made in one state of the store. Raises Refused."""
         key = PREVIEWED if self.previewed or self.key is None else self.key
         origin = Origin(self.caller.principal, CHANNEL, key, self.traceparent)
-        by_customer = self.caller.of_accounts is not None
+        by_customer = self.caller.scope.accounts is not None
         try:
             said = say(Known(self.account, now, origin, by_customer, transaction))
         except ValidationError as error:
@@ -328,7 +303,7 @@ def acting(action: Action) -> Any:
         _: IfMatch = None,
         previewed: IsPreview = False,
     ) -> Acting:
-        _check_account(house, caller.check(account_id))
+        _check_account(house, caller.sight.check(account_id))
         if key is not None or not previewed:
             _check_key(key)
         return Acting(

@@ -18,7 +18,7 @@ from consumers.apart import take_apart
 from consumers.upstream import Unreadable, read_binary, read_structured
 from consumers.upstream.cloudevents import BATCH, STRUCTURED, headers_over_http, media_type_of, split_batch
 from ledger.application.statement import Became, Refusal, Statement, Taken
-from ledger.store.reading import shard_ends
+from ledger.store.reading.shards import shard_ends
 from makegood.access.caller import Caller
 from makegood.api.guard import CHANNEL, Guarded, TheHouse, allowed
 from makegood.api.problems import INVALID, MEDIA, TOO_LARGE, UNREADABLE, Refused, WrongField, problem

@@ -1,31 +1,25 @@
 """Lists in pages: plain arrays, as the command line gives them whole, with a link to the next page (RFC 8288).
 
-A page goes on after the last row of the one before, by that row's key, so that rows which come or go meanwhile make
-no other row be missed or shown twice.
+The link holds the key of a page's last row, which the next page goes on after (ledger/store/reading/page.py).
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import Query, Request
+from fastapi import Depends, Query, Request
 from pydantic_core import from_json, to_json
 from starlette.responses import JSONResponse, Response
 
+from ledger.store.reading.page import Key, Listed, Order, Page
 from makegood.api.paths import sent
 from makegood.api.problems import Refused, invalid
-from projections.page import Page
 
 LIMIT, LIMIT_MAX = 100, 1_000
 CURSOR_LENGTH_MAX = 12_000
-
-Answer = dict[str, Any]
-Key = tuple[str | int, ...]
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="At most so many rows; the header Link leads on.")]
 After = Annotated[
@@ -38,36 +32,32 @@ After = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What a list is ordered by: each row's key, of which no other row has the same."""
+def pages(order: Order) -> Any:
+    """The page that is asked for, of a list in an order."""
 
-    key: Callable[[Answer], Key]
-    shape: tuple[type, ...]
+    def asked(limit: Limit = LIMIT, after: After = None) -> Page:
+        return Page(limit, _key(order, after) if after is not None else None)
 
-    def asked(self, limit: int, after: str | None) -> Page:
-        """The page that is asked for. One row more is read than is shown: it tells whether there is a next page."""
-        return Page(limit + 1, self._after(after) if after is not None else None)
+    return Depends(asked)
 
-    def answer(self, request: Request, rows: Sequence[Answer], page: Page) -> Response:
-        """The page, out of rows in order that may begin before it and end after it."""
-        after = page.after
-        rest = rows if after is None else [row for row in rows if self.key(row) > after]
-        shown = rest[: page.limit - 1]
-        response = JSONResponse(shown)
-        if len(rest) > len(shown):
-            response.headers["Link"] = f'<{_address(request, _cursor(self.key(shown[-1])))}>; rel="next"'
-        return response
 
-    def _after(self, cursor: str) -> Key:
-        try:
-            found = from_json(base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True))
-        except (ValueError, binascii.Error):
-            raise _unreadable() from None
-        fits = isinstance(found, list) and tuple(type(part) for part in found) == self.shape
-        if not fits or any((isinstance(part, str) and "\0" in part) or _too_great(part) for part in found):
-            raise _unreadable()
-        return tuple(found)
+def answer_page(request: Request, rows: Listed[Any]) -> Response:
+    """A page, with the address of the next one where there is one."""
+    response = JSONResponse(rows)
+    if rows.next is not None:
+        response.headers["Link"] = f'<{_address(request, _cursor(rows.next))}>; rel="next"'
+    return response
+
+
+def _key(order: Order, cursor: str) -> Key:
+    try:
+        found = from_json(base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error):
+        raise _unreadable() from None
+    fits = isinstance(found, list) and [type(part) for part in found] == list(order.values())
+    if not fits or any((isinstance(part, str) and "\0" in part) or _too_great(part) for part in found):
+        raise _unreadable()
+    return tuple(found)
 
 
 def _too_great(part: Any) -> bool:

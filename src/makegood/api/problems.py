@@ -23,7 +23,7 @@ from ledger.vault import Erased
 from makegood.answers.explanation import SeveralHaveIt, Unexplained
 from makegood.answers.unknown import Unknown
 from makegood.api.paths import sent
-from projections.queries import UnknownAccount
+from projections.asking import UnknownAccount
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 2

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
 from datetime import date
 from typing import Annotated, Any
 
@@ -15,27 +13,42 @@ from starlette.responses import JSONResponse, Response
 from ledger.events import KeptAs
 from ledger.events.billing_account import Clause, Outcome
 from ledger.instructions import Kind
-from ledger.store.instants import to_microseconds
-from ledger.store.notice_queue import NoticeStatus, QueuedNotice
 from ledger.store.positions import PATTERN, KnownAt
-from ledger.values import instant_from_text, is_identifier
+from ledger.store.reading import kept
+from ledger.store.reading import notices as queue
+from ledger.store.reading import waiting as waiting_
+from ledger.store.reading.notices import NoticeStatus
+from ledger.store.reading.page import Page
+from ledger.values import is_identifier
 from makegood.access.caller import Caller
 from makegood.answers import account as answering
 from makegood.answers import agreements as published
-from makegood.answers import notices as mails
+from makegood.answers import kept_messages, owed
 from makegood.answers import status as standing
+from makegood.answers.complaint import ComplaintInFull
 from makegood.answers.complaint import complaint as told
-from makegood.answers.explanation import Unexplained, explain
-from makegood.answers.kept_messages import with_body
+from makegood.answers.explained import Explanation
+from makegood.answers.explanation import explain
+from makegood.answers.instructions import instructions as instructed
 from makegood.answers.moments import AS_OF, KNOWN_AT, as_of_from_text, known_at_from_text
-from makegood.api import shapes
+from makegood.answers.notices import Notice
+from makegood.answers.notices import notices as queued
+from makegood.answers.waiting import Waiting
+from makegood.answers.waiting import waiting as waiting_for
 from makegood.api.guard import Guarded, TheHouse, allowed
-from makegood.api.paging import LIMIT, After, Limit, Listing
+from makegood.api.paging import answer_page, pages
 from makegood.api.paths import AccountId, PathId
 from makegood.api.problems import not_found
 from makegood.api.versions import IF_NONE_MATCH, STILL_THE_SAME, TELLS_VERSION, answer_version
 from makegood.house.opening import House
-from projections import access, alarms, kept, queries
+from projections import access, alarms, audit_trail, linked_goodwill
+from projections import claims as claims_
+from projections import complaints as complaints_
+from projections import credits as credits_
+from projections import disputes as disputes_
+from projections import instructions as instructions_
+from projections import refunds as refunds_
+from projections import replay as replaying
 
 finance = APIRouter(tags=["What is owed"], route_class=Guarded)
 accounts = APIRouter(tags=["Accounts"], route_class=Guarded)
@@ -101,143 +114,106 @@ def answers(model: Any) -> dict[int | str, dict[str, Any]]:
 
 # --- what is owed -------------------------------------------------------------------------------------------------
 
-CLAIMS = Listing(lambda row: (row["account_id"], row["claim_id"]), (str, str))
-REFUNDS = Listing(lambda row: (row["account_id"], row["refund_id"]), (str, str))
-CREDITS = Listing(lambda row: (row["account_id"], row["credit_id"]), (str, str))
-DISPUTES = Listing(lambda row: (row["account_id"], row["claim_id"]), (str, str))
-COMPLAINTS = Listing(
-    lambda row: (int(row["status"] != "open"), row["opened_at"], row["account_id"], row["complaint_id"]),
-    (int, str, str, str),
-)
-GOODWILL = Listing(lambda row: (row["account_id"], row["credit_id"]), (str, str))
-ALARMS = Listing(lambda row: (row["account_id"], alarms.identity_of(row)), (str, str))
-
 
 @finance.get(
-    "/claims", summary="What customers are owed, and what was declined", responses=answers(list[shapes.Claim])
+    "/claims", summary="What customers are owed, and what was declined", responses=answers(list[claims_.Claim])
 )
 def claims(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("claim.read")],
+    page: Annotated[Page, pages(claims_.ORDER)],
     account: OfAccount = None,
     clause: Annotated[Clause | None, Query(description="Only claims under this clause.")] = None,
     outcome: Annotated[Outcome | None, Query(description="Only claims with this outcome.")] = None,
-    limit: Limit = LIMIT,
-    after: After = None,
 ) -> Response:
     """The claims that stand, by account and id."""
-    page = CLAIMS.asked(limit, after)
-    scope = caller.limited_to(account)
-    rows = queries.claims(
-        house.database,
-        clause=clause,
-        outcome=outcome,
-        goodwill_in_full=_sees_goodwill(caller),
-        accounts=scope,
-        page=page,
+    return answer_page(
+        request, owed.claims(house, caller.sight, account=account, clause=clause, outcome=outcome, page=page)
     )
-    return CLAIMS.answer(request, rows, page)
 
 
-@finance.get("/refunds", summary="Refunds due, failed and paid out", responses=answers(list[shapes.Refund]))
+@finance.get("/refunds", summary="Refunds due, failed and paid out", responses=answers(list[refunds_.Refund]))
 def refunds(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("refund.read")],
+    page: Annotated[Page, pages(refunds_.ORDER)],
     account: OfAccount = None,
-    status: Annotated[shapes.RefundStatus | None, Query(description="Only refunds that stand so.")] = None,
-    limit: Limit = LIMIT,
-    after: After = None,
+    status: Annotated[refunds_.RefundStatus | None, Query(description="Only refunds that stand so.")] = None,
 ) -> Response:
     """Money that goes back the way it came, by account and id."""
-    page = REFUNDS.asked(limit, after)
-    rows = queries.refunds(house.database, status=status, accounts=caller.limited_to(account), page=page)
-    return REFUNDS.answer(request, rows, page)
+    return answer_page(request, owed.refunds(house, caller.sight, account=account, status=status, page=page))
 
 
-@finance.get("/credits", summary="Credits granted, and what is left of them", responses=answers(list[shapes.Credit]))
+@finance.get(
+    "/credits", summary="Credits granted, and what is left of them", responses=answers(list[credits_.Credit])
+)
 def credits(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("credit.read")],
+    page: Annotated[Page, pages(credits_.ORDER)],
     account: OfAccount = None,
-    limit: Limit = LIMIT,
-    after: After = None,
 ) -> Response:
     """Money kept for accounts' next charges, by account and id."""
-    page = CREDITS.asked(limit, after)
-    rows = queries.credits(house.database, accounts=caller.limited_to(account), page=page)
-    return CREDITS.answer(request, rows, page)
+    return answer_page(request, owed.credits(house, caller.sight, account=account, page=page))
 
 
-@finance.get("/disputes", summary="Disputed charges, and until when", responses=answers(list[shapes.Dispute]))
+@finance.get("/disputes", summary="Disputed charges, and until when", responses=answers(list[disputes_.Dispute]))
 def disputes(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("dispute.read")],
+    page: Annotated[Page, pages(disputes_.ORDER)],
     account: OfAccount = None,
     overdue: Annotated[bool, Query(description="Only investigations open longer than agreed.")] = False,
-    limit: Limit = LIMIT,
-    after: After = None,
 ) -> Response:
     """Disputed charges by account and id: under investigation and until when, confirmed or rejected."""
-    page = DISPUTES.asked(limit, after)
-    scope = caller.limited_to(account)
-    rows = queries.disputes(house.database, house.ledger.now(), overdue=overdue, accounts=scope)
-    return DISPUTES.answer(request, rows, page)
+    return answer_page(request, owed.disputes(house, caller.sight, account=account, overdue=overdue, page=page))
 
 
-@finance.get("/complaints", summary="Customers' complaints", responses=answers(list[shapes.Complaint]))
+@finance.get("/complaints", summary="Customers' complaints", responses=answers(list[complaints_.Complaint]))
 def complaints(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("complaint.read")],
+    page: Annotated[Page, pages(complaints_.ORDER)],
     account: OfAccount = None,
     still_open: Annotated[bool, Query(alias="open", description="Only those that are not resolved.")] = False,
-    limit: Limit = LIMIT,
-    after: After = None,
 ) -> Response:
     """Complaints, those first that have been open longest."""
-    page = COMPLAINTS.asked(limit, after)
-    scope = caller.limited_to(account)
-    rows = queries.complaints(house.database, house.ledger.now(), still_open=still_open, accounts=scope)
-    shown = rows if _sees_goodwill(caller) else [_without_goodwill(row) for row in rows]
-    return COMPLAINTS.answer(request, shown, page)
+    return answer_page(
+        request, owed.complaints(house, caller.sight, account=account, still_open=still_open, page=page)
+    )
 
 
-@finance.get("/goodwill", summary="Goodwill credits", responses=answers(list[shapes.GoodwillLinked]))
+@finance.get("/goodwill", summary="Goodwill credits", responses=answers(list[linked_goodwill.GoodwillLinked]))
 def goodwill(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("goodwill.read")],
+    page: Annotated[Page, pages(linked_goodwill.ORDER)],
     account: OfAccount = None,
     still_open: Annotated[bool, Query(alias="open", description="Only those that nobody has decided about.")] = False,
-    limit: Limit = LIMIT,
-    after: After = None,
 ) -> Response:
     """Who proposed which credit for which complaint, and who decided, by account and id."""
-    page = GOODWILL.asked(limit, after)
-    rows = queries.goodwill(house.database, still_open=still_open, accounts=caller.limited_to(account))
-    return GOODWILL.answer(request, rows, page)
+    return answer_page(request, owed.goodwill(house, caller.sight, account=account, still_open=still_open, page=page))
 
 
-@finance.get("/alarms", summary="What a person should look at", responses=answers(list[shapes.Alarm]))
+@finance.get("/alarms", summary="What a person should look at", responses=answers(list[alarms.Alarm]))
 def standing_alarms(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("alarm.read")],
+    page: Annotated[Page, pages(alarms.ORDER)],
     account: OfAccount = None,
-    limit: Limit = LIMIT,
-    after: After = None,
 ) -> Response:
     """The alarms that stand, by account."""
-    page = ALARMS.asked(limit, after)
-    rows = queries.alarms(house.database, accounts=caller.limited_to(account), page=page)
-    return ALARMS.answer(request, rows, page)
+    return answer_page(request, owed.alarms(house, caller.sight, account=account, page=page))
 
 
-@finance.get("/explanations", summary="Why a claim is what it is", responses=answers(shapes.Explanation))
+@finance.get("/explanations", summary="Why a claim is what it is", responses=answers(Explanation))
 def explanation(
     house: TheHouse,
     caller: Annotated[Caller, allowed("explanation.read")],
@@ -251,56 +227,16 @@ def explanation(
 
     What people wrote about a goodwill credit is told to whoever may read what is written of complaints.
     """
-    if account is not None:
-        caller.check(account)
-    words = caller.may_also("complaint.read_words")
-    found = explain(house, id, account, caller.of_accounts, words=words)
-    if found["clause"] == "complaint" and not _sees_goodwill(caller):
-        raise Unexplained("who proposed what, and why, is not for the caller")
-    return JSONResponse(found if caller.of_accounts is None else _without_people(found))
-
-
-def _without_people(explained: dict[str, Any]) -> dict[str, Any]:
-    """An explanation for a customer: what was decided and why, without who of the provider's people did it.
-
-    A message that somebody's act became is named after them, so messages are not named either.
-    """
-
-    def without(rows: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
-        return [{name: said for name, said in row.items() if name not in names} for row in rows]
-
-    steps, facts = without(explained["steps"], "actor"), without(explained["facts"], "source", "id")
-    retracted = [
-        {**fact, "retracted_by": by}
-        for fact, by in zip(
-            without(explained["retracted"], "source", "id"),
-            without([fact["retracted_by"] for fact in explained["retracted"]], "source", "id"),
-            strict=True,
-        )
-    ]
-    return {**explained, "steps": steps, "facts": facts, "retracted": retracted}
-
-
-def _sees_goodwill(caller: Caller) -> bool:
-    """Whether they may know of goodwill credits more than those that were granted."""
-    return caller.may_also("goodwill.read")
-
-
-def _without_goodwill(complaint: dict[str, Any]) -> dict[str, Any]:
-    return {**complaint, "links": [link for link in complaint["links"] if link["kind"] != "goodwill"]}
+    return JSONResponse(explain(house, caller.sight, id, account))
 
 
 # --- one account --------------------------------------------------------------------------------------------------
-
-HISTORY = Listing(lambda row: (row["version"],), (int,))
-NOT_FOR_CUSTOMERS = ("goodwill", "alarms", "instructions")
-"""What an account shows that is the provider's own work: what was proposed and not granted, and what went wrong."""
 
 
 @accounts.get(
     "/accounts/{account_id}",
     summary="One account in full",
-    responses={200: {**answers(shapes.Account)[200], **TELLS_VERSION}, 304: STILL_THE_SAME},
+    responses={200: {**answers(answering.Account)[200], **TELLS_VERSION}, 304: STILL_THE_SAME},
     openapi_extra={"parameters": [IF_NONE_MATCH]},
 )
 def account(
@@ -321,52 +257,44 @@ def account(
     Of the account as it stands now, the answer's ETag says the version; who changes the account may send it back in
     If-Match, and who reads it again in If-None-Match.
     """
-    found = answering.account(house, caller.check(account_id), as_of, known_at)
-    if caller.of_accounts is not None:
-        shown = {name: part for name, part in found.answer.items() if name not in NOT_FOR_CUSTOMERS}
-        shown["claims"] = [claim for claim in shown["claims"] if not queries.is_goodwill_not_granted(claim)]
-        shown["complaints"] = [_without_goodwill(complaint) for complaint in shown["complaints"]]
-        found = replace(found, answer=shown)
-    return answer_version(request, found)
+    return answer_version(request, answering.account(house, caller.sight, account_id, as_of, known_at))
 
 
 @accounts.get(
-    "/accounts/{account_id}/history", summary="An account's audit trail", responses=answers(list[shapes.Entry])
+    "/accounts/{account_id}/history", summary="An account's audit trail", responses=answers(list[audit_trail.Entry])
 )
 def history(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("history.read")],
+    page: Annotated[Page, pages(audit_trail.ORDER)],
     account_id: AccountId,
-    limit: Limit = LIMIT,
-    after: After = None,
 ) -> Response:
     """Every fact and every decision in order, with actor, cause and both times."""
-    page = HISTORY.asked(limit, after)
-    return HISTORY.answer(request, queries.history(house.database, caller.check(account_id), page=page), page)
+    return answer_page(request, answering.history(house, caller.sight, account_id, page=page))
 
 
 @accounts.get(
-    "/accounts/{account_id}/replay", summary="An account event by event", responses=answers(list[shapes.ReplayStep])
+    "/accounts/{account_id}/replay",
+    summary="An account event by event",
+    responses=answers(list[replaying.ReplayStep]),
 )
 def replay(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("history.read")],
+    page: Annotated[Page, pages(replaying.ORDER)],
     account_id: AccountId,
     to: Annotated[int | None, Query(ge=0, lt=2**63, description="Only the first so many events.")] = None,
-    limit: Limit = LIMIT,
-    after: After = None,
 ) -> Response:
     """What each of an account's events changed, one after the other."""
-    page = HISTORY.asked(limit, after)
-    return HISTORY.answer(request, list(queries.replay(house.database, caller.check(account_id), to=to)), page)
+    return answer_page(request, answering.replayed(house, caller.sight, account_id, to, page=page))
 
 
 @accounts.get(
     "/accounts/{account_id}/complaints/{complaint_id}",
     summary="One complaint with its whole history",
-    responses=answers(shapes.ComplaintInFull),
+    responses=answers(ComplaintInFull),
 )
 def complaint(
     house: TheHouse,
@@ -375,52 +303,44 @@ def complaint(
     complaint_id: Annotated[PathId, Path(examples=["complaint-1"])],
 ) -> Response:
     """Every step with who took it, what people wrote, links, and the goodwill credits proposed for it."""
-    return JSONResponse(told(house, complaint_id, caller.check(account_id)))
+    return JSONResponse(told(house, caller.sight, complaint_id, account_id))
 
 
 # --- messages -----------------------------------------------------------------------------------------------------
 
-WAITING = Listing(
-    lambda row: (row["account_id"], to_microseconds(instant_from_text(row["since"])), row["id"], row["source"]),
-    (str, int, str, str),
-)
-KEPT = Listing(lambda row: (row["position"],), (int,))
 
-
-@messages.get("/waiting", summary="Facts that wait for another", responses=answers(list[shapes.Waiting]))
+@messages.get("/waiting", summary="Facts that wait for another", responses=answers(list[Waiting]))
 def waiting(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("waiting.read")],
+    page: Annotated[Page, pages(waiting_.ORDER)],
     account: OfAccount = None,
-    limit: Limit = LIMIT,
-    after: After = None,
 ) -> Response:
     """What each waits for and since when, by account and age."""
-    page = WAITING.asked(limit, after)
-    rows = queries.waiting(house.database, house.ledger.now(), accounts=caller.limited_to(account))
-    return WAITING.answer(request, rows, page)
+    return answer_page(request, waiting_for(house, caller.sight, account=account, page=page))
 
 
-@messages.get("/dead-letters", summary="Refused messages", responses=answers(list[shapes.DeadLetter]))
+@messages.get("/dead-letters", summary="Refused messages", responses=answers(list[kept_messages.DeadLetter]))
 def dead_letters(
     request: Request,
     house: TheHouse,
     _: Annotated[Caller, allowed("dead_letter.read")],
+    page: Annotated[Page, pages(kept.ORDER)],
     account: OfAccount = None,
     source: OfSource = None,
     field: Annotated[Printable | None, Query(description="Only those refused for this field.")] = None,
     everything: Annotated[bool, Query(alias="all", description=CLOSED_TOO)] = False,
-    limit: Limit = LIMIT,
-    after: After = None,
 ) -> Response:
     """The refused messages that nobody has replayed or discarded yet, without what they said."""
-    page = KEPT.asked(limit, after)
-    wanted = {"account": account, "source": source, "field": field}
-    return KEPT.answer(request, kept.dead_letters(house.database, page, closed=everything, **wanted), page)
+    wanted: kept.Wanted = {"account": account, "source": source, "field": field}
+    rows = kept_messages.dead_letters(house, wanted, closed=everything, page=page)
+    return answer_page(request, rows)
 
 
-@messages.get("/dead-letters/{position}", summary="A refused message", responses=answers(shapes.DeadLetterWithBody))
+@messages.get(
+    "/dead-letters/{position}", summary="A refused message", responses=answers(kept_messages.DeadLetterWithBody)
+)
 def dead_letter(
     house: TheHouse, _: Annotated[Caller, allowed("dead_letter.read_body")], position: KeptPosition
 ) -> Response:
@@ -428,24 +348,22 @@ def dead_letter(
     return _kept_message(house, "dead-letter", position)
 
 
-@messages.get("/aside", summary="Messages set aside", responses=answers(list[shapes.SetAside]))
+@messages.get("/aside", summary="Messages set aside", responses=answers(list[kept_messages.SetAside]))
 def aside(
     request: Request,
     house: TheHouse,
     _: Annotated[Caller, allowed("aside.read")],
+    page: Annotated[Page, pages(kept.ORDER)],
     account: OfAccount = None,
     source: OfSource = None,
     everything: Annotated[bool, Query(alias="all", description=CLOSED_TOO)] = False,
-    limit: Limit = LIMIT,
-    after: After = None,
 ) -> Response:
     """The messages that kept failing and wait until what failed is mended, without what they said."""
-    page = KEPT.asked(limit, after)
-    wanted = {"account": account, "source": source}
-    return KEPT.answer(request, kept.set_aside(house.database, page, closed=everything, **wanted), page)
+    rows = kept_messages.set_aside(house, {"account": account, "source": source}, closed=everything, page=page)
+    return answer_page(request, rows)
 
 
-@messages.get("/aside/{position}", summary="A message set aside", responses=answers(shapes.SetAsideWithBody))
+@messages.get("/aside/{position}", summary="A message set aside", responses=answers(kept_messages.SetAsideWithBody))
 def aside_message(
     house: TheHouse, _: Annotated[Caller, allowed("aside.read_body")], position: KeptPosition
 ) -> Response:
@@ -454,93 +372,62 @@ def aside_message(
 
 
 def _kept_message(house: House, of: KeptAs, position: int) -> Response:
-    row = kept.at(house.database, of, position)
-    if row is None:
+    found = kept_messages.at(house, of, position)
+    if found is None:
         raise not_found("nothing is kept under this number; ask for the list with `all=true`")
-    return JSONResponse(with_body(house, of, row))
+    return JSONResponse(found)
 
 
 # --- what goes out ------------------------------------------------------------------------------------------------
 
-INSTRUCTIONS = Listing(
-    lambda row: (
-        int(row["status"] != "open"),
-        to_microseconds(instant_from_text(row["issued_at"])),
-        row["account_id"],
-        row["instruction_id"],
-    ),
-    (int, int, str, str),
-)
-
-
-def _notices(queued: Iterable[QueuedNotice] = ()) -> Listing:
-    """E-mails in the order of the queue, by the position of what each tells of, which no answer shows."""
-    places = {each.notice_id: (to_microseconds(each.queued_at), each.position) for each in queued}
-    return Listing(lambda row: (*places[row["notice_id"]], row["notice_id"]), (int, int, str))
-
 
 @messages.get(
-    "/instructions", summary="What other systems were told", responses=answers(list[shapes.AgedInstruction])
+    "/instructions", summary="What other systems were told", responses=answers(list[instructions_.AgedInstruction])
 )
 def instructions(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("instruction.read")],
+    page: Annotated[Page, pages(instructions_.ORDER)],
     account: OfAccount = None,
     kind: Annotated[Kind | None, Query(description="Only those of this kind.")] = None,
     still_open: Annotated[bool, Query(alias="open", description="Only those that were not answered.")] = False,
-    limit: Limit = LIMIT,
-    after: After = None,
 ) -> Response:
     """What billing and provisioning must carry out, those first that wait longest for an answer."""
-    page = INSTRUCTIONS.asked(limit, after)
-    scope, now = caller.limited_to(account), house.ledger.now()
-    rows = queries.instructions(house.database, now, kind=kind, still_open=still_open, accounts=scope)
-    return INSTRUCTIONS.answer(request, rows, page)
+    rows = instructed(house, caller.sight, account=account, kind=kind, still_open=still_open, page=page)
+    return answer_page(request, rows)
 
 
-@messages.get("/notices", summary="E-mails to customers", responses=answers(list[shapes.Notice]))
+@messages.get("/notices", summary="E-mails to customers", responses=answers(list[Notice]))
 def notices(
     request: Request,
     house: TheHouse,
     _: Annotated[Caller, allowed("notice.read")],
+    page: Annotated[Page, pages(queue.ORDER)],
     account: OfAccount = None,
     status: Annotated[
         NoticeStatus | None, Query(description="Only those that stand so; else those neither sent nor discarded.")
     ] = None,
-    limit: Limit = LIMIT,
-    after: After = None,
 ) -> Response:
     """The queue, the oldest first, and what comes next of each."""
-    page = _notices().asked(limit, after)
-    queued = mails.in_queue(house, account, [status] if status is not None else None)
-    return _notices(queued).answer(request, [mails.notice(house, each) for each in queued], page)
+    return answer_page(request, queued(house, account, [status] if status is not None else None, page=page))
 
 
 # --- machinery ----------------------------------------------------------------------------------------------------
 
-AGREEMENTS = Listing(lambda row: (row["name"], row["version"]), (str, int))
-GRANTS = Listing(lambda row: (row["principal"], row["role"], row["account_id"] or ""), (str, str, str))
-KEYS = Listing(
-    lambda row: (row["principal"], to_microseconds(instant_from_text(row["issued_at"])), row["key_id"]),
-    (str, int, str),
-)
 
-
-@machinery.get("/agreements", summary="Service agreements", responses=answers(list[shapes.Agreement]))
+@machinery.get("/agreements", summary="Service agreements", responses=answers(list[published.Agreement]))
 def agreements(
     request: Request,
     house: TheHouse,
     _: Annotated[Caller, allowed("agreement.read")],
-    limit: Limit = LIMIT,
-    after: After = None,
+    page: Annotated[Page, pages(published.ORDER)],
 ) -> Response:
     """The published versions, by name and version."""
-    page = AGREEMENTS.asked(limit, after)
-    return AGREEMENTS.answer(request, published.agreements(house), page)
+    return answer_page(request, published.agreements(house, page))
 
 
-@machinery.get("/agreements/{name}", summary="An agreement's text", responses=answers(shapes.AgreementText))
+@machinery.get("/agreements/{name}", summary="An agreement's text", responses=answers(published.AgreementText))
 def agreement(
     house: TheHouse,
     _: Annotated[Caller, allowed("agreement.read")],
@@ -551,7 +438,7 @@ def agreement(
     return JSONResponse(published.agreement(house, name, version))
 
 
-@machinery.get("/status", summary="How everything stands", responses=answers(shapes.StatusFound))
+@machinery.get("/status", summary="How everything stands", responses=answers(standing.StatusFound))
 def status(
     house: TheHouse,
     _: Annotated[Caller, allowed("status.read")],
@@ -563,29 +450,25 @@ def status(
     return JSONResponse(standing.answer(standing.look_around(house, max_age)))
 
 
-@machinery.get("/access/grants", summary="Who has which role", responses=answers(list[shapes.Granted]))
+@machinery.get("/access/grants", summary="Who has which role", responses=answers(list[access.Granted]))
 def grants(
     request: Request,
     house: TheHouse,
     _: Annotated[Caller, allowed("access.read")],
+    page: Annotated[Page, pages(access.GRANTS_ORDER)],
     principal: Annotated[Identifier | None, Query(description="Only those of this principal.")] = None,
-    limit: Limit = LIMIT,
-    after: After = None,
 ) -> Response:
     """The roles that stand, by principal."""
-    page = GRANTS.asked(limit, after)
-    return GRANTS.answer(request, access.grants(house.database, principal), page)
+    return answer_page(request, access.grants(house.database, principal, page=page))
 
 
-@machinery.get("/access/keys", summary="API keys that open the door", responses=answers(list[shapes.ApiKey]))
+@machinery.get("/access/keys", summary="API keys that open the door", responses=answers(list[access.ApiKey]))
 def keys(
     request: Request,
     house: TheHouse,
     _: Annotated[Caller, allowed("access.read")],
+    page: Annotated[Page, pages(access.KEYS_ORDER)],
     principal: Annotated[Identifier | None, Query(description="Only those of this principal.")] = None,
-    limit: Limit = LIMIT,
-    after: After = None,
 ) -> Response:
     """The keys that stand, by principal and age, without their secrets."""
-    page = KEYS.asked(limit, after)
-    return KEYS.answer(request, access.keys(house.database, principal), page)
+    return answer_page(request, access.keys(house.database, principal, page=page))

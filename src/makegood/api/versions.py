@@ -8,8 +8,8 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import JSONResponse, Response
 
+from makegood.answers.account import AccountFound
 from makegood.api.problems import PRECONDITION, Refused
-from projections.queries import AccountFound
 
 _TAG = re.compile(r'"(\d{1,18})-\d{1,9}"', re.ASCII)
 _TAGS = re.compile(r'(?:W/)?("[^"]*")')

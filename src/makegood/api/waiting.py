@@ -8,7 +8,7 @@ import anyio
 from fastapi.concurrency import run_in_threadpool
 
 from ledger.store.positions import Reached, reached_from_text
-from ledger.store.reading import shard_ends
+from ledger.store.reading.shards import shard_ends
 from makegood.api.problems import invalid, unavailable
 from makegood.house.opening import House
 from projections.catalog import CATALOG

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from makegood.commands.app import (
 )
 from makegood.house.stop import Stop
 
+if TYPE_CHECKING:
+    from makegood.answers.done import AgreementPublished
+
 
 @agreement_app.command("publish")
 def agreement_publish(
@@ -26,7 +29,7 @@ def agreement_publish(
     from ledger.application import agreements, due_work
     from makegood.commands.terminal.printing import print_json, say
 
-    answer = []
+    answer: list[AgreementPublished] = []
     with opened(store) as house:
         for file in files:
             try:
@@ -52,6 +55,7 @@ def agreement_list(store: Store = "", json: Json = False) -> None:
     """List the published versions."""
     from makegood.answers import agreements
     from makegood.commands.terminal.printing import print_json, print_rows
+    from makegood.commands.terminal.tables import AGREEMENTS
 
     with opened(store) as house:
         rows = agreements.agreements(house)
@@ -60,7 +64,7 @@ def agreement_list(store: Store = "", json: Json = False) -> None:
     else:
         print_rows(
             rows,
-            {"name": "agreement", "version": "version", "valid_from": "valid from", "sha256": "SHA-256"},
+            AGREEMENTS.headings,
             title="Service agreements",
             empty="no agreement is published yet; next: makegood agreement publish FILE",
         )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from makegood.house.stop import Stop
 
+R = TypeVar("R", bound=Mapping[str, Any])
+
 if TYPE_CHECKING:
+    from makegood.commands.terminal.tables import Columns
     from makegood.house.opening import House
     from makegood.house.settings import Settings
 
@@ -111,9 +114,16 @@ def instant(text: str) -> Any:
 
 
 def show_list(
-    store: str, json: bool, query: Callable[[House], list[dict[str, Any]]], columns: dict[str, str], **table: Any
+    store: str,
+    json: bool,
+    query: Callable[[House], Sequence[R]],
+    columns: Columns,
+    *,
+    title: str,
+    empty: str,
+    in_words: Callable[[R], Mapping[str, Any]] | None = None,
 ) -> None:
-    """Show the rows of a query, as a table or as JSON."""
+    """Show the rows of a question, as a table or as JSON; `in_words` says a row to people."""
     from makegood.commands.terminal.printing import print_json, print_rows
 
     with opened(store) as house:
@@ -121,7 +131,13 @@ def show_list(
     if json:
         print_json(rows)
     else:
-        print_rows(rows, columns, **table)
+        print_rows(
+            [in_words(row) for row in rows] if in_words is not None else rows,
+            columns.headings,
+            title=title,
+            empty=empty,
+            right=columns.right,
+        )
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,8 @@ from makegood.house.stop import Stop
 
 if TYPE_CHECKING:
     from ledger.events import KeptAs
+    from ledger.store.reading.kept import KeptMessage, Wanted
+    from makegood.answers.done import DeadLetterDiscarded, DeadLetterReplayed, Replayed, SetAsideReplayed
     from makegood.house.opening import House
 
 Source = Annotated[str | None, typer.Option("--source", help="Only those of this source.")]
@@ -47,22 +49,14 @@ def dead_letters_list(
     json: Json = False,
 ) -> None:
     """List the refused messages that nobody has replayed or discarded yet."""
-    from projections import kept
+    from makegood.answers.kept_messages import dead_letters
+    from makegood.commands.terminal.tables import DEAD_LETTERS
 
-    wanted = {"account": account, "source": source, "field": field}
     show_list(
         store,
         json,
-        lambda house: kept.dead_letters(house.database, closed=everything, **wanted),
-        {
-            "position": "no.",
-            "dead_letter_id": "dead letter",
-            "origin": "seen at",
-            "id": "message",
-            "field": "field",
-            "reason": "why it was refused",
-            **({"status": "status"} if everything else {}),
-        },
+        lambda house: dead_letters(house, {"account": account, "source": source, "field": field}, closed=everything),
+        DEAD_LETTERS if everything else DEAD_LETTERS.without("status"),
         title="Dead letters",
         empty="no refused message is open",
     )
@@ -93,7 +87,7 @@ def dead_letters_replay(
     json: Json = False,
 ) -> int:
     """Take refused messages in again, as they are or repaired. Safe to repeat."""
-    wanted = {"account": account, "source": source, "field": field}
+    wanted: Wanted = {"account": account, "source": source, "field": field}
     return _replay("dead-letter", ids or [], every, wanted, body, reason, dry_run, actor, store, json)
 
 
@@ -111,16 +105,16 @@ def dead_letters_discard(
     from makegood.commands.terminal.printing import print_json, say
     from makegood.house.actor import actor_of
 
-    answer = []
+    answer: list[DeadLetterDiscarded] = []
     with opened(store) as house:
         chosen = _chosen(house, "dead-letter", ids, False, {})
         for letter in chosen:
             if not dry_run:
-                of = Kept("dead-letter", letter["dead_letter_id"], letter["origin"])
+                of = Kept("dead-letter", letter.kept_id, letter.origin)
                 discard(house.ledger, Closing(of, actor_of(actor), "cli", reason))
-            answer.append({"dead_letter_id": letter["dead_letter_id"], "outcome": "discarded"})
+            answer.append({"dead_letter_id": letter.kept_id, "outcome": "discarded"})
             if not json:
-                say(f"{letter['dead_letter_id']}: {'would be ' if dry_run else ''}discarded")
+                say(f"{letter.kept_id}: {'would be ' if dry_run else ''}discarded")
         house.projections.catch_up()
     if json:
         print_json(answer)
@@ -135,22 +129,14 @@ def aside_list(
     json: Json = False,
 ) -> None:
     """List the messages that were set aside because they kept failing; their accounts' payouts wait."""
-    from projections import kept
+    from makegood.answers.kept_messages import set_aside
+    from makegood.commands.terminal.tables import SET_ASIDE
 
     show_list(
         store,
         json,
-        lambda house: kept.set_aside(house.database, closed=everything, account=account, source=source),
-        {
-            "position": "no.",
-            "set_aside_id": "set aside",
-            "account_id": "account",
-            "id": "message",
-            "origin": "seen at",
-            "reason": "what failed",
-            "set_aside_at": "since",
-            **({"status": "status"} if everything else {}),
-        },
+        lambda house: set_aside(house, {"account": account, "source": source}, closed=everything),
+        SET_ASIDE if everything else SET_ASIDE.without("status"),
         title="Messages set aside",
         empty="no message is set aside",
     )
@@ -180,28 +166,26 @@ def aside_replay(
     json: Json = False,
 ) -> int:
     """Take messages in again that were set aside, when what failed is mended. Safe to repeat."""
-    wanted = {"account": account, "source": source}
+    wanted: Wanted = {"account": account, "source": source}
     return _replay("set-aside", ids or [], every, wanted, body, reason, dry_run, actor, store, json)
 
 
 # --- both kinds ---------------------------------------------------------------------------------------------------
 
-_ID: dict[KeptAs, str] = {"dead-letter": "dead_letter_id", "set-aside": "set_aside_id"}
 _COMMAND: dict[KeptAs, str] = {"dead-letter": "dead-letters", "set-aside": "aside"}
 
 
-def _chosen(
-    house: House, kept: KeptAs, ids: list[str], every: bool, wanted: dict[str, str | None]
-) -> list[dict[str, Any]]:
+def _chosen(house: House, kept: KeptAs, ids: list[str], every: bool, wanted: Wanted) -> list[KeptMessage]:
     """The kept messages that were named, or the open ones that filters leave. Raises Stop."""
-    from projections.kept import KEPT
+    from ledger.store.reading.kept import kept_messages
 
     if bool(ids) == every:
         raise Stop(f"which? Name ids from `makegood {_COMMAND[kept]} list`, or say --every for all open ones")
-    found = KEPT[kept](house.database, closed=not every, **wanted)
+    with house.database.reading() as transaction:
+        found = kept_messages(transaction, kept, wanted, closed=not every)
     if every:
         return found
-    by_id = {str(row[_ID[kept]]): row for row in found} | {str(row["position"]): row for row in found}
+    by_id = {message.kept_id: message for message in found} | {str(message.position): message for message in found}
     missing = [id_ for id_ in ids if id_ not in by_id]
     if missing:
         raise Stop(f"there is no {kept} {missing[0]}; see `makegood {_COMMAND[kept]} list --all`")
@@ -214,8 +198,8 @@ def _show(kept: KeptAs, id_or_number: str, store: str, json: bool) -> None:
     from makegood.commands.terminal.printing import print_json
 
     with opened(store) as house:
-        [row] = _chosen(house, kept, [id_or_number], False, {})
-        found = with_body(house, kept, row)
+        [message] = _chosen(house, kept, [id_or_number], False, {})
+        found = with_body(house, kept, message)
     if json:
         print_json(found)
     else:
@@ -226,7 +210,7 @@ def _replay(
     kept: KeptAs,
     ids: list[str],
     every: bool,
-    wanted: dict[str, str | None],
+    wanted: Wanted,
     body: Path | None,
     reason: str | None,
     dry_run: bool,
@@ -242,11 +226,12 @@ def _replay(
     if body is not None and len(ids) != 1:
         raise Stop("a repaired body takes the place of one message: name its id")
     repaired = body.read_bytes() if body is not None else None
-    answer: list[dict[str, Any]] = []
+    answer: list[DeadLetterReplayed | SetAsideReplayed] = []
+    said: list[tuple[str, Replayed]] = []
     with opened(store) as house, progress_bar("replaying", None, "messages") as show:
-        for row in _chosen(house, kept, ids, every, wanted):
+        for message in _chosen(house, kept, ids, every, wanted):
             closing = Closing(
-                Kept(kept, row[_ID[kept]], row["origin"]),
+                Kept(kept, message.kept_id, message.origin),
                 actor_of(actor),
                 "cli",
                 reason,
@@ -254,20 +239,25 @@ def _replay(
             )
             try:
                 became = replay(house.ledger, closing, repaired=repaired, dry_run=dry_run)
-                outcome = {"outcome": became.outcome, "field": became.field, "reason": became.reason}
+                outcome: Replayed = {"outcome": became.outcome, "field": became.field, "reason": became.reason}
             except AlreadyClosed as closed:
                 outcome = {"outcome": "closed", "field": None, "reason": str(closed)}
             except NothingKept as nothing:
                 outcome = {"outcome": "refused", "field": None, "reason": str(nothing)}
-            answer.append({_ID[kept]: row[_ID[kept]], **outcome})
+            answer.append(
+                {"dead_letter_id": message.kept_id, **outcome}
+                if kept == "dead-letter"
+                else {"set_aside_id": message.kept_id, **outcome}
+            )
+            said.append((message.kept_id, outcome))
             show(len(answer))
         house.projections.catch_up()
     if json:
         print_json(answer)
     else:
-        for line in answer:
+        for kept_id, line in said:
             why = f" ({line['field']}: {line['reason']})" if line["field"] else f" ({line['reason']})"
-            say(f"{line[_ID[kept]]}: {_SAID[kept][line['outcome']]}{why if line['reason'] else ''}")
+            say(f"{kept_id}: {_SAID[kept][line['outcome']]}{why if line['reason'] else ''}")
         if not answer:
             say("none is open")
         elif dry_run:

@@ -21,7 +21,7 @@ from makegood.commands.app import (
 from makegood.house.stop import Stop
 
 if TYPE_CHECKING:
-    pass
+    from makegood.answers.done import Ingested
 
 
 @app.command()
@@ -42,15 +42,14 @@ def ingest(
         house.projections.catch_up()
     refused = refusals(taken.refused)
     if json:
-        print_json(
-            {
-                "read": taken.read,
-                "accepted": taken.accepted,
-                "duplicates": taken.duplicates,
-                "refused": refused,
-                "set_aside": taken.set_aside,
-            }
-        )
+        answer: Ingested = {
+            "read": taken.read,
+            "accepted": taken.accepted,
+            "duplicates": taken.duplicates,
+            "refused": refused,
+            "set_aside": taken.set_aside,
+        }
+        print_json(answer)
     else:
         for row in refused:
             at = f", {row['field']}" if row["field"] else ""

@@ -11,7 +11,7 @@ from makegood.house.stop import Stop
 
 if TYPE_CHECKING:
     from ledger.application.acts import By
-    from ledger.store.notice_queue import NoticeStatus
+    from ledger.store.reading.notices import NoticeStatus
 
 STATUSES: tuple[NoticeStatus, ...] = ("queued", "sending", "sent", "failed", "in_doubt", "discarded")
 
@@ -33,6 +33,7 @@ def notices(
         return
     from makegood.answers import notices as mails
     from makegood.commands.terminal.printing import print_json, print_rows, say
+    from makegood.commands.terminal.tables import NOTICES
     from makegood.house.mail_server import UNSET
 
     wanted = [known for known in STATUSES if known == status] if status is not None else None
@@ -46,19 +47,10 @@ def notices(
         return
     print_rows(
         rows,
-        {
-            "notice_id": "notice",
-            "account_id": "account",
-            "kind": "tells of",
-            "status": "status",
-            "attempts": "attempts",
-            "queued_at": "queued at",
-            "last_error": "last error",
-            "next": "next",
-        },
+        NOTICES.headings,
         title="E-mails to customers",
         empty="no e-mail waits; `makegood run` queues and sends them, and --status sent shows those that were",
-        right=("attempts",),
+        right=NOTICES.right,
     )
     if not posts:
         say(UNSET)

@@ -69,8 +69,9 @@ def rebuild(
     chosen = rebuilding.projections_named(projection)
     with opened(store) as house:
         if compare_only:
-            answer, show = rebuilding.compare(house, chosen), rebuilding.show_compared
-        else:
-            answer, show = rebuilding.rebuild(house, chosen, anew=anew), rebuilding.show_rebuilt
-    (print_json if json else show)(answer)
-    return MISMATCH if compare_only and answer["differing"] else OK
+            compared = rebuilding.compare(house, chosen)
+            (print_json if json else rebuilding.show_compared)(compared)
+            return MISMATCH if compared["differing"] else OK
+        rebuilt = rebuilding.rebuild(house, chosen, anew=anew)
+    (print_json if json else rebuilding.show_rebuilt)(rebuilt)
+    return OK

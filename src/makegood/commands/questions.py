@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,9 +18,6 @@ from makegood.commands.app import (
 )
 from makegood.house.stop import Stop
 
-if TYPE_CHECKING:
-    from makegood.house.opening import House
-
 
 @app.command()
 def claims(
@@ -31,77 +28,51 @@ def claims(
     json: Json = False,
 ) -> None:
     """What customers are owed, and what was declined and why."""
-    from projections import queries
+    from makegood.access.sight import EVERYTHING
+    from makegood.answers import owed
+    from makegood.commands.terminal.tables import CLAIMS
 
     show_list(
         store,
         json,
-        lambda house: queries.claims(house.database, account=account, clause=clause, outcome=outcome),
-        {
-            "account_id": "account",
-            "claim_id": "claim",
-            "outcome": "outcome",
-            "amount": "net",
-            "tax": "tax",
-            "currency": "",
-            "reason": "reason",
-            "settlement": "settled as",
-        },
+        lambda house: owed.claims(house, EVERYTHING, account=account, clause=clause, outcome=outcome),
+        CLAIMS,
         title="Claims",
         empty="no claims; messages come in with `makegood ingest FILE` or `makegood run`",
-        right=("amount", "tax"),
     )
 
 
 @app.command()
 def refunds(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
     """Refunds that are due, and those paid out."""
-    from projections import queries
+    from makegood.access.sight import EVERYTHING
+    from makegood.answers import owed
+    from makegood.commands.terminal.tables import REFUNDS
 
     show_list(
         store,
         json,
-        lambda house: queries.refunds(house.database, account=account),
-        {
-            "account_id": "account",
-            "refund_id": "refund",
-            "status": "status",
-            "net": "net",
-            "tax": "tax",
-            "total": "total",
-            "currency": "",
-            "due_at": "due since",
-            "settled_at": "settled at",
-        },
+        lambda house: owed.refunds(house, EVERYTHING, account=account),
+        REFUNDS,
         title="Refunds",
         empty="no refunds; see what was decided with `makegood claims`",
-        right=("net", "tax", "total"),
     )
 
 
 @app.command()
 def credits(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
     """Credits granted, and what is left of them."""
-    from projections import queries
+    from makegood.access.sight import EVERYTHING
+    from makegood.answers import owed
+    from makegood.commands.terminal.tables import CREDITS
 
     show_list(
         store,
         json,
-        lambda house: queries.credits(house.database, account=account),
-        {
-            "account_id": "account",
-            "credit_id": "credit",
-            "net": "net",
-            "tax": "tax",
-            "total": "total",
-            "used": "used",
-            "left": "left",
-            "currency": "",
-            "granted_at": "granted at",
-        },
+        lambda house: owed.credits(house, EVERYTHING, account=account),
+        CREDITS,
         title="Credits",
         empty="no credits; see what was decided with `makegood claims`",
-        right=("net", "tax", "total", "used", "left"),
     )
 
 
@@ -113,23 +84,15 @@ def disputes(
     json: Json = False,
 ) -> None:
     """Disputed charges: under investigation and until when, confirmed or rejected."""
-    from projections import queries
+    from makegood.access.sight import EVERYTHING
+    from makegood.answers import owed
+    from makegood.commands.terminal.tables import DISPUTES
 
     show_list(
         store,
         json,
-        lambda house: queries.disputes(house.database, house.ledger.now(), account=account, overdue=overdue),
-        {
-            "account_id": "account",
-            "dispute_id": "dispute",
-            "charge_id": "charge",
-            "status": "status",
-            "outcome": "claim",
-            "reason": "reason",
-            "investigate_by": "in time until",
-            "overdue": "overdue",
-            "complaint_ids": "complaints",
-        },
+        lambda house: owed.disputes(house, EVERYTHING, account=account, overdue=overdue),
+        DISPUTES,
         title="Disputes",
         empty="no investigation is overdue" if overdue else "no charge is disputed",
     )
@@ -143,38 +106,17 @@ def complaints(
     json: Json = False,
 ) -> None:
     """Customers' complaints, those first that have been open longest."""
-    from makegood.answers.ages import age
-    from projections import queries
-
-    def with_age(house: House) -> list[dict[str, Any]]:
-        rows = queries.complaints(house.database, house.ledger.now(), account=account, still_open=still_open)
-        if json:
-            return rows
-        return [
-            {
-                **row,
-                "age": age(row["age_seconds"]) if row["status"] == "open" else None,
-                "links": [f"{link['kind']} {link['linked_id']}" for link in row["links"]],
-            }
-            for row in rows
-        ]
+    from makegood.access.sight import EVERYTHING
+    from makegood.answers import owed
+    from makegood.commands.terminal.complaint import complaint_in_words
+    from makegood.commands.terminal.tables import COMPLAINTS
 
     show_list(
         store,
         json,
-        with_age,
-        {
-            "account_id": "account",
-            "complaint_id": "complaint",
-            "category": "about",
-            "channel": "through",
-            "status": "status",
-            "age": "open for",
-            "opened_at": "opened at",
-            "resolved_at": "resolved at",
-            "resolution_code": "with",
-            "links": "has to do with",
-        },
+        lambda house: owed.complaints(house, EVERYTHING, account=account, still_open=still_open),
+        COMPLAINTS,
+        in_words=complaint_in_words,
         title="Complaints",
         empty="no complaint is open" if still_open else "no customer has complained",
     )
@@ -190,32 +132,19 @@ def instructions(
 ) -> None:
     """What billing and provisioning were told to do, those first that wait longest for an answer."""
     from ledger.instructions import KINDS
-    from makegood.commands.terminal.account import instructions_in_words
-    from projections import queries
+    from makegood.access.sight import EVERYTHING
+    from makegood.answers.instructions import instructions as told
+    from makegood.commands.terminal.account import instruction_in_words
+    from makegood.commands.terminal.tables import INSTRUCTIONS
 
     if kind is not None and kind not in KINDS:
         raise Stop(f"there is no kind of instruction {kind!r}; the kinds are {', '.join(KINDS)}")
-
-    def query(house: House) -> list[dict[str, Any]]:
-        rows = queries.instructions(
-            house.database, house.ledger.now(), account=account, kind=kind, still_open=still_open
-        )
-        return rows if json else instructions_in_words(rows)
-
     show_list(
         store,
         json,
-        query,
-        {
-            "account_id": "account",
-            "instruction_id": "instruction",
-            "kind": "kind",
-            "what": "what is to be done",
-            "status": "status",
-            "age": "open for",
-            "issued_at": "issued at",
-            "answered_at": "answered at",
-        },
+        lambda house: told(house, EVERYTHING, account=account, kind=kind, still_open=still_open),
+        INSTRUCTIONS,
+        in_words=instruction_in_words,
         title="Instructions",
         empty="every instruction was answered"
         if still_open
@@ -231,15 +160,16 @@ def complaint(
     json: Json = False,
 ) -> None:
     """One complaint with its whole history, and what people wrote, out of the vault."""
+    from makegood.access.sight import EVERYTHING
     from makegood.answers.complaint import UnknownComplaint
     from makegood.answers.complaint import complaint as told
     from makegood.commands.terminal.complaint import show_complaint
     from makegood.commands.terminal.printing import print_json
-    from projections.queries import AmbiguousId
+    from projections.asking import AmbiguousId
 
     with opened(store) as house:
         try:
-            found = told(house, complaint_id, account)
+            found = told(house, EVERYTHING, complaint_id, account)
         except (UnknownComplaint, AmbiguousId) as error:
             raise Stop(str(error)) from None
     if json:
@@ -256,49 +186,34 @@ def goodwill(
     json: Json = False,
 ) -> None:
     """Goodwill credits: proposed by whom, for which complaint, and approved or rejected by whom."""
-    from projections import queries
+    from makegood.access.sight import EVERYTHING
+    from makegood.answers import owed
+    from makegood.commands.terminal.tables import GOODWILL
 
     show_list(
         store,
         json,
-        lambda house: queries.goodwill(house.database, account=account, still_open=still_open),
-        {
-            "account_id": "account",
-            "credit_id": "credit",
-            "complaint_id": "for complaint",
-            "status": "status",
-            "outcome": "claim",
-            "amount": "amount",
-            "currency": "",
-            "proposed_by": "proposed by",
-            "decided_by": "decided by",
-            "proposed_at": "proposed at",
-        },
+        lambda house: owed.goodwill(house, EVERYTHING, account=account, still_open=still_open),
+        GOODWILL,
         title="Goodwill credits",
         empty="no goodwill credit waits for approval"
         if still_open
         else "no goodwill credit was proposed; see what customers complain about with `makegood complaints`",
-        right=("amount",),
     )
 
 
 @app.command()
 def alarms(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
     """What a person should look at."""
-    from projections import queries
+    from makegood.access.sight import EVERYTHING
+    from makegood.answers import owed
+    from makegood.commands.terminal.tables import ALARMS
 
     show_list(
         store,
         json,
-        lambda house: queries.alarms(house.database, account=account),
-        {
-            "account_id": "account",
-            "alarm": "alarm",
-            "claim_id": "claim",
-            "charge_id": "charge",
-            "about": "about messages",
-            "since": "since",
-        },
+        lambda house: owed.alarms(house, EVERYTHING, account=account),
+        ALARMS,
         title="Alarms",
         empty="no alarms",
     )
@@ -307,25 +222,17 @@ def alarms(account: AccountOption = None, store: Store = "", json: Json = False)
 @app.command()
 def waiting(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
     """Facts that wait for another, with what they wait for and their age."""
+    from makegood.access.sight import EVERYTHING
     from makegood.answers.ages import age
-    from projections import queries
-
-    def with_age(house: House) -> list[dict[str, Any]]:
-        rows = queries.waiting(house.database, house.ledger.now(), account=account)
-        return rows if json else [{**row, "age": age(row["age_seconds"])} for row in rows]
+    from makegood.answers.waiting import waiting as told
+    from makegood.commands.terminal.tables import WAITING
 
     show_list(
         store,
         json,
-        with_age,
-        {
-            "account_id": "account",
-            "type": "fact",
-            "source": "source",
-            "id": "message",
-            "waits_for": "waits for",
-            "age": "for",
-        },
+        lambda house: told(house, EVERYTHING, account=account),
+        WAITING,
+        in_words=lambda row: {**row, "age": age(row["age_seconds"])},
         title="Facts that wait",
         empty="nothing waits",
     )
@@ -345,12 +252,13 @@ def account(
     account's zone. As known at another time it is read as it was recorded by then. Both together: assessed anew from
     the facts that had been recorded by the one and become true by the other.
     """
+    from makegood.access.sight import EVERYTHING
     from makegood.answers import account as answering
     from makegood.commands.terminal import account as reading
     from makegood.commands.terminal.printing import print_json, say
 
     with opened(store) as house:
-        found = answering.account(house, account_id, as_of, known_at).answer
+        found = answering.account(house, EVERYTHING, account_id, as_of, known_at).answer
     if json:
         print_json(found)
     else:
@@ -368,22 +276,15 @@ def history(
     account_id: Annotated[str, typer.Argument(metavar="ACCOUNT")], store: Store = "", json: Json = False
 ) -> None:
     """An account's audit trail: every fact and every decision, with actor, cause and both times."""
-    from projections import queries
+    from makegood.access.sight import EVERYTHING
+    from makegood.answers.account import history as told
+    from makegood.commands.terminal.tables import HISTORY
 
     show_list(
         store,
         json,
-        lambda house: queries.history(house.database, account_id),
-        {
-            "position": "position",
-            "kind": "kind",
-            "type": "what",
-            "occurred_at": "occurred at",
-            "recorded_at": "recorded at",
-            "actor": "by",
-            "channel": "through",
-            "claim_id": "claim",
-        },
+        lambda house: told(house, EVERYTHING, account_id),
+        HISTORY,
         title=f"History of {account_id}",
         empty="",
     )
@@ -397,12 +298,13 @@ def replay(
     json: Json = False,
 ) -> None:
     """An account's state after each of its events, one after the other."""
+    from makegood.access.sight import EVERYTHING
+    from makegood.answers.account import replayed
     from makegood.commands.terminal import account as reading
     from makegood.commands.terminal.printing import print_json
-    from projections import queries
 
     with opened(store) as house:
-        steps = list(queries.replay(house.database, account_id, to=to))
+        steps = replayed(house, EVERYTHING, account_id, to)
     if json:
         print_json(steps)
     else:
@@ -417,6 +319,7 @@ def explain(
     json: Json = False,
 ) -> None:
     """Why a claim is what it is: clause, agreement, formula with its numbers, facts, and every recorded step."""
+    from makegood.access.sight import EVERYTHING
     from makegood.answers.explanation import Unexplained
     from makegood.answers.explanation import explain as explained
     from makegood.commands.terminal.explanation import show_explanation
@@ -424,7 +327,7 @@ def explain(
 
     with opened(store) as house:
         try:
-            found = explained(house, claim_id, account)
+            found = explained(house, EVERYTHING, claim_id, account)
         except Unexplained as error:
             raise Stop(str(error)) from None
     if json:

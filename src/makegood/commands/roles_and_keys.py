@@ -12,6 +12,7 @@ from makegood.house.stop import Stop
 if TYPE_CHECKING:
     from ledger.application.acts import By
     from ledger.events import Grant
+    from makegood.answers.done import KeyIssued, KeyRevoked, RoleChanged
 
 Principal = Annotated[
     str, typer.Argument(metavar="PRINCIPAL", help="Who: the subject of their OIDC token, or a name for a machine.")
@@ -53,19 +54,14 @@ def access_revoke(
 @access_app.command("list")
 def access_list(principal: OfPrincipal = None, store: Store = "", json: Json = False) -> None:
     """List who has which role."""
+    from makegood.commands.terminal.tables import ROLES
     from projections import access
 
     show_list(
         store,
         json,
         lambda house: access.grants(house.database, principal),
-        {
-            "principal": "principal",
-            "role": "role",
-            "account_id": "account",
-            "granted_at": "granted at",
-            "granted_by": "by",
-        },
+        ROLES,
         title="Roles",
         empty="nobody has a role; next: makegood access grant PRINCIPAL ROLE",
     )
@@ -83,7 +79,8 @@ def key_issue(principal: Principal, actor: Actor = "", store: Store = "", json: 
         issued = issue_key(house.ledger, principal, _by(actor))
         house.projections.catch_up()
     if json:
-        print_json({"key_id": issued.key_id, "principal": principal, "key": issued.text})
+        shown: KeyIssued = {"key_id": issued.key_id, "principal": principal, "key": issued.text}
+        print_json(shown)
     else:
         sys.stdout.write(issued.text + "\n")
         say(
@@ -107,7 +104,8 @@ def key_revoke(
         new = revoke_key(house.ledger, key_id, _by(actor))
         house.projections.catch_up()
     if json:
-        print_json({"key_id": key_id, "changed": new})
+        revoked: KeyRevoked = {"key_id": key_id, "changed": new}
+        print_json(revoked)
     else:
         say(f"{key_id}: {'revoked' if new else 'was revoked before'}")
 
@@ -115,13 +113,14 @@ def key_revoke(
 @key_app.command("list")
 def key_list(principal: OfPrincipal = None, store: Store = "", json: Json = False) -> None:
     """List the keys that open the door, without their secrets."""
+    from makegood.commands.terminal.tables import API_KEYS
     from projections import access
 
     show_list(
         store,
         json,
         lambda house: access.keys(house.database, principal),
-        {"key_id": "key", "principal": "principal", "issued_at": "issued at", "issued_by": "by"},
+        API_KEYS,
         title="API keys",
         empty="no API key stands; next: makegood access key issue PRINCIPAL",
     )
@@ -136,7 +135,13 @@ def _change(what: str, principal: str, role: str, account: str | None, actor: st
         new = (access.grant if what == "grant" else access.revoke)(house.ledger, asked, _by(actor))
         house.projections.catch_up()
     if json:
-        print_json({**asked.model_dump(), "changed": new})
+        answer: RoleChanged = {
+            "principal": asked.principal,
+            "role": asked.role,
+            "account_id": asked.account_id,
+            "changed": new,
+        }
+        print_json(answer)
     else:
         of = f" of account {account}" if account else ""
         said = {

@@ -17,7 +17,7 @@ from consumers.kafka.publish import publish
 from consumers.kafka.topics import TOPICS, UPSTREAM
 from consumers.part import Part, run_parts
 from ledger.application import agreements, due_work
-from ledger.store.reading import shard_ends
+from ledger.store.reading.shards import shard_ends
 from ledger.values import instant_from_text
 from makegood.answers.demo_summary import summary_of
 from makegood.api.serving import Serving

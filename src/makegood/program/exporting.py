@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from consumers import contract
 from consumers.contract.json_schema import as_json
+from makegood.answers.done import DocumentExported
 from makegood.api.app import document
 from makegood.house.stop import Stop
 
@@ -18,9 +18,9 @@ def documents() -> dict[str, bytes]:
     return dict(sorted({**found, "openapi.json": as_json(document())}.items()))
 
 
-def export(folder: Path) -> list[dict[str, Any]]:
+def export(folder: Path) -> list[DocumentExported]:
     """Write every document that is not there as it should be, and nothing else. Raises Stop."""
-    answer = []
+    answer: list[DocumentExported] = []
     for path, content in documents().items():
         file = folder / path
         there = _content(file)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from rich.text import Text
 
+from ledger.instructions import Kind
+from makegood.answers.account import Account
 from makegood.answers.ages import age
+from makegood.answers.kept_messages import DeadLetterWithBody, SetAsideWithBody
+from makegood.commands.terminal import tables
 from makegood.commands.terminal.printing import people, print_rows, shown
+from projections.instructions import AgedInstruction, Instruction
+from projections.replay import ChangedRow, ReplayStep
 
 
-def show_kept(message: Mapping[str, Any]) -> None:
+def show_kept(message: DeadLetterWithBody | SetAsideWithBody) -> None:
     """Print a kept message: why it is kept, where it was seen, what became of it, and what it said."""
     console = people()
     for name, value in message.items():
@@ -20,184 +26,45 @@ def show_kept(message: Mapping[str, Any]) -> None:
     console.print(Text(message["body"] if message["body"] is not None else "(the body was erased)"), soft_wrap=True)
 
 
-_SECTIONS: Sequence[tuple[str, str, dict[str, str], tuple[str, ...]]] = (
-    (
-        "balances",
-        "Balances",
-        {
-            "currency": "",
-            "charged": "charged",
-            "captured": "captured",
-            "reduced": "reduced",
-            "owed": "owed",
-            "captured_in_excess": "paid in excess",
-            "refund_due": "refund due",
-            "refunded": "refunded",
-            "credit_used": "credit used",
-            "credit_left": "credit left",
-            "overpaid": "overpaid",
-        },
-        (
-            "charged",
-            "captured",
-            "reduced",
-            "owed",
-            "captured_in_excess",
-            "refund_due",
-            "refunded",
-            "credit_used",
-            "credit_left",
-            "overpaid",
-        ),
-    ),
-    (
-        "subscriptions",
-        "Subscriptions",
-        {
-            "subscription_id": "subscription",
-            "plan": "plan",
-            "agreement": "agreement",
-            "agreement_version": "version",
-            "status": "status",
-            "effective_on": "ends on",
-        },
-        (),
-    ),
-    (
-        "charges",
-        "Charges",
-        {
-            "charge_id": "charge",
-            "starts_on": "from",
-            "ends_on": "to",
-            "price": "net",
-            "tax": "tax",
-            "currency": "",
-            "invoice_id": "invoice",
-            "prepaid": "prepaid",
-        },
-        ("price", "tax"),
-    ),
-    (
-        "payments",
-        "Payments",
-        {
-            "payment_id": "payment",
-            "invoice_id": "invoice",
-            "amount": "amount",
-            "currency": "",
-            "method": "method",
-            "status": "status",
-        },
-        ("amount",),
-    ),
-    (
-        "invoices",
-        "Invoices",
-        {
-            "invoice_id": "invoice",
-            "charged": "charged",
-            "paid_in_money": "paid",
-            "paid_from_balance": "from balance",
-            "reduced": "reduced",
-            "asks_for": "asks for",
-            "excess": "in excess",
-            "currency": "",
-        },
-        ("charged", "paid_in_money", "paid_from_balance", "reduced", "asks_for", "excess"),
-    ),
-    (
-        "claims",
-        "Claims",
-        {
-            "claim_id": "claim",
-            "outcome": "outcome",
-            "amount": "net",
-            "tax": "tax",
-            "currency": "",
-            "reason": "reason",
-            "settlement": "settled as",
-        },
-        ("amount", "tax"),
-    ),
-    (
-        "refunds",
-        "Refunds",
-        {"refund_id": "refund", "status": "status", "net": "net", "tax": "tax", "total": "total", "currency": ""},
-        ("net", "tax", "total"),
-    ),
-    (
-        "credits",
-        "Credits",
-        {
-            "credit_id": "credit",
-            "net": "net",
-            "tax": "tax",
-            "total": "total",
-            "used": "used",
-            "left": "left",
-            "currency": "",
-        },
-        ("net", "tax", "total", "used", "left"),
-    ),
-    (
-        "complaints",
-        "Complaints",
-        {
-            "complaint_id": "complaint",
-            "category": "about",
-            "channel": "through",
-            "status": "status",
-            "opened_at": "opened at",
-            "resolved_at": "resolved at",
-            "resolution_code": "with",
-        },
-        (),
-    ),
+_SECTIONS = (
+    ("balances", "Balances", tables.BALANCES),
+    ("subscriptions", "Subscriptions", tables.SUBSCRIPTIONS),
+    ("charges", "Charges", tables.CHARGES),
+    ("payments", "Payments", tables.PAYMENTS),
+    ("invoices", "Invoices", tables.INVOICES),
+    ("claims", "Claims", tables.CLAIMS.without("account_id")),
+    ("refunds", "Refunds", tables.REFUNDS.without("account_id", "due_at", "settled_at")),
+    ("credits", "Credits", tables.CREDITS.without("account_id", "granted_at")),
+    ("complaints", "Complaints", tables.COMPLAINTS.without("account_id", "age", "links")),
     (
         "instructions",
         "Instructions without an answer",
-        {"instruction_id": "instruction", "kind": "kind", "what": "what is to be done", "issued_at": "issued at"},
-        (),
+        tables.INSTRUCTIONS.without("account_id", "status", "age", "answered_at"),
     ),
-    (
-        "goodwill",
-        "Goodwill",
-        {
-            "credit_id": "credit",
-            "complaint_id": "for complaint",
-            "status": "status",
-            "amount": "amount",
-            "currency": "",
-            "proposed_by": "proposed by",
-            "decided_by": "decided by",
-        },
-        ("amount",),
-    ),
-    (
-        "alarms",
-        "Alarms",
-        {"alarm": "alarm", "claim_id": "claim", "charge_id": "charge", "about": "about messages"},
-        (),
-    ),
+    ("goodwill", "Goodwill", tables.GOODWILL.without("account_id", "outcome", "proposed_at")),
+    ("alarms", "Alarms", tables.ALARMS.without("account_id", "since")),
 )
+"""The parts of an account in the order in which they are shown, each with its title."""
 
 
-def show_account(account: Mapping[str, Any]) -> None:
+def show_account(account: Account) -> None:
     """Print an account, section by section; empty sections are left out."""
     console = people()
     zone, currency = account.get("time_zone"), account.get("currency")
     console.print(Text(f"Account {account['account_id']}", "bold"), Text(f"{shown(currency)}, {shown(zone)}"))
-    times = [f"{name.replace('_', ' ')} {shown(account[name])}" for name in ("as_of", "known_at") if account[name]]
+    said = {"as of": account["as_of"], "known at": account["known_at"]}
+    times = [f"{name} {shown(moment)}" for name, moment in said.items() if moment]
     if times:
         console.print(Text(", ".join(times)))
     if account["nothing_yet"] is not None:
         console.print(Text(f"{account['nothing_yet']}."), soft_wrap=True)
         return
-    account = {**account, "instructions": instructions_in_words(account["instructions"])}
-    for name, title, columns, right in _SECTIONS:
-        if account.get(name):
-            print_rows(account[name], columns, title=title, empty="", right=right)
+    parts: Mapping[str, Any] = account
+    for name, title, columns in _SECTIONS:
+        rows = parts.get(name, ())
+        if rows:
+            told = [instruction_in_words(row) for row in rows] if name == "instructions" else rows
+            print_rows(told, columns.headings, title=title, empty="", right=columns.right)
     account_id = account["account_id"]
     if account["as_of"] is not None:
         more = f"Assessed anew for this answer; what was recorded: makegood history {account_id}, replay {account_id}"
@@ -206,19 +73,17 @@ def show_account(account: Mapping[str, Any]) -> None:
     console.print(Text(more), soft_wrap=True)
 
 
-def instructions_in_words(instructions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Instructions as a table shows them: what is to be done in words, and how long they have been open."""
-    return [
-        {
-            **instruction,
-            "what": _TO_BE_DONE[instruction["kind"]].format(**instruction["data"]),
-            "age": age(instruction["age_seconds"]) if instruction.get("age_seconds") is not None else None,
-        }
-        for instruction in instructions
-    ]
+def instruction_in_words(instruction: Instruction | AgedInstruction) -> Mapping[str, Any]:
+    """An instruction as a table shows it: what is to be done in words, and how long it has been open."""
+    seconds = cast(Mapping[str, Any], instruction).get("age_seconds")
+    return {
+        **instruction,
+        "what": _TO_BE_DONE[instruction["kind"]].format(**instruction["data"]),
+        "age": age(seconds) if seconds is not None else None,
+    }
 
 
-_TO_BE_DONE = {
+_TO_BE_DONE: Mapping[Kind, str] = {
     "cancellation.scheduled": "end {subscription_id} on {effective_on}",
     "cancellation.withdrawn": "let {subscription_id} go on",
     "credit.applied": "{amount} {currency} of {credit_id} pay for {charge_id} on {invoice_id}",
@@ -226,7 +91,7 @@ _TO_BE_DONE = {
 }
 
 
-def show_replay(account_id: str, steps: Sequence[Mapping[str, Any]]) -> None:
+def show_replay(account_id: str, steps: Sequence[ReplayStep]) -> None:
     """Print what each event changed, one after the other."""
     console = people()
     console.print(Text(f"Replay of {account_id}", "bold"))
@@ -239,10 +104,10 @@ def show_replay(account_id: str, steps: Sequence[Mapping[str, Any]]) -> None:
             console.print(Text(f"        {_change_in_words(change)}"), soft_wrap=True)
 
 
-def _change_in_words(change: Mapping[str, Any]) -> str:
-    row = change.get("row")
+def _change_in_words(change: ChangedRow) -> str:
+    row = change["row"]
     if row is None:
-        return f"{change['table']}: {shown(change.get('key'))} removed"
+        return f"{change['table']}: {shown(change['key'])} removed"
     fields = ", ".join(
         f"{name} {shown(value)}" for name, value in row.items() if name != "account" and value is not None
     )

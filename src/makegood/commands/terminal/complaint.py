@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.text import Text
 
 from makegood.answers.ages import age
+from makegood.answers.complaint import ComplaintInFull, ComplaintStepInFull
 from makegood.commands.terminal.printing import people, shown
+from projections.complaints import Complaint
 
 
-def show_complaint(found: dict[str, Any]) -> None:
+def show_complaint(found: ComplaintInFull) -> None:
     """Print a complaint as support tells it: what it is about, how it stands, and step by step how it came there."""
     console = people()
 
@@ -35,14 +38,23 @@ def show_complaint(found: dict[str, Any]) -> None:
         line("" if number else "steps", _step_in_words(step))
 
 
-def _stands(found: dict[str, Any]) -> str:
-    if found["status"] == "open":
+def complaint_in_words(row: Complaint) -> Mapping[str, Any]:
+    """A complaint as a table shows it: how long it has been open, and what it has to do with."""
+    return {
+        **row,
+        "age": age(row["age_seconds"]) if row["age_seconds"] is not None else None,
+        "links": [f"{link['kind']} {link['linked_id']}" for link in row["links"]],
+    }
+
+
+def _stands(found: ComplaintInFull) -> str:
+    if found["age_seconds"] is not None:
         return f"open for {age(found['age_seconds'])}"
     code = f", {found['resolution_code']}" if found["resolution_code"] is not None else ""
     return f"resolved at {shown(found['resolved_at'])}{code}"
 
 
-def _step_in_words(step: dict[str, Any]) -> str:
+def _step_in_words(step: ComplaintStepInFull) -> str:
     what = f" to {step['kind']} {step['linked_id']}" if step["step"] == "linked" else ""
     words = f" “{step['words']}”" if step["words"] else ""
     return f"{shown(step['at'])} {step['step']}{what} (by {step['actor']}, through {step['channel']}){words}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
+from makegood.access.sight import EVERYTHING
 from makegood.answers.demo_summary import Summary
 from makegood.answers.explanation import explain
 from makegood.commands.terminal.explanation import show_explanation
@@ -104,7 +105,7 @@ def show_summary(house: House, summary: Summary, seconds: float) -> None:
     if summary.to_explain is not None:
         heading("One claim, explained in full")
         account, claim_id = summary.to_explain
-        show_explanation(explain(house, claim_id, account))
+        show_explanation(explain(house, EVERYTHING, claim_id, account))
     _show_next(console, house, summary)
 
 

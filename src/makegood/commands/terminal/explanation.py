@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 from rich.text import Text
 
+from makegood.answers.explained import (
+    ClaimState,
+    Explanation,
+    ExplanationStep,
+    RetractedFact,
+    Settled,
+    SettlementStep,
+)
 from makegood.commands.terminal.printing import people, shown
 
 
-def show_explanation(found: dict[str, Any]) -> None:
+def show_explanation(found: Explanation) -> None:
     """Print an explanation as a person would tell it."""
     console = people()
 
@@ -36,7 +43,7 @@ def show_explanation(found: dict[str, Any]) -> None:
         line("formula", found["formula"])
     for number, text in enumerate(found["working"]):
         line("" if number else "working", text)
-    for number, part in enumerate((found["claim"] or {}).get("settled", [])):
+    for number, part in enumerate(found["claim"]["settled"] if found["claim"] is not None else ()):
         line("" if number else "settled", _part_in_words(part))
     for number, use in enumerate(found["applied"]):
         words = f"{use['amount']} {found['currency']} of {use['credit_id']} for {use['charge_id']}"
@@ -51,15 +58,15 @@ def show_explanation(found: dict[str, Any]) -> None:
             "" if number else "facts",
             f"{fact['type']} at {shown(fact['occurred_at'])} ({said}{fact['position']}){words}",
         )
-    for number, fact in enumerate(found["retracted"]):
-        line("" if number else "retracted", _retraction_in_words(fact))
+    for number, gone in enumerate(found["retracted"]):
+        line("" if number else "retracted", _retraction_in_words(gone))
     for number, step in enumerate(found["steps"]):
         line("" if number else "steps", _step_in_words(step, found["currency"]))
     for number, change in enumerate(found["settlements"]):
         line("" if number else "settling", _settlement_in_words(change))
 
 
-def _retraction_in_words(fact: dict[str, Any]) -> str:
+def _retraction_in_words(fact: RetractedFact) -> str:
     by = fact["retracted_by"]
     words = f" “{fact['words']}”" if fact.get("words") else ""
     return (
@@ -68,7 +75,7 @@ def _retraction_in_words(fact: dict[str, Any]) -> str:
     )
 
 
-def _charge_in_words(found: dict[str, Any]) -> str:
+def _charge_in_words(found: Explanation) -> str:
     charge = found["charge"]
     if charge is None:
         return str(found["charge_id"])
@@ -76,9 +83,9 @@ def _charge_in_words(found: dict[str, Any]) -> str:
     return f"{found['charge_id']}: {charge['price']} and {charge['tax']} tax{dates}, on {charge['invoice_id']}"
 
 
-def _part_in_words(part: dict[str, Any]) -> str:
+def _part_in_words(part: Settled) -> str:
     into = part["into"]
-    net, tax = (str(part[name]).removeprefix("-") for name in ("net", "tax"))
+    net, tax = part["net"].removeprefix("-"), part["tax"].removeprefix("-")
     if into == "overpaid":
         return f"overpaid: {net} and {tax} tax of it went out and are not owed any more"
     if into == "offset" and Decimal(part["net"]) + Decimal(part["tax"]) < 0:
@@ -101,18 +108,18 @@ _REASONS_IN_WORDS = {
 }
 
 
-def _settlement_in_words(change: dict[str, Any]) -> str:
+def _settlement_in_words(change: SettlementStep) -> str:
     why = ", ".join(_REASONS_IN_WORDS[reason] for reason in change["reasons"]) or "settled anew"
     parts = "; ".join(_part_in_words(part) for part in change["after"]) or "nothing of it stands"
     return f"{shown(change['recorded_at'])} {why}: {parts} (after {change['cause']}, {change['position']})"
 
 
-def outcome_in_words(found: dict[str, Any]) -> str:
+def outcome_in_words(found: Explanation) -> str:
     """A claim's outcome with its amounts, in a line."""
     return state_in_words(found["claim"], found["currency"])
 
 
-def state_in_words(claim: dict[str, Any] | None, currency: str) -> str:
+def state_in_words(claim: ClaimState | None, currency: str | None) -> str:
     """A claim row in a line."""
     if claim is None:
         return "no claim"
@@ -121,7 +128,7 @@ def state_in_words(claim: dict[str, Any] | None, currency: str) -> str:
     return f"{claim['outcome']}{', ' + claim['reason'] if claim['reason'] else ''}"
 
 
-def _step_in_words(step: dict[str, Any], currency: str) -> str:
+def _step_in_words(step: ExplanationStep, currency: str) -> str:
     stands = state_in_words(step["after"], currency)
     formula = f" ({step['formula']})" if step["formula"] else ""
     return (

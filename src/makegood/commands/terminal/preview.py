@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from rich.text import Text
 
+from makegood.answers.preview import Previewed
 from makegood.commands.terminal.explanation import state_in_words
 from makegood.commands.terminal.printing import people, say
 
 
-def show_preview(found: Mapping[str, Any]) -> None:
+def show_preview(found: Previewed) -> None:
     """The answer for people."""
     console = people()
     for row in found["refused"]:
         at = f", {row['field']}" if row["field"] else ""
         say(f"line {row['line']}{at}: {row['reason']}")
     for change in found["changes"]:
-        before, after = (state_in_words(change[name], change["currency"]) for name in ("before", "after"))
+        before, after = (state_in_words(row, change["currency"]) for row in (change["before"], change["after"]))
         console.print(
             Text.assemble(
                 (f"{change['claim_id']} of account {change['account_id']}: {change['change']}", "bold"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich.text import Text
 
 from ledger.store.positions import Reached
+from makegood.answers.done import Compared, Differing, Rebuilt
 from makegood.commands.terminal.printing import people, print_rows, progress_bar, say
 from makegood.house.opening import House
 from makegood.house.stop import Stop
@@ -25,7 +25,7 @@ def projections_named(name: str | None) -> Sequence[Projection]:
     return found
 
 
-def rebuild(house: House, projections: Sequence[Projection], *, anew: bool) -> dict[str, Any]:
+def rebuild(house: House, projections: Sequence[Projection], *, anew: bool) -> Rebuilt:
     """Rebuild projections and let them catch up; the answer for programs. Raises Stop where it is interrupted."""
     rebuilding = Rebuild(house.database, projections)
     done = rebuilding.begin(anew=anew)
@@ -49,7 +49,7 @@ def rebuild(house: House, projections: Sequence[Projection], *, anew: bool) -> d
     }
 
 
-def compare(house: House, projections: Sequence[Projection]) -> dict[str, Any]:
+def compare(house: House, projections: Sequence[Projection]) -> Compared:
     """Compare projections with the store; the answer for programs."""
     with progress_bar("comparing", None, "accounts") as show:
         found = compare_with_store(house.database, projections, show)
@@ -67,7 +67,7 @@ def _places(positions: Reached) -> list[str]:
     return [f"{shard}:{position}" for shard, position in positions.items()]
 
 
-def _differing(found: Difference) -> dict[str, Any]:
+def _differing(found: Difference) -> Differing:
     return {
         "account_id": found.account,
         "projection": found.projection,
@@ -77,7 +77,7 @@ def _differing(found: Difference) -> dict[str, Any]:
     }
 
 
-def show_rebuilt(answer: Mapping[str, Any]) -> None:
+def show_rebuilt(answer: Rebuilt) -> None:
     """The answer for people: what was rebuilt, and which accounts had other rows before."""
     for place, names in _together(answer):
         say(f"rebuilt up to {place}: {', '.join(names)}")
@@ -87,7 +87,7 @@ def show_rebuilt(answer: Mapping[str, Any]) -> None:
     _show_differing(answer, "mended: their rows were not what their events make of them")
 
 
-def show_compared(answer: Mapping[str, Any]) -> None:
+def show_compared(answer: Compared) -> None:
     """The answer for people: which accounts' rows are not what the events make of them."""
     for place, names in _together(answer):
         say(f"compared at {place}: {', '.join(names)}")
@@ -97,7 +97,7 @@ def show_compared(answer: Mapping[str, Any]) -> None:
     _show_differing(answer, "not what their events make of them; `makegood rebuild` mends them")
 
 
-def _together(answer: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+def _together(answer: Rebuilt | Compared) -> list[tuple[str, list[str]]]:
     """The projections by where they stand: mostly all at one place."""
     at: dict[str, list[str]] = {}
     for projection in answer["projections"]:
@@ -106,7 +106,7 @@ def _together(answer: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     return list(at.items())
 
 
-def _show_differing(answer: Mapping[str, Any], what: str) -> None:
+def _show_differing(answer: Rebuilt | Compared, what: str) -> None:
     console = people()
     console.print(Text(f"{answer['alike']} accounts alike"))
     rows = [

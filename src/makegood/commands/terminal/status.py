@@ -60,13 +60,13 @@ def _parts(status: Status) -> Table:
             lag.part, lag.of, number_of(lag), str(lag.position), str(lag.behind), waits, style=_style(status, seconds)
         )
     if status.due is not None:
-        accounts, overdue = status.due.accounts, status.overdue()
+        accounts, overdue = status.due.count, status.overdue()
         waits = _waits(overdue, accounts)
         table.add_row("timers", "accounts due", "", "", str(accounts), waits, style=_style(status, overdue))
     if status.unsent is not None:
-        waits = _waits(status.unsent_for(), status.unsent.notices)
+        waits = _waits(status.unsent_for(), status.unsent.count)
         style = _style(status, status.unsent_for())
-        table.add_row("notices", "e-mails", "", "", str(status.unsent.notices), waits, style=style)
+        table.add_row("notices", "e-mails", "", "", str(status.unsent.count), waits, style=style)
     return table
 
 

@@ -1,8 +1,8 @@
-"""The read port: stored events by position and by account. Projections and carriers read through it."""
+"""Stored events, by position and by account."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from operator import attrgetter
@@ -10,8 +10,7 @@ from typing import TypeVar
 
 from ledger.events import LedgerEvent, SubscriptionStatusChanged, from_stored
 from ledger.store.database import Database, Row, StoreError, Transaction
-from ledger.store.positions import SYSTEM_SHARD, KnownAt, Position, Reached, event_sequence, shard_of_new
-from ledger.vault import VaultEntry
+from ledger.store.positions import KnownAt, Position, Reached
 
 E = TypeVar("E", bound=LedgerEvent)
 
@@ -75,40 +74,6 @@ def read_shard(transaction: Transaction, shard: int, after: int, limit: int) -> 
     return found
 
 
-def shards_of(transaction: Transaction) -> range:
-    """The numbers of the store's shards. A store from before this was recorded has one."""
-    rows = transaction.rows("SELECT value FROM store WHERE name = 'shards'")
-    return range(int(rows[0][0]) if rows else 1)
-
-
-def shards_of_accounts(transaction: Transaction, accounts: Iterable[str | None]) -> dict[str | None, int]:
-    """Which shard each account is in, or would be; what is of no account is in that of `system`."""
-    named = sorted({account for account in accounts if account is not None})
-    found: dict[str | None, int] = {None: SYSTEM_SHARD}
-    if named:
-        shards = shards_of(transaction)
-        found |= {account: shard_of_new(account, shards) for account in named}
-        found |= dict(transaction.rows_in("SELECT account, shard FROM heads WHERE account IN (?*)", named))
-    return found
-
-
-def shard_end(transaction: Transaction, shard: int) -> int:
-    """The last position of a shard; 0 while it is empty."""
-    rows = transaction.rows("SELECT position FROM sequences WHERE name = ?", (event_sequence(shard),))
-    return int(rows[0][0]) if rows else 0
-
-
-def shard_ends(transaction: Transaction) -> Reached:
-    """How far the store has come, in every shard that anything was recorded in."""
-    rows = transaction.rows("SELECT name, position FROM sequences WHERE name LIKE 'shard:%'")
-    return Reached({int(name.removeprefix("shard:")): int(position) for name, position in rows})
-
-
-def store_id(transaction: Transaction) -> str:
-    """What tells this store's events from another's, where both are published to one topic."""
-    return str(transaction.rows("SELECT value FROM store WHERE name = 'id'")[0][0])
-
-
 def follow_account(database: Database, account: str, *, to_version: int | None = None) -> Iterator[StoredEnvelope]:
     """An account's events in order, from the first."""
     with database.reading() as transaction:
@@ -155,12 +120,6 @@ def stream_version(transaction: Transaction, stream: str) -> int:
     return int(rows[0][0] or 0)
 
 
-def account_version(transaction: Transaction, account: str) -> int:
-    """How many events an account has; 0 where nothing was ever recorded about it."""
-    rows = transaction.rows("SELECT version FROM heads WHERE account = ?", (account,))
-    return int(rows[0][0]) if rows else 0
-
-
 def find_event(transaction: Transaction, event_id: str) -> StoredEnvelope | None:
     """The event with an id."""
     rows = transaction.rows(f"SELECT {_COLUMNS} FROM events WHERE event_id = ?", (event_id,))
@@ -195,18 +154,41 @@ def ended_on_before(transaction: Transaction, event: LedgerEvent) -> date | None
     return before.data.effective_on if before is not None else None
 
 
-def vault_entry(transaction: Transaction, ref: str) -> VaultEntry | None:
-    """What the vault stores under a reference."""
-    rows = transaction.rows("SELECT ref, subject, nonce, ciphertext FROM vault WHERE ref = ?", (ref,))
-    return VaultEntry(rows[0][0], rows[0][1], bytes(rows[0][2]), bytes(rows[0][3])) if rows else None
-
-
 def accounts_after(transaction: Transaction, account: str, limit: int) -> list[str]:
     """The next accounts that have events, in the database's own order of text; the first after an empty name."""
     rows = transaction.rows(
         "SELECT DISTINCT account FROM events WHERE account > ? ORDER BY account LIMIT ?", (account, limit)
     )
     return [row[0] for row in rows]
+
+
+def accounts_among(transaction: Transaction, accounts: Sequence[str]) -> set[str]:
+    """Those of some accounts that have events."""
+    found = transaction.rows_in("SELECT DISTINCT account FROM events WHERE account IN (?*)", accounts)
+    return {row[0] for row in found}
+
+
+def accounts_between(transaction: Transaction, after: Mapping[int, int], to: Mapping[int, int]) -> set[str]:
+    """The accounts that have an event after one position of a shard and up to another."""
+    return {
+        row[0]
+        for shard, last in to.items()
+        if after.get(shard, 0) < last
+        for row in transaction.rows(
+            "SELECT DISTINCT account FROM events WHERE shard = ? AND position > ? AND position <= ?",
+            (shard, after.get(shard, 0), last),
+        )
+    }
+
+
+def how_many_accounts(transaction: Transaction) -> int:
+    """How many accounts have events, the ledger's own account among them."""
+    return int(transaction.rows("SELECT COUNT(DISTINCT account) FROM events")[0][0])
+
+
+def how_many_by_type(transaction: Transaction) -> dict[str, int]:
+    """How many events there are of each stored type."""
+    return dict(transaction.rows("SELECT type, COUNT(*) FROM events GROUP BY type"))
 
 
 def read_accounts(transaction: Transaction, accounts: Sequence[str]) -> dict[str, list[StoredEnvelope]]:

@@ -16,12 +16,10 @@ from ledger.events import (
     SubscriptionStatusChanged,
 )
 from ledger.store.database import Database
-from ledger.store.instants import to_microseconds
 from ledger.store.positions import KnownAt, Reached
-from ledger.store.reading import recorded_by
-from projections import queries
+from ledger.store.reading.events import recorded_by
+from projections import account_state, alarms, asking, audit_trail, claims, credits, refunds, replay
 from projections.follower import Follower
-from projections.kept import dead_letters
 from tests.projections.stories import START, Story, gone_out, granted, part, standing
 
 
@@ -59,9 +57,9 @@ def test_lists_are_in_the_order_of_code_points_in_every_database(database: Datab
         )
     kept(database, story)
 
-    listed = [(claim["account_id"], claim["claim_id"]) for claim in queries.claims(database)]
+    listed = [(claim["account_id"], claim["claim_id"]) for claim in claims.listed(database)]
     assert listed == sorted((name, c) for name in names for c in ("unused/b", "unused/A", "unused/a-"))
-    for question in (queries.refunds, queries.credits, queries.alarms):
+    for question in (refunds.listed, credits.listed, alarms.listed):
         assert [row["account_id"] for row in question(database)] == sorted(names)
 
 
@@ -79,12 +77,12 @@ def test_lists_are_narrowed_down_by_what_is_asked_for(database: Database) -> Non
     story.settle(part("refund", "refund/1", "1.00", status="failed"), account="b")
     kept(database, story)
 
-    assert len(queries.claims(database)) == 3
-    assert [c["account_id"] for c in queries.claims(database, clause="unused_period")] == ["a", "b"]
-    assert [c["reason"] for c in queries.claims(database, account="b", outcome="declined")] == ["terms"]
-    assert [r["account_id"] for r in queries.refunds(database, status="failed")] == ["b"]
-    assert queries.refunds(database, account="b", status="due") == []
-    assert queries.credits(database) == []
+    assert len(claims.listed(database)) == 3
+    assert [c["account_id"] for c in claims.listed(database, clause="unused_period")] == ["a", "b"]
+    assert [c["reason"] for c in claims.listed(database, accounts=["b"], outcome="declined")] == ["terms"]
+    assert [r["account_id"] for r in refunds.listed(database, status="failed")] == ["b"]
+    assert refunds.listed(database, accounts=["b"], status="due") == []
+    assert credits.listed(database) == []
 
 
 def test_an_id_that_several_accounts_have_asks_for_the_account(database: Database) -> None:
@@ -97,19 +95,19 @@ def test_an_id_that_several_accounts_have_asks_for_the_account(database: Databas
     story.settle(gone_out("refund", "refund/1", "1.00"), part("credit", "credit/1", "1.00"), account="b")
     kept(database, story)
 
-    with pytest.raises(queries.AmbiguousId, match="2 accounts have unused/cycle-1: a, b; say which with --account"):
-        queries.find_claim(database, "unused/cycle-1")
+    with pytest.raises(asking.AmbiguousId, match="2 accounts have unused/cycle-1: a, b; say which with --account"):
+        claims.find(database, "unused/cycle-1")
     found = (
-        queries.find_claim(database, "unused/cycle-1", "b"),
-        queries.find_refund(database, "refund/1", "b"),
-        queries.find_credit(database, "credit/1", "b"),
+        claims.find(database, "unused/cycle-1", "b"),
+        refunds.find(database, "refund/1", "b"),
+        credits.find(database, "credit/1", "b"),
     )
     assert [answer and answer["account_id"] for answer in found] == ["b", "b", "b"]
     assert found[1] is not None
     assert found[1]["status"] == "succeeded"
-    assert queries.find_claim(database, "unused/cycle-2") is None
-    assert queries.find_refund(database, "refund/2", "b") is None
-    assert queries.find_credit(database, "credit/2") is None
+    assert claims.find(database, "unused/cycle-2") is None
+    assert refunds.find(database, "refund/2", "b") is None
+    assert credits.find(database, "credit/2") is None
 
 
 def test_an_account_is_shown_alike_from_rows_and_from_its_events(database: Database) -> None:
@@ -122,8 +120,8 @@ def test_an_account_is_shown_alike_from_rows_and_from_its_events(database: Datab
     story.stand(standing("7.00", asks_for="7.00"), "acct-2")
     kept(database, story)
 
-    account = queries.account(database, "acct-1")
-    assert account == queries.account_recorded(queries.recorded(database, "acct-1"), "acct-1")
+    account = account_state.account(database, "acct-1").state
+    assert account == account_state.account_recorded(account_state.recorded(database, "acct-1"), "acct-1")
     assert [balance["owed"] for balance in account["balances"]] == ["4.00"]
     assert [charge["charge_id"] for charge in account["charges"]] == ["charge-1"]
 
@@ -133,14 +131,14 @@ def test_an_account_of_which_only_waiting_facts_are_known_is_shown(memory: Datab
     story.tell(RefundFailed, refund_id="refund/unknown")
     kept(memory, story)
 
-    account = queries.account(memory, "acct-1")
+    account = account_state.account(memory, "acct-1").state
     assert (account["time_zone"], account["balances"], account["refunds"]) == (None, [], [])
 
 
 def test_an_account_that_nobody_heard_of_is_a_named_error(memory: Database) -> None:
     kept(memory, Story())
-    for ask in (queries.account, queries.recorded, queries.replay, queries.history):
-        with pytest.raises(queries.UnknownAccount, match="nothing was ever recorded for account acct-9"):
+    for ask in (account_state.account, account_state.recorded, replay.replay, audit_trail.listed):
+        with pytest.raises(asking.UnknownAccount, match="nothing was ever recorded for account acct-9"):
             ask(memory, "acct-9")  # type: ignore[operator]
 
 
@@ -153,8 +151,8 @@ def test_an_account_is_read_as_it_was_recorded_by_an_instant_or_with_a_position(
     kept(memory, story)
 
     def charges(known_at: KnownAt | None) -> list[str]:
-        known = recorded_by(queries.recorded(memory, "acct-1"), known_at)
-        return [charge["charge_id"] for charge in queries.account_recorded(known, "acct-1")["charges"]]
+        known = recorded_by(account_state.recorded(memory, "acct-1"), known_at)
+        return [charge["charge_id"] for charge in account_state.account_recorded(known, "acct-1")["charges"]]
 
     assert charges(None) == ["late", "later"]
     assert charges(START + timedelta(minutes=3)) == charges(Reached({0: 3})) == ["late"]
@@ -173,7 +171,7 @@ def test_a_replay_tells_what_each_event_changed_and_how_the_account_stood_then(m
     story.settle()
     kept(memory, story)
 
-    steps = list(queries.replay(memory, "acct-1", with_state=True))
+    steps = list(replay.replay(memory, "acct-1"))
     assert [(step["version"], step["position"], step["name"]) for step in steps] == [
         (1, "0:1", "AccountRegistered"),
         (2, "0:2", "ClaimAssessed"),
@@ -196,11 +194,12 @@ def test_a_replay_tells_what_each_event_changed_and_how_the_account_stood_then(m
         "key": {"account": "acct-1", "claim_id": "unused/cycle-1"},
         "row": None,
     }
-    assert [len(step["state"]["claims"]) for step in steps] == [0, 1, 1, 1, 0, 0]
-    assert [len(step["state"]["refunds"]) for step in steps] == [0, 0, 1, 1, 1, 0]
-    assert steps[-1]["state"] == queries.account(memory, "acct-1")
-    assert [step["version"] for step in queries.replay(memory, "acct-1", to=2)] == [1, 2]
-    assert "state" not in next(queries.replay(memory, "acct-1"))
+    recorded = account_state.recorded(memory, "acct-1")
+    states = [account_state.account_recorded(recorded[:number], "acct-1") for number in range(1, 7)]
+    assert [len(state["claims"]) for state in states] == [0, 1, 1, 1, 0, 0]
+    assert [len(state["refunds"]) for state in states] == [0, 0, 1, 1, 1, 0]
+    assert states[-1] == account_state.account(memory, "acct-1").state
+    assert [step["version"] for step in replay.replay(memory, "acct-1", to=2)] == [1, 2]
 
 
 def test_a_history_shows_facts_and_decisions_with_their_data_as_stored(database: Database) -> None:
@@ -212,7 +211,7 @@ def test_a_history_shows_facts_and_decisions_with_their_data_as_stored(database:
     story.settle(part("refund", "refund/2", "1.00"), claim_id="unused/cycle-2")
     kept(database, story)
 
-    first, second, *_ = queries.history(database, "acct-1")
+    first, second, *_ = audit_trail.listed(database, "acct-1")
     assert {name: value for name, value in first.items() if name != "data"} == {
         "position": "0:1",
         "version": 1,
@@ -231,88 +230,5 @@ def test_a_history_shows_facts_and_decisions_with_their_data_as_stored(database:
     assert first["data"]["currency"] == "EUR"
     assert (second["position"], second["version"], second["kind"]) == ("0:3", 2, "decision")
     assert second["claim_id"] == "unused/cycle-1"
-    about = queries.history(database, "acct-1", claim_id="unused/cycle-1")
+    about = audit_trail.listed(database, "acct-1", claim_id="unused/cycle-1")
     assert [row["version"] for row in about] == [2, settled.account_version], "with the changes of its settlement"
-
-
-def test_waiting_facts_are_listed_with_their_age(database: Database) -> None:
-    kept(database, Story())
-    columns = ("event_id", "account", "type", "source", "id", "waits_for", "since")
-    with database.writing() as transaction:
-        transaction.insert(
-            "waiting",
-            columns,
-            [
-                ("e2", "b", "outage-resolved.v1", "/noc", "m-2", "outage o-1", to_microseconds(START)),
-                ("e1", "a", "cycle-started.v1", "/billing", "m-1", "account a", to_microseconds(START)),
-            ],
-        )
-
-    now = START + timedelta(hours=1, milliseconds=900)
-    assert queries.waiting(database, now, account="b") == [
-        {
-            "account_id": "b",
-            "type": "outage-resolved.v1",
-            "source": "/noc",
-            "id": "m-2",
-            "waits_for": "outage o-1",
-            "since": "2026-03-01T09:00:00Z",
-            "age_seconds": 3600,
-            "event_id": "e2",
-        }
-    ]
-    assert [row["account_id"] for row in queries.waiting(database, now)] == ["a", "b"]
-
-
-def test_dead_letters_are_listed_the_newest_last(database: Database) -> None:
-    kept(database, Story())
-    columns = (
-        "position",
-        "dead_letter_id",
-        "origin",
-        "reason",
-        "field",
-        "source",
-        "id",
-        "account",
-        "channel",
-        "refused_at",
-    )
-    with database.writing() as transaction:
-        transaction.insert(
-            "dead_letters",
-            columns,
-            [
-                (
-                    2,
-                    "d2",
-                    "file:x:7",
-                    "unknown type",
-                    "type",
-                    "/noc",
-                    "m-2",
-                    "acct-1",
-                    "file",
-                    to_microseconds(START),
-                ),
-                (1, "d1", "file:x:3", "not JSON", None, None, None, None, "file", to_microseconds(START)),
-            ],
-        )
-
-    first, second = dead_letters(database)
-    assert (first["position"], first["account_id"], first["field"]) == (1, None, None)
-    assert second == {
-        "position": 2,
-        "dead_letter_id": "d2",
-        "origin": "file:x:7",
-        "reason": "unknown type",
-        "field": "type",
-        "source": "/noc",
-        "id": "m-2",
-        "account_id": "acct-1",
-        "channel": "file",
-        "refused_at": "2026-03-01T09:00:00Z",
-        "status": "open",
-        "closed_by": None,
-        "closed_at": None,
-    }

@@ -1,0 +1,20 @@
+"""Accounts' heads: how much is recorded of each, and when time alone changes it next."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ledger.store.database import Transaction
+from ledger.store.instants import to_microseconds
+from ledger.store.reading.left import Left, left
+
+
+def account_version(transaction: Transaction, account: str) -> int:
+    """How many events an account has; 0 where nothing was ever recorded about it."""
+    rows = transaction.rows("SELECT version FROM heads WHERE account = ?", (account,))
+    return int(rows[0][0]) if rows else 0
+
+
+def due_by(transaction: Transaction, now: datetime) -> Left:
+    """The accounts that had fallen due by an instant and were not assessed since, the first by when it fell due."""
+    return left(transaction, "SELECT COUNT(*), MIN(due_at) FROM heads WHERE due_at <= ?", (to_microseconds(now),))

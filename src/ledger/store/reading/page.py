@@ -1,0 +1,104 @@
+"""Lists in the order of a key, whole or a page of them: order, filters and page are the database's work.
+
+A page goes on after the last row of the one before, by that row's key, so that rows which come or go meanwhile make
+no other row be missed or shown twice, and so that an index leads to it wherever it begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from ledger.store.database import Transaction
+
+T = TypeVar("T")
+
+Key = tuple[str | int, ...]
+"""What a row is ordered by; no two rows of a list have the same."""
+
+Order = Mapping[str, type[str] | type[int]]
+"""The columns that a list is ordered by, with what each holds. Text is ordered by code point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """At most so many rows: the first of a list, or those that follow a key in its order."""
+
+    limit: int
+    after: Key | None = None
+
+
+class Listed(list[T]):
+    """The rows of a list, or of a page of it; `next` is the key that more rows follow, None where none do."""
+
+    def __init__(self, rows: Iterable[T] = (), next_: Key | None = None) -> None:
+        super().__init__(rows)
+        self.next = next_
+
+
+@dataclass(slots=True)
+class Where:
+    """What rows must be: conditions that all hold, and the values that stand for the marks in them."""
+
+    conditions: list[str] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+
+    def equal(self, **columns: str | int | None) -> Where:
+        """Have columns hold these values; what is None is not asked for."""
+        for column, value in columns.items():
+            if value is not None:
+                self.that(f"{column} = ?", value)
+        return self
+
+    def among(self, column: str, values: Collection[str] | None) -> Where:
+        """Have a column hold one of these values; any where None is asked for."""
+        if values is not None:
+            marks = ", ".join("?" for _ in values)
+            self.that(f"{column} IN ({marks})" if values else "1 = 0", *sorted(values))
+        return self
+
+    def that(self, condition: str, *values: str | int) -> Where:
+        """Have a condition hold."""
+        self.conditions.append(condition)
+        self.values += values
+        return self
+
+    def __str__(self) -> str:
+        return f" WHERE {' AND '.join(self.conditions)}" if self.conditions else ""
+
+
+def listed(
+    transaction: Transaction, columns: Sequence[str], source: str, order: Order, where: Where, page: Page | None
+) -> Listed[Mapping[str, Any]]:
+    """The rows of a table, or of tables joined, by their columns, among which are those of the order.
+
+    Of a page one row more is read than it has: that tells whether another follows.
+    """
+    statement, values = statement_of(columns, source, order, where, page)
+    rows = [dict(zip(columns, row, strict=True)) for row in transaction.rows(statement, values)]
+    if page is None or len(rows) <= page.limit:
+        return Listed(rows)
+    return Listed(rows[: page.limit], tuple(rows[page.limit - 1][column] for column in order))
+
+
+def statement_of(
+    columns: Sequence[str], source: str, order: Order, where: Where, page: Page | None
+) -> tuple[str, list[Any]]:
+    """What `listed` asks of the database."""
+    by = [f'{column} COLLATE "C"' if held is str else column for column, held in order.items()]
+    conditions, values = list(where.conditions), list(where.values)
+    if page is not None and page.after is not None:
+        conditions.append(f"({', '.join(by)}) > ({', '.join('?' for _ in by)})")
+        values += page.after
+    ending = f" LIMIT {page.limit + 1}" if page is not None else ""
+    narrowed = Where(conditions)
+    return f"SELECT {', '.join(columns)} FROM {source}{narrowed} ORDER BY {', '.join(by)}{ending}", values
+
+
+def in_memory(rows: Iterable[T], key: Callable[[T], Key], page: Page | None) -> Listed[T]:
+    """A page of a list that is short, and stands in memory in order."""
+    if page is None:
+        return Listed(rows)
+    rest = [row for row in rows if page.after is None or key(row) > page.after]
+    return Listed(rest[: page.limit], key(rest[page.limit - 1]) if len(rest) > page.limit else None)

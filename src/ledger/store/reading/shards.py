@@ -1,0 +1,37 @@
+"""The store's shards: how many there are, whose accounts they hold, and where each ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ledger.store.database import Transaction
+from ledger.store.positions import SYSTEM_SHARD, Reached, event_sequence, shard_of_new
+
+
+def shards_of(transaction: Transaction) -> range:
+    """The numbers of the store's shards. A store from before this was recorded has one."""
+    rows = transaction.rows("SELECT value FROM store WHERE name = 'shards'")
+    return range(int(rows[0][0]) if rows else 1)
+
+
+def shards_of_accounts(transaction: Transaction, accounts: Iterable[str | None]) -> dict[str | None, int]:
+    """Which shard each account is in, or would be; what is of no account is in that of `system`."""
+    named = sorted({account for account in accounts if account is not None})
+    found: dict[str | None, int] = {None: SYSTEM_SHARD}
+    if named:
+        shards = shards_of(transaction)
+        found |= {account: shard_of_new(account, shards) for account in named}
+        found |= dict(transaction.rows_in("SELECT account, shard FROM heads WHERE account IN (?*)", named))
+    return found
+
+
+def shard_end(transaction: Transaction, shard: int) -> int:
+    """The last position of a shard; 0 while it is empty."""
+    rows = transaction.rows("SELECT position FROM sequences WHERE name = ?", (event_sequence(shard),))
+    return int(rows[0][0]) if rows else 0
+
+
+def shard_ends(transaction: Transaction) -> Reached:
+    """How far the store has come, in every shard that anything was recorded in."""
+    rows = transaction.rows("SELECT name, position FROM sequences WHERE name LIKE 'shard:%'")
+    return Reached({int(name.removeprefix("shard:")): int(position) for name, position in rows})

@@ -1,0 +1,12 @@
+"""What the vault stores, encrypted."""
+
+from __future__ import annotations
+
+from ledger.store.database import Transaction
+from ledger.vault import VaultEntry
+
+
+def vault_entry(transaction: Transaction, ref: str) -> VaultEntry | None:
+    """What the vault stores under a reference."""
+    rows = transaction.rows("SELECT ref, subject, nonce, ciphertext FROM vault WHERE ref = ?", (ref,))
+    return VaultEntry(rows[0][0], rows[0][1], bytes(rows[0][2]), bytes(rows[0][3])) if rows else None

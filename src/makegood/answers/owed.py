@@ -1,0 +1,91 @@
+"""What customers are owed and what they complain of, for whoever may see it: lists, whole or by page."""
+
+from __future__ import annotations
+
+from ledger.store.reading.page import Listed, Page
+from makegood.access.sight import Sight
+from makegood.house.opening import House
+from projections import alarms as alarms_
+from projections import claims as claims_
+from projections import complaints as complaints_
+from projections import credits as credits_
+from projections import disputes as disputes_
+from projections import linked_goodwill
+from projections import refunds as refunds_
+
+
+def claims(
+    house: House,
+    sight: Sight,
+    *,
+    account: str | None = None,
+    clause: str | None = None,
+    outcome: str | None = None,
+    page: Page | None = None,
+) -> Listed[claims_.Claim]:
+    """The claims that stand, by account and id."""
+    found = claims_.listed(
+        house.database,
+        accounts=sight.among(account),
+        clause=clause,
+        outcome=outcome,
+        goodwill_in_full=sight.goodwill,
+        page=page,
+    )
+    return sight.rows(claims_.Claim, found)
+
+
+def refunds(
+    house: House,
+    sight: Sight,
+    *,
+    account: str | None = None,
+    status: str | None = None,
+    page: Page | None = None,
+) -> Listed[refunds_.Refund]:
+    """The refunds, by account and id."""
+    found = refunds_.listed(house.database, accounts=sight.among(account), status=status, page=page)
+    return sight.rows(refunds_.Refund, found)
+
+
+def credits(
+    house: House, sight: Sight, *, account: str | None = None, page: Page | None = None
+) -> Listed[credits_.Credit]:
+    """The credits, by account and id."""
+    return sight.rows(credits_.Credit, credits_.listed(house.database, accounts=sight.among(account), page=page))
+
+
+def disputes(
+    house: House, sight: Sight, *, account: str | None = None, overdue: bool = False, page: Page | None = None
+) -> Listed[disputes_.Dispute]:
+    """The disputes, by account and id; `overdue` lists only investigations that are open longer than agreed."""
+    found = disputes_.listed(
+        house.database, house.ledger.now(), accounts=sight.among(account), overdue=overdue, page=page
+    )
+    return sight.rows(disputes_.Dispute, found)
+
+
+def complaints(
+    house: House, sight: Sight, *, account: str | None = None, still_open: bool = False, page: Page | None = None
+) -> Listed[complaints_.Complaint]:
+    """The complaints, those first that have been open longest."""
+    found = complaints_.listed(
+        house.database, house.ledger.now(), accounts=sight.among(account), still_open=still_open, page=page
+    )
+    told = Listed((sight.complaint(complaint) for complaint in found), found.next)
+    return sight.rows(complaints_.Complaint, told)
+
+
+def goodwill(
+    house: House, sight: Sight, *, account: str | None = None, still_open: bool = False, page: Page | None = None
+) -> Listed[linked_goodwill.GoodwillLinked]:
+    """The goodwill credits, by account and id; `still_open` lists those that nobody has decided about."""
+    found = linked_goodwill.listed(house.database, accounts=sight.among(account), still_open=still_open, page=page)
+    return sight.rows(linked_goodwill.GoodwillLinked, found)
+
+
+def alarms(
+    house: House, sight: Sight, *, account: str | None = None, page: Page | None = None
+) -> Listed[alarms_.Alarm]:
+    """The alarms that stand, by account."""
+    return sight.rows(alarms_.Alarm, alarms_.listed(house.database, accounts=sight.among(account), page=page))

@@ -1,0 +1,77 @@
+"""How a projection's questions find its rows, and what questions have in common.
+
+A list is in the order of a table's key or of one of its indexes, narrowed and cut into pages by the database. Rows of
+other tables that belong to what is shown are those of the accounts on the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from ledger.store.database import Transaction
+from ledger.store.reading.page import Listed, Order, Page, Where, listed
+from projections.projection import Projection, Row, Table
+
+T = TypeVar("T", bound=Mapping[str, Any])
+
+Accounts = Collection[str] | None
+"""The accounts that an answer is limited to; None for all."""
+
+
+class UnknownAccount(LookupError):
+    """Nothing was ever recorded for the account."""
+
+
+class AmbiguousId(LookupError):
+    """Several accounts have the id: it must be asked for within one of them."""
+
+
+def unknown(account_id: str) -> UnknownAccount:
+    """The error that says so."""
+    return UnknownAccount(
+        f"nothing was ever recorded for account {account_id}; ids are compared letter by letter, capitals included"
+    )
+
+
+def order_of(table: Table) -> Order:
+    """The order of a table's key."""
+    return {column: str if table.columns[column] == "TEXT" else int for column in table.key}
+
+
+def rows_listed(
+    transaction: Transaction,
+    projection: Projection,
+    table: Table,
+    where: Where,
+    page: Page | None = None,
+    order: Order | None = None,
+) -> Listed[Row]:
+    """The rows of a table that are asked for, in the order of its key unless another is given."""
+    name = projection.stored_name(table)
+    return listed(transaction, tuple(table.columns), name, order or order_of(table), where, page)
+
+
+def rows_of(transaction: Transaction, projection: Projection, table: Table, accounts: Iterable[str]) -> list[Row]:
+    """The rows that some accounts have in a table."""
+    statement = f"SELECT {', '.join(table.columns)} FROM {projection.stored_name(table)} WHERE account IN (?*)"
+    return [table.row(values) for values in transaction.rows_in(statement, sorted(accounts))]
+
+
+def state_of(transaction: Transaction, projection: Projection, accounts: Collection[str]) -> dict[str, Sequence[Row]]:
+    """The rows that some accounts have in all tables of a projection."""
+    return {table.name: rows_of(transaction, projection, table, accounts) for table in projection.tables}
+
+
+def accounts_of(rows: Iterable[Row]) -> set[str]:
+    """The accounts that rows are of."""
+    return {row["account"] for row in rows}
+
+
+def the_only(found: Sequence[T], asked: str) -> T | None:
+    """The one that was found, None where there is none. Raises AmbiguousId."""
+    if len(found) > 1:
+        accounts = [each["account_id"] for each in found]
+        named = ", ".join(accounts[:5]) + (f" and {len(accounts) - 5} more" if len(accounts) > 5 else "")
+        raise AmbiguousId(f"{len(accounts)} accounts have {asked}: {named}; say which with --account")
+    return found[0] if found else None

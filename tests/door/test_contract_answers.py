@@ -1,0 +1,149 @@
+"""The contract's table of commands says of each answer which fields it has, and the answers' types have them."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from typing_extensions import get_type_hints, is_typeddict
+
+from consumers.upstream.checking import Problem
+from makegood.answers import done
+from makegood.answers.account import Account
+from makegood.answers.complaint import ComplaintInFull
+from makegood.answers.kept_messages import DeadLetter, SetAside
+from makegood.answers.notices import Notice
+from makegood.answers.preview import Previewed
+from makegood.answers.status import StatusFound
+from projections.access import ApiKey, Granted
+from projections.account_state import Balance
+from projections.accounts import Invoice, Subscription
+from projections.alarms import Alarm
+from projections.claims import Claim
+from projections.complaints import Complaint
+from projections.credits import Credit
+from projections.disputes import Dispute
+from projections.instructions import AgedInstruction
+from projections.linked_goodwill import GoodwillLinked
+from projections.refunds import Refund
+
+CONTRACT = Path(__file__).resolve().parents[2] / "docs" / "contract.md"
+ANSWERS: dict[str, type] = {
+    "agreement publish": done.AgreementPublished,
+    "contract check": Problem,
+    "contract export": done.DocumentExported,
+    "ingest": done.Ingested,
+    "claims": Claim,
+    "alarms": Alarm,
+    "preview": Previewed,
+    "disputes": Dispute,
+    "complaints": Complaint,
+    "complaint": ComplaintInFull,
+    "goodwill": GoodwillLinked,
+    "refunds": Refund,
+    "credits": Credit,
+    "dead-letters list": DeadLetter,
+    "dead-letters replay": done.DeadLetterReplayed,
+    "dead-letters discard": done.DeadLetterDiscarded,
+    "aside list": SetAside,
+    "instructions": AgedInstruction,
+    "account": Account,
+    "rebuild": done.Rebuilt,
+    "rebuild --compare-only": done.Compared,
+    "access grant": done.RoleChanged,
+    "access list": Granted,
+    "access key issue": done.KeyIssued,
+    "access key revoke": done.KeyRevoked,
+    "access key list": ApiKey,
+    "notices": Notice,
+    "status": StatusFound,
+}
+LATER = {"audit verify"}
+"""Told by the contract, and still to be built."""
+
+
+def rows() -> dict[str, str]:
+    """What the contract says of each command's answer."""
+    text = CONTRACT.read_text(encoding="utf-8")
+    table = text[text.index("| command | answer with `--json` |") :].partition("\n\n")[0]
+    found = re.findall(r"^\| `makegood ([^`]*)`.*? \| (.*) \|$", table, re.MULTILINE)
+    return {name_of(command): said for command, said in found}
+
+
+def name_of(command: str) -> str:
+    """A command without its arguments and options, but for one that makes it another command."""
+    words = re.sub(r"\[[^\]]*\]", "", command).replace("\\|", "|")
+    named = [word.partition("|")[0] for word in words.split() if re.fullmatch(r"[a-z|-]+", word)]
+    return " ".join(word for word in named if not word.startswith("--") or word == "--compare-only")
+
+
+def shapes(said: str) -> Iterator[str]:
+    """The shapes in an answer's description, each from its brace to the one that closes it."""
+    for match in re.finditer(r"`[^`{]*(\{[^`]*\})[^`]*`", said):
+        yield match[1]
+
+
+def fields(shape: str) -> dict[str, str]:
+    """The fields that a shape names, with the shapes within them."""
+    inner, depth, name, found = "", 0, "", {}
+    for sign in re.sub(r"\([^)]*\)", "", shape)[1:-1] + ",":
+        depth += (sign in "{[") - (sign in "}]")
+        if sign == "," and depth == 0:
+            word, _, within = name.partition(":")
+            found[word.strip()] = within.strip()
+            name = ""
+        else:
+            name += sign
+        inner += sign
+    return {word: within for word, within in found.items() if word not in ("", "…")}
+
+
+def typed_dict_in(hint: Any) -> type | None:
+    if is_typeddict(hint):
+        return hint
+    return next((found for part in get_args(hint) if (found := typed_dict_in(part)) is not None), None)
+
+
+def lacking(of: type, shape: str) -> list[str]:
+    """The fields that a shape names and a type has not, those within others by their path."""
+    hints = get_type_hints(of)
+    missing = []
+    for name, within in fields(shape).items():
+        if name not in hints:
+            missing.append(name)
+        elif (inner := typed_dict_in(hints[name])) is not None and "{" in within:
+            missing += [
+                f"{name}.{each}" for each in lacking(inner, within[within.index("{") : within.rindex("}") + 1])
+            ]
+    return missing
+
+
+def test_every_command_that_answers_with_fields_is_held_to_a_type() -> None:
+    with_fields = {command for command, said in rows().items() if any(shapes(said))}
+    assert with_fields - LATER <= set(ANSWERS)
+    assert set(ANSWERS) - with_fields <= {"complaint", "account", "aside list"}, "these say it in other words"
+
+
+@pytest.mark.parametrize("command", sorted(ANSWERS))
+def test_the_type_of_an_answer_has_every_field_that_the_contract_names(command: str) -> None:
+    said = rows().get(command, "")
+    found = next(shapes(said), None)
+    if found is not None and command not in ("complaint", "account"):
+        assert lacking(ANSWERS[command], found) == []
+
+
+def test_a_field_that_a_type_lacks_is_noticed() -> None:
+    assert lacking(Credit, "{credit_id, nothing, applied: [{amount, no_more}]}") == ["nothing", "applied.no_more"]
+
+
+def test_of_an_account_and_of_a_complaint_the_contract_names_fields_within() -> None:
+    said = rows()
+    told = dict(re.findall(r"`?(\w+) ?`?:? ?`?\[(\{[^\]]*\})\]", said["account"]))
+    for name, of in (("balances", Balance), ("invoices", Invoice), ("subscriptions", Subscription)):
+        assert lacking(of, told[name]) == [], name
+    steps = re.search(r"steps: \[(\{[^\]]*\})\]", said["complaint"])
+    assert steps is not None
+    of = typed_dict_in(get_type_hints(ComplaintInFull)["steps"])
+    assert of is not None
+    assert lacking(of, steps[1]) == []

@@ -1,0 +1,102 @@
+"""Rows of many accounts, put straight into tables: enough of them that a list read whole would be noticed."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ledger.store.database import Database
+from ledger.store.instants import to_microseconds
+from projections import alarms, claims, complaints, credits, goodwill, instructions, refunds, retractions
+from projections.projection import Projection, Table
+from tests.projections.stories import START
+
+AT = to_microseconds(START)
+HOUR = 3_600_000_000
+
+
+def fill(database: Database, number: int) -> None:
+    """Give each of so many accounts a claim, a dispute, a refund, a credit, a complaint, a goodwill credit, an
+    instruction, a fact that waits and an e-mail. Of ten complaints one is open, and of ten instructions and goodwill
+    credits likewise; of forty refunds one has failed.
+    """
+    tables: dict[str, list[dict[str, Any]]] = {}
+
+    def put(projection: Projection, table: Table, **row: Any) -> None:
+        name = projection.stored_name(table)
+        tables.setdefault(name, []).append({**dict.fromkeys(table.columns), **row})
+
+    for n in range(number):
+        # Neither age nor anything else is in the order of accounts.
+        of, at, is_open = {"account": f"acct-{n * 7919 % number:06}"}, AT + (n * 104_729 % number) * HOUR, n % 10 == 3
+        money = {"currency": "EUR", "net": "10.00", "tax": "1.90", "total": "11.90"}
+        message = {"message_time": at, "message_id": f"m-{n}", "message_source": "/s"}
+        claim = {"amount": "10.00", "tax": "1.90", "currency": "EUR", "position": f"0:{n + 1}"}
+        put(
+            claims.CLAIMS,
+            claims.ROWS,
+            **of,
+            **claim,
+            claim_id="unused/c",
+            clause="unused_period",
+            outcome="granted" if n % 50 else "pending",
+        )
+        put(
+            claims.CLAIMS,
+            claims.ROWS,
+            **of,
+            **claim,
+            claim_id="billing-error/d",
+            clause="billing_error",
+            outcome="pending" if is_open else "granted",
+            investigate_by=at if is_open else None,
+        )
+        refund = {**of, **money, "claim_id": "unused/c", "status": "failed" if n % 40 == 7 else "due"}
+        put(refunds.REFUNDS, refunds.DUE, **refund, refund_id=f"refund/unused/c-{n}/1", due_at=at)
+        credit = {**of, **money, "claim_id": "unused/c", "used": "0.00", "left_over": "11.90"}
+        put(credits.CREDITS, credits.ROWS, **credit, credit_id=f"credit/unused/c-{n}/1", granted_at=at)
+        step = {**of, "complaint_id": f"k-{n}", "channel": "phone", "category": "billing"}
+        put(complaints.COMPLAINTS, complaints.STEPS, **step, **message, event_id=f"k-{n}-1", step="opened")
+        if not is_open:
+            later = {**message, "message_time": at + 1}
+            put(complaints.COMPLAINTS, complaints.STEPS, **step, **later, event_id=f"k-{n}-2", step="resolved")
+        standing = {"complaint_id": f"k-{n}", "resolved": int(not is_open), "opened_at": at}
+        put(complaints.COMPLAINTS, complaints.STANDINGS, **of, **standing)
+        proposed = {**of, "credit_id": f"g-{n}", "complaint_id": f"k-{n}", "amount": "5.00", "currency": "EUR"}
+        facts = goodwill.GOODWILL, goodwill.FACTS
+        put(*facts, **proposed, **message, event_id=f"g-{n}-1", status="proposed", person="ann")
+        if not is_open:
+            put(*facts, **{**proposed, **message}, event_id=f"g-{n}-2", status="approved", person="bob")
+        put(goodwill.GOODWILL, goodwill.STANDINGS, **of, credit_id=f"g-{n}", decided=int(not is_open))
+        told = {**of, "instruction_id": f"i-{n}", "kind": "invoice.reduced", "data": "{}", "issued_at": at}
+        put(instructions.INSTRUCTIONS, instructions.ISSUED, **told, answered=int(not is_open))
+        if not is_open:
+            answer = {**of, **message, "instruction_id": f"i-{n}", "event_id": f"a-{n}", "status": "carried_out"}
+            put(instructions.INSTRUCTIONS, instructions.ANSWERS, **answer, answered_at=at + 1)
+        if n % 1000 == 0:
+            alarm = {"identity": "charged_after_end", "alarm": "charged_after_end", "about": '["x"]', "since": at}
+            put(alarms.ALARMS, alarms.ROWS, **of, **alarm)
+            gone = {"source": "/nobody", "id": f"x-{n}", "by_source": "/nobody", "by_id": f"y-{n}"}
+            put(retractions.RETRACTIONS, retractions.GONE, **of, **gone)
+        waits = {"event_id": f"w-{n}", "type": "cycle-started.v1", "source": "/s", "id": f"m-{n}", "since": at}
+        tables.setdefault("waiting", []).append({**of, **waits, "waits_for": "a registration"})
+        notice = {"notice_id": f"n-{n}", "kind": "refund", "event_id": f"e-{n}", "position": n + 1, "attempts": 0}
+        status = "queued" if is_open else "sent"
+        tables.setdefault("notices", []).append({**of, **notice, "status": status, "repeat": 0, "queued_at": at})
+    with database.writing() as transaction:
+        for name, rows in tables.items():
+            transaction.insert(name, tuple(rows[0]), [tuple(row.values()) for row in rows])
+    _gather_statistics(database)
+
+
+def _gather_statistics(database: Database) -> None:
+    """As a database does by itself after a while: without them it takes every table for a small one."""
+    with database.writing() as transaction:
+        transaction.run("ANALYZE")
+
+
+def plans(database: Database, asked: Iterable[tuple[str, Any]]) -> list[str]:
+    """How the database would go about statements."""
+    explain = "EXPLAIN" if database.dialect == "postgresql" else "EXPLAIN QUERY PLAN"
+    with database.reading() as transaction:
+        return [
+            "\n".join(str(row[-1]) for row in transaction.rows(f"{explain} {sql}", values)) for sql, values in asked
+        ]
