@@ -28,7 +28,7 @@ from ledger.application.acts import By
 from ledger.application.agreements import publish
 from ledger.application.record import take
 from ledger.events import Grant, Role
-from ledger.store.reading import events_of_types
+from ledger.store.reading.events import events_of_types
 from makegood.house.opening import House, open_house
 from makegood.house.settings import Settings
 from tests.api.desk import Served
