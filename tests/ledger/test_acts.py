@@ -22,7 +22,7 @@ from ledger.application.notice_delivery import NotForPeople
 from ledger.events import Grant
 from ledger.store.database import CommitUnknown
 from ledger.store.notice_queue import QueuedNotice, queue_notices
-from projections import kept
+from tests.ledger import kept
 from tests.ledger.books import Books
 from tests.ledger.messages import Upstream
 
