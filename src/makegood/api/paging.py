@@ -27,30 +27,32 @@ CURSOR_LENGTH_MAX = 12_000
 Answer = dict[str, Any]
 Key = tuple[str | int, ...]
 
-Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="At most so many rows; the header Link leads on.")]
+Limit = Annotated[
+    int, Query(ge=1, le=LIMIT_MAX, description="Maximum number of rows; the header Link leads to the next page.")
+]
 After = Annotated[
     str | None,
     Query(
         max_length=CURSOR_LENGTH_MAX,
         pattern="^[A-Za-z0-9_=-]+$",
-        description="As a Link of the page before says it, unchanged.",
+        description="The cursor from the Link header of the previous page, unchanged.",
     ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a list is ordered by: each row's key, of which no other row has the same."""
+    """The order of a list: the key of each row, which is unique."""
 
     key: Callable[[Answer], Key]
     shape: tuple[type, ...]
 
     def asked(self, limit: int, after: str | None) -> Page:
-        """The page that is asked for. One row more is read than is shown: it tells whether there is a next page."""
+        """The requested page, with one row more than is shown, which tells whether there is a next page."""
         return Page(limit + 1, self._after(after) if after is not None else None)
 
     def answer(self, request: Request, rows: Sequence[Answer], page: Page) -> Response:
-        """The page, out of rows in order that may begin before it and end after it."""
+        """The page, taken from ordered rows that may begin before it and end after it."""
         after = page.after
         rest = rows if after is None else [row for row in rows if self.key(row) > after]
         shown = rest[: page.limit - 1]
@@ -84,4 +86,4 @@ def _address(request: Request, cursor: str) -> str:
 
 
 def _unreadable() -> Refused:
-    return invalid("after", "this leads nowhere: take it from the header Link of a page, or begin without it")
+    return invalid("after", "invalid cursor: take it from the Link header of a page, or leave it out to start over")
