@@ -250,7 +250,7 @@ class TestReceipts:
         assert "Endet am: 1. April 2026" in receipt.text
         assert "Gesamt: 11,00 EUR" in receipt.text
         [receipt] = office.tells(upstream.cancellation_withdrawn())
-        assert receipt.message["Subject"] == "Ihre Kündigung ist zurückgenommen"
+        assert receipt.message["Subject"] == "Ihre Kündigung wurde zurückgenommen"
         assert office.tells(upstream.cancellation_withdrawn(withdrawn_at="2026-03-22T13:00:00Z")) == []
 
     def test_a_cancellation_that_returns_nothing_says_so(self, small: Office) -> None:
@@ -341,7 +341,7 @@ class TestReceipts:
         outage = [upstream.outage_reported(), upstream.outage_resolved()]
         [receipt] = office.tells(*outage)
         assert receipt.message["Subject"] == "You have a credit"
-        assert "because your service was disrupted" in receipt.text
+        assert "because of a disruption" in " ".join(receipt.text.split())
         assert "Total: 2.07 EUR" in receipt.text
         more = upstream.outage_resolved(resolved_at="2026-03-14T00:00:00Z")
         [receipt] = office.tells(more)
@@ -398,7 +398,7 @@ class TestReceipts:
         do_due_work(office.books.ledger, office.books.clock.at)
         [receipt] = office.works()
         assert receipt.message["Subject"] == "You have a credit"
-        assert "because you had paid more than we asked for" in receipt.text
+        assert "you paid more than the invoice amount" in " ".join(receipt.text.split())
         assert "Total: 4.00 EUR" in receipt.text
         [receipt] = office.tells(again[1])
         assert "Total: 2.50 EUR" in receipt.text
@@ -454,7 +454,7 @@ class TestReceipts:
         assert office.tells(upstream.overcharge_confirmed()) == [], "it is due, and not more"
         assert office.tells(upstream.refund_failed("refund/billing-error/dis-1/1")) == []
         [receipt] = office.tells(upstream.refund_succeeded("refund/billing-error/dis-1/1"))
-        assert receipt.message["Subject"] == "Ihre Erstattung ist ausgezahlt"
+        assert receipt.message["Subject"] == "Ihre Erstattung wurde ausgezahlt"
         for said in ("Gesamt: 10,00 EUR", "30. März 2026", "psp-77"):
             assert said in receipt.text
         assert office.tells(upstream.refund_succeeded("refund/billing-error/dis-1/1")) == [], "once"
@@ -519,8 +519,8 @@ class TestReceipts:
         received = office.tells(*course)
         assert [r.message["Subject"] for r in received] == [
             "Wir haben Ihre Beschwerde erhalten",
-            "Ihre Beschwerde ist gelöst",
-            "Ihre Beschwerde ist gelöst",
+            "Ihre Beschwerde wurde abgeschlossen",
+            "Ihre Beschwerde wurde abgeschlossen",
         ]
         assert all("com-1" in r.text and "crackles" not in r.content.decode() for r in received)
 
@@ -535,7 +535,7 @@ class TestReceipts:
         received = small.tells(account)
         assert [r.message["Subject"] for r in received] == [
             "Wir haben Ihre Beschwerde erhalten",
-            "Ihre Beschwerde ist gelöst",
+            "Ihre Beschwerde wurde abgeschlossen",
         ]
 
 
@@ -652,7 +652,7 @@ class TestFailure:
         first, second = waiting.works()
         assert first.message["X-Makegood-Repeat"] is None
         assert second.message["X-Makegood-Repeat"] == "1"
-        assert "schon einmal" in second.text
+        assert "bereits erhalten" in " ".join(second.text.split())
         assert first.message["Message-ID"] == second.message["Message-ID"]
         assert (waiting.row().status, waiting.row().repeat) == ("sent", True)
         assert waiting.events()[0][1]["repeat"] is True
@@ -767,7 +767,7 @@ class TestFailure:
         assert [r.message["Subject"] for r in waiting.works()] == [
             "Ihr Telefonanschluss ist bereit",
             "Wir haben Ihre Beschwerde erhalten",
-            "Ihre Beschwerde ist gelöst",
+            "Ihre Beschwerde wurde abgeschlossen",
         ]
 
     def test_a_store_that_fails_after_the_mail_is_asked_again_until_it_is_recorded(self, waiting: Office) -> None:

@@ -1,7 +1,7 @@
-"""Messages that only the door sends: what people instruct Makegood to do that upstream has no message for.
+"""Makegood's own messages: people's instructions for which upstream has no message type.
 
-They go through the same inbox as upstream's. Nobody can publish one: from Kafka, from a file or as an event over HTTP
-their types are unknown.
+They go through the same inbox as upstream's. They cannot be published: from Kafka, from a file or through
+`POST /events` their types are unknown.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from ledger.events import (
 )
 
 SOURCE = "/makegood/http"
-"""The source of what people instruct. Nobody else's messages may bear it, or another that begins so:
-whoever could take the identity of such a message before it is made could keep it from being recorded.
+"""The source of people's instructions. It and everything below it is reserved: a foreign message that took the
+identity of an instruction beforehand would keep it from being recorded.
 """
 
 INSTRUCTED: dict[str, type[MessageData]] = {}
-"""Every message of the door's own, by its CloudEvents type."""
+"""Makegood's own messages, by CloudEvents type."""
 
 
 class InstructedData(MessageData):
-    """The `data` of one type of message that only the door sends."""
+    """The `data` of one type of Makegood's own messages."""
 
     registered_in: ClassVar[dict[str, type[MessageData]]] = INSTRUCTED
 
 
 def is_reserved(source: str) -> bool:
-    """Whether only the door may send messages from this source."""
+    """Whether a source is reserved for Makegood's own messages."""
     return source == SOURCE or source.startswith(SOURCE + "/")
 
 
 def known_at_the_door() -> dict[str, type[MessageData]]:
-    """All messages that an instruction may become: upstream's and the door's own."""
+    """All messages that an instruction may become: upstream's and Makegood's own."""
     return {**MESSAGES, **INSTRUCTED}
 
 
 class ComplaintNotedV1(InstructedData):
-    """Support noted something about a complaint."""
+    """Support added a note to a complaint."""
 
     message_type = "makegood.complaint.noted.v1"
     becomes = ComplaintNoted
@@ -56,7 +56,7 @@ class ComplaintNotedV1(InstructedData):
 
 
 class ComplaintLinkedV1(InstructedData):
-    """A complaint has to do with an outage, a dispute or a goodwill credit."""
+    """A complaint was linked to an outage, a dispute or a goodwill credit."""
 
     message_type = "makegood.complaint.linked.v1"
     becomes = ComplaintLinked
@@ -67,7 +67,7 @@ class ComplaintLinkedV1(InstructedData):
 
 
 class GoodwillProposedV1(InstructedData):
-    """A person proposes a goodwill credit; `proposed_by` is the principal that the door proved them to be."""
+    """A person proposed a goodwill credit; `proposed_by` is their authenticated principal."""
 
     message_type = "makegood.goodwill.proposed.v1"
     becomes = GoodwillProposed
@@ -83,7 +83,7 @@ class GoodwillProposedV1(InstructedData):
 
 
 class GoodwillApprovedV1(InstructedData):
-    """A person approves of a goodwill credit; `decided_by` is the principal that the door proved them to be."""
+    """A person approved a goodwill credit; `decided_by` is their authenticated principal."""
 
     message_type = "makegood.goodwill.approved.v1"
     becomes = GoodwillApproved
@@ -93,7 +93,7 @@ class GoodwillApprovedV1(InstructedData):
 
 
 class GoodwillRejectedV1(InstructedData):
-    """A person rejects a goodwill credit, likewise."""
+    """A person rejected a goodwill credit; `decided_by` is their authenticated principal."""
 
     message_type = "makegood.goodwill.rejected.v1"
     becomes = GoodwillRejected

@@ -29,7 +29,7 @@ class NoticeTaken(Conflict):
     """Somebody else changed a notice since it was read: another process has it, or a person decided about it."""
 
     def __init__(self, notice_id: str) -> None:
-        super().__init__(f"notice {notice_id} was changed by another since it was read; see `makegood notices`")
+        super().__init__(f"notice {notice_id} was changed by someone else in the meantime; see `makegood notices`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +223,7 @@ def note_collected(transaction: Transaction, notice_id: str, collected_at: datet
         (to_microseconds(collected_at), notice_id),
     )
     if changed != 1:
-        raise Conflict(f"the link of notice {notice_id} was used already")
+        raise Conflict(f"the link of notice {notice_id} has already been used")
 
 
 def _stamp(instant: datetime | None) -> int | None:

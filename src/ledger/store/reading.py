@@ -37,7 +37,7 @@ def position_from_text(text: str) -> Position:
     """A position as it is shown, `shard:position`. Raises ValueError."""
     match = _POSITION.fullmatch(text)
     if match is None:
-        raise ValueError("a position is written shard:position, such as '0:4536'")
+        raise ValueError("a position has the form shard:position, such as '0:4536'")
     return Position(int(match[1]), int(match[2]))
 
 
@@ -89,7 +89,7 @@ def read_shard(transaction: Transaction, shard: int, after: int, limit: int) -> 
     for expected, envelope in enumerate(found, after + 1):
         if envelope.position != expected:
             raise PositionMissing(
-                f"position {shard}:{expected} is missing, though {shard}:{envelope.position} is there: "
+                f"position {shard}:{expected} is missing before {shard}:{envelope.position}: "
                 "the store is damaged: stop all writers and restore it from a backup"
             )
     return found

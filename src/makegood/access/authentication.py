@@ -40,12 +40,12 @@ _NO_DIGEST = secret_digest("")
 
 
 class Unproven(Exception):
-    """It is not proven who asks."""
+    """The credentials are missing, invalid or expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """Whose tokens are accepted, for whom they must be, and the keys that sign them."""
+    """The accepted issuer: its name, the required audience, and its public keys."""
 
     name: str
     audience: str
@@ -81,26 +81,26 @@ def issuer_of(settings: Settings) -> Issuer | None:
         return None
     if not settings.oidc_keys:
         raise Stop(
-            "MAKEGOOD_OIDC_ISSUER names an issuer, but none of its keys is known: put its JSON Web Key Set into a "
-            "file, and name it with MAKEGOOD_OIDC_KEYS_FILE"
+            "MAKEGOOD_OIDC_ISSUER is set, but the issuer's keys are missing: save its JSON Web Key Set to a file, "
+            "and set MAKEGOOD_OIDC_KEYS_FILE to its path"
         )
     try:
         found = json.loads(settings.oidc_keys)
         keys = KeySet.import_key_set(found)
     except (JoseError, ValueError, TypeError, KeyError, AttributeError):
         raise Stop(
-            "MAKEGOOD_OIDC_KEYS is no JSON Web Key Set: it is the document that the issuer's jwks_uri leads to"
+            "MAKEGOOD_OIDC_KEYS is not a JSON Web Key Set: use the document at the issuer's jwks_uri"
         ) from None
     if any(key.key_type == "oct" or key.is_private for key in keys.keys):
         raise Stop(
-            "MAKEGOOD_OIDC_KEYS holds a secret: whoever has it can sign tokens; it must hold public keys only, "
-            "and a private key that lay there should be replaced"
+            "MAKEGOOD_OIDC_KEYS contains a private or symmetric key, with which tokens could be forged: keep only "
+            "public keys in it, and replace the exposed key at the issuer"
         )
     return Issuer(settings.oidc_issuer, settings.oidc_audience, keys)
 
 
 def principal_of(credentials: str, database: Database, issuer: Issuer | None, now: Callable[[], datetime]) -> str:
-    """Who shows these credentials. Raises Unproven."""
+    """The principal of these credentials. Raises Unproven."""
     key = _KEY.fullmatch(credentials)
     if key is not None:
         return _of_key(database, key[1], key[2])

@@ -40,7 +40,7 @@ def _account_then(house: House, account_id: str, as_of: date | None, known_at: K
         if not known:
             first = recorded[0]
             then["nothing_yet"] = (
-                f"nothing had been recorded of account {account_id} by {then['known_at']}; the first was recorded at "
+                f"no events of account {account_id} were recorded by {then['known_at']}; the first was recorded at "
                 f"{instant_to_text(first.event().recorded_at)}, at position {first.shard}:{first.position}"
             )
     if as_of is None:
@@ -51,9 +51,9 @@ def _account_then(house: House, account_id: str, as_of: date | None, known_at: K
     then["as_of"] = instant_to_text(anew.as_of)
     if known and not anew.events:
         then["nothing_yet"] = (
-            f"nothing had become true of account {account_id} by {then['as_of']}; "
-            f"the first that did is of {instant_to_text(anew.first_at)}"
+            f"no facts of account {account_id} were true by {then['as_of']}; "
+            f"the first became true at {instant_to_text(anew.first_at)}"
             if anew.first_at is not None
-            else f"account {account_id} has no facts that could be assessed"
+            else f"account {account_id} has no facts to assess"
         )
     return {**queries.account_assessed(anew.events, account_id), **then}

@@ -1,4 +1,4 @@
-"""Messages that are kept: dead letters and messages set aside. Listed, shown, replayed and discarded."""
+"""Kept messages: dead letters and messages set aside. List, show, replay and discard."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from ledger.events import KeptAs
     from makegood.house.opening import House
 
-Source = Annotated[str | None, typer.Option("--source", help="Only those of this source.")]
-Field = Annotated[str | None, typer.Option("--field", help="Only those refused for this field.")]
-Everything = Annotated[bool, typer.Option("--all", help="Those that were replayed or discarded as well.")]
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID…]", help="Ids, or numbers in the list.")]
+Source = Annotated[str | None, typer.Option("--source", help="Only messages from this source.")]
+Field = Annotated[str | None, typer.Option("--field", help="Only messages refused because of this field.")]
+Everything = Annotated[bool, typer.Option("--all", help="Include replayed and discarded messages.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID…]", help="Ids, or numbers from the list.")]
 Body = Annotated[
-    Path | None, typer.Option("--body", help="The repaired message, in structured mode, in place of the kept one.")
+    Path | None, typer.Option("--body", help="The repaired message, in structured mode, to replay instead.")
 ]
-Reason = Annotated[str | None, typer.Option("--reason", help="Why, in your words; kept in the vault.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would become of them, and record nothing.")]
-Every = Annotated[bool, typer.Option("--every", help="Every open one that the filters leave.")]
+Reason = Annotated[str | None, typer.Option("--reason", help="The reason, as free text; kept in the vault.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the outcome without recording anything.")]
+Every = Annotated[bool, typer.Option("--every", help="All open messages that match the filters.")]
 
 
 @letters_app.command("list")
@@ -46,7 +46,7 @@ def dead_letters_list(
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """List the refused messages that nobody has replayed or discarded yet."""
+    """List open dead letters: refused messages, neither replayed nor discarded."""
     from projections import kept
 
     wanted = {"account": account, "source": source, "field": field}
@@ -57,24 +57,26 @@ def dead_letters_list(
         {
             "position": "no.",
             "dead_letter_id": "dead letter",
-            "origin": "seen at",
+            "origin": "origin",
             "id": "message",
             "field": "field",
-            "reason": "why it was refused",
+            "reason": "reason",
             **({"status": "status"} if everything else {}),
         },
         title="Dead letters",
-        empty="no refused message is open",
+        empty="no open dead letters",
     )
 
 
 @letters_app.command("show")
 def dead_letters_show(
-    dead_letter: Annotated[str, typer.Argument(metavar="ID", help="A dead letter's id, or its number.")],
+    dead_letter: Annotated[
+        str, typer.Argument(metavar="ID", help="The dead letter's id, or its number in the list.")
+    ],
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Show one refused message with its body, from the vault."""
+    """Show one dead letter with its body, from the vault."""
     _show("dead-letter", dead_letter, store, json)
 
 
@@ -92,21 +94,21 @@ def dead_letters_replay(
     store: Store = "",
     json: Json = False,
 ) -> int:
-    """Take refused messages in again, as they are or repaired. Safe to repeat."""
+    """Submit refused messages again, unchanged or repaired. Safe to repeat."""
     wanted = {"account": account, "source": source, "field": field}
     return _replay("dead-letter", ids or [], every, wanted, body, reason, dry_run, actor, store, json)
 
 
 @letters_app.command("discard")
 def dead_letters_discard(
-    ids: Annotated[list[str], typer.Argument(metavar="ID…", help="Ids, or numbers in the list.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why, in your words; kept in the vault.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID…", help="Ids, or numbers from the list.")],
+    reason: Annotated[str, typer.Option("--reason", help="The reason, as free text; kept in the vault.")],
     dry_run: DryRun = False,
     actor: Actor = "",
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Say for good that refused messages will not come in. Their bodies stay in the vault."""
+    """Close refused messages for good, without replaying them. Their bodies stay in the vault."""
     from ledger.application.kept_messages import Closing, Kept, discard
     from makegood.commands.terminal.printing import print_json, say
     from makegood.house.actor import actor_of
@@ -134,7 +136,7 @@ def aside_list(
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """List the messages that were set aside because they kept failing; their accounts' payouts wait."""
+    """List the messages set aside after repeated failures. The payouts of their accounts are on hold."""
     from projections import kept
 
     show_list(
@@ -146,23 +148,23 @@ def aside_list(
             "set_aside_id": "set aside",
             "account_id": "account",
             "id": "message",
-            "origin": "seen at",
-            "reason": "what failed",
+            "origin": "origin",
+            "reason": "error",
             "set_aside_at": "since",
             **({"status": "status"} if everything else {}),
         },
         title="Messages set aside",
-        empty="no message is set aside",
+        empty="no messages set aside",
     )
 
 
 @aside_app.command("show")
 def aside_show(
-    message: Annotated[str, typer.Argument(metavar="ID", help="Its id, or its number in the list.")],
+    message: Annotated[str, typer.Argument(metavar="ID", help="The message's id, or its number in the list.")],
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Show one message that was set aside with its body, from the vault."""
+    """Show one message set aside, with its body, from the vault."""
     _show("set-aside", message, store, json)
 
 
@@ -179,7 +181,7 @@ def aside_replay(
     store: Store = "",
     json: Json = False,
 ) -> int:
-    """Take messages in again that were set aside, when what failed is mended. Safe to repeat."""
+    """Submit messages set aside again, once the cause is fixed. Safe to repeat."""
     wanted = {"account": account, "source": source}
     return _replay("set-aside", ids or [], every, wanted, body, reason, dry_run, actor, store, json)
 
@@ -188,23 +190,24 @@ def aside_replay(
 
 _ID: dict[KeptAs, str] = {"dead-letter": "dead_letter_id", "set-aside": "set_aside_id"}
 _COMMAND: dict[KeptAs, str] = {"dead-letter": "dead-letters", "set-aside": "aside"}
+_NAME: dict[KeptAs, str] = {"dead-letter": "dead letter", "set-aside": "message set aside"}
 
 
 def _chosen(
     house: House, kept: KeptAs, ids: list[str], every: bool, wanted: dict[str, str | None]
 ) -> list[dict[str, Any]]:
-    """The kept messages that were named, or the open ones that filters leave. Raises Stop."""
+    """The kept messages with these ids, or all open ones that match the filters. Raises Stop."""
     from projections.kept import KEPT
 
     if bool(ids) == every:
-        raise Stop(f"which? Name ids from `makegood {_COMMAND[kept]} list`, or say --every for all open ones")
+        raise Stop(f"give ids from `makegood {_COMMAND[kept]} list`, or --every for all open messages")
     found = KEPT[kept](house.database, closed=not every, **wanted)
     if every:
         return found
     by_id = {str(row[_ID[kept]]): row for row in found} | {str(row["position"]): row for row in found}
     missing = [id_ for id_ in ids if id_ not in by_id]
     if missing:
-        raise Stop(f"there is no {kept} {missing[0]}; see `makegood {_COMMAND[kept]} list --all`")
+        raise Stop(f"{_NAME[kept]} {missing[0]} not found; see `makegood {_COMMAND[kept]} list --all`")
     return [by_id[id_] for id_ in ids]
 
 
@@ -240,7 +243,7 @@ def _replay(
     from makegood.house.actor import actor_of
 
     if body is not None and len(ids) != 1:
-        raise Stop("a repaired body takes the place of one message: name its id")
+        raise Stop("--body replaces one message: give exactly one id")
     repaired = body.read_bytes() if body is not None else None
     answer: list[dict[str, Any]] = []
     with opened(store) as house, progress_bar("replaying", None, "messages") as show:
@@ -269,14 +272,14 @@ def _replay(
             why = f" ({line['field']}: {line['reason']})" if line["field"] else f" ({line['reason']})"
             say(f"{line[_ID[kept]]}: {_SAID[kept][line['outcome']]}{why if line['reason'] else ''}")
         if not answer:
-            say("none is open")
+            say("no open messages")
         elif dry_run:
-            say("nothing was recorded: this was a dry run")
+            say("dry run: nothing was recorded")
     return REFUSED if any(line["outcome"] == "refused" for line in answer) else OK
 
 
-_CLOSED = {"accepted": "recorded", "duplicate": "recorded before, now closed", "closed": "nothing to do"}
+_CLOSED = {"accepted": "recorded", "duplicate": "recorded before, now closed", "closed": "already closed"}
 _SAID: dict[KeptAs, dict[str, str]] = {
-    "dead-letter": {**_CLOSED, "refused": "refused again, and still open"},
+    "dead-letter": {**_CLOSED, "refused": "refused again, still open"},
     "set-aside": {**_CLOSED, "refused": "refused; see `makegood dead-letters list`"},
 }

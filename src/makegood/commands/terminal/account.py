@@ -1,4 +1,4 @@
-"""Answers for people that are more than one table: an account, its replay, a dead letter."""
+"""Terminal views of more than one table: an account, its replay, a kept message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from makegood.commands.terminal.printing import people, print_rows, shown
 
 
 def show_kept(message: Mapping[str, Any]) -> None:
-    """Print a kept message: why it is kept, where it was seen, what became of it, and what it said."""
+    """Print a kept message: its reason, origin, status and body."""
     console = people()
     for name, value in message.items():
         if name not in ("position", "channel", "body"):
@@ -100,8 +100,8 @@ _SECTIONS: Sequence[tuple[str, str, dict[str, str], tuple[str, ...]]] = (
             "paid_in_money": "paid",
             "paid_from_balance": "from balance",
             "reduced": "reduced",
-            "asks_for": "asks for",
-            "excess": "in excess",
+            "asks_for": "due",
+            "excess": "excess",
             "currency": "",
         },
         ("charged", "paid_in_money", "paid_from_balance", "reduced", "asks_for", "excess"),
@@ -145,19 +145,19 @@ _SECTIONS: Sequence[tuple[str, str, dict[str, str], tuple[str, ...]]] = (
         "Complaints",
         {
             "complaint_id": "complaint",
-            "category": "about",
-            "channel": "through",
+            "category": "category",
+            "channel": "channel",
             "status": "status",
             "opened_at": "opened at",
             "resolved_at": "resolved at",
-            "resolution_code": "with",
+            "resolution_code": "resolution",
         },
         (),
     ),
     (
         "instructions",
         "Instructions without an answer",
-        {"instruction_id": "instruction", "kind": "kind", "what": "what is to be done", "issued_at": "issued at"},
+        {"instruction_id": "instruction", "kind": "kind", "what": "action", "issued_at": "issued at"},
         (),
     ),
     (
@@ -177,7 +177,7 @@ _SECTIONS: Sequence[tuple[str, str, dict[str, str], tuple[str, ...]]] = (
     (
         "alarms",
         "Alarms",
-        {"alarm": "alarm", "claim_id": "claim", "charge_id": "charge", "about": "about messages"},
+        {"alarm": "alarm", "claim_id": "claim", "charge_id": "charge", "about": "messages"},
         (),
     ),
 )
@@ -200,14 +200,14 @@ def show_account(account: Mapping[str, Any]) -> None:
             print_rows(account[name], columns, title=title, empty="", right=right)
     account_id = account["account_id"]
     if account["as_of"] is not None:
-        more = f"Assessed anew for this answer; what was recorded: makegood history {account_id}, replay {account_id}"
+        more = f"Assessed for this view only. Recorded decisions: makegood history {account_id}, replay {account_id}"
     else:
-        more = f"Why? makegood explain CLAIM --account {account_id}; how it came: makegood history, replay"
+        more = f"Explanation: makegood explain CLAIM --account {account_id}. History: makegood history, replay"
     console.print(Text(more), soft_wrap=True)
 
 
 def instructions_in_words(instructions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Instructions as a table shows them: what is to be done in words, and how long they have been open."""
+    """Instructions as rows of a table, with the action in words and their age."""
     return [
         {
             **instruction,
@@ -220,9 +220,9 @@ def instructions_in_words(instructions: Sequence[Mapping[str, Any]]) -> list[dic
 
 _TO_BE_DONE = {
     "cancellation.scheduled": "end {subscription_id} on {effective_on}",
-    "cancellation.withdrawn": "let {subscription_id} go on",
-    "credit.applied": "{amount} {currency} of {credit_id} pay for {charge_id} on {invoice_id}",
-    "invoice.reduced": "{invoice_id} is {total} {currency} less for {claim_id}, a change of {change_total}",
+    "cancellation.withdrawn": "continue {subscription_id}",
+    "credit.applied": "pay {charge_id} on {invoice_id} with {amount} {currency} from {credit_id}",
+    "invoice.reduced": "reduce {invoice_id} by {total} {currency} for {claim_id}, a change of {change_total}",
 }
 
 
