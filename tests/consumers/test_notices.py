@@ -269,11 +269,11 @@ class TestReceipts:
         small.books.clock.at = datetime(2026, 3, 22, tzinfo=UTC)
         [receipt] = small.tells(account, subscription, upstream.cancellation_requested())
         assert "Ended on: 21 March 2026" in receipt.text
-        assert "take it back" not in receipt.text
+        assert "withdraw the cancellation" not in receipt.text
         other = Upstream("acct-2")
         [receipt] = small.tells(*customer(other, locale="en"), other.cancellation_requested())
         assert "Ends on: 1 April 2026" in receipt.text
-        assert "take it back" in receipt.text
+        assert "withdraw the cancellation" in receipt.text
 
     def test_it_is_written_in_the_language_and_to_the_address_that_hold_when_it_is_sent(self, small: Office) -> None:
         upstream = Upstream()

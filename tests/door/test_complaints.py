@@ -132,8 +132,8 @@ def test_a_complaint_is_shown_with_its_whole_history_and_what_people_wrote(desk:
     assert [credit["credit_id"] for credit in found["goodwill"]] == ["gw-1"]
     text = door("complaint", "com-1", "--account", "acct-1")
     assert "Complaint com-1 of account acct-1: resolved at 2026-03-01T09:00:10Z, device_replaced" in text
-    assert f"noted (by support-1, through http) “{AMELIA}”" in text
-    assert "linked to dispute dis-1 (by support-2, through http)" in text
+    assert f"noted (by support-1, channel http) “{AMELIA}”" in text
+    assert "linked to dispute dis-1 (by support-2, channel http)" in text
     assert "gw-1: 10.00 EUR proposed, by support-1" in text
 
 

@@ -55,7 +55,7 @@ def told(sandbox: Door, lines: Lines) -> Door:
 
 
 def test_an_empty_queue_says_what_fills_it(sandbox: Door) -> None:
-    assert "no e-mail waits; `makegood run` queues and sends them" in sandbox("notices")
+    assert "no open e-mails; `makegood run` queues and sends them" in sandbox("notices")
     assert sandbox.json("notices") == []
 
 
@@ -99,7 +99,7 @@ def test_a_person_decides_about_what_failed_and_what_is_in_doubt(told: Door, mon
     failed, doubtful = told.json("notices")
     assert (failed["status"], failed["last_error"]) == ("failed", "smtp_550")
     assert (doubtful["status"], doubtful["repeat"]) == ("in_doubt", True)
-    assert doubtful["next"].startswith("ask whether it arrived, then: makegood notices resend ")
+    assert doubtful["next"].startswith("find out whether it arrived, then: makegood notices resend ")
     told("notices", "resend", failed["notice_id"], "--actor", "bob")
     assert f"{failed['notice_id']}: queued again" in told.errors
     [discarded] = told.json("notices", "discard", doubtful["notice_id"], "--reason", "Zoë has it", "--actor", "bob")
