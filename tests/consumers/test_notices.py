@@ -694,7 +694,7 @@ class TestFailure:
         waiting.clock.passes(seconds=301)
         assert len(waiting.works()) == 1
         before = waiting.books.stored()
-        with pytest.raises(Exception, match="changed by another"):
+        with pytest.raises(Exception, match="changed by someone else"):
             frozen._deliver(frozen._post, claimed)  # type: ignore[arg-type]
         assert waiting.books.stored() == before
         assert waiting.row().status == "sent"

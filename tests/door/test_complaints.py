@@ -158,7 +158,7 @@ def test_what_was_erased_is_shown_as_nothing(desk: Desk) -> None:
 
 def test_nothing_there_names_the_next_command(sandbox: Door, lines: Any) -> None:
     assert "makegood complaints" in sandbox("goodwill")
-    assert "no goodwill credit waits" in sandbox("goodwill", "--open")
+    assert "no goodwill credits waiting for approval" in sandbox("goodwill", "--open")
     sandbox("complaint", "com-1", exits=1)
     assert sandbox.errors == "makegood: no account has a complaint com-1; see `makegood complaints`\n"
     sandbox("ingest", lines(Upstream("a").complaint_opened(), Upstream("b").complaint_opened()))

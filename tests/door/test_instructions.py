@@ -39,7 +39,7 @@ def test_they_are_open_until_they_are_answered(sandbox: Door, lines: Callable[..
     answered = {each["instruction_id"]: each["status"] for each in sandbox.json("instructions")}
     assert answered[scheduled["instruction_id"]] == "refused"
     sandbox("ingest", lines(upstream.instruction_carried_out(reduced["instruction_id"])))
-    assert sandbox("instructions", "--open").strip() == "every instruction was answered"
+    assert sandbox("instructions", "--open").strip() == "no open instructions"
     assert sandbox.json("account", "acct-1")["instructions"] == []
     assert sandbox.json("waiting") == []
 

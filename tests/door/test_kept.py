@@ -54,7 +54,7 @@ def test_which_ones_must_be_said(sandbox: Door, lines, tmp_path: Path) -> None:
     sandbox("dead-letters", "replay", "--every", "--body", str(tmp_path / "none"), exits=1)
     assert "give exactly one id" in sandbox.errors
     sandbox("dead-letters", "replay", "--every")
-    assert "none is open" in sandbox.errors
+    assert "no open messages" in sandbox.errors
 
 
 def test_what_cannot_be_recorded_is_set_aside_and_comes_in_again_when_that_is_mended(

@@ -66,7 +66,7 @@ def test_without_a_mail_server_it_says_what_to_set(told: Door) -> None:
     assert "set MAKEGOOD_SMTP and MAKEGOOD_MAIL_FROM" in told.errors
     first, second = told.json("notices")
     assert (first["kind"], first["status"], first["attempts"]) == ("activation", "queued", 0)
-    assert first["next"] == "waits for a mail server: set MAKEGOOD_SMTP"
+    assert first["next"] == "waiting for a mail server: set MAKEGOOD_SMTP"
     assert second["kind"] == "complaint_opened"
     assert set(first) == {
         "notice_id",

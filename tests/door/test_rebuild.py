@@ -41,7 +41,9 @@ def test_a_damaged_row_is_found_then_mended_then_sound(books: Door) -> None:
     assert [each["projection"] for each in found["projections"]] == NAMES
     assert {each["behind"] for each in found["projections"]} == {0}
     said = books("rebuild", "--compare-only", exits=2)
-    assert "18 accounts match\n2 accounts with rows that differ from the ledger; `makegood rebuild` repairs them" in said
+    assert (
+        "18 accounts match\n2 accounts with rows that differ from the ledger; `makegood rebuild` repairs them" in said
+    )
     assert said.splitlines()[-3].split() == ["acct-0006", "refunds", "refunds", "1"]
 
     mended = books.json("rebuild")
@@ -85,7 +87,7 @@ def test_a_rebuild_that_was_cut_short_goes_on_or_starts_over(books: Door) -> Non
 def test_an_empty_store_has_nothing_to_rebuild(door: Door) -> None:
     door("init")
     assert door("rebuild") == "0 accounts match\n"
-    assert "nothing is recorded yet" in door.errors
+    assert "no events yet" in door.errors
 
 
 @pytest.mark.parametrize(

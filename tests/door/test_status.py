@@ -72,7 +72,7 @@ class TestWell:
 
         assert lines[0] == ["well:", "nothing", "is", "broken,", "and", "nothing", "is", "late"]
         assert lines[1][-5:] == ["a", "sandbox,", "clock", "set", "to", "2026-07-01T00:00:00Z"][-5:]
-        assert "none is configured" in " ".join(lines[2])
+        assert "not configured" in " ".join(lines[2])
         assert ["projector", "claims", "shard", "0", lines[1][2], "0", "–"] in lines
         assert ["timers", "accounts", "due", "0", "–"] in lines
         assert ["dead", "letters", "2", "0", "s", "makegood", "dead-letters", "list"] in lines

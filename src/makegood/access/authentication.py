@@ -93,8 +93,8 @@ def issuer_of(settings: Settings) -> Issuer | None:
         ) from None
     if any(key.key_type == "oct" or key.is_private for key in keys.keys):
         raise Stop(
-            "MAKEGOOD_OIDC_KEYS contains a private or symmetric key, with which tokens could be forged: keep only "
-            "public keys in it, and replace the exposed key at the issuer"
+            "MAKEGOOD_OIDC_KEYS contains a private or symmetric key, with which tokens could be forged: put "
+            "public keys only into it, and replace the exposed key at the issuer"
         )
     return Issuer(settings.oidc_issuer, settings.oidc_audience, keys)
 
