@@ -391,7 +391,7 @@ def _only(found: Sequence[Answer], asked: str) -> Answer | None:
     if len(found) > 1:
         accounts = [answer["account_id"] for answer in found]
         named = ", ".join(accounts[:5]) + (f" and {len(accounts) - 5} more" if len(accounts) > 5 else "")
-        raise AmbiguousId(f"{len(accounts)} accounts have {asked}: {named}; say which with --account")
+        raise AmbiguousId(f"{len(accounts)} accounts have {asked}: {named}; choose one with --account")
     return found[0] if found else None
 
 
@@ -570,9 +570,7 @@ def _changed(step: Step) -> list[Answer]:
 
 
 def _unknown(account_id: str) -> UnknownAccount:
-    return UnknownAccount(
-        f"nothing was ever recorded for account {account_id}; ids are compared letter by letter, capitals included"
-    )
+    return UnknownAccount(f"account {account_id} not found; account ids are case-sensitive")
 
 
 # --- rows ---------------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def publish(ledger: Ledger, text: str, *, actor: str, channel: str) -> Published
         except Conflict:
             if attempt == ATTEMPTS_MAX:
                 raise
-    raise Conflict("other writers were faster every time; try again")
+    raise Conflict("too many simultaneous changes; try again")
 
 
 def _publish(ledger: Ledger, agreement: PublishedAgreement, actor: str, channel: str) -> Published:

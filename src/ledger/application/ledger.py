@@ -110,7 +110,7 @@ class Ledger(Application[str]):
             version = int(transaction.rows("SELECT value FROM store WHERE name = 'schema'")[0][0])
         if version > SCHEMA_VERSION:
             raise StoreError(
-                f"this store was made by a newer makegood (its tables are of version {version}, this program knows "
+                f"this store is from a newer makegood (its tables have version {version}, this program knows "
                 f"{SCHEMA_VERSION}): install that one"
             )
         if version < SCHEMA_VERSION:

@@ -87,7 +87,7 @@ def resend(ledger: Ledger, notice_id: str, by: By, now: datetime) -> QueuedNotic
     notice = _found(ledger, notice_id)
     if notice.status not in ("failed", "in_doubt", "sent"):
         raise NotForPeople(
-            f"notice {notice_id} is {said_of(notice)}: only what failed, what is in doubt and what was sent can be "
+            f"notice {notice_id} is {said_of(notice)}: only notices that failed, are in doubt or were sent can be "
             "sent again"
         )
     repeat = notice.repeat or notice.status != "failed"
@@ -105,7 +105,7 @@ def discard(ledger: Ledger, notice_id: str, by: By, reason: str | None = None) -
     notice = _found(ledger, notice_id)
     if notice.status not in ("queued", "failed", "in_doubt"):
         raise NotForPeople(
-            f"notice {notice_id} is {said_of(notice)}: only what is queued, what failed and what is in doubt can be "
+            f"notice {notice_id} is {said_of(notice)}: only notices that are queued, failed or in doubt can be "
             "discarded"
         )
     after = replace(notice, status="discarded", next_attempt_at=None, claimed_at=None)
@@ -180,7 +180,7 @@ def _found(ledger: Ledger, notice_id: str) -> QueuedNotice:
     with ledger.database.reading() as transaction:
         notice = find_notice(transaction, notice_id)
     if notice is None:
-        raise NoSuchNotice(f"there is no notice {notice_id}; see `makegood notices`")
+        raise NoSuchNotice(f"notice {notice_id} not found; see `makegood notices`")
     return notice
 
 

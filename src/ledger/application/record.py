@@ -283,7 +283,7 @@ class _Batch:
         """The heads that are compared here are those that the transaction moves, so none can move in between."""
         for account in accounts:
             if self._expects.get(account.head.account, account.head.version) != account.head.version:
-                raise VersionMoved("the account has changed since it was read: read it again, then ask anew")
+                raise VersionMoved("the account changed since it was read: read it again, then repeat the request")
 
     def _carry_out(self, request: Request, first: Statement, now: datetime) -> None:
         self._writes.request = CarriedOut(

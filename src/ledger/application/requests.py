@@ -78,9 +78,7 @@ def answered(ledger: Ledger, request: Request) -> Answered | None:
         account, event_id, account_version = found
         fact = find_event(transaction, event_id)
         if fact is None:
-            raise StoreError(
-                "a request is recorded and its fact is not: the store is damaged: restore it from a backup"
-            )
+            raise StoreError("a request is recorded without its fact: the store is damaged; restore it from a backup")
         return Answered(
             account,
             account_version,
@@ -101,5 +99,5 @@ def carried_out(transaction: Transaction, request: Request) -> tuple[str, str, i
         return None
     digest, account, event_id, account_version = rows[0]
     if digest != request.digest:
-        raise KeyReused("this key was given to another request before: give every new request a key of its own")
+        raise KeyReused("this key was used for another request: choose a new key for every request")
     return account, event_id, account_version

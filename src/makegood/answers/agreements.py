@@ -26,7 +26,7 @@ def agreement(house: House, name: str, version: int | None = None) -> dict[str, 
     """The text that a version was published as; the newest version's unless one is named. Raises Unknown."""
     versions = {a.terms.version: a for a in _catalogue(house).all() if a.terms.name == name}
     if not versions:
-        raise Unknown(f"no agreement {name} is published; see `makegood agreement list`")
+        raise Unknown(f"agreement {name} is not published; see `makegood agreement list`")
     chosen = versions.get(version if version is not None else max(versions))
     if chosen is None:
         raise Unknown(f"agreement {name} has no version {version}; it has {', '.join(map(str, sorted(versions)))}")

@@ -81,7 +81,9 @@ def explain(
         (e, event, claim) for e, event in envelopes for claim in claims_settled(event) if claim.claim_id == claim_id
     ]
     if not steps:
-        raise Unexplained(f"account {account_id} has no {id_}; see `makegood claims --account {account_id}`")
+        raise Unexplained(
+            f"account {account_id} has no claim, refund or credit {id_}; see `makegood claims --account {account_id}`"
+        )
     by_event_id = {event.event_id: (envelope, event) for envelope, event in envelopes}
     last = steps[-1][1].data
     used = [by_event_id[event_id] for event_id in last.facts if event_id in by_event_id]
@@ -124,7 +126,7 @@ def _explain_excess(house: House, id_: str, account: str | None, among: Collecti
     credits = queries.credits(house.database, account, accounts=among)
     having = {credit["account_id"]: credit for credit in credits if credit["credit_id"] == id_}
     if not having:
-        raise Unexplained(f"no credit {id_} stands; see `makegood credits`")
+        raise Unexplained(f"no credit {id_}; see `makegood credits`")
     account_id, invoice_id = _the_only(list(having), id_), id_.removeprefix(excess_credit_id(""))
     envelopes = [(envelope, envelope.event()) for envelope in follow_account(house.database, account_id)]
     by_event_id = {event.event_id: (envelope, event) for envelope, event in envelopes}
@@ -243,13 +245,13 @@ def _account_of(house: House, id_: str, claim_id: str, account: str | None, amon
     having = queries.accounts_with_claim(house.database, claim_id)
     accounts = [account_id for account_id in having if among is None or account_id in among]
     if not accounts:
-        raise Unexplained(f"no claim, refund or credit {id_} is recorded; see `makegood claims`")
+        raise Unexplained(f"no claim, refund or credit {id_}; see `makegood claims`")
     return _the_only(accounts, id_)
 
 
 def _the_only(accounts: Sequence[str], id_: str) -> str:
     if len(accounts) > 1:
-        raise SeveralHaveIt(f"several accounts have {id_}: {', '.join(accounts)}; say which with --account")
+        raise SeveralHaveIt(f"several accounts have {id_}: {', '.join(accounts)}; choose one with --account")
     return accounts[0]
 
 

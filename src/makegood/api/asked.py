@@ -14,17 +14,19 @@ Cause = Literal["provider", "customer_equipment", "force_majeure", "unknown"]
 Severity = Literal["significant", "minor"]
 Violation = Literal["misuse", "non_payment"]
 
-_AT = "When; now where it is left out. A customer leaves it out: what they ask counts from when it arrives."
-_MADE = "Made where it is left out, and always the same for one Idempotency-Key."
-_WORDS = "In your words; they are kept in the vault."
-_COMPLAINT = "A complaint of the account that this belongs to; the link is recorded with it."
+_AT = "The instant; by default now. Not allowed for customers, whose requests count from their arrival."
+_MADE = "An id of your choice; by default one is created, always the same for one Idempotency-Key."
+_WORDS = "Free text; kept in the vault."
+_COMPLAINT = "A complaint of the account to link this to."
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 def _code(text: str) -> str:
     if _CODE.fullmatch(text) is None:
-        raise PydanticCustomError("code", "a code is 1 to 64 of a-z, 0-9 and _, and begins with a letter")
+        raise PydanticCustomError(
+            "code", "a code must have 1 to 64 of the characters a-z, 0-9 and _, beginning with a letter"
+        )
     return text
 
 
@@ -46,11 +48,13 @@ class Cancel(BaseModel):
 
     requested_at: Annotated[Instant | None, Field(description=_AT)] = None
     reason: Annotated[FreeText | None, Field(description=_WORDS)] = None
-    keep_service: Annotated[bool | None, Field(description="Whether the service stays usable to the end.")] = None
+    keep_service: Annotated[
+        bool | None, Field(description="True to keep the service usable until the end of the cycle.")
+    ] = None
 
 
 class WithdrawCancellation(BaseModel):
-    """Take a cancellation back before it has taken effect."""
+    """Withdraw a cancellation before it takes effect."""
 
     model_config = _like()
 
@@ -67,7 +71,7 @@ class Suspend(BaseModel):
 
 
 class Reinstate(BaseModel):
-    """Let a suspended service go on."""
+    """Reinstate a suspended service."""
 
     model_config = _like()
 
@@ -75,7 +79,7 @@ class Reinstate(BaseModel):
 
 
 class Terminate(BaseModel):
-    """End a subscription for a violation."""
+    """Terminate a subscription for a violation."""
 
     model_config = _like(reason="misuse")
 
@@ -84,21 +88,23 @@ class Terminate(BaseModel):
 
 
 class ReportOutage(BaseModel):
-    """Report that the service failed."""
+    """Report an outage."""
 
     model_config = _like(subscription_id="sub-1", began_at="2026-03-10T08:00:00Z", severity="significant")
 
     outage_id: Annotated[Identifier | None, Field(description=_MADE)] = None
     subscription_id: Identifier
-    began_at: Annotated[Instant, Field(description="When it began; of a customer's report not later than now.")]
+    began_at: Annotated[
+        Instant, Field(description="The beginning of the outage; in a customer's report not in the future.")
+    ]
     reported_at: Annotated[Instant | None, Field(description=_AT)] = None
     severity: Severity
-    cause: Annotated[Cause, Field(description="A customer leaves it out: they cannot know it.")] = "unknown"
+    cause: Annotated[Cause, Field(description="The cause. Not allowed for customers.")] = "unknown"
     complaint_id: Annotated[Identifier | None, Field(description=_COMPLAINT)] = None
 
 
 class ResolveOutage(BaseModel):
-    """Say that the service works again."""
+    """Resolve an outage."""
 
     model_config = _like(subscription_id="sub-1", resolved_at="2026-03-12T08:00:00Z")
 
@@ -107,7 +113,7 @@ class ResolveOutage(BaseModel):
 
 
 class ReopenOutage(BaseModel):
-    """Say that the outage was not resolved after all."""
+    """Reopen an outage."""
 
     model_config = _like(subscription_id="sub-1")
 
@@ -120,7 +126,7 @@ class OpenDispute(BaseModel):
     model_config = _like(charge_id="cyc-1", claimed="10.00", currency="EUR", description="charged twice")
 
     dispute_id: Annotated[Identifier | None, Field(description=_MADE)] = None
-    charge_id: Annotated[Identifier, Field(description="The id of a charge or of a cycle.")]
+    charge_id: Annotated[Identifier, Field(description="The id of a charge or a cycle.")]
     currency: Currency
     claimed: Amount
     description: Annotated[FreeText | None, Field(description=_WORDS)] = None
@@ -128,29 +134,29 @@ class OpenDispute(BaseModel):
 
 
 class ConfirmDispute(BaseModel):
-    """Confirm that a charge was too high, and by how much."""
+    """Confirm an overcharge and its amount."""
 
     model_config = _like(charge_id="cyc-1", amount="10.00", currency="EUR", settle_as="refund")
 
-    charge_id: Annotated[Identifier, Field(description="The id of a charge or of a cycle.")]
+    charge_id: Annotated[Identifier, Field(description="The id of a charge or a cycle.")]
     currency: Currency
     amount: PositiveAmount
     settle_as: Annotated[
-        Literal["refund", "credit"] | None, Field(description="As the agreement says, where it is left out.")
+        Literal["refund", "credit"] | None, Field(description="The settlement; by default that of the agreement.")
     ] = None
 
 
 class RejectDispute(BaseModel):
-    """Say that the investigation found the charge right."""
+    """Reject a dispute: the investigation found the charge correct."""
 
     model_config = _like(charge_id="cyc-1", reason="the second line is another subscription's")
 
-    charge_id: Annotated[Identifier, Field(description="The id of a charge or of a cycle.")]
+    charge_id: Annotated[Identifier, Field(description="The id of a charge or a cycle.")]
     reason: Annotated[FreeText, Field(description=_WORDS)]
 
 
 class OpenComplaint(BaseModel):
-    """Say that a customer is dissatisfied. It moves no money by itself."""
+    """Open a complaint. It moves no money by itself."""
 
     model_config = _like(subscription_id="sub-1", category="call_quality", description="it crackles")
 
@@ -159,7 +165,8 @@ class OpenComplaint(BaseModel):
     category: Text
     description: Annotated[FreeText | None, Field(description=_WORDS)] = None
     channel: Annotated[
-        Text | None, Field(description="By which way it came; a customer leaves it out: it is the portal.")
+        Text | None,
+        Field(description="The channel of the complaint. Not allowed for customers, whose channel is the portal."),
     ] = None
 
 
@@ -168,12 +175,14 @@ class ResolveComplaint(BaseModel):
 
     model_config = _like(resolution="explained", note="walked through the bill together")
 
-    resolution: Annotated[ResolutionCode, Field(description="A code: a letter, then letters, digits and _.")]
+    resolution: Annotated[
+        ResolutionCode, Field(description="A code of letters, digits and _, beginning with a letter.")
+    ]
     note: Annotated[FreeText | None, Field(description=f"{_WORDS} It is added to the complaint's notes.")] = None
 
 
 class ReopenComplaint(BaseModel):
-    """Say that a complaint was not resolved after all."""
+    """Reopen a complaint."""
 
     model_config = _like(reason="it crackles again")
 
@@ -181,7 +190,7 @@ class ReopenComplaint(BaseModel):
 
 
 class NoteComplaint(BaseModel):
-    """Note something about a complaint."""
+    """Add a note to a complaint."""
 
     model_config = _like(note="called back, nobody answered")
 
@@ -189,7 +198,7 @@ class NoteComplaint(BaseModel):
 
 
 class LinkComplaint(BaseModel):
-    """Say what a complaint has to do with."""
+    """Link a complaint to an outage, a dispute or a goodwill credit."""
 
     model_config = _like(kind="outage", linked_id="out-1")
 

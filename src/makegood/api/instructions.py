@@ -1,4 +1,4 @@
-"""What people instruct, each a route: cancel, suspend, report, dispute, complain, and what becomes of these.
+"""People's instructions, each a route: cancellations, suspensions, outages, disputes, complaints and goodwill.
 
 A route says which message it becomes and what of the account it names; the rest is in `instructing`.
 """
@@ -73,7 +73,7 @@ def cancel(
     given: Annotated[Asking, instructing("subscription.cancel")],
     asked: Annotated[Cancel, Body()] = CANCEL,
 ) -> Response:
-    """It takes effect at the end of the billing cycle. The answer says when, and what is returned for it."""
+    """The cancellation takes effect at the end of the billing cycle. The answer has the date and the claims."""
     return given.carry_out(
         lambda: [
             Said(
@@ -90,13 +90,13 @@ def cancel(
     )
 
 
-@subscriptions.post(f"{SUBSCRIPTION}/withdraw-cancellation", summary="Take a cancellation back", responses=ANSWERS)
+@subscriptions.post(f"{SUBSCRIPTION}/withdraw-cancellation", summary="Withdraw a cancellation", responses=ANSWERS)
 def withdraw_cancellation(
     subscription_id: SubscriptionId,
     given: Annotated[Asking, instructing("subscription.withdraw_cancellation")],
     asked: Annotated[WithdrawCancellation, Body()] = WITHDRAW,
 ) -> Response:
-    """It takes back every request that has not taken effect yet; where there is none, it changes nothing."""
+    """Withdraws all requests that have not taken effect yet; without one, it changes nothing."""
     return given.carry_out(
         lambda: [
             Said(
@@ -131,13 +131,13 @@ def suspend(
     )
 
 
-@subscriptions.post(f"{SUBSCRIPTION}/reinstate", summary="Let a suspended service go on", responses=ANSWERS)
+@subscriptions.post(f"{SUBSCRIPTION}/reinstate", summary="Reinstate a suspended service", responses=ANSWERS)
 def reinstate(
     subscription_id: SubscriptionId,
     given: Annotated[Asking, instructing("subscription.reinstate")],
     asked: Annotated[Reinstate, Body()] = REINSTATE,
 ) -> Response:
-    """It ends a suspension; a termination it does not end."""
+    """Ends a suspension. A termination cannot be undone."""
     return given.carry_out(
         lambda: [
             Said(
@@ -151,13 +151,15 @@ def reinstate(
     )
 
 
-@subscriptions.post(f"{SUBSCRIPTION}/terminate", summary="End a subscription for a violation", responses=ANSWERS)
+@subscriptions.post(
+    f"{SUBSCRIPTION}/terminate", summary="Terminate a subscription for a violation", responses=ANSWERS
+)
 def terminate(
     subscription_id: SubscriptionId,
     given: Annotated[Asking, instructing("subscription.terminate")],
     asked: Terminate,
 ) -> Response:
-    """Nothing is refunded; credits that exist and overcharges that are confirmed stay."""
+    """Nothing is refunded. Existing credits and confirmed overcharges are kept."""
     return given.carry_out(
         lambda: [
             Said(
@@ -177,14 +179,14 @@ def terminate(
 
 @outages.post(OUTAGES, summary="Report an outage", responses=ANSWERS)
 def report_outage(given: Annotated[Asking, instructing("outage.report")], asked: ReportOutage) -> Response:
-    """A customer's report is of unknown cause and counts from when it arrives; how severe it is they may say."""
+    """A customer's report has an unknown cause and counts from its arrival; the customer may state the severity."""
 
     def say() -> list[Said]:
         given.named("subscription", asked.subscription_id, "subscription_id")
         if given.by_customer and asked.cause != "unknown":
-            raise invalid("cause", "leave this out: what caused it is for the provider to say")
+            raise invalid("cause", "leave this out: the cause is determined by the provider")
         if given.by_customer and asked.began_at > given.origin.at:
-            raise invalid("began_at", "an outage that is reported has begun")
+            raise invalid("began_at", "the outage must have begun: this must not be in the future")
         outage_id = given.new("outage", asked.outage_id)
         said = Said(
             "voip.outage.reported.v1",
@@ -203,11 +205,11 @@ def report_outage(given: Annotated[Asking, instructing("outage.report")], asked:
     return given.carry_out(say)
 
 
-@outages.post(f"{OUTAGES}/{{outage_id}}/resolve", summary="Say that the service works again", responses=ANSWERS)
+@outages.post(f"{OUTAGES}/{{outage_id}}/resolve", summary="Resolve an outage", responses=ANSWERS)
 def resolve_outage(
     outage_id: OutageId, given: Annotated[Asking, instructing("outage.resolve")], asked: ResolveOutage
 ) -> Response:
-    """The outage counts until then; a later answer about the same outage holds over an earlier one."""
+    """The outage counts until then. A later resolution or reopening of the same outage replaces an earlier one."""
     return given.carry_out(
         lambda: [
             Said(
@@ -221,7 +223,7 @@ def resolve_outage(
     )
 
 
-@outages.post(f"{OUTAGES}/{{outage_id}}/reopen", summary="Say that it was not resolved after all", responses=ANSWERS)
+@outages.post(f"{OUTAGES}/{{outage_id}}/reopen", summary="Reopen an outage", responses=ANSWERS)
 def reopen_outage(
     outage_id: OutageId, given: Annotated[Asking, instructing("outage.reopen")], asked: ReopenOutage
 ) -> Response:
@@ -236,7 +238,7 @@ def reopen_outage(
 
 @disputes.post(DISPUTES, summary="Dispute a charge", responses=ANSWERS)
 def open_dispute(given: Annotated[Asking, instructing("dispute.open")], asked: OpenDispute) -> Response:
-    """It is investigated, and moves no money until somebody confirms an overcharge."""
+    """The dispute is investigated, and moves no money until an overcharge is confirmed."""
 
     def say() -> list[Said]:
         given.named("charge", asked.charge_id, "charge_id")
@@ -261,7 +263,7 @@ def open_dispute(given: Annotated[Asking, instructing("dispute.open")], asked: O
 def confirm_dispute(
     dispute_id: DisputeId, given: Annotated[Asking, instructing("dispute.confirm")], asked: ConfirmDispute
 ) -> Response:
-    """Nobody need have reported it: what the provider finds itself counts the same. The first verdict holds."""
+    """No dispute is required: the provider's own findings count the same. The first verdict is final."""
     return given.carry_out(
         lambda: [
             Said(
@@ -278,11 +280,11 @@ def confirm_dispute(
     )
 
 
-@disputes.post(f"{DISPUTES}/{{dispute_id}}/reject", summary="Find a disputed charge right", responses=ANSWERS)
+@disputes.post(f"{DISPUTES}/{{dispute_id}}/reject", summary="Reject a dispute", responses=ANSWERS)
 def reject_dispute(
     dispute_id: DisputeId, given: Annotated[Asking, instructing("dispute.reject")], asked: RejectDispute
 ) -> Response:
-    """The first verdict holds; the words of the investigation are kept."""
+    """The first verdict is final; the investigator's reason is kept."""
     return given.carry_out(
         lambda: [
             Said(
@@ -302,13 +304,13 @@ def reject_dispute(
 
 @complaints.post(COMPLAINTS, summary="Open a complaint", responses=ANSWERS)
 def open_complaint(given: Annotated[Asking, instructing("complaint.open")], asked: OpenComplaint) -> Response:
-    """It stays open until support resolves it."""
+    """The complaint stays open until support resolves it."""
 
     def say() -> list[Said]:
         if asked.subscription_id is not None:
             given.named("subscription", asked.subscription_id, "subscription_id")
         if given.by_customer and asked.channel not in (None, CUSTOMERS):
-            raise invalid("channel", "leave this out: you are in the portal")
+            raise invalid("channel", "leave this out: the channel of customers is the portal")
         return [
             Said(
                 "voip.complaint.opened.v1",
@@ -331,7 +333,7 @@ def resolve_complaint(
     given: Annotated[Asking, instructing("complaint.resolve")],
     asked: ResolveComplaint,
 ) -> Response:
-    """A note goes in with it."""
+    """A note can be added with it."""
 
     def say() -> list[Said]:
         known = given.known("complaint", complaint_id)
@@ -343,13 +345,13 @@ def resolve_complaint(
     return given.carry_out(say)
 
 
-@complaints.post(f"{COMPLAINTS}/{{complaint_id}}/reopen", summary="Open a complaint again", responses=ANSWERS)
+@complaints.post(f"{COMPLAINTS}/{{complaint_id}}/reopen", summary="Reopen a complaint", responses=ANSWERS)
 def reopen_complaint(
     complaint_id: ComplaintId,
     given: Annotated[Asking, instructing("complaint.reopen")],
     asked: Annotated[ReopenComplaint, Body()] = REOPEN,
 ) -> Response:
-    """It was not resolved after all; its history stays."""
+    """The complaint is open again and keeps its history."""
     return given.carry_out(
         lambda: [
             Said(
@@ -360,11 +362,11 @@ def reopen_complaint(
     )
 
 
-@complaints.post(f"{COMPLAINTS}/{{complaint_id}}/notes", summary="Note something about it", responses=ANSWERS)
+@complaints.post(f"{COMPLAINTS}/{{complaint_id}}/notes", summary="Add a note to a complaint", responses=ANSWERS)
 def note_complaint(
     complaint_id: ComplaintId, given: Annotated[Asking, instructing("complaint.note")], asked: NoteComplaint
 ) -> Response:
-    """Notes are for the provider's people, and are kept in the vault."""
+    """Notes are visible to the provider's staff only, and are kept in the vault."""
     return given.carry_out(
         lambda: [
             Said(
@@ -375,11 +377,11 @@ def note_complaint(
     )
 
 
-@complaints.post(f"{COMPLAINTS}/{{complaint_id}}/links", summary="Say what it has to do with", responses=ANSWERS)
+@complaints.post(f"{COMPLAINTS}/{{complaint_id}}/links", summary="Link a complaint", responses=ANSWERS)
 def link_complaint(
     complaint_id: ComplaintId, given: Annotated[Asking, instructing("complaint.link")], asked: LinkComplaint
 ) -> Response:
-    """With an outage, a dispute or a goodwill credit of the same account."""
+    """Links it to an outage, a dispute or a goodwill credit of the same account."""
     return given.carry_out(
         lambda: [
             Said(
@@ -401,7 +403,7 @@ def link_complaint(
 def propose_goodwill(
     complaint_id: ComplaintId, given: Annotated[Asking, instructing("goodwill.propose")], asked: ProposeGoodwill
 ) -> Response:
-    """For a complaint. It is granted when another person approves it."""
+    """The credit, proposed for a complaint, is granted once another person approves it."""
 
     def say() -> list[Said]:
         if asked.subscription_id is not None:
@@ -430,7 +432,7 @@ def approve_goodwill(
     given: Annotated[Asking, instructing("goodwill.decide")],
     asked: Annotated[ApproveGoodwill, Body()] = APPROVE,
 ) -> Response:
-    """Never by the one who proposed it. The first verdict holds."""
+    """The proposer cannot decide. The first verdict is final."""
     return given.carry_out(lambda: [Said("makegood.goodwill.approved.v1", _verdict(given, credit_id))])
 
 
@@ -438,7 +440,7 @@ def approve_goodwill(
 def reject_goodwill(
     credit_id: CreditId, given: Annotated[Asking, instructing("goodwill.decide")], asked: RejectGoodwill
 ) -> Response:
-    """Never by the one who proposed it. The first verdict holds."""
+    """The proposer cannot decide. The first verdict is final."""
     return given.carry_out(
         lambda: [
             Said("makegood.goodwill.rejected.v1", {**_verdict(given, credit_id), "reason": asked.reason}),
@@ -451,9 +453,9 @@ def _verdict(given: Asking, credit_id: str) -> dict[str, Any]:
     proposal = given.fact("goodwill", credit_id)
     assert isinstance(proposal, GoodwillProposed)
     if proposal.data.proposed_by == given.caller.principal:
-        raise Refused(CONFLICT, "you proposed this credit: another person decides about it")
+        raise Refused(CONFLICT, "you proposed this credit: another person must decide")
     if given.is_decided(proposal):
-        raise Refused(CONFLICT, "a verdict stands already, and the first one holds")
+        raise Refused(CONFLICT, "this credit is already decided, and the first verdict is final")
     return {"credit_id": credit_id, "decided_by": given.caller.principal}
 
 

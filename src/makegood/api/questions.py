@@ -1,4 +1,4 @@
-"""What can be read: every question of the command line, with the same filters and the same answers."""
+"""The lists and views of the API: those of the command line, with the same filters and answers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from makegood.api.versions import IF_NONE_MATCH, STILL_THE_SAME, TELLS_VERSION, 
 from makegood.house.opening import House
 from projections import access, alarms, kept, queries
 
-finance = APIRouter(tags=["What is owed"], route_class=Guarded)
+finance = APIRouter(tags=["Claims and payments"], route_class=Guarded)
 accounts = APIRouter(tags=["Accounts"], route_class=Guarded)
 messages = APIRouter(tags=["Messages"], route_class=Guarded)
 machinery = APIRouter(tags=["Machinery"], route_class=Guarded)
@@ -50,13 +50,13 @@ ROUTERS = (finance, accounts, messages, machinery)
 
 def _identifier(text: str) -> str:
     if not is_identifier(text):
-        raise PydanticCustomError("identifier", "an id has 1 to 128 printable characters without spaces")
+        raise PydanticCustomError("identifier", "an id must have 1 to 128 printable characters without spaces")
     return text
 
 
 def _printable(text: str) -> str:
     if not text.isprintable():
-        raise PydanticCustomError("printable", "this holds characters that cannot be shown")
+        raise PydanticCustomError("printable", "the value contains unprintable characters")
     return text
 
 
@@ -89,14 +89,14 @@ KnownAtMoment = Annotated[
 ]
 
 OfAccount = Annotated[Identifier | None, Query(description="Only this account.")]
-OfSource = Annotated[Printable | None, Query(description="Only those of this source.")]
-CLOSED_TOO = "Those that were replayed or discarded as well."
-KeptPosition = Annotated[int, Path(ge=1, lt=2**63, description="Its number in the list.")]
+OfSource = Annotated[Printable | None, Query(description="Only messages from this source.")]
+CLOSED_TOO = "Include replayed and discarded messages."
+KeptPosition = Annotated[int, Path(ge=1, lt=2**63, description="The message's number in the list.")]
 
 
 def answers(model: Any) -> dict[int | str, dict[str, Any]]:
     """What a route answers, for the description of the API."""
-    return {200: {"model": model, "description": "The answer."}}
+    return {200: {"model": model, "description": "The result"}}
 
 
 # --- what is owed -------------------------------------------------------------------------------------------------
@@ -113,20 +113,18 @@ GOODWILL = Listing(lambda row: (row["account_id"], row["credit_id"]), (str, str)
 ALARMS = Listing(lambda row: (row["account_id"], alarms.identity_of(row)), (str, str))
 
 
-@finance.get(
-    "/claims", summary="What customers are owed, and what was declined", responses=answers(list[shapes.Claim])
-)
+@finance.get("/claims", summary="List claims", responses=answers(list[shapes.Claim]))
 def claims(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("claim.read")],
     account: OfAccount = None,
-    clause: Annotated[Clause | None, Query(description="Only claims under this clause.")] = None,
-    outcome: Annotated[Outcome | None, Query(description="Only claims with this outcome.")] = None,
+    clause: Annotated[Clause | None, Query(description="Only this clause of the policy.")] = None,
+    outcome: Annotated[Outcome | None, Query(description="Only this outcome.")] = None,
     limit: Limit = LIMIT,
     after: After = None,
 ) -> Response:
-    """The claims that stand, by account and id."""
+    """Claims granted, declined, pending or withdrawn, by account and id."""
     page = CLAIMS.asked(limit, after)
     scope = caller.limited_to(account)
     rows = queries.claims(
@@ -140,23 +138,23 @@ def claims(
     return CLAIMS.answer(request, rows, page)
 
 
-@finance.get("/refunds", summary="Refunds due, failed and paid out", responses=answers(list[shapes.Refund]))
+@finance.get("/refunds", summary="List refunds", responses=answers(list[shapes.Refund]))
 def refunds(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("refund.read")],
     account: OfAccount = None,
-    status: Annotated[shapes.RefundStatus | None, Query(description="Only refunds that stand so.")] = None,
+    status: Annotated[shapes.RefundStatus | None, Query(description="Only this status.")] = None,
     limit: Limit = LIMIT,
     after: After = None,
 ) -> Response:
-    """Money that goes back the way it came, by account and id."""
+    """Refunds due, failed and paid out, by account and id."""
     page = REFUNDS.asked(limit, after)
     rows = queries.refunds(house.database, status=status, accounts=caller.limited_to(account), page=page)
     return REFUNDS.answer(request, rows, page)
 
 
-@finance.get("/credits", summary="Credits granted, and what is left of them", responses=answers(list[shapes.Credit]))
+@finance.get("/credits", summary="List credits", responses=answers(list[shapes.Credit]))
 def credits(
     request: Request,
     house: TheHouse,
@@ -165,40 +163,40 @@ def credits(
     limit: Limit = LIMIT,
     after: After = None,
 ) -> Response:
-    """Money kept for accounts' next charges, by account and id."""
+    """Credits for accounts' next charges, with the amounts used and left, by account and id."""
     page = CREDITS.asked(limit, after)
     rows = queries.credits(house.database, accounts=caller.limited_to(account), page=page)
     return CREDITS.answer(request, rows, page)
 
 
-@finance.get("/disputes", summary="Disputed charges, and until when", responses=answers(list[shapes.Dispute]))
+@finance.get("/disputes", summary="List disputes", responses=answers(list[shapes.Dispute]))
 def disputes(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("dispute.read")],
     account: OfAccount = None,
-    overdue: Annotated[bool, Query(description="Only investigations open longer than agreed.")] = False,
+    overdue: Annotated[bool, Query(description="Only overdue investigations.")] = False,
     limit: Limit = LIMIT,
     after: After = None,
 ) -> Response:
-    """Disputed charges by account and id: under investigation and until when, confirmed or rejected."""
+    """Disputed charges, under investigation with a deadline, confirmed or rejected, by account and id."""
     page = DISPUTES.asked(limit, after)
     scope = caller.limited_to(account)
     rows = queries.disputes(house.database, house.ledger.now(), overdue=overdue, accounts=scope)
     return DISPUTES.answer(request, rows, page)
 
 
-@finance.get("/complaints", summary="Customers' complaints", responses=answers(list[shapes.Complaint]))
+@finance.get("/complaints", summary="List complaints", responses=answers(list[shapes.Complaint]))
 def complaints(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("complaint.read")],
     account: OfAccount = None,
-    still_open: Annotated[bool, Query(alias="open", description="Only those that are not resolved.")] = False,
+    still_open: Annotated[bool, Query(alias="open", description="Only open complaints.")] = False,
     limit: Limit = LIMIT,
     after: After = None,
 ) -> Response:
-    """Complaints, those first that have been open longest."""
+    """Customers' complaints, the longest open first."""
     page = COMPLAINTS.asked(limit, after)
     scope = caller.limited_to(account)
     rows = queries.complaints(house.database, house.ledger.now(), still_open=still_open, accounts=scope)
@@ -206,23 +204,23 @@ def complaints(
     return COMPLAINTS.answer(request, shown, page)
 
 
-@finance.get("/goodwill", summary="Goodwill credits", responses=answers(list[shapes.GoodwillLinked]))
+@finance.get("/goodwill", summary="List goodwill credits", responses=answers(list[shapes.GoodwillLinked]))
 def goodwill(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("goodwill.read")],
     account: OfAccount = None,
-    still_open: Annotated[bool, Query(alias="open", description="Only those that nobody has decided about.")] = False,
+    still_open: Annotated[bool, Query(alias="open", description="Only undecided proposals.")] = False,
     limit: Limit = LIMIT,
     after: After = None,
 ) -> Response:
-    """Who proposed which credit for which complaint, and who decided, by account and id."""
+    """Goodwill credits with their complaint, proposer and decision, by account and id."""
     page = GOODWILL.asked(limit, after)
     rows = queries.goodwill(house.database, still_open=still_open, accounts=caller.limited_to(account))
     return GOODWILL.answer(request, rows, page)
 
 
-@finance.get("/alarms", summary="What a person should look at", responses=answers(list[shapes.Alarm]))
+@finance.get("/alarms", summary="List active alarms", responses=answers(list[shapes.Alarm]))
 def standing_alarms(
     request: Request,
     house: TheHouse,
@@ -231,32 +229,34 @@ def standing_alarms(
     limit: Limit = LIMIT,
     after: After = None,
 ) -> Response:
-    """The alarms that stand, by account."""
+    """Active alarms, for a person to check, by account."""
     page = ALARMS.asked(limit, after)
     rows = queries.alarms(house.database, accounts=caller.limited_to(account), page=page)
     return ALARMS.answer(request, rows, page)
 
 
-@finance.get("/explanations", summary="Why a claim is what it is", responses=answers(shapes.Explanation))
+@finance.get("/explanations", summary="Explain a claim, refund or credit", responses=answers(shapes.Explanation))
 def explanation(
     house: TheHouse,
     caller: Annotated[Caller, allowed("explanation.read")],
     id: Annotated[
         Printable,
-        Query(min_length=1, description="A claim's, refund's or credit's.", examples=["unused/cyc-0006-2026-04-02"]),
+        Query(
+            min_length=1, description="The id of a claim, refund or credit.", examples=["unused/cyc-0006-2026-04-02"]
+        ),
     ],
     account: OfAccount = None,
 ) -> Response:
-    """Clause, agreement, formula with its numbers, the facts used, and every recorded step of a claim.
+    """Clause, agreement, formula with its numbers, the facts used, and all recorded steps of a claim.
 
-    What people wrote about a goodwill credit is told to whoever may read what is written of complaints.
+    Texts about goodwill credits are included for callers with permission to read people's texts about complaints.
     """
     if account is not None:
         caller.check(account)
     words = caller.may_also("complaint.read_words")
     found = explain(house, id, account, caller.of_accounts, words=words)
     if found["clause"] == "complaint" and not _sees_goodwill(caller):
-        raise Unexplained("who proposed what, and why, is not for the caller")
+        raise Unexplained("goodwill proposals are not visible to you")
     return JSONResponse(found if caller.of_accounts is None else _without_people(found))
 
 
@@ -299,7 +299,7 @@ NOT_FOR_CUSTOMERS = ("goodwill", "alarms", "instructions")
 
 @accounts.get(
     "/accounts/{account_id}",
-    summary="One account in full",
+    summary="Get an account",
     responses={200: {**answers(shapes.Account)[200], **TELLS_VERSION}, 304: STILL_THE_SAME},
     openapi_extra={"parameters": [IF_NONE_MATCH]},
 )
@@ -308,18 +308,20 @@ def account(
     house: TheHouse,
     caller: Annotated[Caller, allowed("account.read")],
     account_id: AccountId,
-    as_of: Annotated[AsOf | None, Query(description="Assessed anew from what had become true by then.")] = None,
-    known_at: Annotated[KnownAtMoment | None, Query(description="What had been recorded by then.")] = None,
+    as_of: Annotated[
+        AsOf | None, Query(description="Assess the account anew from the facts that were true by then.")
+    ] = None,
+    known_at: Annotated[KnownAtMoment | None, Query(description="Use only events recorded by then.")] = None,
 ) -> Response:
-    """Balances, subscriptions, charges, payments, claims, refunds, credits and complaints, and how many messages
-    are set aside; for the provider's people also goodwill, alarms and open instructions.
+    """Balances, subscriptions, charges, payments, claims, refunds, credits, complaints and the number of messages set
+    aside; for the provider's staff also goodwill, alarms and open instructions.
 
-    With `as_of` it is assessed anew from the facts that had become true by then; a date means its end in the
-    account's zone. With `known_at` alone it is read as it was recorded by then. Both together: assessed anew from the
-    facts that had been recorded by the one and become true by the other.
+    With `as_of` the account is assessed anew from the facts that were true by then; a date means its end in the
+    account's time zone. With `known_at` alone it is shown as recorded by then. With both it is assessed anew from the
+    facts that were recorded by the one and true by the other.
 
-    Of the account as it stands now, the answer's ETag says the version; who changes the account may send it back in
-    If-Match, and who reads it again in If-None-Match.
+    The ETag is the version of the account as it stands now: send it in If-Match when you change the account, and in
+    If-None-Match when you read it again.
     """
     found = answering.account(house, caller.check(account_id), as_of, known_at)
     if caller.of_accounts is not None:
@@ -331,7 +333,7 @@ def account(
 
 
 @accounts.get(
-    "/accounts/{account_id}/history", summary="An account's audit trail", responses=answers(list[shapes.Entry])
+    "/accounts/{account_id}/history", summary="Get an account's audit trail", responses=answers(list[shapes.Entry])
 )
 def history(
     request: Request,
@@ -341,31 +343,31 @@ def history(
     limit: Limit = LIMIT,
     after: After = None,
 ) -> Response:
-    """Every fact and every decision in order, with actor, cause and both times."""
+    """All facts and decisions in order, with actor, cause and both times."""
     page = HISTORY.asked(limit, after)
     return HISTORY.answer(request, queries.history(house.database, caller.check(account_id), page=page), page)
 
 
 @accounts.get(
-    "/accounts/{account_id}/replay", summary="An account event by event", responses=answers(list[shapes.ReplayStep])
+    "/accounts/{account_id}/replay", summary="Replay an account's events", responses=answers(list[shapes.ReplayStep])
 )
 def replay(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("history.read")],
     account_id: AccountId,
-    to: Annotated[int | None, Query(ge=0, lt=2**63, description="Only the first so many events.")] = None,
+    to: Annotated[int | None, Query(ge=0, lt=2**63, description="Only this many events, from the first.")] = None,
     limit: Limit = LIMIT,
     after: After = None,
 ) -> Response:
-    """What each of an account's events changed, one after the other."""
+    """The changes of each of an account's events, in order."""
     page = HISTORY.asked(limit, after)
     return HISTORY.answer(request, list(queries.replay(house.database, caller.check(account_id), to=to)), page)
 
 
 @accounts.get(
     "/accounts/{account_id}/complaints/{complaint_id}",
-    summary="One complaint with its whole history",
+    summary="Get a complaint with its history",
     responses=answers(shapes.ComplaintInFull),
 )
 def complaint(
@@ -374,7 +376,7 @@ def complaint(
     account_id: AccountId,
     complaint_id: Annotated[PathId, Path(examples=["complaint-1"])],
 ) -> Response:
-    """Every step with who took it, what people wrote, links, and the goodwill credits proposed for it."""
+    """All steps with their actors and notes, the links, and the goodwill credits proposed for it."""
     return JSONResponse(told(house, complaint_id, caller.check(account_id)))
 
 
@@ -387,7 +389,7 @@ WAITING = Listing(
 KEPT = Listing(lambda row: (row["position"],), (int,))
 
 
-@messages.get("/waiting", summary="Facts that wait for another", responses=answers(list[shapes.Waiting]))
+@messages.get("/waiting", summary="List waiting facts", responses=answers(list[shapes.Waiting]))
 def waiting(
     request: Request,
     house: TheHouse,
@@ -396,39 +398,39 @@ def waiting(
     limit: Limit = LIMIT,
     after: After = None,
 ) -> Response:
-    """What each waits for and since when, by account and age."""
+    """Facts that wait for another fact, with its name and their age, by account and age."""
     page = WAITING.asked(limit, after)
     rows = queries.waiting(house.database, house.ledger.now(), accounts=caller.limited_to(account))
     return WAITING.answer(request, rows, page)
 
 
-@messages.get("/dead-letters", summary="Refused messages", responses=answers(list[shapes.DeadLetter]))
+@messages.get("/dead-letters", summary="List dead letters", responses=answers(list[shapes.DeadLetter]))
 def dead_letters(
     request: Request,
     house: TheHouse,
     _: Annotated[Caller, allowed("dead_letter.read")],
     account: OfAccount = None,
     source: OfSource = None,
-    field: Annotated[Printable | None, Query(description="Only those refused for this field.")] = None,
+    field: Annotated[Printable | None, Query(description="Only messages refused because of this field.")] = None,
     everything: Annotated[bool, Query(alias="all", description=CLOSED_TOO)] = False,
     limit: Limit = LIMIT,
     after: After = None,
 ) -> Response:
-    """The refused messages that nobody has replayed or discarded yet, without what they said."""
+    """Open dead letters: refused messages, neither replayed nor discarded, without their bodies."""
     page = KEPT.asked(limit, after)
     wanted = {"account": account, "source": source, "field": field}
     return KEPT.answer(request, kept.dead_letters(house.database, page, closed=everything, **wanted), page)
 
 
-@messages.get("/dead-letters/{position}", summary="A refused message", responses=answers(shapes.DeadLetterWithBody))
+@messages.get("/dead-letters/{position}", summary="Get a dead letter", responses=answers(shapes.DeadLetterWithBody))
 def dead_letter(
     house: TheHouse, _: Annotated[Caller, allowed("dead_letter.read_body")], position: KeptPosition
 ) -> Response:
-    """One refused message with what it said, from the vault."""
+    """One dead letter with its body, from the vault."""
     return _kept_message(house, "dead-letter", position)
 
 
-@messages.get("/aside", summary="Messages set aside", responses=answers(list[shapes.SetAside]))
+@messages.get("/aside", summary="List messages set aside", responses=answers(list[shapes.SetAside]))
 def aside(
     request: Request,
     house: TheHouse,
@@ -439,24 +441,24 @@ def aside(
     limit: Limit = LIMIT,
     after: After = None,
 ) -> Response:
-    """The messages that kept failing and wait until what failed is mended, without what they said."""
+    """Messages set aside after repeated failures, until the cause is fixed, without their bodies."""
     page = KEPT.asked(limit, after)
     wanted = {"account": account, "source": source}
     return KEPT.answer(request, kept.set_aside(house.database, page, closed=everything, **wanted), page)
 
 
-@messages.get("/aside/{position}", summary="A message set aside", responses=answers(shapes.SetAsideWithBody))
+@messages.get("/aside/{position}", summary="Get a message set aside", responses=answers(shapes.SetAsideWithBody))
 def aside_message(
     house: TheHouse, _: Annotated[Caller, allowed("aside.read_body")], position: KeptPosition
 ) -> Response:
-    """One message that was set aside with what it said, from the vault."""
+    """One message set aside, with its body, from the vault."""
     return _kept_message(house, "set-aside", position)
 
 
 def _kept_message(house: House, of: KeptAs, position: int) -> Response:
     row = kept.at(house.database, of, position)
     if row is None:
-        raise not_found("nothing is kept under this number; ask for the list with `all=true`")
+        raise not_found("no message has this number; see the list with `all=true`")
     return JSONResponse(with_body(house, of, row))
 
 
@@ -474,44 +476,44 @@ INSTRUCTIONS = Listing(
 
 
 def _notices(queued: Iterable[QueuedNotice] = ()) -> Listing:
-    """E-mails in the order of the queue, by the position of what each tells of, which no answer shows."""
+    """E-mails in the order of the queue, by the position of their events, which no answer shows."""
     places = {each.notice_id: (to_microseconds(each.queued_at), each.position) for each in queued}
     return Listing(lambda row: (*places[row["notice_id"]], row["notice_id"]), (int, int, str))
 
 
 @messages.get(
-    "/instructions", summary="What other systems were told", responses=answers(list[shapes.AgedInstruction])
+    "/instructions", summary="List instructions to other systems", responses=answers(list[shapes.AgedInstruction])
 )
 def instructions(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("instruction.read")],
     account: OfAccount = None,
-    kind: Annotated[Kind | None, Query(description="Only those of this kind.")] = None,
-    still_open: Annotated[bool, Query(alias="open", description="Only those that were not answered.")] = False,
+    kind: Annotated[Kind | None, Query(description="Only this kind.")] = None,
+    still_open: Annotated[bool, Query(alias="open", description="Only instructions without an answer.")] = False,
     limit: Limit = LIMIT,
     after: After = None,
 ) -> Response:
-    """What billing and provisioning must carry out, those first that wait longest for an answer."""
+    """Instructions to billing and provisioning, the longest open first."""
     page = INSTRUCTIONS.asked(limit, after)
     scope, now = caller.limited_to(account), house.ledger.now()
     rows = queries.instructions(house.database, now, kind=kind, still_open=still_open, accounts=scope)
     return INSTRUCTIONS.answer(request, rows, page)
 
 
-@messages.get("/notices", summary="E-mails to customers", responses=answers(list[shapes.Notice]))
+@messages.get("/notices", summary="List e-mails to customers", responses=answers(list[shapes.Notice]))
 def notices(
     request: Request,
     house: TheHouse,
     _: Annotated[Caller, allowed("notice.read")],
     account: OfAccount = None,
     status: Annotated[
-        NoticeStatus | None, Query(description="Only those that stand so; else those neither sent nor discarded.")
+        NoticeStatus | None, Query(description="Only this status; by default those neither sent nor discarded.")
     ] = None,
     limit: Limit = LIMIT,
     after: After = None,
 ) -> Response:
-    """The queue, the oldest first, and what comes next of each."""
+    """The queue of e-mails, oldest first, with the next step of each."""
     page = _notices().asked(limit, after)
     queued = mails.in_queue(house, account, [status] if status is not None else None)
     return _notices(queued).answer(request, [mails.notice(house, each) for each in queued], page)
@@ -527,7 +529,7 @@ KEYS = Listing(
 )
 
 
-@machinery.get("/agreements", summary="Service agreements", responses=answers(list[shapes.Agreement]))
+@machinery.get("/agreements", summary="List service agreements", responses=answers(list[shapes.Agreement]))
 def agreements(
     request: Request,
     house: TheHouse,
@@ -540,52 +542,52 @@ def agreements(
     return AGREEMENTS.answer(request, published.agreements(house), page)
 
 
-@machinery.get("/agreements/{name}", summary="An agreement's text", responses=answers(shapes.AgreementText))
+@machinery.get("/agreements/{name}", summary="Get an agreement's text", responses=answers(shapes.AgreementText))
 def agreement(
     house: TheHouse,
     _: Annotated[Caller, allowed("agreement.read")],
     name: Annotated[PathId, Path(examples=["standard"])],
-    version: Annotated[int | None, Query(description="The newest unless given.")] = None,
+    version: Annotated[int | None, Query(description="The version; by default the latest.")] = None,
 ) -> Response:
-    """The text that a version was published as."""
+    """The published text of a version."""
     return JSONResponse(published.agreement(house, name, version))
 
 
-@machinery.get("/status", summary="How everything stands", responses=answers(shapes.StatusFound))
+@machinery.get("/status", summary="Get the status", responses=answers(shapes.StatusFound))
 def status(
     house: TheHouse,
     _: Annotated[Caller, allowed("status.read")],
     max_age: Annotated[
-        int | None, Query(ge=0, lt=2**31, description="What has lain for more than these seconds is late.")
+        int | None, Query(ge=0, lt=2**31, description="The age in seconds from which unprocessed work is late.")
     ] = None,
 ) -> Response:
-    """How far each part is behind and since when, and what is left for people."""
+    """The lag of each part, and the open work for people."""
     return JSONResponse(standing.answer(standing.look_around(house, max_age)))
 
 
-@machinery.get("/access/grants", summary="Who has which role", responses=answers(list[shapes.Granted]))
+@machinery.get("/access/grants", summary="List roles granted", responses=answers(list[shapes.Granted]))
 def grants(
     request: Request,
     house: TheHouse,
     _: Annotated[Caller, allowed("access.read")],
-    principal: Annotated[Identifier | None, Query(description="Only those of this principal.")] = None,
+    principal: Annotated[Identifier | None, Query(description="Only this principal.")] = None,
     limit: Limit = LIMIT,
     after: After = None,
 ) -> Response:
-    """The roles that stand, by principal."""
+    """The roles granted, by principal."""
     page = GRANTS.asked(limit, after)
     return GRANTS.answer(request, access.grants(house.database, principal), page)
 
 
-@machinery.get("/access/keys", summary="API keys that open the door", responses=answers(list[shapes.ApiKey]))
+@machinery.get("/access/keys", summary="List valid API keys", responses=answers(list[shapes.ApiKey]))
 def keys(
     request: Request,
     house: TheHouse,
     _: Annotated[Caller, allowed("access.read")],
-    principal: Annotated[Identifier | None, Query(description="Only those of this principal.")] = None,
+    principal: Annotated[Identifier | None, Query(description="Only this principal.")] = None,
     limit: Limit = LIMIT,
     after: After = None,
 ) -> Response:
-    """The keys that stand, by principal and age, without their secrets."""
+    """The valid API keys, by principal and age, without their secrets."""
     page = KEYS.asked(limit, after)
     return KEYS.answer(request, access.keys(house.database, principal), page)

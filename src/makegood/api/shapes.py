@@ -48,7 +48,7 @@ class Shape(BaseModel):
 
 
 class Claim(Shape):
-    """What one clause of the policy gives for one charge."""
+    """The result of one clause of the policy for one charge."""
 
     claim_id: str = Field(examples=["unused/cyc-0006-2026-04-02"])
     clause: Clause
@@ -69,7 +69,7 @@ class Claim(Shape):
 
 
 class Refund(Shape):
-    """Money that goes back, or went."""
+    """A refund, due, failed or paid out."""
 
     refund_id: str = Field(examples=["refund/unused/cyc-0006-2026-04-02/1"])
     claim_id: str
@@ -88,7 +88,7 @@ class Refund(Shape):
 
 
 class Applied(Shape):
-    """Part of a credit paid part of an invoice."""
+    """The application of a credit to an invoice."""
 
     application_id: str
     charge_id: str | None
@@ -98,10 +98,10 @@ class Applied(Shape):
 
 
 class Credit(Shape):
-    """Money kept for the account's next charges."""
+    """A credit for the account's next charges."""
 
     credit_id: str = Field(examples=["credit/disruption/cyc-0002-2026-01-02/1"])
-    claim_id: str | None = Field(description="Null for what was paid on an invoice in excess.")
+    claim_id: str | None = Field(description="Null for an excess payment on an invoice.")
     account_id: str
     charge_id: str | None
     net: Amount
@@ -112,11 +112,11 @@ class Credit(Shape):
     refunded: Amount
     left: Amount
     granted_at: Instant
-    applied: list[Applied] = Field(description="What it was used for, in order.")
+    applied: list[Applied] = Field(description="The uses of the credit, in order.")
 
 
 class Dispute(Shape):
-    """A disputed charge, and how its investigation stands."""
+    """A disputed charge, with the status of its investigation."""
 
     dispute_id: str
     claim_id: str
@@ -128,11 +128,11 @@ class Dispute(Shape):
     reason: str | None
     investigate_by: Instant | None
     overdue: bool
-    complaint_ids: list[str] = Field(description="The complaints that it is linked with.")
+    complaint_ids: list[str] = Field(description="The linked complaints.")
 
 
 class ComplaintStep(Shape):
-    """What became of a complaint, and when."""
+    """A step in the history of a complaint."""
 
     step: Literal["opened", "resolved", "reopened", "noted", "linked"]
     at: Instant
@@ -140,7 +140,7 @@ class ComplaintStep(Shape):
 
 
 class Link(Shape):
-    """What a complaint led to."""
+    """An outage, a dispute or a goodwill credit linked to a complaint."""
 
     kind: LinkedKind
     linked_id: str
@@ -157,16 +157,16 @@ class ComplaintOfAccount(Shape):
     status: Literal["open", "resolved"]
     opened_at: Instant
     resolved_at: Instant | None
-    resolution_code: str | None = Field(description="Null where it was put in words only.")
+    resolution_code: str | None = Field(description="Null if the resolution is free text.")
     links: list[Link]
-    notes: int = Field(description="How often it was noted on.")
+    notes: int = Field(description="The number of notes.")
     steps: Sequence[ComplaintStep]
 
 
 class Complaint(ComplaintOfAccount):
-    """A customer's complaint, and for how long it has been open."""
+    """A customer's complaint with its age."""
 
-    age_seconds: int | None = Field(description="Null where it is resolved.")
+    age_seconds: int | None = Field(description="Null once it is resolved.")
 
 
 class Goodwill(Shape):
@@ -178,7 +178,7 @@ class Goodwill(Shape):
     subscription_id: str | None
     complaint_id: str
     status: Literal["proposed", "approved", "rejected"]
-    outcome: Outcome | None = Field(description="That of its claim.")
+    outcome: Outcome | None = Field(description="The outcome of its claim.")
     amount: Amount
     currency: Currency
     proposed_by: str
@@ -188,45 +188,45 @@ class Goodwill(Shape):
 
 
 class GoodwillLinked(Goodwill):
-    """A goodwill credit with all complaints that it is linked with."""
+    """A goodwill credit with all linked complaints."""
 
     complaint_ids: list[str]
 
 
 class ComplaintStepInFull(ComplaintStep):
-    """A step with who took it, and what they wrote."""
+    """A step with its actor and notes."""
 
     actor: str
     channel: str
     resolution_code: str | None
     kind: LinkedKind | None
     linked_id: str | None
-    words: str | None = Field(description="Null where nothing was written, or it was erased.")
+    words: str | None = Field(description="The text written; null if there is none or it was erased.")
 
 
 class ComplaintInFull(Complaint):
-    """A complaint with its whole history."""
+    """A complaint with its history."""
 
     steps: Sequence[ComplaintStepInFull]
     goodwill: list[GoodwillLinked]
 
 
 class Instruction(Shape):
-    """What another system must carry out, and what it answered."""
+    """An instruction to another system, with its answer."""
 
     instruction_id: str
     kind: Kind
     account_id: str
-    data: dict[str, str] = Field(description="As the topic says it.")
+    data: dict[str, str] = Field(description="The data, as published on the topic.")
     issued_at: Instant
     status: Literal["open", "carried_out", "refused"]
     answered_at: Instant | None
 
 
 class AgedInstruction(Instruction):
-    """An instruction, and for how long it has been open."""
+    """An instruction with its age."""
 
-    age_seconds: int | None = Field(description="Null where it was answered.")
+    age_seconds: int | None = Field(description="Null once it is answered.")
 
 
 class Notice(Shape):
@@ -242,23 +242,23 @@ class Notice(Shape):
     queued_at: Instant
     next_attempt_at: Instant | None
     last_error: str | None
-    next: str | None = Field(description="What comes next, in words.")
+    next: str | None = Field(description="The next step, in words.")
 
 
 class Alarm(Shape):
-    """Something that a person should look at."""
+    """An alarm for a person to check."""
 
     alarm: str = Field(examples=["charged_after_end"])
     account_id: str
     claim_id: str | None
     charge_id: str | None
     subscription_id: str | None
-    about: list[str] = Field(description="Source and id of the messages that it is about.")
+    about: list[str] = Field(description="Source and id of the messages concerned.")
     since: Instant
 
 
 class Waiting(Shape):
-    """A fact that waits for another."""
+    """A fact that waits for another fact."""
 
     account_id: str
     type: str = Field(examples=["outage-reported.v1"])
@@ -271,7 +271,7 @@ class Waiting(Shape):
 
 
 class KeptRow(Shape):
-    """A kept message, and what became of it."""
+    """A kept message with its status."""
 
     position: int
     origin: str
@@ -283,7 +283,7 @@ class KeptRow(Shape):
 
 
 class DeadLetter(KeptRow):
-    """A refused message, without what it said."""
+    """A dead letter (refused message), without its body."""
 
     dead_letter_id: str
     field: str | None
@@ -294,13 +294,13 @@ class DeadLetter(KeptRow):
 
 
 class DeadLetterWithBody(DeadLetter):
-    """A refused message."""
+    """A dead letter (refused message) with its body."""
 
-    body: str | None = Field(description="What it said; null where that was erased.")
+    body: str | None = Field(description="The body; null if it was erased.")
 
 
 class SetAside(KeptRow):
-    """A message that kept failing, without what it said."""
+    """A message set aside after repeated failures, without its body."""
 
     set_aside_id: str
     source: str
@@ -310,9 +310,9 @@ class SetAside(KeptRow):
 
 
 class SetAsideWithBody(SetAside):
-    """A message that kept failing."""
+    """A message set aside after repeated failures, with its body."""
 
-    body: str | None = Field(description="What it said; null where that was erased.")
+    body: str | None = Field(description="The body; null if it was erased.")
 
 
 class Agreement(Shape):
@@ -325,7 +325,7 @@ class Agreement(Shape):
 
 
 class AgreementText(Shape):
-    """The text that a version was published as."""
+    """The published text of a version."""
 
     name: str = Field(examples=["standard"])
     version: int
@@ -334,7 +334,7 @@ class AgreementText(Shape):
 
 
 class Balance(Shape):
-    """An account's sums in one currency."""
+    """The balance of an account in one currency."""
 
     currency: Currency
     charged: Amount
@@ -350,7 +350,7 @@ class Balance(Shape):
 
 
 class Subscription(Shape):
-    """A service that an account has."""
+    """A subscription of an account."""
 
     subscription_id: str
     account_id: str
@@ -358,18 +358,18 @@ class Subscription(Shape):
     agreement: str
     agreement_version: int | None
     status: Status | None
-    effective_on: LocalDate | None = Field(description="When it ends.")
+    effective_on: LocalDate | None = Field(description="The date on which it ends.")
 
 
 class Charge(Shape):
-    """What a customer has to pay for."""
+    """A charge: a billing cycle or a one-off."""
 
     charge_id: str
     account_id: str
     kind: Literal["cycle", "one_off"]
     subscription_id: str | None
     starts_on: LocalDate | None
-    ends_on: LocalDate | None = Field(description="The first date that no longer belongs to it.")
+    ends_on: LocalDate | None = Field(description="The first date after the cycle.")
     price: Amount
     tax: Amount
     currency: Currency
@@ -390,7 +390,7 @@ class Payment(Shape):
 
 
 class Invoice(Shape):
-    """What an invoice was charged and paid, and what it asks for (gross)."""
+    """The charges, payments and amount due of an invoice (gross)."""
 
     invoice_id: str
     account_id: str
@@ -398,18 +398,18 @@ class Invoice(Shape):
     charged: Amount
     paid_in_money: Amount
     paid_from_balance: Amount
-    excess_used: Amount = Field(description="What of the credit for its excess was used.")
+    excess_used: Amount = Field(description="The used part of the credit for its excess.")
     reduced: Amount
     asks_for: Amount
     excess: Amount
-    excess_credit: Amount | None = Field(description="The credit for its excess, once it has rested.")
+    excess_credit: Amount | None = Field(description="The credit for its excess, once the hold has ended.")
 
 
 class ClaimOfAccount(Claim):
-    """A claim as an account has it, which may have been assessed for the answer alone."""
+    """A claim of an account, as recorded or as assessed for this answer only."""
 
     position: Position | None = Field(  # type: ignore[assignment]
-        description="Null where it was assessed anew, as of another time."
+        description="Null if it was assessed for this answer, as of another time."
     )
 
 
@@ -417,9 +417,11 @@ class Account(Shape):
     """One account in full."""
 
     account_id: str = Field(examples=["acct-0006"])
-    as_of: Instant | None = Field(None, description="The instant it was assessed anew for; null as it stands.")
-    known_at: Instant | Position | None = Field(None, description="What had been recorded by then; null for all.")
-    nothing_yet: str | None = Field(None, description="In words, where there was nothing by then.")
+    as_of: Instant | None = Field(None, description="The instant of the assessment; null for the current state.")
+    known_at: Instant | Position | None = Field(
+        None, description="The limit of the recorded events used; null for all events."
+    )
+    nothing_yet: str | None = Field(None, description="An explanation, if nothing was true or recorded by then.")
     time_zone: str | None = Field(examples=["Europe/Berlin"])
     currency: Currency | None
     registered_at: Instant | None
@@ -432,11 +434,11 @@ class Account(Shape):
     refunds: list[Refund]
     credits: list[Credit]
     complaints: list[ComplaintOfAccount]
-    goodwill: list[Goodwill] = Field([], description="Not shown to customers, like all that follows.")
+    goodwill: list[Goodwill] = Field([], description="Not shown to customers, like all following fields.")
     alarms: list[Alarm] = Field([])
-    instructions: list[Instruction] = Field([], description="Those without an answer.")
+    instructions: list[Instruction] = Field([], description="Instructions without an answer.")
     set_aside: int = Field(
-        0, description="How many of its messages are set aside; while there are some, this may not be all."
+        0, description="The number of messages set aside; above zero, the account may be incomplete."
     )
 
 
@@ -460,7 +462,7 @@ class Entry(Shape):
 
 
 class ChangedRow(Shape):
-    """A row that an event put, or deleted where `row` is null."""
+    """A row written by an event, or deleted where `row` is null."""
 
     table: str
     key: dict[str, str | int | None]
@@ -468,7 +470,7 @@ class ChangedRow(Shape):
 
 
 class ReplayStep(Shape):
-    """One event, and what it changed."""
+    """One event with its changes."""
 
     version: int
     position: Position
@@ -481,7 +483,7 @@ class ReplayStep(Shape):
 
 
 class Settled(Shape):
-    """One way in which part of a claim is made good."""
+    """A settled part of a claim."""
 
     into: Literal["invoice_reduction", "offset", "refund", "credit", "overpaid", "correction"]
     id: str
@@ -491,7 +493,7 @@ class Settled(Shape):
 
 
 class ClaimState(Shape):
-    """A claim row as it stood."""
+    """The state of a claim."""
 
     outcome: Outcome
     reason: str | None
@@ -501,7 +503,7 @@ class ClaimState(Shape):
 
 
 class Terms(Shape):
-    """The agreement that a decision was taken under."""
+    """The service agreement of a decision."""
 
     agreement: str
     version: int
@@ -509,7 +511,7 @@ class Terms(Shape):
 
 
 class ChargeExplained(Shape):
-    """What was charged."""
+    """The charge of a claim."""
 
     price: Amount
     tax: Amount
@@ -519,7 +521,7 @@ class ChargeExplained(Shape):
 
 
 class FactUsed(Shape):
-    """A fact that a claim rests on."""
+    """A fact used for a claim."""
 
     position: Position
     event_id: str
@@ -531,31 +533,31 @@ class FactUsed(Shape):
     time: Instant | None = None
     words: str | None = Field(
         None,
-        description="Why a dispute was rejected, or a goodwill credit proposed or rejected, in the words of whoever "
-        "did; those about goodwill are for whoever may read what is written of complaints.",
+        description="The reason given for rejecting a dispute, or for proposing or rejecting a goodwill credit; "
+        "reasons about goodwill only with the permission to read people's texts about complaints.",
     )
 
 
 class RetractedBy(Shape):
-    """The message that took another one back."""
+    """The message that retracted another one."""
 
-    source: str | None = Field(None, description="Not shown to customers, and neither is the id.")
+    source: str | None = Field(None, description="Source and id are not shown to customers.")
     id: str | None = None
     position: Position
     recorded_at: Instant
 
 
 class RetractedFact(Shape):
-    """A fact that a claim rested on once, and that was never so."""
+    """A retracted fact that was used for a claim before."""
 
     position: Position
     event_id: str
     type: str
-    source: str | None = Field(None, description="Not shown to customers, and neither is the id.")
+    source: str | None = Field(None, description="Source and id are not shown to customers.")
     id: str | None = None
     retracted_by: RetractedBy
     words: str | None = Field(
-        None, description="Why, in the words of whoever took it back; for whoever may read what people wrote."
+        None, description="The reason for the retraction, for callers with permission to read people's texts."
     )
 
 
@@ -577,7 +579,7 @@ class ExplanationStep(Shape):
 
 
 class SettlementStep(Shape):
-    """One recorded change of how a claim is settled."""
+    """One recorded change of a claim's settlement."""
 
     position: Position
     event_id: str
@@ -591,7 +593,7 @@ class SettlementStep(Shape):
 
 
 class UseOfCredit(Shape):
-    """A charge that a claim's credit paid for."""
+    """A use of a claim's credit for a charge."""
 
     position: Position
     event_id: str
@@ -604,7 +606,7 @@ class UseOfCredit(Shape):
 
 
 class Explanation(Shape):
-    """Why a claim is what it is."""
+    """The explanation of a claim, refund or credit."""
 
     id: str
     claim_id: str | None
@@ -623,16 +625,16 @@ class Explanation(Shape):
     facts: list[FactUsed]
     facts_count: int
     retracted: list[RetractedFact] = Field(
-        description="What some step rested on and its own source has taken back since: it counts as never said."
+        description="Facts used in a recorded step that their source has retracted since."
     )
-    complaint_ids: list[str] = Field(description="The complaints linked with what it rests on.")
+    complaint_ids: list[str] = Field(description="The complaints linked to its facts.")
     steps: list[ExplanationStep]
-    settlements: list[SettlementStep] = Field(description="Every change of how it is settled, in order.")
-    applied: list[UseOfCredit] = Field(description="What its credit was used for, in order.")
+    settlements: list[SettlementStep] = Field(description="All changes of its settlement, in order.")
+    applied: list[UseOfCredit] = Field(description="The uses of its credit, in order.")
 
 
 class StoreStands(Shape):
-    """How the store stands."""
+    """The status of the store."""
 
     address: str = Field(description="Without its password.")
     reachable: bool
@@ -641,14 +643,14 @@ class StoreStands(Shape):
 
 
 class BrokerStands(Shape):
-    """How the broker stands."""
+    """The status of the broker."""
 
     address: str | None
     reachable: bool | None
 
 
 class StatusFound(Shape):
-    """How everything stands."""
+    """The status of Makegood."""
 
     status: Literal["well", "broken", "late"]
     problems: list[str]
@@ -661,7 +663,7 @@ class StatusFound(Shape):
 
 
 class Granted(Shape):
-    """A role that somebody has."""
+    """A role granted to a principal."""
 
     principal: str
     role: Role
@@ -671,7 +673,7 @@ class Granted(Shape):
 
 
 class ApiKey(Shape):
-    """An API key that opens the door, without its secret."""
+    """A valid API key, without its secret."""
 
     key_id: str
     principal: str
