@@ -253,8 +253,8 @@ class ClaimDecision(Decision):
 class ClaimAssessed(ClaimDecision):
     """A claim row was opened (`before` is null), changed, or removed (`after` is null).
 
-    It changes with its outcome, reason, amounts, charge, terms and intended settlement, and with its working: formula,
-    inputs and the facts used (policy §1). `charge_id` is null for a goodwill credit, which is for no charge.
+    It changes with its outcome, reason, amounts, charge, terms and intended settlement, and with its working:
+    formula, inputs and the facts used (policy §1). `charge_id` is null for a goodwill credit, which is for no charge.
     `investigate_by` is the deadline of an open investigation of a dispute. The amounts are decided here, once (design
     rule 3), and never recomputed. `facts` are the event ids of the facts used; beyond 1,000 there is their count and,
     in `facts_digest`, the SHA-256 of the ids, in order, one a line. `rules` is the revision of the policy's code.

@@ -1,4 +1,4 @@
-"""Who asks: an API key or a token of the configured issuer says which principal it is, and nothing else does.
+"""Authentication: only an API key or a token of the configured issuer proves a principal.
 
 Whatever is wrong with a key or a token, the answer is the same: it helps nobody to guess.
 """
@@ -27,9 +27,9 @@ from makegood.house.stop import Stop
 from projections.access import standing_key
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
-"""Signatures by a private key only: nothing that whoever knows the public key could sign with."""
+"""Asymmetric signatures only, which the public key cannot forge."""
 LEEWAY_SECONDS = 30
-"""So far may the issuer's clock be from ours."""
+"""The tolerated difference between the issuer's clock and ours."""
 TOKEN_LENGTH_MAX = 8_192
 
 # An issuer may still call Ed25519 by its older name; that is no news to whoever reads our standard error.
@@ -76,7 +76,7 @@ class Issuer:
 
 
 def issuer_of(settings: Settings) -> Issuer | None:
-    """The issuer that the settings name, if any. Raises Stop where they name it without keys to check by."""
+    """The configured issuer, if any. Raises Stop for an issuer without usable keys."""
     if not settings.oidc_issuer:
         return None
     if not settings.oidc_keys:

@@ -1,4 +1,4 @@
-"""Who asks, and for which accounts they may do what they ask for."""
+"""The caller of a request, and the accounts that their permission covers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from projections.queries import UnknownAccount
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, with all their roles, and for which accounts they may do what they ask for."""
+    """The caller with all their roles, and the accounts that their permission covers."""
 
     principal: str
     roles: tuple[tuple[Role, str | None], ...]
@@ -20,16 +20,16 @@ class Caller:
 
     @property
     def of_accounts(self) -> frozenset[str] | None:
-        """The accounts that they are limited to here; None where they are not."""
+        """The accounts that the caller is limited to here; None for all."""
         return self.scope.accounts
 
     def may_also(self, action: Action, account: str | None = None) -> bool:
-        """Whether they may do something else as well: at all, or with an account."""
+        """Whether another action is permitted too: at all, or for an account."""
         scope = may(action, self.roles)
         return scope is not None and (account is None or scope.covers(account))
 
     def check(self, account: str) -> str:
-        """The account, which they may ask for here. Raises UnknownAccount, as for one that does not exist."""
+        """The account, if the caller has access to it. Raises UnknownAccount, as for one that does not exist."""
         if not self.scope.covers(account) or not is_identifier(account):
             raise UnknownAccount("it is not the caller's")
         if account == SYSTEM_ACCOUNT and not self.may_also("access.read"):
@@ -37,7 +37,7 @@ class Caller:
         return account
 
     def limited_to(self, account: str | None) -> frozenset[str] | None:
-        """The accounts that a list may show, where one may be asked for; None for all."""
+        """The accounts that a list may show, with one as filter or without; None for all."""
         if account is None:
             return self.of_accounts
         return frozenset({account}) if self.scope.covers(account) else frozenset()
