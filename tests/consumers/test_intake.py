@@ -117,7 +117,7 @@ def test_where_everything_fails_intake_stops_and_says_that_we_are_wrong(
     place.send(*[structured(account_registered(account), 0) for account in accounts])
     for _ in range(2):  # a supervisor that starts it again changes nothing
         with (
-            pytest.raises(PartFailed, match=r"probably ours: see `makegood aside list`"),
+            pytest.raises(PartFailed, match=r"probably a failure of ours: see `makegood aside list`"),
             running(Intake(books.ledger(), place.cluster, topic=place.upstream)) as stop,
         ):
             stop.wait(60)

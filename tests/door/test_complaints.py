@@ -163,7 +163,7 @@ def test_nothing_there_names_the_next_command(sandbox: Door, lines: Any) -> None
     assert sandbox.errors == "makegood: no account has a complaint com-1; see `makegood complaints`\n"
     sandbox("ingest", lines(Upstream("a").complaint_opened(), Upstream("b").complaint_opened()))
     sandbox("complaint", "com-1", exits=1)
-    assert "2 accounts have com-1: a, b; say which with --account" in sandbox.errors
+    assert "2 accounts have com-1: a, b; choose one with --account" in sandbox.errors
     assert sandbox.json("complaint", "com-1", "--account", "b")["account_id"] == "b"
 
 

@@ -42,7 +42,7 @@ def test_the_sample_goes_the_whole_way_and_every_cent_granted_is_settled_once(
     # The columns of the summary foot, as they are printed.
     rows = [
         line.split()
-        for line in said.split("Money, by currency")[1].split("What was granted first")[0].splitlines()
+        for line in said.split("Money, by currency")[1].split("Granted amounts first")[0].splitlines()
         if line.strip()[:3] in granted
     ]
     printed = {row[0]: [Decimal(0 if cell == "–" else cell) for cell in row[1:]] for row in rows}

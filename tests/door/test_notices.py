@@ -117,7 +117,7 @@ def test_a_person_decides_about_what_failed_and_what_is_in_doubt(told: Door, mon
 
 def test_what_nobody_can_decide_says_why(told: Door) -> None:
     told("notices", "resend", "0" * 32, exits=1)
-    assert "there is no notice" in told.errors
+    assert "not found; see `makegood notices`" in told.errors
     assert "see `makegood notices`" in told.errors
     work(told, Server())
     [first, _] = told.json("notices", "--status", "sent")
