@@ -140,7 +140,7 @@ def test_before_anything_was_true_or_known_one_sentence_says_since_when(sandbox:
     assert "at position 0:2." in known
     assert "has no facts" in sandbox("account", "system", "--as-of", "2026-02-01")
     sandbox("account", "acct-2", "--as-of", "2026-02-01", exits=1)
-    assert "nothing was ever recorded for account acct-2" in sandbox.errors
+    assert "account acct-2 not found" in sandbox.errors
 
 
 def test_people_are_told_that_it_was_assessed_for_the_answer(sandbox: Door, lines) -> None:
