@@ -122,7 +122,7 @@ def test_what_nobody_can_decide_says_why(told: Door) -> None:
     work(told, Server())
     [first, _] = told.json("notices", "--status", "sent")
     told("notices", "discard", first["notice_id"], exits=1)
-    assert "is sent: only what is queued, what failed and what is in doubt can be discarded" in told.errors
+    assert "is sent: only notices that are queued, failed or in doubt can be discarded" in told.errors
     told("notices", "--status", "lost", exits=1)
     assert "queued, sending, sent, failed, in_doubt, discarded" in told.errors
 
