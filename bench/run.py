@@ -38,7 +38,7 @@ from consumers.relay import Relay
 from consumers.upstream import read_structured
 from ledger.application import agreements, record
 from ledger.application.ledger import Ledger
-from ledger.store.reading import shard_end
+from ledger.store.reading import shard_ends
 from makegood.house.clock import system_clock
 from makegood.house.logs import configure_logs
 from makegood.house.opening import House, open_house
@@ -212,7 +212,7 @@ def measure_projector(postgres: Postgres, count: int) -> None:
         with house_at(postgres.new_database()) as house:
             files.ingest(house.ledger, messages(count), "bench")
             with house.database.reading() as transaction:
-                end = shard_end(transaction, 0)
+                [(shard, end)] = shard_ends(transaction).items()
 
             def relayed() -> bool:
                 with house.database.reading() as transaction:
@@ -225,7 +225,7 @@ def measure_projector(postgres: Postgres, count: int) -> None:
             report(f"{end:,} events relayed to Kafka (acks=all)", [end / seconds], "events/s")
             report("the same topic read raw", [end / timed(lambda: _read_raw(kafka.bootstrap, end))], "events/s")
             part = Projector(house.projections, KafkaSource(cluster))
-            seconds = timed(lambda: run_until([part], lambda: house.projections.position_reached(0) >= end))
+            seconds = timed(lambda: run_until([part], lambda: house.projections.position_reached(shard) >= end))
             report("the same projected into PostgreSQL, joining included", [end / seconds], "events/s")
 
 

@@ -3,47 +3,93 @@
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 from hypothesis import Phase, settings
 
-from tests.parts.kafka import Kafka, expect_kafka, find_kafka
-from tests.parts.postgres import Postgres, expect_postgres, find_postgres
+from tests.parts.kafka import Kafka, expect_kafka
+from tests.parts.postgres import Postgres, expect_postgres
+from tests.parts.shared import Asked, Kept, Shared
+from tests.parts.stores import Stores, tables
+from tests.search import sample
 
 # No deadline: a slow machine is no failure. A failure in CI prints what reproduces it here.
-settings.register_profile("ci", deadline=None, print_blob=True, derandomize=False, max_examples=100)
-settings.register_profile("dev", deadline=None, max_examples=50)
+settings.register_profile("ci", deadline=None, print_blob=True, derandomize=False, max_examples=sample(30))
+settings.register_profile("dev", deadline=None, max_examples=sample(30))
 # Mutation testing asks thousands of times whether a test fails: few examples, always the same, none made smaller.
 settings.register_profile(
     "mutants", deadline=None, derandomize=True, max_examples=8, phases=[Phase.explicit, Phase.generate]
 )
 settings.load_profile("ci" if os.environ.get("CI", "").lower() not in {"", "0", "false", "no"} else "dev")
 
-USED = pytest.StashKey[dict[str, str]]()
-"""Which part came from where, once it was used."""
+SHARED = pytest.StashKey[Shared]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    told_at = getattr(config, "workerinput", {}).get("parts")
+    config.stash[SHARED] = Kept() if told_at is None else Asked(told_at)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and _uses_real_parts(item):
+            item.add_marker(pytest.mark.real)
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def _uses_real_parts(item: pytest.Function) -> bool:
+    kinds = () if not hasattr(item, "callspec") else map(str, item.callspec.params.values())
+    return bool({"kafka", "postgres"} & set(item.fixturenames)) or "postgresql" in {kind.lower() for kind in kinds}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """A worker is told where to ask for the run's Kafka and PostgreSQL."""
+    kept = node.config.stash[SHARED]
+    assert isinstance(kept, Kept)
+    node.workerinput["parts"] = kept.told_at()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if (shared := config.stash.get(SHARED, None)) is not None:
+        shared.close()
 
 
 @pytest.fixture(scope="session")
-def kafka(pytestconfig: pytest.Config) -> Iterator[Kafka]:
+def kafka(pytestconfig: pytest.Config) -> Kafka:
     """The run's Kafka, shared: each test takes topics and groups of its own, and for faults a Kafka of its own."""
-    with find_kafka() as found:
-        pytestconfig.stash.setdefault(USED, {})["Kafka"] = found.origin
-        yield found
+    return pytestconfig.stash[SHARED].kafka()
 
 
 @pytest.fixture(scope="session")
-def postgres(pytestconfig: pytest.Config) -> Iterator[Postgres]:
+def postgres(pytestconfig: pytest.Config) -> Postgres:
     """The run's PostgreSQL, shared: each test takes a database of its own, and for faults a server of its own."""
-    with find_postgres() as found:
-        pytestconfig.stash.setdefault(USED, {})["PostgreSQL"] = found.origin
-        yield found
+    return pytestconfig.stash[SHARED].postgres()
+
+
+@pytest.fixture(scope="session")
+def stores(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    """Stores that begin as a test needs it, each for one test."""
+    found = Stores(tmp_path_factory.mktemp("stores"), lambda: request.getfixturevalue("postgres"))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def pg_store(stores: Stores, tmp_path: Path) -> Iterator[str]:
+    """The address of a store on PostgreSQL, with its tables and nothing in them."""
+    url = stores.new("postgresql", tmp_path, tables)
+    yield url
+    stores.give_back(url)
 
 
 @pytest.fixture
 def pg_url(postgres: Postgres) -> Iterator[str]:
-    """The URL of a fresh database, dropped afterwards."""
+    """The URL of a fresh, empty database, dropped afterwards."""
     url = postgres.new_database()
     yield url
     postgres.drop_database(url)
@@ -64,18 +110,7 @@ def pytest_report_header() -> list[str]:
     return [f"Kafka: {expect_kafka()}", f"PostgreSQL: {expect_postgres()}"]
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """One of several workers tells the run which parts it used."""
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["used"] = session.config.stash.get(USED, {})
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """A worker is done: each has a Kafka and a PostgreSQL of its own, from the same place."""
-    node.config.stash.setdefault(USED, {}).update(getattr(node, "workeroutput", {}).get("used", {}))
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for part, origin in config.stash.get(USED, {}).items():
+    shared = config.stash[SHARED]
+    for part, origin in shared.used.items() if isinstance(shared, Kept) else ():
         terminalreporter.write_line(f"{part} used: {origin}")

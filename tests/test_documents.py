@@ -25,6 +25,8 @@ from makegood.house.settings import Settings
 from tests.parts.kafka import find_kafka
 from tests.parts.process import free_ports
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "deploy" / "sample" / "README.md"])

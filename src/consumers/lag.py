@@ -15,10 +15,11 @@ from consumers.intake import stored_positions
 from consumers.kafka.records import Partition, TopicIdentity
 from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, UPSTREAM
 from consumers.relay import DeadLetterLane, EventLane, InstructionLane
+from ledger.store import notice_queue
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
-from ledger.store.notice_queue import READER as NOTICES_READER
-from ledger.store.reading import read_shard, shard_ends
+from ledger.store.positions import Position
+from ledger.store.reading import read_shard, shard_ends, shards_of
 from projections.follower import positions_of
 from projections.projection import Projection
 
@@ -52,14 +53,15 @@ class Due:
 def projector_lags(transaction: Transaction, projections: Iterable[Projection]) -> list[Lag]:
     """How far the projections are behind. Raises PositionMissing where the store has a hole there."""
     ends = shard_ends(transaction)
-    recorded_at: dict[tuple[int, int], datetime | None] = {}
+    recorded_at: dict[Position, datetime | None] = {}
     lags = []
     for projection, stands in positions_of(transaction, projections).items():
         for shard, position in stands.items():
-            if (shard, position) not in recorded_at:
-                recorded_at[shard, position] = _next_recorded_at(transaction, shard, position)
+            at = Position(shard, position)
+            if at not in recorded_at:
+                recorded_at[at] = _next_recorded_at(transaction, at)
             behind = max(0, ends[shard] - position)
-            lags.append(Lag("projector", projection.name, shard, position, behind, recorded_at[shard, position]))
+            lags.append(Lag("projector", projection.name, shard, position, behind, recorded_at[at]))
     return lags
 
 
@@ -72,13 +74,15 @@ def relay_lags(
     for lane, topic in ((EventLane, events), (InstructionLane, instructions)):
         for shard, end in ends.items():
             position = _position(transaction, lane(topic.topic, shard).reader(topic))
-            oldest_at = _next_recorded_at(transaction, shard, position)
+            oldest_at = _next_recorded_at(transaction, Position(shard, position))
             lags.append(Lag("relay", topic.topic, shard, position, max(0, end - position), oldest_at))
-    position = _position(transaction, DeadLetterLane(dead_letters.topic).reader(dead_letters))
-    ((waiting, refused_at),) = transaction.rows(
-        "SELECT COUNT(*), MIN(refused_at) FROM dead_letters WHERE position > ?", (position,)
-    )
-    return [*lags, Lag("relay", dead_letters.topic, 0, position, waiting, _instant(refused_at))]
+    for shard in shards_of(transaction):
+        position = _position(transaction, DeadLetterLane(dead_letters.topic, shard).reader(dead_letters))
+        ((waiting, refused_at),) = transaction.rows(
+            "SELECT COUNT(*), MIN(refused_at) FROM dead_letters WHERE position > ?", (position,)
+        )
+        lags.append(Lag("relay", dead_letters.topic, shard, position, waiting, _instant(refused_at)))
+    return lags
 
 
 def due_by(transaction: Transaction, now: datetime) -> Due:
@@ -97,11 +101,16 @@ class Unsent:
     oldest_at: datetime | None
 
 
-def notices_lag(transaction: Transaction) -> Lag:
+def notices_lags(transaction: Transaction) -> list[Lag]:
     """How far notices are behind the store. Raises PositionMissing where the store has a hole there."""
-    position = _position(transaction, NOTICES_READER)
-    behind = max(0, shard_ends(transaction).get(0, 0) - position)
-    return Lag("notices", "notices", 0, position, behind, _next_recorded_at(transaction, 0, position))
+    ends = shard_ends(transaction)
+    lags = []
+    for shard in shards_of(transaction):
+        position = _position(transaction, notice_queue.reader_of(shard))
+        oldest_at = _next_recorded_at(transaction, Position(shard, position))
+        behind = max(0, ends.get(shard, 0) - position)
+        lags.append(Lag("notices", "notices", shard, position, behind, oldest_at))
+    return lags
 
 
 def unsent(transaction: Transaction) -> Unsent:
@@ -117,8 +126,8 @@ def _position(transaction: Transaction, reader: str) -> int:
     return int(rows[0][0]) if rows else 0
 
 
-def _next_recorded_at(transaction: Transaction, shard: int, position: int) -> datetime | None:
-    found = read_shard(transaction, shard, position, 1)
+def _next_recorded_at(transaction: Transaction, after: Position) -> datetime | None:
+    found = read_shard(transaction, after.shard, after.position, 1)
     return found[0].event().recorded_at if found else None
 
 

@@ -42,16 +42,16 @@ from ledger.events import (
 from ledger.store.database import Conflict, Transaction, Unavailable
 from ledger.store.notice_queue import (
     NOT_REGISTERED,
-    READER,
     NoticeTaken,
     QueuedNotice,
     abandoned,
     change_notice,
     next_to_send,
     queue_notices,
+    reader_of,
     wake_notices,
 )
-from ledger.store.reading import StoredEnvelope, read_shard, status_before
+from ledger.store.reading import StoredEnvelope, read_shard, shards_of, status_before
 from ledger.store.writing import ReaderMove, move_reader
 from ledger.vault import Erased
 
@@ -215,29 +215,35 @@ class Notices:
     # --- filling the queue ---------------------------------------------------------------------------------------
 
     def queue(self) -> int:
-        """Put into the queue what the next events ask for; how many events that were.
+        """Put into the queue what the next events of every shard ask for; how many events that were.
 
         Whoever moves the reader's position writes the rows, so that several processes may do it: the one that is too
         late has read for nothing.
         """
-        now = self._clock()
         with self._ledger.database.reading() as transaction:
-            position, epoch = _position(transaction)
-            found = read_shard(transaction, 0, position, BATCH_MAX)
+            shards = shards_of(transaction)
+        return sum(self._queue_of(shard) for shard in shards)
+
+    def _queue_of(self, shard: int) -> int:
+        now = self._clock()
+        reader = reader_of(shard)
+        with self._ledger.database.reading() as transaction:
+            position, epoch = _position(transaction, reader)
+            found = read_shard(transaction, shard, position, BATCH_MAX)
             notices = [notice for stored in found for notice in _queued(transaction, stored, now)]
         if not found:
             return 0
         with self._ledger.database.writing() as transaction:
             transaction.run(
                 "INSERT INTO readers (reader, position, epoch) VALUES (?, 0, 1) ON CONFLICT (reader) DO NOTHING",
-                (READER,),
+                (reader,),
             )
-            move_reader(transaction, ReaderMove(READER, epoch, position, found[-1].position))
+            move_reader(transaction, ReaderMove(reader, epoch, position, found[-1].position))
             new = queue_notices(transaction, notices)
             registered = sorted({e.account for e in found if e.type in _REGISTERING})
             wake_notices(transaction, registered, NOT_REGISTERED, now)
         if new:
-            log.info("notices_queued", notices=new, last=found[-1].position)
+            log.info("notices_queued", notices=new, last=str(found[-1].at))
         return len(found)
 
     # --- sending -------------------------------------------------------------------------------------------------
@@ -387,8 +393,8 @@ def _waiting(notice: QueuedNotice, until: datetime, code: str) -> QueuedNotice:
     return replace(notice, status="queued", next_attempt_at=until, claimed_at=None, last_error=code)
 
 
-def _position(transaction: Transaction) -> tuple[int, int]:
-    rows = transaction.rows("SELECT position, epoch FROM readers WHERE reader = ?", (READER,))
+def _position(transaction: Transaction, reader: str) -> tuple[int, int]:
+    rows = transaction.rows("SELECT position, epoch FROM readers WHERE reader = ?", (reader,))
     return (int(rows[0][0]), int(rows[0][1])) if rows else (0, 1)
 
 

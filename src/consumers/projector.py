@@ -15,6 +15,7 @@ from consumers.kafka.topics import EVENTS, Topic
 from consumers.part import BackOff, reason_of
 from ledger.events import LedgerEvent, from_stored
 from ledger.store.database import Conflict, Unavailable
+from ledger.store.positions import Position
 from projections.follower import Follower
 
 BATCH_MAX = 2_000
@@ -250,17 +251,17 @@ class PublishedEvent(NamedTuple):
         return from_stored(self.type, self.envelope)
 
 
-def position_of(record: Record, store: bytes | None = None) -> tuple[int, int] | None:
-    """Shard and position of a record of the ledger's topic; None where it is somebody else's, or another store's."""
+def position_of(record: Record, store: bytes | None = None) -> Position | None:
+    """Where the event stands that a record carries; None where it is somebody else's record, or another store's."""
     return _position(dict(record.headers), store)
 
 
-def _position(headers: Mapping[str, bytes | None], store: bytes | None) -> tuple[int, int] | None:
+def _position(headers: Mapping[str, bytes | None], store: bytes | None) -> Position | None:
     value = headers.get("position")
     if value is None or (store is not None and headers.get("store") != store):
         return None
     shard, _, position = value.decode("ascii", "replace").partition(":")
-    return (int(shard), int(position)) if shard.isdecimal() and position.isdecimal() else None
+    return Position(int(shard), int(position)) if shard.isdecimal() and position.isdecimal() else None
 
 
 def event_of(record: Record, store: bytes | None = None) -> PublishedEvent | None:
@@ -272,7 +273,9 @@ def event_of(record: Record, store: bytes | None = None) -> PublishedEvent | Non
         return None
     if not version.isdigit() or not record.value.startswith(b'{"type":"%b",' % type_):
         return None
-    return PublishedEvent(*place, record.key.decode(), int(version), type_.decode(), record.value)
+    return PublishedEvent(
+        place.shard, place.position, record.key.decode(), int(version), type_.decode(), record.value
+    )
 
 
 def offset_after(probe: EventProbe, position: int, store: bytes | None = None) -> int:
@@ -302,7 +305,7 @@ def offset_after(probe: EventProbe, position: int, store: bytes | None = None) -
 def _position_at(probe: EventProbe, offset: int, store: bytes | None) -> int | None:
     record = probe.first_from(offset)
     place = None if record is None else position_of(record, store)
-    return None if place is None else place[1]
+    return None if place is None else place.position
 
 
 class Projector:

@@ -22,7 +22,8 @@ from consumers.part import BackOff
 from ledger.instructions import INSTRUCTING, Instruction, instructions_of
 from ledger.store.database import Conflict, Database, Transaction, Unavailable
 from ledger.store.instants import from_microseconds
-from ledger.store.reading import StoredEnvelope, ended_on_before, read_shard, store_id
+from ledger.store.positions import numbered
+from ledger.store.reading import StoredEnvelope, ended_on_before, read_shard, shards_of, store_id
 from ledger.store.writing import ReaderFenced, ReaderMove, move_reader, take_over_reader
 from ledger.values import instant_to_text
 
@@ -57,9 +58,11 @@ class Batch:
 
 
 class Lane(ABC):
-    """One sequence of the store that is sent to one topic."""
+    """One sequence of a shard that is sent to one topic."""
 
-    topic: str
+    def __init__(self, topic: str, shard: int) -> None:
+        self.topic = topic
+        self._shard = shard
 
     @abstractmethod
     def reader(self, identity: TopicIdentity) -> str:
@@ -70,18 +73,14 @@ class Lane(ABC):
         """What comes after a position."""
 
 
-class ShardLane(Lane):
+class FollowingLane(Lane):
     """What comes out of one shard's events, in their order."""
 
-    def __init__(self, topic: str, shard: int) -> None:
-        self.topic = topic
-        self._shard = shard
-
     def reader(self, identity: TopicIdentity) -> str:
-        return f"relay/{identity}/{self._shard}"
+        return reader_of_events(identity, self._shard)
 
 
-class EventLane(ShardLane):
+class EventLane(FollowingLane):
     """The events of one shard: the stored bytes as they are, partition = shard, key = account."""
 
     def after(self, transaction: Transaction, position: int, limit: int) -> Batch:
@@ -94,7 +93,7 @@ class EventLane(ShardLane):
                 e.envelope,
                 (
                     ("store", store),
-                    ("position", f"{e.shard}:{e.position}".encode()),
+                    ("position", str(e.at).encode()),
                     ("type", e.type.encode()),
                     ("account-version", str(e.account_version).encode()),
                 ),
@@ -105,7 +104,7 @@ class EventLane(ShardLane):
         return Batch(records, found[-1].position if found else position)
 
 
-class InstructionLane(ShardLane):
+class InstructionLane(FollowingLane):
     """What billing and provisioning must carry out, out of the events of one shard: a CloudEvent for each."""
 
     def after(self, transaction: Transaction, position: int, limit: int) -> Batch:
@@ -134,7 +133,7 @@ class InstructionLane(ShardLane):
         headers = (
             ("content-type", b"application/cloudevents+json"),
             ("store", store),
-            ("position", f"{of.shard}:{of.position}".encode()),
+            ("position", str(of.at).encode()),
         )
         return Outgoing(self.topic, instruction.account.encode(), to_json(cloud_event), headers)
 
@@ -143,13 +142,10 @@ _INSTRUCTING = frozenset(event.stored_as for event in INSTRUCTING)
 
 
 class DeadLetterLane(Lane):
-    """Every refused message, without its body: that may hold personal data and stays in the vault."""
-
-    def __init__(self, topic: str) -> None:
-        self.topic = topic
+    """A shard's refused messages, without their bodies: these may hold personal data and stay in the vault."""
 
     def reader(self, identity: TopicIdentity) -> str:
-        return f"relay/{identity}"
+        return numbered(f"relay/{identity}", self._shard, between="/")
 
     def after(self, transaction: Transaction, position: int, limit: int) -> Batch:
         rows = transaction.rows(
@@ -197,7 +193,6 @@ class Relay:
         database: Database,
         cluster: RelayCluster,
         *,
-        shards: int = 1,
         events: Topic = EVENTS,
         instructions: Topic = INSTRUCTIONS,
         dead_letters: Topic = DEAD_LETTERS,
@@ -208,11 +203,8 @@ class Relay:
     ) -> None:
         self._database = database
         self._cluster = cluster
-        self._lanes: list[Lane] = [
-            *(EventLane(events.name, shard) for shard in range(shards)),
-            *(InstructionLane(instructions.name, shard) for shard in range(shards)),
-            DeadLetterLane(dead_letters.name),
-        ]
+        self._events, self._instructions, self._dead_letters = events, instructions, dead_letters
+        self._lanes: list[Lane] = []
         self._batch = batch
         self._stands_by = stands_by
         self._watch_seconds = watch_seconds
@@ -271,6 +263,14 @@ class Relay:
         now = self._monotonic()
         if self._identified_at and now < self._identified_at + self._watch_seconds:
             return
+        if not self._lanes:
+            with self._database.reading() as transaction:
+                shards = shards_of(transaction)
+            self._lanes = [
+                *(EventLane(self._events.name, shard) for shard in shards),
+                *(InstructionLane(self._instructions.name, shard) for shard in shards),
+                *(DeadLetterLane(self._dead_letters.name, shard) for shard in shards),
+            ]
         identities = {lane.topic: self._cluster.identity(lane.topic) for lane in self._lanes}
         known = {standing.reader: standing for standing in self._standings}
         standings = []
@@ -349,7 +349,12 @@ def _stored(transaction: Transaction, reader: str) -> tuple[int, int]:
     return (int(rows[0][0]), int(rows[0][1])) if rows else (0, 0)
 
 
-def relayed_to(database: Database, identity: TopicIdentity, shard: int = 0) -> int:
+def reader_of_events(identity: TopicIdentity, shard: int) -> str:
+    """Under what name the position up to which a shard's events were sent to a topic is stored."""
+    return f"relay/{identity}/{shard}"
+
+
+def relayed_to(database: Database, identity: TopicIdentity, shard: int) -> int:
     """The position up to which a shard's events are on a topic for certain."""
     with database.reading() as transaction:
-        return _stored(transaction, f"relay/{identity}/{shard}")[0]
+        return _stored(transaction, reader_of_events(identity, shard))[0]

@@ -94,7 +94,7 @@ def _put_row(rows: Rows, place: Place, event: ClaimAssessed | ClaimAssessedV1) -
             "investigate_by": to_microseconds(data.investigate_by) if data.investigate_by is not None else None,
             "agreement": data.terms.agreement if data.terms is not None else None,
             "agreement_version": data.terms.version if data.terms is not None else None,
-            "position": f"{place.shard}:{place.position}",
+            "position": f"{place.shard}:{place.position}" if place.shard is not None else None,
         },
     )
 

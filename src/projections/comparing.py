@@ -17,6 +17,7 @@ from pydantic_core import to_json
 
 from ledger.events import STORED_TYPES
 from ledger.store.database import Database, Transaction
+from ledger.store.positions import Reached
 from ledger.store.reading import StoredEnvelope, accounts_after, read_accounts, shard_ends
 from ledger.values import SYSTEM_ACCOUNT
 from projections.follower import Progress, positions_of
@@ -45,7 +46,7 @@ class Difference:
 class Comparison:
     """What comparing found; `alike` counts the accounts that are alike in every projection compared."""
 
-    positions: Mapping[str, Mapping[int, int]]
+    positions: Mapping[str, Reached]
     behind: Mapping[str, int]
     """How many events of the store each projection had still to fold."""
     alike: int
@@ -91,7 +92,7 @@ def kept_rows(transaction: Transaction, projection: Projection, accounts: Sequen
 def folded_rows(
     projections: Sequence[Projection],
     envelopes: Iterable[StoredEnvelope],
-    stands: Mapping[Projection, Mapping[int, int]],
+    stands: Mapping[Projection, Reached],
 ) -> dict[Projection, AccountRows]:
     """The rows that one account's events make, for each projection those up to where it stands."""
     rows = {projection: Rows(projection.tables) for projection in projections}
@@ -100,7 +101,7 @@ def folded_rows(
         taking = [
             projection
             for projection in projections
-            if envelope.type in takes[projection] and envelope.position <= stands[projection].get(envelope.shard, 0)
+            if envelope.type in takes[projection] and stands[projection].covers(envelope.at)
         ]
         # A type that only a newer program knows is decoded too, which says so: nothing can be compared without it.
         if taking or envelope.type not in STORED_TYPES:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ledger.events import STORED_TYPES
 from ledger.store.database import Conflict, Database, Transaction
+from ledger.store.positions import Reached
 from ledger.store.reading import PositionMissing, read_shard, shard_ends, store_id
 from projections.catalog import CATALOG
 from projections.projection import Key, Projection, Rows, Stored, Table, Values, stored_types
@@ -62,13 +63,13 @@ class Follower:
 
     # --- positions -----------------------------------------------------------------------------------------------
 
-    def positions(self) -> dict[str, dict[int, int]]:
+    def positions(self) -> dict[str, Reached]:
         """How far each projection has come in each shard of the store."""
         with self._database.reading() as transaction:
             stand = positions_of(transaction, self._projections)
         return {projection.name: stand[projection] for projection in self._projections}
 
-    def position_reached(self, shard: int = 0) -> int:
+    def position_reached(self, shard: int) -> int:
         """The position of a shard up to which every projection has come."""
         with self._database.reading() as transaction:
             return min(self._read_positions(transaction, shard).values(), default=0)
@@ -97,12 +98,10 @@ class Follower:
             by_shard[envelope.shard][envelope.position] = envelope
         return sum(self._reach(shard, max(known), known) for shard, known in by_shard.items())
 
-    def catch_up(
-        self, on_progress: Progress | None = None, limit: int = BATCH_MAX, to: Mapping[int, int] | None = None
-    ) -> int:
+    def catch_up(self, on_progress: Progress | None = None, limit: int = BATCH_MAX, to: Reached | None = None) -> int:
         """Follow the store to where it ends now, or to a position in each shard; returns how many events were new."""
         if to is not None:
-            ends = dict(to)
+            ends = to
         else:
             with self._database.reading() as transaction:
                 ends = shard_ends(transaction)
@@ -223,13 +222,13 @@ class Follower:
         return rows
 
 
-def positions_of(transaction: Transaction, projections: Iterable[Projection]) -> dict[Projection, dict[int, int]]:
+def positions_of(transaction: Transaction, projections: Iterable[Projection]) -> dict[Projection, Reached]:
     """How far each projection has come in each shard of the store."""
     rows = transaction.rows("SELECT projection, version, shard, position FROM projection_positions")
     stored = {(name, version, shard): int(position) for name, version, shard, position in rows}
     shards = shard_ends(transaction)
     return {
-        projection: {shard: stored.get((projection.name, projection.version, shard), 0) for shard in shards}
+        projection: Reached({shard: stored.get((projection.name, projection.version, shard), 0) for shard in shards})
         for projection in projections
     }
 

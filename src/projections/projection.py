@@ -61,8 +61,8 @@ class Place(Protocol):
     """Where a stored event stands."""
 
     @property
-    def shard(self) -> int:
-        """The shard that counts it."""
+    def shard(self) -> int | None:
+        """The shard that counts it; none where it was only decided in memory."""
 
     @property
     def position(self) -> int:
@@ -73,8 +73,8 @@ class Place(Protocol):
         """How many events its account has up to and with it."""
 
 
-class Stored(Place, Protocol):
-    """A stored event and its place, as the read port or a topic hands it out; it is decoded when it is asked for."""
+class Told(Place, Protocol):
+    """An event and its place; it is decoded when it is asked for."""
 
     @property
     def account(self) -> str:
@@ -88,6 +88,14 @@ class Stored(Place, Protocol):
         """The event itself."""
 
 
+class Stored(Told, Protocol):
+    """A stored event, as the read port or a topic hands it out."""
+
+    @property
+    def shard(self) -> int:
+        """The shard that counts it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unrecorded:
     """An event that was decided in memory and is folded like a stored one; it is counted in place of a position."""
@@ -96,9 +104,9 @@ class Unrecorded:
     position: int
 
     @property
-    def shard(self) -> int:
+    def shard(self) -> None:
         """No event of its place was stored in any shard."""
-        return 0
+        return None
 
     @property
     def account_version(self) -> int:
@@ -220,7 +228,7 @@ def stored_types(events: tuple[type[LedgerEvent], ...]) -> frozenset[str]:
 class Step:
     """One event of an account, what it changed, and how everything stands after it."""
 
-    stored: Stored
+    stored: Told
     event: LedgerEvent
     changes: Mapping[Table, Mapping[Key, Values | None]]
     rows: Mapping[Projection, Rows]
@@ -230,7 +238,7 @@ class Step:
         return {name: rows for kept in self.rows.values() for name, rows in kept.all().items()}
 
 
-def fold_account(envelopes: Iterable[Stored], projections: Sequence[Projection]) -> Iterator[Step]:
+def fold_account(envelopes: Iterable[Told], projections: Sequence[Projection]) -> Iterator[Step]:
     """Fold one account's events in memory, step by step, as a follower would fold them into tables."""
     rows = {projection: Rows(projection.tables) for projection in projections}
     takes = {projection: stored_types(projection.handles) for projection in projections}

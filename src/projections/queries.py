@@ -466,8 +466,7 @@ def account_assessed(events: Iterable[LedgerEvent], account_id: str) -> Answer:
     """An account as these facts and decisions have it, which nobody recorded: its claims have no position."""
     told = (Unrecorded(event, number) for number, event in enumerate(events, 1))
     last = deque(fold_account(told, ASSESSED), maxlen=1)
-    found = account_state(last[0].state() if last else {}, account_id)
-    return {**found, "claims": [{**claim, "position": None} for claim in found["claims"]]}
+    return account_state(last[0].state() if last else {}, account_id)
 
 
 def replay(

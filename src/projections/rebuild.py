@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ledger.store.database import Database, StoreError, Transaction
+from ledger.store.positions import Position, Reached
 from ledger.store.reading import read_shard, shard_ends
 from ledger.values import SYSTEM_ACCOUNT
 from projections.comparing import PAGE, Difference, difference, how_many_accounts, kept_rows, pages
@@ -28,7 +29,7 @@ class Overtaken(StoreError):
 class Rebuilt:
     """What a rebuild put in place, at which positions, and which accounts' rows it mended."""
 
-    positions: Mapping[str, Mapping[int, int]]
+    positions: Mapping[str, Reached]
     filled: Sequence[str]
     """The projections that had not come to where their copies were: they have all their rows from these."""
     alike: int
@@ -95,15 +96,15 @@ class Rebuild:
             ends = shard_ends(transaction)
             stands = positions_of(transaction, [*self._copies, *self._copies.values()])
         self._make_sure_of_copies(stands)
-        together: dict[tuple[tuple[int, int], ...], list[Projection]] = defaultdict(list)
+        together: dict[Reached, list[Projection]] = defaultdict(list)
         for projection, copy in self._copies.items():
             goals = stands[projection] if any(stands[projection].values()) else ends
-            together[tuple(goals.items())].append(copy)
+            together[goals].append(copy)
         for goal, copies in together.items():
-            Follower(self._database, copies).catch_up(on_progress, self._batch, to=dict(goal))
+            Follower(self._database, copies).catch_up(on_progress, self._batch, to=goal)
         self._built = True
 
-    def _make_sure_of_copies(self, stands: Mapping[Projection, Mapping[int, int]]) -> None:
+    def _make_sure_of_copies(self, stands: Mapping[Projection, Reached]) -> None:
         for projection, copy in self._copies.items():
             if self._built and any(stands[projection].values()) and not any(stands[copy].values()):
                 raise Overtaken(f"another rebuild of {projection.name} finished meanwhile; nothing is left to do")
@@ -120,7 +121,7 @@ class Rebuild:
             with self._database.reading() as transaction:
                 stands = positions_of(transaction, everything)
                 for projection, copy in self._copies.items():
-                    if _is_before(stands[projection], stands[copy]):
+                    if not stands[projection].covers(stands[copy]):
                         self._uncompared.add(projection)
                     if projection not in self._uncompared:
                         unsettled = _accounts_between(transaction, stands[copy], stands[projection])
@@ -150,7 +151,7 @@ class Rebuild:
                 if at < to:
                     missing = read_shard(transaction, shard, at, to - at)
                     Follower(self._database, [copy]).advance_in(transaction, [copy], shard, at, missing)
-                    stands[copy][shard] = to
+                    stands[copy] = stands[copy].moved(Position(shard, to))
         differences: list[Difference] = []
         filled = []
         for projection, copy in self._copies.items():
@@ -206,11 +207,7 @@ class Rebuild:
             )
 
 
-def _is_before(stands: Mapping[int, int], other: Mapping[int, int]) -> bool:
-    return any(position < other[shard] for shard, position in stands.items())
-
-
-def _accounts_between(transaction: Transaction, after: Mapping[int, int], to: Mapping[int, int]) -> set[str]:
+def _accounts_between(transaction: Transaction, after: Reached, to: Reached) -> set[str]:
     """The accounts that have an event after one position of a shard and up to another."""
     return {
         row[0]
@@ -236,7 +233,7 @@ def _hold(transaction: Transaction, projection: Projection, shards: Sequence[int
     )
 
 
-def _move(transaction: Transaction, projection: Projection, stands: Mapping[int, int]) -> None:
+def _move(transaction: Transaction, projection: Projection, stands: Reached) -> None:
     transaction.run_each(
         "UPDATE projection_positions SET position = ? WHERE projection = ? AND version = ? AND shard = ?",
         [(position, projection.name, projection.version, shard) for shard, position in stands.items()],

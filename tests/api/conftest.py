@@ -21,9 +21,9 @@ from makegood.api.serving import Serving, listening
 from makegood.house.opening import House, open_house
 from makegood.house.settings import Settings
 from tests.api.desk import desk, quick_desk, served
-from tests.door.conftest import Door, door, lines, sandbox, store, twenty_accounts
+from tests.door.conftest import Door, door, lines, sandbox, store, twenty_accounts_in_july
 
-__all__ = ["desk", "door", "lines", "quick_desk", "sandbox", "served", "store", "twenty_accounts"]
+__all__ = ["desk", "door", "lines", "quick_desk", "sandbox", "served", "store", "twenty_accounts_in_july"]
 
 BY = access.By("/ops/tests", "cli")
 
@@ -109,7 +109,6 @@ def api(sandbox: Door, serve: Callable[..., Api]) -> Api:
 
 
 @pytest.fixture
-def busy(twenty_accounts: Door, serve: Callable[..., Api]) -> Api:
+def busy(twenty_accounts_in_july: Door, serve: Callable[..., Api]) -> Api:
     """The API over twenty accounts of the sample, at the end of its months."""
-    twenty_accounts("advance", "2026-07-01T00:00:00Z")
-    return serve(twenty_accounts.store)
+    return serve(twenty_accounts_in_july.store)

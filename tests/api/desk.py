@@ -145,7 +145,7 @@ class Desk:
 def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
     """A door with people at it, on each kind of store in turn."""
     urls = {"in memory": "sqlite:///:memory:", "SQLite file": f"sqlite:///{tmp_path}/books.db"}
-    yield from _open(urls.get(request.param) or request.getfixturevalue("pg_url"))
+    yield from _open(urls.get(request.param) or request.getfixturevalue("pg_store"))
 
 
 @pytest.fixture(scope="session")

@@ -21,13 +21,14 @@ from makegood.access.authentication import issuer_of
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
 from tests.api.conftest import BY, Api
-from tests.door.conftest import Door
+from tests.door.conftest import Door, with_an_agreement
+from tests.parts.stores import Stores
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> str:
+def store(stores: Stores, tmp_path: Path) -> str:
     """Who somebody is does not depend on the kind of store; the other tests of the API ask on both."""
-    return f"sqlite:///{tmp_path}/books.db"
+    return stores.new("sqlite", tmp_path, with_an_agreement)
 
 
 ISSUER = "https://id.example"

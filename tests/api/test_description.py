@@ -12,6 +12,8 @@ from makegood.api.problems import KINDS, Kind, Refused
 from tests.api.conftest import Api
 from tests.fuzz.fuzz import door, run
 
+pytestmark = pytest.mark.long
+
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, methods in document["paths"].items():
@@ -75,7 +77,7 @@ def test_of_a_version_that_was_read_any_may_be_sent(document: dict[str, Any]) ->
 @pytest.mark.parametrize("store", ["in memory", "PostgreSQL"])
 def test_whatever_is_sent_nothing_comes_that_is_not_told(store: str, request: pytest.FixtureRequest) -> None:
     """The same few cases each time; `make fuzz` sends thousands, others each time."""
-    url = request.getfixturevalue("pg_url") if store == "PostgreSQL" else "sqlite:///:memory:"
+    url = request.getfixturevalue("pg_store") if store == "PostgreSQL" else "sqlite:///:memory:"
     with door(url) as desk:
         for _, outcome in run(desk, cases=300, number=0):
             assert outcome.failed == {}

@@ -21,6 +21,7 @@ from tests.api.desk import NOW, Desk
 from tests.ledger.books import killed
 from tests.ledger.messages import Upstream
 from tests.ledger.test_store import answer_lost
+from tests.search import sample
 
 NOW_TEXT = "2026-03-15T12:00:00Z"
 ACCOUNT = "/accounts/acct-1"
@@ -881,7 +882,7 @@ class TestKeys:
         assert len(desk.facts()) == 1
         desk.books.check_positions()
 
-    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=sample(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         st.lists(
             st.tuples(

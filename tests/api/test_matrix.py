@@ -425,8 +425,8 @@ def values_of(parameter: Mapping[str, Any]) -> list[str]:
 
 
 class TestOnPostgreSQL:
-    def test_anothers_account_is_as_if_it_were_not(self, served: Served, pg_url: str) -> None:
-        with settled(served, pg_url) as desk:
+    def test_anothers_account_is_as_if_it_were_not(self, served: Served, pg_store: str) -> None:
+        with settled(served, pg_store) as desk:
             for endpoint in OF_ACCOUNTS:
                 hidden, absent = (
                     asking(endpoint, account).by(desk, desk.secrets[CUSTOMER]) for account in (ANOTHERS, NOBODYS)

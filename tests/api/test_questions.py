@@ -89,9 +89,11 @@ SAME: dict[str, str] = {
 }
 
 
-def test_the_api_and_the_command_line_give_the_same_answers(busy: Api, twenty_accounts: Door, lines) -> None:
+def test_the_api_and_the_command_line_give_the_same_answers(busy: Api, twenty_accounts_in_july: Door, lines) -> None:
     key = busy.key("auditor")
-    twenty_accounts("ingest", lines({**OUTAGE, "subject": "acct-0006"}, {**COMPLAINT, "subject": "acct-0006"}))
+    twenty_accounts_in_july(
+        "ingest", lines({**OUTAGE, "subject": "acct-0006"}, {**COMPLAINT, "subject": "acct-0006"})
+    )
     proposed = busy.ask(
         busy.key("support"),
         "/accounts/acct-0006/complaints/k-1/goodwill",
@@ -102,11 +104,11 @@ def test_the_api_and_the_command_line_give_the_same_answers(busy: Api, twenty_ac
     assert proposed.status_code == 201, proposed.text
     while notices_for(busy.house, lambda: None).queue():
         pass
-    erase_key(twenty_accounts.store, "account/acct-1")
-    twenty_accounts("ingest", lines(ACCOUNT), exits=3)
+    erase_key(twenty_accounts_in_july.store, "account/acct-1")
+    twenty_accounts_in_july("ingest", lines(ACCOUNT), exits=3)
     asked = set()
     for command, path in SAME.items():
-        told = twenty_accounts.json(*command.split())
+        told = twenty_accounts_in_july.json(*command.split())
         assert told, command
         answer = busy.ask(key, path)
         assert answer.status_code == 200, answer.text

@@ -22,6 +22,8 @@ from tests.api.conftest import Api
 from tests.door.conftest import Door
 from tests.ledger.messages import Upstream
 
+pytestmark = pytest.mark.long
+
 
 class Process:
     """A makegood that runs, and what it says on standard error."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.consumers.postbox import Authority, Postbox, serving
-from tests.ledger.conftest import open_books, pg_store, shared_pg_url
+from tests.ledger.conftest import open_books
 
-__all__ = ["open_books", "pg_store", "shared_pg_url"]
+__all__ = ["open_books"]
 
 
 @pytest.fixture(scope="session")

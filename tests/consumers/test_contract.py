@@ -31,6 +31,7 @@ from ledger.events import STORED_TYPES, LedgerEvent, from_stored
 from ledger.values import CURRENCY_SCALES
 from tests.ledger.books import Books
 from tests.ledger.messages import Upstream
+from tests.search import sample
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "deploy" / "sample" / "events.jsonl"
@@ -167,7 +168,7 @@ def changed_messages(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     return type_, message
 
 
-@settings(max_examples=1_500)
+@settings(max_examples=sample(400))
 @given(changed_messages())
 def test_a_schema_refuses_what_the_reader_refuses_and_nothing_else(changed: tuple[str, dict[str, Any]]) -> None:
     type_, message = changed
@@ -257,7 +258,7 @@ def test_what_the_relay_sends_is_what_the_document_says() -> None:
     refused = [upstream.says("outage.reopened"), {"type": "no message at all"}]
     books.take([*upstream.every_type(), *refused])
     document = asyncapi(topic_contracts(), "1.0")
-    lanes = [EventLane(EVENTS.name, 0), InstructionLane(INSTRUCTIONS.name, 0), DeadLetterLane(DEAD_LETTERS.name)]
+    lanes = [EventLane(EVENTS.name, 0), InstructionLane(INSTRUCTIONS.name, 0), DeadLetterLane(DEAD_LETTERS.name, 0)]
     with books.database.reading() as transaction:
         events, instructions, letters = (lane.after(transaction, 0, 1_000).records for lane in lanes)
     assert len(letters) == len(refused)

@@ -15,8 +15,11 @@ import pytest
 
 from tests.consumers.notices_process import PLACES
 from tests.consumers.postbox import Postbox
-from tests.integration.world import Books, take_all
+from tests.integration.world import Books, new_books, take_all
 from tests.ledger.messages import Upstream
+from tests.parts.stores import Stores
+
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[2]
 NEVER_SENT = {"before the claim"}
@@ -26,14 +29,19 @@ ARRIVED = {"after the dot", "before it is recorded", "after it is recorded"}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def books(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Books]:
-    url = f"sqlite:///{tmp_path / 'books.db'}" if request.param == "sqlite" else request.getfixturevalue("pg_url")
-    found = Books(url).create()
-    upstream = Upstream()
-    found.follower().catch_up()
-    take_all(found, [json.dumps(message).encode() for message in upstream.customer()])
+def books(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> Iterator[Books]:
+    url = stores.new(request.param, tmp_path, with_a_customer)
+    found = Books(url)
     yield found
     found.close()
+    stores.give_back(url)
+
+
+def with_a_customer(store: str) -> None:
+    """Somebody registered and paid, and nobody was told yet."""
+    with new_books(store) as books:
+        books.follower().catch_up()
+        take_all(books, [json.dumps(message).encode() for message in Upstream().customer()])
 
 
 def start(books: Books, postbox: Postbox, pem: Path, log: Path, die: str = "") -> subprocess.Popen[bytes]:

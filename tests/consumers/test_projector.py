@@ -13,6 +13,7 @@ from consumers.kafka.records import Partition, Record
 from consumers.projector import KafkaSource, Projector, StoreSource, event_of, offset_after, position_of
 from consumers.relay import EventLane, Relay, relayed_to
 from ledger.store.database import Unavailable
+from ledger.store.positions import Position
 from ledger.store.reading import read_shard
 from projections.follower import Follower
 from tests.consumers.test_intake import Clock, Upstream
@@ -129,7 +130,7 @@ def test_somebody_elses_records_are_told_apart() -> None:
         return Record(HERE, 0, b"acct", value, headers)
 
     ours = (("position", b"0:7"), ("type", b"x.v1"), ("account-version", b"3"))
-    assert position_of(record(*ours)) == (0, 7)
+    assert position_of(record(*ours)) == Position(0, 7)
     for other in (b"7", b"0:x", b"", b"\xff:1", None):
         assert position_of(record(("position", other))) is None
     value = b'{"type":"x.v1","account":"acct"}'
@@ -176,7 +177,7 @@ def test_it_follows_the_store(books: Books) -> None:
     with running(Projector(books.follower(), source)):
         take_all(books, sample_lines()[:50])
         source.wake()
-        until(lambda: books.follower().position_reached() == books.end(), 5)
+        until(lambda: books.follower().position_reached(0) == books.end(), 5)
 
 
 def test_it_waits_for_a_store_that_is_away(books: Books) -> None:
@@ -190,7 +191,7 @@ def test_it_waits_for_a_store_that_is_away(books: Books) -> None:
             return super().catch_up()
 
     with running(Projector(Away(books.database), StoreSource())):
-        until(lambda: books.follower().position_reached() == books.end(), 5)
+        until(lambda: books.follower().position_reached(0) == books.end(), 5)
 
 
 def test_it_stops_soon(books: Books) -> None:
@@ -206,5 +207,5 @@ def test_through_the_in_process_broker(books: Books) -> None:
         relay = Relay(books.database, place.cluster, **place.relayed)
         projector = Projector(books.follower(), KafkaSource(place.cluster, topic=place.events, look_seconds=600))
         with running(relay, projector):
-            until(lambda: books.follower().position_reached() == books.end())
-        assert relayed_to(books.database, place.cluster.identity(place.events.name)) == books.end()
+            until(lambda: books.follower().position_reached(0) == books.end())
+        assert relayed_to(books.database, place.cluster.identity(place.events.name), 0) == books.end()

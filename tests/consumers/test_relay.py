@@ -81,7 +81,7 @@ def record(books: Books, first: int, count: int) -> None:
 
 
 def relayed(books: Books, broker: Broker) -> int:
-    return relayed_to(books.database, broker.identity("ledger.events"))
+    return relayed_to(books.database, broker.identity("ledger.events"), 0)
 
 
 def test_batches_go_out_and_the_position_follows(books: Books, broker: Broker) -> None:

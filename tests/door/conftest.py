@@ -1,11 +1,14 @@
 import json
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from makegood.cli import run
-from tests.parts.postgres import Postgres
+from tests.parts.stores import Beginning, Stores, nothing
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "deploy" / "sample"
@@ -30,16 +33,49 @@ class Door:
         return json.loads(self(*arguments, "--json", exits=exits))
 
 
+def with_an_agreement(store: str) -> None:
+    """A sandbox with the standard agreement."""
+    _commands(store, ("init", "--sandbox"), ("agreement", "publish", str(SAMPLE / "agreements" / "standard.toml")))
+
+
+def with_twenty_accounts(store: str) -> None:
+    """A sandbox with all that the sample says of its first twenty accounts; two messages of theirs are refused."""
+    with_an_agreement(store)
+    subjects = {f"acct-{n:04}" for n in range(1, 21)}
+    said = [line for line in (SAMPLE / "events.jsonl").read_text().splitlines() if _subject(line) in subjects]
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+        file.write("\n".join(said))
+        file.flush()
+        _commands(store, ("ingest", file.name), exits=3)
+
+
+def with_twenty_accounts_in_july(store: str) -> None:
+    """The same at the end of the sample's months."""
+    with_twenty_accounts(store)
+    _commands(store, ("advance", "2026-07-01T00:00:00Z"))
+
+
+BEGINNINGS: dict[str, Beginning] = {
+    "twenty_accounts_in_july": with_twenty_accounts_in_july,
+    "twenty_accounts": with_twenty_accounts,
+    "sandbox": with_an_agreement,
+}
+"""What is in the store of a test that asks for a fixture of that name."""
+
+
+def _commands(store: str, *commands: tuple[str, ...], exits: int = 0) -> None:
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()) as said:
+        for command in commands:
+            assert run([*command, "--store", store]) == exits, said.getvalue()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A fresh, empty database of each kind."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/books.db"
-        return
-    postgres: Postgres = request.getfixturevalue("postgres")
-    url = postgres.new_database()
+def store(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> Iterator[str]:
+    """A new store of each kind: empty, unless the test asks for a fixture that says how it begins."""
+    asked = (beginning for name, beginning in BEGINNINGS.items() if name in request.fixturenames)
+    url = stores.new(request.param, tmp_path, next(asked, nothing))
     yield url
-    postgres.drop_database(url)
+    stores.give_back(url)
 
 
 @pytest.fixture
@@ -50,19 +86,19 @@ def door(store: str, capsys: pytest.CaptureFixture[str]) -> Door:
 @pytest.fixture
 def sandbox(door: Door) -> Door:
     """A sandbox with the standard agreement."""
-    door("init", "--sandbox")
-    door("agreement", "publish", str(SAMPLE / "agreements" / "standard.toml"))
     return door
 
 
 @pytest.fixture
-def twenty_accounts(sandbox: Door, tmp_path: Path) -> Door:
+def twenty_accounts(door: Door) -> Door:
     """A sandbox with all that the sample says of its first twenty accounts; two messages of theirs are refused."""
-    subjects = {f"acct-{n:04}" for n in range(1, 21)}
-    said = [line for line in (SAMPLE / "events.jsonl").read_text().splitlines() if _subject(line) in subjects]
-    (tmp_path / "twenty.jsonl").write_text("\n".join(said))
-    sandbox("ingest", str(tmp_path / "twenty.jsonl"), exits=3)
-    return sandbox
+    return door
+
+
+@pytest.fixture
+def twenty_accounts_in_july(door: Door) -> Door:
+    """The same at the end of the sample's months."""
+    return door
 
 
 def _subject(line: str) -> str | None:

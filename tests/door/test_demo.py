@@ -10,6 +10,8 @@ from makegood.house.opening import open_house
 from makegood.house.settings import Settings
 from projections import queries
 
+pytestmark = pytest.mark.long
+
 
 def test_the_sample_goes_the_whole_way_and_every_cent_granted_is_settled_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -38,7 +38,7 @@ def test_refused_messages_are_found_repaired_replayed_and_discarded(sandbox: Doo
     assert [row["status"] for row in closed] == ["replayed", "discarded"]
     assert closed[0]["closed_by"] == "/ops/bob"
     sandbox("dead-letters", "discard", "2", "--reason", "again", exits=1)
-    assert "was discarded already" in sandbox.errors
+    assert "was already discarded" in sandbox.errors
 
     acts = [event for event in sandbox.json("history", "system") if event["type"].startswith("message-")]
     assert [act["type"] for act in acts] == ["message-replayed.v1", "message-discarded.v1"]

@@ -14,6 +14,8 @@ from tests.faults.kinds import Fault, strike
 from tests.faults.stage import Stage
 from tests.faults.theatre import Theatre, theatre
 
+pytestmark = pytest.mark.long
+
 SEED = int(os.environ.get("MAKEGOOD_FAULTS_SEED") or random.SystemRandom().randrange(10**6))
 
 

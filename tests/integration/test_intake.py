@@ -30,6 +30,8 @@ from tests.integration.world import (
 from tests.parts.kafka import Kafka, find_kafka
 from tests.parts.postgres import Postgres, find_postgres
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def own_postgres() -> Iterator[Postgres]:

@@ -2,18 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
-from psycopg import sql
 
 from consumers.part import PartFailed
 from consumers.projector import KafkaSource, Projector, StoreSource
 from consumers.relay import EventLane, Relay, relayed_to
-from ledger.store.database import beside
 from tests.integration.world import (
     Books,
     Place,
@@ -25,12 +21,14 @@ from tests.integration.world import (
     take_all,
     until,
 )
-from tests.parts.postgres import Postgres
+from tests.parts.stores import Stores
+
+pytestmark = pytest.mark.long
 
 
 def relay_all(books: Books, place: Place) -> None:
     with running(Relay(books.database, place.fresh_cluster(), **place.relayed)):
-        until(lambda: relayed_to(books.database, place.cluster.identity(place.events.name)) == books.end())
+        until(lambda: relayed_to(books.database, place.cluster.identity(place.events.name), 0) == books.end())
 
 
 def publish_positions(books: Books, place: Place, positions: list[int]) -> None:
@@ -55,7 +53,7 @@ def projector(books: Books, place: Place, look_seconds: float = 600) -> Projecto
 
 
 def reached(books: Books) -> int:
-    return books.follower().position_reached()
+    return books.follower().position_reached(0)
 
 
 def everything(books: Books) -> dict[str, list[tuple[object, ...]]]:
@@ -85,31 +83,19 @@ def expected(books: Books, tmp_path: Path) -> dict[str, list[tuple[object, ...]]
         return everything(other)
 
 
-@pytest.fixture(scope="module")
-def template(postgres: Postgres) -> Iterator[str]:
-    """A store with the first part of the sample in it, to be copied."""
-    url = postgres.new_database()
-    with new_books(url) as books:
+def with_the_first_part(store: str) -> None:
+    """A store with the first part of the sample in it, and nothing projected yet."""
+    with new_books(store) as books:
         take_all(books, sample_lines()[:1500])
-    yield url
-    postgres.drop_database(url)
-    postgres.drop_database(beside(url, "vault"))
 
 
 @pytest.fixture
-def filled(postgres: Postgres, template: str) -> Iterator[Books]:
-    """A store with the first part of the sample in it, and nothing projected yet."""
-    url = postgres.new_database()
-    postgres.drop_database(url)
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        for copied, original in ((url, template), (beside(url, "vault"), beside(template, "vault"))):
-            names = (urlsplit(copied).path[1:], urlsplit(original).path[1:])
-            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*map(sql.Identifier, names)))
+def filled(stores: Stores, tmp_path: Path) -> Iterator[Books]:
+    url = stores.new("postgresql", tmp_path, with_the_first_part)
     books = Books(url)
     yield books
     books.close()
-    postgres.drop_database(url)
-    postgres.drop_database(beside(url, "vault"))
+    stores.give_back(url)
 
 
 def test_from_kafka_and_from_the_store_the_rows_are_the_same(filled: Books, place: Place, tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ from tests.integration.world import (
 from tests.integration.world import take_all as take
 from tests.parts.kafka import Kafka, find_kafka
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def own_kafka() -> Iterator[Kafka]:
@@ -59,7 +61,7 @@ def positions(place: Place) -> list[int]:
 
 
 def is_relayed(books: Books, place: Place) -> bool:
-    return relayed_to(books.database, place.cluster.identity(place.events.name)) == books.end()
+    return relayed_to(books.database, place.cluster.identity(place.events.name), 0) == books.end()
 
 
 def record(books: Books, first: int, count: int) -> None:
@@ -177,7 +179,7 @@ def test_a_broker_that_goes_away_is_waited_for(own_kafka: Kafka, books: Books, f
 def test_instructions_are_on_their_topic_in_order(books: Books, place: Place) -> None:
     take(books, sample_lines()[:2500])
     with running(relay(books, place)):
-        until(lambda: is_relayed(books, place) and relayed_to(books.database, instructed(place)) == books.end())
+        until(lambda: is_relayed(books, place) and relayed_to(books.database, instructed(place), 0) == books.end())
     sent = [json.loads(value) for _, value, _ in on_topic(place, place.instructions)]
     books.follower().catch_up()
     kept = {

@@ -25,6 +25,8 @@ from tests.integration.world import SAMPLE, until
 from tests.parts.kafka import Kafka, find_kafka
 from tests.parts.postgres import Postgres
 
+pytestmark = pytest.mark.long
+
 MAKEGOOD = Path(sys.executable).parent / "makegood"
 EVENTS = SAMPLE / "events.jsonl"
 AGREEMENT = SAMPLE / "agreements" / "standard.toml"

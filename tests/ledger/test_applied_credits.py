@@ -16,6 +16,7 @@ from tests.ledger.books import WITHOUT_SHRINKING, Books, oracle_agreements
 from tests.ledger.messages import Message, Upstream
 from tests.oracle import histories
 from tests.oracle.settlement import application_id
+from tests.search import sample
 
 
 class Customer(Upstream):
@@ -597,7 +598,7 @@ def _order(data: dict[str, Any]) -> tuple[datetime, bool, str]:
     return (datetime.fromisoformat(message["time"]), "amount" not in data, message["id"])
 
 
-@settings(max_examples=150, deadline=None, phases=WITHOUT_SHRINKING)
+@settings(max_examples=sample(50), deadline=None, phases=WITHOUT_SHRINKING)
 @given(seed=st.integers(0, 1_000_000), pause=st.integers(0, 20))
 def test_no_more_is_used_than_was_granted_and_no_invoice_is_paid_below_zero(seed: int, pause: int) -> None:
     """The oldest credit first, each once for a charge. After a while, what was paid in excess is a credit too."""
@@ -641,7 +642,7 @@ def test_what_the_law_is_about_comes_up_among_its_lives() -> None:
     assert min(seen[name] for name in ("payment-failed.v1", "payment-captured.v1balance", "excess")) >= 5, seen
 
 
-@settings(max_examples=60, deadline=None, phases=WITHOUT_SHRINKING)
+@settings(max_examples=sample(20), deadline=None, phases=WITHOUT_SHRINKING)
 @given(seed=st.integers(0, 1_000_000), batch=st.integers(1, 9))
 def test_batches_and_processes_change_nothing(seed: int, batch: int) -> None:
     """One process that remembers, and one for each batch that loads what is stored, decide alike, to the byte."""
@@ -653,7 +654,7 @@ def test_batches_and_processes_change_nothing(seed: int, batch: int) -> None:
     assert [_without_seal(e) for e in cold.stored()] == [_without_seal(e) for e in at_once.stored()]
 
 
-@settings(max_examples=40, deadline=None, phases=WITHOUT_SHRINKING)
+@settings(max_examples=sample(8), deadline=None, phases=WITHOUT_SHRINKING)
 @given(seed=st.integers(0, 100_000))
 def test_histories_with_cycles_and_outages_too(seed: int) -> None:
     told = histories.history(seed, account="acct-1")

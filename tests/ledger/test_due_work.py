@@ -14,6 +14,7 @@ from ledger.application.due_work import ClockGoesForward, NotASandbox, advance, 
 from tests.ledger.books import LONG_AFTER, WITHOUT_SHRINKING, Books, Killed, killed, oracle_agreements
 from tests.ledger.messages import Upstream
 from tests.oracle import histories, policy
+from tests.search import sample
 
 BEFORE_EVERYTHING = datetime(2009, 1, 1, tzinfo=UTC)
 
@@ -263,7 +264,7 @@ class TestDueWork:
 class TestAnyWay:
     """However the clock comes to an instant, the claims there are those of the policy at that instant."""
 
-    @settings(max_examples=12, phases=WITHOUT_SHRINKING)
+    @settings(max_examples=sample(6), phases=WITHOUT_SHRINKING)
     @given(
         seed=st.integers(0, 100_000), steps=st.lists(st.integers(0, 9_000), min_size=1, max_size=6), data=st.data()
     )

@@ -17,6 +17,7 @@ from tests.ledger.books import WITHOUT_SHRINKING, Books, oracle_agreements
 from tests.ledger.conftest import Opener
 from tests.ledger.messages import Message, Upstream
 from tests.oracle import histories
+from tests.search import sample
 
 
 def told(books: Books) -> list[tuple[str, dict[str, str]]]:
@@ -170,7 +171,7 @@ class TestIdentity:
         assert [each.instruction_id for each in one] == [each.instruction_id for each in other]
         assert all(len(each.instruction_id) == 32 and int(each.instruction_id, 16) for each in one)
 
-    @settings(max_examples=40, deadline=None, phases=WITHOUT_SHRINKING)
+    @settings(max_examples=sample(15), deadline=None, phases=WITHOUT_SHRINKING)
     @given(seed=st.integers(0, 100_000))
     def test_whoever_derives_them_finds_the_same(self, seed: int) -> None:
         """By the account that remembers, by the relay that asks the store: batch by batch, and all at once."""
@@ -190,7 +191,7 @@ class TestIdentity:
         assert len(set(ids)) == len(ids) == len(sent)
         assert remembered.ids == set(ids)
 
-    @settings(max_examples=40, deadline=None, phases=WITHOUT_SHRINKING)
+    @settings(max_examples=sample(15), deadline=None, phases=WITHOUT_SHRINKING)
     @given(seed=st.integers(0, 100_000))
     def test_the_last_word_on_each_is_how_it_stands(self, seed: int) -> None:
         """Whoever carries out every instruction in order ends up with what the ledger says."""

@@ -31,8 +31,8 @@ from ledger.events import (
 )
 from ledger.policy.assess import assess
 from ledger.policy.assessed import Assessed
+from ledger.policy.facts import AccountFacts
 from ledger.policy.invoices import claim_to_settle, claims_on, invoice_to_settle, rested_at
-from ledger.policy.known_facts import AccountFacts
 from ledger.policy.outgoings import Application, DueRefund, Outgoings
 from ledger.policy.settlement import ClaimToSettle, settle, settle_without_invoice
 from ledger.store.instants import from_microseconds
@@ -51,6 +51,7 @@ from tests.ledger.books import (
 )
 from tests.ledger.messages import Message, Upstream, read
 from tests.oracle import histories, policy
+from tests.search import sample
 
 ENVELOPE = (
     "type",
@@ -414,7 +415,7 @@ class TestOrder:
 
     CLAIMED = Books.open(agreements=oracle_agreements())
 
-    @settings(max_examples=30, phases=WITHOUT_SHRINKING)
+    @settings(max_examples=sample(15), phases=WITHOUT_SHRINKING)
     @given(seed=SEEDS, order=st.randoms(use_true_random=False), batch=st.sampled_from([1, 7, None]))
     def test_any_order_twice_and_in_any_batches_gives_the_claims_of_the_policy(
         self, seed: int, order: random.Random, batch: int | None
@@ -428,7 +429,7 @@ class TestOrder:
         assert (taken.accepted, taken.duplicates) == (len(messages), len(messages))
         assert claims_in(books.stored_of(account)) == policy.claims(messages, histories.agreements(), LONG_AFTER)
 
-    @settings(max_examples=6, phases=WITHOUT_SHRINKING)
+    @settings(max_examples=sample(3), phases=WITHOUT_SHRINKING)
     @given(seed=SEEDS)
     def test_batches_and_restarts_change_no_byte_of_what_is_stored(self, seed: int) -> None:
         """Three accounts at once; between the batches of the last store the process starts anew."""
@@ -505,7 +506,7 @@ class TestOrder:
 class TestRecomputing:
     """Whoever recomputes a decision from the facts known at its position, at its `now`, gets what was recorded."""
 
-    @settings(max_examples=40, phases=WITHOUT_SHRINKING)
+    @settings(max_examples=sample(15), phases=WITHOUT_SHRINKING)
     @given(seed=SEEDS, order=st.randoms(use_true_random=False))
     def test_every_decision_follows_from_what_was_known_before_it(self, seed: int, order: random.Random) -> None:
         messages = histories.history(seed, account="acct", instructed=True)
@@ -518,7 +519,7 @@ class TestRecomputing:
         books.take(messages[cut:])
         audit(books)
 
-    @settings(max_examples=40, phases=WITHOUT_SHRINKING)
+    @settings(max_examples=sample(15), phases=WITHOUT_SHRINKING)
     @given(seed=SEEDS, order=st.randoms(use_true_random=False))
     def test_every_settlement_follows_from_what_was_known_and_what_had_gone_out(
         self, seed: int, order: random.Random
@@ -626,7 +627,7 @@ def assert_recomputed(recorded: ClaimAssessed.Data, row: Assessed | None) -> Non
 class TestClaims:
     """What is recorded is what the policy says, by a second implementation that shares no line with ours."""
 
-    @pytest.mark.parametrize("seeds", [range(first, first + 50) for first in range(0, 250, 50)], ids=str)
+    @pytest.mark.parametrize("seeds", [range(first, first + 50) for first in range(0, sample(100), 50)], ids=str)
     def test_claims_and_alarms_are_those_of_the_oracle_at_many_a_moment(self, seeds: range) -> None:
         compare_with_the_oracle(Books.open(agreements=oracle_agreements()), seeds)
 
@@ -847,7 +848,7 @@ class TestWaiting:
         assert written == [0, 1, 1] * 2
         assert len(books.waiting()) == 300
 
-    @settings(phases=WITHOUT_SHRINKING)
+    @settings(max_examples=sample(10), phases=WITHOUT_SHRINKING)
     @given(SEEDS)
     def test_what_is_stored_is_what_whoever_asks_every_fact_anew_finds(self, seed: int) -> None:
         """After each message, whatever came before it: nothing that waits is overlooked."""

@@ -17,10 +17,12 @@ from ledger.application.requests import Answered, KeyReused, Request, VersionMov
 from ledger.application.statement import Refusal, Statement
 from ledger.events import ClaimAssessed, SettlementChanged, SubscriptionStatusChanged
 from ledger.store.database import CommitUnknown, Conflict, StoreError
+from ledger.store.positions import Position
 from tests.ledger.books import Books, Killed, killed
 from tests.ledger.conftest import Opener
 from tests.ledger.messages import Message, Upstream, read
 from tests.ledger.test_store import answer_lost, in_a_thread
+from tests.search import sample
 
 CALLER = "anna"
 
@@ -79,7 +81,7 @@ class TestOnce:
         assert answer.envelopes[0].account_version == before + 1
         assert answer.account_version == version_of(served) == before + len(answer.envelopes)
         [(end,)] = served.rows("SELECT max(position) FROM events")
-        assert answer.position == (0, end)
+        assert answer.position == Position(0, end)
         kinds = {type(event) for event in answer.decided}
         assert kinds == {ClaimAssessed, SettlementChanged, SubscriptionStatusChanged}
         assert all(event.causation_id == fact.event_id for event in answer.decided)
@@ -185,7 +187,7 @@ class TestFaults:
         assert served.types().count("cancellation-requested.v1") == 1
         served.check_positions()
 
-    @settings(max_examples=40)
+    @settings(max_examples=sample(20))
     @given(
         steps=st.lists(
             st.tuples(

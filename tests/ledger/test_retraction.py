@@ -20,6 +20,7 @@ from tests.ledger.messages import Message, Upstream
 from tests.ledger.test_activation import Keys
 from tests.oracle import histories
 from tests.policy.test_retraction import regretted
+from tests.search import sample
 
 WORDS = "Zoë never rang"
 
@@ -131,7 +132,7 @@ def test_why_it_was_taken_back_lies_in_the_vault_and_nowhere_else() -> None:
     assert retraction["data"]["sealed"] is not None
 
 
-@settings(max_examples=40, phases=WITHOUT_SHRINKING)
+@settings(max_examples=sample(10), phases=WITHOUT_SHRINKING)
 @given(st.integers(0, 1_000_000), st.randoms(use_true_random=False))
 def test_processes_that_take_turns_record_what_one_would(seed: int, rng: random.Random) -> None:
     """One that keeps the account in memory, and others that read it back each time."""

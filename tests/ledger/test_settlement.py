@@ -18,15 +18,16 @@ from ledger.agreement import read_agreement
 from ledger.application.account import Account
 from ledger.application.catalogue import Catalogue
 from ledger.events import ActivationDue, LedgerEvent, SettledPart, SettlementChanged
-from ledger.policy.known_facts import EVERYTHING
+from ledger.policy.facts import EVERYTHING
 from ledger.store.writing import Head
 from projections.queries import account_assessed
 from tests.oracle import histories
 from tests.oracle import settlement as oracle
 from tests.policy.case import read
+from tests.search import sample
 
-SEEDS = [*range(150), 157, 366, 477, 610, 993, 1035]
-"""The last ones differed once: in which credit is the oldest, and where a payment names an application to come."""
+SEEDS = sorted({*range(sample(30)), 157, 366, 477, 610, 993, 1035})
+"""Those beyond 150 differed once: in which credit is the oldest, and where a payment names an application to come."""
 AGREEMENTS = [read_agreement(text) for text in histories.agreement_texts(money=True).values()]
 TERMS = histories.agreements(money=True)
 Message = dict[str, Any]

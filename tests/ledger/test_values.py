@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.events import ChargePosted, Message
-from ledger.policy.charges import Charge, one_off
+from ledger.policy.facts.charge import Charge, one_off
 from ledger.policy.tax import TaxInStep
 from ledger.values import (
     CURRENCY_SCALES,
@@ -184,8 +184,10 @@ def test_a_ratio_over_nothing_is_nothing(dividend: Decimal, divisor: Decimal, qu
 def test_tax_comes_back_in_step(
     price: str, tax: str, rounding: Rounding, grants: list[str], returned: list[str]
 ) -> None:
-    step = TaxInStep(a_charge(price, tax), rounding)
-    assert [str(step.grant(Decimal(grant)).returned) for grant in grants] == returned
+    steps = [TaxInStep(a_charge(price, tax), rounding)]
+    for grant in grants:
+        steps.append(steps[-1].grant(Decimal(grant)))
+    assert [str(step.returned) for step in steps[1:]] == returned
 
 
 @given(
@@ -201,7 +203,8 @@ def test_the_steps_of_tax_add_up_to_one_rounding_of_the_whole(
     step = TaxInStep(charge, rounding)
     returned = net = Decimal("0.00")
     for cut in sorted(min(cut, price) for cut in [*cuts, price]):
-        returned += step.grant(Decimal(cut) / 100 - net).returned
+        step = step.grant(Decimal(cut) / 100 - net)
+        returned += step.returned
         net = Decimal(cut) / 100
         assert returned == rounded(ratio(Fraction(charge.tax) * Fraction(net), charge.price), "EUR", rounding)
     assert returned == charge.tax, "who gets the whole price back gets the whole tax back"

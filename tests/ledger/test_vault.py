@@ -20,6 +20,7 @@ from ledger.vault import KEY_BYTES, Damaged, Erased, Vault, VaultEntry
 from tests.ledger.books import LONG_AFTER, Books, KeysByName, StandingClock
 from tests.ledger.messages import Upstream
 from tests.parts.postgres import Postgres
+from tests.search import sample
 
 SAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "sample"
 WORDS = {"customer": {"name": "Zoë Quux", "email": "zoe@example.com"}}
@@ -54,7 +55,7 @@ def sealed_in(vault: Vault, subject: str = "acct-1", content: dict[str, Any] = W
 
 
 class TestVault:
-    @settings(max_examples=25)
+    @settings(max_examples=sample(25))
     @given(st.dictionaries(st.text(), st.none() | st.booleans() | st.text() | st.lists(st.text())))
     def test_what_was_sealed_can_be_opened(self, content: dict[str, Any]) -> None:
         sealed, entry = sealed_in(Vault(KeysByName()), content=content)

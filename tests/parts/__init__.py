@@ -3,6 +3,7 @@
 `tests.parts.kafka` and `tests.parts.postgres` each look, in this order, at an address in an environment variable,
 at a Docker engine, and at what is installed here to be run as a process of our own. Nothing is ever skipped: where
 none of the three can be had, `PartMissing` says what is missing and what to install or set.
+`tests.parts.shared` holds the one of each that a whole run uses, and `tests.parts.stores` the stores of its tests.
 """
 
 from types import TracebackType

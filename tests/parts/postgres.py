@@ -37,9 +37,9 @@ class Postgres(Part):
     url: str
     """postgresql://…, of a database to which tests connect only to make others."""
 
-    def new_database(self) -> str:
-        """The URL of a fresh, empty database."""
-        name = OURS + secrets.token_hex(6)
+    def new_database(self, name: str = "") -> str:
+        """The URL of a fresh, empty database; its name is made up unless one is given."""
+        name = name or OURS + secrets.token_hex(6)
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return urlunsplit(urlsplit(self.url)._replace(path="/" + name))

@@ -24,6 +24,8 @@ from tests.parts.kafka import Kafka, KafkaProcess, expect_kafka, find_kafka
 from tests.parts.postgres import Postgres, PostgresProcess, expect_postgres, find_postgres
 from tests.parts.process import Server, answers, free_ports
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 
 

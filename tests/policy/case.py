@@ -26,7 +26,7 @@ from ledger.application.statement import Refusal, Statement
 from ledger.events import AgreementBound, InvoiceStanding
 from ledger.policy.assess import Assessment, assess, contradictions
 from ledger.policy.assessed import Working
-from ledger.policy.known_facts import EVERYTHING, AccountFacts, Touched
+from ledger.policy.facts import EVERYTHING, AccountFacts, Touched
 from ledger.values import local_date
 from tests.oracle import policy as oracle
 
@@ -314,9 +314,9 @@ class Case:
 
     def _apply(self, credits: Mapping[str, Credit], cause: Cause) -> None:
         """Let the credits that there were before pay for the charges that became known."""
-        new = self.facts.charged.keys() - self._charged - self.billing.paid_by_credit
-        self._charged = set(self.facts.charged)
-        charges = sorted((self.facts.charged[id_] for id_ in new), key=lambda charge: charge.fact.order)
+        new = self.facts.charges.standing.keys() - self._charged - self.billing.paid_by_credit
+        self._charged = set(self.facts.charges.standing)
+        charges = sorted((self.facts.charges.standing[id_] for id_ in new), key=lambda charge: charge.fact.order)
         self.billing.apply_credits(charges, credits, cause)
 
     def pass_time(self, now: str) -> Case:
@@ -327,7 +327,7 @@ class Case:
 
     def goes_on(self) -> None:
         """Take what its facts say as known already: it was rebuilt from them."""
-        self._charged = set(self.facts.charged)
+        self._charged = set(self.facts.charges.standing)
 
     def _cause(self, occurred_at: datetime) -> Cause:
         return Cause("/test", "test", occurred_at, self.at, self.at)

@@ -120,7 +120,7 @@ class Life:
 
     def _charge_id(self) -> str:
         """One that is known, as a rule."""
-        known = tuple(sorted(self.case.facts.charges))
+        known = tuple(sorted(self.case.facts.charges.assessed))
         return self._of(known if known and self._rng.random() < 0.9 else (*CYCLES, *ONE_OFFS))
 
     def _cycle(self) -> Said:

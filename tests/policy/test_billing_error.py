@@ -6,7 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from ledger.policy.assess import Assessment, assess
+from ledger.policy.assess import assess
+from ledger.policy.scope import Scope
 from tests.policy.case import (
     Case,
     Row,
@@ -307,8 +308,8 @@ def test_the_alarm_goes_when_an_earlier_fact_makes_room() -> None:
 
 
 def test_a_dispute_is_known_by_all_of_its_id_slashes_and_all() -> None:
-    assert Assessment(disputes={"a/b"}).covers("billing-error/a/b", None)
-    assert not Assessment(disputes={"b"}).covers("billing-error/a/b", None)
+    assert Scope(disputes=frozenset({"a/b"})).covers("billing-error/a/b", None)
+    assert not Scope(disputes=frozenset({"b"})).covers("billing-error/a/b", None)
 
 
 def test_a_dispute_takes_the_subscription_of_its_charge() -> None:

@@ -860,12 +860,12 @@ def test_the_status_follows_from_the_facts_and_the_instant(
     case = Case([agreement()]).hear(account(), subscription(), facts)
     expected = (status, date.fromisoformat(effective_on) if effective_on else None)
     case.now = instant(now)
-    assert status_of(case.facts.subscriptions["sub"], "UTC", case.at) == expected
+    assert status_of(case.facts.subscriptions.by_id["sub"], "UTC", case.at) == expected
 
 
 def test_without_an_agreement_a_subscription_is_pending() -> None:
     case = Case([agreement()]).hear(account(), subscription(agreement="unheard-of"), APRIL)
-    assert status_of(case.facts.subscriptions["sub"], "UTC", case.at) == ("pending", None)
+    assert status_of(case.facts.subscriptions.by_id["sub"], "UTC", case.at) == ("pending", None)
 
 
 def test_without_an_agreement_rows_that_will_be_decided_are_pending() -> None:

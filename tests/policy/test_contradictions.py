@@ -390,7 +390,7 @@ def test_the_alarm_is_cleared_when_what_stood_is_left_out_itself() -> None:
     assert case.alarms() == {("contradiction", "b", "c", "c")}
     case.hear(APRIL.at("2026-05-01T00:00:00Z", id="a"))
     assert case.alarms() == {("contradiction", "a", "b", "b")}
-    assert set(case.facts.charges) == {"april", "c"}
+    assert set(case.facts.charges.assessed) == {"april", "c"}
 
 
 def test_an_earlier_report_makes_a_resolution_sound_that_came_before_the_outage_began() -> None:
@@ -418,11 +418,11 @@ def test_terms_are_those_of_the_registration_that_stands() -> None:
 def test_a_registration_that_does_not_stand_leaves_the_terms_as_they_were_bound() -> None:
     later = subscription(agreement="theirs").at("2027-01-01T00:00:00Z", id="later")
     case = Case(TWO_AGREEMENTS).hear(account(), subscription().at(id="first"))
-    bound = case.facts.subscriptions["sub"].binding
+    bound = case.facts.subscriptions.by_id["sub"].binding
     assert case.hear(later).alarms() == {("contradiction", "first", "later", "no charge")}
     case.hear(APRIL, cancelled("2026-04-16"), account("Asia/Tokyo").at("2027-01-01T00:00:00Z", id="tokyo"))
     assert case.recorded() == {"unused/april": "granted 15.00"}
-    assert case.facts.subscriptions["sub"].binding is bound
+    assert case.facts.subscriptions.by_id["sub"].binding is bound
 
 
 def test_terms_are_those_of_the_zone_that_stands() -> None:
@@ -487,14 +487,14 @@ def test_of_two_captures_of_one_id_the_later_was_made(later: Said) -> None:
     case = heard(payment("30.00", payment_id="p").at("2026-05-01T00:00:00Z", id="earlier"))
     assert set(case.facts.invoices["invoice-april"].payments) == {"p"}
     case.hear(later.at("2026-05-02T00:00:00Z", id="later"))
-    assert case.facts.payments["p"].data.message.id == "later"
+    assert case.facts.payments.standing["p"].data.message.id == "later"
     paid = {id_ for id_, invoice in case.facts.invoices.items() if invoice.payments}
     assert paid == {later.data["invoice_id"]}
     assert case.alarms() == {("contradiction", "later", "earlier", "no charge")}
     backwards = Case(case.agreements)
     for message in reversed(case.messages):
         backwards.take(message)
-    assert backwards.facts.payments["p"].data.message.id == "later"
+    assert backwards.facts.payments.standing["p"].data.message.id == "later"
     assert backwards.alarms() == case.alarms()
 
 

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from ledger.policy.assess import assess
-from ledger.policy.known_facts import Touched
+from ledger.policy.facts import Touched
 from tests.policy.case import (
     Case,
     Row,

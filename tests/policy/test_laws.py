@@ -17,7 +17,7 @@ from ledger.aggregates.billing_account import Reasons, reasons
 from ledger.agreement import read_agreement
 from ledger.policy.assess import Assessment, assess, contradictions
 from ledger.policy.assessed import Alarm, Assessed
-from ledger.policy.known_facts import Touched
+from ledger.policy.facts import Touched
 from ledger.policy.standing import next_due, status_of
 from ledger.values import Period, rounded, zero
 from tests.oracle import histories
@@ -88,7 +88,7 @@ def test_any_order_and_repetition_gives_the_same_claims_taxes_and_alarms(seed: i
 
 def reasons_of(case: Case) -> dict[str, Reasons]:
     """What is recorded of why each row stands; that terms were bound is told by which, whenever that was."""
-    bindings = [s.binding for s in case.facts.subscriptions.values() if s.binding is not None]
+    bindings = [s.binding for s in case.facts.subscriptions.by_id.values() if s.binding is not None]
     bound = {b.event_id: f"{b.data.agreement} {b.data.version} for {b.data.subscription_id}" for b in bindings}
     return {
         claim_id: replace(claim.reasons, facts=tuple(bound.get(fact, fact) for fact in claim.reasons.facts))
@@ -200,11 +200,11 @@ def spelled_alike(message: Message) -> Message:
 def ours_alone(case: Case, alarm: str, about: str) -> bool:
     """What the second implementation leaves out: cycles charged after a termination, and outages of nobody."""
     if alarm == "charged_after_end":
-        return bool(case.facts.subscriptions[case.facts.charges[about].subscription_id or ""].terminations)
-    [left_out] = [
-        c.left_out for c in case.facts.contradictions.values() if about.startswith(f"{c.left_out.data.message.id} ")
-    ]
-    known = case.facts.subscriptions.get(getattr(left_out.data, "subscription_id", ""))
+        return bool(
+            case.facts.subscriptions.by_id[case.facts.charges.assessed[about].subscription_id or ""].terminations
+        )
+    [left_out] = [c.left_out for c in case.facts.contradictions if about.startswith(f"{c.left_out.data.message.id} ")]
+    known = case.facts.subscriptions.by_id.get(getattr(left_out.data, "subscription_id", ""))
     return case.facts.registration is None or (known is not None and known.registration is None)
 
 
@@ -227,7 +227,7 @@ def test_no_charge_gives_back_more_than_it_took(seed: int) -> None:
         assert (row.outcome == "declined") == (row.reason is not None)
         assert row.amount.as_tuple().exponent == row.tax.as_tuple().exponent == zero(row.currency).as_tuple().exponent
     for charge_id in net:
-        charge = case.facts.charges.get(charge_id)
+        charge = case.facts.charges.assessed.get(charge_id)
         if charge is None:
             assert net[charge_id] == tax[charge_id] == 0
         else:
@@ -260,7 +260,10 @@ def test_a_second_of_outage_more_never_lowers_a_disruption(seed: int, rng: rando
     messages, now = history(seed)
     case = case_of(messages, now)
     endings = [
-        o.ending.data.message for s in case.facts.subscriptions.values() for _, _, o in s.outages.ended if o.ending
+        o.ending.data.message
+        for s in case.facts.subscriptions.by_id.values()
+        for _, _, o in s.outages.ended
+        if o.ending
     ]
     if not endings:
         return
@@ -320,7 +323,7 @@ def test_nor_does_it_exceed_the_price_where_outages_suspensions_and_a_cancellati
 
     before, after = crowd(0), crowd(1)
     assert before.recorded() == before.claims_by_the_oracle()
-    for charge in after.facts.charges.values():
+    for charge in after.facts.charges.assessed.values():
         rows = assess(after.facts, after.at).claims.values()
         assert sum(row.amount for row in rows if row.charge_id == charge.charge_id) <= charge.price
     assert all(disruptions(after)[claim_id] >= amount for claim_id, amount in disruptions(before).items())
@@ -346,7 +349,7 @@ def test_facts_about_another_subscription_change_nothing_here(seed: int, other_s
 
 def statuses(case: Case, now: datetime) -> list[object]:
     zone = case.facts.time_zone
-    known = [s for s in case.facts.subscriptions.values() if s.registration is not None]
+    known = [s for s in case.facts.subscriptions.by_id.values() if s.registration is not None]
     return [status_of(s, zone, now) for s in known] if zone is not None else []
 
 
@@ -441,8 +444,8 @@ def test_a_row_in_a_word_says_all_that_its_recorded_state_says(seed: int) -> Non
         if row.clause == "complaint":
             assert row.binding is None
             continue
-        charge = case.facts.charges.get(row.charge_id or "")
+        charge = case.facts.charges.assessed.get(row.charge_id or "")
         assert row.subscription_id == (charge.subscription_id if charge is not None else None)
-        known = case.facts.subscriptions[row.subscription_id] if row.subscription_id is not None else None
+        known = case.facts.subscriptions.by_id[row.subscription_id] if row.subscription_id is not None else None
         assert row.binding is (known.binding if known is not None else None)
         assert case.recorded()[claim_id] == in_a_word(row.outcome, row.reason, row.amount, row.tax)

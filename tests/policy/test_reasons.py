@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ledger.aggregates.billing_account import RecordedClaim
+from ledger.aggregates.recording import message_event_id
 from ledger.events import ClaimAssessed
 from tests.policy.case import (
     Case,
@@ -41,7 +42,7 @@ def stands(case: Case, claim_id: str) -> RecordedClaim:
 
 def fact_ids(case: Case, claim_id: str) -> set[str]:
     """The messages that a recorded claim names."""
-    names = {f.event_id: f.data.message.id for f in case.facts._facts.values()}
+    names = {message_event_id(message["source"], message["id"]): message["id"] for message in case.messages}
     return {names[event_id] for event_id in stands(case, claim_id).reasons.facts if event_id in names}
 
 

@@ -295,10 +295,10 @@ def test_what_contradicted_only_what_was_retracted_is_no_alarm_any_more() -> Non
 def test_the_terms_that_were_bound_for_a_registration_are_its_own_when_it_stands_again() -> None:
     """A version that was published meanwhile is not asked for: nothing is ever bound anew (contract §2)."""
     case = Case([agreement()]).hear(account(), wrong(subscription()), APRIL, takes_back("wrong", id="back"))
-    assert case.facts.subscriptions["sub"].binding is None
+    assert case.facts.subscriptions.by_id["sub"].binding is None
     case.agreements = [*case.agreements, agreement({"cancellation.unused_period": "none"}, version=2)]
     case.hear(cancelled("2026-04-16"), takes_back("back"))
-    binding = case.facts.subscriptions["sub"].binding
+    binding = case.facts.subscriptions.by_id["sub"].binding
     assert binding is not None
     assert binding.data.version == 1
     assert case.recorded() == APRIL_CANCELLED
@@ -336,6 +336,14 @@ def test_what_waited_for_a_retracted_fact_waits_again() -> None:
     assert waiting(case) == {"r": "refund r"}
     case.hear(takes_back("wrong"))
     assert waiting(case) == {"r": "refund r", "resolution": "outage out-2026-04-10"}
+
+
+def test_what_is_retracted_waits_for_nothing_also_where_all_is_judged_again_before_anybody_asks() -> None:
+    """A batch asks once, at its end, what waits; until then an overlapping cycle may have come too."""
+    case = heard(APRIL, wrong(resolved("unheard-of", "2026-04-11")))
+    assert waiting(case) == {"wrong": "outage unheard-of"}
+    case.hear(takes_back("wrong"), cycle("overlapping", "2026-04-30", "2026-05-30"))
+    assert waiting(case) == {}
 
 
 # --- any history --------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from ledger.agreement import PublishedAgreement
 from ledger.events import SettledPart
-from ledger.policy.known_facts import EVERYTHING
+from ledger.policy.facts import EVERYTHING
 from ledger.policy.settlement import (
     ClaimToSettle,
     GoneOut,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ledger.aggregates import BillingAccount, Cause
 from ledger.aggregates.settlements import Credit
 from ledger.events import AgreementBound, Fact, SettledPart
-from ledger.policy.known_facts import EVERYTHING
+from ledger.policy.facts import EVERYTHING
 from ledger.policy.settlement import ClaimToSettle, GoneOut, InvoiceToSettle, Settlement, proportion, settle
 from ledger.values import CURRENCY_SCALES, ratio, unit
 from tests.policy.case import Case

@@ -13,7 +13,7 @@ from tests.projections.stories import created
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """One and the same test against each kind of store."""
     urls = {"memory": "sqlite:///:memory:", "file": f"sqlite:///{tmp_path}/store.db"}
-    opened = connect(urls.get(request.param) or request.getfixturevalue("pg_url"))
+    opened = connect(urls.get(request.param) or request.getfixturevalue("pg_store"))
     yield created(opened)
     opened.close()
 

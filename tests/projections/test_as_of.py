@@ -15,12 +15,14 @@ from ledger.application.as_of import AssessedAnew, assess_as_of
 from ledger.application.due_work import do_due_work
 from ledger.application.statement import Statement
 from ledger.events import ActivationDue, Decision, Fact
-from ledger.store.reading import KnownAt, Position, recorded_by
+from ledger.store.positions import KnownAt, Reached
+from ledger.store.reading import recorded_by
 from ledger.values import END
 from projections import queries
 from tests.ledger.books import STANDARD, WITHOUT_SHRINKING, Books
 from tests.ledger.messages import Message, Upstream, read
 from tests.oracle import histories, policy
+from tests.search import sample
 
 AN_INSTANT = timedelta(microseconds=1)
 STRICT = 'name = "standard"\nversion = 2\nvalid_from = 2000-01-01\n[cancellation]\nunused_period = "none"\n'
@@ -85,7 +87,7 @@ def story(seed: int) -> tuple[list[Message | str], datetime]:
     return told, now
 
 
-@settings(max_examples=100, deadline=None, phases=WITHOUT_SHRINKING)
+@settings(max_examples=sample(25), deadline=None, phases=WITHOUT_SHRINKING)
 @given(seed=st.integers(min_value=0, max_value=100_000))
 def test_it_is_the_account_of_a_ledger_that_was_told_only_what_was_true_by_then(seed: int) -> None:
     told, now = story(seed)
@@ -102,7 +104,7 @@ def test_it_is_the_account_of_a_ledger_that_was_told_only_what_was_true_by_then(
     fresh.close()
 
 
-@settings(max_examples=50, deadline=None, phases=WITHOUT_SHRINKING)
+@settings(max_examples=sample(20), deadline=None, phases=WITHOUT_SHRINKING)
 @given(seed=st.integers(min_value=0, max_value=100_000))
 def test_its_claims_are_those_of_the_policy_read_literally(seed: int) -> None:
     messages = histories.history(seed, account="acct-1", instructed=True)
@@ -135,7 +137,7 @@ def test_a_fact_that_came_late_counts_from_when_it_was_true() -> None:
 
     day = at("2026-03-22T00:00:00Z")
     assert outcomes(account(books, day)) == cancelled | disrupted
-    for known_at in (before, Position(0, position)):
+    for known_at in (before, Reached({0: position})):
         assert outcomes(account(books, day, known_at)) == cancelled
         assert outcomes(account(books, at("2026-03-20T00:00:00Z"), known_at)) == {}
     assert outcomes(account(books, at("2026-03-20T00:00:00Z"))) == disrupted
@@ -151,7 +153,7 @@ def test_a_date_is_its_end_in_the_accounts_zone() -> None:
     assert [s["status"] for s in account(books, date(2026, 3, 31))["subscriptions"]] == ["cancelling"]
     assert [s["status"] for s in account(books, date(2026, 4, 1))["subscriptions"]] == ["cancelled"]
     assert assessed(books, date(2020, 1, 1)).as_of == at("2020-01-01T23:00:00Z") - AN_INSTANT
-    assert assessed(books, date(2026, 3, 30), Position(0, 1)).as_of.astimezone(UTC).hour == 23, "no zone is known"
+    assert assessed(books, date(2026, 3, 30), Reached({0: 1})).as_of.astimezone(UTC).hour == 23, "no zone is known"
 
 
 def test_a_subscription_stays_bound_to_the_version_that_held_when_it_was_registered() -> None:
@@ -169,7 +171,7 @@ def test_a_subscription_stays_bound_to_the_version_that_held_when_it_was_registe
 def test_an_agreement_published_after_the_instant_holds_unless_it_was_not_known() -> None:
     books, upstream = Books.open(agreements=(), now=at("2026-05-01T00:00:00Z")), Upstream()
     told_and_published(books, [*upstream.customer(), upstream.cancellation_requested()])
-    before = Position(0, books.check_positions())
+    before = Reached({0: books.check_positions()})
     told_and_published(books, [STANDARD])
 
     assert outcomes(account(books, at("2026-03-25T00:00:00Z"))) == {"unused/cyc-1": ("granted", "11.00")}

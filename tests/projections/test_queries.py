@@ -17,7 +17,8 @@ from ledger.events import (
 )
 from ledger.store.database import Database
 from ledger.store.instants import to_microseconds
-from ledger.store.reading import KnownAt, Position, recorded_by
+from ledger.store.positions import KnownAt, Reached
+from ledger.store.reading import recorded_by
 from projections import queries
 from projections.follower import Follower
 from projections.kept import dead_letters
@@ -156,9 +157,9 @@ def test_an_account_is_read_as_it_was_recorded_by_an_instant_or_with_a_position(
         return [charge["charge_id"] for charge in queries.account_recorded(known, "acct-1")["charges"]]
 
     assert charges(None) == ["late", "later"]
-    assert charges(START + timedelta(minutes=3)) == charges(Position(0, 3)) == ["late"]
-    assert charges(START + timedelta(minutes=4)) == charges(Position(0, 4)) == ["late", "later"]
-    assert charges(START) == charges(Position(0, 2)) == charges(Position(1, 4)) == []
+    assert charges(START + timedelta(minutes=3)) == charges(Reached({0: 3})) == ["late"]
+    assert charges(START + timedelta(minutes=4)) == charges(Reached({0: 4})) == ["late", "later"]
+    assert charges(START) == charges(Reached({0: 2})) == charges(Reached({1: 4})) == []
 
 
 def test_a_replay_tells_what_each_event_changed_and_how_the_account_stood_then(memory: Database) -> None:

@@ -26,6 +26,8 @@ from projections.rebuild import Overtaken, Rebuild, Rebuilt, copy_of
 from projections.refunds import REFUNDS
 from tests.projections.stories import STORED_AS, Story, everyday, rows
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 CLAIM_ROWS, *_ = CLAIMS.tables
 
@@ -249,7 +251,7 @@ class TestCutShort:
         from ledger.store.database import connect
         from tests.projections.stories import created
 
-        url = f"sqlite:///{tmp_path}/killed.db" if kind == "sqlite" else request.getfixturevalue("pg_url")
+        url = f"sqlite:///{tmp_path}/killed.db" if kind == "sqlite" else request.getfixturevalue("pg_store")
         database = followed(created(connect(url)), story)
         sound = rows(database)
         change(database, f"UPDATE {STORED_AS['claims']} SET amount = '999.00' WHERE account = 'acct-0-1'")

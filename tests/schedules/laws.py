@@ -233,7 +233,7 @@ def _topics_have_everything(world: World) -> None:
     for record in world.broker.topics[EVENTS.name].logs[0].records:
         place = position_of(record, store)
         if place is not None:
-            sent[place[1]].add(record.value)
+            sent[place.position].add(record.value)
     stored = {envelope.position: {envelope.envelope} for envelope in books.envelopes()}
     missing = sorted(stored.keys() - sent.keys())
     assert not missing, f"position {missing[0]} was never published"

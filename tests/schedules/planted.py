@@ -299,9 +299,9 @@ def the_relay_keeps_its_position_by_the_name_of_a_topic() -> Iterator[None]:
         yield
 
 
-def _relayed_by_name(database: Database, identity: TopicIdentity) -> int:
+def _relayed_by_name(database: Database, identity: TopicIdentity, shard: int) -> int:
     with database.reading() as transaction:
-        rows = transaction.rows("SELECT position FROM readers WHERE reader = ?", (f"relay/{identity.topic}/0",))
+        rows = transaction.rows("SELECT position FROM readers WHERE reader = ?", (f"relay/{identity.topic}/{shard}",))
     return int(rows[0][0]) if rows else 0
 
 

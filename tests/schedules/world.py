@@ -474,15 +474,15 @@ class World:
             due = transaction.rows("SELECT count(*) FROM heads WHERE due_at <= ?", (to_microseconds(END),))[0][0]
             identities = {name: kept.identity for name, kept in self.broker.topics.items()}
             lanes = {
-                "letters": DeadLetterLane(DEAD_LETTERS.name).reader(identities[DEAD_LETTERS.name]),
+                "letters": DeadLetterLane(DEAD_LETTERS.name, 0).reader(identities[DEAD_LETTERS.name]),
                 "instructions": InstructionLane(INSTRUCTIONS.name, 0).reader(identities[INSTRUCTIONS.name]),
             }
             positions = dict(transaction.rows("SELECT reader, position FROM readers"))
         if due:
             found.append(f"{due} accounts are due")
         goal = {
-            "events relayed": (relayed_to(self.database, self.broker.topics[EVENTS.name].identity), "shard:0"),
-            "events projected": (Follower(self.database).position_reached(), "shard:0"),
+            "events relayed": (relayed_to(self.database, self.broker.topics[EVENTS.name].identity, 0), "shard:0"),
+            "events projected": (Follower(self.database).position_reached(0), "shard:0"),
             "instructions relayed": (positions.get(lanes["instructions"], 0), "shard:0"),
             "dead letters relayed": (positions.get(lanes["letters"], 0), "dead-letters"),
         }

@@ -28,8 +28,8 @@ from ledger.events import (
 )
 from ledger.policy.assess import FROM_ALL_FACTS, Assessment
 from ledger.policy.assessed import Alarm, Assessed
-from ledger.policy.charges import Charge
-from ledger.policy.known_facts import EVERYTHING, AccountFacts, Touched
+from ledger.policy.facts import EVERYTHING, AccountFacts, Touched
+from ledger.policy.facts.charge import Charge
 from ledger.policy.rules import RULES
 from ledger.policy.settlement import proportion
 from ledger.values import zero

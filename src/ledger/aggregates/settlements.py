@@ -24,6 +24,7 @@ from ledger.events import (
     claims_settled,
     excess_credit_id,
 )
+from ledger.policy.facts import AccountFacts, Touched, claim_of_refund
 from ledger.policy.invoices import (
     charge_of,
     claim_to_settle,
@@ -33,7 +34,6 @@ from ledger.policy.invoices import (
     invoice_to_settle,
     rested_at,
 )
-from ledger.policy.known_facts import AccountFacts, Touched, claim_of_refund
 from ledger.policy.outgoings import Application, DueRefund, Outgoings
 from ledger.policy.rules import RULES
 from ledger.policy.settlement import ClaimToSettle, proportion, settle, settle_without_invoice
@@ -289,7 +289,7 @@ class Settlements:
             invoices.update(self.invoices)
             claims.update(self._currencies)
             claims.update(self._granted.all())
-            claims.update(filter(None, map(claim_of_refund, self._facts.refunds_reported())))
+            claims.update(filter(None, map(claim_of_refund, self._facts.refunds.by_id)))
         groups = {_Group(1, invoice_id, in_, None) for invoice_id, in_ in invoices if in_ is not None}
         return groups.union(*(self._groups_of(claim_id) for claim_id in claims))
 

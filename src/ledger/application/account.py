@@ -23,8 +23,8 @@ from ledger.events import (
 from ledger.instructions import Issued
 from ledger.policy.activation import Activation, activations
 from ledger.policy.assess import assess, contradictions
-from ledger.policy.charges import Charge
-from ledger.policy.known_facts import EVERYTHING, AccountFacts, Touched, Waiting
+from ledger.policy.facts import EVERYTHING, AccountFacts, Touched, Waiting
+from ledger.policy.facts.charge import Charge
 from ledger.policy.standing import next_due, status_of
 from ledger.store.writing import Head, HeadMove, WaitingChanges, WaitingFact
 from ledger.values import local_date
@@ -75,7 +75,7 @@ class Account:
                 case AgreementBound():
                     published = self._catalogue.version(event.data.agreement, event.data.version)
                     self.facts.bind(event, published)
-        self._considered = set(self.facts.charged)
+        self._considered = set(self.facts.charges.standing)
         self._by_older_rules = self.billing.settlements.is_by_older_rules
         self._awaited = self.agreements_awaited()
         self._ask_what_waits()
@@ -189,7 +189,7 @@ class Account:
         self._collect(self.billing)
         zone = self.facts.time_zone
         if zone is not None:
-            for known in self.facts.subscriptions.values():
+            for known in self.facts.subscriptions.by_id.values():
                 if known.registration is not None:
                     subscription = self._subscription(known.subscription_id)
                     subscription.stand(*status_of(known, zone, cause.now), cause)
@@ -215,7 +215,7 @@ class Account:
 
         One that had been left out as a contradiction and stands again is not next to credits that it has had.
         """
-        charges = self.facts.charged
+        charges = self.facts.charges.standing
         new = charges.keys() - self._considered - self.billing.paid_by_credit
         self._considered = set(charges)
         return sorted((charges[charge_id] for charge_id in new), key=lambda charge: charge.fact.order)

@@ -15,7 +15,7 @@ from ledger.agreement import read_agreement
 from ledger.application.account import Account
 from ledger.application.catalogue import Catalogue
 from ledger.events import AccountRegistered, AgreementPublished, Fact, FactRetracted, LedgerEvent
-from ledger.policy.known_facts import AccountFacts
+from ledger.policy.facts import AccountFacts
 from ledger.store.reading import StoredEnvelope
 from ledger.store.writing import Head
 from ledger.values import midnight

@@ -15,7 +15,7 @@ from ledger.application.ledger import Ledger
 from ledger.application.statement import Statement
 from ledger.events import KeptAs, KeptMessage, LedgerEvent, MessageDiscarded, MessageReplayed, ReplayOutcome, Sealed
 from ledger.store.database import StoreError, Transaction
-from ledger.store.reading import vault_entry
+from ledger.store.reading import shards_of_accounts, vault_entry
 from ledger.store.writing import Closure, HeadMove, ReaderMove, SetAside, Writes, read_heads
 from ledger.values import SYSTEM_ACCOUNT
 from ledger.vault import dead_letter_subject, set_aside_subject
@@ -143,12 +143,14 @@ def set_aside(ledger: Ledger, statement: Statement, reason: str, reader: ReaderM
     with ledger.database.reading() as transaction:
         known = transaction.rows("SELECT 1 FROM set_aside WHERE set_aside_id = ?", (set_aside_id,))
         now = ledger.clock_in(transaction)()
+        shards = shards_of_accounts(transaction, [statement.account])
     if not known:
         subject = set_aside_subject(set_aside_id)
         vault.prepare([subject])
         writes.vault.append(vault.encrypt(subject, subject, body))
         writes.set_aside.append(
             SetAside(
+                shard=shards[statement.account],
                 set_aside_id=set_aside_id,
                 origin=statement.origin,
                 reason=reason,

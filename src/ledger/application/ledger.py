@@ -19,6 +19,8 @@ from ledger.events import LedgerEvent
 from ledger.store.database import Database, StoreError, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.notice_queue import begin_after_what_is_there
+from ledger.store.positions import check_number_of_shards
+from ledger.store.reading import shards_of
 from ledger.store.recorders import EnvelopeMapper, LedgerRecorder, SealingEventStore, events_of
 from ledger.store.schema import SCHEMA_VERSION, TABLES
 from ledger.store.writing import Writes, hold_heads, read_heads, read_waiting
@@ -74,8 +76,10 @@ class Ledger(Application[str]):
 
     # --- the store -----------------------------------------------------------------------------------------------
 
-    def create_store(self, *, sandbox: bool) -> None:
-        """Create the tables in an empty database. Raises Conflict where there is a store already."""
+    def create_store(self, *, sandbox: bool, shards: int = 1) -> None:
+        """Create the tables in an empty database, for so many shards for ever. Raises Conflict where there is a
+        store already, and ValueError for a number of shards that is not built."""
+        check_number_of_shards(shards)
         self.database.create(TABLES)
         with self.database.writing() as transaction:
             transaction.insert(
@@ -83,6 +87,7 @@ class Ledger(Application[str]):
                 ("name", "value"),
                 [
                     ("schema", str(SCHEMA_VERSION)),
+                    ("shards", str(shards)),
                     ("sandbox", "yes" if sandbox else "no"),
                     ("id", secrets.token_hex(8)),
                 ],
@@ -104,15 +109,22 @@ class Ledger(Application[str]):
         """Add the tables that an older version's store lacks; returns whether the store was an older one.
 
         All its accounts fall due: what older rules had settled is settled anew, once (policy §7). Raises StoreError
-        for a newer version's store.
+        for a newer version's store, and for one of more shards than this version can work with.
         """
         with self.database.reading() as transaction:
             version = int(transaction.rows("SELECT value FROM store WHERE name = 'schema'")[0][0])
+            shards = len(shards_of(transaction))
         if version > SCHEMA_VERSION:
             raise StoreError(
                 f"this store is from a newer makegood (its tables have version {version}, this program knows "
                 f"{SCHEMA_VERSION}): install that one"
             )
+        try:
+            check_number_of_shards(shards)
+        except ValueError:
+            raise StoreError(
+                f"this store has {shards} shards, and this makegood works with one: use the version that made it"
+            ) from None
         if version < SCHEMA_VERSION:
             self.database.create(TABLES)
             with self.database.writing() as transaction:

@@ -17,6 +17,7 @@ from ledger.application.requests import Request, VersionMoved, carried_out
 from ledger.application.statement import Became, Refusal, Statement, Taken
 from ledger.events import LedgerEvent, ReplayOutcome
 from ledger.store.database import CommitUnknown, Transaction
+from ledger.store.reading import shards_of_accounts
 from ledger.store.writing import CarriedOut, DeadLetter, ReaderFenced, ReaderMove, Writes
 from ledger.values import SYSTEM_ACCOUNT
 from ledger.vault import customer_subject, dead_letter_subject
@@ -338,11 +339,13 @@ class _Batch:
         new = {letter_id: refusal for letter_id, refusal in by_id.items() if letter_id not in known}
         vault.prepare(dead_letter_subject(letter_id) for letter_id in new)
         refused_at = self._ledger.clock_in(transaction)()
+        shards = shards_of_accounts(transaction, [refusal.account for refusal in new.values()])
         for letter_id, refusal in new.items():
             subject = dead_letter_subject(letter_id)
             self._writes.vault.append(vault.encrypt(subject, subject, refusal.body))
             self._writes.dead_letters.append(
                 DeadLetter(
+                    shard=shards[refusal.account],
                     dead_letter_id=letter_id,
                     origin=refusal.origin,
                     reason=refusal.reason,

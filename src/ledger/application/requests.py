@@ -12,6 +12,7 @@ from functools import cached_property
 from ledger.application.ledger import Ledger
 from ledger.events import Decision, Fact
 from ledger.store.database import StoreError, Transaction
+from ledger.store.positions import Position
 from ledger.store.reading import StoredEnvelope, account_events, find_event
 
 
@@ -38,15 +39,14 @@ class Answered:
 
     account: str
     account_version: int
-    """The account's version after it."""
+    "The account's new version."
     envelopes: tuple[StoredEnvelope, ...]
     """The first is the fact that the request is known by."""
 
     @property
-    def position(self) -> tuple[int, int]:
-        """Shard and position of the last event of it."""
-        last = self.envelopes[-1]
-        return last.shard, last.position
+    def position(self) -> Position:
+        """Where the last event of it stands."""
+        return self.envelopes[-1].at
 
     @cached_property
     def facts(self) -> tuple[Fact, ...]:

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Protocol
 
 from ledger.events import ChargePosted, CycleStarted, PaymentCaptured, SubscriptionRegistered
-from ledger.policy.charges import Charge
-from ledger.policy.known_facts import AccountFacts, SubscriptionFacts
+from ledger.policy.facts import AccountFacts, SubscriptionFacts
+from ledger.policy.facts.charge import Charge
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def activations(
     if facts.registration is None:
         return {}
     found = {}
-    for subscription_id, subscription in facts.subscriptions.items():
+    for subscription_id, subscription in facts.subscriptions.by_id.items():
         activation = None
         if subscription_id not in apart_from:
             activation = _activation(facts, subscription, invoices, now)
@@ -71,5 +71,5 @@ def _first_charge(facts: AccountFacts, subscription: SubscriptionFacts) -> Charg
     """The earliest cycle; the earliest one-off charge where there is no cycle. Its invoice is the first."""
     if subscription.cycles:
         return subscription.cycles[0]
-    one_offs = [c for c in facts.charges.values() if c.subscription_id == subscription.subscription_id]
+    one_offs = [c for c in facts.charges.assessed.values() if c.subscription_id == subscription.subscription_id]
     return min(one_offs, key=lambda charge: charge.fact.order, default=None)

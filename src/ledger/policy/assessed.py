@@ -56,6 +56,15 @@ class Alarm:
     subscription_id: str | None = None
 
 
+Found = Assessed | Alarm
+"""What rules give."""
+
+
 def named(fact: Fact) -> str:
     """A fact as an alarm names it: the source and id of its message, which the publisher knows it by."""
     return f"{fact.data.message.source} {fact.data.message.id}"
+
+
+def used(*facts: LedgerEvent | None) -> tuple[LedgerEvent, ...]:
+    """The facts there are, each once."""
+    return tuple({fact.event_id: fact for fact in facts if fact is not None}.values())

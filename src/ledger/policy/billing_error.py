@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from ledger.events import BillingErrorReported, Outcome, OverchargeConfirmed, OverchargeRejected, Reason
-from ledger.policy.charges import Charge
-from ledger.policy.known_facts import AccountFacts
+from ledger.events import BillingErrorReported, Fact, Outcome, OverchargeConfirmed, OverchargeRejected, Reason
+from ledger.policy.facts import AccountFacts
+from ledger.policy.facts.charge import Charge
+from ledger.policy.tax import TaxInStep
 from ledger.values import zero
 
 
@@ -26,6 +27,8 @@ class DisputeFinding:
     amount: Decimal
     currency: str
     granted_before: Decimal | None = None
+    waits_for_terms: bool = False
+    """Whether the charge's subscription is bound to no agreement yet, so that nothing is decided."""
 
     def investigate_by(self, within: timedelta) -> datetime | None:
         """Until when the investigation is in time; None where nobody reported it or a verdict was given."""
@@ -34,9 +37,30 @@ class DisputeFinding:
         return self.report.data.reported_at + within
 
 
+@dataclass(frozen=True, slots=True)
+class NetPrice:
+    """What overcharges leave of a charge's price, the confirmations granted on it, and the tax returned with them."""
+
+    charge: Charge
+    amount: Decimal
+    confirmations: tuple[Fact, ...]
+    tax: TaxInStep
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """The charge and what came off its price."""
+        return (self.charge.fact, *self.confirmations)
+
+    def less(self, finding: DisputeFinding) -> NetPrice:
+        """What one more dispute leaves."""
+        granted = (finding.verdict,) if finding.verdict is not None and finding.outcome == "granted" else ()
+        confirmations = (*self.confirmations, *granted)
+        return NetPrice(self.charge, self.amount - finding.amount, confirmations, self.tax.grant(finding.amount))
+
+
 def confirmations_on(facts: AccountFacts, charge_id: str) -> list[OverchargeConfirmed]:
     """The verdicts that hold and confirm an overcharge on a charge, in the order in which they are taken."""
-    verdicts = (facts.dispute_verdict(dispute_id) for dispute_id in facts.disputes_on(charge_id))
+    verdicts = (facts.disputes.verdict(dispute_id) for dispute_id in facts.disputes.on(charge_id))
     return sorted(
         (v for v in verdicts if isinstance(v, OverchargeConfirmed) and v.data.charge_id == charge_id),
         key=lambda fact: fact.order,
@@ -54,7 +78,7 @@ def overcharges(facts: AccountFacts, charge: Charge) -> list[DisputeFinding]:
             DisputeFinding(
                 dispute_id=confirmation.data.dispute_id,
                 charge_id=charge.charge_id,
-                report=facts.dispute_report(confirmation.data.dispute_id),
+                report=facts.disputes.report(confirmation.data.dispute_id),
                 verdict=confirmation,
                 outcome="granted" if fits else "declined",
                 reason=None if fits else "amount_exceeds_charge",
@@ -72,9 +96,11 @@ def unconfirmed(facts: AccountFacts, dispute_ids: Iterable[str]) -> list[Dispute
     """Disputes without money: rejected, under investigation, or confirmed for a charge that is not known yet."""
     findings = []
     for dispute_id in sorted(dispute_ids):
-        report, verdict = facts.dispute_report(dispute_id), facts.dispute_verdict(dispute_id)
+        report, verdict = facts.disputes.report(dispute_id), facts.disputes.verdict(dispute_id)
         named = verdict if verdict is not None else report
-        if named is None or (isinstance(verdict, OverchargeConfirmed) and verdict.data.charge_id in facts.charges):
+        if named is None or (
+            isinstance(verdict, OverchargeConfirmed) and verdict.data.charge_id in facts.charges.assessed
+        ):
             continue
         currency = (
             facts.currency or getattr(named.data, "currency", None) or (report.data.currency if report else None)
@@ -115,4 +141,6 @@ def dispute_lines(finding: DisputeFinding, charge: Charge | None) -> tuple[str, 
             f"confirmed {asked} {compared} what is left of the charge: "
             f"{charge.price} − {finding.granted_before} = {left}"
         )
+    if finding.waits_for_terms:
+        lines.append("no agreement is bound yet")
     return tuple(lines)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 
 from ledger.agreement import Agreement
 from ledger.events import Fact, Outcome, Reason
-from ledger.policy.charges import Cycle
-from ledger.policy.known_facts import SubscriptionFacts
-from ledger.policy.outages import Outage, in_order
+from ledger.policy.context import Context
+from ledger.policy.facts import SubscriptionFacts
+from ledger.policy.facts.charge import Cycle
+from ledger.policy.facts.outage import Outage, in_order
+from ledger.policy.merging import Merged
 from ledger.policy.proration import Share, monthly_price, share_of_days, share_of_time, spelled, spelled_days
-from ledger.policy.violation import taking_from, without_service
+from ledger.policy.violation import taking_from
 from ledger.values import (
     CURRENCY_SCALES,
     MICROSECONDS_PER_DAY,
     Period,
     inside,
     instant_to_text,
-    merged,
     microseconds,
     ratio,
     rounded,
@@ -31,66 +31,22 @@ from ledger.values import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """Eligible outages that overlap or touch, as one; `counted` is what suspension and termination leave of it.
-
-    `counted_to` is the cycle to whose end it was counted, where one of the outages goes on.
-    """
-
-    span: Period
-    counted: tuple[Period, ...]
-    outages: tuple[Outage, ...]
-    counted_to: Cycle | None
-
-    @property
-    def time(self) -> timedelta:
-        """The counted time of the whole, inside cycles or not."""
-        return total(self.counted)
-
-
-def merge(
-    subscription: SubscriptionFacts, terms: Agreement, outages: Sequence[Outage], now: datetime
-) -> list[Merged]:
-    """Merge first, then subtract: time without service does not count, but splits nothing.
-
-    An unresolved outage counts to the latest end of a cycle that has passed, and for nothing before one has.
-    """
-    holes = without_service(subscription)
-    ended = subscription.latest_ended(now)
-    lasting = [
-        (time, outage)
-        for outage in outages
-        if outage.ineligible_because(terms.disruption) is None
-        and (time := outage.reaching(ended.period.end if ended is not None else outage.began_at)).elapsed
-    ]
-    spans = merged(time for time, _ in lasting)
-    begins = [span.begin for span in spans]
-    parts: list[list[Outage]] = [[] for _ in spans]
-    for time, outage in lasting:
-        parts[bisect_right(begins, time.begin) - 1].append(outage)
-    return [
-        Merged(
-            span,
-            tuple(subtracted([span], holes)),
-            tuple(of),
-            ended if any(outage.resolved_at is None for outage in of) else None,
-        )
-        for span, of in zip(spans, parts, strict=True)
-    ]
-
-
-def credited(cycle: Cycle, of: Sequence[Merged], terms: Agreement, unused: Period | None) -> tuple[Period, ...]:
+def credited(cycle: Cycle, unused: Period | None, context: Context) -> tuple[Period, ...]:
     """The credited time of a cycle: all of it when it is significant in total, else what is significant by length.
 
     The two tests come first; unused time is left out after them, because it is returned as such (§5).
     """
-    threshold = terms.disruption.significant_after
-    eligible = [part for outage in of for part in inside(outage.counted, cycle.period)]
+    threshold = context.terms.disruption.significant_after
+    eligible = [part for outage in context.merged for part in inside(outage.counted, cycle.period)]
     if total(eligible) > threshold:
         counting = eligible
     else:
-        counting = [part for outage in of if outage.time > threshold for part in inside(outage.counted, cycle.period)]
+        counting = [
+            part
+            for outage in context.merged
+            if outage.time > threshold
+            for part in inside(outage.counted, cycle.period)
+        ]
     return tuple(subtracted(counting, [unused] if unused is not None else []))
 
 
@@ -123,23 +79,17 @@ class DisruptionFinding:
 
 
 def assess_disruption(
-    cycle: Cycle,
-    net_price: Decimal,
-    outages: Sequence[Outage],
-    of: Sequence[Merged],
-    terms: Agreement,
-    rest_is_unused: Period | None,
-    now: datetime,
+    cycle: Cycle, net_price: Decimal, rest_is_unused: Period | None, context: Context
 ) -> DisruptionFinding | None:
     """What a cycle is owed; None where no outage, eligible or not, shares time with it.
 
-    `outages` and `of` hold all outages around the cycle, in their order, and merged; `rest_is_unused` is the cycle's
-    unused time where an unused-period claim returns it.
+    `rest_is_unused` is the cycle's unused time where an unused-period claim returns it.
     """
-    present = tuple(outage for outage in outages if outage.reaching(now).overlap(cycle.period) is not None)
+    terms, now = context.terms, context.now
+    present = tuple(outage for outage in context.outages if outage.reaching(now).overlap(cycle.period) is not None)
     if not present:
         return None
-    parts = credited(cycle, of, terms, rest_is_unused)
+    parts = credited(cycle, rest_is_unused, context)
     time = total(parts)
     days = -(-microseconds(time) // MICROSECONDS_PER_DAY)
     if terms.proration.basis == "exact_time":
@@ -161,8 +111,8 @@ def assess_disruption(
         reason = "nothing_due" if time else "below_threshold"
     else:
         reason = _first_reason(present, terms)
-    merged_here = tuple(outage for outage in of if outage.span.overlap(cycle.period) is not None)
-    eligible_time = total(part for outage in of for part in inside(outage.counted, cycle.period))
+    merged_here = tuple(outage for outage in context.merged if outage.span.overlap(cycle.period) is not None)
+    eligible_time = total(part for outage in context.merged for part in inside(outage.counted, cycle.period))
     return DisruptionFinding(
         cycle=cycle,
         net_price=net_price,
@@ -177,7 +127,7 @@ def assess_disruption(
         days=days,
         prorata=prorata,
         floor=floor,
-        without_service=total(inside((outage.span for outage in of), cycle.period)) - eligible_time,
+        without_service=total(inside((outage.span for outage in context.merged), cycle.period)) - eligible_time,
         rest_is_unused=rest_is_unused,
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ledger.events import ComplaintOpened, GoodwillApproved, GoodwillProposed, GoodwillRejected, Outcome, Reason
-from ledger.policy.known_facts import AccountFacts
+from ledger.policy.facts import AccountFacts
 from ledger.values import zero
 
 
@@ -32,13 +32,13 @@ class GoodwillFinding:
 
 def goodwill_credits(facts: AccountFacts, credit_ids: Iterable[str]) -> list[GoodwillFinding]:
     """The goodwill credits of which a proposal stands. A verdict alone gives no row: it waits for its proposal."""
-    proposals = (facts.goodwill_proposal(credit_id) for credit_id in sorted(credit_ids))
+    proposals = (facts.goodwill.proposal(credit_id) for credit_id in sorted(credit_ids))
     return [_found(facts, proposal) for proposal in proposals if proposal is not None]
 
 
 def _found(facts: AccountFacts, proposal: GoodwillProposed) -> GoodwillFinding:
     data = proposal.data
-    verdicts = sorted(facts.goodwill[data.credit_id].verdicts, key=lambda fact: fact.order)
+    verdicts = sorted(facts.goodwill.by_id[data.credit_id].verdicts, key=lambda fact: fact.order)
     verdict = next((fact for fact in verdicts if fact.data.decided_by != data.proposed_by), None)
     waits_for = facts.waits_for(proposal)
     outcome: Outcome = "pending"
@@ -46,7 +46,7 @@ def _found(facts: AccountFacts, proposal: GoodwillProposed) -> GoodwillFinding:
         outcome = "granted" if isinstance(verdict, GoodwillApproved) else "declined"
     return GoodwillFinding(
         proposal=proposal,
-        complaint=facts.complaint(data.complaint_id),
+        complaint=facts.complaints.opening(data.complaint_id),
         verdict=verdict,
         own_verdicts=tuple(fact for fact in verdicts if fact.data.decided_by == data.proposed_by),
         waits_for=waits_for,

@@ -9,8 +9,8 @@ from functools import partial
 
 from ledger.agreement import DEFAULTS, Agreement
 from ledger.events import OverchargeConfirmed, SettleAs
-from ledger.policy.charges import Charge, Cycle
-from ledger.policy.known_facts import AccountFacts
+from ledger.policy.facts import AccountFacts
+from ledger.policy.facts.charge import Charge, Cycle
 from ledger.policy.outgoings import Outgoings
 from ledger.policy.settlement import ClaimToSettle, InvoiceToSettle
 from ledger.values import local_date, zero
@@ -19,7 +19,7 @@ from ledger.values import local_date, zero
 def invoice_of(facts: AccountFacts, claim_id: str) -> str | None:
     """The invoice that a claim is on, by its charge; None for one that is on none, or whose charge is not known."""
     charge_id = charge_of(facts, claim_id)
-    charge = facts.charge_named(charge_id) if charge_id is not None else None
+    charge = facts.charges.named(charge_id) if charge_id is not None else None
     return charge.invoice_id if charge is not None else None
 
 
@@ -30,7 +30,7 @@ def charge_of(facts: AccountFacts, claim_id: str) -> str | None:
         return id_
     if kind != "billing-error":
         return None
-    named = facts.dispute_verdict(id_) or facts.dispute_report(id_)
+    named = facts.disputes.verdict(id_) or facts.disputes.report(id_)
     return named.data.charge_id if named is not None else None
 
 
@@ -53,7 +53,7 @@ def invoice_order(facts: AccountFacts, invoice_id: str) -> tuple[date, str]:
 def _charges_named_on(facts: AccountFacts, invoice_id: str) -> list[Charge]:
     """The charges of an invoice, those left out as contradictions included."""
     invoice = facts.invoices.get(invoice_id)
-    named = (facts.charge_named(charge_id) for charge_id in (invoice.charge_ids if invoice is not None else ()))
+    named = (facts.charges.named(charge_id) for charge_id in (invoice.charge_ids if invoice is not None else ()))
     return [charge for charge in named if charge is not None and charge.invoice_id == invoice_id]
 
 
@@ -67,8 +67,8 @@ def _charge_order(facts: AccountFacts, charge: Charge) -> tuple[date, str]:
 
 
 def _claims_for(facts: AccountFacts, charge_id: str) -> Iterator[str]:
-    disputes = [id_ for id_ in facts.disputes_on(charge_id) if charge_of(facts, f"billing-error/{id_}") == charge_id]
-    decided = [(verdict.order, id_) for id_ in disputes if (verdict := facts.dispute_verdict(id_)) is not None]
+    disputes = [id_ for id_ in facts.disputes.on(charge_id) if charge_of(facts, f"billing-error/{id_}") == charge_id]
+    decided = [(verdict.order, id_) for id_ in disputes if (verdict := facts.disputes.verdict(id_)) is not None]
     yield from (f"billing-error/{id_}" for _, id_ in sorted(decided))
     yield from (f"billing-error/{id_}" for id_ in sorted(set(disputes) - {id_ for _, id_ in decided}))
     yield f"disruption/{charge_id}"
@@ -92,19 +92,23 @@ def way_back(facts: AccountFacts, claim_id: str) -> SettleAs:
     if kind == "goodwill":
         return "credit"
     charge_id = charge_of(facts, claim_id)
-    terms = terms_of(facts, facts.charge_named(charge_id) if charge_id is not None else None)
+    terms = terms_of(facts, facts.charges.named(charge_id) if charge_id is not None else None)
     if kind == "disruption":
         return terms.disruption.settle_as
     if kind == "unused":
         return terms.cancellation.settle_as
-    verdict = facts.dispute_verdict(id_)
+    verdict = facts.disputes.verdict(id_)
     asked = verdict.data.settle_as if isinstance(verdict, OverchargeConfirmed) else None
     return asked or terms.billing_error.settle_as
 
 
 def terms_of(facts: AccountFacts, charge: Charge | None) -> Agreement:
     """The terms of a charge: its subscription's; the defaults without one, or where none is bound."""
-    known = facts.subscriptions.get(charge.subscription_id) if charge is not None and charge.subscription_id else None
+    known = (
+        facts.subscriptions.by_id.get(charge.subscription_id)
+        if charge is not None and charge.subscription_id
+        else None
+    )
     return (known.terms if known is not None else None) or DEFAULTS
 
 

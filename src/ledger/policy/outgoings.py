@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ledger.events import PaymentCaptured, excess_credit_id
-from ledger.policy.known_facts import AccountFacts
+from ledger.policy.facts import AccountFacts
 from ledger.policy.settlement import GoneOut, proportion
 from ledger.values import unit, zero
 
@@ -74,7 +74,7 @@ class Outgoings:
         Where the report names an amount, that went out, and nobody knows its net and tax; where it names none, what
         was due last under the id, with its net and tax.
         """
-        word = self._facts.refund_word(refund_id)
+        word = self._facts.refunds.word(refund_id)
         if word is None or not word.succeeded:
             return None
         due, currency = self.due.get(refund_id), self._facts.currency
@@ -103,11 +103,11 @@ class Outgoings:
         return frozenset(id_ for id_ in self._refund_ids(claim_id) if self._has_failed(id_))
 
     def _has_failed(self, refund_id: str) -> bool:
-        word = self._facts.refund_word(refund_id)
+        word = self._facts.refunds.word(refund_id)
         return word is not None and not word.succeeded
 
     def _refund_ids(self, claim_id: str) -> set[str]:
-        return self._due_for.get(claim_id, set()) | set(self._facts.refunds_reported_for(claim_id))
+        return self._due_for.get(claim_id, set()) | set(self._facts.refunds.of_claim(claim_id))
 
     def currencies_of(self, claim_id: str) -> set[str]:
         """The currencies in which something has gone out for a claim."""
@@ -134,7 +134,7 @@ class Outgoings:
         confirmation = self._confirmation(application)
         if confirmation is not None:
             return confirmation.data.amount
-        if self._facts.has_failed(application.application_id):
+        if self._facts.payments.has_failed(application.application_id):
             return zero(application.currency)
         return application.amount
 
@@ -148,7 +148,7 @@ class Outgoings:
         return sum((self._amount(application) for application in unconfirmed), zero(currency))
 
     def _confirmation(self, application: Application) -> PaymentCaptured | None:
-        payment = self._facts.payments.get(application.application_id)
+        payment = self._facts.payments.standing.get(application.application_id)
         return payment if payment is not None and payment.data.method == "balance" else None
 
     def used_of_excess(self, invoice_id: str, currency: str) -> Decimal:

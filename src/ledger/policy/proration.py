@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 
 from ledger.agreement import Proration
-from ledger.policy.charges import Cycle
+from ledger.policy.facts.charge import Cycle
 from ledger.values import Rounding, microseconds, ratio
 
 DAYS_PER_MONTH = Fraction("30.4375")
@@ -68,6 +69,14 @@ def monthly_price(cycle: Cycle) -> Fraction:
     if cycle.days <= 31:
         return Fraction(cycle.price)
     return Fraction(cycle.price) * 30 / cycle.days
+
+
+def reckoned_from(cycle: Cycle, net_price: Decimal, terms: Proration) -> Iterator[str]:
+    """Where the numbers of a formula come from that are not the cycle's own: its net price, days as months of 30."""
+    if net_price != cycle.price:
+        yield f"net price {net_price}: {cycle.price} less {cycle.price - net_price} of overcharge"
+    if terms.basis == "thirty_days" and days_of_thirty(cycle) != cycle.days:
+        yield f"a month counts as 30 days, and the cycle's {cycle.days} days as {days_of_thirty(cycle)}"
 
 
 def spelled(time: timedelta) -> str:

@@ -244,8 +244,8 @@ def _in_step(parts: Iterable[_Untaxed], whole: Decimal, tax: Decimal, currency: 
 
 def _half_up(exact: Fraction, currency: str) -> Decimal:
     """Rounded half up by absolute value."""
-    above, below = (rounded(max(Fraction(0), each), currency, "half_up") for each in (exact, -exact))
-    return above - below
+    amount = rounded(abs(exact), currency, "half_up")
+    return amount if exact >= 0 else -amount
 
 
 def proportion(gross: Decimal, claim_gross: Decimal, claim_tax: Decimal, currency: str) -> tuple[Decimal, Decimal]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
 from ledger.events import Status
-from ledger.policy.known_facts import AccountFacts, SubscriptionFacts
-from ledger.policy.unused_period import ending
+from ledger.policy.ending import ending
+from ledger.policy.facts import AccountFacts, SubscriptionFacts
 from ledger.policy.violation import suspended_at
 
 _INSTANT = timedelta(microseconds=1)
@@ -42,7 +42,7 @@ def next_due(facts: AccountFacts, now: datetime) -> datetime | None:
         return None
     instants = (
         instant
-        for subscription in facts.subscriptions.values()
+        for subscription in facts.subscriptions.by_id.values()
         if subscription.registration is not None
         for instant in _turning_points(subscription, zone, now)
     )

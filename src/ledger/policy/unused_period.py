@@ -1,111 +1,21 @@
-"""Cancellation and the unused part of prepaid cycles (policy §5), and what a termination makes of it (§6)."""
+"""The unused part of prepaid cycles (policy §5), and what a termination makes of it (§6)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 from ledger.agreement import Agreement
-from ledger.events import (
-    CancellationRequested,
-    CancellationWithdrawn,
-    Fact,
-    Outcome,
-    Reason,
-    SubscriptionTerminated,
-)
-from ledger.policy.charges import Cycle
-from ledger.policy.known_facts import SubscriptionFacts
+from ledger.events import Fact, Outcome, Reason, SubscriptionTerminated
+from ledger.policy.context import Context
+from ledger.policy.ending import Cancellation, Ending
+from ledger.policy.facts import SubscriptionFacts
+from ledger.policy.facts.charge import Cycle
 from ledger.policy.proration import Share, share_of_days, share_of_time, spelled, spelled_days
-from ledger.policy.violation import Suspension, latest_suspension, suspended_at, termination
-from ledger.values import Period, instant_to_text, local_date, midnight, rounded
-
-
-@dataclass(frozen=True, slots=True)
-class Cancellation:
-    """A request with the date and the cycle it belongs to, and the date it takes effect."""
-
-    request: CancellationRequested
-    time_zone: str
-    requested_on: date
-    cycle: Cycle | None
-    effective_on: date
-    effective_at: datetime
-    withdrawal: CancellationWithdrawn | None
-    """What took it back: the first of several that did."""
-
-    @property
-    def withdrawn(self) -> bool:
-        """Whether it was taken back."""
-        return self.withdrawal is not None
-
-    @property
-    def keeps_service(self) -> bool:
-        """Whether the customer goes on using the service until it ends."""
-        return self.request.data.keep_service
-
-    @property
-    def since(self) -> datetime:
-        """Where the first cycle that it may concern begins: by dates, whatever the clock did that night."""
-        return self.cycle.period.begin if self.cycle is not None else midnight(self.requested_on, self.time_zone)
-
-    @property
-    def facts(self) -> Iterator[Fact]:
-        """The request, the cycle that it runs to the end of, and what took it back."""
-        yield self.request
-        if self.cycle is not None:
-            yield self.cycle.fact
-        if self.withdrawal is not None:
-            yield self.withdrawal
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a subscription ends, as far as its facts say: by the customer, by the provider, or both."""
-
-    requests: tuple[Cancellation, ...]
-    """Every request, the earliest first."""
-    cancellation: Cancellation | None
-    """The request that counts: the earliest that stands, or the earliest of all where every one was withdrawn."""
-    termination: SubscriptionTerminated | None
-    terminated_on: date | None
-
-    @property
-    def deciding(self) -> Iterator[Cancellation]:
-        """The requests that say which of them counts: up to the first that stands."""
-        for request in self.requests:
-            yield request
-            if not request.withdrawn:
-                return
-
-
-def ending(subscription: SubscriptionFacts, time_zone: str) -> Ending:
-    """Find the request that counts and the termination that holds."""
-    terminated = termination(subscription)
-    requests = sorted(
-        (_cancellation(request, subscription, time_zone) for request in subscription.requests),
-        key=lambda c: (c.request.data.requested_at, *c.request.order),
-    )
-    standing = next((c for c in requests if not c.withdrawn), requests[0] if requests else None)
-    return Ending(
-        requests=tuple(requests),
-        cancellation=standing,
-        termination=terminated,
-        terminated_on=local_date(terminated.data.terminated_at, time_zone) if terminated else None,
-    )
-
-
-def _cancellation(request: CancellationRequested, subscription: SubscriptionFacts, time_zone: str) -> Cancellation:
-    requested_at = request.data.requested_at
-    requested_on = local_date(requested_at, time_zone)
-    cycle = subscription.cycle_containing(requested_on)
-    effective_on = cycle.ends_on if cycle is not None else requested_on
-    effective_at = midnight(effective_on, time_zone)
-    taking_back = (w for w in subscription.withdrawals if requested_at < w.data.withdrawn_at < effective_at)
-    withdrawal = min(taking_back, key=lambda w: (w.data.withdrawn_at, *w.order), default=None)
-    return Cancellation(request, time_zone, requested_on, cycle, effective_on, effective_at, withdrawal)
+from ledger.policy.violation import Suspension, latest_suspension, suspended_at
+from ledger.values import Period, instant_to_text, midnight, rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +49,12 @@ class UnusedFinding:
         return self.unused.days if self.unused is not None else 0
 
 
-def find_unused(
-    cycle: Cycle, subscription: SubscriptionFacts, how: Ending, terms: Agreement, time_zone: str
-) -> UnusedFinding | None:
+def find_unused(cycle: Cycle, context: Context) -> UnusedFinding | None:
     """What becomes of a cycle; None where neither a cancellation nor a termination concerns it.
 
     An outcome of `granted` means that the amount decides: reckon it with `unused_amount`, then take the fee.
     """
+    how, terms = context.how, context.terms
     cancellation = how.cancellation
     terminated = _cut_short_by_termination(cycle, how)
     if cancellation is None or not _cut_short_by(cancellation, cycle):
@@ -155,12 +64,12 @@ def find_unused(
             return UnusedFinding(cancellation, how.termination, "declined", "service_violation")
         return UnusedFinding(cancellation, None, "withdrawn", None)
     had_ended = _terminated_before(cancellation, how)
-    reason = _declined_because(cycle, subscription, cancellation, terms, had_ended=had_ended is not None)
+    reason = _declined_because(cycle, cancellation, context, had_ended=had_ended is not None)
     if reason is not None:
         decides = reason == "service_violation"
         return UnusedFinding(cancellation, had_ended if decides else None, "declined", reason)
     first_unused = _first_unused_day(cancellation, terms)
-    begins = midnight(first_unused, time_zone)
+    begins = midnight(first_unused, context.time_zone)
     if _to_the_instant(cancellation, terms):
         begins = cancellation.request.data.requested_at
     time = Period(min(max(begins, cycle.period.begin), cycle.period.end), cycle.period.end)
@@ -199,9 +108,10 @@ def _suspended_at_request(cancellation: Cancellation, subscription: Subscription
 
 
 def _declined_because(
-    cycle: Cycle, subscription: SubscriptionFacts, cancellation: Cancellation, terms: Agreement, *, had_ended: bool
+    cycle: Cycle, cancellation: Cancellation, context: Context, *, had_ended: bool
 ) -> Reason | None:
     """The first reason that needs no amount, in the policy's order."""
+    subscription, terms = context.subscription, context.terms
     if not cycle.prepaid:
         return "not_prepaid"
     if had_ended or _suspended_at_request(cancellation, subscription) is not None:
@@ -285,13 +195,10 @@ def unused_formula(amount: UnusedAmount, fee: Decimal, terms: Agreement) -> str:
 
 
 def unused_lines(
-    finding: UnusedFinding,
-    amount: UnusedAmount | None,
-    fee: Decimal,
-    terms: Agreement,
-    subscription: SubscriptionFacts,
+    finding: UnusedFinding, amount: UnusedAmount | None, fee: Decimal, context: Context
 ) -> tuple[str, ...]:
     """The working in sentences: what ended the service and when, and which condition decided."""
+    subscription, terms = context.subscription, context.terms
     lines = []
     if finding.cancellation is not None:
         lines.append(_cancellation_line(finding.cancellation))
@@ -322,16 +229,15 @@ def unused_lines(
     return tuple(lines)
 
 
-def unused_facts(
-    finding: UnusedFinding, how: Ending, subscription: SubscriptionFacts, terms: Agreement
-) -> Iterator[Fact]:
+def unused_facts(finding: UnusedFinding, context: Context) -> Iterator[Fact]:
     """What it rests on besides its charge: what made the one request count, and by what each reason was tried.
 
     A suspension that had ended by the request belongs to it, because there would be a violation without its end.
     """
+    subscription, terms = context.subscription, context.terms
     cancellation, reason = finding.cancellation, finding.reason
     if cancellation is not None:
-        for request in how.deciding:
+        for request in context.how.deciding:
             yield from request.facts
         if not cancellation.withdrawn and reason != "not_prepaid":
             asked_at = cancellation.request.data.requested_at

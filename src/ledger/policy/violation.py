@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ledger.events import SubscriptionReinstated, SubscriptionSuspended, SubscriptionTerminated
-from ledger.policy.known_facts import SubscriptionFacts
+from ledger.policy.facts import SubscriptionFacts
 from ledger.values import END, Period
 
 CourseFact = SubscriptionSuspended | SubscriptionReinstated | SubscriptionTerminated

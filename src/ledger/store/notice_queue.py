@@ -11,10 +11,7 @@ from typing import Literal
 from ledger.events import NoticeKind
 from ledger.store.database import Conflict, Row, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
-from ledger.store.reading import shard_end
-
-READER = "notices/0"
-"""Who follows the ledger's events for what customers are to be told."""
+from ledger.store.reading import shard_end, shards_of
 
 NoticeStatus = Literal["queued", "sending", "sent", "failed", "in_doubt", "discarded"]
 OPEN: tuple[NoticeStatus, ...] = ("queued", "sending", "failed", "in_doubt")
@@ -23,6 +20,11 @@ OPEN: tuple[NoticeStatus, ...] = ("queued", "sending", "failed", "in_doubt")
 NOT_REGISTERED = "account_not_registered"
 NOT_THE_SERVERS = (NOT_REGISTERED, "refund_not_known", "cannot_be_written")
 """Why a notice waits that has nothing to do with the mail server. The account's next ones do not wait for it."""
+
+
+def reader_of(shard: int) -> str:
+    """Who follows a shard's events for what customers are to be told."""
+    return f"notices/{shard}"
 
 
 class NoticeTaken(Conflict):
@@ -36,8 +38,8 @@ class NoticeTaken(Conflict):
 class QueuedNotice:
     """One notice in the queue.
 
-    `position` is that of the event it tells of. A `repeat` may be the second copy that a customer gets. `last_error`
-    is a code of ours, never what a mail server said.
+    `position` is that of the event it tells of, in the shard of its account. A `repeat` may be the second copy that
+    a customer gets. `last_error` is a code of ours, never what a mail server said.
     """
 
     notice_id: str
@@ -163,9 +165,9 @@ def abandoned(transaction: Transaction, claimed_before: datetime) -> list[Queued
 
 def begin_after_what_is_there(transaction: Transaction) -> None:
     """Have a store that was there before notices were begin with what comes next: nobody hears of the past."""
-    transaction.run(
+    transaction.run_each(
         "INSERT INTO readers (reader, position, epoch) VALUES (?, ?, 1) ON CONFLICT (reader) DO NOTHING",
-        (READER, shard_end(transaction, 0)),
+        [(reader_of(shard), shard_end(transaction, shard)) for shard in shards_of(transaction)],
     )
 
 

@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from operator import attrgetter
 from typing import TypeVar
 
 from ledger.events import LedgerEvent, SubscriptionStatusChanged, from_stored
 from ledger.store.database import Database, Row, StoreError, Transaction
+from ledger.store.positions import SYSTEM_SHARD, KnownAt, Position, Reached, event_sequence, shard_of_new
 from ledger.vault import VaultEntry
 
 E = TypeVar("E", bound=LedgerEvent)
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A place in the ledger: which of a shard's events, counted from 1."""
-
-    shard: int
-    position: int
-
-    def __str__(self) -> str:
-        return f"{self.shard}:{self.position}"
-
-
-KnownAt = datetime | Position
-"""Up to where something was recorded: by an instant, or with the event at a position."""
-
-_POSITION = re.compile(r"(\d{1,9}):(\d{1,18})", re.ASCII)
-
-
-def position_from_text(text: str) -> Position:
-    """A position as it is shown, `shard:position`. Raises ValueError."""
-    match = _POSITION.fullmatch(text)
-    if match is None:
-        raise ValueError("a position has the form shard:position, such as '0:4536'")
-    return Position(int(match[1]), int(match[2]))
 
 
 class PositionMissing(StoreError):
@@ -58,6 +33,11 @@ class StoredEnvelope:
     type: str
     envelope: bytes
 
+    @property
+    def at(self) -> Position:
+        """Where it stands."""
+        return Position(self.shard, self.position)
+
     def event(self) -> LedgerEvent:
         """The event that the envelope holds."""
         return from_stored(self.type, self.envelope)
@@ -66,13 +46,13 @@ class StoredEnvelope:
 def recorded_by(stored: Iterable[StoredEnvelope], known_at: KnownAt | None) -> list[StoredEnvelope]:
     """Those events that had been recorded by then; all of them where nothing is asked.
 
-    A position speaks of its own shard: of another's events it cannot say that they came before.
+    A position speaks of its own shard: of the events of a shard that is not named nothing says that they came before.
     """
     match known_at:
         case None:
             return list(stored)
-        case Position():
-            return [each for each in stored if each.shard == known_at.shard and each.position <= known_at.position]
+        case Reached():
+            return [each for each in stored if known_at.covers(each.at)]
     return [each for each in stored if each.event().recorded_at <= known_at]
 
 
@@ -95,16 +75,33 @@ def read_shard(transaction: Transaction, shard: int, after: int, limit: int) -> 
     return found
 
 
+def shards_of(transaction: Transaction) -> range:
+    """The numbers of the store's shards. A store from before this was recorded has one."""
+    rows = transaction.rows("SELECT value FROM store WHERE name = 'shards'")
+    return range(int(rows[0][0]) if rows else 1)
+
+
+def shards_of_accounts(transaction: Transaction, accounts: Iterable[str | None]) -> dict[str | None, int]:
+    """Which shard each account is in, or would be; what is of no account is in that of `system`."""
+    named = sorted({account for account in accounts if account is not None})
+    found: dict[str | None, int] = {None: SYSTEM_SHARD}
+    if named:
+        shards = shards_of(transaction)
+        found |= {account: shard_of_new(account, shards) for account in named}
+        found |= dict(transaction.rows_in("SELECT account, shard FROM heads WHERE account IN (?*)", named))
+    return found
+
+
 def shard_end(transaction: Transaction, shard: int) -> int:
     """The last position of a shard; 0 while it is empty."""
-    rows = transaction.rows("SELECT position FROM sequences WHERE name = ?", (f"shard:{shard}",))
+    rows = transaction.rows("SELECT position FROM sequences WHERE name = ?", (event_sequence(shard),))
     return int(rows[0][0]) if rows else 0
 
 
-def shard_ends(transaction: Transaction) -> dict[int, int]:
-    """The last position of every shard there is."""
+def shard_ends(transaction: Transaction) -> Reached:
+    """How far the store has come, in every shard that anything was recorded in."""
     rows = transaction.rows("SELECT name, position FROM sequences WHERE name LIKE 'shard:%'")
-    return dict(sorted((int(name.removeprefix("shard:")), int(position)) for name, position in rows))
+    return Reached({int(name.removeprefix("shard:")): int(position) for name, position in rows})
 
 
 def store_id(transaction: Transaction) -> str:

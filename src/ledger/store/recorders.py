@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from eventsourcing.domain import DomainEventProtocol
@@ -23,8 +23,8 @@ from eventsourcing.persistence import (
 from ledger.audit import leaf_hash
 from ledger.events import LedgerEvent, from_stored
 from ledger.store.database import Database, Transaction
-from ledger.store.reading import StoredEnvelope, read_shard, shard_end
-from ledger.store.writing import Writes, next_positions, shard_sequence
+from ledger.store.positions import event_sequence
+from ledger.store.writing import Writes, positions_for
 
 EVENT_COLUMNS = (
     "shard",
@@ -43,6 +43,7 @@ EVENT_COLUMNS = (
 class SealedEvent(StoredEvent):
     """A stored event with what its columns repeat of the envelope."""
 
+    shard: int
     account: str
     account_version: int
     event_id: str
@@ -79,6 +80,7 @@ class SealingEventStore(EventStore[str]):
         for event in domain_events:
             assert isinstance(event, LedgerEvent)
             head = writes.heads[event.account].head
+            assert head.shard is not None
             stored = self.mapper.to_stored_event(event.following(head.leaf_hash))
             head.leaf_hash = leaf_hash(stored.state)
             head.version += 1
@@ -89,6 +91,7 @@ class SealingEventStore(EventStore[str]):
                     originator_version=stored.originator_version,
                     topic=stored.topic,
                     state=stored.state,
+                    shard=head.shard,
                     account=event.account,
                     account_version=head.version,
                     event_id=event.event_id,
@@ -99,11 +102,10 @@ class SealingEventStore(EventStore[str]):
 
 
 class LedgerRecorder(ApplicationRecorder):
-    """Writes and reads the ledger's events in SQLite or PostgreSQL, under shard 0 (design rule 4)."""
+    """Writes and reads the ledger's events in SQLite or PostgreSQL, each in its account's shard (design rule 4)."""
 
-    def __init__(self, database: Database, shard: int = 0) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._shard = shard
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
         """One transaction: all of `writes`, then positions for the events, then the events themselves.
@@ -119,26 +121,22 @@ class LedgerRecorder(ApplicationRecorder):
             return self._insert(transaction, stored_events)
 
     def _insert(self, transaction: Transaction, stored_events: Sequence[StoredEvent]) -> Sequence[int]:
-        if not stored_events:
-            return []
-        last = next_positions(transaction, shard_sequence(self._shard), len(stored_events))
-        positions = range(last - len(stored_events) + 1, last + 1)
-        rows = []
-        for position, event in zip(positions, stored_events, strict=True):
-            assert isinstance(event, SealedEvent)
-            rows.append(
-                (
-                    self._shard,
-                    position,
-                    event.account,
-                    event.account_version,
-                    event.originator_id,
-                    event.originator_version,
-                    event.topic,
-                    event.event_id,
-                    event.state,
-                )
+        events = cast("Sequence[SealedEvent]", stored_events)  # a SealingEventStore writes no others
+        positions = positions_for(transaction, event_sequence, [event.shard for event in events])
+        rows = [
+            (
+                event.shard,
+                position,
+                event.account,
+                event.account_version,
+                event.originator_id,
+                event.originator_version,
+                event.topic,
+                event.event_id,
+                event.state,
             )
+            for position, event in zip(positions, events, strict=True)
+        ]
         transaction.insert("events", EVENT_COLUMNS, rows)
         return positions
 
@@ -166,6 +164,8 @@ class LedgerRecorder(ApplicationRecorder):
             )
         return [StoredEvent(stream, version, type_, bytes(envelope)) for stream, version, type_, envelope in rows]
 
+    # The library counts an application's events in one sequence, from which it notifies; ours are counted by shards.
+
     def select_notifications(
         self,
         start: int | None,
@@ -175,34 +175,19 @@ class LedgerRecorder(ApplicationRecorder):
         *,
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
-        """Events of the shard by position, as the library numbers them."""
-        after = (start or 0) - (1 if inclusive_of_start and start else 0)
-        with self._database.reading() as transaction:
-            found = read_shard(transaction, self._shard, after, limit)
-        return [
-            _notification(envelope)
-            for envelope in found
-            if (stop is None or envelope.position <= stop) and (not topics or envelope.type in topics)
-        ]
+        """Not offered: readers follow the positions of each shard (design rule 7)."""
+        raise NotImplementedError(_BY_SHARD)
 
     def max_notification_id(self) -> int | None:
-        """The last position of the shard."""
-        with self._database.reading() as transaction:
-            return shard_end(transaction, self._shard) or None
+        """Not offered, likewise."""
+        raise NotImplementedError(_BY_SHARD)
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
-        """Not offered: readers follow positions with `projections.projection` (design rule 7)."""
-        raise NotImplementedError("readers follow the store by position; see projections/projection.py")
+        """Not offered, likewise."""
+        raise NotImplementedError(_BY_SHARD)
 
 
-def _notification(envelope: StoredEnvelope) -> Notification:
-    return Notification(
-        originator_id=envelope.stream,
-        originator_version=envelope.stream_version,
-        topic=envelope.type,
-        state=envelope.envelope,
-        id=envelope.position,
-    )
+_BY_SHARD = "readers follow the store by shard and position; see ledger/store/reading.py"
 
 
 def events_of(transaction: Transaction, accounts: Sequence[str]) -> Iterator[LedgerEvent]:

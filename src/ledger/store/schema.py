@@ -6,10 +6,10 @@ SCHEMA_VERSION = 4
 """Counts the changes of these tables. A version adds tables and never changes one (`Ledger.bring_up_to_date`)."""
 
 TABLES = (
-    # What the store is: schema version, whether it is a sandbox, and a sandbox's clock.
+    # What the store is: schema version, number of shards, whether it is a sandbox, and a sandbox's clock.
     "CREATE TABLE IF NOT EXISTS store (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    # One row per sequence: `shard:0` counts events, `dead-letters` counts dead letters. Held until commit, so that
-    # positions have no holes and follow commit order.
+    # One row per sequence, which counts a shard's events, dead letters or messages set aside
+    # (ledger/store/positions.py). Held until commit, so that positions have no holes and follow commit order.
     "CREATE TABLE IF NOT EXISTS sequences (name TEXT PRIMARY KEY, position BIGINT NOT NULL)",
     # One head per account, compared and set by every transaction that decides about it. `due_at` (microseconds since
     # 1970) is the next instant at which time alone can change its assessment.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -11,17 +12,9 @@ from ledger.events import KeptAs
 from ledger.store.database import Conflict, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.notice_queue import QueuedNotice, change_notice, note_collected
+from ledger.store.positions import dead_letter_sequence, set_aside_sequence, shard_of_new
+from ledger.store.reading import shards_of
 from ledger.vault import VaultEntry
-
-DEAD_LETTERS = "dead-letters"
-"""The sequence that counts dead letters."""
-SET_ASIDE = "set-aside"
-"""The sequence that counts messages set aside."""
-
-
-def shard_sequence(shard: int) -> str:
-    """The sequence that counts a shard's events."""
-    return f"shard:{shard}"
 
 
 class HeadMoved(Conflict):
@@ -36,11 +29,12 @@ class ReaderFenced(Conflict):
 class Head:
     """Where an account's history stands: how many events, the last one's leaf hash, and when time changes it next.
 
-    `version` 0 is an account without events, which has no row yet.
+    `version` 0 is an account without events, which has no row yet. `shard` is for ever; it is None for an account
+    that is decided about in memory only, and belongs to none.
     """
 
     account: str
-    shard: int = 0
+    shard: int | None = None
     version: int = 0
     leaf_hash: str | None = None
     recorded_at: datetime | None = None
@@ -90,6 +84,7 @@ class WaitingChanges:
 class DeadLetter:
     """A refused message; its body is a vault entry under the dead letter's id."""
 
+    shard: int
     dead_letter_id: str
     origin: str
     reason: str
@@ -108,6 +103,7 @@ class SetAside:
     `reader` and `offset` say where on Kafka it was read; both are None for a message from elsewhere.
     """
 
+    shard: int
     set_aside_id: str
     origin: str
     reason: str
@@ -332,10 +328,7 @@ class Writes:
         )
 
     def _write_dead_letters(self, transaction: Transaction) -> None:
-        if not self.dead_letters:
-            return
-        last = next_positions(transaction, DEAD_LETTERS, len(self.dead_letters))
-        first = last - len(self.dead_letters) + 1
+        positions = positions_for(transaction, dead_letter_sequence, [d.shard for d in self.dead_letters])
         transaction.insert(
             "dead_letters",
             (
@@ -363,14 +356,12 @@ class Writes:
                     d.channel,
                     to_microseconds(d.refused_at),
                 )
-                for position, d in enumerate(self.dead_letters, first)
+                for position, d in zip(positions, self.dead_letters, strict=True)
             ],
         )
 
     def _write_set_aside(self, transaction: Transaction) -> None:
-        if not self.set_aside:
-            return
-        last = next_positions(transaction, SET_ASIDE, len(self.set_aside))
+        positions = positions_for(transaction, set_aside_sequence, [s.shard for s in self.set_aside])
         transaction.insert(
             "set_aside",
             (
@@ -400,7 +391,7 @@ class Writes:
                     s.offset,
                     to_microseconds(s.set_aside_at),
                 )
-                for position, s in enumerate(self.set_aside, last - len(self.set_aside) + 1)
+                for position, s in zip(positions, self.set_aside, strict=True)
             ],
         )
 
@@ -413,6 +404,19 @@ def next_positions(transaction: Transaction, sequence: str, count: int) -> int:
         (sequence, count),
     )
     return int(taken[0][0])
+
+
+def positions_for(transaction: Transaction, sequence: Callable[[int], str], shards: Sequence[int]) -> list[int]:
+    """The next position for each of what is written in these shards, in their order; shard by shard, so that no two
+    writers wait for each other in a circle."""
+    next_of = {}
+    for shard, count in sorted(Counter(shards).items()):
+        next_of[shard] = next_positions(transaction, sequence(shard), count) - count + 1
+    positions = []
+    for shard in shards:
+        positions.append(next_of[shard])
+        next_of[shard] += 1
+    return positions
 
 
 def take_over_reader(transaction: Transaction, reader: str) -> tuple[int, int]:
@@ -444,7 +448,7 @@ def hold_heads(transaction: Transaction, accounts: Iterable[str]) -> None:
 
 
 def read_heads(transaction: Transaction, accounts: Iterable[str]) -> dict[str, Head]:
-    """The heads of accounts, those without events included."""
+    """The heads of accounts, those without events included, in the shard that is chosen for them."""
     heads = {account: Head(account) for account in accounts}
     for account, shard, version, leaf, recorded_at, due_at in transaction.rows_in(
         "SELECT account, shard, version, leaf_hash, recorded_at, due_at FROM heads WHERE account IN (?*)", list(heads)
@@ -457,6 +461,10 @@ def read_heads(transaction: Transaction, accounts: Iterable[str]) -> dict[str, H
             from_microseconds(recorded_at),
             from_microseconds(due_at) if due_at is not None else None,
         )
+    if new := [head for head in heads.values() if head.shard is None]:
+        shards = shards_of(transaction)
+        for head in new:
+            head.shard = shard_of_new(head.account, shards)
     return heads
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from ledger.application.as_of import assess_as_of
 from ledger.events import AgreementPublished
-from ledger.store.reading import KnownAt, events_of_types, recorded_by
+from ledger.store.positions import KnownAt
+from ledger.store.reading import events_of_types, recorded_by
 from ledger.values import SYSTEM_ACCOUNT, instant_to_text
 from makegood.answers.moments import known_at_to_text
 from makegood.house.opening import House
@@ -41,7 +42,7 @@ def _account_then(house: House, account_id: str, as_of: date | None, known_at: K
             first = recorded[0]
             then["nothing_yet"] = (
                 f"no events of account {account_id} were recorded by {then['known_at']}; the first was recorded at "
-                f"{instant_to_text(first.event().recorded_at)}, at position {first.shard}:{first.position}"
+                f"{instant_to_text(first.event().recorded_at)}, at position {first.at}"
             )
     if as_of is None:
         return {**queries.account_recorded(known, account_id), **then}

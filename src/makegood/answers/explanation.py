@@ -52,7 +52,7 @@ CLAUSES = {
 
 
 class Unexplained(LookupError):
-    """There is nothing of that name."""
+    """The requested object does not exist, or the caller has no access to it."""
 
 
 class SeveralHaveIt(Unexplained):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from ledger.store.reading import KnownAt, position_from_text
+from ledger.store.positions import EXAMPLE, KnownAt, reached_from_text
 from ledger.values import YEARS, date_from_text, instant_from_text, instant_to_text
 
 _INSTANT = "an instant with its offset, such as 2026-03-01T09:30:00Z"
 _OF_THE_YEARS = f"of the years {YEARS.start} to {YEARS.stop - 1}"
 AS_OF = f"this must be {_INSTANT}, or a date, such as 2026-03-01, {_OF_THE_YEARS}"
 """The expected form of `as_of`."""
-KNOWN_AT = f"this must be {_INSTANT}, {_OF_THE_YEARS}, or a position, such as 0:4536"
+KNOWN_AT = f"this must be {_INSTANT}, {_OF_THE_YEARS}, or a position, such as {EXAMPLE}"
 """The expected form of `known_at`."""
 
 
@@ -34,7 +34,7 @@ def known_at_from_text(text: str) -> KnownAt:
     except ValueError:
         pass
     try:
-        return position_from_text(text)
+        return reached_from_text(text)
     except ValueError:
         raise ValueError(KNOWN_AT) from None
 

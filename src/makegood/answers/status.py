@@ -12,9 +12,10 @@ from typing import Any
 
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.records import BrokerError, BrokerUnavailable, TopicMissing
-from consumers.lag import Due, Lag, Unsent, carrier_lags, due_by, notices_lag, projector_lags, unsent
+from consumers.lag import Due, Lag, Unsent, carrier_lags, due_by, notices_lags, projector_lags, unsent
 from ledger.store.database import StoreError, redacted
 from ledger.store.instants import to_microseconds
+from ledger.store.positions import Reached
 from ledger.store.reading import shard_ends
 from ledger.values import instant_to_text
 from makegood.answers import metrics
@@ -77,7 +78,7 @@ class Status:
     """Where a sandbox's clock stands, if it was set."""
     now: datetime | None = None
     system_now: datetime = field(default_factory=system_clock)
-    events: Mapping[int, int] = field(default_factory=dict)
+    events: Reached = field(default_factory=lambda: Reached({}))
     lags: list[Lag] = field(default_factory=list)
     due: Due | None = None
     unsent: Unsent | None = None
@@ -163,7 +164,7 @@ def _look_into_store(house: House, status: Status) -> None:
         status.lags += projector_lags(transaction, CATALOG)
         status.due = due_by(transaction, status.now)
         if house.settings.smtp:
-            status.lags.append(notices_lag(transaction))
+            status.lags += notices_lags(transaction)
             status.unsent = unsent(transaction)
     status.left = left_for_people(house.database)
 

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from ledger.store.positions import PATTERN, SYSTEM_SHARD, Position
 from makegood.api import problems
 from makegood.api.problems import MEDIA_TYPE, Problem
 from makegood.api.waiting import PATIENCE_SECONDS, WAIT_FOR
@@ -90,7 +91,7 @@ _WAIT_FOR = {
         "A position from the Makegood-Position header of a write: the answer includes that write. "
         f"After {PATIENCE_SECONDS:.0f} s without it the answer is 503."
     ),
-    "schema": {"type": "string", "pattern": "^[0-9]{1,9}:[0-9]{1,18}$", "examples": ["0:1"]},
+    "schema": {"type": "string", "pattern": PATTERN, "examples": [str(Position(SYSTEM_SHARD, 1))]},
 }
 _LINK = {
     "description": 'The address of the next page, if there is one, with `rel="next"` (RFC 8288).',

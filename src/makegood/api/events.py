@@ -18,7 +18,7 @@ from consumers.apart import take_apart
 from consumers.upstream import Unreadable, read_binary, read_structured
 from consumers.upstream.cloudevents import BATCH, STRUCTURED, headers_over_http, media_type_of, split_batch
 from ledger.application.statement import Became, Refusal, Statement, Taken
-from ledger.store.reading import shard_end
+from ledger.store.reading import shard_ends
 from makegood.access.caller import Caller
 from makegood.api.guard import CHANNEL, Guarded, TheHouse, allowed
 from makegood.api.problems import INVALID, MEDIA, TOO_LARGE, UNREADABLE, Refused, WrongField, problem
@@ -26,7 +26,6 @@ from makegood.api.waiting import POSITION
 from makegood.house.opening import House
 
 MESSAGES_MAX = 1_000
-SHARD = 0
 
 events = APIRouter(tags=["Messages"], route_class=Guarded)
 
@@ -67,7 +66,7 @@ _CLOUD_EVENT = {
         "id": {"type": "string", "maxLength": 128},
         "source": {"type": "string", "maxLength": 128},
         "type": {"type": "string"},
-        "subject": {"type": "string", "maxLength": 128, "description": "The account."},
+        "subject": {"type": "string", "maxLength": 128, "description": "The account id."},
         "time": {"type": "string", "format": "date-time"},
         "datacontenttype": {"type": "string"},
         "data": {"type": "object"},
@@ -182,7 +181,7 @@ def _outcome(index: int, item: Statement | Refusal, became: Became) -> Outcome:
 
 def _position(house: House) -> str:
     with house.database.reading() as transaction:
-        return f"{SHARD}:{shard_end(transaction, SHARD)}"
+        return str(shard_ends(transaction))
 
 
 def _answer(request: Request, outcomes: list[Outcome], taken: Taken, batch: bool, position: str) -> Response:

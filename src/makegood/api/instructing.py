@@ -390,13 +390,12 @@ def _refused(refusals: Sequence[Refusal]) -> Refused:
 def _recorded(answer: Answered) -> Response:
     """The answer to a request, out of nothing but what is stored."""
     fact = answer.facts[0]
-    shard, position = answer.position
     content = Recorded(
         outcome="recorded",
         account_id=answer.account,
         message_id=fact.data.message.id,
         event_id=fact.event_id,
-        position=f"{shard}:{position}",
+        position=str(answer.position),
         account_version=answer.account_version,
         recorded_at=instant_to_text(fact.recorded_at),
         ids=_ids(fact),

@@ -17,7 +17,7 @@ from ledger.events.billing_account import Clause, Outcome
 from ledger.instructions import Kind
 from ledger.store.instants import to_microseconds
 from ledger.store.notice_queue import NoticeStatus, QueuedNotice
-from ledger.store.reading import KnownAt
+from ledger.store.positions import PATTERN, KnownAt
 from ledger.values import instant_from_text, is_identifier
 from makegood.access.caller import Caller
 from makegood.answers import account as answering
@@ -85,7 +85,7 @@ AsOf = Annotated[
 KnownAtMoment = Annotated[
     Any,
     PlainValidator(_known_at),
-    WithJsonSchema({"anyOf": [_AN_INSTANT, {"type": "string", "pattern": "^[0-9]{1,9}:[0-9]{1,18}$"}]}),
+    WithJsonSchema({"anyOf": [_AN_INSTANT, {"type": "string", "pattern": PATTERN}]}),
 ]
 
 OfAccount = Annotated[Identifier | None, Query(description="Only this account.")]

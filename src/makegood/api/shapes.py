@@ -15,6 +15,7 @@ from ledger.events.billing_account import Clause, Outcome
 from ledger.events.subscription import Status
 from ledger.instructions import Kind
 from ledger.store.notice_queue import NoticeStatus
+from ledger.store.positions import EXAMPLE, PATTERN
 
 Amount = Annotated[
     str,
@@ -36,7 +37,15 @@ LocalDate = Annotated[
     str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="In the account's zone.", examples=["2026-05-02"])
 ]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217.", examples=["EUR"])]
-Position = Annotated[str, Field(pattern=r"^[0-9]+:[0-9]+$", description="`shard:position`.", examples=["0:4536"])]
+Position = Annotated[str, Field(pattern=r"^[0-9]+:[0-9]+$", description="`shard:position`.", examples=[str(EXAMPLE)])]
+Reached = Annotated[
+    str,
+    Field(
+        pattern=PATTERN,
+        description="`shard:position`; of several shards with commas between them.",
+        examples=[str(EXAMPLE)],
+    ),
+]
 RefundStatus = Literal["due", "failed", "succeeded"]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256.")]
 
@@ -418,7 +427,7 @@ class Account(Shape):
 
     account_id: str = Field(examples=["acct-0006"])
     as_of: Instant | None = Field(None, description="The instant of the assessment; null for the current state.")
-    known_at: Instant | Position | None = Field(
+    known_at: Instant | Reached | None = Field(
         None, description="The limit of the recorded events used; null for all events."
     )
     nothing_yet: str | None = Field(None, description="An explanation, if nothing was true or recorded by then.")

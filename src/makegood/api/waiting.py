@@ -7,14 +7,16 @@ import time
 import anyio
 from fastapi.concurrency import run_in_threadpool
 
-from ledger.store.reading import Position, position_from_text, shard_end
+from ledger.store.positions import Reached, reached_from_text
+from ledger.store.reading import shard_ends
 from makegood.api.problems import invalid, unavailable
 from makegood.house.opening import House
 from projections.catalog import CATALOG
 from projections.follower import positions_of
 
 POSITION = "Makegood-Position"
-"""The response header with the position of the last event written, as `shard:position`."""
+"""The response header with the position of the last event written, as `shard:position`; for events of several
+shards, their positions separated by commas."""
 WAIT_FOR = "Makegood-Wait-For"
 """The request header with the position that a read must have reached."""
 
@@ -30,7 +32,7 @@ async def caught_up(house: House, wanted: str | None) -> None:
     if wanted is None:
         return
     try:
-        position = position_from_text(wanted.strip())
+        position = reached_from_text(wanted.strip())
     except ValueError:
         raise invalid(
             WAIT_FOR, "a position has the form shard:position, as in the header Makegood-Position"
@@ -44,11 +46,11 @@ async def caught_up(house: House, wanted: str | None) -> None:
         await anyio.sleep(EVERY_SECONDS)
 
 
-def reached(house: House, wanted: Position) -> bool:
+def reached(house: House, wanted: Reached) -> bool:
     """Whether every projection has reached a position. Raises Refused for a position beyond the end of the store."""
     with house.database.reading() as transaction:
-        end = shard_end(transaction, wanted.shard)
+        end = shard_ends(transaction)
         stand = positions_of(transaction, CATALOG)
-    if wanted.position > end:
+    if not end.covers(wanted):
         raise invalid(WAIT_FOR, "this position is beyond the last recorded event: use one from Makegood-Position")
-    return all(positions.get(wanted.shard, 0) >= wanted.position for positions in stand.values())
+    return all(positions.covers(wanted) for positions in stand.values())

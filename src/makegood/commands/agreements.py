@@ -61,7 +61,7 @@ def agreement_list(store: Store = "", json: Json = False) -> None:
         print_rows(
             rows,
             {"name": "agreement", "version": "version", "valid_from": "valid from", "sha256": "SHA-256"},
-            title="Service agreements",
+            title="List service agreements",
             empty="no published agreements; next: makegood agreement publish FILE",
         )
 

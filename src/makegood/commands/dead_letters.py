@@ -153,7 +153,7 @@ def aside_list(
             "set_aside_at": "since",
             **({"status": "status"} if everything else {}),
         },
-        title="Messages set aside",
+        title="List messages set aside",
         empty="no messages set aside",
     )
 

@@ -56,7 +56,7 @@ def notices(
             "last_error": "last error",
             "next": "next",
         },
-        title="E-mails to customers",
+        title="List e-mails to customers",
         empty="no open e-mails; `makegood run` queues and sends them, and --status sent lists those sent",
         right=("attempts",),
     )

@@ -212,7 +212,7 @@ def instructions(
             "account_id": "account",
             "instruction_id": "instruction",
             "kind": "kind",
-            "what": "action",
+            "event": "action",
             "status": "status",
             "age": "open for",
             "issued_at": "issued at",
@@ -276,7 +276,7 @@ def goodwill(
             "decided_by": "decided by",
             "proposed_at": "proposed at",
         },
-        title="Goodwill credits",
+        title="List goodwill credits",
         empty="no goodwill credits waiting for approval"
         if still_open
         else "no goodwill credits; see the complaints with `makegood complaints`",
@@ -298,7 +298,7 @@ def alarms(account: AccountOption = None, store: Store = "", json: Json = False)
             "alarm": "alarm",
             "claim_id": "claim",
             "charge_id": "charge",
-            "about": "messages",
+            "category": "messages",
             "since": "since",
         },
         title="Alarms",

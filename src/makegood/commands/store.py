@@ -20,18 +20,37 @@ if TYPE_CHECKING:
     from makegood.house.opening import House
 
 
+def _number_of_shards(number: int) -> int:
+    from ledger.store.positions import check_number_of_shards
+
+    try:
+        check_number_of_shards(number)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}: leave it out, or say 1") from None
+    return number
+
+
 @app.command()
 def init(
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Create a sandbox: a store for trials, whose clock can be set.")
     ] = False,
+    shards: Annotated[
+        int,
+        typer.Option(
+            "--shards",
+            metavar="N",
+            callback=_number_of_shards,
+            help="The number of shards, which cannot be changed later; only 1 is supported.",
+        ),
+    ] = 1,
     store: Store = "",
 ) -> None:
     """Create the store and the vault's key database."""
     from makegood.commands.terminal.printing import say
     from makegood.house.opening import open_house
 
-    with open_house(settings_from(store), create=True, sandbox=sandbox) as house:
+    with open_house(settings_from(store), create=True, sandbox=sandbox, shards=shards) as house:
         kind = "sandbox" if sandbox else "store"
         say(f"created a {kind} at {_place(house)}; next: makegood agreement publish FILE")
 

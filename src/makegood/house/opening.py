@@ -40,12 +40,12 @@ def _bring_up_to_date(house: House) -> None:
 
 @contextmanager
 def open_house(
-    settings: Settings, *, create: bool = False, create_missing: bool = False, sandbox: bool = False
+    settings: Settings, *, create: bool = False, create_missing: bool = False, sandbox: bool = False, shards: int = 1
 ) -> Iterator[House]:
     """Open the store and all that belongs to it.
 
-    `create` makes a new store and refuses one that is there; `create_missing` makes one only where there is none.
-    Raises NoStore where there is none, and StoreError where one of the databases cannot be used.
+    `create` makes a new store, of so many shards, and refuses one that is there; `create_missing` makes one only
+    where there is none. Raises NoStore where there is none, and StoreError where one of the databases cannot be used.
     """
     database, keys = connect(settings.store), connect(settings.vault)
     try:
@@ -61,7 +61,7 @@ def open_house(
                 )
             create_if_missing(settings.vault, beside=settings.store)
             key_database.create()
-            ledger.create_store(sandbox=sandbox)
+            ledger.create_store(sandbox=sandbox, shards=shards)
         elif not exists:
             raise NoStore(
                 f"no makegood store at {redacted(settings.store)}; "

@@ -17,7 +17,7 @@ from consumers.kafka.publish import publish
 from consumers.kafka.topics import TOPICS, UPSTREAM
 from consumers.part import Part, run_parts
 from ledger.application import agreements, due_work
-from ledger.store.reading import shard_end
+from ledger.store.reading import shard_ends
 from ledger.values import instant_from_text
 from makegood.answers.demo_summary import summary_of
 from makegood.api.serving import Serving
@@ -52,8 +52,8 @@ def show_demo(*, serve: bool) -> None:
         with _all_parts(parts, cluster) as wait_for:
             published = _publish_week_by_week(house, cluster, sample / "events.jsonl", wait_for)
             with house.database.reading() as transaction:
-                end = shard_end(transaction, 0)
-            wait_for("the projector", lambda: house.projections.position_reached(0) >= end)
+                end = shard_ends(transaction)
+            wait_for("the projector", lambda: all(at.covers(end) for at in house.projections.positions().values()))
             summary = summary_of(house, published)
             show_summary(house, summary, time.monotonic() - started)
             if serve:

@@ -116,7 +116,7 @@ _SECTIONS: Sequence[tuple[str, str, dict[str, str], tuple[str, ...]]] = (
             "tax": "tax",
             "currency": "",
             "reason": "reason",
-            "settlement": "settled as",
+            "settlement": "settlement",
         },
         ("amount", "tax"),
     ),
@@ -165,7 +165,7 @@ _SECTIONS: Sequence[tuple[str, str, dict[str, str], tuple[str, ...]]] = (
         "Goodwill",
         {
             "credit_id": "credit",
-            "complaint_id": "for complaint",
+            "complaint_id": "complaint",
             "status": "status",
             "amount": "amount",
             "currency": "",
@@ -177,7 +177,7 @@ _SECTIONS: Sequence[tuple[str, str, dict[str, str], tuple[str, ...]]] = (
     (
         "alarms",
         "Alarms",
-        {"alarm": "alarm", "claim_id": "claim", "charge_id": "charge", "about": "messages"},
+        {"alarm": "alarm", "claim_id": "claim", "charge_id": "charge", "category": "messages"},
         (),
     ),
 )

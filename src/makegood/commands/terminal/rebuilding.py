@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
+from ledger.store.positions import Reached
 from makegood.commands.terminal.printing import people, print_rows, progress_bar, say
 from makegood.house.opening import House
 from makegood.house.stop import Stop
@@ -62,7 +63,7 @@ def compare(house: House, projections: Sequence[Projection]) -> dict[str, Any]:
     }
 
 
-def _places(positions: Mapping[int, int]) -> list[str]:
+def _places(positions: Reached) -> list[str]:
     return [f"{shard}:{position}" for shard, position in positions.items()]
 
 

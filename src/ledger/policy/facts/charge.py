@@ -9,6 +9,8 @@ from decimal import Decimal
 from ledger.events import ChargePosted, CycleStarted
 from ledger.values import Period, midnight
 
+ChargeFact = CycleStarted | ChargePosted
+
 
 @dataclass(frozen=True, slots=True)
 class Charge:
@@ -20,7 +22,7 @@ class Charge:
     tax: Decimal
     currency: str
     invoice_id: str
-    fact: CycleStarted | ChargePosted
+    fact: ChargeFact
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,16 @@ class Cycle(Charge):
     def has_ended(self, now: datetime) -> bool:
         """Whether the cycle's end has passed."""
         return self.period.end <= now
+
+
+def charge_id_of(fact: ChargeFact) -> str:
+    """The id of the charge that a fact is about."""
+    return fact.data.cycle_id if isinstance(fact, CycleStarted) else fact.data.charge_id
+
+
+def charge_stated_by(fact: ChargeFact, time_zone: str) -> Charge:
+    """The charge that a fact states, placed in the account's zone."""
+    return billing_cycle(fact, time_zone) if isinstance(fact, CycleStarted) else one_off(fact)
 
 
 def one_off(fact: ChargePosted) -> Charge:
