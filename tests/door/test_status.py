@@ -70,7 +70,7 @@ class TestWell:
         lines = [line.split() for line in books("status").splitlines()]
 
         assert lines[0] == ["well:", "nothing", "is", "broken,", "and", "nothing", "is", "late"]
-        assert lines[1][-5:] == ["a", "a", "clock", "set", "to", "2026-07-01T00:00:00Z"][-5:]
+        assert lines[1][-5:] == ["sandbox,", "clock", "set", "to", "2026-07-01T00:00:00Z"]
         assert "not configured" in " ".join(lines[2])
         assert ["projector", "claims", "shard", "0", lines[1][2], "0", "–"] in lines
         assert ["timers", "accounts", "due", "0", "–"] in lines
