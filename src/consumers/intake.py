@@ -180,7 +180,7 @@ class Intake:
             raise RecordFails(
                 record,
                 cause,
-                f"; {too_often}, so the cause is probably ours: see `makegood aside list`, mend it and start again",
+                f"; {too_often}, so probably a failure of ours: see `makegood aside list`, fix the cause and restart",
             ) from cause
         to = record.offset + 1
         try:

@@ -72,7 +72,7 @@ def run_parts(parts: Sequence[Part], stop: threading.Event, on_ready: Callable[[
         try:
             part.run(stop, lambda: ready(part.name))
             if not stop.is_set():
-                raise RuntimeError("ended though nobody told it to")  # noqa: TRY301
+                raise RuntimeError("ended unexpectedly")  # noqa: TRY301
         except BaseException as error:
             failure = PartFailed(part.name, reason_of(error))
             failure.__cause__ = error
@@ -96,7 +96,7 @@ def run_parts(parts: Sequence[Part], stop: threading.Event, on_ready: Callable[[
         if thread.is_alive():
             log.error("part_did_not_end", part=part.name, seconds=DRAIN_SECONDS)
             with turn:
-                failures.append(PartFailed(part.name, f"did not end within {DRAIN_SECONDS:.0f} s of being told to"))
+                failures.append(PartFailed(part.name, f"did not stop within {DRAIN_SECONDS:.0f} s"))
     if failures:
         raise failures[0]
 

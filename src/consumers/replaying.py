@@ -51,5 +51,5 @@ def _read(ledger: Ledger, kept: Kept, repaired: bytes | None) -> Statement | Ref
         return read_structured(repaired, origin=kept.origin, channel="replay")
     body = kept.body(ledger)
     if body is None:
-        raise NothingKept(f"the vault has no body for {kept.kept} {kept.kept_id}: give one with --body FILE")
+        raise NothingKept(f"the body of {kept.kept} {kept.kept_id} is not in the vault: give one with --body FILE")
     return read_kept(body, origin=kept.origin, channel="replay")

@@ -32,7 +32,7 @@ def duration_from_text(text: object) -> timedelta:
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None or not any(match.groups()):
         raise ValueError(
-            "a duration is written as ISO 8601 in weeks, days, hours, minutes and seconds, such as 'PT72H'"
+            "a duration in ISO 8601 is expected, in weeks, days, hours, minutes and seconds, such as 'PT72H'"
         )
     weeks, days, hours, minutes, seconds = (int(group or 0) for group in match.groups())
     duration = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
@@ -82,7 +82,7 @@ class Proration(_Table):
 
 
 class Disruption(_Table):
-    """What earns a refund for a failure of service (policy §3)."""
+    """The terms for refunds after a disruption of service (policy §3)."""
 
     significant_after: Duration = "PT24H"  # type: ignore[assignment]
     report_within: Duration = "PT72H"  # type: ignore[assignment]
@@ -94,14 +94,14 @@ class Disruption(_Table):
 
 
 class BillingError(_Table):
-    """How overcharges come back, and how long an investigation may take (policy §4)."""
+    """The terms for overcharges: their settlement, and the time limit of an investigation (policy §4)."""
 
     settle_as: SettleAs = "refund"
     investigate_within: Duration = "P10D"  # type: ignore[assignment]
 
 
 class Cancellation(_Table):
-    """What comes back of a prepaid cycle that the customer did not use up (policy §5)."""
+    """The terms for the unused part of a prepaid cycle after a cancellation (policy §5)."""
 
     unused_period: Literal["from_request", "from_effective", "none"] = "from_request"
     notice_days: Annotated[int, Field(ge=0, le=36_600)] = 0
@@ -115,7 +115,7 @@ class Cancellation(_Table):
 
 
 class Approval(_Table):
-    """Which refunds the agreement itself approves, and after which rest (policy §7)."""
+    """The terms for automatic approval of refunds: the hold and the limit (policy §7)."""
 
     hold: Duration = "PT24H"  # type: ignore[assignment]
     automatic_up_to: AmountsByCurrency = {}
@@ -152,7 +152,7 @@ class PublishedAgreement:
 
 
 class AgreementRefused(ValueError):
-    """An agreement cannot be published; the message names line and key, and what is expected there."""
+    """An agreement cannot be published; the message names the line, the key and the expected value."""
 
 
 def read_agreement(text: str) -> PublishedAgreement:
@@ -160,7 +160,7 @@ def read_agreement(text: str) -> PublishedAgreement:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise AgreementRefused(f"this is not TOML: {error}") from None
+        raise AgreementRefused(f"invalid TOML: {error}") from None
     try:
         return PublishedAgreement(Agreement.model_validate(tables), text)
     except ValidationError as error:
@@ -175,7 +175,7 @@ def _sentence(text: str, problem: dict[str, Any]) -> str:
     line = _line_of(text, keys)
     said = {
         "missing": "is missing",
-        "extra_forbidden": "is not a key of an agreement",
+        "extra_forbidden": "is unknown: leave it out",
         "literal_error": f"must be {problem.get('ctx', {}).get('expected')}",
     }.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     return f"line {line}, {where}: {said}" if line else f"{where}: {said}"

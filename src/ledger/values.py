@@ -56,7 +56,7 @@ def amount_from_text(text: str, currency: str) -> Decimal:
     """
     match = _AMOUNT.fullmatch(text)
     if match is None:
-        raise ValueError("an amount is a string of digits in major units, such as '29.95', and never negative")
+        raise ValueError("an amount must be a string of digits in major units, such as '29.95', and never negative")
     scale = CURRENCY_SCALES[currency]
     if len(match[3] or "") > scale:
         raise ValueError(f"{currency} has {scale} decimals; this amount has {len(match[3])}")
@@ -116,21 +116,21 @@ def instant_from_text(text: str) -> datetime:
     match = _INSTANT.fullmatch(text)
     if match is None:
         raise ValueError(
-            "an instant is written as RFC 3339 with an offset, such as '2026-03-01T09:30:00Z' "
+            "an instant must be in RFC 3339 with an offset, such as '2026-03-01T09:30:00Z' "
             "or '2026-03-01T10:30:00+01:00'"
         )
     if int(match[1]) not in YEARS:
-        raise ValueError(f"the year is outside {YEARS.start} to {YEARS.stop - 1}")
+        raise ValueError(f"the year must be between {YEARS.start} and {YEARS.stop - 1}")
     return datetime.fromisoformat(text.upper()).astimezone(UTC)
 
 
 def date_from_text(text: str) -> date:
     """A local date, `YYYY-MM-DD`. Raises ValueError."""
     if _DATE.fullmatch(text) is None:
-        raise ValueError("a date is written as YYYY-MM-DD")
+        raise ValueError("a date must have the form YYYY-MM-DD")
     day = date.fromisoformat(text)
     if day.year not in YEARS:
-        raise ValueError(f"the year is outside {YEARS.start} to {YEARS.stop - 1}")
+        raise ValueError(f"the year must be between {YEARS.start} and {YEARS.stop - 1}")
     return day
 
 
@@ -154,7 +154,7 @@ def is_time_zone(name: str) -> bool:
 def time_zone(name: str) -> ZoneInfo:
     """The zone's rules from the tzdata package, whatever the machine has: the same midnight on every machine."""
     if not is_time_zone(name):
-        raise ValueError(f"IANA knows no time zone {name!r}")
+        raise ValueError(f"unknown time zone {name!r}: use a name from the IANA database")
     with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as rules:
         return ZoneInfo.from_file(rules, key=name)
 

@@ -104,7 +104,9 @@ class Vault:
         """Read an entry. Raises Erased, or Damaged where it does not decrypt."""
         key = self._warm.get(entry.subject) or self._keys.existing(entry.subject)
         if key is None:
-            raise Damaged(f"the vault has no key for {entry.ref}; is its key database the one this store began with?")
+            raise Damaged(
+                f"the vault has no key for {entry.ref}; check that MAKEGOOD_VAULT is this store's key database"
+            )
         try:
             return AESGCM(key).decrypt(entry.nonce, entry.ciphertext, entry.ref.encode())
         except InvalidTag:
@@ -115,7 +117,7 @@ class Vault:
         plaintext = self.decrypt(entry)
         key = self._warm.get(entry.subject) or self._keys.existing(entry.subject) or b""
         if not hmac.compare_digest(_commitment(key, bytes.fromhex(sealed.nonce), plaintext), sealed.commitment):
-            raise Damaged(f"vault entry {entry.ref} says something else than the ledger committed to")
+            raise Damaged(f"vault entry {entry.ref} does not match its commitment in the ledger")
         content: dict[str, Any] = from_json(plaintext)
         return content
 
@@ -136,7 +138,7 @@ class Vault:
         """
         key = self._keys.existing(subject)
         if key is None:
-            raise Erased(f"{subject} has no key, and nothing can have been marked with it")
+            raise Erased(f"{subject} has no key")
         return hmac.new(_derived(key, purpose.encode()), content, sha256).hexdigest()
 
     def _key(self, subject: str) -> bytes:
@@ -144,7 +146,7 @@ class Vault:
         if key is None:  # it was erased, or other threads have asked for very many others since
             key = self._keys.of([subject]).get(subject)
         if key is None:
-            raise Erased(f"the key of {subject} was erased: nothing can be encrypted for it any more")
+            raise Erased(f"the key of {subject} was erased: no more data can be encrypted for it")
         return key
 
 

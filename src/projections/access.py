@@ -105,7 +105,7 @@ def standing_key(database: Database, key_id: str) -> StandingKey | None:
 
 
 class Granted(TypedDict):
-    """A role that somebody has."""
+    """A role granted to a principal."""
 
     principal: str
     role: Role
@@ -115,7 +115,7 @@ class Granted(TypedDict):
 
 
 class ApiKey(TypedDict):
-    """An API key that opens the door, without its secret."""
+    """A valid API key, without its secret."""
 
     key_id: str
     principal: str

@@ -33,7 +33,7 @@ EMPTY: State = {table.name: () for projection in CATALOG for table in projection
 
 
 class Balance(TypedDict):
-    """An account's sums in one currency."""
+    """The balance of an account in one currency."""
 
     currency: Currency
     charged: Amount
@@ -49,9 +49,11 @@ class Balance(TypedDict):
 
 
 class ClaimOfAccount(claims.ClaimHead):
-    """A claim as an account has it, which may have been assessed for the answer alone."""
+    """A claim of an account, as recorded or as assessed for this answer only."""
 
-    position: Annotated[Position | None, Field(description="Null where it was assessed anew, as of another time.")]
+    position: Annotated[
+        Position | None, Field(description="Null if it was assessed for this answer, as of another time.")
+    ]
 
 
 class AccountState(accounts.Registered):
@@ -69,7 +71,7 @@ class AccountState(accounts.Registered):
     complaints: list[complaints.ComplaintOfAccount]
     goodwill: list[goodwill.Goodwill]
     alarms: list[alarms.Alarm]
-    instructions: Annotated[list[instructions.Instruction], Field(description="Those without an answer.")]
+    instructions: Annotated[list[instructions.Instruction], Field(description="Instructions without an answer.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -335,7 +335,7 @@ class Registered(TypedDict):
 
 
 class Subscription(TypedDict):
-    """A service that an account has."""
+    """A subscription of an account."""
 
     subscription_id: str
     account_id: str
@@ -343,18 +343,18 @@ class Subscription(TypedDict):
     agreement: str
     agreement_version: int | None
     status: Status | None
-    effective_on: Annotated[LocalDate | None, Field(description="When it ends.")]
+    effective_on: Annotated[LocalDate | None, Field(description="The date on which it ends.")]
 
 
 class Charge(TypedDict):
-    """What a customer has to pay for."""
+    """A charge: a billing cycle or a one-off."""
 
     charge_id: str
     account_id: str
     kind: Literal["cycle", "one_off"]
     subscription_id: str | None
     starts_on: LocalDate | None
-    ends_on: Annotated[LocalDate | None, Field(description="The first date that no longer belongs to it.")]
+    ends_on: Annotated[LocalDate | None, Field(description="The first date after the cycle.")]
     price: Amount
     tax: Amount
     currency: Currency
@@ -375,7 +375,7 @@ class Payment(TypedDict):
 
 
 class Invoice(TypedDict):
-    """What an invoice was charged and paid, and what it asks for (gross)."""
+    """The charges, payments and amount due of an invoice (gross)."""
 
     invoice_id: str
     account_id: str
@@ -383,11 +383,11 @@ class Invoice(TypedDict):
     charged: Amount
     paid_in_money: Amount
     paid_from_balance: Amount
-    excess_used: Annotated[Amount, Field(description="What of the credit for its excess was used.")]
+    excess_used: Annotated[Amount, Field(description="The used part of the credit for its excess.")]
     reduced: Amount
     asks_for: Amount
     excess: Amount
-    excess_credit: Annotated[Amount | None, Field(description="The credit for its excess, once it has rested.")]
+    excess_credit: Annotated[Amount | None, Field(description="The credit for its excess, once the hold has ended.")]
 
 
 class InvoiceReduction(TypedDict):

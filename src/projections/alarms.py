@@ -66,14 +66,14 @@ ALARMS = Projection("alarms", 1, (ROWS,), (AlarmRaised, AlarmCleared), fold)
 
 
 class Alarm(TypedDict):
-    """Something that a person should look at."""
+    """An alarm for a person to check."""
 
     alarm: Annotated[str, Field(examples=["charged_after_end"])]
     account_id: str
     claim_id: str | None
     charge_id: str | None
     subscription_id: str | None
-    about: Annotated[list[str], Field(description="Source and id of the messages that it is about.")]
+    about: Annotated[list[str], Field(description="Source and id of the messages concerned.")]
     since: Instant
 
 

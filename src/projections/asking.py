@@ -29,9 +29,7 @@ class AmbiguousId(LookupError):
 
 def unknown(account_id: str) -> UnknownAccount:
     """The error that says so."""
-    return UnknownAccount(
-        f"nothing was ever recorded for account {account_id}; ids are compared letter by letter, capitals included"
-    )
+    return UnknownAccount(f"account {account_id} not found; account ids are case-sensitive")
 
 
 def order_of(table: Table) -> Order:
@@ -73,5 +71,5 @@ def the_only(found: Sequence[T], asked: str) -> T | None:
     if len(found) > 1:
         accounts = [each["account_id"] for each in found]
         named = ", ".join(accounts[:5]) + (f" and {len(accounts) - 5} more" if len(accounts) > 5 else "")
-        raise AmbiguousId(f"{len(accounts)} accounts have {asked}: {named}; say which with --account")
+        raise AmbiguousId(f"{len(accounts)} accounts have {asked}: {named}; choose one with --account")
     return found[0] if found else None

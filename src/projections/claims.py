@@ -157,7 +157,7 @@ class ClaimHead(TypedDict):
 
 
 class Claim(ClaimHead):
-    """What one clause of the policy gives for one charge."""
+    """The result of one clause of the policy for one charge."""
 
     position: Position
 

@@ -140,7 +140,7 @@ COMPLAINTS = Projection("complaints", 3, (STEPS, STANDINGS, *LEAVING_OUT.tables)
 
 
 class ComplaintStep(TypedDict):
-    """What became of a complaint, and when."""
+    """A step in the history of a complaint."""
 
     step: Step
     at: Instant
@@ -148,7 +148,7 @@ class ComplaintStep(TypedDict):
 
 
 class Link(TypedDict):
-    """What a complaint led to."""
+    """An outage, a dispute or a goodwill credit linked to a complaint."""
 
     kind: LinkedKind
     linked_id: str
@@ -165,9 +165,9 @@ class ComplaintHead(TypedDict):
     status: Literal["open", "resolved"]
     opened_at: Instant
     resolved_at: Instant | None
-    resolution_code: Annotated[str | None, Field(description="Null where it was put in words only.")]
+    resolution_code: Annotated[str | None, Field(description="Null if the resolution is free text.")]
     links: list[Link]
-    notes: Annotated[int, Field(description="How often it was noted on.")]
+    notes: Annotated[int, Field(description="The number of notes.")]
 
 
 class ComplaintOfAccount(ComplaintHead):
@@ -177,9 +177,9 @@ class ComplaintOfAccount(ComplaintHead):
 
 
 class Complaint(ComplaintOfAccount):
-    """A customer's complaint, and for how long it has been open."""
+    """A customer's complaint with its age."""
 
-    age_seconds: Annotated[int | None, Field(description="Null where it is resolved.")]
+    age_seconds: Annotated[int | None, Field(description="Null once it is resolved.")]
 
 
 ORDER: Order = {"resolved": int, "opened_at": int, "account": str, "complaint_id": str}

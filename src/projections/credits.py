@@ -146,7 +146,7 @@ CREDITS = Projection("credits", 3, (ROWS, APPLICATIONS), (*SETTLING, CreditAppli
 
 
 class Applied(TypedDict):
-    """Part of a credit paid part of an invoice."""
+    """The application of a credit to an invoice."""
 
     application_id: str
     charge_id: str | None
@@ -156,10 +156,10 @@ class Applied(TypedDict):
 
 
 class Credit(TypedDict):
-    """Money kept for the account's next charges."""
+    """A credit for the account's next charges."""
 
     credit_id: Annotated[str, Field(examples=["credit/disruption/cyc-0002-2026-01-02/1"])]
-    claim_id: Annotated[str | None, Field(description="Null for what was paid on an invoice in excess.")]
+    claim_id: Annotated[str | None, Field(description="Null for an excess payment on an invoice.")]
     account_id: str
     charge_id: str | None
     net: Amount
@@ -170,7 +170,7 @@ class Credit(TypedDict):
     refunded: Amount
     left: Amount
     granted_at: Instant
-    applied: Annotated[list[Applied], Field(description="What it was used for, in order.")]
+    applied: Annotated[list[Applied], Field(description="The uses of the credit, in order.")]
 
 
 ORDER = order_of(ROWS)

@@ -22,7 +22,7 @@ DisputeStatus = Literal["investigating", "waiting", "confirmed", "rejected"]
 
 
 class Dispute(TypedDict):
-    """A disputed charge, and how its investigation stands."""
+    """A disputed charge, with the status of its investigation."""
 
     dispute_id: str
     claim_id: str
@@ -34,7 +34,7 @@ class Dispute(TypedDict):
     reason: str | None
     investigate_by: Instant | None
     overdue: bool
-    complaint_ids: Annotated[list[str], Field(description="The complaints that it is linked with.")]
+    complaint_ids: Annotated[list[str], Field(description="The linked complaints.")]
 
 
 ORDER = claims.ORDER

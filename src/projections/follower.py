@@ -147,7 +147,7 @@ class Follower:
         if len(found) < end - after:
             raise PositionMissing(
                 f"an event at position {shard}:{end} is known, but the store ends at {shard}:{after + len(found)}: "
-                "it is not the store that the event comes from, or was restored from an older backup"
+                "the event is from another store, or this store was restored from an older backup"
             )
         return found
 

@@ -122,7 +122,7 @@ class Goodwill(TypedDict):
     subscription_id: str | None
     complaint_id: str
     status: Status
-    outcome: Annotated[Outcome | None, Field(description="That of its claim.")]
+    outcome: Annotated[Outcome | None, Field(description="The outcome of its claim.")]
     amount: Amount
     currency: Currency
     proposed_by: str

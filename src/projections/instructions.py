@@ -155,21 +155,21 @@ INSTRUCTIONS = Projection("instructions", 3, (ISSUED, ANSWERS, ENDS, *LEAVING_OU
 
 
 class Instruction(TypedDict):
-    """What another system must carry out, and what it answered."""
+    """An instruction to another system, with its answer."""
 
     instruction_id: str
     kind: Kind
     account_id: str
-    data: Annotated[dict[str, str], Field(description="As the topic says it.")]
+    data: Annotated[dict[str, str], Field(description="The data, as published on the topic.")]
     issued_at: Instant
     status: Literal["open", "carried_out", "refused"]
     answered_at: Instant | None
 
 
 class AgedInstruction(Instruction):
-    """An instruction, and for how long it has been open."""
+    """An instruction with its age."""
 
-    age_seconds: Annotated[int | None, Field(description="Null where it was answered.")]
+    age_seconds: Annotated[int | None, Field(description="Null once it is answered.")]
 
 
 ORDER: Order = {"answered": int, "issued_at": int, "account": str, "instruction_id": str}

@@ -15,7 +15,7 @@ ORDER = goodwill.ORDER
 
 
 class GoodwillLinked(goodwill.Goodwill):
-    """A goodwill credit with all complaints that it is linked with."""
+    """A goodwill credit with all linked complaints."""
 
     complaint_ids: list[str]
 

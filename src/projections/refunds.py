@@ -102,7 +102,7 @@ REFUNDS = Projection("refunds", 2, (DUE, RESULTS), (*SETTLING, RefundReport), fo
 
 
 class Refund(TypedDict):
-    """Money that goes back, or went."""
+    """A refund, due, failed or paid out."""
 
     refund_id: Annotated[str, Field(examples=["refund/unused/cyc-0006-2026-04-02/1"])]
     claim_id: str

@@ -15,7 +15,7 @@ from projections.shown import Instant, Position, shown_instant
 
 
 class ChangedRow(TypedDict):
-    """A row that an event put, or deleted where `row` is null."""
+    """A row written by an event, or deleted where `row` is null."""
 
     table: str
     key: dict[str, str | int | None]
@@ -23,7 +23,7 @@ class ChangedRow(TypedDict):
 
 
 class ReplayStep(TypedDict):
-    """One event, and what it changed."""
+    """One event with its changes."""
 
     version: int
     position: Position

@@ -117,7 +117,7 @@ def test_where_everything_fails_intake_stops_and_says_that_we_are_wrong(
     place.send(*[structured(account_registered(account), 0) for account in accounts])
     for _ in range(2):  # a supervisor that starts it again changes nothing
         with (
-            pytest.raises(PartFailed, match=r"probably ours: see `makegood aside list`"),
+            pytest.raises(PartFailed, match=r"probably a failure of ours: see `makegood aside list`"),
             running(Intake(books.ledger(), place.cluster, topic=place.upstream)) as stop,
         ):
             stop.wait(60)
@@ -324,7 +324,7 @@ def test_of_a_batch_that_fails_everything_before_the_record_that_fails_is_taken(
     for _ in range(FAILURES_MAX - 1):
         held.step(0.5)
         clock.seconds += 1
-    with pytest.raises(RecordFails, match=r"upstream/0/5 cannot be worked off.*ValueError") as raised:
+    with pytest.raises(RecordFails, match=r"upstream/0/5 cannot be processed.*ValueError") as raised:
         held.step(0.5)
     assert "Grace" not in str(raised.value)
     assert work.done == [0, 1, 2, 3, 4]

@@ -111,5 +111,5 @@ def test_it_says_what_is_wrong_with_the_settings_before_it_runs(books: Books, tm
         timeout=60,
     )
     assert done.returncode == 1
-    assert "MAKEGOOD_MAIL_FROM must say from whom e-mails come" in done.stderr
+    assert "MAKEGOOD_MAIL_FROM must be the sender of e-mails" in done.stderr
     assert "secret" not in done.stderr

@@ -102,7 +102,7 @@ def test_a_part_that_does_not_end_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     stop = threading.Event()
     stop.set()
     released = threading.Event()
-    with pytest.raises(PartFailed, match="deaf: did not end within"):
+    with pytest.raises(PartFailed, match="deaf: did not stop within"):
         run_parts([Doing("deaf", lambda _: released.wait(5) and None)], stop, lambda: None)
     released.set()
 

@@ -38,7 +38,7 @@ def test_what_makes_no_sense_is_told(sandbox: Door) -> None:
 
 def test_a_key_is_shown_once(sandbox: Door) -> None:
     key = sandbox("access", "key", "issue", "billing-1").strip()
-    assert "only now" in sandbox.errors
+    assert "only once" in sandbox.errors
     other = sandbox.json("access", "key", "issue", "billing-2")
     [first, second] = sandbox.json("access", "key", "list")
     assert key.startswith(f"mg_{first['key_id']}_")

@@ -126,8 +126,8 @@ def test_as_of_now_is_the_account_as_it_stands(twenty_accounts: Door) -> None:
 def test_before_anything_was_true_or_known_one_sentence_says_since_when(sandbox: Door, lines) -> None:
     sandbox("ingest", lines(*STORY))
     account_line = "Account acct-1 –, –"
-    nothing = "nothing had become true of account acct-1 by 2025-12-31T00:00:00Z; "
-    first = "the first that did is of 2026-01-01T00:00:00Z"
+    nothing = "no facts of account acct-1 were true by 2025-12-31T00:00:00Z; "
+    first = "the first became true at 2026-01-01T00:00:00Z"
 
     said = sandbox("account", "acct-1", "--as-of", "2025-12-31T00:00:00Z")
 
@@ -136,18 +136,18 @@ def test_before_anything_was_true_or_known_one_sentence_says_since_when(sandbox:
     assert (empty["nothing_yet"], empty["charges"], empty["balances"]) == (f"{nothing}{first}", [], [])
     known = sandbox("account", "acct-1", "--known-at", "2001-01-01T00:00:00Z", "--as-of", "2026-02-01")
     assert known.splitlines()[1] == "as of 2026-02-01T23:59:59Z, known at 2001-01-01T00:00:00Z"
-    assert "nothing had been recorded of account acct-1 by 2001-01-01T00:00:00Z; the first was" in known
+    assert "no events of account acct-1 were recorded by 2001-01-01T00:00:00Z; the first was" in known
     assert "at position 0:2." in known
     assert "has no facts" in sandbox("account", "system", "--as-of", "2026-02-01")
     sandbox("account", "acct-2", "--as-of", "2026-02-01", exits=1)
-    assert "nothing was ever recorded for account acct-2" in sandbox.errors
+    assert "account acct-2 not found" in sandbox.errors
 
 
 def test_people_are_told_that_it_was_assessed_for_the_answer(sandbox: Door, lines) -> None:
     sandbox("ingest", lines(*STORY))
     as_of = sandbox("account", "acct-1", "--as-of", "2026-04-08", "--known-at", "0:99")
     assert as_of.splitlines()[:2] == ["Account acct-1 EUR, UTC", "as of 2026-04-08T23:59:59Z, known at 0:99"]
-    assert "Assessed anew" in as_of
+    assert "Assessed for this view" in as_of
     assert "makegood explain" not in as_of
     stands = sandbox("account", "acct-1")
     assert "makegood explain" in stands

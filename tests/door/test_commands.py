@@ -116,7 +116,7 @@ def test_what_was_taken_back_is_explained_and_stays_in_the_history(sandbox: Door
     assert [step["change"] for step in found["steps"]][-1] == "fell away"
     assert found["steps"][-1]["cause"] == "fact-retracted.v1"
     text = sandbox("explain", "disruption/c")
-    assert f"outage-reported.v1 (m-6 from /test, {gone['position']}) was never so: taken back by m-8" in text
+    assert f"outage-reported.v1 (m-6 from /test, {gone['position']}) was retracted by m-8" in text
     assert "“a test of the alarm”" in text
     assert [row["waits_for"] for row in sandbox.json("waiting")] == ["outage o"]
 
@@ -201,7 +201,7 @@ def test_facts_that_wait_are_listed_with_what_they_wait_for(sandbox: Door, lines
     assert (row["account_id"], row["waits_for"]) == ("acct-1", "subscription s")
     sandbox("ingest", lines(SUBSCRIPTION))
     assert sandbox.json("waiting") == []
-    assert "nothing waits" in sandbox("waiting")
+    assert "no waiting facts" in sandbox("waiting")
 
 
 def test_empty_answers_name_the_next_command(sandbox: Door) -> None:
@@ -271,7 +271,7 @@ def test_wrong_usage_exits_with_64(arguments: list[str], capsys: pytest.CaptureF
 
 def test_a_file_that_is_not_there_is_said_without_a_traceback(sandbox: Door) -> None:
     sandbox("ingest", "nowhere.jsonl", exits=1)
-    assert sandbox.errors == "makegood: there is no file nowhere.jsonl\n"
+    assert sandbox.errors == "makegood: file nowhere.jsonl not found; check the path\n"
 
 
 def test_contract_check_needs_no_store(lines, capsys: pytest.CaptureFixture[str]) -> None:

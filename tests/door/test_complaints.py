@@ -132,8 +132,8 @@ def test_a_complaint_is_shown_with_its_whole_history_and_what_people_wrote(desk:
     assert [credit["credit_id"] for credit in found["goodwill"]] == ["gw-1"]
     text = door("complaint", "com-1", "--account", "acct-1")
     assert "Complaint com-1 of account acct-1: resolved at 2026-03-01T09:00:10Z, device_replaced" in text
-    assert f"noted (by support-1, through http) “{AMELIA}”" in text
-    assert "linked to dispute dis-1 (by support-2, through http)" in text
+    assert f"noted (by support-1, channel http) “{AMELIA}”" in text
+    assert "linked to dispute dis-1 (by support-2, channel http)" in text
     assert "gw-1: 10.00 EUR proposed, by support-1" in text
 
 
@@ -158,12 +158,12 @@ def test_what_was_erased_is_shown_as_nothing(desk: Desk) -> None:
 
 def test_nothing_there_names_the_next_command(sandbox: Door, lines: Any) -> None:
     assert "makegood complaints" in sandbox("goodwill")
-    assert "no goodwill credit waits" in sandbox("goodwill", "--open")
+    assert "no goodwill credits waiting for approval" in sandbox("goodwill", "--open")
     sandbox("complaint", "com-1", exits=1)
     assert sandbox.errors == "makegood: no account has a complaint com-1; see `makegood complaints`\n"
     sandbox("ingest", lines(Upstream("a").complaint_opened(), Upstream("b").complaint_opened()))
     sandbox("complaint", "com-1", exits=1)
-    assert "2 accounts have com-1: a, b; say which with --account" in sandbox.errors
+    assert "2 accounts have com-1: a, b; choose one with --account" in sandbox.errors
     assert sandbox.json("complaint", "com-1", "--account", "b")["account_id"] == "b"
 
 

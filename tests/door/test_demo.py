@@ -19,7 +19,7 @@ def test_the_sample_goes_the_whole_way_and_every_cent_granted_is_settled_once(
     monkeypatch.chdir(tmp_path)
     assert run(["demo", "--no-serve"]) == 0
     said = capsys.readouterr().out
-    assert "4924 facts recorded, 101 duplicates that changed nothing, 35 messages refused" in said
+    assert "4924 facts recorded, 101 duplicates ignored, 35 messages refused" in said
     assert "One claim, explained in full" in said
     assert "Try next" in said
 
@@ -44,7 +44,7 @@ def test_the_sample_goes_the_whole_way_and_every_cent_granted_is_settled_once(
     # The columns of the summary foot, as they are printed.
     rows = [
         line.split()
-        for line in said.split("Money, by currency")[1].split("What was granted first")[0].splitlines()
+        for line in said.split("Money, by currency")[1].split("Granted amounts first")[0].splitlines()
         if line.strip()[:3] in granted
     ]
     printed = {row[0]: [Decimal(0 if cell == "–" else cell) for cell in row[1:]] for row in rows}

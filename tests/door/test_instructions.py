@@ -26,7 +26,7 @@ def test_they_are_open_until_they_are_answered(sandbox: Door, lines: Callable[..
     assert (scheduled["status"], scheduled["age_seconds"]) == ("open", 0)
     said = sandbox("instructions")
     assert "end sub-1 on 2026-04-01" in said
-    assert "inv-cyc-1 is 10.00 EUR less for billing-error/dis-1" in said
+    assert "reduce inv-cyc-1 by 10.00 EUR for billing-error/dis-1" in said
     assert "end sub-1 on 2026-04-01" in sandbox("account", "acct-1")
     assert "makegood instructions --open" in sandbox("status")
 
@@ -39,7 +39,7 @@ def test_they_are_open_until_they_are_answered(sandbox: Door, lines: Callable[..
     answered = {each["instruction_id"]: each["status"] for each in sandbox.json("instructions")}
     assert answered[scheduled["instruction_id"]] == "refused"
     sandbox("ingest", lines(upstream.instruction_carried_out(reduced["instruction_id"])))
-    assert sandbox("instructions", "--open").strip() == "every instruction was answered"
+    assert sandbox("instructions", "--open").strip() == "no open instructions"
     assert sandbox.json("account", "acct-1")["instructions"] == []
     assert sandbox.json("waiting") == []
 

@@ -33,12 +33,12 @@ def test_refused_messages_are_found_repaired_replayed_and_discarded(sandbox: Doo
     assert len(sandbox.json("dead-letters", "list")) == 1
     sandbox("dead-letters", "discard", "2", "--reason", "no message at all")
     assert sandbox.json("dead-letters", "list") == []
-    assert "no refused message is open" in sandbox("dead-letters", "list")
+    assert "no open dead letters" in sandbox("dead-letters", "list")
     closed = sandbox.json("dead-letters", "list", "--all")
     assert [row["status"] for row in closed] == ["replayed", "discarded"]
     assert closed[0]["closed_by"] == "/ops/bob"
     sandbox("dead-letters", "discard", "2", "--reason", "again", exits=1)
-    assert "was discarded already" in sandbox.errors
+    assert "was already discarded" in sandbox.errors
 
     acts = [event for event in sandbox.json("history", "system") if event["type"].startswith("message-")]
     assert [act["type"] for act in acts] == ["message-replayed.v1", "message-discarded.v1"]
@@ -52,9 +52,9 @@ def test_which_ones_must_be_said(sandbox: Door, lines, tmp_path: Path) -> None:
     sandbox("dead-letters", "replay", "7", exits=1)
     assert "dead-letters list --all" in sandbox.errors
     sandbox("dead-letters", "replay", "--every", "--body", str(tmp_path / "none"), exits=1)
-    assert "name its id" in sandbox.errors
+    assert "give exactly one id" in sandbox.errors
     sandbox("dead-letters", "replay", "--every")
-    assert "none is open" in sandbox.errors
+    assert "no open messages" in sandbox.errors
 
 
 def test_what_cannot_be_recorded_is_set_aside_and_comes_in_again_when_that_is_mended(

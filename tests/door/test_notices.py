@@ -55,7 +55,7 @@ def told(sandbox: Door, lines: Lines) -> Door:
 
 
 def test_an_empty_queue_says_what_fills_it(sandbox: Door) -> None:
-    assert "no e-mail waits; `makegood run` queues and sends them" in sandbox("notices")
+    assert "no open e-mails; `makegood run` queues and sends them" in sandbox("notices")
     assert sandbox.json("notices") == []
 
 
@@ -66,7 +66,7 @@ def test_without_a_mail_server_it_says_what_to_set(told: Door) -> None:
     assert "set MAKEGOOD_SMTP and MAKEGOOD_MAIL_FROM" in told.errors
     first, second = told.json("notices")
     assert (first["kind"], first["status"], first["attempts"]) == ("activation", "queued", 0)
-    assert first["next"] == "waits for a mail server: set MAKEGOOD_SMTP"
+    assert first["next"] == "waiting for a mail server: set MAKEGOOD_SMTP"
     assert second["kind"] == "complaint_opened"
     assert set(first) == {
         "notice_id",
@@ -99,7 +99,7 @@ def test_a_person_decides_about_what_failed_and_what_is_in_doubt(told: Door, mon
     failed, doubtful = told.json("notices")
     assert (failed["status"], failed["last_error"]) == ("failed", "smtp_550")
     assert (doubtful["status"], doubtful["repeat"]) == ("in_doubt", True)
-    assert doubtful["next"].startswith("ask whether it arrived, then: makegood notices resend ")
+    assert doubtful["next"].startswith("find out whether it arrived, then: makegood notices resend ")
     told("notices", "resend", failed["notice_id"], "--actor", "bob")
     assert f"{failed['notice_id']}: queued again" in told.errors
     [discarded] = told.json("notices", "discard", doubtful["notice_id"], "--reason", "Zoë has it", "--actor", "bob")
@@ -117,12 +117,12 @@ def test_a_person_decides_about_what_failed_and_what_is_in_doubt(told: Door, mon
 
 def test_what_nobody_can_decide_says_why(told: Door) -> None:
     told("notices", "resend", "0" * 32, exits=1)
-    assert "there is no notice" in told.errors
+    assert "not found; see `makegood notices`" in told.errors
     assert "see `makegood notices`" in told.errors
     work(told, Server())
     [first, _] = told.json("notices", "--status", "sent")
     told("notices", "discard", first["notice_id"], exits=1)
-    assert "is sent: only what is queued, what failed and what is in doubt can be discarded" in told.errors
+    assert "is sent: only notices that are queued, failed or in doubt can be discarded" in told.errors
     told("notices", "--status", "lost", exits=1)
     assert "queued, sending, sent, failed, in_doubt, discarded" in told.errors
 

@@ -25,7 +25,7 @@ def damage(door: Door, *statements: str) -> None:
 
 def test_a_damaged_row_is_found_then_mended_then_sound(books: Door) -> None:
     sound = books.json("refunds"), books.json("account", "acct-0006")
-    assert books("rebuild", "--compare-only") == "20 accounts alike\n"
+    assert books("rebuild", "--compare-only") == "20 accounts match\n"
     damage(
         books,
         "UPDATE refunds_v2 SET total = '0.01' WHERE refund_id = 'refund/unused/cyc-0006-2026-04-02/1'",
@@ -41,18 +41,20 @@ def test_a_damaged_row_is_found_then_mended_then_sound(books: Door) -> None:
     assert [each["projection"] for each in found["projections"]] == NAMES
     assert {each["behind"] for each in found["projections"]} == {0}
     said = books("rebuild", "--compare-only", exits=2)
-    assert "18 accounts alike\n2 accounts not what their events make of them; `makegood rebuild` mends them" in said
+    assert (
+        "18 accounts match\n2 accounts with rows that differ from the ledger; `makegood rebuild` repairs them" in said
+    )
     assert said.splitlines()[-3].split() == ["acct-0006", "refunds", "refunds", "1"]
 
     mended = books.json("rebuild")
     assert mended["differing"] == found["differing"]
     assert mended["alike"] == 18
     assert (books.json("refunds"), books.json("account", "acct-0006")) == sound
-    assert books("rebuild", "--compare-only") == "20 accounts alike\n"
+    assert books("rebuild", "--compare-only") == "20 accounts match\n"
 
 
 def test_one_projection_is_asked_for_by_name(books: Door) -> None:
-    assert books("rebuild", "claims") == "20 accounts alike\n"
+    assert books("rebuild", "claims") == "20 accounts match\n"
     assert "rebuilt up to 0:" in books.errors
     assert books.errors.endswith(": claims\n")
     assert [each["projection"] for each in books.json("rebuild", "--compare-only", "alarms")["projections"]] == [
@@ -76,23 +78,23 @@ def test_a_rebuild_that_was_cut_short_goes_on_or_starts_over(books: Door) -> Non
 
     cut_short()
     assert books.json("rebuild")["alike"] == 20
-    assert "going on with a rebuild that was cut short 500 events on; --anew starts over" in books.errors
+    assert "resuming an interrupted rebuild after 500 events; --anew starts over" in books.errors
     cut_short()
     assert books.json("rebuild", "--anew")["alike"] == 20
-    assert "going on" not in books.errors
+    assert "resuming" not in books.errors
 
 
 def test_an_empty_store_has_nothing_to_rebuild(door: Door) -> None:
     door("init")
-    assert door("rebuild") == "0 accounts alike\n"
-    assert "nothing is recorded yet" in door.errors
+    assert door("rebuild") == "0 accounts match\n"
+    assert "no events yet" in door.errors
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("rebuild", "nonsense"), "there is no projection 'nonsense'; there are access, accounts, alarms, "),
-        (("rebuild", "--compare-only", "--anew"), "--compare-only builds nothing"),
+        (("rebuild", "nonsense"), "unknown projection 'nonsense'; the projections are access, accounts, alarms, "),
+        (("rebuild", "--compare-only", "--anew"), "--compare-only and --anew exclude each other"),
     ],
 )
 def test_what_cannot_be_rebuilt_is_told(door: Door, arguments: tuple[str, ...], says: str) -> None:

@@ -158,7 +158,7 @@ def test_where_the_stores_own_bytes_are_damaged_it_stops(filled: Books, place: P
     publish_positions(filled, place, [*range(1, 60), filled.end()])
     with filled.database.writing() as transaction:
         transaction.run("UPDATE events SET envelope = ? WHERE position = 70", (b'{"type":"x"}',))
-    with pytest.raises(PartFailed, match="cannot be worked off"), running(projector(filled, place)) as stop:
+    with pytest.raises(PartFailed, match="cannot be processed"), running(projector(filled, place)) as stop:
         stop.wait(30)
     assert reached(filled) < 70
 

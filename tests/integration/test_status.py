@@ -104,7 +104,7 @@ def test_every_metric_is_told_where_there_is_a_broker(
     monkeypatch.setenv("MAKEGOOD_SMTP", "smtp://mail.example")  # else nothing is told of e-mails
     missing = json.loads(status("--json", exits=1))
     assert missing["broker"]["reachable"] is True
-    assert missing["problems"][0].startswith("there is no topic provisioning.events; ")
+    assert missing["problems"][0].startswith("topic provisioning.events does not exist; ")
 
     Cluster(own_kafka.bootstrap).create_topics(TOPICS)
     books.follower().catch_up()

@@ -74,9 +74,9 @@ def test_a_customers_roles_are_one_for_each_account(books: Books) -> None:
     ("wrong", "told"),
     [
         ({"role": "customer"}, "--account"),
-        ({"account_id": "acct-1"}, "grant `customer`"),
-        ({"role": "customer", "account_id": "system"}, "account's id"),
-        ({"role": "customer", "account_id": "two words"}, "account's id"),
+        ({"account_id": "acct-1"}, "grant the role customer"),
+        ({"role": "customer", "account_id": "system"}, "id of a customer's account"),
+        ({"role": "customer", "account_id": "two words"}, "id of a customer's account"),
         ({"principal": ""}, "128"),
         ({"principal": "two words"}, "128"),
     ],

@@ -113,7 +113,7 @@ class TestReplay:
         repaired = json.dumps(cycle | {"data": cycle["data"] | {"price": "31.00"}}).encode()
         replay(books.ledger, closing(letter), repaired=repaired)
         before = books.content()
-        with pytest.raises(AlreadyClosed, match=f"was replayed already, by {BOB}"):
+        with pytest.raises(AlreadyClosed, match=f"was already replayed by {BOB}"):
             replay(books.ledger, closing(letter), repaired=repaired)
         assert books.content() == before
 
@@ -202,9 +202,9 @@ class TestDiscard:
     def test_once(self, books: Books) -> None:
         _, letter = refused(books)
         discard(books.ledger, closing(letter))
-        with pytest.raises(AlreadyClosed, match="was discarded already"):
+        with pytest.raises(AlreadyClosed, match="was already discarded"):
             discard(books.ledger, closing(letter))
-        with pytest.raises(AlreadyClosed, match="was discarded already"):
+        with pytest.raises(AlreadyClosed, match="was already discarded"):
             replay(books.ledger, closing(letter), repaired=json.dumps(Upstream().cycle_started()).encode())
         assert len(acts(books)) == 1
 
@@ -286,7 +286,7 @@ class TestLimits:
 
     def test_a_run_of_failures_ends(self, fail: Callable[[int], str | None]) -> None:
         assert [fail(offset) for offset in range(RUN_MAX)] == [None] * RUN_MAX
-        assert fail(RUN_MAX) == f"the {RUN_MAX} messages before it were set aside too"
+        assert fail(RUN_MAX) == f"the {RUN_MAX} previous messages were set aside too"
         assert fail(RUN_MAX) is not None, "a restart counts no differently"
 
     def test_one_good_message_between_ends_the_run(self, fail: Callable[[int], str | None]) -> None:
@@ -297,7 +297,7 @@ class TestLimits:
     def test_a_large_share_ends_it_too(self, fail: Callable[[int], str | None]) -> None:
         apart = SHARE_OF // SHARE_MAX
         assert [fail(n * apart) for n in range(SHARE_MAX)] == [None] * SHARE_MAX
-        assert fail(SHARE_MAX * apart) == f"{SHARE_MAX} of the {SHARE_OF} messages before it were set aside too"
+        assert fail(SHARE_MAX * apart) == f"{SHARE_MAX} of the {SHARE_OF} previous messages were set aside too"
         assert fail(SHARE_MAX * apart + apart) is None, "the first of them is long ago by then"
 
     def test_what_was_replayed_no_longer_counts(self, fail: Callable[[int], str | None]) -> None:

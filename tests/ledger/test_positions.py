@@ -83,7 +83,7 @@ class TestReached:
         ],
     )
     def test_what_is_no_vector_is_refused_with_how_to_write_one(self, text: str) -> None:
-        with pytest.raises(ValueError, match="a position is written shard:position, such as '0:4536'"):
+        with pytest.raises(ValueError, match="a position has the form shard:position, such as '0:4536'"):
             reached_from_text(text)
 
 

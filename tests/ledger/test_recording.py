@@ -358,7 +358,7 @@ class TestRepetition:
         }[change]
         taken = books.take([message, changed], batch=None if together else 1)
         assert (taken.accepted, taken.duplicates, len(taken.refused)) == (1, 0, 1)
-        assert f"said something else in {named}; publish" in taken.refused[0].reason
+        assert f"with other content in {named}; publish" in taken.refused[0].reason
 
     def test_every_field_that_differs_is_named_and_no_value(self) -> None:
         books = Books.open()
@@ -376,7 +376,7 @@ class TestRepetition:
         books.take([complaint])
         books.database.real.create(["DELETE FROM vault"])
         [refusal] = books.take([complaint | {"data": complaint["data"] | {"reason": "it hums"}}]).refused
-        assert "said something else; publish" in refusal.reason
+        assert "with other content; publish" in refusal.reason
 
     def test_a_resolution_that_was_other_words_is_named_as_upstream_names_it(self) -> None:
         """The code is made of the resolution: upstream has no field of that name."""
@@ -384,7 +384,7 @@ class TestRepetition:
         resolved = Upstream().complaint_resolved(resolution="exchanged")
         books.take([resolved])
         [refusal] = books.take([resolved | {"data": resolved["data"] | {"resolution": "explained"}}]).refused
-        assert "said something else in data.resolution; publish" in refusal.reason
+        assert "with other content in data.resolution; publish" in refusal.reason
 
     def test_what_a_former_version_recorded_in_another_shape_is_compared_alike(self) -> None:
         books = Books.open()
@@ -402,7 +402,7 @@ class TestRepetition:
         again = books.another_process()
         assert again.take([resolved]).duplicates == 1
         [refusal] = again.take([resolved | {"data": resolved["data"] | {"resolution": "explained"}}]).refused
-        assert "said something else in data.resolution; publish" in refusal.reason
+        assert "with other content in data.resolution; publish" in refusal.reason
 
     def test_another_source_with_the_same_id_is_another_message(self) -> None:
         books = Books.open()

@@ -308,19 +308,19 @@ def test_what_is_no_date_is_refused(text: str) -> None:
     [
         (
             lambda: amount_from_text("-1", "EUR"),
-            "an amount is a string of digits in major units, such as '29.95', and never negative",
+            "an amount must be a string of digits in major units, such as '29.95', and never negative",
         ),
         (lambda: amount_from_text("1.5", "JPY"), "JPY has 0 decimals; this amount has 1"),
         (
             lambda: instant_from_text("2026-03-01"),
             (
-                "an instant is written as RFC 3339 with an offset, such as '2026-03-01T09:30:00Z' "
+                "an instant must be in RFC 3339 with an offset, such as '2026-03-01T09:30:00Z' "
                 "or '2026-03-01T10:30:00+01:00'"
             ),
         ),
-        (lambda: instant_from_text("1899-12-31T23:59:59Z"), "the year is outside 1900 to 9000"),
-        (lambda: date_from_text("20260301"), "a date is written as YYYY-MM-DD"),
-        (lambda: date_from_text("9001-01-01"), "the year is outside 1900 to 9000"),
+        (lambda: instant_from_text("1899-12-31T23:59:59Z"), "the year must be between 1900 and 9000"),
+        (lambda: date_from_text("20260301"), "a date must have the form YYYY-MM-DD"),
+        (lambda: date_from_text("9001-01-01"), "the year must be between 1900 and 9000"),
     ],
 )
 def test_what_is_refused_is_told_how_it_is_written(read: Callable[[], object], says: str) -> None:

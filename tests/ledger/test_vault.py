@@ -118,7 +118,7 @@ class TestVault:
         vault = Vault(keys)
         sealed, _ = sealed_in(vault)
         forged = vault.encrypt("ref-1", "acct-1", json.dumps({"customer": {"name": "Somebody Else"}}).encode())
-        with pytest.raises(Damaged, match="committed"):
+        with pytest.raises(Damaged, match="commitment"):
             vault.open(sealed, forged)
 
     def test_a_store_with_the_wrong_key_database_says_so(self) -> None:

@@ -260,7 +260,7 @@ def granted(amount: str, tax: str = "0.00") -> ClaimState:
 
 
 def part(into: str, part_id: str, net: str, tax: str = "0.00", status: str = "open") -> SettledPart:
-    """One way in which part of a claim is made good."""
+    """A settled part of a claim."""
     return SettledPart(into=into, id=part_id, net=Decimal(net), tax=Decimal(tax), status=status)  # type: ignore[arg-type]
 
 

@@ -21,8 +21,8 @@ def asyncapi(contracts: Iterable[TopicContract], version: str) -> dict[str, Any]
         "info": {
             "title": "Makegood",
             "version": version,
-            "description": "The ledger that makes good on what a VoIP provider promises its customers: the topics "
-            "that it reads and writes. To what is here things may be added; nothing that stands is changed.",
+            "description": "The topics that Makegood, a VoIP provider's ledger for refunds and credits, reads and "
+            "writes. Later versions may add to this document, but change nothing in it.",
         },
         "defaultContentType": "application/json",
         "channels": {contract.topic.name: _channel(contract) for contract in listed},

@@ -1,4 +1,4 @@
-"""The JSON Schemas of what other systems are told to carry out, as CloudEvents in structured mode (contract §1a)."""
+"""The JSON Schemas of instructions to other systems, as CloudEvents in structured mode (contract §1a)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _DATE: Schema = {"type": "string", "format": "date"}
 
 _DATA: dict[Kind, tuple[str, dict[str, Schema]]] = {
     "cancellation.scheduled": (
-        "A subscription is to end on a date, or on another one than was said before.",
+        "End a subscription on a date; a later instruction replaces the date of an earlier one.",
         {"subscription_id": IDENTIFIER_SCHEMA, "effective_on": _DATE},
     ),
     "cancellation.withdrawn": (
-        "A subscription goes on: what was said of its end no longer holds.",
+        "Continue a subscription: its scheduled end no longer applies.",
         {"subscription_id": IDENTIFIER_SCHEMA},
     ),
     "credit.applied": (
         (
-            "An invoice is paid in part or whole from credit. Confirm it by voip.payment.captured with "
+            "Pay an invoice from credit, in part or in full. Confirm with voip.payment.captured, "
             "method balance and the instruction's id as payment_id."
         ),
         {
@@ -38,8 +38,8 @@ _DATA: dict[Kind, tuple[str, dict[str, Schema]]] = {
     ),
     "invoice.reduced": (
         (
-            "An invoice is to ask for less. net, tax and total say by how much one claim reduces it in all, the "
-            "changes by how much that differs from what was said before; a change below zero takes part of it back."
+            "Reduce an invoice. net, tax and total are the whole reduction for one claim; change_net, change_tax and "
+            "change_total are the difference from the previous instruction, negative where the reduction shrinks."
         ),
         {
             "invoice_id": IDENTIFIER_SCHEMA,
@@ -51,8 +51,8 @@ _DATA: dict[Kind, tuple[str, dict[str, Schema]]] = {
             "change_tax": _CHANGE,
             "change_total": _CHANGE,
             "currency": _CURRENCY,
-            "invoice_total": {**_AMOUNT, "description": "By so much all claims together reduce the invoice now."},
-            "asks_for": {**_AMOUNT, "description": "So much the invoice asks for now."},
+            "invoice_total": {**_AMOUNT, "description": "The reduction of the invoice for all claims together."},
+            "asks_for": {**_AMOUNT, "description": "The amount still due on the invoice."},
         },
     ),
 }
@@ -61,7 +61,7 @@ _NOT_ALWAYS: dict[Kind, frozenset[str]] = {
     "invoice.reduced": frozenset({"invoice_total", "asks_for"}),
     "credit.applied": frozenset({"claim_id"}),
 }
-"""What an instruction says only in some cases: of decisions of today, of credits for a claim."""
+"""The optional fields of an instruction: older decisions lack the first two, credits for an excess the last."""
 
 
 def instruction_schemas() -> dict[Kind, SchemaFile]:
@@ -74,11 +74,11 @@ def _of_kind(kind: Kind) -> SchemaFile:
     type_ = f"makegood.{kind}.v1"
     properties: Schema = {
         "specversion": {"const": "1.0"},
-        "id": {**_ID, "description": "The instruction's id, the same however often it is sent: answer by it."},
+        "id": {**_ID, "description": "The instruction's id, which the answer names. It is the same in every repeat."},
         "source": {"const": "/makegood"},
         "type": {"const": type_},
-        "subject": {**IDENTIFIER_SCHEMA, "description": "The account."},
-        "time": {"type": "string", "format": "date-time", "description": "When it was decided."},
+        "subject": {**IDENTIFIER_SCHEMA, "description": "The account id."},
+        "time": {"type": "string", "format": "date-time", "description": "The instant of the decision."},
         "datacontenttype": {"const": "application/json"},
         "data": {
             "type": "object",

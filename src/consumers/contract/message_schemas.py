@@ -1,6 +1,6 @@
 """The JSON Schema of each upstream message, as a whole CloudEvent in structured mode (contract §1).
 
-A schema never refuses what is taken. What is refused and a schema cannot tell is said in its description.
+A schema never refuses an accepted message. Rules that a schema cannot express are in its description.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from ledger.values import CURRENCY_SCALES
 _USUAL_DECIMALS = 2
 
 _NOT_SAID = (
-    "A schema cannot say that a message has at most {bytes} bytes of JSON in UTF-8, that no object names a field "
-    "twice, or that a message is sent again under its source and id only unchanged. Fields marked x-private hold "
-    "personal data, free text or a secret's reference, and are kept in the vault only."
+    "Rules beyond this schema: a message has at most {bytes} bytes of JSON in UTF-8, no object repeats a field "
+    "name, and a repeat under the same source and id has the same content. Fields marked x-private hold personal "
+    "data, free text or a reference to a secret, and are stored in the vault only."
 )
 
 _ATTRIBUTES = {
-    "id": "With the source, what this message is known by; an identifier.",
-    "source": "Which system says it; an identifier, such as /provisioning/eu-1.",
-    "time": "When upstream recorded it, in RFC 3339 with its offset.",
-    "dataschema": "Taken and not looked at.",
+    "id": "An identifier that is unique for its source: together they identify the message.",
+    "source": "The sending system; an identifier, such as /provisioning/eu-1.",
+    "time": "The instant at which upstream recorded it, in RFC 3339 with its offset.",
+    "dataschema": "Accepted and ignored.",
 }
 
 
@@ -39,7 +39,7 @@ def _of_message(model: type[MessageData]) -> SchemaFile:
     data = schema_of(model, "validation")
     definitions = data.pop("$defs", {})
     said = running_text(data.pop("description"))
-    data["description"] = "What the message says."
+    data["description"] = "The content of the message."
     for name in model.private:
         data["properties"][name] = {**data["properties"][name], "x-private": True}
     if by_currency := _decimals_by_currency(data["properties"], always="currency" in data["required"]):
@@ -72,7 +72,7 @@ def cloud_event(
         "required": [*attributes["required"], "data"],
         "propertyNames": {"pattern": f"^{EXTENSION_NAME}$"},
         "additionalProperties": {
-            "description": "An extension attribute: it is taken, and does not count when messages are compared.",
+            "description": "An extension attribute: accepted, and ignored when messages are compared.",
             "type": ["string", "number", "boolean", "null"],
         },
         "examples": [

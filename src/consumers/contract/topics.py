@@ -1,6 +1,6 @@
-"""Every topic as the AsyncAPI document tells of it: which way it goes, by what key, and what its records say.
+"""All topics for the AsyncAPI document: their direction, key and records.
 
-A topic that is added to `TOPICS` gets its line in `topic_contracts` below; a test misses it until then.
+A new topic in `TOPICS` needs its entry in `topic_contracts` below; a test fails until it has one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from consumers.upstream.fields import IDENTIFIER_SCHEMA
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What records of one kind have in common, whatever they say: their key, their headers, their media type."""
+    """The key, headers and media type that all records of one kind share."""
 
     name: str
     content_type: str
@@ -28,8 +28,8 @@ class Common:
 
 @dataclass(frozen=True, slots=True)
 class RecordForm:
-    """One form that a topic's records have. `type_header` is the header that tells it, and `within` the part of the
-    schema that the value is, as JSON Pointer.
+    """One form of a topic's records. `type_header` is the header that identifies it; `within` is the part of the
+    schema that describes the value, as JSON Pointer.
     """
 
     name: str
@@ -42,7 +42,7 @@ class RecordForm:
 
 @dataclass(frozen=True, slots=True)
 class TopicContract:
-    """A topic, and what Makegood does with it: `receive` or `send`, under the name of an operation."""
+    """A topic, with the action of Makegood on it and the name of the operation."""
 
     topic: Topic
     action: Literal["receive", "send"]
@@ -64,7 +64,7 @@ def _upstream() -> TopicContract:
     key = {
         **IDENTIFIER_SCHEMA,
         "description": "The account id, as in subject, so that an account's messages stay in order. "
-        "A record may have no key; one that is not the subject is refused.",
+        "The key is optional; a key that differs from the subject is refused.",
     }
     media_type = {"type": "string", "pattern": r"^application/cloudevents\+json"}
     structured = Common("structured", "application/cloudevents+json", key, _headers({"content-type": media_type}))
@@ -82,11 +82,11 @@ def _upstream() -> TopicContract:
         operation="recordFacts",
         title="Upstream messages",
         description=(
-            "What upstream systems say happened, as CloudEvents 1.0 in JSON, in either content mode. A record in "
+            "Facts from upstream systems, as CloudEvents 1.0 in JSON, in structured or binary mode. A record in "
             "structured mode has the header content-type: application/cloudevents+json and the whole event as its "
-            "value; without any header it is taken as structured if it is a JSON object. A record in binary mode has "
-            "the attributes in ce_ headers and the data as its value. Messages may come late, twice and in any "
-            "order. One that breaks its schema becomes a dead letter, and those around it go on."
+            "value; a JSON object without headers is read as structured. A record in binary mode has "
+            "the attributes in ce_ headers and the data as its value. Messages may arrive late, repeatedly and in "
+            "any order. A message that breaks its schema becomes a dead letter; all others are processed."
         ),
         records=tuple(records),
     )
@@ -110,7 +110,7 @@ def _header(attribute: str) -> str:
 # --- What goes out ------------------------------------------------------------------------------------------------
 
 
-_STORE: Schema = {"description": "Which store it is from.", "type": "string"}
+_STORE: Schema = {"description": "The id of the store that published it.", "type": "string"}
 
 
 def _position(description: str) -> Schema:
@@ -121,17 +121,17 @@ def _events() -> TopicContract:
     headers: dict[str, Schema] = {
         "store": _STORE,
         "position": _position(
-            "Where it stands among the events of its shard, shard:position. Positions have no holes: "
-            "what a reader has seen it skips, and a jump means that something is still to come."
+            "The event's position in its shard, as shard:position. Positions have no gaps: "
+            "a reader skips positions it has seen, and a gap means that an event is still to come."
         ),
         "type": {"description": "The stored type.", "type": "string"},
         "account-version": {
-            "description": "Its number among the account's events, from 1.",
+            "description": "The event's number among the account's events, from 1.",
             "type": "string",
             "pattern": "^[1-9][0-9]*$",
         },
     }
-    key = {"description": "The account.", "type": "string"}
+    key = {"description": "The account id.", "type": "string"}
     event = Common("event", "application/json", key, _headers(headers, list(headers)))
     return TopicContract(
         topic=EVENTS,
@@ -139,8 +139,8 @@ def _events() -> TopicContract:
         operation="publishEvents",
         title="The ledger's events",
         description=(
-            "Every stored event, byte for byte as it is stored and hashed, in the order of the positions. "
-            "A partition is a shard. An event may be sent again after a crash, with the same position."
+            "All stored events, byte for byte as stored and hashed, in the order of their positions. "
+            "Each partition is a shard. After a crash an event may be published again, with the same position."
         ),
         records=tuple(
             RecordForm(type_, _first_sentence(file), event, file, "type") for type_, file in stored_schemas().items()
@@ -150,7 +150,7 @@ def _events() -> TopicContract:
 
 def _dead_letters() -> TopicContract:
     file = dead_letter_schema()
-    key = {"description": "The account, where the message names one; else there is no key.", "type": "string"}
+    key = {"description": "The account id, if the message has a valid one; otherwise no key.", "type": "string"}
     letter = Common(
         "deadLetter",
         "application/json",
@@ -162,17 +162,17 @@ def _dead_letters() -> TopicContract:
         action="send",
         operation="publishDeadLetters",
         title="Dead letters",
-        description="Every message that was refused, with the reason and without its body, which stays in the vault.",
+        description="All refused messages, with the reason and without the body, which is kept in the vault.",
         records=(RecordForm("dead-letter", _first_sentence(file), letter, file),),
     )
 
 
 def _instructions() -> TopicContract:
-    key = {"description": "The account.", "type": "string"}
+    key = {"description": "The account id.", "type": "string"}
     headers: dict[str, Schema] = {
         "content-type": {"const": "application/cloudevents+json"},
         "store": _STORE,
-        "position": _position("Where the event stands that it follows from, shard:position."),
+        "position": _position("The position of the event that led to the instruction, as shard:position."),
     }
     instruction = Common("instruction", "application/cloudevents+json", key, _headers(headers, list(headers)))
     return TopicContract(
@@ -181,8 +181,8 @@ def _instructions() -> TopicContract:
         operation="publishInstructions",
         title="Instructions",
         description=(
-            "What billing and provisioning must carry out, in the order of the decisions. Each comes at least once: "
-            "one that comes again has the same id and content. Answer it on the upstream topic, under the same "
+            "Instructions to billing and provisioning, in the order of the decisions. Each is delivered at least "
+            "once; a repeat has the same id and content. Answer on the upstream topic, for the same "
             "account, with voip.instruction.carried_out.v1 or voip.instruction.refused.v1."
         ),
         records=tuple(
@@ -198,6 +198,6 @@ def _headers(properties: Schema, required: list[str] | None = None) -> Schema:
 
 
 def _first_sentence(file: SchemaFile) -> str:
-    """What a record says, without how."""
+    """The first sentence of a schema's description."""
     first_line = str(file.schema["description"]).splitlines()[0]
     return first_line.partition(". ")[0].removesuffix(".") + "."

@@ -62,8 +62,10 @@ def client_error(error: KafkaError) -> BrokerError:
     """An error of the client as one of ours."""
     if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
         return TopicMissing(
-            "there is no such topic or partition in Kafka; create it, or start `makegood run`, which does"
+            "the topic or partition does not exist in Kafka; create it, or start `makegood run`, which creates topics"
         )
     if is_passing(error):
-        return BrokerUnavailable(f"Kafka cannot be reached or gave up: {error.str()}")
-    return BrokerError(f"Kafka refuses: {error.str()}; check the address, the rights and the settings of this client")
+        return BrokerUnavailable(f"Kafka cannot be reached or failed: {error.str()}")
+    return BrokerError(
+        f"Kafka refused the request: {error.str()}; check the address, permissions and settings of this client"
+    )

@@ -167,11 +167,11 @@ class Cluster:
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise TopicMissing(
-                    f"there is no topic {topic}; create it, or start `makegood run`, which does"
+                    f"topic {topic} does not exist; create it, or start `makegood run`, which creates topics"
                 ) from error
             raise client_error(error.args[0]) from error
         except TimeoutError as error:
-            raise BrokerUnavailable(f"Kafka at {self.bootstrap} did not say which topic {topic} is") from error
+            raise BrokerUnavailable(f"Kafka at {self.bootstrap} did not identify topic {topic}; try again") from error
         # As Kafka's own tools write it: ids stand between slashes in the names of readers.
         topic_id = str(description.topic_id).replace("+", "-").replace("/", "_")
         return TopicIdentity(self.cluster_id, topic, topic_id)

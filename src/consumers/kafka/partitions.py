@@ -32,8 +32,8 @@ class RecordFails(Explained):
 
     def __init__(self, record: Record, cause: BaseException, besides: str = "") -> None:
         super().__init__(
-            f"the record at {record.partition}/{record.offset} cannot be worked off, and what follows it in its "
-            f"partition was not taken: {reason_of(cause)}{besides}"
+            f"the record at {record.partition}/{record.offset} cannot be processed, so its "
+            f"partition stopped there: {reason_of(cause)}{besides}"
         )
         self.record = record
 

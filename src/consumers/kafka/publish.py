@@ -98,7 +98,7 @@ class _Flow:
             if held != last:
                 last, deadline = held, time.monotonic() + PATIENCE
             if time.monotonic() > deadline:
-                raise BrokerError("nobody reads what is published; start `makegood run intake`, then publish again")
+                raise BrokerError("no consumer reads the topic; start `makegood run intake`, then publish again")
             self._sender.serve(0.01)
             for partition, position in self._reader_at().items():
                 unread = self._unread[partition]

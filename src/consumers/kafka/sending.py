@@ -61,7 +61,7 @@ class KafkaSender:
                 )
             except BufferError:
                 if time.monotonic() > deadline:
-                    raise Undelivered("Kafka takes nothing more, and did not confirm what it has") from None
+                    raise Undelivered("Kafka accepts no more records, and did not confirm those it has") from None
                 producer.poll(0.1)
             except KafkaException as error:
                 raise client_error(error.args[0]) from error

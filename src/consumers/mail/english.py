@@ -37,17 +37,17 @@ _MONTHS = (
 )
 
 _WAYS: dict[Way, str] = {
-    "refund": "Paid back to you, the way you paid",
-    "credit": "Kept as credit for your next charges",
-    "invoice_reduction": "Taken off your open invoice",
+    "refund": "Refunded by your original payment method",
+    "credit": "Credited towards your next charges",
+    "invoice_reduction": "Deducted from your open invoice",
 }
 
 _REASONS: dict[CreditedFor, str] = {
-    "service_disruption": "because your service was disrupted",
-    "billing_error": "because we had charged you too much",
-    "unused_period": "for time that you had paid for and will not use",
+    "service_disruption": "because of a disruption of your service",
+    "billing_error": "because you were charged too much",
+    "unused_period": "for the unused part of a billing period that you had paid for",
     "complaint": "as a gesture of goodwill",
-    "excess": "because you had paid more than we asked for",
+    "excess": "because you paid more than the invoice amount",
 }
 
 
@@ -56,8 +56,8 @@ class English:
 
     code = "en"
     repeat = (
-        "You may have received this e-mail before: we could not be certain that it reached you. "
-        "If it did, you can ignore this copy."
+        "You may already have received this e-mail: we could not confirm that it was delivered. "
+        "If you have, please ignore this copy."
     )
     questions = "If you have any questions, just reply to this e-mail."
     closing = "Kind regards"
@@ -82,11 +82,11 @@ class English:
                 return self._cancelled(about)
             case CancellationTakenBack():
                 return Letter(
-                    "Your cancellation is withdrawn",
+                    "Your cancellation has been withdrawn",
                     [
                         Paragraph(
-                            f"You have taken back the cancellation of your subscription {about.subscription_id}. "
-                            "It goes on as before, and there is nothing more for you to do."
+                            f"You have withdrawn the cancellation of your subscription {about.subscription_id}. "
+                            "It continues as before; you do not need to do anything else."
                         )
                     ],
                 )
@@ -96,9 +96,11 @@ class English:
                 return Letter(
                     "Your refund has been paid",
                     [
-                        Paragraph(f"Your refund was paid on {self.day(about.paid_on)}, the way you had paid."),
+                        Paragraph(
+                            f"Your refund was paid on {self.day(about.paid_on)} by your original payment method."
+                        ),
                         Figures((*self._money(about.money), ("Reference", about.reference))),
-                        Paragraph("Depending on your bank, it may take a few days until you see it on a statement."),
+                        Paragraph("Depending on your bank, it may take a few days to appear on your statement."),
                     ],
                 )
             case ComplaintReceived():
@@ -106,8 +108,8 @@ class English:
                     "We have received your complaint",
                     [
                         Paragraph(
-                            "Thank you for telling us that you are not satisfied. We are sorry, and we work on your "
-                            "complaint until it is resolved."
+                            "Thank you for your feedback. We are sorry that you are not satisfied, and we will work "
+                            "on your complaint until it is resolved."
                         ),
                         Figures(
                             (
@@ -115,7 +117,7 @@ class English:
                                 ("Received on", self.day(about.received_on)),
                             )
                         ),
-                        Paragraph("Please mention the complaint's number when you write to us about it."),
+                        Paragraph("Please quote the complaint number when you write to us about it."),
                     ],
                 )
             case ComplaintSettled():
@@ -125,15 +127,15 @@ class English:
                         Paragraph(
                             f"Your complaint {about.complaint_id} was resolved on {self.day(about.resolved_on)}."
                         ),
-                        Paragraph("If it is not resolved for you, reply to this e-mail, and we take it up again."),
+                        Paragraph(
+                            "If you are not satisfied with the outcome, reply to this e-mail and we will reopen it."
+                        ),
                     ],
                 )
 
     def _ready(self, about: ServiceReady) -> Letter:
         blocks: list[Block] = [
-            Paragraph(
-                "Welcome! You are registered, your first payment has arrived, and your service is ready to use."
-            )
+            Paragraph("Welcome! You are registered, we have received your first payment, and your service is ready.")
         ]
         details = [("Subscription", about.subscription_id), ("Plan", about.plan)]
         if about.sign_in is not None:
@@ -143,33 +145,36 @@ class English:
 
     def _set_up(self, sign_in: SignIn | None) -> list[Block]:
         if sign_in is None:
-            return [Paragraph("Please reply to this e-mail: we give you your sign-in details and help you set up.")]
+            return [
+                Paragraph("Please reply to this e-mail: we will send you your sign-in details and help you set up.")
+            ]
         how: list[Block]
         if sign_in.link is not None:
             how = [
                 Paragraph("Open this page to see your password:"),
                 Link("Show my password", sign_in.link),
                 Paragraph(
-                    f"The page shows it once, and until {self.moment(sign_in.link_until)}. Note it down when you see "
-                    "it: we keep no copy, and cannot show it a second time."
+                    "The page shows your password only once. The link is valid until "
+                    f"{self.moment(sign_in.link_until)}. Write the password down: we keep no copy and cannot show it "
+                    "again."
                 ),
             ]
-            first = "Open the page above, and note your password."
+            first = "Open the page above and write down your password."
         else:
             how = []
-            first = "Have your password at hand. If you have none yet, reply to this e-mail."
+            first = "Have your password ready. If you do not have one yet, reply to this e-mail."
         return [
             *how,
-            Paragraph("This is how you set up your telephone:"),
+            Paragraph("To set up your telephone:"),
             Steps(
                 (
                     first,
                     "In the settings of your telephone or its app, add a new SIP account.",
                     "Enter the user name and the server shown above, and the password.",
-                    "Save. When your telephone says that it is registered, make a test call.",
+                    "Save the settings. When your telephone shows that it is registered, make a test call.",
                 )
             ),
-            Paragraph("We will never ask you for your password, neither by e-mail nor on the telephone."),
+            Paragraph("We will never ask you for your password, by e-mail or by telephone."),
         ]
 
     def _cancelled(self, about: Cancelled) -> Letter:
@@ -181,11 +186,17 @@ class English:
         for way, money in about.returns:
             blocks += [Paragraph(f"{_WAYS[way]}:"), Figures(self._money(money))]
         if about.undecided:
-            blocks.append(Paragraph("We are still working out what comes back to you for time already paid."))
+            blocks.append(
+                Paragraph(
+                    "We are still calculating the amount to be returned for the time you have already paid for."
+                )
+            )
         elif not about.returns:
-            blocks.append(Paragraph("Under your agreement, no amount is returned for this cancellation."))
+            blocks.append(Paragraph("Under your service agreement, no amount is refunded for this cancellation."))
         if not about.ended:
-            blocks.append(Paragraph("Should you change your mind, you can take it back before it takes effect."))
+            blocks.append(
+                Paragraph("If you change your mind, you can withdraw the cancellation before it takes effect.")
+            )
         return Letter("Your cancellation is confirmed", blocks)
 
     def _credited(self, about: Credited) -> Letter:
@@ -193,9 +204,9 @@ class English:
         return Letter(
             "You have a credit",
             [
-                Paragraph(f"We have given you a credit{of}, {_REASONS[about.credited_for]}."),
+                Paragraph(f"You have received a credit{of} {_REASONS[about.credited_for]}."),
                 Figures(self._money(about.money)),
-                Paragraph("It is set off against your next charges; there is nothing for you to do."),
+                Paragraph("It will be applied to your next charges; you do not need to do anything."),
             ],
         )
 

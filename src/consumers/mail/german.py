@@ -37,17 +37,17 @@ _MONTHS = (
 )
 
 _WAYS: dict[Way, str] = {
-    "refund": "Wir zahlen Ihnen zurück, auf dem Weg Ihrer Zahlung",
-    "credit": "Als Guthaben für Ihre nächsten Rechnungen",
-    "invoice_reduction": "Von Ihrer offenen Rechnung abgezogen",
+    "refund": "Erstattung über Ihre ursprüngliche Zahlungsart",
+    "credit": "Gutschrift für Ihre nächsten Rechnungen",
+    "invoice_reduction": "Abzug von Ihrer offenen Rechnung",
 }
 
 _REASONS: dict[CreditedFor, str] = {
-    "service_disruption": "weil Ihr Anschluss gestört war",
-    "billing_error": "weil wir Ihnen zu viel berechnet hatten",
-    "unused_period": "für bezahlte Zeit, die Sie nicht mehr nutzen",
+    "service_disruption": "wegen einer Störung Ihres Anschlusses",
+    "billing_error": "wegen einer zu hohen Rechnung",
+    "unused_period": "für den nicht genutzten Teil eines bezahlten Abrechnungszeitraums",
     "complaint": "aus Kulanz",
-    "excess": "weil Sie mehr bezahlt hatten, als wir verlangt haben",
+    "excess": "wegen einer Überzahlung Ihrer Rechnung",
 }
 
 
@@ -56,8 +56,8 @@ class German:
 
     code = "de"
     repeat = (
-        "Vielleicht haben Sie diese E-Mail schon einmal erhalten: Wir konnten nicht sicher sein, dass sie Sie "
-        "erreicht hat. Dann können Sie diese Kopie ignorieren."
+        "Möglicherweise haben Sie diese E-Mail bereits erhalten: Die Zustellung wurde uns nicht bestätigt. "
+        "In diesem Fall können Sie diese Kopie ignorieren."
     )
     questions = "Wenn Sie Fragen haben, antworten Sie einfach auf diese E-Mail."
     closing = "Mit freundlichen Grüßen"
@@ -82,11 +82,11 @@ class German:
                 return self._cancelled(about)
             case CancellationTakenBack():
                 return Letter(
-                    "Ihre Kündigung ist zurückgenommen",
+                    "Ihre Kündigung wurde zurückgenommen",
                     [
                         Paragraph(
                             f"Sie haben die Kündigung Ihres Vertrags {about.subscription_id} zurückgenommen. "
-                            "Er läuft weiter wie bisher, und Sie brauchen nichts weiter zu tun."
+                            "Der Vertrag läuft wie bisher weiter; Sie müssen nichts weiter tun."
                         )
                     ],
                 )
@@ -94,14 +94,16 @@ class German:
                 return self._credited(about)
             case Refunded():
                 return Letter(
-                    "Ihre Erstattung ist ausgezahlt",
+                    "Ihre Erstattung wurde ausgezahlt",
                     [
                         Paragraph(
-                            f"Ihre Erstattung wurde am {self.day(about.paid_on)} ausgezahlt, "
-                            "auf dem Weg Ihrer Zahlung."
+                            f"Ihre Erstattung wurde am {self.day(about.paid_on)} "
+                            "über Ihre ursprüngliche Zahlungsart ausgezahlt."
                         ),
                         Figures((*self._money(about.money), ("Referenz", about.reference))),
-                        Paragraph("Je nach Bank kann es einige Tage dauern, bis Sie sie auf Ihrem Konto sehen."),
+                        Paragraph(
+                            "Je nach Bank kann es einige Tage dauern, bis der Betrag auf Ihrem Konto erscheint."
+                        ),
                     ],
                 )
             case ComplaintReceived():
@@ -109,8 +111,8 @@ class German:
                     "Wir haben Ihre Beschwerde erhalten",
                     [
                         Paragraph(
-                            "Danke, dass Sie uns sagen, womit Sie nicht zufrieden sind. Das tut uns leid, und wir "
-                            "arbeiten an Ihrer Beschwerde, bis sie gelöst ist."
+                            "Vielen Dank für Ihre Rückmeldung. Es tut uns leid, dass Sie nicht zufrieden sind. "
+                            "Wir bearbeiten Ihre Beschwerde, bis eine Lösung gefunden ist."
                         ),
                         Figures(
                             (
@@ -118,18 +120,20 @@ class German:
                                 ("Eingegangen am", self.day(about.received_on)),
                             )
                         ),
-                        Paragraph("Bitte nennen Sie diese Nummer, wenn Sie uns dazu schreiben."),
+                        Paragraph("Bitte geben Sie diese Beschwerdenummer an, wenn Sie uns dazu schreiben."),
                     ],
                 )
             case ComplaintSettled():
                 return Letter(
-                    "Ihre Beschwerde ist gelöst",
+                    "Ihre Beschwerde wurde abgeschlossen",
                     [
                         Paragraph(
-                            f"Ihre Beschwerde {about.complaint_id} wurde am {self.day(about.resolved_on)} gelöst."
+                            f"Ihre Beschwerde {about.complaint_id} wurde am {self.day(about.resolved_on)} "
+                            "abgeschlossen."
                         ),
                         Paragraph(
-                            "Sehen Sie das anders, antworten Sie auf diese E-Mail; dann nehmen wir sie wieder auf."
+                            "Wenn Sie mit dem Ergebnis nicht einverstanden sind, antworten Sie auf diese E-Mail; "
+                            "dann bearbeiten wir die Beschwerde erneut."
                         ),
                     ],
                 )
@@ -150,8 +154,8 @@ class German:
         if sign_in is None:
             return [
                 Paragraph(
-                    "Bitte fragen Sie uns nach Ihren Zugangsdaten: Antworten Sie auf diese E-Mail, wir helfen Ihnen "
-                    "beim Einrichten."
+                    "Bitte antworten Sie auf diese E-Mail: Wir senden Ihnen Ihre Zugangsdaten und helfen Ihnen beim "
+                    "Einrichten."
                 )
             ]
         how: list[Block]
@@ -160,14 +164,15 @@ class German:
                 Paragraph("Auf dieser Seite sehen Sie Ihr Passwort:"),
                 Link("Mein Passwort anzeigen", sign_in.link),
                 Paragraph(
-                    f"Die Seite zeigt es ein einziges Mal, und bis {self.moment(sign_in.link_until)}. "
-                    "Notieren Sie es sich dann: Wir behalten keine Kopie und können es kein zweites Mal anzeigen."
+                    "Die Seite zeigt Ihr Passwort nur einmal an. Der Link ist bis "
+                    f"{self.moment(sign_in.link_until)} gültig. Notieren Sie das Passwort: Wir bewahren keine Kopie "
+                    "auf und können es nicht erneut anzeigen."
                 ),
             ]
-            first = "Öffnen Sie die Seite oben, und notieren Sie Ihr Passwort."
+            first = "Öffnen Sie die oben genannte Seite und notieren Sie Ihr Passwort."
         else:
             how = []
-            first = "Halten Sie Ihr Passwort bereit. Haben Sie noch keines, antworten Sie auf diese E-Mail."
+            first = "Halten Sie Ihr Passwort bereit. Wenn Sie noch keines haben, antworten Sie auf diese E-Mail."
         return [
             *how,
             Paragraph("So richten Sie Ihr Telefon ein:"),
@@ -175,8 +180,11 @@ class German:
                 (
                     first,
                     "Legen Sie in den Einstellungen Ihres Telefons oder seiner App ein neues SIP-Konto an.",
-                    "Geben Sie Benutzername und Server von oben ein, und das Passwort.",
-                    "Speichern Sie. Meldet Ihr Telefon, dass es registriert ist, machen Sie einen Probeanruf.",
+                    "Geben Sie den oben genannten Benutzernamen und Server sowie das Passwort ein.",
+                    (
+                        "Speichern Sie die Einstellungen. Sobald Ihr Telefon anzeigt, dass es registriert ist, "
+                        "führen Sie einen Testanruf durch."
+                    ),
                 )
             ),
             Paragraph("Wir werden Sie nie nach Ihrem Passwort fragen, weder per E-Mail noch am Telefon."),
@@ -191,25 +199,28 @@ class German:
         for way, money in about.returns:
             blocks += [Paragraph(f"{_WAYS[way]}:"), Figures(self._money(money))]
         if about.undecided:
-            blocks.append(Paragraph("Was Sie für bereits bezahlte Zeit zurückbekommen, prüfen wir noch."))
+            blocks.append(
+                Paragraph("Den Betrag, den wir Ihnen für bereits bezahlte Zeit erstatten, berechnen wir noch.")
+            )
         elif not about.returns:
-            blocks.append(Paragraph("Nach Ihrer Vereinbarung wird für diese Kündigung kein Betrag erstattet."))
+            blocks.append(Paragraph("Nach Ihren Vertragsbedingungen wird für diese Kündigung kein Betrag erstattet."))
         if not about.ended:
             blocks.append(
                 Paragraph(
-                    "Überlegen Sie es sich anders, können Sie die Kündigung zurücknehmen, bevor sie wirksam wird."
+                    "Wenn Sie es sich anders überlegen, können Sie die Kündigung zurücknehmen, bevor sie wirksam "
+                    "wird."
                 )
             )
         return Letter("Ihre Kündigung ist bestätigt", blocks)
 
     def _credited(self, about: Credited) -> Letter:
-        of = f" zu Vertrag {about.subscription_id}" if about.subscription_id is not None else ""
+        of = f" zu Ihrem Vertrag {about.subscription_id}" if about.subscription_id is not None else ""
         return Letter(
-            "Sie haben ein Guthaben",
+            "Sie haben eine Gutschrift erhalten",
             [
-                Paragraph(f"Wir haben Ihnen{of} ein Guthaben eingeräumt, {_REASONS[about.credited_for]}."),
+                Paragraph(f"Sie haben{of} eine Gutschrift {_REASONS[about.credited_for]} erhalten."),
                 Figures(self._money(about.money)),
-                Paragraph("Es wird mit Ihren nächsten Rechnungen verrechnet; Sie brauchen nichts zu tun."),
+                Paragraph("Sie wird mit Ihren nächsten Rechnungen verrechnet; Sie müssen nichts weiter tun."),
             ],
         )
 

@@ -80,18 +80,20 @@ class MailServer:
         left_over = parts.path.strip("/") or parts.query or parts.fragment
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname or port == -1 or left_over:
             raise WrongSetting(
-                "MAKEGOOD_SMTP is written smtp://USER:PASSWORD@HOST:587 or smtps://USER:PASSWORD@HOST; "
+                "MAKEGOOD_SMTP must be smtp://USER:PASSWORD@HOST:587 or smtps://USER:PASSWORD@HOST; "
                 "in user and password write %23 for #, %2F for /, %3F for ? and %40 for @"
             )
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
         if not (user + password).isascii():
-            raise WrongSetting("the user and the password in MAKEGOOD_SMTP must be ASCII: others cannot be sent")
+            raise WrongSetting("user and password in MAKEGOOD_SMTP must be ASCII")
         if ca_file and not Path(ca_file).is_file():
-            raise WrongSetting("MAKEGOOD_SMTP_CA names no file; it is to hold the certificates to trust, in PEM")
+            raise WrongSetting(
+                "MAKEGOOD_SMTP_CA is not the path of a file: it must be one with trusted certificates in PEM"
+            )
         try:
             context = ssl.create_default_context(cafile=ca_file or None)
         except ssl.SSLError:
-            raise WrongSetting("the file that MAKEGOOD_SMTP_CA names holds no certificates in PEM") from None
+            raise WrongSetting("the file in MAKEGOOD_SMTP_CA contains no certificates in PEM") from None
         secure = parts.scheme == "smtps"
         return cls(
             host=parts.hostname,

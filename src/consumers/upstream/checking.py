@@ -49,6 +49,6 @@ def check_file(lines: Iterable[bytes]) -> Iterator[Problem]:
                 line,
                 attributes.id,
                 "id",
-                f"line {first} has the same source and id and says something else: "
-                "a message is sent again unchanged, or as a new one with an id of its own",
+                f"line {first} has the same source and id but different content: "
+                "repeat the message unchanged, or send a new one with a new id",
             )

@@ -35,14 +35,14 @@ _JSON_MEDIA_TYPE = re.compile(
     r"\s*(?:application/json|text/json|[\w.!#$&^-]+/[\w.!#$&^-]+\+json)\s*(?:;.*)?", re.IGNORECASE | re.ASCII
 )
 _JSON_MEDIA_TYPE_SCHEMA = {
-    "description": "The media type of the data: application/json, or another one of JSON.",
+    "description": "The media type of the data: application/json or another JSON type.",
     "type": "string",
     "pattern": r"^\s*([Aa][Pp][Pp][Ll][Ii][Cc][Aa][Tt][Ii][Oo][Nn]/|[Tt][Ee][Xx][Tt]/"
     r"|[A-Za-z0-9_.!#$&^-]+/[A-Za-z0-9_.!#$&^-]+\+)[Jj][Ss][Oo][Nn]\s*(;[^\n]*)?$",
 }
 _SUBJECT_SCHEMA = {
     **IDENTIFIER_SCHEMA,
-    "description": f"The account's id, an identifier. `{SYSTEM_ACCOUNT}` is reserved.",
+    "description": f"The account id, an identifier. `{SYSTEM_ACCOUNT}` is reserved.",
     "not": {"const": SYSTEM_ACCOUNT},
 }
 
@@ -121,26 +121,24 @@ class Received:
         return self.identifier("correlationid")
 
     def findings(self) -> Iterator[Finding]:
-        """What is wrong with the message as a whole, before its attributes and data are looked at."""
+        """The errors of the message as a whole, before its attributes and data are checked."""
         if self.size > MESSAGE_BYTES_MAX:
             yield _TOO_LARGE
         elif self.data_finding is not None:
             yield self.data_finding
         for name in sorted(self.attributes.keys() - _DEFINED):
             if name == "data_base64":
-                yield Finding(name, "data is taken as JSON in the field data, never as bytes in base64")
+                yield Finding(name, "base64 data is not supported: send JSON in the field data")
             elif name == "data" or _EXTENSION_NAME.fullmatch(name) is None:
-                yield Finding(
-                    shown(name), "this can be no attribute of a CloudEvent: extensions are named in a-z and 0-9"
-                )
+                yield Finding(shown(name), "invalid attribute name: extension attributes use only a-z and 0-9")
             elif isinstance(self.attributes[name], (dict, list)):
                 yield Finding(shown(name), "an extension attribute must be a string, a number, true or false")
 
 
-_TOO_LARGE = Finding(None, f"the message is too large: {MESSAGE_BYTES_MAX} bytes are allowed")
+_TOO_LARGE = Finding(None, f"the message is too large: at most {MESSAGE_BYTES_MAX} bytes are allowed")
 _NO_CLOUDEVENT = (
-    "this is not a CloudEvent: send a JSON object with specversion, id, source, type, subject, time and data, "
-    "or the same as ce_ headers"
+    "not a CloudEvent: send a JSON object with specversion, id, source, type, subject, time and data, "
+    "or the attributes as ce_ headers"
 )
 
 
@@ -169,11 +167,11 @@ def binary(headers: Headers, value: bytes | None) -> Received:
             continue
         size += len(header) + len(content or b"")
         if name in attributes:
-            raise Unreadable(Finding(shown(name), "this attribute is given twice: send it once"))
+            raise Unreadable(Finding(shown(name), "the attribute is repeated: send it once"))
         try:
             attributes[name] = None if content is None else content.decode()
         except UnicodeDecodeError:
-            raise Unreadable(Finding(shown(name), "this header is not UTF-8")) from None
+            raise Unreadable(Finding(shown(name), "the header is not valid UTF-8")) from None
     if value is None:
         return Received(attributes, None, size, _NO_VALUE)
     if size > _WORTH_PARSING_BYTES_MAX:
@@ -184,7 +182,9 @@ def binary(headers: Headers, value: bytes | None) -> Received:
         return Received(attributes, None, size, unreadable.finding)
 
 
-_NO_VALUE = Finding(None, "the message has no value; upstream's facts are never deleted: send what happened instead")
+_NO_VALUE = Finding(
+    None, "the message has no value: facts cannot be deleted; to retract one, send voip.fact.retracted.v1"
+)
 
 
 def _attribute(header: str) -> str | None:
@@ -206,7 +206,9 @@ def content_mode(headers: Headers, value: bytes | None) -> ContentMode:
     """
     media_type = _media_type(headers)
     if media_type.startswith("application/cloudevents-batch"):
-        raise Unreadable(Finding(_CONTENT_TYPE, "batches of CloudEvents are taken over HTTP only: send one a record"))
+        raise Unreadable(
+            Finding(_CONTENT_TYPE, "batches are accepted over HTTP only: send one CloudEvent per record")
+        )
     if media_type.startswith("application/cloudevents"):
         if media_type != "application/cloudevents+json":
             raise Unreadable(Finding(_CONTENT_TYPE, "CloudEvents are taken in JSON only"))
@@ -390,11 +392,11 @@ def _json(body: bytes, what: str, field: str | None = None) -> object:
         except _RepeatedName:
             raise Unreadable(_repeated(_DECODER_OF_PAIRS.decode(text), field)) from None
     except UnicodeDecodeError as error:
-        reason = f"{what} must be JSON in UTF-8; it stops being UTF-8 at byte {error.start + 1}"
+        reason = f"{what} must be JSON in UTF-8: invalid UTF-8 at byte {error.start + 1}"
     except json.JSONDecodeError as error:
-        reason = f"{what} must be JSON; it stops being JSON at character {error.pos + 1}"
+        reason = f"{what} must be JSON: syntax error at character {error.pos + 1}"
     except RecursionError:
-        reason = f"{what} is nested too deeply: no message needs more than three levels"
+        reason = f"{what} is nested too deeply: a message has at most three levels"
     except ValueError:  # NaN, Infinity, a number of thousands of digits
         reason = f"{what} must be JSON with ordinary numbers"
     raise Unreadable(Finding(field, reason))
@@ -406,7 +408,7 @@ def strict_json(body: bytes) -> object:
 
 
 def _repeated(written: object, field: str | None) -> Finding:
-    reason = "this name stands twice in the same object, so readers may differ on what it says: send it once"
+    reason = "the name is repeated in one object, which makes its value ambiguous: send it once"
     ahead: list[tuple[tuple[str, ...], object]] = [((field,) if field else (), written)]
     while ahead:
         path, value = ahead.pop()

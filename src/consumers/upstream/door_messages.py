@@ -25,17 +25,17 @@ whoever could take the identity of such a message before it is made could keep i
 """
 
 DOOR_MESSAGES: dict[str, type[MessageData]] = {}
-"""Every message of the door's own, by its CloudEvents type."""
+"""Makegood's own messages, by CloudEvents type."""
 
 
 class DoorData(MessageData):
-    """The `data` of one type of message that only the door sends."""
+    """The `data` of one type of Makegood's own messages."""
 
     registered_in: ClassVar[dict[str, type[MessageData]]] = DOOR_MESSAGES
 
 
 def is_reserved(source: str) -> bool:
-    """Whether only the door may send messages from this source."""
+    """Whether a source is reserved for Makegood's own messages."""
     return source == SOURCE or source.startswith(SOURCE + "/")
 
 
@@ -45,7 +45,7 @@ def known_at_the_door() -> dict[str, type[MessageData]]:
 
 
 class ComplaintNotedV1(DoorData):
-    """Support noted something about a complaint."""
+    """Support added a note to a complaint."""
 
     message_type = "makegood.complaint.noted.v1"
     becomes = ComplaintNoted
@@ -56,7 +56,7 @@ class ComplaintNotedV1(DoorData):
 
 
 class ComplaintLinkedV1(DoorData):
-    """A complaint has to do with an outage, a dispute or a goodwill credit."""
+    """A complaint was linked to an outage, a dispute or a goodwill credit."""
 
     message_type = "makegood.complaint.linked.v1"
     becomes = ComplaintLinked
@@ -67,7 +67,7 @@ class ComplaintLinkedV1(DoorData):
 
 
 class GoodwillProposedV1(DoorData):
-    """A person proposes a goodwill credit; `proposed_by` is the principal that the door proved them to be."""
+    """A person proposed a goodwill credit; `proposed_by` is their authenticated principal."""
 
     message_type = "makegood.goodwill.proposed.v1"
     becomes = GoodwillProposed
@@ -83,7 +83,7 @@ class GoodwillProposedV1(DoorData):
 
 
 class GoodwillApprovedV1(DoorData):
-    """A person approves of a goodwill credit; `decided_by` is the principal that the door proved them to be."""
+    """A person approved a goodwill credit; `decided_by` is their authenticated principal."""
 
     message_type = "makegood.goodwill.approved.v1"
     becomes = GoodwillApproved
@@ -93,7 +93,7 @@ class GoodwillApprovedV1(DoorData):
 
 
 class GoodwillRejectedV1(DoorData):
-    """A person rejects a goodwill credit, likewise."""
+    """A person rejected a goodwill credit; `decided_by` is their authenticated principal."""
 
     message_type = "makegood.goodwill.rejected.v1"
     becomes = GoodwillRejected

@@ -157,34 +157,34 @@ IDENTIFIER_SCHEMA: dict[str, Any] = {
 }
 _REFUND_IDENTIFIER_SCHEMA = {
     **IDENTIFIER_SCHEMA,
-    "description": f"A refund's identifier: 1 to {REFUND_IDENTIFIER_LENGTH_MAX} printable characters without spaces.",
+    "description": f"A refund id: 1 to {REFUND_IDENTIFIER_LENGTH_MAX} printable characters without spaces.",
     "maxLength": REFUND_IDENTIFIER_LENGTH_MAX,
 }
 _INSTANT_SCHEMA = {
-    "description": "An instant in RFC 3339 with its offset, of a day and a time that exist; no leap seconds.",
+    "description": "An instant in RFC 3339 with its offset; the date and time must exist. No leap seconds.",
     "type": "string",
     "format": "date-time",
     "pattern": rf"^{_YEAR}-{_MONTH_AND_DAY}[Tt]{_HOUR}:{_MINUTE}:{_MINUTE}(\.[0-9]+)?([Zz]|[+-]{_HOUR}:{_MINUTE})$",
 }
 _LOCAL_DATE_SCHEMA = {
-    "description": "A date in the account's time zone, of a day that exists.",
+    "description": "A date in the account's time zone; it must exist.",
     "type": "string",
     "format": "date",
     "pattern": f"^{_YEAR}-{_MONTH_AND_DAY}$",
 }
 _CURRENCY_SCHEMA = {
-    "description": "A currency of ISO 4217; metals and fund codes, for which it defines no decimals, are none.",
+    "description": "A currency code of ISO 4217, except metals and fund codes, for which it defines no decimals.",
     "type": "string",
     "enum": sorted(CURRENCY_SCALES),
 }
 _TIME_ZONE_SCHEMA = {
-    "description": "A time zone by its name in IANA's database, such as Europe/Berlin. Which names there are changes "
-    "several times a year, so they are not listed here.",
+    "description": "A time zone name from the IANA database, such as Europe/Berlin. The database changes several "
+    "times a year, so its names are not listed here.",
     "type": "string",
     "pattern": "^[A-Za-z][A-Za-z0-9_+/-]*$",
 }
 _SECRET_REFERENCE_SCHEMA = {
-    "description": "Where the secret can be fetched, once: an https: URL or, in a sandbox, a file: URL. "
+    "description": "A one-time reference to the secret: an https: URL or, in a sandbox, a file: URL. "
     "Never the secret itself.",
     "type": "string",
     "maxLength": STRING_LENGTH_MAX,
@@ -192,20 +192,20 @@ _SECRET_REFERENCE_SCHEMA = {
 }
 _WHITE = r"\u0009-\u000d\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _CHANGED_SCHEMA = {
-    "description": "What holds from now on; left out where it stays as it was. Never null, and never blank.",
+    "description": "The new value. Leave the field out if it has not changed; never send null or a blank string.",
     "type": "string",
     "maxLength": STRING_LENGTH_MAX,
     "pattern": rf"^[^\u0000]*[^\u0000{_WHITE}][^\u0000]*$",
 }
 AMOUNT_PATTERN = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?$"
 _AMOUNT_SCHEMA = {
-    "description": "An amount of zero or more in major units, with no more decimals than its currency has.",
+    "description": "An amount of at least zero in major units, with no more decimals than its currency.",
     "type": "string",
     "pattern": AMOUNT_PATTERN,
 }
 _POSITIVE_AMOUNT_SCHEMA = {
     **_AMOUNT_SCHEMA,
-    "description": "An amount of more than zero in major units, with no more decimals than its currency has.",
+    "description": "An amount greater than zero in major units, with no more decimals than its currency.",
     "not": {"pattern": r"^[0.]*$"},
 }
 _TAX_SCHEMA = {**_AMOUNT_SCHEMA, "type": ["string", "null"]}
@@ -217,10 +217,10 @@ Text = Annotated[str, Field(max_length=STRING_LENGTH_MAX, pattern=_NO_NUL)]
 """A string such as a name, a plan or a category."""
 
 NonEmptyText = Annotated[str, Field(min_length=1, max_length=STRING_LENGTH_MAX, pattern=_NO_NUL)]
-"""A string that says something, such as an e-mail address."""
+"""A string that is not empty, such as an e-mail address."""
 
 Changed = Annotated[Text | None, BeforeValidator(_says_something), WithJsonSchema(_CHANGED_SCHEMA)]
-"""A string that takes the place of another one: it says something, or is absent: give it `None` as default."""
+"""A string that replaces another one: neither null nor blank, or absent. Its default is `None`."""
 
 FreeText = Annotated[str, Field(max_length=FREE_TEXT_LENGTH_MAX, pattern=_NO_NUL)]
 """Sentences that a person wrote; they go into the vault."""
@@ -238,7 +238,7 @@ LocalDate = Annotated[date, PlainValidator(_local_date), WithJsonSchema(_LOCAL_D
 """A date in the account's zone."""
 
 Currency = Annotated[str, AfterValidator(_currency), WithJsonSchema(_CURRENCY_SCHEMA)]
-"""An ISO 4217 code; metals and fund codes, for which ISO defines no decimals, are none."""
+"""An ISO 4217 code, except metals and fund codes, for which ISO defines no decimals."""
 
 TimeZone = Annotated[str, AfterValidator(_time_zone), WithJsonSchema(_TIME_ZONE_SCHEMA)]
 """An IANA zone."""
@@ -250,10 +250,10 @@ PositiveAmount = Annotated[Amount, AfterValidator(_positive), WithJsonSchema(_PO
 """More than zero."""
 
 Tax = Annotated[Decimal, PlainValidator(_tax), Field(validate_default=True), WithJsonSchema(_TAX_SCHEMA)]
-"""An amount that is zero where the message names none: give it `NO_TAX` as default."""
+"""An amount that is zero where the message has none. Its default is `NO_TAX`."""
 
 Flag = Annotated[bool, BeforeValidator(_absent_is_false), WithJsonSchema({"type": ["boolean", "null"]})]
-"""True or false; false where the message says null: give it `False` as default."""
+"""True or false, and false for null. Its default is `False`."""
 
 Severity = Literal["significant", "minor"]
 """How badly the service failed."""
@@ -268,4 +268,4 @@ CancelledBy = Literal["portal", "support"]
 """By which way a customer cancelled."""
 
 SecretReference = Annotated[Text, AfterValidator(_secret_reference), WithJsonSchema(_SECRET_REFERENCE_SCHEMA)]
-"""Where a secret can be fetched once: `https:` or, in a sandbox, `file:`. Never the secret."""
+"""A one-time reference to a secret: `https:` or, in a sandbox, `file:`. Never the secret."""

@@ -1,7 +1,7 @@
-"""What is wrong with a message, in plain words that never quote it.
+"""Findings: the errors in a message, in sentences that never quote it.
 
-Values may be personal data, and reasons stand in dead letters, logs and on the screens of operators. So pydantic's
-own wording, which quotes the input, stays here: an error becomes one of our sentences by its type.
+Values may be personal data, and reasons appear in dead letters, logs and on operators' screens. Pydantic's own
+wording quotes the input, so each error is replaced by one of our sentences, according to its type.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong: the field as a dotted path (None for the whole message), and why."""
+    """One error in a message: the field as a dotted path (None for the whole message), and the reason."""
 
     field: str | None
     reason: str
 
 
 class Unreadable(Exception):
-    """The bytes hold no CloudEvent in JSON; there is nothing more to look at."""
+    """The bytes are not a CloudEvent in JSON, so nothing more can be checked."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.reason)
@@ -32,54 +32,54 @@ class Unreadable(Exception):
 
 SENTENCES: dict[str, str] = {
     # pydantic's
-    "missing": "this field is required, and the message does not have it",
-    "extra_forbidden": "the contract knows no such field here, and unknown fields are refused: leave it out",
-    "model_type": "this must be a JSON object",
-    "string_type": "this must be a string in quotes, not a number or anything else",
-    "string_unicode": "this string holds half of a surrogate pair, which is no character: send whole characters",
-    "string_pattern_mismatch": "this string holds the character U+0000, which cannot be stored: leave it out",
-    "string_too_short": "this string must not be empty",
-    "string_too_long": "this string is too long: {max_length} characters are allowed",
-    "bool_type": "this must be true or false, without quotes",
-    "literal_error": "this must be one of the values that the contract names: {expected}",
+    "missing": "this field is required and missing",
+    "extra_forbidden": "unknown field: leave it out",
+    "model_type": "a JSON object is required",
+    "string_type": "a string in quotes is required",
+    "string_unicode": "the string contains half of a surrogate pair, which is not a character: send whole characters",
+    "string_pattern_mismatch": "the string contains the character U+0000, which cannot be stored: leave it out",
+    "string_too_short": "the string must not be empty",
+    "string_too_long": "the string is too long: at most {max_length} characters are allowed",
+    "bool_type": "true or false is required, without quotes",
+    "literal_error": "one of these values is required: {expected}",
     # ours
-    "identifier": "an identifier is a string of 1 to 128 printable characters without spaces",
-    "refund_identifier": "a refund's identifier is a string of 1 to 512 printable characters without spaces",
-    "currency": "this is no currency of ISO 4217: send the three capital letters of one that is",
-    "time_zone": "IANA knows no such time zone: send a name of its database, such as Area/City",
-    "instant": "an instant is a string in RFC 3339 with its offset, such as 2026-03-01T09:30:00Z, "
-    "of a day and a time that exist",
-    "local_date": "a date is a string YYYY-MM-DD of a day that exists",
-    "amount_type": "an amount is a string of digits in major units: put it in quotes",
-    "amount": "an amount is a string of digits in major units with a point before the decimals, "
+    "identifier": "an identifier must be a string of 1 to 128 printable characters without spaces",
+    "refund_identifier": "a refund id must be a string of 1 to 512 printable characters without spaces",
+    "currency": "unknown currency: send a code of ISO 4217, three capital letters",
+    "time_zone": "unknown time zone: send a name from the IANA database, such as Area/City",
+    "instant": "an instant must be a string in RFC 3339 with its offset, such as 2026-03-01T09:30:00Z, "
+    "with an existing date and time",
+    "local_date": "a date must be a string YYYY-MM-DD with an existing date",
+    "amount_type": "an amount must be a string of digits in major units: put it in quotes",
+    "amount": "an amount must be a string of digits in major units with a point before the decimals, "
     "without sign, exponent or grouping",
-    "amount_decimals": "this amount has more decimals than its currency",
-    "amount_zero": "an overcharge that is confirmed must be more than zero",
-    "ends_on": "a cycle must end after it starts: ends_on is the first date that no longer belongs to it",
-    "secret_reference": "a secret is handed over as a reference, an https: or file: URL, and never itself",
-    "says_nothing": "this must say what holds from now on: leave it out where it stays as it was",
-    "nothing_changed": "this names nothing that has changed: give a name, an e-mail address or a locale",
-    "retracts_anothers": "a source takes back only what it said itself: this must be the source of the message",
-    "retracts_itself": "a message cannot take itself back: this must be the id of another one",
-    "specversion": "this is no CloudEvent 1.0: specversion must be the string 1.0",
+    "amount_decimals": "the amount has more decimals than its currency",
+    "amount_zero": "a confirmed overcharge must be greater than zero",
+    "ends_on": "a cycle must end after it starts: ends_on is the first date after the cycle",
+    "secret_reference": "a secret must be sent as a reference, an https: or file: URL, never as the secret itself",
+    "says_nothing": "the new value is missing: leave the field out if it has not changed",
+    "nothing_changed": "no change is given: give a name, an e-mail address or a locale",
+    "retracts_anothers": "only the source of a message can retract it: this must be the source of this message",
+    "retracts_itself": "a message cannot retract itself: this must be the id of another message",
+    "specversion": "only CloudEvents 1.0 are supported: specversion must be the string 1.0",
     "json_only": "the data must be JSON: leave this out or send application/json",
     "reserved_source": "this source is reserved for what people do at the door: send the name of your system",
-    "reserved_subject": "this account id is reserved for the ledger itself: use the id of a customer's account",
+    "reserved_subject": "this account id is reserved for Makegood itself: use the id of a customer's account",
 }
-"""Every reason that a field can be refused for, by the type of its error."""
+"""All reasons for refusing a field, by the type of the error."""
 
 _ILL_TYPED = frozenset({"string_type", "bool_type", "literal_error", "model_type"})
-_OTHERWISE = "this is not what the contract asks for here"
+_OTHERWISE = "the value does not match the contract"
 _SHOWN = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
 
 
 def broken(rule: str) -> PydanticCustomError:
-    """What a validator raises where one of our rules is broken; `rule` is its name in SENTENCES."""
+    """The error of a validator for one of our rules; `rule` is its name in SENTENCES."""
     return PydanticCustomError(rule, "see SENTENCES")
 
 
 def shown(name: str) -> str:
-    """The name of a field as it may be shown: upstream chose it, so one that is not plainly a name is a `?`."""
+    """A field name that is safe to show: `?` for anything but a plain name, because upstream chose it."""
     return name if _SHOWN.fullmatch(name) else "?"
 
 

@@ -163,7 +163,7 @@ def _plain(value: object) -> object:
 
 
 class Customer(Closed):
-    """Who the customer is."""
+    """The customer's name, e-mail address and language."""
 
     name: Text
     email: NonEmptyText
@@ -171,7 +171,7 @@ class Customer(Closed):
 
 
 class ChangedCustomer(Closed):
-    """What of a customer is another from the message's `time` on: at least one thing."""
+    """The customer data that changes at the message's `time`: at least one field."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
@@ -187,14 +187,14 @@ class ChangedCustomer(Closed):
 
 
 class RetractedIdentity(Closed):
-    """The message that is taken back."""
+    """The message to retract."""
 
     source: Identifier
     id: Identifier
 
 
 class AccountRegisteredV1(MessageData):
-    """A customer became known."""
+    """A customer account was registered."""
 
     message_type = "voip.account.registered.v1"
     becomes = AccountRegistered
@@ -206,7 +206,7 @@ class AccountRegisteredV1(MessageData):
 
 
 class CustomerChangedV1(MessageData):
-    """A customer has another name, e-mail address or language; what is not named stays as it was."""
+    """A customer's name, e-mail address or language changed. Fields left out stay unchanged."""
 
     message_type = "voip.customer.changed.v1"
     becomes = CustomerChanged
@@ -216,9 +216,9 @@ class CustomerChangedV1(MessageData):
 
 
 class FactRetractedV1(MessageData):
-    """What a message said was never so: only the source of that message may say so, in another one of its own.
+    """An earlier message is retracted and counts as never sent. Only its own source can retract it.
 
-    The message is one of the same account; the two may come in either order.
+    Both messages belong to the same account; they may arrive in either order.
     """
 
     message_type = "voip.fact.retracted.v1"
@@ -239,7 +239,7 @@ class FactRetractedV1(MessageData):
 
 
 class Credentials(Closed):
-    """What the customer signs in with; the secret itself is never sent."""
+    """The customer's sign-in details; the secret itself is never sent."""
 
     username: Text
     server: Text
@@ -247,7 +247,7 @@ class Credentials(Closed):
 
 
 class SubscriptionRegisteredV1(MessageData):
-    """A customer subscribed."""
+    """A subscription was registered."""
 
     message_type = "voip.subscription.registered.v1"
     becomes = SubscriptionRegistered
@@ -260,7 +260,7 @@ class SubscriptionRegisteredV1(MessageData):
 
 
 class CycleStartedV1(MessageData):
-    """A billing cycle was charged."""
+    """A billing cycle started and was charged."""
 
     message_type = "voip.cycle.started.v1"
     becomes = CycleStarted
@@ -268,9 +268,7 @@ class CycleStartedV1(MessageData):
     subscription_id: Identifier
     cycle_id: Identifier
     starts_on: LocalDate
-    ends_on: Annotated[
-        LocalDate, Field(description="The first date that no longer belongs to the cycle, after starts_on.")
-    ]
+    ends_on: Annotated[LocalDate, Field(description="The first date after the cycle; later than starts_on.")]
     currency: Currency
     price: Amount
     tax: Tax = NO_TAX
@@ -287,7 +285,7 @@ class CycleStartedV1(MessageData):
 
 
 class ChargePostedV1(MessageData):
-    """A one-off charge was put on an invoice."""
+    """A one-off charge was posted to an invoice."""
 
     message_type = "voip.charge.posted.v1"
     becomes = ChargePosted
@@ -303,7 +301,7 @@ class ChargePostedV1(MessageData):
 
 
 class PaymentCapturedV1(MessageData):
-    """Money arrived for an invoice."""
+    """A payment for an invoice was captured."""
 
     message_type = "voip.payment.captured.v1"
     becomes = PaymentCaptured
@@ -316,7 +314,7 @@ class PaymentCapturedV1(MessageData):
 
 
 class PaymentFailedV1(MessageData):
-    """Money did not arrive."""
+    """A payment for an invoice failed."""
 
     message_type = "voip.payment.failed.v1"
     becomes = PaymentFailed
@@ -328,7 +326,7 @@ class PaymentFailedV1(MessageData):
 
 
 class OutageReportedV1(MessageData):
-    """The service failed."""
+    """An outage of the service was reported."""
 
     message_type = "voip.outage.reported.v1"
     becomes = OutageReported
@@ -344,7 +342,7 @@ class OutageReportedV1(MessageData):
 
 
 class OutageResolvedV1(MessageData):
-    """The service works again."""
+    """An outage was resolved."""
 
     message_type = "voip.outage.resolved.v1"
     becomes = OutageResolved
@@ -356,7 +354,7 @@ class OutageResolvedV1(MessageData):
 
 
 class OutageReopenedV1(MessageData):
-    """The outage had not been resolved after all."""
+    """An outage was reopened: it had not been resolved."""
 
     message_type = "voip.outage.reopened.v1"
     becomes = OutageReopened
@@ -366,7 +364,7 @@ class OutageReopenedV1(MessageData):
 
 
 class BillingErrorReportedV1(MessageData):
-    """A customer disputes a charge."""
+    """A customer disputed a charge."""
 
     message_type = "voip.billing_error.reported.v1"
     becomes = BillingErrorReported
@@ -382,7 +380,7 @@ class BillingErrorReportedV1(MessageData):
 
 
 class OverchargeConfirmedV1(MessageData):
-    """The investigation found an overcharge."""
+    """The investigation of a dispute confirmed an overcharge."""
 
     message_type = "voip.overcharge.confirmed.v1"
     becomes = OverchargeConfirmed
@@ -395,7 +393,7 @@ class OverchargeConfirmedV1(MessageData):
 
 
 class OverchargeRejectedV1(MessageData):
-    """The investigation found the charge right."""
+    """The investigation of a dispute found the charge correct."""
 
     message_type = "voip.overcharge.rejected.v1"
     becomes = OverchargeRejected
@@ -407,7 +405,7 @@ class OverchargeRejectedV1(MessageData):
 
 
 class CancellationRequestedV1(MessageData):
-    """The customer cancelled."""
+    """The customer cancelled the subscription."""
 
     message_type = "voip.cancellation.requested.v1"
     becomes = CancellationRequested
@@ -422,7 +420,7 @@ class CancellationRequestedV1(MessageData):
 
 
 class CancellationWithdrawnV1(MessageData):
-    """The customer took the cancellation back."""
+    """The customer withdrew the cancellation."""
 
     message_type = "voip.cancellation.withdrawn.v1"
     becomes = CancellationWithdrawn
@@ -445,7 +443,7 @@ class SubscriptionSuspendedV1(MessageData):
 
 
 class SubscriptionReinstatedV1(MessageData):
-    """The provider ended a suspension."""
+    """The provider reinstated a suspended service."""
 
     message_type = "voip.subscription.reinstated.v1"
     becomes = SubscriptionReinstated
@@ -456,7 +454,7 @@ class SubscriptionReinstatedV1(MessageData):
 
 
 class SubscriptionTerminatedV1(MessageData):
-    """The provider ended the subscription for a violation."""
+    """The provider terminated the subscription for a violation."""
 
     message_type = "voip.subscription.terminated.v1"
     becomes = SubscriptionTerminated
@@ -468,7 +466,7 @@ class SubscriptionTerminatedV1(MessageData):
 
 
 class ComplaintOpenedV1(MessageData):
-    """A customer is dissatisfied."""
+    """A customer complained."""
 
     message_type = "voip.complaint.opened.v1"
     becomes = ComplaintOpened
@@ -498,7 +496,7 @@ class ComplaintResolvedV1(MessageData):
 
 
 class ComplaintReopenedV1(MessageData):
-    """The complaint was not resolved after all."""
+    """A complaint was reopened: it had not been resolved."""
 
     message_type = "voip.complaint.reopened.v1"
     becomes = ComplaintReopened
@@ -509,7 +507,7 @@ class ComplaintReopenedV1(MessageData):
 
 
 class RefundSucceededV1(MessageData):
-    """The payment processor says that a refund arrived."""
+    """The payment processor confirmed that a refund arrived."""
 
     message_type = "voip.refund.succeeded.v1"
     becomes = RefundSucceeded
@@ -523,7 +521,7 @@ class RefundSucceededV1(MessageData):
 
 
 class RefundFailedV1(MessageData):
-    """The payment processor could not pay a refund."""
+    """The payment processor reported that a refund failed."""
 
     message_type = "voip.refund.failed.v1"
     becomes = RefundFailed
@@ -545,7 +543,7 @@ class InstructionCarriedOutV1(MessageData):
 
 
 class InstructionRefusedV1(MessageData):
-    """An instruction will not be carried out."""
+    """An instruction was refused."""
 
     message_type = "voip.instruction.refused.v1"
     becomes = InstructionRefused

@@ -29,11 +29,11 @@ from ledger.application.statement import Refusal, Statement
 from ledger.events import Message
 from ledger.values import instant_to_text
 
-_UNKNOWN_TYPE = Finding(
-    "type", "the contract knows no such type of message: send one that it names, with its version"
-)
+_UNKNOWN_TYPE = Finding("type", "unknown message type: send a type that the contract lists, with its version")
 _RESERVED_SOURCE = Finding("source", SENTENCES["reserved_source"])
-_OTHER_KEY = Finding("key", "the record's key is not the message's subject: send the account id as both, or no key")
+_OTHER_KEY = Finding(
+    "key", "the record's key differs from the message's subject: send the account id as both, or no key"
+)
 
 
 def read_structured(

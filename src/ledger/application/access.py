@@ -23,7 +23,7 @@ KEY_ID_BYTES, SECRET_BYTES = 8, 32
 
 
 class AccessRefused(ValueError):
-    """A grant or a key that makes no sense; the message says what to do instead."""
+    """An invalid grant or key; the message says what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def revoke_key(ledger: Ledger, key_id: str, by: By) -> bool:
 
     def decide(past: list[LedgerEvent]) -> tuple[type[ApiKeyRevoked], BaseModel] | None:
         if not past:
-            raise AccessRefused(f"there is no API key {key_id}; see `makegood access key list`")
+            raise AccessRefused(f"API key {key_id} not found; see `makegood access key list`")
         issued = past[0].data
         revoked = ApiKeyRevoked.Data(key_id=issued.key_id, principal=issued.principal)
         return None if len(past) > 1 else (ApiKeyRevoked, revoked)
@@ -79,16 +79,18 @@ def secret_digest(secret: str) -> str:
 def _check(asked: Grant) -> None:
     _check_principal(asked.principal)
     if asked.role == "customer" and asked.account_id is None:
-        raise AccessRefused("a customer has the role for one account: name it with --account")
+        raise AccessRefused("the role customer is for one account: give it with --account")
     if asked.role != "customer" and asked.account_id is not None:
-        raise AccessRefused(f"{asked.role} is no role for one account: leave --account out, or grant `customer`")
+        raise AccessRefused(
+            f"the role {asked.role} is not limited to an account: leave --account out, or grant the role customer"
+        )
     if asked.account_id is not None and (not is_identifier(asked.account_id) or asked.account_id == SYSTEM_ACCOUNT):
-        raise AccessRefused("no customer can have such an account: name the account's id")
+        raise AccessRefused("invalid account id: give the id of a customer's account")
 
 
 def _check_principal(principal: str) -> None:
     if not is_identifier(principal):
-        raise AccessRefused("a principal is named by 1 to 128 printable characters without spaces")
+        raise AccessRefused("the name of a principal must have 1 to 128 printable characters without spaces")
 
 
 def _roles(asked: Grant) -> str:

@@ -79,7 +79,7 @@ def conflicting(statement: Statement, before: Said | None) -> Refusal:
     fields = before.fields_unlike(said_by(statement)) if before is not None else []
     return Refusal(
         origin=statement.origin,
-        reason="a message with this source and id was taken before and said something else"
+        reason="a message with this source and id was recorded before with other content"
         + (f" in {', '.join(fields)}" if fields else "")
         + "; publish a correction under a new id",
         field="id",

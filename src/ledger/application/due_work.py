@@ -71,7 +71,7 @@ def advance(ledger: Ledger, to: datetime, progress: Progress = lambda done, of: 
     with ledger.database.reading() as transaction:
         if not ledger.is_sandbox(transaction):
             raise NotASandbox(
-                "this store is not a sandbox: its clock is the system's; make one with `makegood init --sandbox`"
+                "not a sandbox: the clock cannot be set; create a sandbox with `makegood init --sandbox`"
             )
         standing = transaction.rows("SELECT value FROM store WHERE name = 'clock'")
         half_set = bool(transaction.rows("SELECT 1 FROM store WHERE name = 'clock half set'"))
@@ -79,7 +79,7 @@ def advance(ledger: Ledger, to: datetime, progress: Progress = lambda done, of: 
         return _set_for_the_first_time(ledger, to, progress)
     if to < from_microseconds(int(standing[0][0])):
         raise ClockGoesForward(
-            f"the clock stands at {instant_to_text(from_microseconds(int(standing[0][0])))} and only goes forward"
+            f"the clock stands at {instant_to_text(from_microseconds(int(standing[0][0])))} and only moves forward"
         )
     done = 0
     while (instant := next_due_at(ledger)) is not None and instant <= to:

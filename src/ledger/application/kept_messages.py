@@ -69,7 +69,7 @@ class Closing:
             "SELECT outcome, actor FROM closures WHERE kept = ? AND kept_id = ?", (self.of.kept, self.of.kept_id)
         )
         if rows:
-            raise AlreadyClosed(f"{self.of.kept} {self.of.kept_id} was {rows[0][0]} already, by {rows[0][1]}")
+            raise AlreadyClosed(f"{self.of.kept} {self.of.kept_id} was already {rows[0][0]} by {rows[0][1]}")
 
     def replayed(self, act: Act, outcome: ReplayOutcome, fact_event_id: str | None) -> None:
         """Record that it was replayed."""
@@ -190,7 +190,7 @@ def failing_too_often(transaction: Transaction, reader: str, offset: int) -> str
     )
     before = {int(row[0]) for row in rows}
     if before.issuperset(range(offset - RUN_MAX, offset)):
-        return f"the {RUN_MAX} messages before it were set aside too"
+        return f"the {RUN_MAX} previous messages were set aside too"
     if len(before) >= SHARE_MAX:
-        return f"{len(before)} of the {SHARE_OF} messages before it were set aside too"
+        return f"{len(before)} of the {SHARE_OF} previous messages were set aside too"
     return None

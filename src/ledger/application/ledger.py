@@ -116,7 +116,7 @@ class Ledger(Application[str]):
             shards = len(shards_of(transaction))
         if version > SCHEMA_VERSION:
             raise StoreError(
-                f"this store was made by a newer makegood (its tables are of version {version}, this program knows "
+                f"this store is from a newer makegood (its tables have version {version}, this program knows "
                 f"{SCHEMA_VERSION}): install that one"
             )
         try:

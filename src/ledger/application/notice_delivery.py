@@ -36,7 +36,7 @@ class NoticeTaken(StoreError):
     """Another process has the notice by now, or a person decided about it."""
 
     def __init__(self, notice_id: str) -> None:
-        super().__init__(f"notice {notice_id} was changed by another since it was read; see `makegood notices`")
+        super().__init__(f"notice {notice_id} was changed by someone else in the meantime; see `makegood notices`")
 
 
 class NotForPeople(StoreError):
@@ -89,7 +89,7 @@ def resend(ledger: Ledger, notice_id: str, by: By, now: datetime) -> QueuedNotic
     def decide(act: Act, notice: QueuedNotice) -> QueuedNotice:
         if notice.status not in ("failed", "in_doubt", "sent"):
             raise NotForPeople(
-                f"notice {notice_id} is {said_of(notice)}: only what failed, what is in doubt and what was sent can "
+                f"notice {notice_id} is {said_of(notice)}: only notices that failed, are in doubt or were sent can "
                 "be sent again"
             )
         repeat = notice.repeat or notice.status != "failed"
@@ -110,8 +110,8 @@ def discard(ledger: Ledger, notice_id: str, by: By, reason: str | None = None) -
     def decide(act: Act, notice: QueuedNotice) -> QueuedNotice:
         if notice.status not in ("queued", "failed", "in_doubt"):
             raise NotForPeople(
-                f"notice {notice_id} is {said_of(notice)}: only what is queued, what failed and what is in doubt can "
-                "be discarded"
+                f"notice {notice_id} is {said_of(notice)}: only notices that are queued, failed or in doubt can be "
+                "discarded"
             )
         after = replace(notice, status="discarded", next_attempt_at=None, claimed_at=None)
         data = NoticeDiscarded.Data(notice_id=notice_id, kind=notice.kind, sealed=_sealed(act, notice, reason))
@@ -178,7 +178,7 @@ def record(act: Act, notice: QueuedNotice, event_class: type[NoticeEvent], data:
 def _found(transaction: Transaction, notice_id: str) -> QueuedNotice:
     notice = find_notice(transaction, notice_id)
     if notice is None:
-        raise NoSuchNotice(f"there is no notice {notice_id}; see `makegood notices`")
+        raise NoSuchNotice(f"notice {notice_id} not found; see `makegood notices`")
     return notice
 
 

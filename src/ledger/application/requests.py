@@ -53,7 +53,7 @@ class Answered:
 
     account: str
     account_version: int
-    """The account's version after it."""
+    "The account's new version."
     envelopes: tuple[StoredEnvelope, ...]
     """The first is the fact that the request is known by."""
 
@@ -125,7 +125,7 @@ def carry_out(ledger: Ledger, request: Request, account: str, say: Say) -> tuple
 def check_version(act: Act, account: str, seen: int | None) -> None:
     """Raises VersionMoved where a caller has seen another version of an account than the one that an act moves."""
     if seen is not None and account_version(act.transaction, account) != seen:
-        raise VersionMoved("the account has changed since it was read: read it again, then ask anew")
+        raise VersionMoved("the account changed since it was read: read it again, then repeat the request")
 
 
 def _damaged(what: str) -> StoreError:
@@ -165,5 +165,5 @@ def carried_out(transaction: Transaction, request: Request) -> tuple[str, str, i
         return None
     digest, account, event_id, account_version = rows[0]
     if digest != request.digest:
-        raise KeyReused("this key was given to another request before: give every new request a key of its own")
+        raise KeyReused("this key was used for another request: choose a new key for every request")
     return account, event_id, account_version

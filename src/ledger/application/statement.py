@@ -55,7 +55,7 @@ class Refusal:
 
 
 Became = Literal["accepted", "duplicate", "set aside"] | Refusal
-"""What became of one message."""
+"""The outcome of one message."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""What happens to a billing account: charges, payments, disputes, and every change of what is owed to it."""
+"""Events of a billing account: charges, payments, disputes, and every change of its claims."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CLAUSES: dict[str, Clause] = {
     "unused": "unused_period",
     "goodwill": "complaint",
 }
-"""What each claim is for, by what its id begins with (policy §1)."""
+"""The clause of a claim, by the beginning of its id (policy §1)."""
 
 
 def clause_of(claim_id: str) -> Clause:
@@ -41,7 +41,7 @@ def clause_of(claim_id: str) -> Clause:
 
 
 class AccountRegistered(Fact):
-    """A customer became known; name and address lie in the vault."""
+    """A customer account was registered; name and address are in the vault."""
 
     stored_as = "account-registered.v1"
 
@@ -53,13 +53,13 @@ class AccountRegistered(Fact):
 
 
 class CustomerChanged(Fact):
-    """A customer has another name, e-mail address or language from the message's `time` on; they lie in the vault."""
+    """A customer's name, e-mail address or language changed at the message's `time`; they are in the vault."""
 
     stored_as = "customer-changed.v1"
 
 
 class ChargePosted(Fact):
-    """A one-off charge was put on an invoice; its description lies in the vault."""
+    """A one-off charge was posted to an invoice; its description is in the vault."""
 
     stored_as = "charge-posted.v1"
 
@@ -75,7 +75,7 @@ class ChargePosted(Fact):
 
 
 class PaymentCaptured(Fact):
-    """Money arrived for an invoice."""
+    """A payment for an invoice was captured."""
 
     stored_as = "payment-captured.v1"
 
@@ -90,7 +90,7 @@ class PaymentCaptured(Fact):
 
 
 class PaymentFailed(Fact):
-    """Money did not arrive; the reason lies in the vault."""
+    """A payment for an invoice failed; the reason is in the vault."""
 
     stored_as = "payment-failed.v1"
 
@@ -102,7 +102,7 @@ class PaymentFailed(Fact):
 
 
 class BillingErrorReported(Fact):
-    """A customer disputes a charge; their description lies in the vault."""
+    """A customer disputed a charge; the description is in the vault."""
 
     stored_as = "billing-error-reported.v1"
 
@@ -117,7 +117,7 @@ class BillingErrorReported(Fact):
 
 
 class OverchargeConfirmed(Fact):
-    """The investigation of a dispute found an overcharge."""
+    """The investigation of a dispute confirmed an overcharge."""
 
     stored_as = "overcharge-confirmed.v1"
 
@@ -132,7 +132,7 @@ class OverchargeConfirmed(Fact):
 
 
 class OverchargeRejected(Fact):
-    """The investigation of a dispute found the charge right; the investigator's words lie in the vault."""
+    """The investigation of a dispute found the charge correct; the investigator's reason is in the vault."""
 
     stored_as = "overcharge-rejected.v1"
 
@@ -150,13 +150,13 @@ class RefundReportData(FactData):
 
 
 class RefundReport(Fact):
-    """What the payment processor says of a refund."""
+    """A payment processor's report about a refund."""
 
     data: RefundReportData
 
 
 class RefundSucceeded(RefundReport):
-    """The payment processor says that a refund arrived, and may name the amount that did."""
+    """The payment processor confirmed that a refund arrived, with or without its amount."""
 
     stored_as = "refund-succeeded.v2"
 
@@ -170,7 +170,7 @@ class RefundSucceeded(RefundReport):
 
 
 class RefundSucceededV1(RefundReport):
-    """The payment processor says that a refund arrived, as it was recorded before reports could name an amount."""
+    """The payment processor confirmed that a refund arrived: the older form, without an amount."""
 
     stored_as = "refund-succeeded.v1"
 
@@ -182,14 +182,14 @@ class RefundSucceededV1(RefundReport):
 
 
 class RefundFailed(RefundReport):
-    """The payment processor could not pay a refund, or it bounced; the reason lies in the vault."""
+    """A refund failed or bounced, by the payment processor's report; the reason is in the vault."""
 
     stored_as = "refund-failed.v1"
     data: RefundReportData
 
 
 class GoodwillProposed(Fact):
-    """A person proposes a goodwill credit for a complaint; their reason lies in the vault."""
+    """A person proposed a goodwill credit for a complaint; the reason is in the vault."""
 
     stored_as = "goodwill-proposed.v1"
 
@@ -212,21 +212,21 @@ class GoodwillVerdictData(FactData):
 
 
 class GoodwillApproved(Fact):
-    """A person approves of a goodwill credit."""
+    """A person approved a goodwill credit."""
 
     stored_as = "goodwill-approved.v1"
     data: GoodwillVerdictData
 
 
 class GoodwillRejected(Fact):
-    """A person rejects a goodwill credit; their reason lies in the vault."""
+    """A person rejected a goodwill credit; the reason is in the vault."""
 
     stored_as = "goodwill-rejected.v1"
     data: GoodwillVerdictData
 
 
 class ClaimState(Stored):
-    """A claim row: its outcome, its amounts, and the way in which it is to go back.
+    """A claim row: its outcome, its amounts, and the intended settlement.
 
     `settle_as` is null only where an older version recorded the row, which did not say.
     """
@@ -247,18 +247,17 @@ class Terms(Stored):
 
 
 class ClaimDecision(Decision):
-    """What all versions of a claim's assessment have in common."""
+    """The fields that all versions of a claim's assessment share."""
 
 
 class ClaimAssessed(ClaimDecision):
-    """A claim row changed: it was opened (`before` is null), changed, or fell away (`after` is null).
+    """A claim row was opened (`before` is null), changed, or removed (`after` is null).
 
-    It changes with its outcome, reason, amounts, charge, terms and way of settling, and with its working: formula,
-    inputs and the facts that it rests on (policy §1). `charge_id` is null for a goodwill credit, which is for no
-    charge. `investigate_by` is until when an open investigation of a dispute is in time. The amounts are decided
-    here, once (design rule 3): whoever replays reads them and never recomputes.
-    `facts` are the event ids of the facts used; beyond 1,000 their count and the SHA-256 of the ids, in order,
-    one a line, stand in `facts_digest` instead. `rules` is the revision of the policy's code that decided.
+    It changes with its outcome, reason, amounts, charge, terms and intended settlement, and with its working:
+    formula, inputs and the facts used (policy §1). `charge_id` is null for a goodwill credit, which is for no charge.
+    `investigate_by` is the deadline of an open investigation of a dispute. The amounts are decided here, once (design
+    rule 3), and never recomputed. `facts` are the event ids of the facts used; beyond 1,000 there is their count and,
+    in `facts_digest`, the SHA-256 of the ids, in order, one a line. `rules` is the revision of the policy's code.
     """
 
     stored_as = "claim-assessed.v2"
@@ -286,7 +285,7 @@ class ClaimAssessed(ClaimDecision):
 
 
 class SettledPartV1(Stored):
-    """One way in which part of a claim is made good: `id` is the refund's, the credit's, or the invoice's id."""
+    """A settled part of a claim; `id` is that of the refund, the credit or the invoice."""
 
     into: Literal["invoice_reduction", "refund", "credit", "overpaid"]
     id: str
@@ -295,7 +294,7 @@ class SettledPartV1(Stored):
 
 
 class ClaimStateV1(Stored):
-    """A claim row with its settlement, as it was recorded before settlement was worked out for whole invoices.
+    """A claim row with its settlement: the older form, from before settlement of whole invoices.
 
     `outcome` is null where the row fell away although something had gone out, which stays visible as overpaid.
     """
@@ -308,7 +307,7 @@ class ClaimStateV1(Stored):
 
 
 class ClaimAssessedV1(ClaimDecision):
-    """A claim row changed, and with it how it is settled, as it was recorded while one event said both."""
+    """A claim row and its settlement changed: the older form, in which one event holds both."""
 
     stored_as = "claim-assessed.v1"
 
@@ -334,7 +333,7 @@ class ClaimAssessedV1(ClaimDecision):
 
 
 class AlarmData(Stored):
-    """Something a person should look at. `about` names, by event id or business id, what it concerns."""
+    """An alarm for a person to check. `about` lists what it concerns, by event id or business id."""
 
     alarm: str
     about: tuple[str, ...]
@@ -345,14 +344,14 @@ class AlarmData(Stored):
 
 
 class AlarmRaised(Decision):
-    """An assessment found something that a person should look at."""
+    """An assessment raised an alarm."""
 
     stored_as = "alarm-raised.v1"
     data: AlarmData
 
 
 class AlarmCleared(Decision):
-    """Later facts removed the cause of an alarm."""
+    """An alarm was cleared: later facts removed its cause."""
 
     stored_as = "alarm-cleared.v1"
     data: AlarmData

@@ -1,4 +1,4 @@
-"""What happens to a complaint. It never moves money by itself (policy §8)."""
+"""Events of a complaint. It never moves money by itself (policy §8)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 from ledger.events.envelope import Fact, FactData
 
 LinkedKind = Literal["outage", "dispute", "goodwill"]
-"""What a complaint may have led to."""
+"""The kinds of object that a complaint can be linked to."""
 
 
 class ComplaintFactData(FactData):
@@ -23,7 +23,7 @@ class ComplaintFact(Fact):
 
 
 class ComplaintOpened(ComplaintFact):
-    """A customer is dissatisfied; their words lie in the vault."""
+    """A customer complained; the description is in the vault."""
 
     stored_as = "complaint-opened.v1"
 
@@ -36,7 +36,7 @@ class ComplaintOpened(ComplaintFact):
 
 
 class ComplaintResolved(ComplaintFact):
-    """Support resolved a complaint. The resolution lies in the vault, because people write sentences there; where it
+    """Support resolved a complaint. The resolution is in the vault, because it may be free text; where it
     is a code it is `resolution_code` as well.
     """
 
@@ -49,28 +49,28 @@ class ComplaintResolved(ComplaintFact):
 
 
 class ComplaintResolvedV1(ComplaintFact):
-    """Support resolved a complaint, as it was recorded before resolutions had codes."""
+    """Support resolved a complaint: the older form, without a resolution code."""
 
     stored_as = "complaint-resolved.v1"
     data: ComplaintFactData
 
 
 class ComplaintReopened(ComplaintFact):
-    """The complaint was not resolved after all; the reason lies in the vault."""
+    """A complaint was reopened: it had not been resolved. The reason is in the vault."""
 
     stored_as = "complaint-reopened.v1"
     data: ComplaintFactData
 
 
 class ComplaintNoted(ComplaintFact):
-    """Somebody noted something about a complaint; the note lies in the vault."""
+    """A note was added to a complaint; the note is in the vault."""
 
     stored_as = "complaint-noted.v1"
     data: ComplaintFactData
 
 
 class ComplaintLinked(ComplaintFact):
-    """A complaint has to do with an outage, a dispute or a goodwill credit: `linked_id` is its business id."""
+    """A complaint was linked to an outage, a dispute or a goodwill credit; `linked_id` is its business id."""
 
     stored_as = "complaint-linked.v1"
 

@@ -31,7 +31,7 @@ class Stored(BaseModel):
 
 
 class Message(Stored):
-    """The upstream message that a fact came by; ties between facts are broken by it (policy §1)."""
+    """The upstream message of a fact, which breaks ties between facts (policy §1)."""
 
     source: str
     id: str
@@ -39,7 +39,7 @@ class Message(Stored):
 
 
 class Sealed(Stored):
-    """What stands in an envelope for personal data: where the vault keeps it, and a commitment to what it says.
+    """A reference to personal data in the vault, and a commitment to its content.
 
     `commitment` is HMAC-SHA-256 under a key derived from the customer's, over `nonce` and the plaintext: with the
     customer's key anyone can show that the vault's text is the one recorded; without it nothing can be guessed.
@@ -51,7 +51,7 @@ class Sealed(Stored):
 
 
 class FactData(Stored):
-    """The data of a fact: what upstream's message said, less what belongs in the vault."""
+    """The data of a fact: the content of upstream's message without the private fields, which are in the vault."""
 
     message: Message
     sealed: Sealed | None = None

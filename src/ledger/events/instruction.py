@@ -1,4 +1,4 @@
-"""What became of an instruction, as whoever had to carry it out says (contract §1a)."""
+"""Answers to instructions, from the systems that carry them out (contract §1a)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class InstructionFactData(FactData):
 
 
 class InstructionFact(Fact):
-    """An answer to an instruction. It moves no money: what was decided is decided."""
+    """An answer to an instruction. It moves no money and changes no decision."""
 
     data: InstructionFactData
 
 
 class InstructionCarriedOut(InstructionFact):
-    """Billing or provisioning did what they were told."""
+    """Billing or provisioning carried out an instruction."""
 
     stored_as = "instruction-carried-out.v1"
 
@@ -31,7 +31,7 @@ class InstructionCarriedOut(InstructionFact):
 
 
 class InstructionRefused(InstructionFact):
-    """Billing or provisioning will not do what they were told; the reason lies in the vault."""
+    """Billing or provisioning refused an instruction; the reason is in the vault."""
 
     stored_as = "instruction-refused.v1"
     data: InstructionFactData

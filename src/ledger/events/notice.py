@@ -1,4 +1,4 @@
-"""What became of a notice to a customer, and of the link in one. No address and no word of it stands here."""
+"""Events of a notice to a customer and of its activation link. They hold no address and no text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ledger.events.envelope import Decision, Sealed, Stored
 NoticeKind = Literal[
     "activation", "cancellation", "withdrawal", "credit", "refund", "complaint_opened", "complaint_resolved"
 ]
-"""What a notice tells: that a service is ready, or one of the receipts."""
+"""The kinds of notice: the activation, and the receipts."""
 
 
 class AboutNotice(Stored):
@@ -19,7 +19,7 @@ class AboutNotice(Stored):
 
 
 class NoticeEvent(Decision):
-    """Something that became of one notice, recorded in that notice's stream."""
+    """An event of one notice, recorded in that notice's stream."""
 
     data: AboutNotice
 
@@ -31,7 +31,7 @@ class NoticeData(AboutNotice):
 
 
 class NoticeSent(NoticeEvent):
-    """A mail server took the notice over. `about` is the event that it tells of, `locale` the language it is in.
+    """A mail server accepted the notice. `about` is the event it reports, `locale` its language.
 
     A `repeat` was sent because nobody knew whether the one before it had arrived, or because a person asked for it.
     """
@@ -48,7 +48,7 @@ class NoticeSent(NoticeEvent):
 
 
 class NoticeFailed(NoticeEvent):
-    """The notice cannot be sent: the mail server refused it for good, or there is nobody to send it to."""
+    """The notice failed: the mail server refused it permanently, or there is no recipient."""
 
     stored_as = "notice-failed.v1"
 
@@ -59,14 +59,14 @@ class NoticeFailed(NoticeEvent):
 
 
 class NoticeResent(NoticeEvent):
-    """A person had the notice queued once more."""
+    """A person queued the notice again."""
 
     stored_as = "notice-resent.v1"
     data: NoticeData
 
 
 class NoticeDiscarded(NoticeEvent):
-    """The notice is not sent: a person decided it, or what it would have told of was gone before anybody knew.
+    """The notice was discarded: by a person, or because its cause was gone before it was sent.
 
     A person's reason, if they gave one, lies in the vault.
     """
@@ -80,7 +80,7 @@ class NoticeDiscarded(NoticeEvent):
 
 
 class CredentialsCollected(NoticeEvent):
-    """The customer opened the one-time link, and the secret was fetched for them. It stands nowhere."""
+    """The customer opened the one-time link, and the secret was fetched for them. It is stored nowhere."""
 
     stored_as = "credentials-collected.v1"
 

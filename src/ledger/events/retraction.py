@@ -1,4 +1,4 @@
-"""What a source takes back of what it said, and which of its words that leaves standing (contract §1)."""
+"""Retractions: which messages a source has withdrawn, and which of its messages still count (contract §1)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime
 from ledger.events.envelope import Fact, FactData, Stored
 
 MessageKey = tuple[str, str]
-"""By what a message is known: its source and its id."""
+"""The identity of a message: its source and its id."""
 
 
 class RetractedMessage(Stored):
@@ -21,7 +21,7 @@ class RetractedMessage(Stored):
 
 
 class FactRetracted(Fact):
-    """A source says that a message of its own was never so; its reason lies in the vault."""
+    """A source retracted one of its own messages, which counts as never sent; the reason is in the vault."""
 
     stored_as = "fact-retracted.v1"
 
@@ -32,14 +32,14 @@ class FactRetracted(Fact):
 
     @property
     def retraction(self) -> Retraction:
-        """What it says, apart from the event that it stands in."""
+        """The retraction without its event."""
         retracts = self.data.retracts
         return Retraction(message_key(self), (retracts.source, retracts.id), self.data.message.time)
 
 
 @dataclass(frozen=True, slots=True)
 class Retraction:
-    """One message, sent at `time`, that takes another one back."""
+    """One message, sent at `time`, that retracts another one."""
 
     message: MessageKey
     retracts: MessageKey
@@ -47,18 +47,18 @@ class Retraction:
 
     @property
     def order(self) -> tuple[datetime, str, str]:
-        """By what it is taken among others, like every fact: time, then id, then source (policy §1)."""
+        """Its place among other messages, as of every fact: time, then id, then source (policy §1)."""
         source, id_ = self.message
         return (self.time, id_, source)
 
 
 def message_key(fact: Fact) -> MessageKey:
-    """By what the message of a fact is known."""
+    """The identity of a fact's message."""
     return (fact.data.message.source, fact.data.message.id)
 
 
 def retracted(retractions: Iterable[Retraction]) -> dict[MessageKey, Retraction]:
-    """The messages that count as never said, each with the retraction that takes it back: of several the first.
+    """The retracted messages, each with the retraction that counts: of several the first.
 
     A retraction that is itself retracted takes nothing back, so that what it had named stands again. It does not
     matter which came first, nor which message is the older one. Of retractions that take each other back in a ring

@@ -1,4 +1,4 @@
-"""How claims are made good: what an invoice asks for, and what becomes of each claim on it (policy §7)."""
+"""Events of settlement: the amount due on an invoice, and the settled parts of its claims (policy §7)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SignedAmount = Annotated[
         mode="serialization",
     ),
 ]
-"""An exact amount that may be below 0."""
+"""An exact amount that may be negative."""
 
 Into = Literal["invoice_reduction", "offset", "refund", "credit", "overpaid", "correction"]
 PartStatus = Literal["open", "gone_out", "failed"]
@@ -32,7 +32,7 @@ settled by."""
 
 
 class SettledPart(Stored):
-    """One way in which part of a claim is made good; net and tax of all parts add up to the claim's.
+    """A settled part of a claim; net and tax of all its parts add up to the claim's.
 
     `id` is the refund's, the credit's or the invoice's, and for what stays within the invoice (`offset`, `overpaid`,
     `correction`) the way and the claim's id. What has `gone_out` has left: a refund that arrived, the used
@@ -47,7 +47,7 @@ class SettledPart(Stored):
 
 
 class ClaimSettlement(Stored):
-    """How one claim was settled before, and how it is from now on."""
+    """The settlement of one claim, before and after."""
 
     claim_id: str
     charge_id: str | None
@@ -56,7 +56,7 @@ class ClaimSettlement(Stored):
 
 
 class InvoiceStanding(Stored):
-    """What an invoice was charged and paid, and what follows: the rows of policy §7's table, gross.
+    """The charges, payments and balance of an invoice: the rows of policy §7's table, gross.
 
     `charged` is C, `paid_in_money` M, `paid_from_balance` B, `excess_used` E; `reduced` is R, `asks_for` what the
     customer is still to pay, `excess` X less what was set off. `excess_credit` is the credit for the excess, E + X;
@@ -74,7 +74,7 @@ class InvoiceStanding(Stored):
 
 
 class SettlementChanged(Decision):
-    """What an invoice asks for changed, or how claims on it are settled (policy §7).
+    """The amount due on an invoice changed, or the settlement of its claims (policy §7).
 
     `invoice_id` is null for a claim that is on no invoice: a goodwill credit, and what went out for a claim whose
     charge is not known. `claims` are those that are settled otherwise than before. `before` and `after` are null
@@ -97,7 +97,7 @@ class SettlementChanged(Decision):
 
 
 class SettledAnew(Decision):
-    """All claims of an account are settled anew, once, because older rules had settled them before."""
+    """All claims of an account were settled again, once, after a change of the rules."""
 
     stored_as = "settled-anew.v1"
 
@@ -109,11 +109,11 @@ class SettledAnew(Decision):
 
 
 class CreditUse(Decision):
-    """What all versions of a credit's application have in common."""
+    """The fields that all versions of a credit's application share."""
 
 
 class CreditApplied(CreditUse):
-    """Part of a credit pays for a charge that came after it (policy §7).
+    """Part of a credit was applied to a later charge (policy §7).
 
     `amount` is gross, `net` and `tax` what of the claim went out with it. `claim_id` is null for the credit of an
     invoice's excess. Billing confirms it by a payment from balance whose id is `application_id`.
@@ -138,7 +138,7 @@ class CreditApplied(CreditUse):
 
 
 class CreditAppliedV1(CreditUse):
-    """The same, as it was recorded before it said net and tax."""
+    """Part of a credit was applied to a later charge: the older form, without net and tax."""
 
     stored_as = "credit-applied.v1"
 
@@ -156,17 +156,17 @@ class CreditAppliedV1(CreditUse):
 
 
 def excess_credit_id(invoice_id: str) -> str:
-    """The credit for what was paid on an invoice in excess (contract §3b)."""
+    """The id of the credit for an invoice's excess (contract §3b)."""
     return f"excess/{invoice_id}"
 
 
 Settling = SettlementChanged | ClaimAssessedV1
 SETTLING: tuple[type[Settling], ...] = (SettlementChanged, ClaimAssessedV1)
-"""The events that say how claims are settled."""
+"""The events that record settlement."""
 
 
 def claims_settled(event: LedgerEvent) -> Iterator[ClaimSettlement]:
-    """The claims that an event settles otherwise than before, whatever version recorded it."""
+    """The claims whose settlement an event changes, in any version of the event."""
     match event:
         case SettlementChanged():
             yield from event.data.claims

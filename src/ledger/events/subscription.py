@@ -1,4 +1,4 @@
-"""What happens to a subscription: its cycles, outages, suspensions and its end."""
+"""Events of a subscription: cycles, outages, suspensions and its end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SubscriptionFact(Fact):
 
 
 class SubscriptionRegistered(SubscriptionFact):
-    """A customer subscribed under a service agreement; credentials, if any, lie in the vault."""
+    """A subscription was registered under a service agreement; credentials, if any, are in the vault."""
 
     stored_as = "subscription-registered.v1"
 
@@ -40,7 +40,7 @@ class SubscriptionRegistered(SubscriptionFact):
 
 
 class CycleStarted(SubscriptionFact):
-    """A billing cycle `[starts_on, ends_on)` was charged."""
+    """A billing cycle `[starts_on, ends_on)` started and was charged."""
 
     stored_as = "cycle-started.v1"
 
@@ -59,7 +59,7 @@ class CycleStarted(SubscriptionFact):
 
 
 class OutageReported(SubscriptionFact):
-    """The service failed from `began_at` on."""
+    """An outage of the service from `began_at` on was reported."""
 
     stored_as = "outage-reported.v1"
 
@@ -75,7 +75,7 @@ class OutageReported(SubscriptionFact):
 
 
 class OutageResolved(SubscriptionFact):
-    """The service worked again from `resolved_at` on."""
+    """An outage was resolved at `resolved_at`."""
 
     stored_as = "outage-resolved.v1"
 
@@ -87,7 +87,7 @@ class OutageResolved(SubscriptionFact):
 
 
 class OutageReopened(SubscriptionFact):
-    """The outage had not been resolved after all."""
+    """An outage was reopened: it had not been resolved."""
 
     stored_as = "outage-reopened.v1"
 
@@ -98,7 +98,7 @@ class OutageReopened(SubscriptionFact):
 
 
 class CancellationRequested(SubscriptionFact):
-    """The customer cancelled; a reason in their words lies in the vault."""
+    """The customer cancelled the subscription; the reason, if given, is in the vault."""
 
     stored_as = "cancellation-requested.v1"
 
@@ -111,7 +111,7 @@ class CancellationRequested(SubscriptionFact):
 
 
 class CancellationWithdrawn(SubscriptionFact):
-    """The customer took the cancellation back."""
+    """The customer withdrew the cancellation."""
 
     stored_as = "cancellation-withdrawn.v1"
 
@@ -134,7 +134,7 @@ class SubscriptionSuspended(SubscriptionFact):
 
 
 class SubscriptionReinstated(SubscriptionFact):
-    """The provider ended a suspension."""
+    """The provider reinstated a suspended service."""
 
     stored_as = "subscription-reinstated.v1"
 
@@ -145,7 +145,7 @@ class SubscriptionReinstated(SubscriptionFact):
 
 
 class SubscriptionTerminated(SubscriptionFact):
-    """The provider ended the subscription for a violation."""
+    """The provider terminated the subscription for a violation."""
 
     stored_as = "subscription-terminated.v1"
 
@@ -176,7 +176,7 @@ class AgreementBound(Decision):
 
 
 class SubscriptionStatusChanged(Decision):
-    """What a subscription's facts make of it at the assessment's `now`."""
+    """The status of a subscription, by its facts, at the assessment's `now`."""
 
     stored_as = "subscription-status-changed.v1"
 
@@ -191,7 +191,7 @@ class SubscriptionStatusChanged(Decision):
 
 
 class ActivationDue(Decision):
-    """The customer is to be told how to use the service: it is registered, and its first invoice is paid (policy §8).
+    """The activation e-mail is due: the subscription is registered and its first invoice paid (policy §8).
 
     `registration` and `payment` are the event ids of the facts that came together. Where the first invoice comes to
     nothing, or credits pay for it in full, `payment` is its first charge. It is recorded once.
@@ -215,7 +215,7 @@ Course = Literal["scheduled", "withdrawn"]
 def course_of_cancellation(
     before: SubscriptionStatusChanged | None, changed: SubscriptionStatusChanged
 ) -> Course | None:
-    """What a change of status says of a cancellation, given the one before it in the subscription's stream.
+    """The change of a cancellation in a change of status, given the previous one in the subscription's stream.
 
     `scheduled`: the subscription ends on another date than before, or on one at all; `withdrawn`: it goes on after
     all. None where the end is as it was, and for a termination, which is the provider's own doing.

@@ -1,4 +1,4 @@
-"""What no account did: acts of the provider and of its operators, in the account `system` (design rule 13)."""
+"""Events of no account: acts of the provider and its operators, in the account `system` (design rule 13)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ledger.events.envelope import Decision, Sealed, Stored
 
 
 class AgreementPublished(Decision):
-    """A version of a service agreement may be bound from now on. `text` is the published TOML, whole."""
+    """A version of a service agreement was published. `text` is the whole TOML file."""
 
     stored_as = "agreement-published.v1"
 
@@ -24,14 +24,14 @@ class AgreementPublished(Decision):
 
 
 KeptAs = Literal["dead-letter", "set-aside"]
-"""Why a message is kept: it was refused, or it kept failing."""
+"""The kinds of kept message: refused, or set aside after repeated failures."""
 
 
 ReplayOutcome = Literal["accepted", "duplicate", "refused"]
 
 
 class KeptMessage(Stored):
-    """Which message an operator closed: a dead letter, or one that was set aside. Their words lie in the vault."""
+    """The kept message that an operator closed. The operator's reason is in the vault."""
 
     kept: KeptAs
     kept_id: str
@@ -39,7 +39,7 @@ class KeptMessage(Stored):
 
 
 class MessageReplayed(Decision):
-    """A kept message came in again, as it was or `repaired`.
+    """A kept message was replayed, unchanged or `repaired`.
 
     `accepted`: its fact is recorded, under `fact_event_id`; `duplicate`: it was already; `refused`: it contradicts
     the message that was taken under its source and id, and is a dead letter now.
@@ -56,7 +56,7 @@ class MessageReplayed(Decision):
 
 
 class MessageDiscarded(Decision):
-    """A kept message will not come in: an operator said why."""
+    """A kept message was discarded by an operator, with a reason."""
 
     stored_as = "message-discarded.v1"
 
@@ -64,12 +64,12 @@ class MessageDiscarded(Decision):
 
 
 Role = Literal["provisioning", "support", "finance", "approver", "auditor", "customer", "operator"]
-"""What somebody is here for; what each may do is said at the door (makegood/access/permissions.py)."""
+"""The roles; their permissions are in makegood/access/permissions.py."""
 ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class Grant(Stored):
-    """A role of a principal; a `customer` has it for one account, `account_id`, all others have it for none."""
+    """A role of a principal. The role `customer` is for one account, `account_id`; for all others it is null."""
 
     principal: str
     role: Role
@@ -77,7 +77,7 @@ class Grant(Stored):
 
 
 class RoleGranted(Decision):
-    """A principal has a role from now on."""
+    """A role was granted to a principal."""
 
     stored_as = "role-granted.v1"
 
@@ -85,7 +85,7 @@ class RoleGranted(Decision):
 
 
 class RoleRevoked(Decision):
-    """A principal has a role no longer."""
+    """A role was revoked from a principal."""
 
     stored_as = "role-revoked.v1"
 
@@ -93,7 +93,7 @@ class RoleRevoked(Decision):
 
 
 class ApiKeyIssued(Decision):
-    """Whoever shows the key acts as the principal; of its 256 random bits only the SHA-256 is kept."""
+    """An API key was issued, which authenticates its principal. Only the SHA-256 of its 256 random bits is kept."""
 
     stored_as = "api-key-issued.v1"
 
@@ -106,7 +106,7 @@ class ApiKeyIssued(Decision):
 
 
 class ApiKeyRevoked(Decision):
-    """A key opens nothing any more."""
+    """An API key was revoked."""
 
     stored_as = "api-key-revoked.v1"
 

@@ -32,19 +32,19 @@ Row = tuple[Any, ...]
 
 
 class StoreError(Exception):
-    """The store could not do what was asked; the message says what to do next."""
+    """A failure of the store; the message says what to do next."""
 
 
 class Unavailable(StoreError):
-    """The store cannot be reached, or gave up for a passing cause: try again."""
+    """The store cannot be reached, or failed temporarily: try again."""
 
 
 class Conflict(StoreError):
-    """Another writer was faster: load and decide again."""
+    """Another writer committed first: load and decide again."""
 
 
 class CommitUnknown(Unavailable):
-    """The answer to a commit was lost: whether it took place must be found out by what is stored."""
+    """The answer to a commit was lost: whether it took place must be checked in the store."""
 
 
 class Transaction(ABC):
@@ -266,9 +266,7 @@ class SQLite(Database):
 
     def _connect(self) -> sqlite3.Connection:
         if not self._in_memory and not Path(self._path).absolute().parent.is_dir():
-            raise StoreError(
-                f"there is no folder {Path(self._path).absolute().parent} to keep the store in; create it"
-            )
+            raise StoreError(f"the store's folder {Path(self._path).absolute().parent} does not exist; create it")
         with _sqlite_errors():
             connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
             connection.execute("PRAGMA journal_mode = WAL")
@@ -291,9 +289,9 @@ def _sqlite_errors() -> Iterator[None]:
     except sqlite3.IntegrityError as error:
         raise Conflict(str(error)) from error
     except sqlite3.OperationalError as error:
-        raise Unavailable(f"SQLite says: {error}") from error
+        raise Unavailable(f"SQLite error: {error}") from error
     except sqlite3.DatabaseError as error:
-        raise StoreError(f"SQLite says: {error}; is the file a makegood store?") from error
+        raise StoreError(f"SQLite error: {error}; is the file a makegood store?") from error
 
 
 # --- PostgreSQL ---------------------------------------------------------------------------------------------------
@@ -439,8 +437,8 @@ def _postgresql_errors(url: str) -> Iterator[None]:
         psycopg_pool.PoolTimeout,
     ) as error:
         raise Unavailable(
-            f"PostgreSQL at {redacted(url)} cannot be reached or gave up: {error}; "
+            f"PostgreSQL at {redacted(url)} cannot be reached or failed: {error}; "
             "check --store or MAKEGOOD_STORE, and that the server runs"
         ) from error
     except psycopg.Error as error:
-        raise StoreError(f"PostgreSQL says: {error}") from error
+        raise StoreError(f"PostgreSQL error: {error}") from error

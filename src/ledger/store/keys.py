@@ -43,7 +43,7 @@ class KeyDatabase:
         """A subject's key, None where it never had one. Raises Erased."""
         known = self._known([subject])
         if subject in known and known[subject] is None:
-            raise Erased(f"the key of {subject} was erased: what it encrypted cannot be read any more")
+            raise Erased(f"the key of {subject} was erased: its data can no longer be read")
         return known.get(subject)
 
     def _known(self, subjects: list[str]) -> dict[str, bytes | None]:

@@ -174,7 +174,7 @@ def note_collected(transaction: Transaction, notice_id: str, collected_at: datet
         (to_microseconds(collected_at), notice_id),
     )
     if changed != 1:
-        raise Conflict(f"the link of notice {notice_id} was used already")
+        raise Conflict(f"the link of notice {notice_id} has already been used")
 
 
 def _stamp(instant: datetime | None) -> int | None:

@@ -88,7 +88,7 @@ def reached_from_text(text: str) -> Reached:
     pairs = [each.split(":") for each in text.split(",")] if re.fullmatch(PATTERN, text) else []
     found = {int(shard): int(position) for shard, position in pairs}
     if not found or len(found) < len(pairs):
-        raise ValueError(f"a position is written shard:position, such as '{EXAMPLE}', one of each shard")
+        raise ValueError(f"a position has the form shard:position, such as '{EXAMPLE}', one of each shard")
     return Reached(found)
 
 

@@ -1,1 +1,1 @@
-"""Who asks, what they may do, and which rows and fields they may see: said once for the API and for pages."""
+"""Authentication, permissions, and visible rows and fields: defined once for the API and the pages."""

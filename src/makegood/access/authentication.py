@@ -1,4 +1,4 @@
-"""Who asks: an API key or a token of the configured issuer says which principal it is, and nothing else does.
+"""Authentication: only an API key or a token of the configured issuer proves a principal.
 
 Whatever is wrong with a key or a token, the answer is the same: it helps nobody to guess.
 """
@@ -27,9 +27,9 @@ from makegood.house.stop import Stop
 from projections.access import standing_key
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
-"""Signatures by a private key only: nothing that whoever knows the public key could sign with."""
+"""Asymmetric signatures only, which the public key cannot forge."""
 LEEWAY_SECONDS = 30
-"""So far may the issuer's clock be from ours."""
+"""The tolerated difference between the issuer's clock and ours."""
 TOKEN_LENGTH_MAX = 8_192
 
 # An issuer may still call Ed25519 by its older name; that is no news to whoever reads our standard error.
@@ -40,12 +40,12 @@ _NO_DIGEST = secret_digest("")
 
 
 class Unproven(Exception):
-    """It is not proven who asks."""
+    """The credentials are missing, invalid or expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """Whose tokens are accepted, for whom they must be, and the keys that sign them."""
+    """The accepted issuer: its name, the required audience, and its public keys."""
 
     name: str
     audience: str
@@ -76,31 +76,31 @@ class Issuer:
 
 
 def issuer_of(settings: Settings) -> Issuer | None:
-    """The issuer that the settings name, if any. Raises Stop where they name it without keys to check by."""
+    """The configured issuer, if any. Raises Stop for an issuer without usable keys."""
     if not settings.oidc_issuer:
         return None
     if not settings.oidc_keys:
         raise Stop(
-            "MAKEGOOD_OIDC_ISSUER names an issuer, but none of its keys is known: put its JSON Web Key Set into a "
-            "file, and name it with MAKEGOOD_OIDC_KEYS_FILE"
+            "MAKEGOOD_OIDC_ISSUER is set, but the issuer's keys are missing: save its JSON Web Key Set to a file, "
+            "and set MAKEGOOD_OIDC_KEYS_FILE to its path"
         )
     try:
         found = json.loads(settings.oidc_keys)
         keys = KeySet.import_key_set(found)
     except (JoseError, ValueError, TypeError, KeyError, AttributeError):
         raise Stop(
-            "MAKEGOOD_OIDC_KEYS is no JSON Web Key Set: it is the document that the issuer's jwks_uri leads to"
+            "MAKEGOOD_OIDC_KEYS is not a JSON Web Key Set: use the document at the issuer's jwks_uri"
         ) from None
     if any(key.key_type == "oct" or key.is_private for key in keys.keys):
         raise Stop(
-            "MAKEGOOD_OIDC_KEYS holds a secret: whoever has it can sign tokens; it must hold public keys only, "
-            "and a private key that lay there should be replaced"
+            "MAKEGOOD_OIDC_KEYS contains a private or symmetric key, with which tokens could be forged: put "
+            "public keys only into it, and replace the exposed key at the issuer"
         )
     return Issuer(settings.oidc_issuer, settings.oidc_audience, keys)
 
 
 def principal_of(credentials: str, database: Database, issuer: Issuer | None, now: Callable[[], datetime]) -> str:
-    """Who shows these credentials. Raises Unproven."""
+    """The principal of these credentials. Raises Unproven."""
     key = _KEY.fullmatch(credentials)
     if key is not None:
         return _of_key(database, key[1], key[2])

@@ -1,4 +1,4 @@
-"""Who asks, and for which accounts they may do what they ask for."""
+"""The caller of a request, and the accounts that their permission covers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from makegood.access.sight import Sight
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, with all their roles, and for which accounts they may do what they ask for."""
+    """The caller with all their roles, and the accounts that their permission covers."""
 
     principal: str
     roles: tuple[tuple[Role, str | None], ...]
@@ -28,6 +28,6 @@ class Caller:
         )
 
     def may_also(self, action: Action, account: str | None = None) -> bool:
-        """Whether they may do something else as well: at all, or with an account."""
+        """Whether another action is permitted too: at all, or for an account."""
         scope = may(action, self.roles)
         return scope is not None and (account is None or scope.covers(account))

@@ -1,4 +1,4 @@
-"""Who may do what: one table of actions, and the one function that asks it. What stands in no row nobody may do.
+"""Permissions: one table of actions and roles, and the one function that reads it. Everything else is denied.
 
 A role is what somebody is here for; how they came by it are events (decision 0014). A customer has the role for their
 own account, and may there what the table says; everybody else has a role for all accounts or for none.
@@ -56,7 +56,7 @@ Action = Literal[
     "goodwill.propose",
     "goodwill.decide",
 ]
-"""What can be asked for at the door."""
+"""The actions that need permission."""
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
 Roles = frozenset[Role]
@@ -112,12 +112,12 @@ PERMISSIONS: dict[Action, Roles] = {
     "goodwill.propose": _of("support"),
     "goodwill.decide": _of("approver"),
 }
-"""Which roles may do it; `customer` means: for the own account."""
+"""The roles that permit an action; `customer` permits it for the customer's own account."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """For which accounts somebody may do something: for all where `accounts` is None, else for these."""
+    """The accounts that a permission covers: all where `accounts` is None, else these."""
 
     accounts: frozenset[str] | None
 
@@ -127,7 +127,7 @@ class Scope:
 
 
 def may(action: Action, roles: Iterable[tuple[Role, str | None]]) -> Scope | None:
-    """For which accounts these roles permit an action; None where they do not permit it at all.
+    """The accounts for which these roles permit an action; None where they do not permit it at all.
 
     Roles come as they were granted, a customer's with their account.
     """

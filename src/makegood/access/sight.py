@@ -113,7 +113,7 @@ class Sight:
         return account
 
     def among(self, account: str | None) -> frozenset[str] | None:
-        """The accounts that a list may show, where one may be asked for; None for all."""
+        """The accounts that a list may show, with one as filter or without; None for all."""
         if account is None:
             return self.accounts
         return frozenset({account}) if self.accounts is None or account in self.accounts else frozenset()

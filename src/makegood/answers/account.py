@@ -34,9 +34,11 @@ from projections.shown import Instant, Reached
 class Moment(TypedDict):
     """The moments that an account is told for, and why there may be nothing of it."""
 
-    as_of: Annotated[Instant | None, Field(description="The instant it was assessed anew for; null as it stands.")]
-    known_at: Annotated[Instant | Reached | None, Field(description="What had been recorded by then; null for all.")]
-    nothing_yet: Annotated[str | None, Field(description="In words, where there was nothing by then.")]
+    as_of: Annotated[Instant | None, Field(description="The instant of the assessment; null for the current state.")]
+    known_at: Annotated[
+        Instant | Reached | None, Field(description="The limit of the recorded events used; null for all events.")
+    ]
+    nothing_yet: Annotated[str | None, Field(description="An explanation, if nothing was true or recorded by then.")]
 
 
 class Account(Moment, Registered):
@@ -56,10 +58,10 @@ class Account(Moment, Registered):
         Annotated[list[Goodwill], Field(description="Not shown to customers, like alarms and instructions.")]
     ]
     alarms: NotRequired[list[Alarm]]
-    instructions: NotRequired[Annotated[list[Instruction], Field(description="Those without an answer.")]]
+    instructions: NotRequired[Annotated[list[Instruction], Field(description="Instructions without an answer.")]]
     set_aside: Annotated[
         int,
-        Field(description="How many of its messages are set aside; while there are some, this may not be all."),
+        Field(description="The number of messages set aside; above zero, the account may be incomplete."),
     ]
 
 
@@ -122,7 +124,7 @@ def _account_then(
             f"nothing had become true of account {account_id} by {moment['as_of']}; "
             f"the first that did is of {instant_to_text(anew.first_at)}"
             if anew.first_at is not None
-            else f"account {account_id} has no facts that could be assessed"
+            else f"account {account_id} has no facts to assess"
         )
     return account_state.account_assessed(anew.events, account_id), moment
 

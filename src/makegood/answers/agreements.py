@@ -24,7 +24,7 @@ class Agreement(TypedDict):
 
 
 class AgreementText(TypedDict):
-    """The text that a version was published as."""
+    """The published text of a version."""
 
     name: Annotated[str, Field(examples=["standard"])]
     version: int
@@ -53,7 +53,7 @@ def agreement(house: House, name: str, version: int | None = None) -> AgreementT
     """The text that a version was published as; the newest version's unless one is named. Raises Unknown."""
     versions = {a.terms.version: a for a in _catalogue(house).all() if a.terms.name == name}
     if not versions:
-        raise Unknown(f"no agreement {name} is published; see `makegood agreement list`")
+        raise Unknown(f"agreement {name} is not published; see `makegood agreement list`")
     chosen = versions.get(version if version is not None else max(versions))
     if chosen is None:
         raise Unknown(f"agreement {name} has no version {version}; it has {', '.join(map(str, sorted(versions)))}")

@@ -23,21 +23,21 @@ class UnknownComplaint(Unknown):
 
 
 class ComplaintStepInFull(ComplaintStep):
-    """A step with who took it, and what they wrote."""
+    """A step with its actor and notes."""
 
     actor: str
     channel: str
     resolution_code: str | None
     kind: LinkedKind | None
     linked_id: str | None
-    words: Annotated[str | None, Field(description="Null where nothing was written, or it was erased.")]
+    words: Annotated[str | None, Field(description="The text written; null if there is none or it was erased.")]
 
 
 class ComplaintInFull(ComplaintHead):
-    """A complaint with its whole history."""
+    """A complaint with its history."""
 
     steps: list[ComplaintStepInFull]
-    age_seconds: Annotated[int | None, Field(description="Null where it is resolved.")]
+    age_seconds: Annotated[int | None, Field(description="Null once it is resolved.")]
     goodwill: list[GoodwillLinked]
 
 

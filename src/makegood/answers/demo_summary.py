@@ -68,9 +68,9 @@ def _left(house: House) -> list[str]:
     mails: Counter[str] = Counter(notice["kind"] for notice in notices(house))
     complaints = owed.complaints(house, EVERYTHING, still_open=True)
     return [
-        f"{sum(mails.values())} e-mails to customers wait for a mail server ({_counted(mails)}): makegood notices",
-        f"{sum(told.values())} instructions wait for an answer ({_counted(told)}): makegood instructions --open",
-        f"{len(complaints)} complaints are open: makegood complaints --open",
+        f"{sum(mails.values())} e-mails to customers waiting for a mail server ({_counted(mails)}): makegood notices",
+        f"{sum(told.values())} instructions waiting for an answer ({_counted(told)}): makegood instructions --open",
+        f"{len(complaints)} open complaints: makegood complaints --open",
     ]
 
 

@@ -16,7 +16,7 @@ Change = Literal["opened", "increased", "decreased", "changed", "fell away"]
 
 
 class Settled(TypedDict):
-    """One way in which part of a claim is made good."""
+    """A settled part of a claim."""
 
     into: Into
     id: str
@@ -26,7 +26,7 @@ class Settled(TypedDict):
 
 
 class ClaimState(TypedDict):
-    """A claim row as it stood."""
+    """The state of a claim."""
 
     outcome: Outcome
     reason: str | None
@@ -36,7 +36,7 @@ class ClaimState(TypedDict):
 
 
 class Terms(TypedDict):
-    """The agreement that a decision was taken under."""
+    """The service agreement of a decision."""
 
     agreement: str
     version: int
@@ -44,7 +44,7 @@ class Terms(TypedDict):
 
 
 class ChargeExplained(TypedDict):
-    """What was charged."""
+    """The charge of a claim."""
 
     price: Amount
     tax: Amount
@@ -54,49 +54,49 @@ class ChargeExplained(TypedDict):
 
 
 class FactUsed(TypedDict):
-    """A fact that a claim rests on."""
+    """A fact used for a claim."""
 
     position: Position
     event_id: str
     type: str
     occurred_at: Instant
     recorded_at: Instant
-    source: NotRequired[Annotated[str, Field(description="Not shown to customers, and neither is the id.")]]
+    source: NotRequired[Annotated[str, Field(description="Source and id are not shown to customers.")]]
     id: NotRequired[str]
     time: NotRequired[Instant]
     words: NotRequired[
         Annotated[
             str | None,
             Field(
-                description="Why a dispute was rejected, or a goodwill credit proposed or rejected, in the words of "
-                "whoever did; those about goodwill are for whoever may read what is written of complaints."
+                description="The reason given for rejecting a dispute, or for proposing or rejecting a goodwill "
+                "credit; reasons about goodwill only with the permission to read people's texts about complaints."
             ),
         ]
     ]
 
 
 class RetractedBy(TypedDict):
-    """The message that took another one back."""
+    """The message that retracted another one."""
 
-    source: NotRequired[Annotated[str, Field(description="Not shown to customers, and neither is the id.")]]
+    source: NotRequired[Annotated[str, Field(description="Source and id are not shown to customers.")]]
     id: NotRequired[str]
     position: Position
     recorded_at: Instant
 
 
 class RetractedFact(TypedDict):
-    """A fact that a claim rested on once, and that was never so."""
+    """A retracted fact that was used for a claim before."""
 
     position: Position
     event_id: str
     type: str
-    source: NotRequired[Annotated[str, Field(description="Not shown to customers, and neither is the id.")]]
+    source: NotRequired[Annotated[str, Field(description="Source and id are not shown to customers.")]]
     id: NotRequired[str]
     retracted_by: RetractedBy
     words: NotRequired[
         Annotated[
             str | None,
-            Field(description="Why, in the words of whoever took it back; for whoever may read what people wrote."),
+            Field(description="The reason for the retraction, for callers with permission to read people's texts."),
         ]
     ]
 
@@ -119,7 +119,7 @@ class ExplanationStep(TypedDict):
 
 
 class SettlementStep(TypedDict):
-    """One recorded change of how a claim is settled."""
+    """One recorded change of a claim's settlement."""
 
     position: Position
     event_id: str
@@ -133,7 +133,7 @@ class SettlementStep(TypedDict):
 
 
 class UseOfCredit(TypedDict):
-    """A charge that a claim's credit paid for."""
+    """A use of a claim's credit for a charge."""
 
     position: Position
     event_id: str
@@ -146,7 +146,7 @@ class UseOfCredit(TypedDict):
 
 
 class Explanation(TypedDict):
-    """Why a claim is what it is."""
+    """The explanation of a claim, refund or credit."""
 
     id: str
     claim_id: str | None
@@ -166,11 +166,9 @@ class Explanation(TypedDict):
     facts_count: int
     retracted: Annotated[
         list[RetractedFact],
-        Field(
-            description="What some step rested on and its own source has taken back since: it counts as never said."
-        ),
+        Field(description="Facts used in a recorded step that their source has retracted since."),
     ]
-    complaint_ids: Annotated[list[str], Field(description="The complaints linked with what it rests on.")]
+    complaint_ids: Annotated[list[str], Field(description="The complaints linked to its facts.")]
     steps: list[ExplanationStep]
-    settlements: Annotated[list[SettlementStep], Field(description="Every change of how it is settled, in order.")]
-    applied: Annotated[list[UseOfCredit], Field(description="What its credit was used for, in order.")]
+    settlements: Annotated[list[SettlementStep], Field(description="All changes of its settlement, in order.")]
+    applied: Annotated[list[UseOfCredit], Field(description="The uses of its credit, in order.")]

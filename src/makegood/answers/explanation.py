@@ -69,7 +69,7 @@ CLAUSES = {
 
 
 class Unexplained(LookupError):
-    """There is nothing of that name."""
+    """The requested object does not exist, or the caller has no access to it."""
 
 
 class SeveralHaveIt(Unexplained):
@@ -90,7 +90,7 @@ def explain(house: House, sight: Sight, id_: str, account: str | None = None) ->
     account_id = _account_of(house, id_, claim_id, account, sight.accounts)
     found = _explain_claim(house, id_, claim_id, account_id, words=sight.words)
     if found["clause"] == "complaint" and not sight.goodwill:
-        raise Unexplained("who proposed what, and why, is not for the caller")
+        raise Unexplained("goodwill proposals are not visible to you")
     return sight.row(Explanation, found)
 
 
@@ -105,7 +105,9 @@ def _explain_claim(house: House, id_: str, claim_id: str, account_id: str, *, wo
         (e, event, claim) for e, event in envelopes for claim in claims_settled(event) if claim.claim_id == claim_id
     ]
     if not steps:
-        raise Unexplained(f"account {account_id} has no {id_}; see `makegood claims --account {account_id}`")
+        raise Unexplained(
+            f"account {account_id} has no claim, refund or credit {id_}; see `makegood claims --account {account_id}`"
+        )
     by_event_id = {event.event_id: (envelope, event) for envelope, event in envelopes}
     last = steps[-1][1].data
     used = [by_event_id[event_id] for event_id in last.facts if event_id in by_event_id]
@@ -148,7 +150,7 @@ def _explain_excess(house: House, id_: str, account: str | None, among: Collecti
     credits = listed_credits(house.database, accounts=among if account is None else [account])
     having = {credit["account_id"]: credit for credit in credits if credit["credit_id"] == id_}
     if not having:
-        raise Unexplained(f"no credit {id_} stands; see `makegood credits`")
+        raise Unexplained(f"no credit {id_}; see `makegood credits`")
     account_id, invoice_id = _the_only(list(having), id_), id_.removeprefix(excess_credit_id(""))
     envelopes = [(envelope, envelope.event()) for envelope in follow_account(house.database, account_id)]
     by_event_id = {event.event_id: (envelope, event) for envelope, event in envelopes}
@@ -281,13 +283,13 @@ def _account_of(house: House, id_: str, claim_id: str, account: str | None, amon
     having = accounts_with_claim(house.database, claim_id)
     accounts = [account_id for account_id in having if among is None or account_id in among]
     if not accounts:
-        raise Unexplained(f"no claim, refund or credit {id_} is recorded; see `makegood claims`")
+        raise Unexplained(f"no claim, refund or credit {id_}; see `makegood claims`")
     return _the_only(accounts, id_)
 
 
 def _the_only(accounts: Sequence[str], id_: str) -> str:
     if len(accounts) > 1:
-        raise SeveralHaveIt(f"several accounts have {id_}: {', '.join(accounts)}; say which with --account")
+        raise SeveralHaveIt(f"several accounts have {id_}: {', '.join(accounts)}; choose one with --account")
     return accounts[0]
 
 

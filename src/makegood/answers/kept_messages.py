@@ -19,7 +19,7 @@ from projections.shown import Instant
 
 
 class KeptRow(TypedDict):
-    """A kept message, and what became of it."""
+    """A kept message with its status."""
 
     position: int
     origin: str
@@ -31,7 +31,7 @@ class KeptRow(TypedDict):
 
 
 class DeadLetter(KeptRow):
-    """A refused message, without what it said."""
+    """A dead letter (refused message), without its body."""
 
     dead_letter_id: str
     field: str | None
@@ -42,7 +42,7 @@ class DeadLetter(KeptRow):
 
 
 class SetAside(KeptRow):
-    """A message that kept failing, without what it said."""
+    """A message set aside after repeated failures, without its body."""
 
     set_aside_id: str
     source: str
@@ -54,15 +54,15 @@ class SetAside(KeptRow):
 class WithBody(TypedDict):
     """What a kept message said."""
 
-    body: Annotated[str | None, Field(description="What it said; null where that was erased.")]
+    body: Annotated[str | None, Field(description="The body; null if it was erased.")]
 
 
 class DeadLetterWithBody(DeadLetter, WithBody):
-    """A refused message."""
+    """A dead letter (refused message) with its body."""
 
 
 class SetAsideWithBody(SetAside, WithBody):
-    """A message that kept failing."""
+    """A message set aside after repeated failures, with its body."""
 
 
 def dead_letters(

@@ -1,4 +1,4 @@
-"""Every number that Makegood tells about itself: its name, what it is labelled with, and what it says.
+"""All of Makegood's metrics: their names, labels and descriptions.
 
 `makegood status` makes its numbers from this list; there are no others.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One number, or one for each set of labels. All are gauges: what they say may rise and fall."""
+    """One number, or one for each set of labels. All are gauges: they may rise and fall."""
 
     name: str
     unit: str
@@ -24,117 +24,123 @@ class Metric:
             raise TypeError(f"the name of metric {self.name} must begin with makegood_ and end with its unit")
 
 
-STATUS = Metric("makegood_status", "", (), "0 while all is well, 1 if something is broken, 2 if something is late.")
-STORE_REACHABLE = Metric("makegood_store_reachable", "", (), "1 where the store can be read, else 0.")
-STORE_CLOCK = Metric("makegood_store_clock_seconds", "seconds", (), "The time in the store, from 1970 in UTC.")
-STORE_EVENTS = Metric("makegood_store_events", "events", ("shard",), "How many events a shard of the store holds.")
+STATUS = Metric("makegood_status", "", (), "0 if all is well, 1 if something is broken, 2 if something is late.")
+STORE_REACHABLE = Metric("makegood_store_reachable", "", (), "1 if the store can be read, else 0.")
+STORE_CLOCK = Metric(
+    "makegood_store_clock_seconds", "seconds", (), "The store's clock, in seconds since 1970 in UTC."
+)
+STORE_EVENTS = Metric("makegood_store_events", "events", ("shard",), "Number of events in a shard of the store.")
 BROKER_REACHABLE = Metric(
-    "makegood_broker_reachable", "", (), "1 where Kafka answers, else 0; not told where none is configured."
+    "makegood_broker_reachable", "", (), "1 if Kafka answers, else 0; absent if none is configured."
 )
 
 _PROJECTION, _PARTITION = ("projection", "shard"), ("topic", "partition")
 PROJECTION_POSITION = Metric(
-    "makegood_projection_position", "", _PROJECTION, "The last position whose event a projection has folded."
+    "makegood_projection_position", "", _PROJECTION, "Position of the last event that a projection has processed."
 )
 PROJECTION_LAG_EVENTS = Metric(
-    "makegood_projection_lag_events", "events", _PROJECTION, "How many events a projection has still to fold."
+    "makegood_projection_lag_events",
+    "events",
+    _PROJECTION,
+    "Number of events that a projection has not processed yet.",
 )
 PROJECTION_LAG_SECONDS = Metric(
     "makegood_projection_lag_seconds",
     "seconds",
     _PROJECTION,
-    "How long ago the oldest event was recorded that a projection has still to fold.",
+    "Age of the oldest event that a projection has not processed yet.",
 )
 RELAY_POSITION = Metric(
-    "makegood_relay_position", "", _PARTITION, "The last position of the store that a topic has for certain."
+    "makegood_relay_position", "", _PARTITION, "Last position of the store that is confirmed on a topic."
 )
 RELAY_LAG_RECORDS = Metric(
-    "makegood_relay_lag_records", "records", _PARTITION, "How many events or dead letters the relay has yet to carry."
+    "makegood_relay_lag_records", "records", _PARTITION, "Number of events or dead letters not published yet."
 )
 RELAY_LAG_SECONDS = Metric(
     "makegood_relay_lag_seconds",
     "seconds",
     _PARTITION,
-    "How long ago the oldest event or dead letter was recorded that the relay has still to carry.",
+    "Age of the oldest event or dead letter not published yet.",
 )
-INTAKE_OFFSET = Metric(
-    "makegood_intake_offset", "", _PARTITION, "The offset of the upstream message that intake takes next."
-)
+INTAKE_OFFSET = Metric("makegood_intake_offset", "", _PARTITION, "Offset of the next upstream message to read.")
 INTAKE_LAG_MESSAGES = Metric(
-    "makegood_intake_lag_messages", "messages", _PARTITION, "How many upstream messages intake has still to take."
+    "makegood_intake_lag_messages", "messages", _PARTITION, "Number of upstream messages not read yet."
 )
 INTAKE_LAG_SECONDS = Metric(
     "makegood_intake_lag_seconds",
     "seconds",
     _PARTITION,
-    "How long ago the oldest upstream message was written that intake has still to take.",
+    "Age of the oldest upstream message not read yet.",
 )
 INTAKE_LOST_MESSAGES = Metric(
     "makegood_intake_lost_messages",
     "messages",
     _PARTITION,
-    "How many upstream messages Kafka deleted, by the topic's retention, before intake took them.",
+    "Number of upstream messages lost: the topic's retention deleted them before they were read.",
 )
 TIMERS_LAG_ACCOUNTS = Metric(
-    "makegood_timers_lag_accounts", "accounts", (), "How many accounts fell due and were not assessed yet."
+    "makegood_timers_lag_accounts", "accounts", (), "Number of accounts due and not assessed yet."
 )
 TIMERS_LAG_SECONDS = Metric(
-    "makegood_timers_lag_seconds", "seconds", (), "How long ago the first of these accounts fell due."
+    "makegood_timers_lag_seconds", "seconds", (), "Time since the first of these accounts fell due."
 )
 NOTICES_POSITION = Metric(
-    "makegood_notices_position", "", ("reader", "shard"), "The last position that notices to customers were taken of."
+    "makegood_notices_position",
+    "",
+    ("reader", "shard"),
+    "Position of the last event checked for notices to customers.",
 )
 NOTICES_LAG_EVENTS = Metric(
-    "makegood_notices_lag_events", "events", ("reader", "shard"), "How many events notices have still to look at."
+    "makegood_notices_lag_events", "events", ("reader", "shard"), "Number of events not yet checked for notices."
 )
 NOTICES_LAG_SECONDS = Metric(
     "makegood_notices_lag_seconds",
     "seconds",
     ("reader", "shard"),
-    "How long ago the oldest event was recorded that notices have still to look at.",
+    "Age of the oldest event not yet checked for notices.",
 )
-UNSENT = Metric("makegood_unsent_emails", "emails", (), "How many e-mails to customers wait or are under way.")
-UNSENT_AGE = Metric("makegood_unsent_emails_oldest_seconds", "seconds", (), "How long the oldest of them has waited.")
+UNSENT = Metric(
+    "makegood_unsent_emails", "emails", (), "Number of e-mails to customers that are queued or being sent."
+)
+UNSENT_AGE = Metric("makegood_unsent_emails_oldest_seconds", "seconds", (), "Age of the oldest of them.")
 
-DEAD_LETTERS = Metric("makegood_open_dead_letters", "letters", (), "How many dead letters are open.")
+DEAD_LETTERS = Metric("makegood_open_dead_letters", "letters", (), "Number of open dead letters.")
 DEAD_LETTERS_AGE = Metric(
     "makegood_open_dead_letters_oldest_seconds",
     "seconds",
     (),
-    "How long ago the oldest open dead letter was refused.",
+    "Time since the oldest open dead letter was refused.",
 )
 SET_ASIDE = Metric(
-    "makegood_set_aside_messages", "messages", (), "How many messages are set aside because they kept failing."
+    "makegood_set_aside_messages", "messages", (), "Number of messages set aside after repeated failures."
 )
 SET_ASIDE_AGE = Metric(
-    "makegood_set_aside_oldest_seconds", "seconds", (), "How long ago the oldest message was set aside that still is."
+    "makegood_set_aside_oldest_seconds", "seconds", (), "Time since the oldest of them was set aside."
 )
-WAITING = Metric("makegood_waiting_facts", "facts", (), "How many facts wait for another one.")
-WAITING_AGE = Metric(
-    "makegood_waiting_oldest_seconds", "seconds", (), "How long the fact that waits longest has been waiting."
-)
-ALARMS = Metric("makegood_standing_alarms", "alarms", (), "How many alarms stand.")
-ALARMS_AGE = Metric("makegood_standing_alarms_oldest_seconds", "seconds", (), "How long the oldest alarm has stood.")
+WAITING = Metric("makegood_waiting_facts", "facts", (), "Number of facts that wait for another fact.")
+WAITING_AGE = Metric("makegood_waiting_oldest_seconds", "seconds", (), "Longest time that a fact has been waiting.")
+ALARMS = Metric("makegood_standing_alarms", "alarms", (), "Number of active alarms.")
+ALARMS_AGE = Metric("makegood_standing_alarms_oldest_seconds", "seconds", (), "Age of the oldest active alarm.")
 INSTRUCTIONS = Metric(
-    "makegood_open_instructions", "instructions", (), "How many instructions to other systems have no answer."
+    "makegood_open_instructions", "instructions", (), "Number of instructions to other systems without an answer."
 )
 INSTRUCTIONS_AGE = Metric(
     "makegood_open_instructions_oldest_seconds",
     "seconds",
     (),
-    "How long ago the oldest instruction was issued that has no answer.",
+    "Age of the oldest instruction without an answer.",
 )
 GOODWILL = Metric(
-    "makegood_pending_goodwill_credits", "credits", (), "How many goodwill credits were proposed and are undecided."
+    "makegood_pending_goodwill_credits", "credits", (), "Number of goodwill credits proposed and undecided."
 )
 GOODWILL_AGE = Metric(
-    "makegood_pending_goodwill_oldest_seconds", "seconds", (), "How long ago the oldest of them was proposed."
+    "makegood_pending_goodwill_oldest_seconds", "seconds", (), "Time since the oldest of them was proposed."
 )
 UNDELIVERED = Metric(
-    "makegood_undelivered_emails", "emails", (), "How many e-mails to customers failed, or are in doubt."
+    "makegood_undelivered_emails", "emails", (), "Number of e-mails to customers that failed or are in doubt."
 )
 UNDELIVERED_AGE = Metric(
-    "makegood_undelivered_emails_oldest_seconds", "seconds", (), "How long ago the oldest of them was queued."
+    "makegood_undelivered_emails_oldest_seconds", "seconds", (), "Time since the oldest of them was queued."
 )
 
 METRICS: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

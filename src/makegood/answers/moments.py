@@ -1,4 +1,4 @@
-"""Moments that a user may name for an account: what had become true by then, and what had been recorded by then."""
+"""The moments at which an account can be viewed: as of an instant, and as known at an instant or position."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ledger.values import YEARS, date_from_text, instant_from_text, instant_to_t
 _INSTANT = "an instant with its offset, such as 2026-03-01T09:30:00Z"
 _OF_THE_YEARS = f"of the years {YEARS.start} to {YEARS.stop - 1}"
 AS_OF = f"this must be {_INSTANT}, or a date, such as 2026-03-01, {_OF_THE_YEARS}"
-"""What is expected where one asks what had become true."""
+"""The expected form of `as_of`."""
 KNOWN_AT = f"this must be {_INSTANT}, {_OF_THE_YEARS}, or a position, such as {EXAMPLE}"
-"""What is expected where one asks what had been recorded."""
+"""The expected form of `known_at`."""
 
 
 def as_of_from_text(text: str) -> date:

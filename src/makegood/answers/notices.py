@@ -29,7 +29,7 @@ class Notice(TypedDict):
     queued_at: Instant
     next_attempt_at: Instant | None
     last_error: str | None
-    next: Annotated[str | None, Field(description="What comes next, in words.")]
+    next: Annotated[str | None, Field(description="The next step, in words.")]
 
 
 def notices(
@@ -68,15 +68,15 @@ def _next(queued: QueuedNotice, posts: bool, next_at: str | None) -> str | None:
     decide = f"makegood notices resend {queued.notice_id}, or discard"
     match queued.status:
         case "queued" if not posts:
-            return "waits for a mail server: set MAKEGOOD_SMTP"
+            return "waiting for a mail server: set MAKEGOOD_SMTP"
         case "queued" if queued.attempts:
-            return f"tried again from {next_at}"
+            return f"next attempt at {next_at}"
         case "queued":
             return "sent by `makegood run`"
         case "sending":
-            return "under way"
+            return "being sent"
         case "in_doubt":
-            return f"ask whether it arrived, then: {decide}"
+            return f"find out whether it arrived, then: {decide}"
         case "failed":
-            return f"mend what failed, then: {decide}"
+            return f"fix the error, then: {decide}"
     return None

@@ -23,7 +23,7 @@ def claims(
     outcome: str | None = None,
     page: Page | None = None,
 ) -> Listed[claims_.Claim]:
-    """The claims that stand, by account and id."""
+    """Claims granted, declined, pending or withdrawn, by account and id."""
     found = claims_.listed(
         house.database,
         accounts=sight.among(account),
@@ -87,5 +87,5 @@ def goodwill(
 def alarms(
     house: House, sight: Sight, *, account: str | None = None, page: Page | None = None
 ) -> Listed[alarms_.Alarm]:
-    """The alarms that stand, by account."""
+    """Active alarms, for a person to check, by account."""
     return sight.rows(alarms_.Alarm, alarms_.listed(house.database, accounts=sight.among(account), page=page))

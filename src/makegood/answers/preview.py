@@ -14,7 +14,7 @@ from projections.shown import Currency
 
 
 class ChangedClaim(TypedDict):
-    """What would become of one claim, as `makegood preview` says it."""
+    """The change of one claim, as in `makegood preview`."""
 
     account_id: str
     claim_id: str
@@ -30,7 +30,7 @@ class ChangedClaim(TypedDict):
 
 
 class Previewed(TypedDict):
-    """What a request would change. Nothing was recorded."""
+    """The changes that a request would cause. Nothing was recorded."""
 
     read: int
     accepted: int

@@ -1,4 +1,4 @@
-"""How everything stands: of each part how far behind and since when, and what is left for people.
+"""The status: the lag of each part, and the open work for people.
 
 What was found is kept once, in a `Status`; the answer, the metrics and the table on a terminal are made from it.
 """
@@ -140,14 +140,14 @@ class Status:
         return seconds_since(self.system_now, self.unsent.since) or 0 if self.unsent is not None else 0
 
     def late(self) -> list[str]:
-        """What has waited for longer than it may."""
+        """The parts whose oldest work has waited for longer than allowed."""
         waited = [
-            (f"{lag.part} is behind with {lag.of}, {number_of(lag)}", self.age_of(lag) or 0) for lag in self.lags
+            (f"{lag.part} is behind on {lag.of}, {number_of(lag)}", self.age_of(lag) or 0) for lag in self.lags
         ] + [
-            ("timers are behind with accounts that fell due", self.overdue()),
-            ("e-mails to customers are not sent", self.unsent_for()),
+            ("timers are behind on accounts that fell due", self.overdue()),
+            ("e-mails to customers are delayed", self.unsent_for()),
         ]
-        return [f"{what}: the oldest waits for {age(seconds)}" for what, seconds in waited if seconds > self.max_age]
+        return [f"{what}: the oldest is {age(seconds)} old" for what, seconds in waited if seconds > self.max_age]
 
     def code(self) -> int:
         """The exit code: well, something broken, or something late."""
@@ -156,14 +156,14 @@ class Status:
         return LATE if self.late() else WELL
 
     def next_command(self) -> str | None:
-        """What to do where nothing was done yet."""
+        """The first command to run on an empty store."""
         if self.store_reachable and not any(self.events.values()):
             return "makegood agreement publish FILE"
         return None
 
 
 def look(settings: Settings, max_age: int | None = None) -> Status:
-    """How everything stands. What cannot be reached is told, not raised."""
+    """The status. Unreachable parts are reported in it, not raised."""
     status = _unknown(settings, max_age)
     try:
         with open_house(settings) as house:
@@ -263,7 +263,7 @@ def samples(status: Status) -> Iterator[Sample]:
 
 
 class StoreStands(TypedDict):
-    """How the store stands."""
+    """The status of the store."""
 
     address: Annotated[str, Field(description="Without its password.")]
     reachable: bool
@@ -272,14 +272,14 @@ class StoreStands(TypedDict):
 
 
 class BrokerStands(TypedDict):
-    """How the broker stands."""
+    """The status of the broker."""
 
     address: str | None
     reachable: bool | None
 
 
 class StatusFound(TypedDict):
-    """How everything stands."""
+    """The status of Makegood."""
 
     status: Word
     problems: list[str]

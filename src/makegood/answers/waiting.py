@@ -17,7 +17,7 @@ from projections.shown import Instant
 
 
 class Waiting(TypedDict):
-    """A fact that waits for another."""
+    """A fact that waits for another fact."""
 
     account_id: str
     type: Annotated[str, Field(examples=["outage-reported.v1"])]

@@ -63,35 +63,35 @@ TRACEPARENT_LENGTH = 55
 
 
 class Decided(BaseModel):
-    """One thing that the ledger concluded: about a claim, or about how a subscription stands."""
+    """A decision of the ledger about a claim or a subscription's status."""
 
     event_id: str
-    type: str = Field(description="The stored type, such as `claim-assessed.v1`.")
+    type: str = Field(description="The decision's stored type, such as `claim-assessed.v1`.")
     subscription_id: str | None
-    claim_id: str | None = Field(None, description="Of a claim only, like all that follow but the last two.")
+    claim_id: str | None = Field(None, description="For claims only, like all following fields but the last two.")
     clause: str | None = None
     charge_id: str | None = None
-    outcome: str | None = Field(None, description="Null where the claim fell away.")
+    outcome: str | None = Field(None, description="Null if the claim no longer exists.")
     reason: str | None = None
     amount: str | None = None
     tax: str | None = None
     currency: str | None = None
-    status: str | None = Field(None, description="Of a subscription only.")
+    status: str | None = Field(None, description="For subscriptions only.")
     effective_on: str | None = None
 
 
 class Recorded(BaseModel):
-    """What became of a request. Sent again under its key, it has this answer for ever."""
+    """The result of a request. A repeat under the same key always has the same answer."""
 
     outcome: str = Field(description="`recorded`.")
     account_id: str
     message_id: str
-    event_id: str = Field(description="Of the fact that it became.")
-    position: str = Field(description="Of the last event of it, as `shard:position`.")
-    account_version: int = Field(description="The account's version after it; the ETag says the same.")
+    event_id: str = Field(description="The event id of the fact recorded.")
+    position: str = Field(description="The position of the last event, as `shard:position`.")
+    account_version: int = Field(description="The account's new version, as in the ETag.")
     recorded_at: str
-    ids: dict[str, str] = Field(description="What it is about, by id: those that were made for it too.")
-    decided: list[Decided] = Field(description="What followed from it at once; alarms are not among it.")
+    ids: dict[str, str] = Field(description="The ids of the objects concerned, including created ones.")
+    decided: list[Decided] = Field(description="The immediate decisions, without alarms.")
 
 
 NOUNS: dict[Kind, str] = {
@@ -158,7 +158,7 @@ class Known:
         proposal = self.fact("goodwill", credit_id)
         assert isinstance(proposal, GoodwillProposed)
         if proposal.data.proposed_by == self.origin.principal:
-            raise Refused(CONFLICT, "you proposed this credit: another person decides about it")
+            raise Refused(CONFLICT, "you proposed this credit: another person must decide")
         verdict = verdict_on(self._transaction, proposal)
         if verdict is not None:
             said = "approved" if isinstance(verdict, GoodwillApproved) else "rejected"
@@ -172,7 +172,7 @@ class Known:
         """The currency of an amount. Raises Refused where the account is kept in another: none is ever converted."""
         kept_in = currency_of(self._transaction, self.account)
         if kept_in is not None and kept_in != given:
-            raise invalid("currency", "the account is kept in another currency, and no amount is converted")
+            raise invalid("currency", "the account has another currency: use the account's currency")
         return given
 
     def instant(self, given: datetime | None, field: str) -> datetime:
@@ -180,7 +180,7 @@ class Known:
         if given is None:
             return self.now
         if self.by_customer:
-            raise invalid(field, "leave this out: what you ask counts from when it arrives")
+            raise invalid(field, "leave this out: requests of customers count from their arrival")
         return given
 
     @property
@@ -229,9 +229,7 @@ class Acting:
         try:
             answer, new = requests.carry_out(ledger, request, self.account, messages)
         except KeyReused:
-            raise invalid(
-                KEY, "this key was given to another request before: a new request takes a new key"
-            ) from None
+            raise invalid(KEY, "this key was used for another request: choose a new key for every request") from None
         except VersionMoved:
             raise changed() from None
         except NotTaken as not_taken:
@@ -268,19 +266,20 @@ Key = Annotated[
     str | None,
     Header(
         alias=KEY,
-        description="A key of your own for this request, 1 to 64 of A-Z a-z 0-9 . _ ~ -. Sent again with the "
-        "same body it has the same answer, and nothing happens twice. Required unless it is a preview.",
+        description="A unique key for this request, 1 to 64 of A-Z a-z 0-9 . _ ~ -. A repeat with the same body has "
+        "the same answer and no further effect. Required except for previews.",
         json_schema_extra={"pattern": KEY_PATTERN},
     ),
 ]
 IfMatch = Annotated[
     str | None,
     Header(
-        alias="If-Match", description="The account's ETag as you have seen it: if it has moved on, nothing happens."
+        alias="If-Match",
+        description="The ETag of your last read of the account: if it has changed since, the request is refused.",
     ),
 ]
 IsPreview = Annotated[
-    bool, Query(alias="preview", description="Say what it would change, and record nothing; no key is needed.")
+    bool, Query(alias="preview", description="Return the changes without recording anything; no key is needed.")
 ]
 
 
@@ -334,15 +333,15 @@ def _check_key(key: str | None) -> None:
     if key is None:
         raise _without_key()
     if re.fullmatch(KEY_PATTERN, key, re.ASCII) is None:
-        raise _key_is_wrong("a key is 1 to 64 of the characters A-Z a-z 0-9 . _ ~ -")
+        raise _key_is_wrong("a key must have 1 to 64 of the characters A-Z a-z 0-9 . _ ~ -")
 
 
 def _without_key() -> Refused:
-    return _key_is_wrong("this is required, so that what is sent again does not happen twice")
+    return _key_is_wrong("required, so that a repeated request has no further effect")
 
 
 def _key_is_wrong(reason: str) -> Refused:
-    detail = f"send the header {KEY} with a key of your own, a new one for every request: a UUID will do"
+    detail = f"send the header {KEY} with a new key for every request, such as a UUID"
     return Refused(UNREADABLE, detail, [WrongField(field=KEY, reason=reason)])
 
 
@@ -353,7 +352,7 @@ def _said(request: Request, body: bytes) -> bytes:
     except Unreadable as unreadable:
         raise invalid(unreadable.finding.field or "body", unreadable.finding.reason) from None
     except RecursionError:
-        raise invalid("body", "this is nested too deeply: no request needs more than one level") from None
+        raise invalid("body", "nested too deeply: a request has at most one level") from None
     return "\n".join((request.method, request.scope["path"], spelt)).encode()
 
 
@@ -366,16 +365,16 @@ def _traceparent(request: Request) -> str | None:
 
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
-    HTTPStatus.OK.value: {"model": Previewed, "description": "What it would change; of a preview only."},
+    HTTPStatus.OK.value: {"model": Previewed, "description": "The changes; for previews only"},
     HTTPStatus.CREATED.value: {
         "model": Recorded,
-        "description": "It is recorded.",
+        "description": "Recorded",
         "headers": {
             POSITION: {
-                "description": "A read that sends it as Makegood-Wait-For shows what was written.",
+                "description": "The last event's position; a read that sends it in Makegood-Wait-For includes it.",
                 "schema": {"type": "string"},
             },
-            "ETag": {"description": "The account's version after it.", "schema": {"type": "string"}},
+            "ETag": {"description": "The account's new version.", "schema": {"type": "string"}},
         },
     },
 }
@@ -395,7 +394,7 @@ def _wrong(*found: Finding) -> Refused:
     errors = [
         WrongField(field=(finding.field or "body").removeprefix("data."), reason=finding.reason) for finding in found
     ]
-    return Refused(INVALID, "correct what `errors` names, and send it under the same key", errors)
+    return Refused(INVALID, "correct the fields in `errors`, and repeat the request under the same key", errors)
 
 
 def _recorded(answer: Answered) -> Response:

@@ -1,4 +1,4 @@
-"""The application: all routes, each under its permission, every error a problem document, and what both rest on."""
+"""The HTTP application: all routes with their permissions, and every error as a problem document."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from makegood.house.opening import House
 from makegood.house.stop import Stop
 
 WITHOUT_PERMISSION = frozenset({"/healthz", "/openapi.json", "/activate/{token}"})
-"""What anybody may ask for, by its path: whether the process lives, what the API looks like, and what is behind a
-one-time link, which is itself what it asks for."""
+"""The paths that need no authentication: the health check, the API's description, and the page behind a one-time
+link, which is itself the credential."""
 
 alive = APIRouter(tags=["Machinery"])
 
 
-@alive.get("/healthz", summary="Whether the process lives")
+@alive.get("/healthz", summary="Health check")
 def healthz() -> dict[str, bool]:
-    """Answers as long as the process does, and asks neither store nor broker; `GET /status` says how all stands."""
+    """Tells only that the process runs; it checks neither database nor broker. `GET /status` has the full status."""
     return {"alive": True}
 
 
 DESCRIBED = (alive, *questions.ROUTERS, events, *acts.ROUTERS)
-"""What the API's description tells of."""
+"""The routes that the API's description covers."""
 
 
 def create_app(house: House, more: Iterable[APIRouter] = (), recorded: Callable[[], None] = lambda: None) -> FastAPI:
     """The application over a house, with `more` beside the API's own routes: pages for people.
 
-    `recorded` is told when something was recorded, and wakes whoever follows.
+    `recorded` is called after every write, to wake the followers.
 
-    Raises Stop where the settings make no sense, or a route names no action.
+    Raises Stop for invalid settings, and for a route that names no action.
     """
     app = _with_routes((*DESCRIBED, *more))
     app.state.house = house
@@ -50,14 +50,14 @@ def create_app(house: House, more: Iterable[APIRouter] = (), recorded: Callable[
     app.state.issuer = issuer_of(house.settings)
     unguarded = [route.path for route in without_permission(app) if route.path not in WITHOUT_PERMISSION]
     if unguarded:
-        raise Stop(f"the route {unguarded[0]} names no action that must be permitted; give it `allowed(…)`")
+        raise Stop(f"the route {unguarded[0]} requires no permission; name its action with `allowed(…)`")
     answer_problems(app)
     app.add_middleware(Outermost, routes=app.routes)
     return app
 
 
 def document() -> dict[str, Any]:
-    """What the API says of itself at `/openapi.json`, without a house to answer from."""
+    """The document at `/openapi.json`, made without a house."""
     return _with_routes(DESCRIBED).openapi()
 
 
@@ -70,13 +70,13 @@ def _with_routes(routers: Iterable[APIRouter]) -> FastAPI:
 
 
 def without_permission(app: FastAPI) -> list[APIRoute]:
-    """The routes that ask for no permission."""
+    """The routes that require no permission."""
     return [route for route in _routes(app) if action_of(route) is None]
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What can be asked for, and the action that it asks permission for."""
+    """A method and path, with the action that they require permission for."""
 
     method: str
     path: str
@@ -87,7 +87,7 @@ class Endpoint:
 
 
 def endpoints(app: FastAPI | None = None) -> list[Endpoint]:
-    """What asks for permission, by path: of an application, or of all that is described, without a house."""
+    """The endpoints that require permission, by path: those of an application, or all described ones."""
     found = [
         Endpoint(method, route.path, action)
         for route in _routes(app or _with_routes(DESCRIBED))
@@ -98,7 +98,7 @@ def endpoints(app: FastAPI | None = None) -> list[Endpoint]:
 
 
 def table_of_endpoints() -> str:
-    """Which role may ask for what, as it stands in docs/permissions.md."""
+    """The table of endpoints and roles, as it stands in docs/permissions.md."""
     return rows("endpoint", ((f"`{endpoint}`", endpoint.action) for endpoint in endpoints()))
 
 

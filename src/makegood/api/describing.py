@@ -1,4 +1,4 @@
-"""The description of the API (OpenAPI 3.1): what all routes have in common is said here, once."""
+"""The description of the API (OpenAPI 3.1), with everything that all routes have in common."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from makegood.api.waiting import PATIENCE_SECONDS, WAIT_FOR
 
 _ABOUT = """The ledger that makes good on what a VoIP provider promises its customers.
 
-Amounts are strings in major units, instants are RFC 3339 in UTC, lists are arrays in pages with a `Link` to the next
-one, and whatever goes wrong is a problem document (RFC 9457) that says what to do next. Every request shows who asks
-with `Authorization: Bearer …`; what they may do is decided by their roles, by one table, and denied by default.
+Amounts are strings in major units. Instants are RFC 3339 in UTC. Lists are arrays, in pages with a `Link` to the next
+one. Errors are problem documents (RFC 9457) that say what to do next. Every request needs `Authorization: Bearer …`;
+the caller's roles decide what is permitted, and everything else is denied.
 """
 
 
@@ -70,7 +70,7 @@ def _without_null(parameter: dict[str, Any]) -> None:
 
 
 def _kinds(path: str, method: str, operation: dict[str, Any]) -> list[problems.Kind]:
-    """The problems that can come of an operation."""
+    """The problems that an operation can end in."""
     if not operation.get("security"):
         return [problems.INTERNAL]
     kinds = [problems.UNAUTHENTICATED, problems.FORBIDDEN, problems.INVALID, problems.INTERNAL, problems.UNAVAILABLE]
@@ -88,12 +88,12 @@ _WAIT_FOR = {
     "in": "header",
     "required": False,
     "description": (
-        "A position, as the answer to a write says it in Makegood-Position: the answer then shows what was written. "
-        f"Where it takes longer than {PATIENCE_SECONDS:.0f} s the answer is 503."
+        "A position from the Makegood-Position header of a write: the answer includes that write. "
+        f"After {PATIENCE_SECONDS:.0f} s without it the answer is 503."
     ),
     "schema": {"type": "string", "pattern": PATTERN, "examples": [str(Position(SYSTEM_SHARD, 1))]},
 }
 _LINK = {
-    "description": 'Where there is a next page, its address with `rel="next"` (RFC 8288).',
+    "description": 'The address of the next page, if there is one, with `rel="next"` (RFC 8288).',
     "schema": {"type": "string"},
 }

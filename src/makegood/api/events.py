@@ -31,30 +31,30 @@ events = APIRouter(tags=["Messages"], route_class=Guarded)
 
 
 class Outcome(BaseModel):
-    """What became of one message."""
+    """The outcome of one message."""
 
-    index: int = Field(description="Its place among those that were sent, from 0.")
-    id: str | None = Field(description="Null where it has none that is an identifier.")
+    index: int = Field(description="The position of the message in the request, from 0.")
+    id: str | None = Field(description="The message's id; null where it has no valid one.")
     outcome: Literal["accepted", "duplicate", "refused", "set aside"]
-    reason: str | None = Field(description="Why it was refused.")
-    field: str | None = Field(description="The field that is wrong, as a dotted path.")
+    reason: str | None = Field(description="The reason for a refusal.")
+    field: str | None = Field(description="The invalid field, as a dotted path.")
 
 
 class Outcomes(BaseModel):
-    """What became of the messages."""
+    """The outcomes of all messages of a request."""
 
     read: int
     accepted: int
     duplicates: int
     refused: int
     set_aside: int
-    outcomes: list[Outcome] = Field(description="One for each message, in order.")
+    outcomes: list[Outcome] = Field(description="One outcome for each message, in order.")
 
 
 _POSITION = {
     POSITION: {
-        "description": "All of it stands before this position or at it; a read that sends it as Makegood-Wait-For "
-        "shows what was written.",
+        "description": "A position not before the last event written; a read that sends it in Makegood-Wait-For "
+        "includes this write.",
         "schema": {"type": "string"},
     }
 }
@@ -66,7 +66,7 @@ _CLOUD_EVENT = {
         "id": {"type": "string", "maxLength": 128},
         "source": {"type": "string", "maxLength": 128},
         "type": {"type": "string"},
-        "subject": {"type": "string", "maxLength": 128, "description": "The account."},
+        "subject": {"type": "string", "maxLength": 128, "description": "The account id."},
         "time": {"type": "string", "format": "date-time"},
         "datacontenttype": {"type": "string"},
         "data": {"type": "object"},
@@ -92,8 +92,8 @@ _CLOUD_EVENT = {
 _BODIES = {
     "requestBody": {
         "required": True,
-        "description": "One CloudEvent in structured mode; up to 1,000 in batch mode; or, with `ce-` headers, the "
-        "data of one in binary mode.",
+        "description": "One CloudEvent in structured mode, up to 1,000 in batch mode, or the data of one in binary "
+        "mode, with `ce-` headers.",
         "content": {
             STRUCTURED: {"schema": _CLOUD_EVENT},
             BATCH: {"schema": {"type": "array", "maxItems": MESSAGES_MAX, "items": _CLOUD_EVENT}},
@@ -109,9 +109,9 @@ async def _body(request: Request) -> bytes:
 
 @events.post(
     "/events",
-    summary="Send upstream's messages",
+    summary="Send upstream messages",
     openapi_extra=_BODIES,
-    responses={200: {"model": Outcomes, "description": "What became of each message.", "headers": _POSITION}},
+    responses={200: {"model": Outcomes, "description": "The outcome of each message", "headers": _POSITION}},
 )
 def publish(
     request: Request,
@@ -119,12 +119,13 @@ def publish(
     caller: Annotated[Caller, allowed("events.publish")],
     body: Annotated[bytes, Depends(_body)],
 ) -> Response:
-    """Each is judged by itself: accepted, a duplicate, or refused and kept as a dead letter; the others go on. One
-    that Makegood itself fails at is set aside, to be taken in when what failed is mended: it need not be sent again.
+    """Each message is accepted, recognised as a duplicate, or refused and kept as a dead letter, independently of the
+    others. A message that fails because of an error in Makegood is set aside and replayed after the repair; do not
+    send it again.
 
-    Where one message is sent alone and refused, the answer is a problem of 422 with its `outcome` in it.
+    A single message that is refused is answered with a problem of status 422, with its `outcome`.
 
-    After an answer of 5xx it may be sent again as it is: what was recorded is then a duplicate.
+    After a 5xx answer, send the same request again: messages already recorded are duplicates.
     """
     items = [_said_by(caller, item) for item in _read(request, body, f"http:{caller.principal}")]
     taken = Taken()
@@ -137,7 +138,7 @@ def publish(
 
 
 def _read(request: Request, body: bytes, origin: str) -> Sequence[Statement | Refusal]:
-    """The messages of a request in the mode that it is in. Raises Refused where it is in none."""
+    """The messages of a request, in its content mode. Raises Refused for an unknown one."""
     media_type = _media_type(request)
     if media_type == STRUCTURED:
         return [read_structured(body, origin=origin, channel=CHANNEL)]
@@ -147,7 +148,7 @@ def _read(request: Request, body: bytes, origin: str) -> Sequence[Statement | Re
     if not headers or media_type.startswith("application/cloudevents"):
         raise Refused(
             MEDIA,
-            f"send {STRUCTURED} for one message, {BATCH} for many, or ce- headers with the data in JSON as the body",
+            f"send {STRUCTURED} for one message, {BATCH} for several, or ce- headers with JSON data as the body",
         )
     return [read_binary(headers, body, origin=origin, channel=CHANNEL)]
 
@@ -162,12 +163,12 @@ def _members(body: bytes) -> list[bytes]:
     except Unreadable as unreadable:
         raise Refused(UNREADABLE, unreadable.finding.reason) from None
     if len(members) > MESSAGES_MAX:
-        raise Refused(TOO_LARGE, f"send at most {MESSAGES_MAX} messages at once")
+        raise Refused(TOO_LARGE, f"send at most {MESSAGES_MAX} messages in one request")
     return members
 
 
 def _said_by(caller: Caller, item: Statement | Refusal) -> Statement | Refusal:
-    """Who sent it is proven here; which system it speaks for stays in the message."""
+    """The message with its proven sender as actor; its source, the system it speaks for, stays as sent."""
     return replace(item, actor=caller.principal) if isinstance(item, Statement) else item
 
 
@@ -188,7 +189,7 @@ def _answer(request: Request, outcomes: list[Outcome], taken: Taken, batch: bool
     if not batch and taken.refused:
         [outcome] = outcomes
         wrong = [WrongField(field=outcome.field or "body", reason=outcome.reason or "")]
-        detail = "the message is refused, and kept as a dead letter: correct what `errors` names, and send it anew"
+        detail = "the message was refused and kept as a dead letter: correct the field in `errors`, and send it again"
         return problem(request.url.path, Refused(INVALID, detail, wrong, headers), {"outcome": outcome.model_dump()})
     content = Outcomes(
         read=taken.read,

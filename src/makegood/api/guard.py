@@ -1,4 +1,4 @@
-"""The one check that every route names its action to: who asks, and whether they may. Deny by default."""
+"""Authentication and authorisation: the one check that every route names its action to. Deny by default."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from makegood.house.opening import House
 from projections.access import roles_of
 
 CHANNEL = "http"
-"""By which way whoever asks here comes in; it stands in every envelope."""
+"""The channel of everything that comes in over HTTP, as every envelope states it."""
 
 BEARER = HTTPBearer(
     scheme_name="bearer",
     bearerFormat="API key or JWT",
-    description="An API key, as `makegood access key issue` shows it once, or a JWT of the configured issuer.",
+    description="An API key issued by `makegood access key issue`, or a JWT of the configured issuer.",
     auto_error=False,
 )
 
@@ -46,7 +46,7 @@ TheHouse = Annotated[House, Depends(house_of)]
 
 @cache
 def allowed(action: Action) -> Any:
-    """A route's permission: who may not do the action gets no further. Gives the route its Caller."""
+    """The permission that a route requires, as a dependency that gives the route its Caller."""
 
     async def check(
         request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
@@ -66,12 +66,12 @@ _ACTIONS: dict[Callable[..., Any], Action] = {}
 
 
 def action_of(route: APIRoute) -> Action | None:
-    """The action that a route asks permission for."""
+    """The action that a route requires permission for."""
     return next((_ACTIONS[part.call] for part in _parts(route.dependant) if part.call in _ACTIONS), None)
 
 
 class Guarded(APIRoute):
-    """A route that asks for its permission before it reads a body: who may not learns nothing, whatever they sent."""
+    """A route that checks permission before it reads the body, so that a denied caller learns nothing."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """How a request is answered."""
@@ -86,7 +86,7 @@ class Guarded(APIRoute):
 
 
 async def _permitted(request: Request, credentials: HTTPAuthorizationCredentials | None, action: Action) -> Caller:
-    """Who asks, and that they may; it is found out once for each request. Raises Refused."""
+    """The caller, authenticated and authorised once for each request. Raises Refused."""
     if not hasattr(request.state, "caller"):
         request.state.caller = await run_in_threadpool(_caller, request, credentials, action)
     caller: Caller = request.state.caller
@@ -112,41 +112,39 @@ def _caller(request: Request, credentials: HTTPAuthorizationCredentials | None, 
     roles = roles_of(house.database, principal)
     scope = may(action, roles)
     if scope is None:
-        raise Refused(FORBIDDEN, "whoever may grant roles can give you one that permits this")
+        raise Refused(FORBIDDEN, "none of your roles permits this; an operator can grant one that does")
     return Caller(principal, tuple(roles), scope)
 
 
 def _unauthenticated(challenge: str) -> Refused:
     return Refused(
         UNAUTHENTICATED,
-        "send `Authorization: Bearer …` with an API key that stands, or with a token that the configured issuer "
-        "made out for this service and that is valid now",
+        "send `Authorization: Bearer …` with a valid API key, or with a valid token of the configured issuer for "
+        "this service",
         headers={"WWW-Authenticate": challenge},
     )
 
 
 def _check_body(request: Request) -> None:
-    """Refuse a body that does not say it is JSON: as a form, another site's page could send it."""
+    """Refuse a body that is not declared as JSON: a page of another site could send it as a form."""
     said = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     length = request.headers.get("content-length", "0")
     if (length != "0" or "transfer-encoding" in request.headers) and not _JSON.fullmatch(said):
-        raise Refused(MEDIA, "send JSON, and say so with Content-Type: application/json")
+        raise Refused(MEDIA, "send JSON with Content-Type: application/json")
 
 
 _JSON = re.compile(r"application/(?:[\w.-]+\+)?json", re.ASCII)
 
 
 def _check_parameters(request: Request) -> None:
-    """Refuse parameters that no route knows: a filter with a typing error would answer with everything."""
+    """Refuse unknown parameters: a misspelt filter would return everything."""
     route = request.scope["route"]
     known = {field.alias for part in _parts(route.dependant) for field in part.query_params}
     given = [name for name, _ in request.query_params.multi_items()]
     unknown = [name for name in given if name not in known]
-    errors = [
-        WrongField(field=shown(name), reason="there is no such parameter here: leave it out") for name in unknown
-    ]
+    errors = [WrongField(field=shown(name), reason="unknown parameter: leave it out") for name in unknown]
     errors += [
-        WrongField(field=name, reason="this may be given once") for name in sorted(known) if given.count(name) > 1
+        WrongField(field=name, reason="repeated: give it once") for name in sorted(known) if given.count(name) > 1
     ]
     if errors:
-        raise Refused(INVALID, "leave out, or correct, what `errors` names", errors[:20])
+        raise Refused(INVALID, "leave out or correct the parameters listed in `errors`", errors[:20])

@@ -1,6 +1,6 @@
-"""What surrounds every request: a limit for bodies, HEAD and OPTIONS, safe headers, one line in the log.
+"""The outermost layer of every request: the size limit, HEAD and OPTIONS, security headers, one line in the log.
 
-An error that nobody expected ends here, as a problem that shows nothing of it.
+An unexpected error ends here, as a problem that shows nothing of it.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
-"""What every answer says unless it says otherwise itself."""
+"""The headers of every answer that does not set its own."""
 
 QUIET = ("/healthz",)
-"""Routes that are asked so often, and say so little, that only whoever debugs is told."""
+"""Routes that are called so often that they are logged at level debug only."""
 
 log = structlog.get_logger("makegood.api")
 
 
 class Outermost:
-    """The application with what surrounds it."""
+    """The application inside its outermost layer."""
 
     def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute]) -> None:
         self._app = app
@@ -69,7 +69,7 @@ class Outermost:
         if methods and scope["method"] == "OPTIONS":
             await Response(status_code=204, headers={"Allow": methods})(scope, receive, answer)
         elif methods and scope["method"] not in methods.split(", "):
-            refused = Refused(METHOD, f"this address takes {methods}", headers={"Allow": methods})
+            refused = Refused(METHOD, f"use one of {methods}", headers={"Allow": methods})
             await problem(sent(scope), refused)(scope, receive, answer)
         elif not length.isdecimal() or int(length) > BODY_MAX:
             if "expect" not in headers:  # who asks before they send need not send at all
@@ -79,7 +79,7 @@ class Outermost:
             await self._app(scope, _limited(receive), answer)
 
     def _methods(self, scope: Scope) -> str:
-        """The methods that an address takes, as `Allow` lists them; nothing where there is no such address."""
+        """The methods of an address, as `Allow` lists them; empty for an unknown address."""
         found = {
             method
             for route in self._routes
@@ -90,7 +90,7 @@ class Outermost:
 
 
 class _Answer:
-    """Sends an answer: with the headers that every answer has, and for a HEAD without the body."""
+    """Sends an answer with the common headers, and for a HEAD without the body."""
 
     def __init__(self, method: str, send: Send) -> None:
         self.method = method
@@ -109,7 +109,7 @@ class _Answer:
 
 
 def _limited(receive: Receive) -> Receive:
-    """What comes in, up to the limit, for a body that does not say its length."""
+    """The body up to the limit, where its length is not declared."""
     taken = 0
 
     async def limited() -> Message:
@@ -125,7 +125,7 @@ def _limited(receive: Receive) -> Receive:
 
 
 async def _pass_over(receive: Receive) -> None:
-    """Read the rest of a body and forget it, within limits: who is still sending would not hear the answer."""
+    """Read and drop the rest of a body, within limits: a client that is still sending would miss the answer."""
     passed = 0
     with anyio.move_on_after(PASS_OVER_SECONDS):
         while passed < PASS_OVER_MAX:
@@ -136,7 +136,7 @@ async def _pass_over(receive: Receive) -> None:
 
 
 def _too_large() -> Refused:
-    detail = "send at most 1 MiB; many messages go in several requests"
+    detail = "send at most 1 MiB; split many messages over several requests"
     return Refused(TOO_LARGE, detail, headers={"Connection": "close"})
 
 

@@ -21,13 +21,15 @@ from makegood.api.problems import Refused, invalid
 LIMIT, LIMIT_MAX = 100, 1_000
 CURSOR_LENGTH_MAX = 12_000
 
-Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="At most so many rows; the header Link leads on.")]
+Limit = Annotated[
+    int, Query(ge=1, le=LIMIT_MAX, description="Maximum number of rows; the header Link leads to the next page.")
+]
 After = Annotated[
     str | None,
     Query(
         max_length=CURSOR_LENGTH_MAX,
         pattern="^[A-Za-z0-9_=-]+$",
-        description="As a Link of the page before says it, unchanged.",
+        description="The cursor from the Link header of the previous page, unchanged.",
     ),
 ]
 
@@ -74,4 +76,4 @@ def _address(request: Request, cursor: str) -> str:
 
 
 def _unreadable() -> Refused:
-    return invalid("after", "this leads nowhere: take it from the header Link of a page, or begin without it")
+    return invalid("after", "invalid cursor: take it from the Link header of a page, or leave it out to start over")

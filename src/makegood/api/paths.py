@@ -35,4 +35,4 @@ def id_in(segment: str) -> str:
 PathId = Annotated[str, BeforeValidator(id_in)]
 """An id in a path."""
 
-AccountId = Annotated[PathId, Path(description="The account's id.", examples=["acct-0006"])]
+AccountId = Annotated[PathId, Path(description="The account id.", examples=["acct-0006"])]

@@ -1,6 +1,6 @@
-"""What goes wrong is answered as a problem document (RFC 9457): what it is, and what to do next.
+"""Errors as problem documents (RFC 9457): the kind of problem, and what to do next.
 
-No problem quotes what was sent, and none shows where in the program it arose.
+No problem quotes the request, and none shows where in the program it arose.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from projections.asking import UnknownAccount
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 2
-"""After how long whoever met a passing cause may try again."""
+"""The `Retry-After` of a temporary failure."""
 
 
 class WrongField(BaseModel):
-    """One field that is wrong."""
+    """An invalid field."""
 
-    field: str = Field(description="The field as a dotted path; a header or a parameter by its name.")
-    reason: str = Field(description="What is wrong with it, in words that do not quote it.")
+    field: str = Field(description="The field as a dotted path, or the name of a header or parameter.")
+    reason: str = Field(description="The reason; it never quotes the value.")
 
 
 class Problem(BaseModel):
     """A problem document (RFC 9457)."""
 
-    type: str = Field(description="What kind of problem it is; programs go by this.")
+    type: str = Field(description="The kind of problem, for programs.")
     title: str
     status: int
-    detail: str = Field(description="What is wrong, and what to do next.")
-    instance: str = Field(description="The path that was asked for.")
-    errors: list[WrongField] | None = Field(None, description="The fields that are wrong, where fields are.")
+    detail: str = Field(description="The cause, and what to do next.")
+    instance: str = Field(description="The path of the request.")
+    errors: list[WrongField] | None = Field(None, description="The invalid fields, if there are any.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +58,22 @@ class Kind:
 
     @property
     def type(self) -> str:
-        """What programs know it by."""
+        """The URN that programs recognise it by."""
         return f"urn:makegood:problem:{self.name}"
 
 
-UNREADABLE = Kind("unreadable", 400, "The request cannot be read")
-UNAUTHENTICATED = Kind("unauthenticated", 401, "Nobody is known to ask")
-FORBIDDEN = Kind("forbidden", 403, "Your roles do not permit this")
-NOT_FOUND = Kind("not-found", 404, "There is nothing here")
-METHOD = Kind("method-not-allowed", 405, "This method is not for this address")
-CONFLICT = Kind("conflict", 409, "This conflicts with what is recorded")
-PRECONDITION = Kind("precondition-failed", 412, "The account has changed since it was read")
-TOO_LARGE = Kind("too-large", 413, "The body is too large")
-MEDIA = Kind("unsupported-media-type", 415, "Bodies are JSON")
-INVALID = Kind("invalid", 422, "Something in the request is wrong")
-INTERNAL = Kind("internal", 500, "Makegood failed")
-UNAVAILABLE = Kind("unavailable", 503, "Not now")
+UNREADABLE = Kind("unreadable", 400, "Malformed request")
+UNAUTHENTICATED = Kind("unauthenticated", 401, "Authentication required")
+FORBIDDEN = Kind("forbidden", 403, "Permission denied")
+NOT_FOUND = Kind("not-found", 404, "Not found")
+METHOD = Kind("method-not-allowed", 405, "Method not allowed")
+CONFLICT = Kind("conflict", 409, "Conflict with the recorded state")
+PRECONDITION = Kind("precondition-failed", 412, "Account changed since it was read")
+TOO_LARGE = Kind("too-large", 413, "Request too large")
+MEDIA = Kind("unsupported-media-type", 415, "Unsupported media type")
+INVALID = Kind("invalid", 422, "Invalid request")
+INTERNAL = Kind("internal", 500, "Internal error")
+UNAVAILABLE = Kind("unavailable", 503, "Temporarily unavailable")
 
 KINDS = (
     UNREADABLE,
@@ -89,13 +89,11 @@ KINDS = (
     INTERNAL,
     UNAVAILABLE,
 )
-"""Every kind there is."""
+"""All kinds of problem."""
 
-NO_SUCH_ACCOUNT = (
-    "there is no such account, or none that you may see; ids are compared letter by letter, capitals included"
-)
-_NO_SUCH_ADDRESS = "there is no such address; GET /openapi.json lists all"
-_FAILED = "it is not your request's fault; try again later, and tell who runs this service if it stays"
+NO_SUCH_ACCOUNT = "this account does not exist, or you have no access to it; account ids are case-sensitive"
+_NO_SUCH_ADDRESS = "this address does not exist; GET /openapi.json lists all addresses"
+_FAILED = "the error is on our side, not in your request; try again later, and tell the operator if it persists"
 
 
 class Refused(HTTPException):
@@ -114,22 +112,22 @@ class Refused(HTTPException):
 
 
 def invalid(field: str, reason: str) -> Refused:
-    """One field of the request is wrong."""
+    """One field of the request is invalid."""
     return Refused(INVALID, _fields_are_wrong([field]), [WrongField(field=field, reason=reason)])
 
 
 def unavailable(detail: str) -> Refused:
-    """A passing cause: whoever asks may try again."""
+    """A temporary failure, with `Retry-After`."""
     return Refused(UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_SECONDS)})
 
 
 def not_found(detail: str) -> Refused:
-    """There is nothing of that name."""
+    """The requested object does not exist, or the caller has no access to it."""
     return Refused(NOT_FOUND, detail)
 
 
 def problem(path: str, refused: Refused, more: Mapping[str, Any] | None = None) -> Response:
-    """The document itself; `more` are members that one kind of problem has beside those of all."""
+    """The problem document; `more` are the further members of one kind of problem."""
     content: dict[str, Any] = {
         "type": refused.kind.type,
         "title": refused.kind.title,
@@ -144,7 +142,7 @@ def problem(path: str, refused: Refused, more: Mapping[str, Any] | None = None) 
 
 
 def failed(path: str) -> Response:
-    """The answer to an error that nobody expected."""
+    """The answer to an unexpected error."""
     return problem(path, Refused(INTERNAL, _FAILED))
 
 
@@ -162,7 +160,7 @@ def answer_problems(app: FastAPI) -> None:
 
 
 def as_refused(error: Exception) -> Refused:
-    """The problem that a known error is."""
+    """The problem that stands for a known error."""
     match error:
         case Refused():
             return error
@@ -173,17 +171,19 @@ def as_refused(error: Exception) -> Refused:
         case UnknownAccount():
             return not_found(NO_SUCH_ACCOUNT)
         case SeveralHaveIt():
-            return Refused(CONFLICT, "several accounts have this id; say which with `account`")
+            return Refused(CONFLICT, "several accounts have this id; choose one with the parameter `account`")
         case Unexplained():
-            return not_found("no claim, refund or credit has this id, or none that you may see; see GET /claims")
+            return not_found(
+                "no claim, refund or credit has this id, or you have no access to it; GET /claims lists the claims"
+            )
         case Unknown():
-            return not_found("there is nothing of this name; ask for the list that it should stand in")
+            return not_found("this name or id does not exist; see the list that it belongs to")
         case Conflict():
-            return unavailable("other writers were faster every time; try again")
+            return unavailable("too many simultaneous changes; try again")
         case Unavailable():
-            return unavailable("the store cannot be reached; try again")
+            return unavailable("the database cannot be reached; try again")
         case Erased():
-            return Refused(CONFLICT, "what this asks for was erased for good")
+            return Refused(CONFLICT, "the personal data that this request needs was erased for good")
     return Refused(INTERNAL, _FAILED)
 
 
@@ -196,41 +196,37 @@ def _of_validation(error: RequestValidationError) -> Refused:
 
 
 def _reason(place: int | str, details: Mapping[str, Any]) -> str:
-    """Why a field is wrong: of a body in the words of messages, which have the same kinds of field."""
+    """The reason why a field is invalid: in a body the same as in a message, which has the same kinds of field."""
     reasons = REASONS | SENTENCES if place == "body" else REASONS
     reason: str = reasons.get(details["type"], details["msg"])
     return reason.format_map(details.get("ctx", {}))
 
 
 REASONS = {
-    "string_pattern_mismatch": "this leads nowhere: take it from where it was told, unchanged",
-    "missing": "this is required",
-    "extra_forbidden": "nothing of this name is known here: leave it out",
-    "json_invalid": "this is not JSON",
+    "string_pattern_mismatch": "invalid value: use it exactly as Makegood returned it",
+    "missing": "required",
+    "extra_forbidden": "unknown name: leave it out",
+    "json_invalid": "invalid JSON",
 }
-"""Reasons in our words; those of other errors are pydantic's, which name what is expected and not what was sent."""
+"""Our own reasons; all others are pydantic's, which name the expected value and never quote the one sent."""
 
 
 def _field(loc: Sequence[int | str]) -> str:
-    """The dotted path of a field, without the word that says where in the request it stands."""
+    """The dotted path of a field, without the part of the request (body, query, header) that it is in."""
     return ".".join(shown(str(part)) for part in loc[1:]) or str(loc[0])
 
 
 def _fields_are_wrong(fields: Iterable[str]) -> str:
     named = sorted(set(fields))
-    return (
-        "something is wrong with the fields that `errors` names"
-        if len(named) > 1
-        else ("something is wrong with the field that `errors` names")
-    )
+    return f"correct the {'fields' if len(named) > 1 else 'field'} listed in `errors`"
 
 
 _OF_FRAMEWORK = {
-    400: (UNREADABLE, "send the request as GET /openapi.json describes it"),
+    400: (UNREADABLE, "send the request in the form that GET /openapi.json describes"),
     404: (NOT_FOUND, _NO_SUCH_ADDRESS),
-    405: (METHOD, "the header Allow names the methods that are"),
-    413: (TOO_LARGE, "send at most 1 MiB; many messages go in several requests"),
-    415: (MEDIA, "send JSON, and say so with Content-Type: application/json"),
+    405: (METHOD, "use one of the methods in the header Allow"),
+    413: (TOO_LARGE, "send at most 1 MiB; split many messages over several requests"),
+    415: (MEDIA, "send JSON with Content-Type: application/json"),
 }
 
 

@@ -1,4 +1,4 @@
-"""What can be read: every question of the command line, with the same filters and the same answers."""
+"""The lists and views of the API: those of the command line, with the same filters and answers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from projections import instructions as instructions_
 from projections import refunds as refunds_
 from projections import replay as replaying
 
-finance = APIRouter(tags=["What is owed"], route_class=Guarded)
+finance = APIRouter(tags=["Claims and payments"], route_class=Guarded)
 accounts = APIRouter(tags=["Accounts"], route_class=Guarded)
 messages = APIRouter(tags=["Messages"], route_class=Guarded)
 machinery = APIRouter(tags=["Machinery"], route_class=Guarded)
@@ -63,13 +63,13 @@ ROUTERS = (finance, accounts, messages, machinery)
 
 def _identifier(text: str) -> str:
     if not is_identifier(text):
-        raise PydanticCustomError("identifier", "an id has 1 to 128 printable characters without spaces")
+        raise PydanticCustomError("identifier", "an id must have 1 to 128 printable characters without spaces")
     return text
 
 
 def _printable(text: str) -> str:
     if not text.isprintable():
-        raise PydanticCustomError("printable", "this holds characters that cannot be shown")
+        raise PydanticCustomError("printable", "the value contains unprintable characters")
     return text
 
 
@@ -102,53 +102,49 @@ KnownAtMoment = Annotated[
 ]
 
 OfAccount = Annotated[Identifier | None, Query(description="Only this account.")]
-OfSource = Annotated[Printable | None, Query(description="Only those of this source.")]
-CLOSED_TOO = "Those that were replayed or discarded as well."
-KeptPosition = Annotated[int, Path(ge=1, lt=2**63, description="Its number in the list.")]
+OfSource = Annotated[Printable | None, Query(description="Only messages from this source.")]
+CLOSED_TOO = "Include replayed and discarded messages."
+KeptPosition = Annotated[int, Path(ge=1, lt=2**63, description="The message's number in the list.")]
 
 
 def answers(model: Any) -> dict[int | str, dict[str, Any]]:
     """What a route answers, for the description of the API."""
-    return {200: {"model": model, "description": "The answer."}}
+    return {200: {"model": model, "description": "The result"}}
 
 
 # --- what is owed -------------------------------------------------------------------------------------------------
 
 
-@finance.get(
-    "/claims", summary="What customers are owed, and what was declined", responses=answers(list[claims_.Claim])
-)
+@finance.get("/claims", summary="List claims", responses=answers(list[claims_.Claim]))
 def claims(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("claim.read")],
     page: Annotated[Page, pages(claims_.ORDER)],
     account: OfAccount = None,
-    clause: Annotated[Clause | None, Query(description="Only claims under this clause.")] = None,
-    outcome: Annotated[Outcome | None, Query(description="Only claims with this outcome.")] = None,
+    clause: Annotated[Clause | None, Query(description="Only this clause of the policy.")] = None,
+    outcome: Annotated[Outcome | None, Query(description="Only this outcome.")] = None,
 ) -> Response:
-    """The claims that stand, by account and id."""
+    """Claims granted, declined, pending or withdrawn, by account and id."""
     return answer_page(
         request, owed.claims(house, caller.sight, account=account, clause=clause, outcome=outcome, page=page)
     )
 
 
-@finance.get("/refunds", summary="Refunds due, failed and paid out", responses=answers(list[refunds_.Refund]))
+@finance.get("/refunds", summary="List refunds", responses=answers(list[refunds_.Refund]))
 def refunds(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("refund.read")],
     page: Annotated[Page, pages(refunds_.ORDER)],
     account: OfAccount = None,
-    status: Annotated[refunds_.RefundStatus | None, Query(description="Only refunds that stand so.")] = None,
+    status: Annotated[refunds_.RefundStatus | None, Query(description="Only this status.")] = None,
 ) -> Response:
-    """Money that goes back the way it came, by account and id."""
+    """Refunds due, failed and paid out, by account and id."""
     return answer_page(request, owed.refunds(house, caller.sight, account=account, status=status, page=page))
 
 
-@finance.get(
-    "/credits", summary="Credits granted, and what is left of them", responses=answers(list[credits_.Credit])
-)
+@finance.get("/credits", summary="List credits", responses=answers(list[credits_.Credit]))
 def credits(
     request: Request,
     house: TheHouse,
@@ -156,52 +152,52 @@ def credits(
     page: Annotated[Page, pages(credits_.ORDER)],
     account: OfAccount = None,
 ) -> Response:
-    """Money kept for accounts' next charges, by account and id."""
+    """Credits for accounts' next charges, with the amounts used and left, by account and id."""
     return answer_page(request, owed.credits(house, caller.sight, account=account, page=page))
 
 
-@finance.get("/disputes", summary="Disputed charges, and until when", responses=answers(list[disputes_.Dispute]))
+@finance.get("/disputes", summary="List disputes", responses=answers(list[disputes_.Dispute]))
 def disputes(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("dispute.read")],
     page: Annotated[Page, pages(disputes_.ORDER)],
     account: OfAccount = None,
-    overdue: Annotated[bool, Query(description="Only investigations open longer than agreed.")] = False,
+    overdue: Annotated[bool, Query(description="Only overdue investigations.")] = False,
 ) -> Response:
-    """Disputed charges by account and id: under investigation and until when, confirmed or rejected."""
+    """Disputed charges, under investigation with a deadline, confirmed or rejected, by account and id."""
     return answer_page(request, owed.disputes(house, caller.sight, account=account, overdue=overdue, page=page))
 
 
-@finance.get("/complaints", summary="Customers' complaints", responses=answers(list[complaints_.Complaint]))
+@finance.get("/complaints", summary="List complaints", responses=answers(list[complaints_.Complaint]))
 def complaints(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("complaint.read")],
     page: Annotated[Page, pages(complaints_.ORDER)],
     account: OfAccount = None,
-    still_open: Annotated[bool, Query(alias="open", description="Only those that are not resolved.")] = False,
+    still_open: Annotated[bool, Query(alias="open", description="Only open complaints.")] = False,
 ) -> Response:
-    """Complaints, those first that have been open longest."""
+    """Customers' complaints, the longest open first."""
     return answer_page(
         request, owed.complaints(house, caller.sight, account=account, still_open=still_open, page=page)
     )
 
 
-@finance.get("/goodwill", summary="Goodwill credits", responses=answers(list[linked_goodwill.GoodwillLinked]))
+@finance.get("/goodwill", summary="List goodwill credits", responses=answers(list[linked_goodwill.GoodwillLinked]))
 def goodwill(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("goodwill.read")],
     page: Annotated[Page, pages(linked_goodwill.ORDER)],
     account: OfAccount = None,
-    still_open: Annotated[bool, Query(alias="open", description="Only those that nobody has decided about.")] = False,
+    still_open: Annotated[bool, Query(alias="open", description="Only undecided proposals.")] = False,
 ) -> Response:
-    """Who proposed which credit for which complaint, and who decided, by account and id."""
+    """Goodwill credits with their complaint, proposer and decision, by account and id."""
     return answer_page(request, owed.goodwill(house, caller.sight, account=account, still_open=still_open, page=page))
 
 
-@finance.get("/alarms", summary="What a person should look at", responses=answers(list[alarms.Alarm]))
+@finance.get("/alarms", summary="List active alarms", responses=answers(list[alarms.Alarm]))
 def standing_alarms(
     request: Request,
     house: TheHouse,
@@ -209,23 +205,25 @@ def standing_alarms(
     page: Annotated[Page, pages(alarms.ORDER)],
     account: OfAccount = None,
 ) -> Response:
-    """The alarms that stand, by account."""
+    """Active alarms, for a person to check, by account."""
     return answer_page(request, owed.alarms(house, caller.sight, account=account, page=page))
 
 
-@finance.get("/explanations", summary="Why a claim is what it is", responses=answers(Explanation))
+@finance.get("/explanations", summary="Explain a claim, refund or credit", responses=answers(Explanation))
 def explanation(
     house: TheHouse,
     caller: Annotated[Caller, allowed("explanation.read")],
     id: Annotated[
         Printable,
-        Query(min_length=1, description="A claim's, refund's or credit's.", examples=["unused/cyc-0006-2026-04-02"]),
+        Query(
+            min_length=1, description="The id of a claim, refund or credit.", examples=["unused/cyc-0006-2026-04-02"]
+        ),
     ],
     account: OfAccount = None,
 ) -> Response:
-    """Clause, agreement, formula with its numbers, the facts used, and every recorded step of a claim.
+    """Clause, agreement, formula with its numbers, the facts used, and all recorded steps of a claim.
 
-    What people wrote about a goodwill credit is told to whoever may read what is written of complaints.
+    Texts about goodwill credits are included for callers with permission to read people's texts about complaints.
     """
     return JSONResponse(explain(house, caller.sight, id, account))
 
@@ -235,7 +233,7 @@ def explanation(
 
 @accounts.get(
     "/accounts/{account_id}",
-    summary="One account in full",
+    summary="Get an account",
     responses={200: {**answers(answering.Account)[200], **TELLS_VERSION}, 304: STILL_THE_SAME},
     openapi_extra={"parameters": [IF_NONE_MATCH]},
 )
@@ -244,24 +242,28 @@ def account(
     house: TheHouse,
     caller: Annotated[Caller, allowed("account.read")],
     account_id: AccountId,
-    as_of: Annotated[AsOf | None, Query(description="Assessed anew from what had become true by then.")] = None,
-    known_at: Annotated[KnownAtMoment | None, Query(description="What had been recorded by then.")] = None,
+    as_of: Annotated[
+        AsOf | None, Query(description="Assess the account anew from the facts that were true by then.")
+    ] = None,
+    known_at: Annotated[KnownAtMoment | None, Query(description="Use only events recorded by then.")] = None,
 ) -> Response:
-    """Balances, subscriptions, charges, payments, claims, refunds, credits and complaints, and how many messages
-    are set aside; for the provider's people also goodwill, alarms and open instructions.
+    """Balances, subscriptions, charges, payments, claims, refunds, credits, complaints and the number of messages set
+    aside; for the provider's staff also goodwill, alarms and open instructions.
 
-    With `as_of` it is assessed anew from the facts that had become true by then; a date means its end in the
-    account's zone. With `known_at` alone it is read as it was recorded by then. Both together: assessed anew from the
-    facts that had been recorded by the one and become true by the other.
+    With `as_of` the account is assessed anew from the facts that were true by then; a date means its end in the
+    account's time zone. With `known_at` alone it is shown as recorded by then. With both it is assessed anew from the
+    facts that were recorded by the one and true by the other.
 
-    Of the account as it stands now, the answer's ETag says the version; who changes the account may send it back in
-    If-Match, and who reads it again in If-None-Match.
+    The ETag is the version of the account as it stands now: send it in If-Match when you change the account, and in
+    If-None-Match when you read it again.
     """
     return answer_version(request, answering.account(house, caller.sight, account_id, as_of, known_at))
 
 
 @accounts.get(
-    "/accounts/{account_id}/history", summary="An account's audit trail", responses=answers(list[audit_trail.Entry])
+    "/accounts/{account_id}/history",
+    summary="Get an account's audit trail",
+    responses=answers(list[audit_trail.Entry]),
 )
 def history(
     request: Request,
@@ -270,13 +272,13 @@ def history(
     page: Annotated[Page, pages(audit_trail.ORDER)],
     account_id: AccountId,
 ) -> Response:
-    """Every fact and every decision in order, with actor, cause and both times."""
+    """All facts and decisions in order, with actor, cause and both times."""
     return answer_page(request, answering.history(house, caller.sight, account_id, page=page))
 
 
 @accounts.get(
     "/accounts/{account_id}/replay",
-    summary="An account event by event",
+    summary="Replay an account's events",
     responses=answers(list[replaying.ReplayStep]),
 )
 def replay(
@@ -285,15 +287,15 @@ def replay(
     caller: Annotated[Caller, allowed("history.read")],
     page: Annotated[Page, pages(replaying.ORDER)],
     account_id: AccountId,
-    to: Annotated[int | None, Query(ge=0, lt=2**63, description="Only the first so many events.")] = None,
+    to: Annotated[int | None, Query(ge=0, lt=2**63, description="Only this many events, from the first.")] = None,
 ) -> Response:
-    """What each of an account's events changed, one after the other."""
+    """The changes of each of an account's events, in order."""
     return answer_page(request, answering.replayed(house, caller.sight, account_id, to, page=page))
 
 
 @accounts.get(
     "/accounts/{account_id}/complaints/{complaint_id}",
-    summary="One complaint with its whole history",
+    summary="Get a complaint with its history",
     responses=answers(ComplaintInFull),
 )
 def complaint(
@@ -302,14 +304,14 @@ def complaint(
     account_id: AccountId,
     complaint_id: Annotated[PathId, Path(examples=["complaint-1"])],
 ) -> Response:
-    """Every step with who took it, what people wrote, links, and the goodwill credits proposed for it."""
+    """All steps with their actors and notes, the links, and the goodwill credits proposed for it."""
     return JSONResponse(told(house, caller.sight, complaint_id, account_id))
 
 
 # --- messages -----------------------------------------------------------------------------------------------------
 
 
-@messages.get("/waiting", summary="Facts that wait for another", responses=answers(list[Waiting]))
+@messages.get("/waiting", summary="List waiting facts", responses=answers(list[Waiting]))
 def waiting(
     request: Request,
     house: TheHouse,
@@ -317,11 +319,11 @@ def waiting(
     page: Annotated[Page, pages(waiting_.ORDER)],
     account: OfAccount = None,
 ) -> Response:
-    """What each waits for and since when, by account and age."""
+    """Facts that wait for another fact, with its name and their age, by account and age."""
     return answer_page(request, waiting_for(house, caller.sight, account=account, page=page))
 
 
-@messages.get("/dead-letters", summary="Refused messages", responses=answers(list[kept_messages.DeadLetter]))
+@messages.get("/dead-letters", summary="List dead letters", responses=answers(list[kept_messages.DeadLetter]))
 def dead_letters(
     request: Request,
     house: TheHouse,
@@ -329,26 +331,26 @@ def dead_letters(
     page: Annotated[Page, pages(kept.ORDER)],
     account: OfAccount = None,
     source: OfSource = None,
-    field: Annotated[Printable | None, Query(description="Only those refused for this field.")] = None,
+    field: Annotated[Printable | None, Query(description="Only messages refused because of this field.")] = None,
     everything: Annotated[bool, Query(alias="all", description=CLOSED_TOO)] = False,
 ) -> Response:
-    """The refused messages that nobody has replayed or discarded yet, without what they said."""
+    """Open dead letters: refused messages, neither replayed nor discarded, without their bodies."""
     wanted: kept.Wanted = {"account": account, "source": source, "field": field}
     rows = kept_messages.dead_letters(house, wanted, closed=everything, page=page)
     return answer_page(request, rows)
 
 
 @messages.get(
-    "/dead-letters/{position}", summary="A refused message", responses=answers(kept_messages.DeadLetterWithBody)
+    "/dead-letters/{position}", summary="Get a dead letter", responses=answers(kept_messages.DeadLetterWithBody)
 )
 def dead_letter(
     house: TheHouse, _: Annotated[Caller, allowed("dead_letter.read_body")], position: KeptPosition
 ) -> Response:
-    """One refused message with what it said, from the vault."""
+    """One dead letter with its body, from the vault."""
     return _kept_message(house, "dead-letter", position)
 
 
-@messages.get("/aside", summary="Messages set aside", responses=answers(list[kept_messages.SetAside]))
+@messages.get("/aside", summary="List messages set aside", responses=answers(list[kept_messages.SetAside]))
 def aside(
     request: Request,
     house: TheHouse,
@@ -358,23 +360,25 @@ def aside(
     source: OfSource = None,
     everything: Annotated[bool, Query(alias="all", description=CLOSED_TOO)] = False,
 ) -> Response:
-    """The messages that kept failing and wait until what failed is mended, without what they said."""
+    """Messages set aside after repeated failures, until the cause is fixed, without their bodies."""
     rows = kept_messages.set_aside(house, {"account": account, "source": source}, closed=everything, page=page)
     return answer_page(request, rows)
 
 
-@messages.get("/aside/{position}", summary="A message set aside", responses=answers(kept_messages.SetAsideWithBody))
+@messages.get(
+    "/aside/{position}", summary="Get a message set aside", responses=answers(kept_messages.SetAsideWithBody)
+)
 def aside_message(
     house: TheHouse, _: Annotated[Caller, allowed("aside.read_body")], position: KeptPosition
 ) -> Response:
-    """One message that was set aside with what it said, from the vault."""
+    """One message set aside, with its body, from the vault."""
     return _kept_message(house, "set-aside", position)
 
 
 def _kept_message(house: House, of: KeptAs, position: int) -> Response:
     found = kept_messages.at(house, of, position)
     if found is None:
-        raise not_found("nothing is kept under this number; ask for the list with `all=true`")
+        raise not_found("no message has this number; see the list with `all=true`")
     return JSONResponse(found)
 
 
@@ -382,7 +386,9 @@ def _kept_message(house: House, of: KeptAs, position: int) -> Response:
 
 
 @messages.get(
-    "/instructions", summary="What other systems were told", responses=answers(list[instructions_.AgedInstruction])
+    "/instructions",
+    summary="List instructions to other systems",
+    responses=answers(list[instructions_.AgedInstruction]),
 )
 def instructions(
     request: Request,
@@ -390,15 +396,15 @@ def instructions(
     caller: Annotated[Caller, allowed("instruction.read")],
     page: Annotated[Page, pages(instructions_.ORDER)],
     account: OfAccount = None,
-    kind: Annotated[Kind | None, Query(description="Only those of this kind.")] = None,
-    still_open: Annotated[bool, Query(alias="open", description="Only those that were not answered.")] = False,
+    kind: Annotated[Kind | None, Query(description="Only this kind.")] = None,
+    still_open: Annotated[bool, Query(alias="open", description="Only instructions without an answer.")] = False,
 ) -> Response:
-    """What billing and provisioning must carry out, those first that wait longest for an answer."""
+    """Instructions to billing and provisioning, the longest open first."""
     rows = instructed(house, caller.sight, account=account, kind=kind, still_open=still_open, page=page)
     return answer_page(request, rows)
 
 
-@messages.get("/notices", summary="E-mails to customers", responses=answers(list[Notice]))
+@messages.get("/notices", summary="List e-mails to customers", responses=answers(list[Notice]))
 def notices(
     request: Request,
     house: TheHouse,
@@ -406,17 +412,17 @@ def notices(
     page: Annotated[Page, pages(queue.ORDER)],
     account: OfAccount = None,
     status: Annotated[
-        NoticeStatus | None, Query(description="Only those that stand so; else those neither sent nor discarded.")
+        NoticeStatus | None, Query(description="Only this status; by default those neither sent nor discarded.")
     ] = None,
 ) -> Response:
-    """The queue, the oldest first, and what comes next of each."""
+    """The queue of e-mails, oldest first, with the next step of each."""
     return answer_page(request, queued(house, account, [status] if status is not None else None, page=page))
 
 
 # --- machinery ----------------------------------------------------------------------------------------------------
 
 
-@machinery.get("/agreements", summary="Service agreements", responses=answers(list[published.Agreement]))
+@machinery.get("/agreements", summary="List service agreements", responses=answers(list[published.Agreement]))
 def agreements(
     request: Request,
     house: TheHouse,
@@ -427,48 +433,48 @@ def agreements(
     return answer_page(request, published.agreements(house, page))
 
 
-@machinery.get("/agreements/{name}", summary="An agreement's text", responses=answers(published.AgreementText))
+@machinery.get("/agreements/{name}", summary="Get an agreement's text", responses=answers(published.AgreementText))
 def agreement(
     house: TheHouse,
     _: Annotated[Caller, allowed("agreement.read")],
     name: Annotated[PathId, Path(examples=["standard"])],
-    version: Annotated[int | None, Query(description="The newest unless given.")] = None,
+    version: Annotated[int | None, Query(description="The version; by default the latest.")] = None,
 ) -> Response:
-    """The text that a version was published as."""
+    """The published text of a version."""
     return JSONResponse(published.agreement(house, name, version))
 
 
-@machinery.get("/status", summary="How everything stands", responses=answers(standing.StatusFound))
+@machinery.get("/status", summary="Get the status", responses=answers(standing.StatusFound))
 def status(
     house: TheHouse,
     _: Annotated[Caller, allowed("status.read")],
     max_age: Annotated[
-        int | None, Query(ge=0, lt=2**31, description="What has lain for more than these seconds is late.")
+        int | None, Query(ge=0, lt=2**31, description="The age in seconds from which unprocessed work is late.")
     ] = None,
 ) -> Response:
-    """How far each part is behind and since when, and what is left for people."""
+    """The lag of each part, and the open work for people."""
     return JSONResponse(standing.answer(standing.look_around(house, max_age)))
 
 
-@machinery.get("/access/grants", summary="Who has which role", responses=answers(list[access.Granted]))
+@machinery.get("/access/grants", summary="List roles granted", responses=answers(list[access.Granted]))
 def grants(
     request: Request,
     house: TheHouse,
     _: Annotated[Caller, allowed("access.read")],
     page: Annotated[Page, pages(access.GRANTS_ORDER)],
-    principal: Annotated[Identifier | None, Query(description="Only those of this principal.")] = None,
+    principal: Annotated[Identifier | None, Query(description="Only this principal.")] = None,
 ) -> Response:
-    """The roles that stand, by principal."""
+    """The roles granted, by principal."""
     return answer_page(request, access.grants(house.database, principal, page=page))
 
 
-@machinery.get("/access/keys", summary="API keys that open the door", responses=answers(list[access.ApiKey]))
+@machinery.get("/access/keys", summary="List valid API keys", responses=answers(list[access.ApiKey]))
 def keys(
     request: Request,
     house: TheHouse,
     _: Annotated[Caller, allowed("access.read")],
     page: Annotated[Page, pages(access.KEYS_ORDER)],
-    principal: Annotated[Identifier | None, Query(description="Only those of this principal.")] = None,
+    principal: Annotated[Identifier | None, Query(description="Only this principal.")] = None,
 ) -> Response:
-    """The keys that stand, by principal and age, without their secrets."""
+    """The valid API keys, by principal and age, without their secrets."""
     return answer_page(request, access.keys(house.database, principal, page=page))

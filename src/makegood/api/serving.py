@@ -30,7 +30,7 @@ def listening(address: str) -> socket.socket:
     """A socket that listens on HOST:PORT; port 0 takes a free one. Raises CannotListen."""
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65_535:
-        raise CannotListen(f"{address!r} is no address to listen on: set MAKEGOOD_HTTP to HOST:PORT")
+        raise CannotListen(f"invalid listen address {address!r}: set MAKEGOOD_HTTP to HOST:PORT")
     host = host.removeprefix("[").removesuffix("]")
     try:
         found = socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -39,7 +39,7 @@ def listening(address: str) -> socket.socket:
         found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         raise CannotListen(
-            f"the HTTP API cannot listen on {address} ({error.strerror or error}): stop what listens there, "
+            f"the HTTP API cannot listen on {address} ({error.strerror or error}): stop the program on that port, "
             "or set MAKEGOOD_HTTP to another HOST:PORT"
         ) from error
     return found

@@ -1,4 +1,4 @@
-"""Versions of accounts: what was read tells its own in `ETag`, and who changes it may insist on it (RFC 9110)."""
+"""Versions of accounts: `ETag`, `If-None-Match` and `If-Match` (RFC 9110)."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _TAGS = re.compile(r'(?:W/)?("[^"]*")')
 
 _TAG_SCHEMA = {"type": "string", "pattern": '^"[0-9]+-[0-9]+"$', "examples": ['"17-0"']}
 TELLS_VERSION: dict[str, Any] = {
-    "headers": {"ETag": {"description": "The account's version, where one can be told.", "schema": _TAG_SCHEMA}}
+    "headers": {"ETag": {"description": "The account's version, where it has one.", "schema": _TAG_SCHEMA}}
 }
-STILL_THE_SAME: dict[str, Any] = {"description": "It is still of the version in If-None-Match."}
+STILL_THE_SAME: dict[str, Any] = {"description": "Not modified since the version in If-None-Match"}
 IF_NONE_MATCH: dict[str, Any] = {
     "name": "If-None-Match",
     "in": "header",
     "required": False,
-    "description": "ETags of the account as it was read before: where one still holds, the answer is 304.",
+    "description": "ETags of earlier reads of the account. The answer is 304 while one of them is current.",
     "schema": {"type": "string", "examples": ['"17-0"']},
 }
 
 
 def answer_version(request: Request, found: AccountFound) -> Response:
-    """An account with its version, or only that it is still of the version that the caller has."""
+    """An account with its ETag, or 304 where the caller has the current version."""
     if found.version is None:
         return JSONResponse(found.answer)
     tag = tag_of(found.version, found.answer["set_aside"])
@@ -40,14 +40,14 @@ def answer_version(request: Request, found: AccountFound) -> Response:
 
 
 def tag_of(version: int, set_aside: int = 0) -> str:
-    """The ETag of an account's version. How many of its messages are set aside is shown with it, and no version."""
+    """An account's ETag: its version, and its number of messages set aside, which changes without a new version."""
     return f'"{version}-{set_aside}"'
 
 
 def expected_version(request: Request) -> int | None:
-    """The version that the account must still have, by the one ETag in If-Match; None where any will do.
+    """The account version that the caller requires in If-Match; None where the caller requires none.
 
-    Raises Refused for what is no ETag of an account: nothing can be of that version.
+    Raises Refused where If-Match holds anything but one ETag of an account, because no version can match it.
     """
     wanted = request.headers.get("if-match")
     if wanted is None or wanted.strip() == "*":
@@ -59,5 +59,5 @@ def expected_version(request: Request) -> int | None:
 
 
 def changed() -> Refused:
-    """The account is not of the version that the caller insists on."""
-    return Refused(PRECONDITION, "read the account again, and send its new ETag in If-Match once you have seen it")
+    """The account does not have the version that the caller requires."""
+    return Refused(PRECONDITION, "read the account again, check what has changed, and send its new ETag in If-Match")

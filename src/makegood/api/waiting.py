@@ -1,4 +1,4 @@
-"""Read your writes: what was written tells its position, and a read can wait until the rows have come that far."""
+"""Read your writes: a write returns its position, and a read can wait until the projections have reached it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from projections.catalog import CATALOG
 from projections.follower import positions_of
 
 POSITION = "Makegood-Position"
-"""The header in which an answer to a write says where its last event stands, as `shard:position`; of events in
-several shards, as one position of each with commas between them."""
+"""The response header with the position of the last event written, as `shard:position`; for events of several
+shards, their positions separated by commas."""
 WAIT_FOR = "Makegood-Wait-For"
-"""The header in which a read says up to which position it must have come."""
+"""The request header with the position that a read must have reached."""
 
 PATIENCE_SECONDS = 5.0
 EVERY_SECONDS = 0.05
 
 
 async def caught_up(house: House, wanted: str | None) -> None:
-    """Return when all projections have come to a position. Raises Refused where they do not within patience.
+    """Return once all projections have reached a position. Raises Refused where that takes over PATIENCE_SECONDS.
 
-    A position that the store itself has not come to was told by no write, and is not waited for.
+    A position beyond the end of the store comes from no write and is refused at once.
     """
     if wanted is None:
         return
@@ -35,20 +35,22 @@ async def caught_up(house: House, wanted: str | None) -> None:
         position = reached_from_text(wanted.strip())
     except ValueError:
         raise invalid(
-            WAIT_FOR, "a position is written shard:position, as the header Makegood-Position says it"
+            WAIT_FOR, "a position has the form shard:position, as in the header Makegood-Position"
         ) from None
     until = time.monotonic() + PATIENCE_SECONDS
     while not await run_in_threadpool(reached, house, position):
         if time.monotonic() > until:
-            raise unavailable("what you wait for is recorded, but not yet shown; try again, or ask without waiting")
+            raise unavailable(
+                "the write is recorded, but not yet visible in reads; try again, or leave out Makegood-Wait-For"
+            )
         await anyio.sleep(EVERY_SECONDS)
 
 
 def reached(house: House, wanted: Reached) -> bool:
-    """Whether every projection has come to a position. Raises Refused where the store itself has not."""
+    """Whether every projection has reached a position. Raises Refused for a position beyond the end of the store."""
     with house.database.reading() as transaction:
         end = shard_ends(transaction)
         stand = positions_of(transaction, CATALOG)
     if not end.covers(wanted):
-        raise invalid(WAIT_FOR, "no write told this position: the store has not come to it")
+        raise invalid(WAIT_FOR, "this position is beyond the last recorded event: use one from Makegood-Position")
     return all(positions.covers(wanted) for positions in stand.values())

@@ -38,11 +38,11 @@ def agreement_publish(
             except AgreementRefused as error:
                 raise Stop(f"{file}: {error}") from None
             except UnicodeDecodeError:
-                raise Stop(f"{file}: an agreement is written in UTF-8") from None
+                raise Stop(f"{file}: not valid UTF-8; save the file as UTF-8") from None
             terms = published.agreement.terms
             answer.append({"name": terms.name, "version": terms.version, "sha256": published.agreement.sha256})
             if not json:
-                said = "published" if published.new else "published already, unchanged"
+                said = "published" if published.new else "already published, unchanged"
                 say(f"{terms.name} version {terms.version}: {said}")
         due_work.do_due_work(house.ledger, house.ledger.now())
         house.projections.catch_up()
@@ -65,19 +65,19 @@ def agreement_list(store: Store = "", json: Json = False) -> None:
         print_rows(
             rows,
             AGREEMENTS.headings,
-            title="Service agreements",
-            empty="no agreement is published yet; next: makegood agreement publish FILE",
+            title="List service agreements",
+            empty="no published agreements; next: makegood agreement publish FILE",
         )
 
 
 @agreement_app.command("show")
 def agreement_show(
     name: Annotated[str, typer.Argument(metavar="NAME")],
-    version: Annotated[int | None, typer.Option("--version", help="The newest unless given.")] = None,
+    version: Annotated[int | None, typer.Option("--version", help="The version; default: the latest.")] = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Show the text that a version was published as."""
+    """Show the published text of a version."""
     from makegood.answers import agreements
     from makegood.commands.terminal.printing import print_json
 

@@ -1,4 +1,4 @@
-"""What all commands share: the application, their common options, and how they get at the store."""
+"""The command-line application, the options that commands share, and access to the store."""
 
 from __future__ import annotations
 
@@ -24,20 +24,22 @@ OK, FAILED, MISMATCH, REFUSED, USAGE = 0, 1, 2, 3, 64
 
 app = typer.Typer(
     name="makegood",
-    help="The ledger that makes good on what a VoIP provider promises its customers.",
+    help="The ledger for the refunds and credits that a VoIP provider owes its customers.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-agreement_app = typer.Typer(help="Service agreements: publish, list and show their versions.", no_args_is_help=True)
-letters_app = typer.Typer(help="Refused messages: list, show, replay and discard them.", no_args_is_help=True)
-aside_app = typer.Typer(
-    help="Messages set aside because they kept failing: list, show and replay them.", no_args_is_help=True
+agreement_app = typer.Typer(help="Service agreements: publish, list and show versions.", no_args_is_help=True)
+letters_app = typer.Typer(
+    help="Dead letters (refused messages): list, show, replay and discard.", no_args_is_help=True
 )
-contract_app = typer.Typer(help="The contract: check messages against it, export its schemas.", no_args_is_help=True)
-access_app = typer.Typer(help="Who may do what: roles of people and machines, and API keys.", no_args_is_help=True)
-key_app = typer.Typer(help="API keys, by which machines show who they are.", no_args_is_help=True)
+aside_app = typer.Typer(
+    help="Messages set aside after repeated failures: list, show and replay.", no_args_is_help=True
+)
+contract_app = typer.Typer(help="The contract: check messages, export the schemas.", no_args_is_help=True)
+access_app = typer.Typer(help="Access: roles of people and machines, and API keys.", no_args_is_help=True)
+key_app = typer.Typer(help="API keys, which authenticate machines.", no_args_is_help=True)
 notices_app = typer.Typer(help="E-mails to customers: list the queue, resend and discard.")
 access_app.add_typer(key_app, name="key")
 app.add_typer(agreement_app, name="agreement")
@@ -47,11 +49,11 @@ app.add_typer(contract_app, name="contract")
 app.add_typer(access_app, name="access")
 app.add_typer(notices_app, name="notices")
 
-Store = Annotated[str, typer.Option("--store", help="Where the ledger is kept: sqlite:///FILE or postgresql://…")]
-Kafka = Annotated[str, typer.Option("--kafka", help="Kafka's addresses: HOST:PORT,…")]
-Http = Annotated[str, typer.Option("--http", help="Where the HTTP API listens: HOST:PORT; port 0 takes a free one.")]
-Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
-Actor = Annotated[str, typer.Option("--actor", help="Who does it; your user's name unless given.")]
+Store = Annotated[str, typer.Option("--store", help="The database URL: sqlite:///FILE or postgresql://…")]
+Kafka = Annotated[str, typer.Option("--kafka", help="The Kafka brokers: HOST:PORT,…")]
+Http = Annotated[str, typer.Option("--http", help="The address of the HTTP API: HOST:PORT; port 0 takes a free one.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Actor = Annotated[str, typer.Option("--actor", help="The person or system acting; default: your user name.")]
 AccountOption = Annotated[str | None, typer.Option("--account", help="Only this account.")]
 
 
@@ -77,12 +79,14 @@ def _read(reader: Callable[[str], Any], text: str) -> Any:
 AsOf = Annotated[
     Any,
     typer.Option(
-        "--as-of", parser=_as_of, metavar="INSTANT|DATE", help="Assessed from what had become true by then."
+        "--as-of", parser=_as_of, metavar="INSTANT|DATE", help="Assess from the facts that were true by then."
     ),
 ]
 KnownAt = Annotated[
     Any,
-    typer.Option("--known-at", parser=_known_at, metavar="INSTANT|POSITION", help="What had been recorded by then."),
+    typer.Option(
+        "--known-at", parser=_known_at, metavar="INSTANT|POSITION", help="Show only events recorded by then."
+    ),
 ]
 
 
@@ -110,7 +114,7 @@ def instant(text: str) -> Any:
     try:
         return instant_from_text(text)
     except ValueError as error:
-        raise Stop(f"{text!r} is no instant: {error}") from None
+        raise Stop(f"{text!r} is not a valid instant: {error}") from None
 
 
 def show_list(
@@ -150,6 +154,6 @@ def lines_of(path: Path | None) -> Iterator[Any]:
         with path.open("rb") as stream:
             yield stream
     except FileNotFoundError:
-        raise Stop(f"there is no file {path}") from None
+        raise Stop(f"file {path} not found; check the path") from None
     except IsADirectoryError:
-        raise Stop(f"{path} is a folder; name a file of JSON Lines") from None
+        raise Stop(f"{path} is a folder; give a file of JSON Lines") from None

@@ -1,4 +1,4 @@
-"""The contract: whether a file keeps it."""
+"""The contract: check a file against it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from makegood.commands.app import (
 
 @contract_app.command("check")
 def contract_check(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - is standard input.")], json: Json = False
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - for standard input.")], json: Json = False
 ) -> int:
-    """Tell which line and field of a file breaks the contract, and why. Needs neither store nor broker."""
+    """Check a file's messages: list each line and field that breaks the contract. Needs neither store nor broker."""
     from dataclasses import asdict
 
     from consumers.upstream import check_file
@@ -33,8 +33,8 @@ def contract_check(
     else:
         print_rows(
             problems,
-            {"line": "line", "id": "message", "field": "field", "reason": "what is wrong"},
+            {"line": "line", "id": "message", "field": "field", "reason": "reason"},
             title="Messages that would be refused",
-            empty="every message keeps the contract; publish them with `makegood publish` or `makegood ingest`",
+            empty="all messages are valid; send them with `makegood publish` or `makegood ingest`",
         )
     return REFUSED if problems else OK

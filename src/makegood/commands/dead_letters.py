@@ -1,4 +1,4 @@
-"""Messages that are kept: dead letters and messages set aside. Listed, shown, replayed and discarded."""
+"""Kept messages: dead letters and messages set aside. List, show, replay and discard."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from makegood.answers.done import DeadLetterDiscarded, DeadLetterReplayed, Replayed, SetAsideReplayed
     from makegood.house.opening import House
 
-Source = Annotated[str | None, typer.Option("--source", help="Only those of this source.")]
-Field = Annotated[str | None, typer.Option("--field", help="Only those refused for this field.")]
-Everything = Annotated[bool, typer.Option("--all", help="Those that were replayed or discarded as well.")]
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID…]", help="Ids, or numbers in the list.")]
+Source = Annotated[str | None, typer.Option("--source", help="Only messages from this source.")]
+Field = Annotated[str | None, typer.Option("--field", help="Only messages refused because of this field.")]
+Everything = Annotated[bool, typer.Option("--all", help="Include replayed and discarded messages.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID…]", help="Ids, or numbers from the list.")]
 Body = Annotated[
-    Path | None, typer.Option("--body", help="The repaired message, in structured mode, in place of the kept one.")
+    Path | None, typer.Option("--body", help="The repaired message, in structured mode, to replay instead.")
 ]
-Reason = Annotated[str | None, typer.Option("--reason", help="Why, in your words; kept in the vault.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would become of them, and record nothing.")]
-Every = Annotated[bool, typer.Option("--every", help="Every open one that the filters leave.")]
+Reason = Annotated[str | None, typer.Option("--reason", help="The reason, as free text; kept in the vault.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the outcome without recording anything.")]
+Every = Annotated[bool, typer.Option("--every", help="All open messages that match the filters.")]
 
 
 @letters_app.command("list")
@@ -48,7 +48,7 @@ def dead_letters_list(
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """List the refused messages that nobody has replayed or discarded yet."""
+    """List open dead letters: refused messages, neither replayed nor discarded."""
     from makegood.answers.kept_messages import dead_letters
     from makegood.commands.terminal.tables import DEAD_LETTERS
 
@@ -58,17 +58,19 @@ def dead_letters_list(
         lambda house: dead_letters(house, {"account": account, "source": source, "field": field}, closed=everything),
         DEAD_LETTERS if everything else DEAD_LETTERS.without("status"),
         title="Dead letters",
-        empty="no refused message is open",
+        empty="no open dead letters",
     )
 
 
 @letters_app.command("show")
 def dead_letters_show(
-    dead_letter: Annotated[str, typer.Argument(metavar="ID", help="A dead letter's id, or its number.")],
+    dead_letter: Annotated[
+        str, typer.Argument(metavar="ID", help="The dead letter's id, or its number in the list.")
+    ],
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Show one refused message with its body, from the vault."""
+    """Show one dead letter with its body, from the vault."""
     _show("dead-letter", dead_letter, store, json)
 
 
@@ -86,21 +88,21 @@ def dead_letters_replay(
     store: Store = "",
     json: Json = False,
 ) -> int:
-    """Take refused messages in again, as they are or repaired. Safe to repeat."""
+    """Submit refused messages again, unchanged or repaired. Safe to repeat."""
     wanted: Wanted = {"account": account, "source": source, "field": field}
     return _replay("dead-letter", ids or [], every, wanted, body, reason, dry_run, actor, store, json)
 
 
 @letters_app.command("discard")
 def dead_letters_discard(
-    ids: Annotated[list[str], typer.Argument(metavar="ID…", help="Ids, or numbers in the list.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why, in your words; kept in the vault.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID…", help="Ids, or numbers from the list.")],
+    reason: Annotated[str, typer.Option("--reason", help="The reason, as free text; kept in the vault.")],
     dry_run: DryRun = False,
     actor: Actor = "",
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Say for good that refused messages will not come in. Their bodies stay in the vault."""
+    """Close refused messages for good, without replaying them. Their bodies stay in the vault."""
     from ledger.application.kept_messages import Closing, Kept, discard
     from makegood.commands.terminal.printing import print_json, say
     from makegood.house.actor import actor_of
@@ -128,7 +130,7 @@ def aside_list(
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """List the messages that were set aside because they kept failing; their accounts' payouts wait."""
+    """List the messages set aside after repeated failures. The payouts of their accounts are on hold."""
     from makegood.answers.kept_messages import set_aside
     from makegood.commands.terminal.tables import SET_ASIDE
 
@@ -137,18 +139,18 @@ def aside_list(
         json,
         lambda house: set_aside(house, {"account": account, "source": source}, closed=everything),
         SET_ASIDE if everything else SET_ASIDE.without("status"),
-        title="Messages set aside",
-        empty="no message is set aside",
+        title="List messages set aside",
+        empty="no messages set aside",
     )
 
 
 @aside_app.command("show")
 def aside_show(
-    message: Annotated[str, typer.Argument(metavar="ID", help="Its id, or its number in the list.")],
+    message: Annotated[str, typer.Argument(metavar="ID", help="The message's id, or its number in the list.")],
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Show one message that was set aside with its body, from the vault."""
+    """Show one message set aside, with its body, from the vault."""
     _show("set-aside", message, store, json)
 
 
@@ -165,13 +167,14 @@ def aside_replay(
     store: Store = "",
     json: Json = False,
 ) -> int:
-    """Take messages in again that were set aside, when what failed is mended. Safe to repeat."""
+    """Submit messages set aside again, once the cause is fixed. Safe to repeat."""
     wanted: Wanted = {"account": account, "source": source}
     return _replay("set-aside", ids or [], every, wanted, body, reason, dry_run, actor, store, json)
 
 
 # --- both kinds ---------------------------------------------------------------------------------------------------
 
+_NAME: dict[KeptAs, str] = {"dead-letter": "dead letter", "set-aside": "message set aside"}
 _COMMAND: dict[KeptAs, str] = {"dead-letter": "dead-letters", "set-aside": "aside"}
 
 
@@ -188,7 +191,7 @@ def _chosen(house: House, kept: KeptAs, ids: list[str], every: bool, wanted: Wan
     by_id = {message.kept_id: message for message in found} | {str(message.position): message for message in found}
     missing = [id_ for id_ in ids if id_ not in by_id]
     if missing:
-        raise Stop(f"there is no {kept} {missing[0]}; see `makegood {_COMMAND[kept]} list --all`")
+        raise Stop(f"{_NAME[kept]} {missing[0]} not found; see `makegood {_COMMAND[kept]} list --all`")
     return [by_id[id_] for id_ in ids]
 
 
@@ -224,7 +227,7 @@ def _replay(
     from makegood.house.actor import actor_of
 
     if body is not None and len(ids) != 1:
-        raise Stop("a repaired body takes the place of one message: name its id")
+        raise Stop("--body replaces one message: give exactly one id")
     repaired = body.read_bytes() if body is not None else None
     answer: list[DeadLetterReplayed | SetAsideReplayed] = []
     said: list[tuple[str, Replayed]] = []
@@ -259,14 +262,14 @@ def _replay(
             why = f" ({line['field']}: {line['reason']})" if line["field"] else f" ({line['reason']})"
             say(f"{kept_id}: {_SAID[kept][line['outcome']]}{why if line['reason'] else ''}")
         if not answer:
-            say("none is open")
+            say("no open messages")
         elif dry_run:
-            say("nothing was recorded: this was a dry run")
+            say("dry run: nothing was recorded")
     return REFUSED if any(line["outcome"] == "refused" for line in answer) else OK
 
 
-_CLOSED = {"accepted": "recorded", "duplicate": "recorded before, now closed", "closed": "nothing to do"}
+_CLOSED = {"accepted": "recorded", "duplicate": "recorded before, now closed", "closed": "already closed"}
 _SAID: dict[KeptAs, dict[str, str]] = {
-    "dead-letter": {**_CLOSED, "refused": "refused again, and still open"},
+    "dead-letter": {**_CLOSED, "refused": "refused again, still open"},
     "set-aside": {**_CLOSED, "refused": "refused; see `makegood dead-letters list`"},
 }

@@ -1,4 +1,4 @@
-"""Messages: taken in, previewed and published."""
+"""Messages: ingest, preview and publish."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 @app.command()
 def ingest(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - is standard input.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - for standard input.")],
     store: Store = "",
     json: Json = False,
 ) -> int:
-    """Record the messages of a file. Refused ones are kept as dead letters, and the others go on."""
+    """Record a file's messages. Refused messages are kept as dead letters; all others are recorded."""
     from consumers import files
     from makegood.answers.refusals import refusals
     from makegood.commands.terminal.printing import print_json, progress_bar, say
@@ -59,17 +59,17 @@ def ingest(
             f"{len(refused)} refused" + ("; see `makegood dead-letters list`" if refused else "")
         )
         if taken.set_aside:
-            say(f"{taken.set_aside} could not be recorded and were set aside; see `makegood aside list`")
+            say(f"{taken.set_aside} failed and were set aside; see `makegood aside list`")
     return REFUSED if refused or taken.set_aside else OK
 
 
 @app.command()
 def preview(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - is standard input.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - for standard input.")],
     store: Store = "",
     json: Json = False,
 ) -> int:
-    """Say which claims a file's messages would change, and how. Records nothing."""
+    """Preview the changes of claims that a file's messages would cause. Records nothing."""
     from consumers import files
     from ledger.application.preview import preview as previewed
     from makegood.answers.preview import answer
@@ -94,11 +94,11 @@ def _size(path: Path | None) -> int | None:
 
 @app.command()
 def publish(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - is standard input.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - for standard input.")],
     kafka: Kafka = "",
     topic: Annotated[str, typer.Option("--topic")] = "provisioning.events",
 ) -> None:
-    """Publish a file's messages on Kafka, as an ordinary producer would."""
+    """Publish a file's messages to Kafka, as an ordinary producer."""
     from contextlib import closing
 
     from consumers.kafka.cluster import Cluster
@@ -108,7 +108,7 @@ def publish(
 
     settings = settings_from(kafka=kafka)
     if not settings.kafka:
-        raise Stop("which broker? Give --kafka HOST:PORT or set MAKEGOOD_KAFKA")
+        raise Stop("no broker is configured: give --kafka HOST:PORT or set MAKEGOOD_KAFKA")
     path = None if file == "-" else Path(file)
     try:
         with (

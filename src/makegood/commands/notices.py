@@ -1,4 +1,4 @@
-"""The queue of e-mails to customers, and what only a person can decide about one."""
+"""The queue of e-mails to customers, and the decisions about them that need a person."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 STATUSES: tuple[NoticeStatus, ...] = ("queued", "sending", "sent", "failed", "in_doubt", "discarded")
 
-Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="As `makegood notices` shows them.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="Ids from `makegood notices`.")]
 
 
 @notices_app.callback(invoke_without_command=True)
@@ -23,12 +23,12 @@ def notices(
     context: typer.Context,
     account: AccountOption = None,
     status: Annotated[
-        str | None, typer.Option("--status", help=f"{', '.join(STATUSES[:-1])} or {STATUSES[-1]}.")
+        str | None, typer.Option("--status", help=f"Only this status: {', '.join(STATUSES[:-1])} or {STATUSES[-1]}.")
     ] = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """E-mails to customers that are queued, failed or in doubt, the oldest first; resend and discard them."""
+    """E-mails to customers that are queued, failed or in doubt, oldest first; resend and discard them."""
     if context.invoked_subcommand is not None:
         return
     from makegood.answers import notices as mails
@@ -38,7 +38,7 @@ def notices(
 
     wanted = [known for known in STATUSES if known == status] if status is not None else None
     if wanted == []:
-        raise Stop(f"there is no status {status!r}; they are {', '.join(STATUSES)}")
+        raise Stop(f"unknown status {status!r}; the statuses are {', '.join(STATUSES)}")
     with opened(store) as house:
         posts = bool(house.settings.smtp)
         rows = mails.notices(house, account, wanted)
@@ -48,8 +48,8 @@ def notices(
     print_rows(
         rows,
         NOTICES.headings,
-        title="E-mails to customers",
-        empty="no e-mail waits; `makegood run` queues and sends them, and --status sent shows those that were",
+        title="List e-mails to customers",
+        empty="no open e-mails; `makegood run` queues and sends them, and --status sent lists those sent",
         right=NOTICES.right,
     )
     if not posts:
@@ -58,7 +58,7 @@ def notices(
 
 @notices_app.command("resend")
 def notices_resend(ids: Ids, actor: Actor = "", store: Store = "", json: Json = False) -> None:
-    """Queue e-mails once more: failed ones, ones in doubt, or ones that the customer did not find."""
+    """Send e-mails again: failed, in doubt, or not found by the customer."""
     from ledger.application.notice_delivery import resend
     from makegood.answers import notices as mails
     from makegood.commands.terminal.printing import print_json, say
@@ -78,12 +78,14 @@ def notices_resend(ids: Ids, actor: Actor = "", store: Store = "", json: Json = 
 @notices_app.command("discard")
 def notices_discard(
     ids: Ids,
-    reason: Annotated[str | None, typer.Option("--reason", help="Why, in your words; kept in the vault.")] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="The reason, as free text; kept in the vault.")
+    ] = None,
     actor: Actor = "",
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Decide that e-mails are not sent."""
+    """Discard e-mails, so that they are not sent."""
     from ledger.application.notice_delivery import discard
     from makegood.answers import notices as mails
     from makegood.commands.terminal.printing import print_json, say

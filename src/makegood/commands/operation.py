@@ -1,4 +1,4 @@
-"""How everything stands, and projections built anew."""
+"""Status, and rebuilding projections."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ from makegood.house.stop import Stop
 def status(
     max_age: Annotated[
         int | None,
-        typer.Option("--max-age", min=0, help="Exit 2 where something lies unprocessed for more than these seconds."),
+        typer.Option(
+            "--max-age", min=0, help="Exit 2 where anything is unprocessed for more than this many seconds."
+        ),
     ] = None,
-    as_metrics: Annotated[bool, typer.Option("--metrics", help="Answer in OpenMetrics text.")] = False,
+    as_metrics: Annotated[bool, typer.Option("--metrics", help="Print metrics in OpenMetrics format.")] = False,
     store: Store = "",
     kafka: Kafka = "",
     json: Json = False,
 ) -> int:
-    """How everything stands: how far each part is behind and since when, and what is left for people."""
+    """The status: the lag of each part, and the open work for people."""
     from makegood.answers import status as standing
     from makegood.answers.metrics import open_metrics
     from makegood.commands.terminal.printing import print_json
@@ -39,7 +41,7 @@ def status(
 
     configure_logs("error")  # the client for Kafka tells of every attempt to connect
     if as_metrics and json:
-        raise Stop("--metrics and --json are two answers; leave one of them out")
+        raise Stop("--metrics and --json exclude each other; leave one out")
     found = standing.look(settings_from(store, kafka), max_age)
     if as_metrics:
         print("\n".join(open_metrics(standing.samples(found))))
@@ -52,20 +54,24 @@ def status(
 
 @app.command()
 def rebuild(
-    projection: Annotated[str | None, typer.Argument(metavar="[PROJECTION]", help="All unless one is named.")] = None,
+    projection: Annotated[
+        str | None, typer.Argument(metavar="[PROJECTION]", help="One projection; default: all.")
+    ] = None,
     compare_only: Annotated[
-        bool, typer.Option("--compare-only", help="Write nothing: say whether rows are what the ledger says.")
+        bool, typer.Option("--compare-only", help="Only compare the rows with the ledger; write nothing.")
     ] = False,
-    anew: Annotated[bool, typer.Option("--anew", help="Do not go on with a rebuild that was cut short.")] = False,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Start over instead of resuming an interrupted rebuild.")
+    ] = False,
     store: Store = "",
     json: Json = False,
 ) -> int:
-    """Build projections anew from the ledger while the old rows go on answering, then exchange what differs."""
+    """Rebuild projections from the ledger. The old rows stay in use until the differences are replaced."""
     from makegood.commands.terminal import rebuilding
     from makegood.commands.terminal.printing import print_json
 
     if compare_only and anew:
-        raise Stop("--compare-only builds nothing that --anew could drop; leave one of them out")
+        raise Stop("--compare-only and --anew exclude each other; leave one out")
     chosen = rebuilding.projections_named(projection)
     with opened(store) as house:
         if compare_only:

@@ -1,4 +1,4 @@
-"""Questions of finance and auditors, about all accounts and about one."""
+"""The commands for finance, support and auditors: lists over all accounts, and views of one account."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from makegood.house.stop import Stop
 @app.command()
 def claims(
     account: AccountOption = None,
-    clause: Annotated[str | None, typer.Option("--clause", help="Only claims under this clause.")] = None,
-    outcome: Annotated[str | None, typer.Option("--outcome", help="granted, declined, withdrawn or pending.")] = None,
+    clause: Annotated[str | None, typer.Option("--clause", help="Only this clause of the policy.")] = None,
+    outcome: Annotated[
+        str | None, typer.Option("--outcome", help="Only this outcome: granted, declined, withdrawn or pending.")
+    ] = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """What customers are owed, and what was declined and why."""
+    """Claims: granted with an amount, declined with a reason, pending or withdrawn."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
     from makegood.commands.terminal.tables import CLAIMS
@@ -38,13 +40,13 @@ def claims(
         lambda house: owed.claims(house, EVERYTHING, account=account, clause=clause, outcome=outcome),
         CLAIMS,
         title="Claims",
-        empty="no claims; messages come in with `makegood ingest FILE` or `makegood run`",
+        empty="no claims; record messages with `makegood ingest FILE` or `makegood run`",
     )
 
 
 @app.command()
 def refunds(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
-    """Refunds that are due, and those paid out."""
+    """Refunds: due, failed and paid out."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
     from makegood.commands.terminal.tables import REFUNDS
@@ -55,13 +57,13 @@ def refunds(account: AccountOption = None, store: Store = "", json: Json = False
         lambda house: owed.refunds(house, EVERYTHING, account=account),
         REFUNDS,
         title="Refunds",
-        empty="no refunds; see what was decided with `makegood claims`",
+        empty="no refunds; see the decisions with `makegood claims`",
     )
 
 
 @app.command()
 def credits(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
-    """Credits granted, and what is left of them."""
+    """Credits: granted, used and left."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
     from makegood.commands.terminal.tables import CREDITS
@@ -72,18 +74,18 @@ def credits(account: AccountOption = None, store: Store = "", json: Json = False
         lambda house: owed.credits(house, EVERYTHING, account=account),
         CREDITS,
         title="Credits",
-        empty="no credits; see what was decided with `makegood claims`",
+        empty="no credits; see the decisions with `makegood claims`",
     )
 
 
 @app.command()
 def disputes(
     account: AccountOption = None,
-    overdue: Annotated[bool, typer.Option("--overdue", help="Only investigations open longer than agreed.")] = False,
+    overdue: Annotated[bool, typer.Option("--overdue", help="Only overdue investigations.")] = False,
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Disputed charges: under investigation and until when, confirmed or rejected."""
+    """Disputed charges: under investigation with a deadline, confirmed or rejected."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
     from makegood.commands.terminal.tables import DISPUTES
@@ -94,18 +96,18 @@ def disputes(
         lambda house: owed.disputes(house, EVERYTHING, account=account, overdue=overdue),
         DISPUTES,
         title="Disputes",
-        empty="no investigation is overdue" if overdue else "no charge is disputed",
+        empty="no overdue investigations" if overdue else "no disputes",
     )
 
 
 @app.command()
 def complaints(
     account: AccountOption = None,
-    still_open: Annotated[bool, typer.Option("--open", help="Only those that are not resolved.")] = False,
+    still_open: Annotated[bool, typer.Option("--open", help="Only open complaints.")] = False,
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Customers' complaints, those first that have been open longest."""
+    """Customers' complaints, the longest open first."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
     from makegood.commands.terminal.complaint import complaint_in_words
@@ -118,19 +120,19 @@ def complaints(
         COMPLAINTS,
         in_words=complaint_in_words,
         title="Complaints",
-        empty="no complaint is open" if still_open else "no customer has complained",
+        empty="no open complaints" if still_open else "no complaints",
     )
 
 
 @app.command()
 def instructions(
     account: AccountOption = None,
-    kind: Annotated[str | None, typer.Option("--kind", help="Only of this kind, such as invoice.reduced.")] = None,
-    still_open: Annotated[bool, typer.Option("--open", help="Only those that were not answered.")] = False,
+    kind: Annotated[str | None, typer.Option("--kind", help="Only this kind, such as invoice.reduced.")] = None,
+    still_open: Annotated[bool, typer.Option("--open", help="Only instructions without an answer.")] = False,
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """What billing and provisioning were told to do, those first that wait longest for an answer."""
+    """Instructions to billing and provisioning, the longest open first."""
     from ledger.instructions import KINDS
     from makegood.access.sight import EVERYTHING
     from makegood.answers.instructions import instructions as told
@@ -138,7 +140,7 @@ def instructions(
     from makegood.commands.terminal.tables import INSTRUCTIONS
 
     if kind is not None and kind not in KINDS:
-        raise Stop(f"there is no kind of instruction {kind!r}; the kinds are {', '.join(KINDS)}")
+        raise Stop(f"unknown kind of instruction {kind!r}; the kinds are {', '.join(KINDS)}")
     show_list(
         store,
         json,
@@ -146,20 +148,20 @@ def instructions(
         INSTRUCTIONS,
         in_words=instruction_in_words,
         title="Instructions",
-        empty="every instruction was answered"
+        empty="no open instructions"
         if still_open
-        else "no instructions; a cancellation or a claim on an unpaid invoice makes one: see `makegood claims`",
+        else "no instructions; cancellations and claims on unpaid invoices lead to them: see `makegood claims`",
     )
 
 
 @app.command()
 def complaint(
-    complaint_id: Annotated[str, typer.Argument(metavar="ID", help="A complaint.")],
+    complaint_id: Annotated[str, typer.Argument(metavar="ID", help="The complaint's id.")],
     account: AccountOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """One complaint with its whole history, and what people wrote, out of the vault."""
+    """One complaint with its history, notes and links."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers.complaint import UnknownComplaint
     from makegood.answers.complaint import complaint as told
@@ -181,11 +183,11 @@ def complaint(
 @app.command()
 def goodwill(
     account: AccountOption = None,
-    still_open: Annotated[bool, typer.Option("--open", help="Only those that nobody has decided about.")] = False,
+    still_open: Annotated[bool, typer.Option("--open", help="Only undecided proposals.")] = False,
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Goodwill credits: proposed by whom, for which complaint, and approved or rejected by whom."""
+    """Goodwill credits: proposed, approved and rejected, with the people who did it."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
     from makegood.commands.terminal.tables import GOODWILL
@@ -195,16 +197,16 @@ def goodwill(
         json,
         lambda house: owed.goodwill(house, EVERYTHING, account=account, still_open=still_open),
         GOODWILL,
-        title="Goodwill credits",
-        empty="no goodwill credit waits for approval"
+        title="List goodwill credits",
+        empty="no goodwill credits waiting for approval"
         if still_open
-        else "no goodwill credit was proposed; see what customers complain about with `makegood complaints`",
+        else "no goodwill credits; see the complaints with `makegood complaints`",
     )
 
 
 @app.command()
 def alarms(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
-    """What a person should look at."""
+    """Active alarms, for a person to check."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
     from makegood.commands.terminal.tables import ALARMS
@@ -221,7 +223,7 @@ def alarms(account: AccountOption = None, store: Store = "", json: Json = False)
 
 @app.command()
 def waiting(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
-    """Facts that wait for another, with what they wait for and their age."""
+    """Facts that wait for another fact, with its name and their age."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers.ages import age
     from makegood.answers.waiting import waiting as told
@@ -233,8 +235,8 @@ def waiting(account: AccountOption = None, store: Store = "", json: Json = False
         lambda house: told(house, EVERYTHING, account=account),
         WAITING,
         in_words=lambda row: {**row, "age": age(row["age_seconds"])},
-        title="Facts that wait",
-        empty="nothing waits",
+        title="Waiting facts",
+        empty="no waiting facts",
     )
 
 
@@ -248,9 +250,9 @@ def account(
 ) -> None:
     """One account: balances, subscriptions, charges, payments, claims, refunds and credits.
 
-    As of another time it is assessed anew, from the facts that had become true by then; a date means its end in the
-    account's zone. As known at another time it is read as it was recorded by then. Both together: assessed anew from
-    the facts that had been recorded by the one and become true by the other.
+    --as-of assesses the account anew from the facts that were true by an instant, or by the end of a date in the
+    account's time zone. --known-at shows the account as recorded by an instant or position. Both together assess it
+    anew from the facts that were recorded by the one and true by the other.
     """
     from makegood.access.sight import EVERYTHING
     from makegood.answers import account as answering
@@ -266,7 +268,7 @@ def account(
         aside = found["set_aside"]
         if aside:
             say(
-                f"{aside} of its messages are set aside, so this may not be all, and its payouts wait: "
+                f"incomplete: {aside} messages of this account are set aside, and its payouts are on hold; see "
                 f"makegood aside list --account {account_id}"
             )
 
@@ -275,7 +277,7 @@ def account(
 def history(
     account_id: Annotated[str, typer.Argument(metavar="ACCOUNT")], store: Store = "", json: Json = False
 ) -> None:
-    """An account's audit trail: every fact and every decision, with actor, cause and both times."""
+    """An account's audit trail: all facts and decisions, with actor, cause and both times."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers.account import history as told
     from makegood.commands.terminal.tables import HISTORY
@@ -297,7 +299,7 @@ def replay(
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """An account's state after each of its events, one after the other."""
+    """An account's state after each of its events."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers.account import replayed
     from makegood.commands.terminal import account as reading
@@ -313,12 +315,12 @@ def replay(
 
 @app.command()
 def explain(
-    claim_id: Annotated[str, typer.Argument(metavar="ID", help="A claim, refund or credit.")],
+    claim_id: Annotated[str, typer.Argument(metavar="ID", help="The id of a claim, refund or credit.")],
     account: AccountOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Why a claim is what it is: clause, agreement, formula with its numbers, facts, and every recorded step."""
+    """Explain a claim: clause, agreement, formula with its numbers, facts, and all recorded steps."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers.explanation import Unexplained
     from makegood.answers.explanation import explain as explained

@@ -1,4 +1,4 @@
-"""Who may do what: roles and API keys. Each grant, issue and revocation is an event of the account `system`."""
+"""Access: roles and API keys. Each grant, issue and revocation is an event of the account `system`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from makegood.answers.done import KeyIssued, KeyRevoked, RoleChanged
 
 Principal = Annotated[
-    str, typer.Argument(metavar="PRINCIPAL", help="Who: the subject of their OIDC token, or a name for a machine.")
+    str, typer.Argument(metavar="PRINCIPAL", help="The subject of a person's OIDC token, or a machine's name.")
 ]
 RoleName = Annotated[
     str,
     typer.Argument(metavar="ROLE", help="provisioning, support, finance, approver, auditor, customer or operator."),
 ]
-OfAccount = Annotated[str | None, typer.Option("--account", help="The account of a customer.")]
-OfPrincipal = Annotated[str | None, typer.Option("--principal", help="Only those of this principal.")]
+OfAccount = Annotated[str | None, typer.Option("--account", help="The customer's account, for the role customer.")]
+OfPrincipal = Annotated[str | None, typer.Option("--principal", help="Only this principal.")]
 
 
 @access_app.command("grant")
@@ -34,7 +34,7 @@ def access_grant(
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Give a person or machine a role; a customer's is for one account."""
+    """Grant a role to a person or machine; the role customer is for one account."""
     _change("grant", principal, role, account, actor, store, json)
 
 
@@ -47,13 +47,13 @@ def access_revoke(
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Take a role away; it is gone when the command returns."""
+    """Revoke a role, with immediate effect."""
     _change("revoke", principal, role, account, actor, store, json)
 
 
 @access_app.command("list")
 def access_list(principal: OfPrincipal = None, store: Store = "", json: Json = False) -> None:
-    """List who has which role."""
+    """List the roles granted."""
     from makegood.commands.terminal.tables import ROLES
     from projections import access
 
@@ -63,13 +63,13 @@ def access_list(principal: OfPrincipal = None, store: Store = "", json: Json = F
         lambda house: access.grants(house.database, principal),
         ROLES,
         title="Roles",
-        empty="nobody has a role; next: makegood access grant PRINCIPAL ROLE",
+        empty="no roles granted; next: makegood access grant PRINCIPAL ROLE",
     )
 
 
 @key_app.command("issue")
 def key_issue(principal: Principal, actor: Actor = "", store: Store = "", json: Json = False) -> None:
-    """Issue a key for a principal. It is shown now and never again: only a hash of it is kept."""
+    """Issue an API key for a principal. It is shown only once: only a hash of it is kept."""
     import sys
 
     from ledger.application.access import issue_key
@@ -84,19 +84,19 @@ def key_issue(principal: Principal, actor: Actor = "", store: Store = "", json: 
     else:
         sys.stdout.write(issued.text + "\n")
         say(
-            f"this is key {issued.key_id} of {principal}, and it is shown only now; it may what {principal}'s roles "
-            f"permit, see `makegood access list --principal {principal}`"
+            f"key {issued.key_id} of {principal}; it is shown only once. It has the permissions of {principal}'s "
+            f"roles: see `makegood access list --principal {principal}`"
         )
 
 
 @key_app.command("revoke")
 def key_revoke(
-    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="As `makegood access key list` shows it.")],
+    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, from `makegood access key list`.")],
     actor: Actor = "",
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Have a key open nothing any more; so it is when the command returns."""
+    """Revoke an API key, with immediate effect."""
     from ledger.application.access import revoke_key
     from makegood.commands.terminal.printing import print_json, say
 
@@ -107,12 +107,12 @@ def key_revoke(
         revoked: KeyRevoked = {"key_id": key_id, "changed": new}
         print_json(revoked)
     else:
-        say(f"{key_id}: {'revoked' if new else 'was revoked before'}")
+        say(f"{key_id}: {'revoked' if new else 'already revoked'}")
 
 
 @key_app.command("list")
 def key_list(principal: OfPrincipal = None, store: Store = "", json: Json = False) -> None:
-    """List the keys that open the door, without their secrets."""
+    """List the valid API keys, without their secrets."""
     from makegood.commands.terminal.tables import API_KEYS
     from projections import access
 
@@ -122,7 +122,7 @@ def key_list(principal: OfPrincipal = None, store: Store = "", json: Json = Fals
         lambda house: access.keys(house.database, principal),
         API_KEYS,
         title="API keys",
-        empty="no API key stands; next: makegood access key issue PRINCIPAL",
+        empty="no valid API keys; next: makegood access key issue PRINCIPAL",
     )
 
 
@@ -146,9 +146,9 @@ def _change(what: str, principal: str, role: str, account: str | None, actor: st
         of = f" of account {account}" if account else ""
         said = {
             ("grant", True): "granted",
-            ("grant", False): "had it already",
+            ("grant", False): "already granted",
             ("revoke", True): "revoked",
-            ("revoke", False): "did not have it",
+            ("revoke", False): "not granted, nothing to revoke",
         }[what, new]
         say(f"{principal}, {role}{of}: {said}")
 
@@ -159,7 +159,7 @@ def _grant(principal: str, role: str, account: str | None) -> Grant:
     for known in ROLES:
         if role == known:
             return Grant(principal=principal, role=known, account_id=account)
-    raise Stop(f"there is no role {role!r}; the roles are {', '.join(ROLES)}")
+    raise Stop(f"unknown role {role!r}; the roles are {', '.join(ROLES)}")
 
 
 def _by(actor: str) -> By:

@@ -33,12 +33,15 @@ def _number_of_shards(number: int) -> int:
 @app.command()
 def init(
     sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="A store to try things out, whose clock can be set.")
+        bool, typer.Option("--sandbox", help="Create a sandbox: a store for trials, whose clock can be set.")
     ] = False,
     shards: Annotated[
         int,
         typer.Option(
-            "--shards", metavar="N", callback=_number_of_shards, help="How many shards it has, for ever; 1 for now."
+            "--shards",
+            metavar="N",
+            callback=_number_of_shards,
+            help="The number of shards, which cannot be changed later; only 1 is supported.",
         ),
     ] = 1,
     store: Store = "",
@@ -60,7 +63,7 @@ def _place(house: House) -> str:
 
 @app.command()
 def advance(to: Annotated[str, typer.Argument(metavar="INSTANT")], store: Store = "", json: Json = False) -> None:
-    """Set a sandbox's clock, and do all work that falls due by then."""
+    """Set a sandbox's clock forward and do all work that falls due by then."""
     from ledger.application import due_work
     from ledger.values import instant_to_text
     from makegood.commands.terminal.printing import print_json, progress_bar, say

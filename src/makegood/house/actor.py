@@ -1,4 +1,4 @@
-"""Who acts through the command line."""
+"""The actor of a command."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import getpass
 
 
 def actor_of(given: str) -> str:
-    """Who acts through the command line: as told, or the user whose process this is."""
+    """The actor of a command: the given one, or the user of this process."""
     return given or f"/makegood/cli/{getpass.getuser()}"

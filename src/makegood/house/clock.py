@@ -1,4 +1,4 @@
-"""The only clock: everything else is told the time."""
+"""The only clock; everything else takes the time as an argument."""
 
 from __future__ import annotations
 

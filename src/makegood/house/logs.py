@@ -1,4 +1,4 @@
-"""Logs: few and wide, JSON unless somebody watches. They go to standard error and never hold personal data."""
+"""Logs: few and wide, in JSON except on a terminal. They go to standard error and never hold personal data."""
 
 from __future__ import annotations
 

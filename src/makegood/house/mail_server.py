@@ -1,4 +1,4 @@
-"""What sends e-mails, put together from the settings."""
+"""The mail server, according to the settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from consumers.notices import Post
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
 
-UNSET = "no mail server is set, so e-mails are queued and none is sent: set MAKEGOOD_SMTP and MAKEGOOD_MAIL_FROM"
+UNSET = "no mail server is configured: e-mails are queued and not sent; set MAKEGOOD_SMTP and MAKEGOOD_MAIL_FROM"
 
 
 def post_of(settings: Settings) -> Post | None:
@@ -18,7 +18,7 @@ def post_of(settings: Settings) -> Post | None:
     try:
         from_whom = sender(settings.mail_from)
     except NoAddress:
-        raise Stop("MAKEGOOD_MAIL_FROM must say from whom e-mails come, as `Name <address>`") from None
+        raise Stop("MAKEGOOD_MAIL_FROM must be the sender of e-mails, as `Name <address>`") from None
     try:
         server = MailServer.at(settings.smtp, settings.smtp_ca)
     except WrongSetting as error:
@@ -27,5 +27,5 @@ def post_of(settings: Settings) -> Post | None:
 
 
 def public_url(settings: Settings) -> str:
-    """Under what address customers reach the door."""
+    """The address at which customers reach Makegood, as links in e-mails use it."""
     return (settings.public_url or f"http://{settings.http}").rstrip("/")

@@ -19,7 +19,7 @@ from projections.follower import Follower
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What commands work with."""
+    """The store, vault, ledger and projections, opened together."""
 
     settings: Settings
     database: Database
@@ -33,7 +33,7 @@ def _bring_up_to_date(house: House) -> None:
 
     An account that cannot be assessed stays due, and is told of by whoever does due work next.
     """
-    say("this store was made by an older makegood: it is settled anew and its tables are filled, once")
+    say("updating a store of an older version, once: its claims are settled again and its tables are filled")
     do_due_work(house.ledger, house.ledger.now(), failing={})
     house.projections.catch_up()
 
@@ -57,15 +57,15 @@ def open_house(
         if create or (create_missing and not exists):
             if exists:
                 raise StoreError(
-                    f"there is a store at {redacted(settings.store)} already; use it, or name another with --store"
+                    f"a store already exists at {redacted(settings.store)}; use it, or give another with --store"
                 )
             create_if_missing(settings.vault, beside=settings.store)
             key_database.create()
             ledger.create_store(sandbox=sandbox, shards=shards)
         elif not exists:
             raise NoStore(
-                f"there is no makegood store at {redacted(settings.store)}; "
-                "make one with `makegood init` (or `makegood init --sandbox` to try things out)"
+                f"no makegood store at {redacted(settings.store)}; "
+                "create one with `makegood init` (or `makegood init --sandbox` for trials)"
             )
         was_older = exists and ledger.bring_up_to_date()
         if create or create_missing or was_older:

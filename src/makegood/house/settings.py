@@ -13,7 +13,7 @@ from ledger.store.database import beside
 
 
 class Settings(BaseSettings):
-    """Where things are. Every name stands in the environment with the prefix `MAKEGOOD_`."""
+    """The settings. In the environment each name has the prefix `MAKEGOOD_`."""
 
     model_config = SettingsConfigDict(env_prefix="MAKEGOOD_", frozen=True)
 
@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _read_files(cls, values: dict[str, object]) -> dict[str, object]:
-        """A setting may be kept in a file that `MAKEGOOD_<NAME>_FILE` names: no secret stands in a process list."""
+        """Read settings from files that `MAKEGOOD_<NAME>_FILE` names, which keeps secrets out of process lists."""
         for name in cls.model_fields:
             path = os.environ.get(f"MAKEGOOD_{name.upper()}_FILE")
             if path and name not in values:
@@ -46,7 +46,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _place_vault(self) -> Self:
-        """The vault's keys lie beside the store unless they are put elsewhere."""
+        """Place the vault's keys beside the store where no other place is set."""
         if not self.vault:
             object.__setattr__(self, "vault", beside(self.store, "vault"))
         return self

@@ -1,4 +1,4 @@
-"""What the pages behind an activation's link say, in each language."""
+"""The texts of the pages behind an activation link, in each language."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Literal
 from ledger.application.activation import Why
 
 Trouble = Why | Literal["too_many", "unavailable"]
-"""Why a page has no password to show: because of the link, or because of who asks or of us."""
+"""The reasons why a page cannot show a password: the link, too many requests, or a failure of ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What one page says."""
+    """The text of one page."""
 
     title: str
     paragraphs: tuple[str, ...]
@@ -37,10 +37,10 @@ class Pages:
 _NO_LONGER_EN = Words(
     "This link does not work",
     (
-        "It is not one of ours, or it was not copied whole, or it is no longer valid.",
+        "It was not copied completely, is no longer valid, or was not sent by us.",
         (
-            "Please open the link from our latest e-mail to you. If it still does not work, reply to that e-mail, "
-            "and we send you a new one."
+            "Please open the link in our most recent e-mail. If it does not work either, reply to that e-mail and "
+            "we will send you a new one."
         ),
     ),
 )
@@ -49,15 +49,15 @@ ENGLISH = Pages(
     ask=Words(
         "Your password",
         (
-            "When you press the button, your password is shown here, once. It cannot be shown a second time.",
-            "Have something at hand to note it down, or the settings of your telephone open.",
+            "When you press the button, your password is shown here once. It cannot be shown again.",
+            "Have something to write with, or the settings of your telephone open.",
         ),
         button="Show my password",
-        after="Nothing happens until you press the button: you can also come back later, while the link is valid.",
+        after="Nothing happens until you press the button. You can also come back later, while the link is valid.",
     ),
     show=Words(
         "Your password",
-        ("Note it down now. When you close or reload this page, it is gone.",),
+        ("Write it down now. It is gone when you close or reload this page.",),
         after="We keep no copy of your password, and we will never ask you for it.",
         username="User name",
         server="Server",
@@ -68,23 +68,26 @@ ENGLISH = Pages(
         "erased": _NO_LONGER_EN,
         "expired": Words(
             "This link has expired",
-            ("For your protection it was valid for seven days.", "Reply to our e-mail, and we send you a new one."),
+            (
+                "For your protection it was valid for seven days.",
+                "Reply to our e-mail and we will send you a new one.",
+            ),
         ),
         "used": Words(
-            "This link was used already",
+            "This link has already been used",
             (
-                "The password was shown, and for your protection it is shown only once.",
+                "For your protection, the password is shown only once.",
                 (
-                    "If you have lost it, or if it was not you who saw it, reply to our e-mail at once: we "
-                    "give you a new password."
+                    "If you have lost it, or if you did not open the link yourself, reply to our e-mail at once: we "
+                    "will give you a new password."
                 ),
             ),
         ),
         "in_doubt": Words(
             "We could not show your password",
             (
-                "Something went wrong while it was fetched, and for your protection it is not fetched twice.",
-                "Please reply to our e-mail: we give you a new password.",
+                "Retrieving it failed, and for your protection it is not retrieved twice.",
+                "Please reply to our e-mail: we will give you a new password.",
             ),
         ),
         "tried_too_often": Words(
@@ -94,15 +97,15 @@ ENGLISH = Pages(
         "not_fetched": Words(
             "Please try again",
             (
-                "We could not fetch your password just now; it was not used up.",
-                "Try again in a few minutes. If it does not work then, reply to our e-mail.",
+                "We could not retrieve your password. The link is still valid.",
+                "Try again in a few minutes. If it still does not work, reply to our e-mail.",
             ),
             button="Try again",
         ),
-        "too_many": Words("Please wait a minute", ("Too many pages were asked for from where you are.",)),
+        "too_many": Words("Please wait a minute", ("There were too many requests from your connection.",)),
         "unavailable": Words(
             "Please try again later",
-            ("We cannot look up your link at the moment. Try again in a few minutes; it stays valid.",),
+            ("We cannot check your link at the moment. Try again in a few minutes; the link stays valid.",),
         ),
     },
 )
@@ -110,10 +113,10 @@ ENGLISH = Pages(
 _NO_LONGER_DE = Words(
     "Dieser Link funktioniert nicht",
     (
-        "Er ist keiner von unseren, wurde nicht vollständig kopiert oder gilt nicht mehr.",
+        "Er wurde nicht vollständig kopiert, ist nicht mehr gültig oder stammt nicht von uns.",
         (
-            "Bitte öffnen Sie den Link aus unserer neuesten E-Mail an Sie. Funktioniert auch er nicht, antworten Sie "
-            "auf diese E-Mail; dann senden wir Ihnen einen neuen."
+            "Bitte öffnen Sie den Link in unserer neuesten E-Mail. Wenn auch dieser nicht funktioniert, antworten "
+            "Sie auf diese E-Mail; dann senden wir Ihnen einen neuen."
         ),
     ),
 )
@@ -123,18 +126,18 @@ GERMAN = Pages(
         "Ihr Passwort",
         (
             (
-                "Wenn Sie auf die Schaltfläche drücken, steht hier Ihr Passwort, ein einziges Mal. Ein zweites Mal "
-                "kann es nicht angezeigt werden."
+                "Wenn Sie auf die Schaltfläche klicken, wird Ihr Passwort hier einmal angezeigt. Es kann nicht "
+                "erneut angezeigt werden."
             ),
-            "Halten Sie etwas zum Notieren bereit, oder öffnen Sie vorher die Einstellungen Ihres Telefons.",
+            "Halten Sie etwas zum Schreiben bereit, oder öffnen Sie vorher die Einstellungen Ihres Telefons.",
         ),
         button="Mein Passwort anzeigen",
-        after="Vorher geschieht nichts: Solange der Link gilt, können Sie auch später wiederkommen.",
+        after="Sie können auch später wiederkommen, solange der Link gültig ist: Vorher geschieht nichts.",
     ),
     show=Words(
         "Ihr Passwort",
-        ("Notieren Sie es jetzt. Wenn Sie diese Seite schließen oder neu laden, ist es fort.",),
-        after="Wir behalten keine Kopie Ihres Passworts und werden Sie nie danach fragen.",
+        ("Notieren Sie es jetzt. Wenn Sie diese Seite schließen oder neu laden, wird es nicht mehr angezeigt.",),
+        after="Wir bewahren keine Kopie Ihres Passworts auf und werden Sie nie danach fragen.",
         username="Benutzername",
         server="Server",
         secret="Passwort",
@@ -145,49 +148,49 @@ GERMAN = Pages(
         "expired": Words(
             "Dieser Link ist abgelaufen",
             (
-                "Zu Ihrem Schutz galt er sieben Tage.",
+                "Zu Ihrem Schutz war er sieben Tage gültig.",
                 "Antworten Sie auf unsere E-Mail; dann senden wir Ihnen einen neuen.",
             ),
         ),
         "used": Words(
-            "Dieser Link wurde schon benutzt",
+            "Dieser Link wurde bereits verwendet",
             (
-                "Das Passwort wurde angezeigt, und zu Ihrem Schutz geschieht das nur einmal.",
+                "Zu Ihrem Schutz wird das Passwort nur einmal angezeigt.",
                 (
-                    "Haben Sie es verloren, oder waren Sie es nicht, antworten Sie sofort auf unsere E-Mail: Wir "
-                    "geben Ihnen ein neues Passwort."
+                    "Wenn Sie es verloren oder den Link nicht selbst geöffnet haben, antworten Sie sofort auf unsere "
+                    "E-Mail: Sie erhalten dann ein neues Passwort."
                 ),
             ),
         ),
         "in_doubt": Words(
             "Ihr Passwort konnte nicht angezeigt werden",
             (
-                "Beim Abrufen ist etwas schiefgegangen, und zu Ihrem Schutz wird es kein zweites Mal abgerufen.",
-                "Bitte antworten Sie auf unsere E-Mail: Wir geben Ihnen ein neues Passwort.",
+                "Der Abruf ist fehlgeschlagen. Zu Ihrem Schutz wird es kein zweites Mal abgerufen.",
+                "Bitte antworten Sie auf unsere E-Mail: Sie erhalten dann ein neues Passwort.",
             ),
         ),
         "tried_too_often": Words(
             "Bitte warten Sie eine Stunde",
             (
-                "Dieser Link wurde mehrmals ohne Erfolg versucht.",
+                "Dieser Link wurde mehrmals ohne Erfolg aufgerufen.",
                 "Versuchen Sie es in einer Stunde noch einmal, oder antworten Sie auf unsere E-Mail.",
             ),
         ),
         "not_fetched": Words(
             "Bitte versuchen Sie es noch einmal",
             (
-                "Ihr Passwort konnte gerade nicht abgerufen werden; es ist nicht verbraucht.",
+                "Ihr Passwort konnte gerade nicht abgerufen werden. Der Link ist weiterhin gültig.",
                 (
-                    "Versuchen Sie es in ein paar Minuten noch einmal. Geht es dann nicht, antworten Sie auf unsere "
-                    "E-Mail."
+                    "Versuchen Sie es in einigen Minuten noch einmal. Wenn es dann nicht funktioniert, antworten Sie "
+                    "auf unsere E-Mail."
                 ),
             ),
             button="Noch einmal versuchen",
         ),
-        "too_many": Words("Bitte warten Sie eine Minute", ("Von Ihrem Anschluss kamen zu viele Anfragen.",)),
+        "too_many": Words("Bitte warten Sie eine Minute", ("Von Ihrer Verbindung kamen zu viele Anfragen.",)),
         "unavailable": Words(
             "Bitte versuchen Sie es später noch einmal",
-            ("Wir können Ihren Link gerade nicht nachsehen; er bleibt gültig.",),
+            ("Ihr Link kann gerade nicht geprüft werden. Er bleibt gültig.",),
         ),
     },
 )

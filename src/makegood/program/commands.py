@@ -1,4 +1,4 @@
-"""The commands that need the whole program: run, demo, and the export of the contract."""
+"""The commands that need the whole program: run, demo and contract export."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ from makegood.commands.app import (
 def run_parts(
     parts: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PART…]", help="intake, relay, projector, timers, notices, api"),
+        typer.Argument(
+            metavar="[PART…]", help="Parts to run, default all: intake, relay, projector, timers, notices, api."
+        ),
     ] = None,
     store: Store = "",
     kafka: Kafka = "",
     http: Http = "",
 ) -> None:
-    """Run all long-running parts in one process, or those named, until SIGTERM."""
+    """Run all long-running parts in one process, or the given ones, until SIGTERM."""
     from makegood.program.running import run_until_stopped
 
     run_until_stopped(settings_from(store, kafka, http), parts or [])
@@ -36,9 +38,9 @@ def run_parts(
 
 @app.command()
 def demo(
-    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Stay until interrupted.")] = True,
+    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Keep running until interrupted.")] = True,
 ) -> None:
-    """A sandbox with a sample provider's months: published, recorded, projected and summed up."""
+    """Run a demo: a sandbox with the data of a sample provider, and a summary."""
     from makegood.program.demo import show_demo
 
     show_demo(serve=serve)
@@ -46,10 +48,10 @@ def demo(
 
 @contract_app.command("export")
 def contract_export(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write to; it is made if missing.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The output folder; it is created if missing.")],
     json: Json = False,
 ) -> None:
-    """Write JSON Schemas of all messages and an AsyncAPI document of all topics. Needs neither store nor broker."""
+    """Write the JSON Schemas, the AsyncAPI and the OpenAPI document. Needs neither store nor broker."""
     from makegood.commands.terminal.printing import print_json, say
     from makegood.program.exporting import export
 
@@ -60,4 +62,4 @@ def contract_export(
     written = [file["path"] for file in answer if file["status"] == "written"]
     for path in written:
         say(f"written: {folder / path}")
-    say(f"{len(written)} files written to {folder}, {len(answer) - len(written)} were there as they should be")
+    say(f"{len(written)} files written to {folder}, {len(answer) - len(written)} already up to date")

@@ -68,7 +68,7 @@ def _sample() -> Path:
     for folder in (package / "sample", package.parents[1] / "deploy" / "sample"):
         if (folder / "events.jsonl").is_file():
             return folder
-    raise Stop("the bundled sample is missing; run the demo from a checkout, or install makegood anew")
+    raise Stop("the bundled sample is missing; run the demo from a checkout, or reinstall makegood")
 
 
 Wait = Callable[[str, Callable[[], bool]], None]
@@ -93,7 +93,7 @@ def _all_parts(parts: Sequence[Part], cluster: Cluster) -> Iterator[Wait]:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not failure and not reached():
             if time.monotonic() > deadline:
-                raise Stop(f"{what} did not get there within {PATIENCE_SECONDS:.0f} s")
+                raise Stop(f"{what} not ready within {PATIENCE_SECONDS:.0f} s; see the log above, and try again")
             time.sleep(0.01)
         if failure:
             raise Stop(str(failure[0]))

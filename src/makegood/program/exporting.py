@@ -1,4 +1,4 @@
-"""Exporting the contract: what machines read it by, written into a folder."""
+"""Export of the contract: the machine-readable documents, written into a folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def documents() -> dict[str, bytes]:
 
 
 def export(folder: Path) -> list[DocumentExported]:
-    """Write every document that is not there as it should be, and nothing else. Raises Stop."""
+    """Write the documents that are missing or out of date. Raises Stop."""
     answer: list[DocumentExported] = []
     for path, content in documents().items():
         file = folder / path

@@ -52,7 +52,7 @@ def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> li
     """Build the parts that are asked for; without Kafka all that can work from the store alone. Raises Stop."""
     unknown = [name for name in names if name not in PARTS]
     if unknown:
-        raise Stop(f"there is no part {unknown[0]!r}; the parts are {', '.join(PARTS)}")
+        raise Stop(f"unknown part {unknown[0]!r}; the parts are {', '.join(PARTS)}")
     lacking = [name for name in names if name in NEED_KAFKA and cluster is None]
     if lacking:
         raise Stop(f"{lacking[0]} needs a broker: give --kafka HOST:PORT or set MAKEGOOD_KAFKA")

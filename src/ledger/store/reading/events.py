@@ -68,7 +68,7 @@ def read_shard(transaction: Transaction, shard: int, after: int, limit: int) -> 
     for expected, envelope in enumerate(found, after + 1):
         if envelope.position != expected:
             raise PositionMissing(
-                f"position {shard}:{expected} is missing, though {shard}:{envelope.position} is there: "
+                f"position {shard}:{expected} is missing before {shard}:{envelope.position}: "
                 "the store is damaged: stop all writers and restore it from a backup"
             )
     return found

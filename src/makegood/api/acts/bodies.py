@@ -11,24 +11,23 @@ from pydantic import ConfigDict, Field
 
 from consumers.upstream.fields import FreeText, Identifier, Instant
 
-WORDS = "In your words; they are kept in the vault."
+WORDS = "Free text; kept in the vault."
 
 At = Annotated[
     Instant | None,
     Field(
-        description="When; now where it is left out. A customer leaves it out: what they ask counts from when it "
-        "arrives."
+        description="The instant; by default now. Not allowed for customers, whose requests count from their arrival."
     ),
 ]
 MadeIfAbsent = Annotated[
     Identifier | None,
-    Field(description="Made where it is left out, and always the same for one Idempotency-Key."),
+    Field(description="An id of your choice; by default one is created, always the same for one Idempotency-Key."),
 ]
 ComplaintBehind = Annotated[
     Identifier | None,
-    Field(description="A complaint of the account that this belongs to; the link is recorded with it."),
+    Field(description="A complaint of the account to link this to."),
 ]
-ChargeId = Annotated[Identifier, Field(description="The id of a charge or of a cycle.")]
+ChargeId = Annotated[Identifier, Field(description="The id of a charge or a cycle.")]
 Words = Annotated[FreeText, Field(description=WORDS)]
 WordsIfAny = Annotated[FreeText | None, Field(description=WORDS)]
 

@@ -28,7 +28,9 @@ ComplaintId = Annotated[PathId, Path(description="The complaint.")]
 
 def _code(text: str) -> str:
     if RESOLUTION_CODE.fullmatch(text) is None:
-        raise PydanticCustomError("code", "a code is 1 to 64 of a-z, 0-9 and _, and begins with a letter")
+        raise PydanticCustomError(
+            "code", "a code must have 1 to 64 of the characters a-z, 0-9 and _, beginning with a letter"
+        )
     return text
 
 
@@ -38,7 +40,7 @@ ResolutionCode = Annotated[
 
 
 class OpenComplaint(BaseModel):
-    """Say that a customer is dissatisfied. It moves no money by itself."""
+    """Open a complaint. It moves no money by itself."""
 
     model_config = like(subscription_id="sub-1", category="call_quality", description="it crackles")
 
@@ -47,7 +49,8 @@ class OpenComplaint(BaseModel):
     category: Text
     description: WordsIfAny = None
     channel: Annotated[
-        Text | None, Field(description="By which way it came; a customer leaves it out: it is the portal.")
+        Text | None,
+        Field(description="The channel of the complaint. Not allowed for customers, whose channel is the portal."),
     ] = None
 
 
@@ -56,12 +59,14 @@ class ResolveComplaint(BaseModel):
 
     model_config = like(resolution="explained", note="walked through the bill together")
 
-    resolution: Annotated[ResolutionCode, Field(description="A code: a letter, then letters, digits and _.")]
+    resolution: Annotated[
+        ResolutionCode, Field(description="A code of letters, digits and _, beginning with a letter.")
+    ]
     note: Annotated[FreeText | None, Field(description=f"{WORDS} It is added to the complaint's notes.")] = None
 
 
 class ReopenComplaint(BaseModel):
-    """Say that a complaint was not resolved after all."""
+    """Reopen a complaint."""
 
     model_config = like(reason="it crackles again")
 
@@ -69,7 +74,7 @@ class ReopenComplaint(BaseModel):
 
 
 class NoteComplaint(BaseModel):
-    """Note something about a complaint."""
+    """Add a note to a complaint."""
 
     model_config = like(note="called back, nobody answered")
 
@@ -77,7 +82,7 @@ class NoteComplaint(BaseModel):
 
 
 class LinkComplaint(BaseModel):
-    """Say what a complaint has to do with."""
+    """Link a complaint to an outage, a dispute or a goodwill credit."""
 
     model_config = like(kind="outage", linked_id="out-1")
 
@@ -91,13 +96,13 @@ REOPEN = ReopenComplaint()
 
 @router.post(COMPLAINTS, summary="Open a complaint", responses=ANSWERS)
 def open_complaint(act: Annotated[Acting, acting("complaint.open")], asked: OpenComplaint) -> Response:
-    """It stays open until support resolves it."""
+    """The complaint stays open until support resolves it."""
 
     def say(known: Known) -> list[MessageData]:
         if asked.subscription_id is not None:
             known.in_body("subscription", asked.subscription_id, "subscription_id")
         if known.by_customer and asked.channel not in (None, known.came_by):
-            raise invalid("channel", "leave this out: you are in the portal")
+            raise invalid("channel", "leave this out: the channel of customers is the portal")
         return [
             ComplaintOpenedV1(
                 complaint_id=known.new("complaint", asked.complaint_id),
@@ -115,7 +120,7 @@ def open_complaint(act: Annotated[Acting, acting("complaint.open")], asked: Open
 def resolve_complaint(
     complaint_id: ComplaintId, act: Annotated[Acting, acting("complaint.resolve")], asked: ResolveComplaint
 ) -> Response:
-    """A note goes in with it."""
+    """A note can be added with it."""
 
     def say(known: Known) -> list[MessageData]:
         of = known.in_path("complaint", complaint_id)
@@ -127,13 +132,13 @@ def resolve_complaint(
     return act.carry_out(say)
 
 
-@router.post(f"{COMPLAINTS}/{{complaint_id}}/reopen", summary="Open a complaint again", responses=ANSWERS)
+@router.post(f"{COMPLAINTS}/{{complaint_id}}/reopen", summary="Reopen a complaint", responses=ANSWERS)
 def reopen_complaint(
     complaint_id: ComplaintId,
     act: Annotated[Acting, acting("complaint.reopen")],
     asked: Annotated[ReopenComplaint, Body()] = REOPEN,
 ) -> Response:
-    """It was not resolved after all; its history stays."""
+    """The complaint is open again and keeps its history."""
     return act.carry_out(
         lambda known: [
             ComplaintReopenedV1(complaint_id=known.in_path("complaint", complaint_id), reason=asked.reason)
@@ -141,21 +146,21 @@ def reopen_complaint(
     )
 
 
-@router.post(f"{COMPLAINTS}/{{complaint_id}}/notes", summary="Note something about it", responses=ANSWERS)
+@router.post(f"{COMPLAINTS}/{{complaint_id}}/notes", summary="Add a note to a complaint", responses=ANSWERS)
 def note_complaint(
     complaint_id: ComplaintId, act: Annotated[Acting, acting("complaint.note")], asked: NoteComplaint
 ) -> Response:
-    """Notes are for the provider's people, and are kept in the vault."""
+    """Notes are visible to the provider's staff only, and are kept in the vault."""
     return act.carry_out(
         lambda known: [ComplaintNotedV1(complaint_id=known.in_path("complaint", complaint_id), note=asked.note)]
     )
 
 
-@router.post(f"{COMPLAINTS}/{{complaint_id}}/links", summary="Say what it has to do with", responses=ANSWERS)
+@router.post(f"{COMPLAINTS}/{{complaint_id}}/links", summary="Link a complaint", responses=ANSWERS)
 def link_complaint(
     complaint_id: ComplaintId, act: Annotated[Acting, acting("complaint.link")], asked: LinkComplaint
 ) -> Response:
-    """With an outage, a dispute or a goodwill credit of the same account."""
+    """Links it to an outage, a dispute or a goodwill credit of the same account."""
     return act.carry_out(
         lambda known: [
             ComplaintLinkedV1(

@@ -43,18 +43,20 @@ class OpenDispute(BaseModel):
 
 
 class ConfirmDispute(BaseModel):
-    """Confirm that a charge was too high, and by how much."""
+    """Confirm an overcharge and its amount."""
 
     model_config = like(charge_id="cyc-1", amount="10.00", currency="EUR", settle_as="refund")
 
     charge_id: ChargeId
     currency: Currency
     amount: PositiveAmount
-    settle_as: Annotated[SettleAs | None, Field(description="As the agreement says, where it is left out.")] = None
+    settle_as: Annotated[SettleAs | None, Field(description="The settlement; by default that of the agreement.")] = (
+        None
+    )
 
 
 class RejectDispute(BaseModel):
-    """Say that the investigation found the charge right."""
+    """Reject a dispute: the investigation found the charge correct."""
 
     model_config = like(charge_id="cyc-1", reason="the second line is another subscription's")
 
@@ -64,7 +66,7 @@ class RejectDispute(BaseModel):
 
 @router.post(DISPUTES, summary="Dispute a charge", responses=ANSWERS)
 def open_dispute(act: Annotated[Acting, acting("dispute.open")], asked: OpenDispute) -> Response:
-    """It is investigated, and moves no money until somebody confirms an overcharge."""
+    """The dispute is investigated, and moves no money until an overcharge is confirmed."""
 
     def say(known: Known) -> list[MessageData]:
         reported = BillingErrorReportedV1(
@@ -84,7 +86,7 @@ def open_dispute(act: Annotated[Acting, acting("dispute.open")], asked: OpenDisp
 def confirm_dispute(
     dispute_id: DisputeId, act: Annotated[Acting, acting("dispute.confirm")], asked: ConfirmDispute
 ) -> Response:
-    """Nobody need have reported it: what the provider finds itself counts the same. The first verdict holds."""
+    """No dispute is required: the provider's own findings count the same. The first verdict is final."""
     return act.carry_out(
         lambda known: [
             OverchargeConfirmedV1(
@@ -98,11 +100,11 @@ def confirm_dispute(
     )
 
 
-@router.post(f"{DISPUTES}/{{dispute_id}}/reject", summary="Find a disputed charge right", responses=ANSWERS)
+@router.post(f"{DISPUTES}/{{dispute_id}}/reject", summary="Reject a dispute", responses=ANSWERS)
 def reject_dispute(
     dispute_id: DisputeId, act: Annotated[Acting, acting("dispute.reject")], asked: RejectDispute
 ) -> Response:
-    """The first verdict holds; the words of the investigation are kept."""
+    """The first verdict is final; the investigator's reason is kept."""
     return act.carry_out(
         lambda known: [
             OverchargeRejectedV1(

@@ -58,7 +58,7 @@ APPROVE = ApproveGoodwill()
 def propose_goodwill(
     complaint_id: ComplaintId, act: Annotated[Acting, acting("goodwill.propose")], asked: ProposeGoodwill
 ) -> Response:
-    """For a complaint. It is granted when another person approves it."""
+    """The credit, proposed for a complaint, is granted once another person approves it."""
 
     def say(known: Known) -> list[MessageData]:
         if asked.subscription_id is not None:
@@ -84,7 +84,7 @@ def approve_goodwill(
     act: Annotated[Acting, acting("goodwill.decide")],
     asked: Annotated[ApproveGoodwill, Body()] = APPROVE,
 ) -> Response:
-    """Never by the one who proposed it. The first verdict holds."""
+    """The proposer cannot decide. The first verdict is final."""
     return act.carry_out(
         lambda known: [
             GoodwillApprovedV1(credit_id=known.undecided(credit_id), decided_by=act.caller.principal),
@@ -96,7 +96,7 @@ def approve_goodwill(
 def reject_goodwill(
     credit_id: CreditId, act: Annotated[Acting, acting("goodwill.decide")], asked: RejectGoodwill
 ) -> Response:
-    """Never by the one who proposed it. The first verdict holds."""
+    """The proposer cannot decide. The first verdict is final."""
     return act.carry_out(
         lambda known: [
             GoodwillRejectedV1(

@@ -26,21 +26,23 @@ OutageId = Annotated[PathId, Path(description="The outage.")]
 
 
 class ReportOutage(BaseModel):
-    """Report that the service failed."""
+    """Report an outage."""
 
     model_config = like(subscription_id="sub-1", began_at="2026-03-10T08:00:00Z", severity="significant")
 
     outage_id: MadeIfAbsent = None
     subscription_id: Identifier
-    began_at: Annotated[Instant, Field(description="When it began; of a customer's report not later than now.")]
+    began_at: Annotated[
+        Instant, Field(description="The beginning of the outage; in a customer's report not in the future.")
+    ]
     reported_at: At = None
     severity: Severity
-    cause: Annotated[OutageCause, Field(description="A customer leaves it out: they cannot know it.")] = "unknown"
+    cause: Annotated[OutageCause, Field(description="The cause. Not allowed for customers.")] = "unknown"
     complaint_id: ComplaintBehind = None
 
 
 class ResolveOutage(BaseModel):
-    """Say that the service works again."""
+    """Resolve an outage."""
 
     model_config = like(subscription_id="sub-1", resolved_at="2026-03-12T08:00:00Z")
 
@@ -49,7 +51,7 @@ class ResolveOutage(BaseModel):
 
 
 class ReopenOutage(BaseModel):
-    """Say that the outage was not resolved after all."""
+    """Reopen an outage."""
 
     model_config = like(subscription_id="sub-1")
 
@@ -58,14 +60,14 @@ class ReopenOutage(BaseModel):
 
 @router.post(OUTAGES, summary="Report an outage", responses=ANSWERS)
 def report_outage(act: Annotated[Acting, acting("outage.report")], asked: ReportOutage) -> Response:
-    """A customer's report is of unknown cause and counts from when it arrives; how severe it is they may say."""
+    """A customer's report has an unknown cause and counts from its arrival; the customer may state the severity."""
 
     def say(known: Known) -> list[MessageData]:
         subscription_id = known.in_body("subscription", asked.subscription_id, "subscription_id")
         if known.by_customer and asked.cause != "unknown":
-            raise invalid("cause", "leave this out: what caused it is for the provider to say")
+            raise invalid("cause", "leave this out: the cause is determined by the provider")
         if known.by_customer and asked.began_at > known.now:
-            raise invalid("began_at", "an outage that is reported has begun")
+            raise invalid("began_at", "the outage must have begun: this must not be in the future")
         reported = OutageReportedV1(
             outage_id=known.new("outage", asked.outage_id),
             subscription_id=subscription_id,
@@ -80,11 +82,11 @@ def report_outage(act: Annotated[Acting, acting("outage.report")], asked: Report
     return act.carry_out(say)
 
 
-@router.post(f"{OUTAGES}/{{outage_id}}/resolve", summary="Say that the service works again", responses=ANSWERS)
+@router.post(f"{OUTAGES}/{{outage_id}}/resolve", summary="Resolve an outage", responses=ANSWERS)
 def resolve_outage(
     outage_id: OutageId, act: Annotated[Acting, acting("outage.resolve")], asked: ResolveOutage
 ) -> Response:
-    """The outage counts until then; a later answer about the same outage holds over an earlier one."""
+    """The outage counts until then. A later resolution or reopening of the same outage replaces an earlier one."""
     return act.carry_out(
         lambda known: [
             OutageResolvedV1(
@@ -96,7 +98,7 @@ def resolve_outage(
     )
 
 
-@router.post(f"{OUTAGES}/{{outage_id}}/reopen", summary="Say that it was not resolved after all", responses=ANSWERS)
+@router.post(f"{OUTAGES}/{{outage_id}}/reopen", summary="Reopen an outage", responses=ANSWERS)
 def reopen_outage(
     outage_id: OutageId, act: Annotated[Acting, acting("outage.reopen")], asked: ReopenOutage
 ) -> Response:

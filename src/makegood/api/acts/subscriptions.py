@@ -35,11 +35,13 @@ class Cancel(BaseModel):
 
     requested_at: At = None
     reason: WordsIfAny = None
-    keep_service: Annotated[bool | None, Field(description="Whether the service stays usable to the end.")] = None
+    keep_service: Annotated[
+        bool | None, Field(description="True to keep the service usable until the end of the cycle.")
+    ] = None
 
 
 class WithdrawCancellation(BaseModel):
-    """Take a cancellation back before it has taken effect."""
+    """Withdraw a cancellation before it takes effect."""
 
     model_config = like()
 
@@ -56,7 +58,7 @@ class Suspend(BaseModel):
 
 
 class Reinstate(BaseModel):
-    """Let a suspended service go on."""
+    """Reinstate a suspended service."""
 
     model_config = like()
 
@@ -64,7 +66,7 @@ class Reinstate(BaseModel):
 
 
 class Terminate(BaseModel):
-    """End a subscription for a violation."""
+    """Terminate a subscription for a violation."""
 
     model_config = like(reason="misuse")
 
@@ -82,7 +84,7 @@ def cancel(
     act: Annotated[Acting, acting("subscription.cancel")],
     asked: Annotated[Cancel, Body()] = CANCEL,
 ) -> Response:
-    """It takes effect at the end of the billing cycle. The answer says when, and what is returned for it."""
+    """The cancellation takes effect at the end of the billing cycle. The answer has the date and the claims."""
     return act.carry_out(
         lambda known: [
             CancellationRequestedV1(
@@ -96,13 +98,13 @@ def cancel(
     )
 
 
-@router.post(f"{SUBSCRIPTION}/withdraw-cancellation", summary="Take a cancellation back", responses=ANSWERS)
+@router.post(f"{SUBSCRIPTION}/withdraw-cancellation", summary="Withdraw a cancellation", responses=ANSWERS)
 def withdraw_cancellation(
     subscription_id: SubscriptionId,
     act: Annotated[Acting, acting("subscription.withdraw_cancellation")],
     asked: Annotated[WithdrawCancellation, Body()] = WITHDRAW,
 ) -> Response:
-    """It takes back every request that has not taken effect yet; where there is none, it changes nothing."""
+    """Withdraws all requests that have not taken effect yet; without one, it changes nothing."""
     return act.carry_out(
         lambda known: [
             CancellationWithdrawnV1(
@@ -129,13 +131,13 @@ def suspend(
     )
 
 
-@router.post(f"{SUBSCRIPTION}/reinstate", summary="Let a suspended service go on", responses=ANSWERS)
+@router.post(f"{SUBSCRIPTION}/reinstate", summary="Reinstate a suspended service", responses=ANSWERS)
 def reinstate(
     subscription_id: SubscriptionId,
     act: Annotated[Acting, acting("subscription.reinstate")],
     asked: Annotated[Reinstate, Body()] = REINSTATE,
 ) -> Response:
-    """It ends a suspension; a termination it does not end."""
+    """Ends a suspension. A termination cannot be undone."""
     return act.carry_out(
         lambda known: [
             SubscriptionReinstatedV1(
@@ -146,11 +148,11 @@ def reinstate(
     )
 
 
-@router.post(f"{SUBSCRIPTION}/terminate", summary="End a subscription for a violation", responses=ANSWERS)
+@router.post(f"{SUBSCRIPTION}/terminate", summary="Terminate a subscription for a violation", responses=ANSWERS)
 def terminate(
     subscription_id: SubscriptionId, act: Annotated[Acting, acting("subscription.terminate")], asked: Terminate
 ) -> Response:
-    """Nothing is refunded; credits that exist and overcharges that are confirmed stay."""
+    """Nothing is refunded. Existing credits and confirmed overcharges are kept."""
     return act.carry_out(
         lambda known: [
             SubscriptionTerminatedV1(

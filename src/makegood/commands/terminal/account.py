@@ -1,4 +1,4 @@
-"""Answers for people that are more than one table: an account, its replay, a dead letter."""
+"""Terminal views of more than one table: an account, its replay, a kept message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from projections.replay import ChangedRow, ReplayStep
 
 
 def show_kept(message: DeadLetterWithBody | SetAsideWithBody) -> None:
-    """Print a kept message: why it is kept, where it was seen, what became of it, and what it said."""
+    """Print a kept message: its reason, origin, status and body."""
     console = people()
     for name, value in message.items():
         if name not in ("position", "channel", "body"):
@@ -67,9 +67,9 @@ def show_account(account: Account) -> None:
             print_rows(told, columns.headings, title=title, empty="", right=columns.right)
     account_id = account["account_id"]
     if account["as_of"] is not None:
-        more = f"Assessed anew for this answer; what was recorded: makegood history {account_id}, replay {account_id}"
+        more = f"Assessed for this view only. Recorded decisions: makegood history {account_id}, replay {account_id}"
     else:
-        more = f"Why? makegood explain CLAIM --account {account_id}; how it came: makegood history, replay"
+        more = f"Explanation: makegood explain CLAIM --account {account_id}. History: makegood history, replay"
     console.print(Text(more), soft_wrap=True)
 
 
@@ -85,9 +85,9 @@ def instruction_in_words(instruction: Instruction | AgedInstruction) -> Mapping[
 
 _TO_BE_DONE: Mapping[Kind, str] = {
     "cancellation.scheduled": "end {subscription_id} on {effective_on}",
-    "cancellation.withdrawn": "let {subscription_id} go on",
-    "credit.applied": "{amount} {currency} of {credit_id} pay for {charge_id} on {invoice_id}",
-    "invoice.reduced": "{invoice_id} is {total} {currency} less for {claim_id}, a change of {change_total}",
+    "cancellation.withdrawn": "continue {subscription_id}",
+    "credit.applied": "pay {charge_id} on {invoice_id} with {amount} {currency} from {credit_id}",
+    "invoice.reduced": "reduce {invoice_id} by {total} {currency} for {claim_id}, a change of {change_total}",
 }
 
 

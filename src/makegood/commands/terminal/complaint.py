@@ -1,4 +1,4 @@
-"""How a complaint looks on a terminal."""
+"""The terminal view of a complaint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from projections.complaints import Complaint
 
 
 def show_complaint(found: ComplaintInFull) -> None:
-    """Print a complaint as support tells it: what it is about, how it stands, and step by step how it came there."""
+    """Print a complaint: its subject, its status and its history."""
     console = people()
 
     def line(label: str, text: str) -> None:
@@ -23,9 +23,9 @@ def show_complaint(found: ComplaintInFull) -> None:
     console.print(
         Text(f"Complaint {found['complaint_id']} of account {found['account_id']}: {_stands(found)}", "bold")
     )
-    line("about", f"{found['category']}, through {found['channel']}")
+    line("category", f"{found['category']}, channel {found['channel']}")
     if found["subscription_id"] is not None:
-        line("service", found["subscription_id"])
+        line("subscription", found["subscription_id"])
     for number, link in enumerate(found["links"]):
         line("" if number else "links", f"{link['kind']} {link['linked_id']}")
     for number, credit in enumerate(found["goodwill"]):
@@ -57,4 +57,4 @@ def _stands(found: ComplaintInFull) -> str:
 def _step_in_words(step: ComplaintStepInFull) -> str:
     what = f" to {step['kind']} {step['linked_id']}" if step["step"] == "linked" else ""
     words = f" “{step['words']}”" if step["words"] else ""
-    return f"{shown(step['at'])} {step['step']}{what} (by {step['actor']}, through {step['channel']}){words}"
+    return f"{shown(step['at'])} {step['step']}{what} (by {step['actor']}, channel {step['channel']}){words}"

@@ -1,4 +1,4 @@
-"""What the demo says at its end: what was recorded, what is owed, and what to try next."""
+"""The demo's summary on a terminal: messages, claims, money, and commands to try next."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from makegood.house.opening import House
 
 
 def show_summary(house: House, summary: Summary, seconds: float) -> None:
-    """Print what the demo came to, and one claim explained in full."""
+    """Print the demo's summary, and one claim explained in full."""
     console = people()
 
     def heading(text: str) -> None:
@@ -32,16 +32,16 @@ def show_summary(house: House, summary: Summary, seconds: float) -> None:
         )
     )
     console.print(
-        f"  {facts} facts recorded, {summary.published - facts - refused} duplicates that changed nothing, "
-        f"{refused} messages refused; {summary.decisions} decisions recorded with their reasons"
+        f"  {facts} facts recorded, {summary.published - facts - refused} duplicates ignored, "
+        f"{refused} messages refused; {summary.decisions} decisions recorded"
     )
-    heading("Refused, kept whole, and the others went on")
+    heading("Refused messages, kept as dead letters")
     print_rows(
         [
             {"count": count, "field": where, "reason": reason}
             for (reason, where), count in sorted(summary.refused.items(), key=lambda item: (-item[1], item[0]))
         ],
-        {"count": "", "field": "field", "reason": "why"},
+        {"count": "", "field": "field", "reason": "reason"},
         title="",
         empty="  nothing was refused",
         right=("count",),
@@ -86,20 +86,20 @@ def show_summary(house: House, summary: Summary, seconds: float) -> None:
             "refunds failed": "failed, owed again",
             "refunds succeeded": "refunded",
             "overpaid": "less overpaid",
-            "paid in excess": "besides: paid in excess",
+            "paid in excess": "also: paid in excess",
         },
         title="",
         empty="  no money moved",
         right=columns,
     )
     console.print(
-        "  What was granted first lowers invoices that are unpaid; the rest is credit, which pays for the next "
-        "charges, or refund. Less what went out and is no longer owed, it all adds up to what was granted. What "
-        "customers paid in excess, and have not used yet, is credit besides: in the sample they pay invoices in full "
-        "though credits had paid for some. Refunds stay due: approving and paying them out is not built yet.",
+        "  Granted amounts first reduce open invoices; the rest becomes credits, which pay for the next charges, or "
+        "refunds. Less overpaid amounts, these columns add up to the amounts granted. Excess payments that are not "
+        "used yet are credits too, in addition: in the sample, customers pay invoices in full although credits "
+        "covered part of some. Refunds stay due, because approval and payout are not built yet.",
         soft_wrap=True,
     )
-    heading("For people, and for other systems")
+    heading("Open work for people and other systems")
     for line in summary.left:
         console.print(f"  {line}")
     if summary.to_explain is not None:
@@ -110,16 +110,16 @@ def show_summary(house: House, summary: Summary, seconds: float) -> None:
 
 
 def _command() -> Path:
-    """The command as it was called, from here if it lies here."""
+    """The command as it was called, by its relative path where it has one."""
     command = Path(sys.argv[0])
     lies_here = command.is_absolute() and command.is_relative_to(Path.cwd())
     return command.relative_to(Path.cwd()) if lies_here else command
 
 
 def show_live(house: House, bootstrap: str, address: str) -> None:
-    """How to go on while all parts are at work."""
+    """Print the commands to try while the demo runs."""
     command, store = _command(), f"--store {house.settings.store}"
-    say("\nlive until interrupted; in another terminal:")
+    say("\nrunning until interrupted; in another terminal:")
     for line in (
         f"{command} publish FILE --kafka {bootstrap}",
         f"{command} access grant me auditor {store}",

@@ -1,4 +1,4 @@
-"""How an explanation looks on a terminal."""
+"""The terminal view of an explanation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from makegood.commands.terminal.printing import people, shown
 
 
 def show_explanation(found: Explanation) -> None:
-    """Print an explanation as a person would tell it."""
+    """Print an explanation."""
     console = people()
 
     def line(label: str, text: str) -> None:
@@ -70,7 +70,7 @@ def _retraction_in_words(fact: RetractedFact) -> str:
     by = fact["retracted_by"]
     words = f" “{fact['words']}”" if fact.get("words") else ""
     return (
-        f"{fact['type']} ({fact['id']} from {fact['source']}, {fact['position']}) was never so: taken back by "
+        f"{fact['type']} ({fact['id']} from {fact['source']}, {fact['position']}) was retracted by "
         f"{by['id']} at {shown(by['recorded_at'])} ({by['position']}){words}"
     )
 
@@ -87,30 +87,30 @@ def _part_in_words(part: Settled) -> str:
     into = part["into"]
     net, tax = part["net"].removeprefix("-"), part["tax"].removeprefix("-")
     if into == "overpaid":
-        return f"overpaid: {net} and {tax} tax of it went out and are not owed any more"
+        return f"overpaid: {net} and {tax} tax were paid out and are no longer owed"
     if into == "offset" and Decimal(part["net"]) + Decimal(part["tax"]) < 0:
-        return f"set off: {net} and {tax} tax that went out too much were set off against the rest of the invoice"
+        return f"set off: {net} and {tax} tax paid out in excess, against the rest of the invoice"
     if into == "offset":
-        return f"set off: {net} and {tax} tax against what went out too much for another claim of the invoice"
+        return f"set off: {net} and {tax} tax, against an excess payout for another claim of the invoice"
     if into == "correction":
-        return f"correction: {part['net']} net and {part['tax']} tax, which cancel"
-    said = {"gone_out": ", gone out", "failed": ", failed and owed again"}.get(part["status"], "")
+        return f"correction: {part['net']} net and {part['tax']} tax, which cancel out"
+    said = {"gone_out": ", paid out or used", "failed": ", failed and owed again"}.get(part["status"], "")
     return f"{into.replace('_', ' ')} {part['id']}: {part['net']} and {part['tax']} tax{said}"
 
 
 _REASONS_IN_WORDS = {
-    "charged": "what the invoice was charged changed",
-    "paid": "what was paid on the invoice changed",
+    "charged": "the charges of the invoice changed",
+    "paid": "the payments of the invoice changed",
     "claimed": "a claim changed",
-    "gone_out": "money or credit went out or came back",
-    "rested": "the excess had rested",
-    "rules": "settled anew by newer rules",
+    "gone_out": "a refund or credit was paid out, used or returned",
+    "rested": "the hold of the excess ended",
+    "rules": "settled again by newer rules",
 }
 
 
 def _settlement_in_words(change: SettlementStep) -> str:
-    why = ", ".join(_REASONS_IN_WORDS[reason] for reason in change["reasons"]) or "settled anew"
-    parts = "; ".join(_part_in_words(part) for part in change["after"]) or "nothing of it stands"
+    why = ", ".join(_REASONS_IN_WORDS[reason] for reason in change["reasons"]) or "settled again"
+    parts = "; ".join(_part_in_words(part) for part in change["after"]) or "no settled parts"
     return f"{shown(change['recorded_at'])} {why}: {parts} (after {change['cause']}, {change['position']})"
 
 

@@ -1,4 +1,4 @@
-"""How a preview looks on a terminal."""
+"""The terminal view of a preview."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from makegood.commands.terminal.printing import people, say
 
 
 def show_preview(found: Previewed) -> None:
-    """The answer for people."""
+    """Print a preview."""
     console = people()
     for row in found["refused"]:
         at = f", {row['field']}" if row["field"] else ""

@@ -1,4 +1,4 @@
-"""`makegood rebuild`: projections anew from the store, or compared with it, and what is said of them."""
+"""`makegood rebuild`: rebuild projections from the store or compare them with it, and print the result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def projections_named(name: str | None) -> Sequence[Projection]:
     """The projection of this name, or all of them without one. Raises Stop."""
     found = [projection for projection in CATALOG if name is None or projection.name == name]
     if not found:
-        raise Stop(f"there is no projection {name!r}; there are {', '.join(p.name for p in CATALOG)}")
+        raise Stop(f"unknown projection {name!r}; the projections are {', '.join(p.name for p in CATALOG)}")
     return found
 
 
@@ -30,14 +30,14 @@ def rebuild(house: House, projections: Sequence[Projection], *, anew: bool) -> R
     rebuilding = Rebuild(house.database, projections)
     done = rebuilding.begin(anew=anew)
     if done:
-        say(f"going on with a rebuild that was cut short {done} events on; --anew starts over")
+        say(f"resuming an interrupted rebuild after {done} events; --anew starts over")
     try:
         with progress_bar("rebuilding", None, "events", done) as show:
             rebuilding.build(show)
         with progress_bar("comparing", None, "accounts") as show:
             rebuilt = rebuilding.put_in_place(show)
     except KeyboardInterrupt:
-        raise Stop("interrupted; the old rows go on answering, and the same command goes on where it was") from None
+        raise Stop("interrupted; the old rows stay in use, and the same command resumes the rebuild") from None
     house.projections.catch_up()
     return {
         "projections": [
@@ -78,37 +78,37 @@ def _differing(found: Difference) -> Differing:
 
 
 def show_rebuilt(answer: Rebuilt) -> None:
-    """The answer for people: what was rebuilt, and which accounts had other rows before."""
+    """Print which projections were rebuilt, and which accounts' rows differed."""
     for place, names in _together(answer):
         say(f"rebuilt up to {place}: {', '.join(names)}")
     filled = [projection["projection"] for projection in answer["projections"] if projection["filled"]]
     if filled:
-        say(f"new from the first row to the last, with nothing before to compare with: {', '.join(filled)}")
-    _show_differing(answer, "mended: their rows were not what their events make of them")
+        say(f"filled for the first time, with nothing to compare: {', '.join(filled)}")
+    _show_differing(answer, "repaired: their rows differed from the ledger")
 
 
 def show_compared(answer: Compared) -> None:
-    """The answer for people: which accounts' rows are not what the events make of them."""
+    """Print which accounts' rows differ from the ledger."""
     for place, names in _together(answer):
         say(f"compared at {place}: {', '.join(names)}")
     for projection in answer["projections"]:
         if projection["behind"]:
-            say(f"{projection['projection']} has {projection['behind']} events still to fold")
-    _show_differing(answer, "not what their events make of them; `makegood rebuild` mends them")
+            say(f"{projection['projection']} is {projection['behind']} events behind")
+    _show_differing(answer, "with rows that differ from the ledger; `makegood rebuild` repairs them")
 
 
 def _together(answer: Rebuilt | Compared) -> list[tuple[str, list[str]]]:
     """The projections by where they stand: mostly all at one place."""
     at: dict[str, list[str]] = {}
     for projection in answer["projections"]:
-        place = ", ".join(projection["positions"]) or "the beginning, for nothing is recorded yet"
+        place = ", ".join(projection["positions"]) or "the beginning (no events yet)"
         at.setdefault(place, []).append(projection["projection"])
     return list(at.items())
 
 
 def _show_differing(answer: Rebuilt | Compared, what: str) -> None:
     console = people()
-    console.print(Text(f"{answer['alike']} accounts alike"))
+    console.print(Text(f"{answer['alike']} accounts match"))
     rows = [
         {"account_id": each["account_id"], "projection": each["projection"], "table": table, "rows": rows}
         for each in answer["differing"]

@@ -1,4 +1,4 @@
-"""How the status looks on a terminal: the verdict first, then what it rests on."""
+"""The terminal view of the status: the verdict first, then the details."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from makegood.commands.terminal.printing import people, shown
 
 
 def show_status(status: Status) -> None:
-    """The answer for people: the verdict first, then what it rests on."""
+    """Print the status: the verdict first, then the details."""
     console = people()
     style = {WELL: "bold green", BROKEN: "bold red", LATE: "bold yellow"}[status.code()]
     for said in (*status.problems, *status.late()) or ("nothing is broken, and nothing is late",):
@@ -27,7 +27,7 @@ def show_status(status: Status) -> None:
     if status.left:
         console.print(_left(status))
     if status.next_command() is not None:
-        console.print(Text(f"nothing is recorded yet; next: {status.next_command()}"), soft_wrap=True)
+        console.print(Text(f"no events yet; next: {status.next_command()}"), soft_wrap=True)
 
 
 def _store_in_words(status: Status) -> str:
@@ -35,15 +35,15 @@ def _store_in_words(status: Status) -> str:
     if not status.sandbox:
         kind = ""
     elif status.clock is None:
-        kind = "; a sandbox, whose clock is still the system's"
+        kind = "; a sandbox, clock not set"
     else:
-        kind = f"; a sandbox, whose clock stands at {shown(instant_to_text(status.clock))}"
+        kind = f"; a sandbox, clock set to {shown(instant_to_text(status.clock))}"
     return f"{status.store}: {count} events{kind}"
 
 
 def _broker_in_words(status: Status) -> str:
     if not status.broker:
-        return "none is configured: messages come in by file, and projections follow the store"
+        return "not configured: messages come from files and HTTP, and projections follow the store"
     return f"{status.broker}: {'answers' if status.broker_reachable else 'does not answer'}"
 
 
@@ -51,7 +51,7 @@ def _parts(status: Status) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("part", "works on", ""):
         table.add_column(heading)
-    for heading in ("position", "behind", "oldest waits for"):
+    for heading in ("position", "behind", "oldest"):
         table.add_column(heading, justify="right")
     for lag in status.lags:
         seconds = status.age_of(lag)
@@ -72,7 +72,7 @@ def _parts(status: Status) -> Table:
 
 def _left(status: Status) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("to look at")
+    table.add_column("open work")
     table.add_column("open", justify="right")
     table.add_column("oldest", justify="right")
     table.add_column("see")
@@ -87,7 +87,7 @@ def _left(status: Status) -> Table:
 def _waits(seconds: int | None, count: int) -> str:
     if not count:
         return "–"
-    return age(seconds) if seconds is not None else "not told"
+    return age(seconds) if seconds is not None else "unknown"
 
 
 def _style(status: Status, seconds: int | None) -> str:
