@@ -105,7 +105,7 @@ def takes_effect(do: Callable[[], object], refusal: type[Exception], says: str) 
 
 def discards(books: Books, letter_id: str, number: int) -> bool:
     asked = closing(letter_id, "sent by mistake")
-    return takes_effect(lambda: discard(books.ledger, asked), AlreadyClosed, "already, by /makegood/cli/bob")
+    return takes_effect(lambda: discard(books.ledger, asked), AlreadyClosed, "by /makegood/cli/bob")
 
 
 def replays(books: Books, letter_id: str, number: int) -> bool:
@@ -114,19 +114,23 @@ def replays(books: Books, letter_id: str, number: int) -> bool:
     return takes_effect(
         lambda: replay(books.ledger, closing(letter_id), repaired=mended),
         AlreadyClosed,
-        "already, by /makegood/cli/bob",
+        "by /makegood/cli/bob",
     )
 
 
 def resends(books: Books, notice_id: str, number: int) -> bool:
     return takes_effect(
-        lambda: notice_delivery.resend(books.ledger, notice_id, BOB, NOW), NotForPeople, "is queued: only what failed"
+        lambda: notice_delivery.resend(books.ledger, notice_id, BOB, NOW),
+        NotForPeople,
+        "is queued: only notices that failed",
     )
 
 
 def gives_up(books: Books, notice_id: str, number: int) -> bool:
     return takes_effect(
-        lambda: notice_delivery.discard(books.ledger, notice_id, BOB), NotForPeople, "is discarded: only what is"
+        lambda: notice_delivery.discard(books.ledger, notice_id, BOB),
+        NotForPeople,
+        "is discarded: only notices that are",
     )
 
 
