@@ -110,7 +110,7 @@ def _account_then(
         if not known:
             first = recorded[0]
             moment["nothing_yet"] = (
-                f"nothing had been recorded of account {account_id} by {moment['known_at']}; the first was recorded "
+                f"no events of account {account_id} were recorded by {moment['known_at']}; the first was recorded "
                 f"at {instant_to_text(first.event().recorded_at)}, at position {first.at}"
             )
     if as_of is None:
@@ -121,8 +121,8 @@ def _account_then(
     moment["as_of"] = instant_to_text(anew.as_of)
     if known and not anew.events:
         moment["nothing_yet"] = (
-            f"nothing had become true of account {account_id} by {moment['as_of']}; "
-            f"the first that did is of {instant_to_text(anew.first_at)}"
+            f"no facts of account {account_id} were true by {moment['as_of']}; "
+            f"the first became true at {instant_to_text(anew.first_at)}"
             if anew.first_at is not None
             else f"account {account_id} has no facts to assess"
         )
