@@ -57,7 +57,7 @@ from ledger.store.notice_queue import (
     wake_notices,
 )
 from ledger.store.reading.events import StoredEnvelope, read_shard, status_before
-from ledger.store.reading.notices import QueuedNotice
+from ledger.store.reading.notice_queue import QueuedNotice
 from ledger.store.reading.readers import reader_stands
 from ledger.store.reading.shards import shards_of
 from ledger.store.writing import ReaderMove, move_reader

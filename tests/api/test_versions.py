@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import Request
 
 from ledger.store.reading.shards import shard_end
-from makegood.api import waiting
+from makegood.api import wait_for as waiting
 from makegood.api.problems import Refused
 from makegood.api.versions import expected_version
 from tests.api.conftest import Api, erase_key

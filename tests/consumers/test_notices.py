@@ -23,7 +23,7 @@ from ledger.application.due_work import advance, do_due_work
 from ledger.application.notice_delivery import NotForPeople, discard, resend
 from ledger.store.database import Unavailable
 from ledger.store.notice_queue import next_to_send
-from ledger.store.reading.notices import QueuedNotice, notices_in
+from ledger.store.reading.notice_queue import QueuedNotice, notices_in
 from projections.catalog import CATALOG
 from projections.follower import Follower
 from projections.rebuild import Rebuild

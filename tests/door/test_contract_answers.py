@@ -11,7 +11,7 @@ from typing_extensions import get_type_hints, is_typeddict
 from consumers.upstream.checking import Problem
 from makegood.answers import done
 from makegood.answers.account import Account
-from makegood.answers.complaint import ComplaintInFull
+from makegood.answers.complaint_in_full import ComplaintInFull
 from makegood.answers.kept_messages import DeadLetter, SetAside
 from makegood.answers.notices import Notice
 from makegood.answers.preview import Previewed

@@ -12,7 +12,7 @@ import pytest
 
 from ledger.store.database import connect
 from ledger.store.notice_queue import queue_notices
-from ledger.store.reading.notices import QueuedNotice
+from ledger.store.reading.notice_queue import QueuedNotice
 from makegood.answers.metrics import METRICS, Metric, Sample, open_metrics
 from projections.catalog import CATALOG
 from tests.door.conftest import Door

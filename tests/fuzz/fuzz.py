@@ -27,7 +27,7 @@ from ledger.events import ROLES, Grant
 from makegood.access.permissions import PERMISSIONS
 from makegood.api.acting import KEY
 from makegood.api.app import Endpoint, endpoints
-from makegood.api.waiting import WAIT_FOR
+from makegood.api.wait_for import WAIT_FOR
 from makegood.house.settings import Settings
 from tests.api.conftest import BY
 from tests.api.desk import Desk, Served, house_on

@@ -26,7 +26,7 @@ from ledger.application.activation import (
 from ledger.application.due_work import do_due_work
 from ledger.store.database import Conflict, Unavailable
 from ledger.store.notice_queue import queue_notices
-from ledger.store.reading.notices import QueuedNotice
+from ledger.store.reading.notice_queue import QueuedNotice
 from ledger.vault import Erased
 from tests.ledger.books import Books, KeysByName
 from tests.ledger.conftest import Opener
@@ -391,7 +391,7 @@ def test_a_collection_is_recorded_though_another_writer_was_faster(books: Books)
 
 def test_what_is_queued_may_be_changed_by_one_only(books: Books) -> None:
     from ledger.store.notice_queue import change_notice
-    from ledger.store.reading.notices import find_notice
+    from ledger.store.reading.notice_queue import find_notice
 
     with books.database.real.reading() as transaction:
         notice = find_notice(transaction, "1" * 32)

@@ -27,7 +27,7 @@ from ledger.application.notice_delivery import Delivery, record_failed, record_s
 from ledger.application.notice_delivery import discard as discard_notice
 from ledger.events import STORED_TYPES, Grant, SettledAnew, UnknownStoredType, from_stored
 from ledger.store.notice_queue import queue_notices
-from ledger.store.reading.notices import QueuedNotice
+from ledger.store.reading.notice_queue import QueuedNotice
 from ledger.store.writing import Head
 from tests.ledger.books import Books, KeysByName, no_randomness
 from tests.ledger.messages import Upstream

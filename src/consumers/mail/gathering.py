@@ -52,7 +52,7 @@ from ledger.events import (
 from ledger.store.database import StoreError, Transaction
 from ledger.store.notice_queue import NOT_REGISTERED
 from ledger.store.reading.events import StoredEnvelope, events_of_type, find_event
-from ledger.store.reading.notices import QueuedNotice
+from ledger.store.reading.notice_queue import QueuedNotice
 from ledger.values import local_date, time_zone, zero
 
 _WAYS: tuple[Way, ...] = ("refund", "credit", "invoice_reduction")

@@ -24,7 +24,7 @@ from ledger.events import ActivationDue, CredentialsCollected, LedgerEvent, Subs
 from ledger.store.database import StoreError, Transaction
 from ledger.store.notice_queue import ActivationLink, find_link, hold_link, keep_link
 from ledger.store.reading.events import events_of_type, find_event
-from ledger.store.reading.notices import QueuedNotice, find_notice
+from ledger.store.reading.notice_queue import QueuedNotice, find_notice
 from ledger.vault import Erased, Vault, customer_subject
 
 VALID_FOR = timedelta(days=7)

@@ -21,7 +21,7 @@ from ledger.events import (
 )
 from ledger.store.database import StoreError, Transaction
 from ledger.store.reading.events import find_event, stream_version
-from ledger.store.reading.notices import QueuedNotice, find_notice
+from ledger.store.reading.notice_queue import QueuedNotice, find_notice
 from ledger.vault import Erased, customer_subject
 
 PART = By("/makegood/notices", "notices")

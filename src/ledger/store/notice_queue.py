@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ledger.store.database import Conflict, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
-from ledger.store.reading.notices import COLUMNS, QueuedNotice, queued_notice
+from ledger.store.reading.notice_queue import COLUMNS, QueuedNotice, queued_notice
 from ledger.store.reading.shards import shard_end, shards_of
 
 NOT_REGISTERED = "account_not_registered"

@@ -13,7 +13,7 @@ from ledger.store.database import Conflict, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.notice_queue import change_notice, note_collected
 from ledger.store.positions import dead_letter_sequence, set_aside_sequence, shard_of_new
-from ledger.store.reading.notices import QueuedNotice
+from ledger.store.reading.notice_queue import QueuedNotice
 from ledger.store.reading.shards import shards_of
 from ledger.vault import VaultEntry
 

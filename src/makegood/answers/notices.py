@@ -9,7 +9,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from ledger.events import NoticeKind
-from ledger.store.reading.notices import OPEN, NoticeStatus, QueuedNotice, notices_in
+from ledger.store.reading.notice_queue import OPEN, NoticeStatus, QueuedNotice, notices_in
 from ledger.store.reading.page import Listed, Page
 from ledger.values import instant_to_text
 from makegood.house.opening import House

@@ -22,7 +22,7 @@ from ledger.store.positions import Reached
 from ledger.store.reading.heads import due_by
 from ledger.store.reading.kept import kept_left
 from ledger.store.reading.left import Left
-from ledger.store.reading.notices import notices_left, unsent
+from ledger.store.reading.notice_queue import notices_left, unsent
 from ledger.store.reading.shards import shard_ends
 from ledger.store.reading.store import clock_is_set
 from ledger.store.reading.waiting import waiting_left

@@ -52,7 +52,7 @@ from makegood.api.problems import (
     not_found,
 )
 from makegood.api.versions import changed, expected_version, tag_of
-from makegood.api.waiting import POSITION
+from makegood.api.wait_for import POSITION
 from makegood.house.opening import House
 
 KEY = "Idempotency-Key"

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from ledger.store.positions import PATTERN, SYSTEM_SHARD, Position
 from makegood.api import problems
 from makegood.api.problems import MEDIA_TYPE, Problem
-from makegood.api.waiting import PATIENCE_SECONDS, WAIT_FOR
+from makegood.api.wait_for import PATIENCE_SECONDS, WAIT_FOR
 
 _ABOUT = """The ledger that makes good on what a VoIP provider promises its customers.
 

@@ -22,7 +22,7 @@ from ledger.store.reading.shards import shard_ends
 from makegood.access.caller import Caller
 from makegood.api.guard import CHANNEL, Guarded, TheHouse, allowed
 from makegood.api.problems import INVALID, MEDIA, TOO_LARGE, UNREADABLE, Refused, WrongField, problem
-from makegood.api.waiting import POSITION
+from makegood.api.wait_for import POSITION
 from makegood.house.opening import House
 
 MESSAGES_MAX = 1_000

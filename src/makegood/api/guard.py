@@ -19,7 +19,7 @@ from makegood.access.authentication import Issuer, Unproven, principal_of
 from makegood.access.caller import Caller
 from makegood.access.permissions import Action, may
 from makegood.api.problems import FORBIDDEN, INVALID, MEDIA, UNAUTHENTICATED, Refused, WrongField
-from makegood.api.waiting import caught_up
+from makegood.api.wait_for import caught_up
 from makegood.house.clock import system_clock
 from makegood.house.opening import House
 from projections.access import roles_of

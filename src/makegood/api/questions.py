@@ -15,9 +15,9 @@ from ledger.events.billing_account import Clause, Outcome
 from ledger.instructions import Kind
 from ledger.store.positions import PATTERN, KnownAt
 from ledger.store.reading import kept
-from ledger.store.reading import notices as queue
+from ledger.store.reading import notice_queue as queue
 from ledger.store.reading import waiting as waiting_
-from ledger.store.reading.notices import NoticeStatus
+from ledger.store.reading.notice_queue import NoticeStatus
 from ledger.store.reading.page import Page
 from ledger.values import is_identifier
 from makegood.access.caller import Caller
@@ -25,8 +25,8 @@ from makegood.answers import account as answering
 from makegood.answers import agreements as published
 from makegood.answers import kept_messages, owed
 from makegood.answers import status as standing
-from makegood.answers.complaint import ComplaintInFull
-from makegood.answers.complaint import complaint as told
+from makegood.answers.complaint_in_full import ComplaintInFull
+from makegood.answers.complaint_in_full import complaint as told
 from makegood.answers.explained import Explanation
 from makegood.answers.explanation import explain
 from makegood.answers.instructions import instructions as instructed

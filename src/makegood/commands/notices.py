@@ -11,7 +11,7 @@ from makegood.house.stop import Stop
 
 if TYPE_CHECKING:
     from ledger.application.acts import By
-    from ledger.store.reading.notices import NoticeStatus
+    from ledger.store.reading.notice_queue import NoticeStatus
 
 STATUSES: tuple[NoticeStatus, ...] = ("queued", "sending", "sent", "failed", "in_doubt", "discarded")
 

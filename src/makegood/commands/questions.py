@@ -163,8 +163,8 @@ def complaint(
 ) -> None:
     """One complaint with its history, notes and links."""
     from makegood.access.sight import EVERYTHING
-    from makegood.answers.complaint import UnknownComplaint
-    from makegood.answers.complaint import complaint as told
+    from makegood.answers.complaint_in_full import UnknownComplaint
+    from makegood.answers.complaint_in_full import complaint as told
     from makegood.commands.terminal.complaint import show_complaint
     from makegood.commands.terminal.printing import print_json
     from projections.asking import AmbiguousId

@@ -21,20 +21,20 @@ from ledger.events import (
     RefundReport,
     SubscriptionRegistered,
 )
-from ledger.policy.facts.account import RegisteredAccount
 from ledger.policy.facts.charge import ChargeFact
 from ledger.policy.facts.charges import Charges
 from ledger.policy.facts.complaints import Complaints
 from ledger.policy.facts.contradictions import Contradictions
 from ledger.policy.facts.course import Course, CourseFact
 from ledger.policy.facts.disputes import DisputeFact, Disputes
-from ledger.policy.facts.goodwill import GoodwillCredits, GoodwillFact
-from ledger.policy.facts.instructions import InstructionAnswers
+from ledger.policy.facts.goodwill_verdicts import GoodwillCredits, GoodwillFact
+from ledger.policy.facts.instruction_answers import InstructionAnswers
 from ledger.policy.facts.invoice import Invoice
 from ledger.policy.facts.kind import Kind
 from ledger.policy.facts.outages import OutageFact, OutageFacts
 from ledger.policy.facts.payments import PaymentFact, Payments
 from ledger.policy.facts.refunds import Refunds
+from ledger.policy.facts.registration import RegisteredAccount
 from ledger.policy.facts.retractions import Retractions
 from ledger.policy.facts.subscriptions import Bindings, Subscriptions
 from ledger.policy.facts.touched import EVERYTHING, Touched

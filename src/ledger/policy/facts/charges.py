@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 
 from ledger.events import CycleStarted, Fact
-from ledger.policy.facts.account import RegisteredAccount
 from ledger.policy.facts.charge import Charge, ChargeFact, Cycle, charge_id_of, charge_stated_by
 from ledger.policy.facts.contradictions import Contradictions, says_the_same
 from ledger.policy.facts.invoice import Invoice
+from ledger.policy.facts.registration import RegisteredAccount
 from ledger.policy.facts.subscriptions import SubscriptionFacts, Subscriptions
 from ledger.policy.facts.touched import EVERYTHING, Touched
 from ledger.policy.facts.waiting import WaitingFacts

@@ -9,7 +9,7 @@ from ledger.events import (
     SubscriptionSuspended,
     SubscriptionTerminated,
 )
-from ledger.policy.facts.account import RegisteredAccount
+from ledger.policy.facts.registration import RegisteredAccount
 from ledger.policy.facts.subscriptions import Subscriptions
 from ledger.policy.facts.touched import Touched
 from ledger.values import END, Period

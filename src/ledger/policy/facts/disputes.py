@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ledger.events import BillingErrorReported, OverchargeConfirmed, OverchargeRejected
-from ledger.policy.facts.account import RegisteredAccount
 from ledger.policy.facts.charges import Charges
 from ledger.policy.facts.contradictions import Contradictions
+from ledger.policy.facts.registration import RegisteredAccount
 from ledger.policy.facts.touched import Touched
 
 Verdict = OverchargeConfirmed | OverchargeRejected

@@ -6,10 +6,10 @@ from collections import defaultdict
 from datetime import datetime
 
 from ledger.events import PaymentCaptured, PaymentFailed
-from ledger.policy.facts.account import RegisteredAccount
 from ledger.policy.facts.charges import on_invoice
 from ledger.policy.facts.contradictions import Contradictions
 from ledger.policy.facts.invoice import Invoice
+from ledger.policy.facts.registration import RegisteredAccount
 from ledger.policy.facts.touched import Touched
 from ledger.policy.facts.waiting import WaitingFacts
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ledger.events import CLAUSES, RefundReport, RefundSucceeded, RefundSucceededV1
-from ledger.policy.facts.account import RegisteredAccount
 from ledger.policy.facts.contradictions import Contradictions
+from ledger.policy.facts.registration import RegisteredAccount
 from ledger.policy.facts.touched import Touched
 from ledger.policy.facts.waiting import WaitingFacts
 from ledger.values import unit

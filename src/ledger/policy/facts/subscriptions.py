@@ -17,10 +17,10 @@ from ledger.events import (
     SubscriptionSuspended,
     SubscriptionTerminated,
 )
-from ledger.policy.facts.account import RegisteredAccount
 from ledger.policy.facts.charge import Cycle
 from ledger.policy.facts.contradictions import Contradictions
 from ledger.policy.facts.outage import Outages
+from ledger.policy.facts.registration import RegisteredAccount
 from ledger.policy.facts.touched import Touched
 from ledger.policy.facts.waiting import WaitingFacts
 from ledger.values import Period

@@ -8,7 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from makegood.answers.ages import age
-from makegood.answers.complaint import ComplaintInFull, ComplaintStepInFull
+from makegood.answers.complaint_in_full import ComplaintInFull, ComplaintStepInFull
 from makegood.commands.terminal.printing import people, shown
 from projections.complaints import Complaint
 

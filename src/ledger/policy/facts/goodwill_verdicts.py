@@ -7,9 +7,9 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 
 from ledger.events import GoodwillApproved, GoodwillProposed, GoodwillRejected
-from ledger.policy.facts.account import RegisteredAccount
 from ledger.policy.facts.complaints import Complaints
 from ledger.policy.facts.contradictions import Contradictions
+from ledger.policy.facts.registration import RegisteredAccount
 from ledger.policy.facts.touched import Touched
 from ledger.policy.facts.waiting import WaitingFacts
 
