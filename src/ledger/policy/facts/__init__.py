@@ -3,7 +3,8 @@
 A file for each kind of fact: `registration`, `subscriptions`, `course`, `charges`, `outages`, `disputes`, `payments`,
 `refunds`, `complaints`, `goodwill_verdicts`, `instruction_answers`. Each has the shape of `kind`: what it holds,
 `learn`, `judge`, `waits_for`, then the questions that can be asked of it. `AccountFacts` puts them together over what
-they share: `contradictions`, `waiting`, `touched`, and the things that several speak of, `charge`, `outage`, `invoice`.
+they share: `contradictions`, `waiting`, `touched`, and the things that several speak of: `charge`, `outage` and
+`invoice`.
 
 No kind unlearns a fact. Where `retractions` says that one counts as never said, everything is learnt anew.
 """
