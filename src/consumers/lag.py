@@ -19,7 +19,7 @@ from ledger.store import notice_queue
 from ledger.store.database import Database, Transaction
 from ledger.store.positions import Position
 from ledger.store.reading.events import read_shard
-from ledger.store.reading.kept import refused_after
+from ledger.store.reading.kept_messages import refused_after
 from ledger.store.reading.readers import reader_position
 from ledger.store.reading.shards import shard_ends, shards_of
 from projections.follower import positions_of

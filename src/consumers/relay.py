@@ -23,7 +23,7 @@ from ledger.instructions import INSTRUCTING, Instruction, instructions_of
 from ledger.store.database import Conflict, Database, Transaction, Unavailable
 from ledger.store.positions import numbered
 from ledger.store.reading.events import StoredEnvelope, ended_on_before, read_shard
-from ledger.store.reading.kept import kept_messages
+from ledger.store.reading.kept_messages import kept_messages
 from ledger.store.reading.page import Page
 from ledger.store.reading.readers import reader_position, reader_stands
 from ledger.store.reading.shards import shards_of

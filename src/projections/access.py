@@ -16,7 +16,7 @@ from ledger.store.reading.page import Listed, Order, Page, Where
 from ledger.values import SYSTEM_ACCOUNT
 from projections.asking import rows_listed
 from projections.projection import Place, Projection, Row, Rows, Table
-from projections.shown import Instant, shown_instant
+from projections.shown_values import Instant, shown_instant
 
 NO_ACCOUNT = ""
 """Stands in a key for roles that are not for one account: columns of a key are never null."""

@@ -21,7 +21,7 @@ from projections.audit_trail import AUDIT_TRAIL, version_folded
 from projections.catalog import CATALOG
 from projections.follower import positions_of
 from projections.projection import Row, State, Unrecorded, fold_account
-from projections.shown import Amount, Currency, Position
+from projections.shown_values import Amount, Currency, Position
 
 FOLDED = tuple(projection for projection in CATALOG if projection is not AUDIT_TRAIL)
 """What an account's state is made of; the audit trail is the events themselves."""

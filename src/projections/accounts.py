@@ -36,7 +36,7 @@ from projections.asking import Accounts, rows_listed
 from projections.first_message import MESSAGE, LeftOut, counting, first, message_of, order_of_fact
 from projections.projection import Place, Projection, Row, Rows, State, Table
 from projections.settled_parts import parts
-from projections.shown import Amount, Currency, Instant, LocalDate, shown_instant
+from projections.shown_values import Amount, Currency, Instant, LocalDate, shown_instant
 
 REGISTRATIONS = Table(
     "accounts",

@@ -12,13 +12,13 @@ from typing_extensions import TypedDict
 from ledger.events import AlarmCleared, AlarmData, AlarmRaised
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
-from ledger.store.reading.left import Left, left
+from ledger.store.reading.left_for_people import Left, left
 from ledger.store.reading.page import Listed, Page, Where
 from projections.asking import Accounts, order_of, rows_listed, rows_of
 from projections.first_message import LeftOut
 from projections.projection import Place, Projection, Row, Rows, State, Table
 from projections.retractions import GONE, never_said, never_said_in
-from projections.shown import Instant, shown_instant
+from projections.shown_values import Instant, shown_instant
 
 ROWS = Table(
     "alarms",

@@ -20,7 +20,7 @@ from ledger.store.reading.events import StoredEnvelope, account_events
 from ledger.store.reading.page import Listed, Order, Page, Where
 from projections.asking import rows_listed, unknown
 from projections.projection import Index, Place, Projection, Row, Rows, Table
-from projections.shown import Instant, Position, shown_instant
+from projections.shown_values import Instant, Position, shown_instant
 
 ROWS = Table(
     "audit_trail",

@@ -24,7 +24,7 @@ from ledger.store.instants import to_microseconds
 from ledger.store.reading.page import Listed, Page, Where
 from projections.asking import Accounts, accounts_of, order_of, rows_listed, rows_of, the_only
 from projections.projection import Index, Place, Projection, Row, Rows, State, Table
-from projections.shown import Amount, Currency, Instant, Position, shown_instant
+from projections.shown_values import Amount, Currency, Instant, Position, shown_instant
 
 ROWS = Table(
     "claims",

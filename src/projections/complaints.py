@@ -39,7 +39,7 @@ from projections.asking import Accounts, accounts_of, rows_listed, rows_of, the_
 from projections.first_message import MESSAGE, LeftOut, counting, message_of, order_of_fact
 from projections.left_out import LeavingOut
 from projections.projection import Index, Place, Projection, Row, Rows, State, Table
-from projections.shown import Instant, shown_instant
+from projections.shown_values import Instant, shown_instant
 
 Handled = ComplaintFact | FactRetracted | AlarmRaised | AlarmCleared
 HANDLED = (ComplaintFact, FactRetracted, AlarmRaised, AlarmCleared)

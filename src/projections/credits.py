@@ -29,7 +29,7 @@ from ledger.values import zero
 from projections.asking import Accounts, accounts_of, order_of, rows_listed, rows_of, the_only
 from projections.projection import Index, Place, Projection, Row, Rows, State, Table, Value
 from projections.settled_parts import PART, part_row, parts
-from projections.shown import Amount, Currency, Instant, shown_instant
+from projections.shown_values import Amount, Currency, Instant, shown_instant
 
 ROWS = Table(
     "credits",

@@ -16,7 +16,7 @@ from ledger.values import instant_from_text
 from projections import claims
 from projections.asking import Accounts
 from projections.complaints import Linked, linked_in
-from projections.shown import Instant
+from projections.shown_values import Instant
 
 DisputeStatus = Literal["investigating", "waiting", "confirmed", "rejected"]
 

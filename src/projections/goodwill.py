@@ -24,7 +24,7 @@ from ledger.events import (
 )
 from ledger.events.billing_account import Outcome
 from ledger.store.database import Transaction
-from ledger.store.reading.left import Left, left
+from ledger.store.reading.left_for_people import Left, left
 from ledger.store.reading.page import Listed, Page, Where
 from projections import claims
 from projections.alarms import left_out_in
@@ -32,7 +32,7 @@ from projections.asking import Accounts, accounts_of, order_of, rows_listed, row
 from projections.first_message import MESSAGE, LeftOut, counting, first, message_of
 from projections.left_out import LeavingOut
 from projections.projection import Index, Place, Projection, Row, Rows, State, Table
-from projections.shown import Amount, Currency, Instant, shown_instant
+from projections.shown_values import Amount, Currency, Instant, shown_instant
 
 GoodwillFact = GoodwillProposed | GoodwillApproved | GoodwillRejected
 Handled = GoodwillFact | FactRetracted | AlarmRaised | AlarmCleared

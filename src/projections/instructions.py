@@ -28,7 +28,7 @@ from ledger.events import (
 from ledger.instructions import INSTRUCTING, Kind, instructions_of
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
-from ledger.store.reading.left import Left, left
+from ledger.store.reading.left_for_people import Left, left
 from ledger.store.reading.page import Listed, Order, Page, Where
 from ledger.values import instant_from_text
 from projections.asking import Accounts, accounts_of, rows_listed, rows_of
@@ -36,7 +36,7 @@ from projections.first_message import MESSAGE, LeftOut, counting, message_of, or
 from projections.left_out import LeavingOut
 from projections.projection import Index, Place, Projection, Row, Rows, State, Table
 from projections.retractions import never_said_in
-from projections.shown import Instant, shown_instant
+from projections.shown_values import Instant, shown_instant
 
 HANDLED: tuple[type[LedgerEvent], ...] = (*INSTRUCTING, InstructionFact, PaymentCaptured, FactRetracted)
 

@@ -29,7 +29,7 @@ from projections.first_message import MESSAGE, LeftOut, counting, message_of, or
 from projections.projection import Index, Place, Projection, Row, Rows, State, Table
 from projections.retractions import never_said_in
 from projections.settled_parts import PART, part_row, parts
-from projections.shown import Amount, Currency, Instant, shown_instant
+from projections.shown_values import Amount, Currency, Instant, shown_instant
 
 DUE = Table(
     "refunds",

@@ -11,7 +11,7 @@ from ledger.store.reading.page import Order
 from ledger.values import instant_to_text
 from projections.account_state import FOLDED, recorded
 from projections.projection import Step, Table, Value, Values, fold_account
-from projections.shown import Instant, Position, shown_instant
+from projections.shown_values import Instant, Position, shown_instant
 
 
 class ChangedRow(TypedDict):

@@ -23,7 +23,7 @@ from ledger.application.agreements import publish
 from ledger.application.ledger import Ledger
 from ledger.application.record import take
 from ledger.store.database import Database, Unavailable, beside, connect, create_if_missing
-from ledger.store.keys import KeyDatabase
+from ledger.store.vault_keys import KeyDatabase
 from ledger.vault import Vault
 from projections import claims
 from projections.follower import Follower

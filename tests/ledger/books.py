@@ -18,8 +18,8 @@ from ledger.application.ledger import Ledger
 from ledger.application.record import take
 from ledger.application.statement import Taken
 from ledger.store.database import Database, Row, Transaction, connect
-from ledger.store.keys import KeyDatabase
 from ledger.store.reading.events import StoredEnvelope, read_shard
+from ledger.store.vault_keys import KeyDatabase
 from ledger.store.writing import ReaderMove
 from ledger.vault import Keys, Vault
 from tests.ledger.messages import Message, read_all

@@ -1,7 +1,7 @@
 """Messages that are kept in a store, as tests look at them."""
 
 from ledger.store.database import Database
-from ledger.store.reading.kept import KeptMessage, kept_messages
+from ledger.store.reading.kept_messages import KeptMessage, kept_messages
 
 
 def dead_letters(database: Database, *, closed: bool = True) -> list[KeptMessage]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from ledger.store.instants import to_microseconds
 from ledger.store.notice_queue import queue_notices
-from ledger.store.reading.kept import KeptMessage, kept_at, kept_left, kept_messages
+from ledger.store.reading.kept_messages import KeptMessage, kept_at, kept_left, kept_messages
 from ledger.store.reading.notice_queue import OPEN, NoticeStatus, QueuedNotice, notices_in
 from ledger.store.reading.page import Page
 from ledger.store.reading.waiting import WaitingFact, waiting_facts, waiting_left

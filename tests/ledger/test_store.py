@@ -19,10 +19,10 @@ from ledger.application.record import take
 from ledger.application.statement import Statement, Taken
 from ledger.events import from_stored
 from ledger.store.database import CommitUnknown, Conflict, Unavailable, connect
-from ledger.store.keys import KeyDatabase
 from ledger.store.positions import event_sequence
 from ledger.store.reading.events import PositionMissing, follow_account
 from ledger.store.reading.shards import shard_end
+from ledger.store.vault_keys import KeyDatabase
 from ledger.store.writing import (
     HeadMoved,
     ReaderFenced,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ledger.events import Sealed
 from ledger.store.database import Database, connect
 from ledger.store.instants import to_microseconds
-from ledger.store.keys import KeyDatabase
+from ledger.store.vault_keys import KeyDatabase
 from ledger.vault import KEY_BYTES, Damaged, Erased, Vault, VaultEntry
 from tests.ledger.books import LONG_AFTER, Books, KeysByName, StandingClock
 from tests.ledger.messages import Upstream

@@ -19,8 +19,8 @@ from ledger.application.ledger import Ledger
 from ledger.application.record import take
 from ledger.events import claims_settled
 from ledger.store.database import Database, connect
-from ledger.store.keys import KeyDatabase
 from ledger.store.reading.events import StoredEnvelope, read_shard
+from ledger.store.vault_keys import KeyDatabase
 from ledger.vault import Vault
 from projections import account_state, accounts, claims, credits, refunds
 from projections.access import ACCESS

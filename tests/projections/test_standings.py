@@ -29,7 +29,7 @@ from projections.goodwill import GOODWILL
 from projections.instructions import INSTRUCTIONS
 from projections.projection import State
 from projections.retractions import RETRACTIONS
-from projections.shown import shown_instant
+from projections.shown_values import shown_instant
 from tests.projections.stories import START, Story
 
 FOLDED = (ALARMS, CLAIMS, COMPLAINTS, GOODWILL, INSTRUCTIONS, RETRACTIONS)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ledger.aggregates.billing_account import RecordedClaim
 from ledger.application.account import Account
-from ledger.application.conflict import conflicting, said_before, said_by
+from ledger.application.differing_content import conflicting, said_before, said_by
 from ledger.application.ledger import Ledger
 from ledger.application.record import Incoming, seen_before
 from ledger.application.statement import Refusal, Statement

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from ledger.aggregates.recording import message_event_id
 from ledger.application.account import Account
-from ledger.application.conflict import conflicting, said_before, said_by
 from ledger.application.contention import GiveUp, Share, decide_in_parts
+from ledger.application.differing_content import conflicting, said_before, said_by
 from ledger.application.ledger import Decided, Ledger
 from ledger.application.statement import Became, Refusal, Statement, Taken
 from ledger.events import LedgerEvent

@@ -13,7 +13,7 @@ from ledger.application.as_of import assess_as_of
 from ledger.events import AgreementPublished
 from ledger.store.positions import KnownAt
 from ledger.store.reading.events import events_of_types, recorded_by
-from ledger.store.reading.kept import kept_left
+from ledger.store.reading.kept_messages import kept_left
 from ledger.store.reading.page import Listed, Page, in_memory
 from ledger.values import SYSTEM_ACCOUNT, instant_to_text
 from makegood.access.sight import Sight
@@ -28,7 +28,7 @@ from projections.credits import Credit
 from projections.goodwill import Goodwill
 from projections.instructions import Instruction
 from projections.refunds import Refund
-from projections.shown import Instant, Reached
+from projections.shown_values import Instant, Reached
 
 
 class Moment(TypedDict):

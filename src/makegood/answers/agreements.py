@@ -11,7 +11,7 @@ from ledger.application.catalogue import Catalogue
 from ledger.store.reading.page import Listed, Order, Page, in_memory
 from makegood.answers.unknown import Unknown
 from makegood.house.opening import House
-from projections.shown import Hash, LocalDate
+from projections.shown_values import Hash, LocalDate
 
 
 class Agreement(TypedDict):

@@ -41,8 +41,8 @@ from ledger.store.reading.events import StoredEnvelope, follow_account
 from ledger.values import instant_to_text
 from ledger.vault import Damaged, Erased
 from makegood.access.sight import Sight
-from makegood.answers import explained
-from makegood.answers.explained import (
+from makegood.answers import explanation_types as explained
+from makegood.answers.explanation_types import (
     Change,
     ChargeExplained,
     Explanation,

@@ -9,13 +9,13 @@ from typing_extensions import TypedDict
 
 from ledger.application.kept_messages import Kept
 from ledger.events import KeptAs
-from ledger.store.reading import kept
-from ledger.store.reading.kept import KeptMessage, KeptStatus, Wanted
+from ledger.store.reading import kept_messages as kept
+from ledger.store.reading.kept_messages import KeptMessage, KeptStatus, Wanted
 from ledger.store.reading.page import Listed, Page
 from ledger.values import instant_to_text
 from ledger.vault import Erased
 from makegood.house.opening import House
-from projections.shown import Instant
+from projections.shown_values import Instant
 
 
 class KeptRow(TypedDict):

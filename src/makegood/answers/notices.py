@@ -13,7 +13,7 @@ from ledger.store.reading.notice_queue import OPEN, NoticeStatus, QueuedNotice, 
 from ledger.store.reading.page import Listed, Page
 from ledger.values import instant_to_text
 from makegood.house.opening import House
-from projections.shown import Instant
+from projections.shown_values import Instant
 
 
 class Notice(TypedDict):

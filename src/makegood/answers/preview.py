@@ -7,10 +7,10 @@ from typing_extensions import TypedDict
 from ledger.application.preview import ClaimChange, ClaimStanding, Preview
 from ledger.events import ClaimState, clause_of
 from ledger.events.billing_account import Clause
-from makegood.answers import explained
+from makegood.answers import explanation_types as explained
 from makegood.answers.explanation import change_in_a_word, state
 from makegood.answers.refusals import RefusedMessage, refusals
-from projections.shown import Currency
+from projections.shown_values import Currency
 
 
 class ChangedClaim(TypedDict):

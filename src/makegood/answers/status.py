@@ -20,8 +20,8 @@ from ledger.store.database import StoreError, Transaction, redacted
 from ledger.store.instants import to_microseconds
 from ledger.store.positions import Reached
 from ledger.store.reading.heads import due_by
-from ledger.store.reading.kept import kept_left
-from ledger.store.reading.left import Left
+from ledger.store.reading.kept_messages import kept_left
+from ledger.store.reading.left_for_people import Left
 from ledger.store.reading.notice_queue import notices_left, unsent
 from ledger.store.reading.shards import shard_ends
 from ledger.store.reading.store import clock_is_set
@@ -37,7 +37,7 @@ from projections.alarms import alarms_left
 from projections.catalog import CATALOG
 from projections.goodwill import goodwill_left
 from projections.instructions import instructions_left
-from projections.shown import Instant
+from projections.shown_values import Instant
 
 BROKER_PATIENCE = 2.0
 """Seconds that each question to Kafka may take: whoever asks for the status wants an answer, not a broker."""

@@ -13,7 +13,7 @@ from ledger.store.reading.waiting import WaitingFact, waiting_facts
 from ledger.values import instant_to_text
 from makegood.access.sight import Sight
 from makegood.house.opening import House
-from projections.shown import Instant
+from projections.shown_values import Instant
 
 
 class Waiting(TypedDict):

@@ -14,7 +14,7 @@ from ledger.events import KeptAs
 from ledger.events.billing_account import Clause, Outcome
 from ledger.instructions import Kind
 from ledger.store.positions import PATTERN, KnownAt
-from ledger.store.reading import kept
+from ledger.store.reading import kept_messages as kept
 from ledger.store.reading import notice_queue as queue
 from ledger.store.reading import waiting as waiting_
 from ledger.store.reading.notice_queue import NoticeStatus
@@ -27,8 +27,8 @@ from makegood.answers import kept_messages, owed
 from makegood.answers import status as standing
 from makegood.answers.complaint_in_full import ComplaintInFull
 from makegood.answers.complaint_in_full import complaint as told
-from makegood.answers.explained import Explanation
 from makegood.answers.explanation import explain
+from makegood.answers.explanation_types import Explanation
 from makegood.answers.instructions import instructions as instructed
 from makegood.answers.moments import AS_OF, KNOWN_AT, as_of_from_text, known_at_from_text
 from makegood.answers.notices import Notice

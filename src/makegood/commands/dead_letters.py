@@ -23,7 +23,7 @@ from makegood.house.stop import Stop
 
 if TYPE_CHECKING:
     from ledger.events import KeptAs
-    from ledger.store.reading.kept import KeptMessage, Wanted
+    from ledger.store.reading.kept_messages import KeptMessage, Wanted
     from makegood.answers.done import DeadLetterDiscarded, DeadLetterReplayed, Replayed, SetAsideReplayed
     from makegood.house.opening import House
 
@@ -180,7 +180,7 @@ _COMMAND: dict[KeptAs, str] = {"dead-letter": "dead-letters", "set-aside": "asid
 
 def _chosen(house: House, kept: KeptAs, ids: list[str], every: bool, wanted: Wanted) -> list[KeptMessage]:
     """The kept messages that were named, or the open ones that filters leave. Raises Stop."""
-    from ledger.store.reading.kept import kept_messages
+    from ledger.store.reading.kept_messages import kept_messages
 
     if bool(ids) == every:
         raise Stop(f"which? Name ids from `makegood {_COMMAND[kept]} list`, or say --every for all open ones")

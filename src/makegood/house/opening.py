@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ledger.application.due_work import do_due_work
 from ledger.application.ledger import Ledger, NoStore
 from ledger.store.database import Database, StoreError, connect, create_if_missing, redacted
-from ledger.store.keys import KeyDatabase
+from ledger.store.vault_keys import KeyDatabase
 from ledger.vault import Vault
 from makegood.house.clock import system_clock
 from makegood.house.logs import say

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ledger.store.database import Transaction
 from ledger.store.instants import to_microseconds
-from ledger.store.reading.left import Left, left
+from ledger.store.reading.left_for_people import Left, left
 
 
 def account_version(transaction: Transaction, account: str) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ledger.events import NoticeKind
 from ledger.store.database import Row, Transaction
 from ledger.store.instants import from_microseconds
-from ledger.store.reading.left import Left, left
+from ledger.store.reading.left_for_people import Left, left
 from ledger.store.reading.page import Key, Listed, Order, Page, Where, in_memory, listed
 
 NoticeStatus = Literal["queued", "sending", "sent", "failed", "in_doubt", "discarded"]

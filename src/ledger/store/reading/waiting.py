@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ledger.store.database import Transaction
 from ledger.store.instants import from_microseconds
-from ledger.store.reading.left import Left, left
+from ledger.store.reading.left_for_people import Left, left
 from ledger.store.reading.page import Listed, Order, Page, Where, listed
 
 ORDER: Order = {"account": str, "since": int, "id": str, "source": str}

@@ -13,7 +13,7 @@ from consumers.upstream.door_messages import ComplaintLinkedV1, ComplaintNotedV1
 from consumers.upstream.fields import RESOLUTION_CODE, FreeText, Identifier, Text
 from consumers.upstream.messages import ComplaintOpenedV1, ComplaintReopenedV1, ComplaintResolvedV1, MessageData
 from ledger.events import LinkedKind
-from makegood.api.acting import ANSWERS, Acting, Known, acting
+from makegood.api.act_request import ANSWERS, Acting, Known, acting
 from makegood.api.acts.bodies import WORDS, MadeIfAbsent, WordsIfAny, like
 from makegood.api.guard import Guarded
 from makegood.api.paths import PathId

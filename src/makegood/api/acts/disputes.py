@@ -16,7 +16,7 @@ from consumers.upstream.messages import (
     OverchargeRejectedV1,
 )
 from ledger.events import SettleAs
-from makegood.api.acting import ANSWERS, Acting, Known, acting
+from makegood.api.act_request import ANSWERS, Acting, Known, acting
 from makegood.api.acts.bodies import ChargeId, ComplaintBehind, MadeIfAbsent, Words, WordsIfAny, like
 from makegood.api.acts.links import linked
 from makegood.api.guard import Guarded

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from consumers.upstream.door_messages import GoodwillApprovedV1, GoodwillProposedV1, GoodwillRejectedV1
 from consumers.upstream.fields import Currency, Identifier, PositiveAmount
 from consumers.upstream.messages import MessageData
-from makegood.api.acting import ANSWERS, Acting, Known, acting
+from makegood.api.act_request import ANSWERS, Acting, Known, acting
 from makegood.api.acts.bodies import MadeIfAbsent, Words, WordsIfAny, like
 from makegood.api.acts.complaints import COMPLAINTS, ComplaintId
 from makegood.api.guard import Guarded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from consumers.upstream.door_messages import ComplaintLinkedV1
 from consumers.upstream.messages import MessageData
 from ledger.events import LinkedKind
-from makegood.api.acting import Known
+from makegood.api.act_request import Known
 
 
 def linked(known: Known, complaint_id: str | None, kind: LinkedKind, linked_id: str) -> list[MessageData]:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from consumers.upstream.fields import Identifier, Instant, OutageCause, Severity
 from consumers.upstream.messages import MessageData, OutageReopenedV1, OutageReportedV1, OutageResolvedV1
 from ledger.events import OutageReported
-from makegood.api.acting import ANSWERS, Acting, Known, acting
+from makegood.api.act_request import ANSWERS, Acting, Known, acting
 from makegood.api.acts.bodies import At, ComplaintBehind, MadeIfAbsent, like
 from makegood.api.acts.links import linked
 from makegood.api.guard import Guarded

@@ -16,7 +16,7 @@ from consumers.upstream.messages import (
     SubscriptionSuspendedV1,
     SubscriptionTerminatedV1,
 )
-from makegood.api.acting import ANSWERS, Acting, acting
+from makegood.api.act_request import ANSWERS, Acting, acting
 from makegood.api.acts.bodies import At, WordsIfAny, like
 from makegood.api.guard import Guarded
 from makegood.api.paths import PathId

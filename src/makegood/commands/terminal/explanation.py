@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from rich.text import Text
 
-from makegood.answers.explained import (
+from makegood.answers.explanation_types import (
     ClaimState,
     Explanation,
     ExplanationStep,

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from ledger.events import Into, PartStatus
 from ledger.events.billing_account import Clause, Outcome
 from ledger.events.settlement import SettlementReason
-from projections.shown import Amount, Currency, Hash, Instant, LocalDate, Position
+from projections.shown_values import Amount, Currency, Hash, Instant, LocalDate, Position
 
 Change = Literal["opened", "increased", "decreased", "changed", "fell away"]
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict
 from ledger.events import KeptAs
 from ledger.store.database import Transaction
 from ledger.store.instants import from_microseconds
-from ledger.store.reading.left import Left, left
+from ledger.store.reading.left_for_people import Left, left
 from ledger.store.reading.page import Listed, Order, Page, Where, listed
 
 ORDER: Order = {"position": int}
