@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import structlog
 
@@ -13,11 +13,14 @@ from consumers.kafka.partitions import BeginAnew, PartitionWork, RecordFails
 from consumers.kafka.records import GroupMember, Partition, Record, TopicIdentity, TopicWatch
 from consumers.kafka.topics import UPSTREAM, Topic
 from consumers.part import reason_of
-from consumers.upstream import read_kafka
+from consumers.upstream import read_damaged, read_kafka
+from ledger.application.acts import By
 from ledger.application.kept_messages import failing_too_often, set_aside
 from ledger.application.ledger import Ledger
+from ledger.application.lost_messages import pass_over
 from ledger.application.record import take
 from ledger.application.statement import Refusal, Statement
+from ledger.events import LostRange
 from ledger.store.database import Database
 from ledger.store.reading.readers import readers_below
 from ledger.store.writing import ReaderFenced, ReaderMove, take_over_reader
@@ -31,6 +34,27 @@ WATCH_SECONDS = 5.0
 log = structlog.get_logger("makegood.intake")
 
 
+BY = By("/makegood/intake", "kafka")
+"""Who says that messages were lost."""
+UNREADABLE = "makegood cannot read this record, and nothing says why: report it, and send the message another way"
+
+
+class UpstreamProbe(Protocol):
+    """Looks at a partition."""
+
+    def __enter__(self) -> UpstreamProbe:
+        """Begin."""
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+
+    def bounds(self) -> tuple[int, int]:
+        """The first offset that is there, and the next one to be written."""
+
+    def after_damage(self, offset: int) -> int:
+        """The first offset from another on at which a record can be read."""
+
+
 class UpstreamCluster(Protocol):
     """What intake needs of a Kafka cluster."""
 
@@ -42,6 +66,9 @@ class UpstreamCluster(Protocol):
 
     def watch(self, topic: str) -> TopicWatch:
         """Asks for it again and again."""
+
+    def probe(self, partition: Partition) -> UpstreamProbe:
+        """A look at a partition."""
 
 
 class Intake:
@@ -131,8 +158,11 @@ class Intake:
 
     # --- the worker of its partitions ----------------------------------------------------------------------------
 
-    def begin(self, partition: Partition) -> int:
-        """Fence off whoever had the partition before; what is stored of it says where to begin."""
+    def begin(self, partition: Partition, *, damaged: bool = False) -> int:
+        """Fence off whoever had the partition before; what is stored of it says where to begin.
+
+        What Kafka has no more, or what is damaged there, is recorded as lost before it is passed over.
+        """
         if not self._moves:
             self._identity = self._cluster.identity(partition.topic)
             self._client_knows = self._client_knows or self._identity
@@ -142,11 +172,51 @@ class Intake:
             position, epoch = take_over_reader(transaction, reader)
         self._moves[partition] = ReaderMove(reader, epoch, position, position)
         log.info("partition_taken_up", partition=str(partition), reader=reader, position=position, epoch=epoch)
-        return position
+        with self._cluster.probe(partition) as probe:
+            first, end = probe.bounds()
+            if position > end:
+                log.warning("topic_ends_before", partition=str(partition), position=position, end=end)
+                return first  # the inbox knows what was taken before
+            if position < first:
+                self._lose(partition, first, "deleted")
+            elif damaged:
+                self._lose(partition, probe.after_damage(position), "damaged")
+        return self._moves[partition].to
+
+    def _lose(self, partition: Partition, to: int, cause: Literal["deleted", "damaged"]) -> None:
+        """Record that everything up to an offset is lost, and move the reader there."""
+        assert self._identity is not None
+        stands = self._moves[partition]
+        if to == stands.to:
+            return
+        self._check_identity(partition)
+        identity = self._identity
+        lost = LostRange(
+            cluster=identity.cluster,
+            topic=identity.topic,
+            topic_id=identity.topic_id,
+            partition=partition.number,
+            first=stands.to,
+            last=to - 1,
+            cause=cause,
+        )
+        pass_over(self._ledger, lost, ReaderMove(stands.reader, stands.epoch, stands.to, to), BY)
+        self._moves[partition] = ReaderMove(stands.reader, stands.epoch, to, to)
+        self._recorded()
+        log.error("messages_lost", partition=str(partition), first=lost.first, last=lost.last, cause=cause)
+
+    def _check_identity(self, partition: Partition) -> None:
+        """What was read since the topic was known is of that topic if it is the same one still: ids never come again.
+
+        Raises BeginAnew where it is not, or may not have been: a place in it is another place then.
+        """
+        if self._cluster.identity(partition.topic) != self._identity:
+            raise BeginAnew(f"topic {partition.topic} was made anew")
 
     def work(self, partition: Partition, records: Sequence[Record]) -> None:
         """Take messages and move the reader past them, in one transaction."""
         began = self._monotonic()
+        self._check_identity(partition)
         items = [self._read(partition, record) for record in records]
         stands = self._moves[partition]
         to = records[-1].offset + 1
@@ -170,6 +240,7 @@ class Intake:
 
     def give_up(self, partition: Partition, record: Record, cause: Exception) -> None:
         """Set a message aside and go past it, unless so many fail that it is we who are wrong."""
+        self._check_identity(partition)
         stands = self._moves[partition]
         item = self._read(partition, record)
         if isinstance(item, Refusal):
@@ -198,8 +269,15 @@ class Intake:
 
     def _read(self, partition: Partition, record: Record) -> Statement | Refusal:
         assert self._identity is not None
-        origin = f"kafka:{self._identity.cluster}/{partition.topic}/{partition.number}/{record.offset}"
-        return read_kafka(record.headers, record.key, record.value, origin=origin)
+        topic = f"{partition.topic}@{self._identity.topic_id}"
+        origin = f"kafka:{self._identity.cluster}/{topic}/{partition.number}/{record.offset}"
+        if record.damage is not None:
+            return read_damaged(record.key, record.value, record.damage, origin=origin)
+        try:
+            return read_kafka(record.headers, record.key, record.value, origin=origin)
+        except Exception as error:  # no record stops a consumer
+            log.error("record_unreadable", origin=origin, exc_type=type(error).__name__)  # noqa: TRY400
+            return Refusal(origin, UNREADABLE, None, record.value or b"", channel="kafka")
 
     def end(self, partition: Partition) -> None:
         """Forget the epoch: nothing can be written for the partition any more."""

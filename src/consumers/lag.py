@@ -7,12 +7,13 @@ whether a part runs at this moment nobody asks, because work that lies too long 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from consumers.intake import stored_positions
-from consumers.kafka.records import Partition, TopicIdentity
+from consumers.kafka.records import BrokerUnavailable, Extent, Partition, Record, TopicIdentity
 from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, UPSTREAM
 from consumers.relay import DeadLetterLane, EventLane, InstructionLane
 from ledger.store import notice_queue
@@ -41,7 +42,7 @@ class Lag:
     oldest_at: datetime | None
     """Since when the first one has been there that was not taken; none where nothing is, or nothing tells it."""
     lost: int = 0
-    """How many messages Kafka deleted before they were taken."""
+    """How many offsets Kafka deleted before they were taken, and intake has not passed over yet."""
 
 
 def projector_lags(transaction: Transaction, projections: Iterable[Projection]) -> list[Lag]:
@@ -106,8 +107,8 @@ class PartitionProbe(Protocol):
     def __exit__(self, *_: object) -> None:
         """End."""
 
-    def bounds(self) -> tuple[int, int]:
-        """The first offset that is there, and the next one to be written."""
+    def first_from(self, offset: int) -> Record | None:
+        """The first record at an offset or after it."""
 
     def written_at(self, offset: int) -> datetime | None:
         """When the first record at an offset or after it was written."""
@@ -119,11 +120,14 @@ class ProbedCluster(Protocol):
     def identity(self, topic: str) -> TopicIdentity:
         """Which topic has this name now."""
 
-    def partitions(self, topic: str) -> list[int]:
-        """The numbers of a topic's partitions."""
+    def extents(self, topic: str) -> dict[int, Extent]:
+        """What there is of each partition of a topic."""
 
-    def probe(self, partition: Partition) -> PartitionProbe:
-        """A look at a partition."""
+    def probe(self, partition: Partition, *, undecided: bool = False) -> PartitionProbe:
+        """A look at a partition, on request also at what open transactions have written."""
+
+    def strangers(self, purpose: str) -> list[str]:
+        """Who is in a group and does not work for our store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +150,51 @@ def carrier_lags(database: Database, cluster: ProbedCluster, topics: TopicNames 
 
 
 def intake_lags(database: Database, cluster: ProbedCluster, upstream: TopicIdentity) -> list[Lag]:
-    """How far intake is behind the producers, in each partition."""
+    """How far intake is behind the producers, in each partition.
+
+    What a transaction leaves behind where it ended is nothing to take. What one that is open has written is, and so
+    is what lies behind that: a reader comes to both when it ends.
+    """
     stored = stored_positions(database, upstream)
     lags = []
-    for number in cluster.partitions(upstream.topic):
-        with cluster.probe(Partition(upstream.topic, number)) as probe:
-            low, high = probe.bounds()
-            next_offset = max(low, stored.get(number, low))
-            behind = max(0, high - next_offset)
-            oldest_at = probe.written_at(next_offset) if behind else None
-        lost = max(0, low - stored.get(number, low))
+    for number, extent in cluster.extents(upstream.topic).items():
+        position = stored.get(number, extent.first)
+        next_offset = max(extent.first, position)
+        oldest_at = None
+        if next_offset < extent.written:
+            next_offset, oldest_at = _next_to_take(cluster, Partition(upstream.topic, number), next_offset, extent)
+        behind = max(0, extent.written - next_offset)
+        lost = max(0, extent.first - position)
         lags.append(Lag("intake", upstream.topic, number, next_offset, behind, oldest_at, lost))
     return lags
+
+
+def _next_to_take(
+    cluster: ProbedCluster, partition: Partition, offset: int, extent: Extent
+) -> tuple[int, datetime | None]:
+    """Where the next message is from an offset on, and when it was written; the end where there is none."""
+    if offset < extent.decided:
+        with cluster.probe(partition) as probe:
+            if (record := probe.first_from(offset)) is not None:
+                return record.offset, probe.written_at(record.offset)
+    if extent.decided < extent.written:
+        offset = max(offset, extent.decided)
+        with cluster.probe(partition, undecided=True) as probe:
+            return offset, probe.written_at(offset)
+    return extent.written, None
+
+
+STRANGERS_IN = ("intake", "projector")
+"""The groups that nobody but the parts of one store should be in."""
+
+
+def strangers(cluster: ProbedCluster) -> dict[str, list[str]]:
+    """By group, who is in it and does not work for our store.
+
+    A broker that has had no group yet takes a while to say so: then nobody is in any.
+    """
+    found = {}
+    for purpose in STRANGERS_IN:
+        with suppress(BrokerUnavailable):
+            found[purpose] = cluster.strangers(purpose)
+    return {purpose: members for purpose, members in found.items() if members}

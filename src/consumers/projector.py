@@ -93,6 +93,9 @@ class EventProbe(Protocol):
     def first_from(self, offset: int) -> Record | None:
         """The first record at an offset or after it."""
 
+    def after_damage(self, offset: int) -> int:
+        """The first offset from another on at which a record can be read."""
+
 
 class EventCluster(Protocol):
     """What the projector needs of a Kafka cluster."""
@@ -182,13 +185,17 @@ class KafkaSource:
 
     # --- the worker of its partitions ----------------------------------------------------------------------------
 
-    def begin(self, partition: Partition) -> int:
-        """Begin behind the last record that every projection has seen."""
+    def begin(self, partition: Partition, *, damaged: bool = False) -> int:
+        """Begin behind the last record that every projection has seen. What is damaged is taken from the store."""
         assert self._follower is not None
+        if damaged:
+            self._follower.catch_up()
         self._client_knows = self._client_knows or self._cluster.identity(partition.topic)
         reached = self._follower.position_reached(partition.number)
         with self._cluster.probe(partition) as probe:
             offset = offset_after(probe, reached, self._store())
+            if damaged:
+                offset = probe.after_damage(offset)
         log.info("events_taken_up", partition=str(partition), position=reached, offset=offset)
         return offset
 
@@ -199,6 +206,9 @@ class KafkaSource:
         store = self._store()
         events = [event for record in records if (event := event_of(record, store)) is not None]
         applied = self._follower.apply(events)
+        if unreadable := [record.offset for record in records if record.damage is not None]:
+            applied += self._follower.catch_up()
+            log.error("record_damaged", partition=str(partition), offsets=unreadable)
         log.info(
             "events_projected",
             partition=str(partition),
@@ -261,7 +271,15 @@ def _position(headers: Mapping[str, bytes | None], store: bytes | None) -> Posit
     if value is None or (store is not None and headers.get("store") != store):
         return None
     shard, _, position = value.decode("ascii", "replace").partition(":")
-    return Position(int(shard), int(position)) if shard.isdecimal() and position.isdecimal() else None
+    return Position(int(shard), int(position)) if _is_number(shard) and _is_number(position) else None
+
+
+def _is_number(text: str) -> bool:
+    """Whether it can be one of ours: anybody may write to the topic, and longer ones are no numbers to Python."""
+    return text.isascii() and text.isdecimal() and len(text) <= _DIGITS_MAX
+
+
+_DIGITS_MAX = 19
 
 
 def event_of(record: Record, store: bytes | None = None) -> PublishedEvent | None:
@@ -271,11 +289,15 @@ def event_of(record: Record, store: bytes | None = None) -> PublishedEvent | Non
     type_, version = headers.get("type"), headers.get("account-version")
     if place is None or type_ is None or version is None or record.key is None or record.value is None:
         return None
-    if not version.isdigit() or not record.value.startswith(b'{"type":"%b",' % type_):
+    if not record.value.startswith(b'{"type":"%b",' % type_):
         return None
-    return PublishedEvent(
-        place.shard, place.position, record.key.decode(), int(version), type_.decode(), record.value
-    )
+    try:
+        account, stored_type, number = record.key.decode(), type_.decode(), version.decode()
+    except UnicodeDecodeError:
+        return None
+    if not _is_number(number):
+        return None
+    return PublishedEvent(place.shard, place.position, account, int(number), stored_type, record.value)
 
 
 def offset_after(probe: EventProbe, position: int, store: bytes | None = None) -> int:

@@ -42,6 +42,11 @@ def set_aside_subject(set_aside_id: str) -> str:
     return f"set-aside/{set_aside_id}"
 
 
+def lost_range_subject(lost_id: str) -> str:
+    """The subject of what people say of a lost range."""
+    return f"lost-range/{lost_id}"
+
+
 class Erased(Exception):
     """The subject's key was erased: what was encrypted with it cannot be read by anyone any more."""
 

@@ -58,6 +58,7 @@ class TestTheTable:
             "waiting.read",
             "dead_letter.read",
             "aside.read",
+            "lost_range.read",
             "agreement.read",
             "notice.read",
             "status.read",

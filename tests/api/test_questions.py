@@ -5,6 +5,9 @@ from urllib.parse import quote
 
 from fastapi.routing import APIRoute
 
+from ledger.application.acts import By
+from ledger.application.lost_messages import pass_over
+from ledger.events import LostRange
 from makegood.api.guard import action_of
 from makegood.program.running import notices_for
 from tests.api.conftest import Api, erase_key
@@ -66,6 +69,8 @@ SAME: dict[str, str] = {
     "aside list": "/aside",
     "aside list --all --source /test": "/aside?all=true&source=/test",
     "aside show 1": "/aside/1",
+    "lost list": "/lost",
+    "lost list --all": "/lost?all=true",
     "agreement list": "/agreements",
     "agreement show standard": "/agreements/standard",
     "agreement show standard --version 1": "/agreements/standard?version=1",
@@ -105,9 +110,12 @@ def test_the_api_and_the_command_line_give_the_same_answers(busy: Api, twenty_ac
         pass
     erase_key(twenty_accounts_in_july.store, "account/acct-1")
     twenty_accounts_in_july("ingest", lines(ACCOUNT), exits=3)
+    lost = LostRange(cluster="c", topic="t", topic_id="i", partition=0, first=3, last=5, cause="deleted")
+    pass_over(busy.house.ledger, lost, None, By("/makegood/test", "cli"))
+    busy.house.projections.catch_up()
     asked = set()
     for command, path in SAME.items():
-        told = twenty_accounts_in_july.json(*command.split())
+        told = twenty_accounts_in_july.json(*command.split(), exits=1 if command == "status" else 0)
         assert told, command
         answer = busy.ask(key, path)
         assert answer.status_code == 200, answer.text

@@ -61,7 +61,7 @@ def test_both_content_modes_are_taken_and_refused_ones_stop_nothing(books: Books
     letters = books.rows("SELECT field, origin, channel, account FROM dead_letters ORDER BY position")
     assert {field for field, _, _, _ in letters} == {None, "id", "key"}
     cluster = place.cluster.cluster_id
-    assert all(origin.startswith(f"kafka:{cluster}/{place.upstream.name}/") for _, origin, _, _ in letters)
+    assert all(origin.startswith(f"kafka:{cluster}/{place.upstream.name}@") for _, origin, _, _ in letters)
     assert {channel for _, _, channel, _ in letters} == {"kafka"}
 
 
@@ -196,7 +196,7 @@ class Work:
         self.hopeless: set[int] = set()
         self.given_up: list[int] = []
 
-    def begin(self, partition: Partition) -> int:
+    def begin(self, partition: Partition, *, damaged: bool = False) -> int:
         if self.cannot_begin:
             raise self.cannot_begin.pop(0)
         return self.stands
@@ -246,6 +246,21 @@ class Upstream:
 
     def look(self) -> TopicIdentity:
         return self.identity(HERE.topic)
+
+    def probe(self, partition: Partition) -> "Upstream":
+        return self
+
+    def __enter__(self) -> "Upstream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def bounds(self) -> tuple[int, int]:
+        return 0, 0
+
+    def after_damage(self, offset: int) -> int:
+        return offset
 
 
 def records(partition: Partition, count: int, first: int = 0) -> list[Record]:

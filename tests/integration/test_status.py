@@ -1,12 +1,13 @@
 """How far parts are behind, by what a real Kafka and a real PostgreSQL say."""
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
@@ -16,7 +17,16 @@ from consumers.relay import Relay
 from ledger.store.instants import from_microseconds
 from makegood.answers.metrics import METRICS
 from makegood.cli import run
-from tests.integration.world import Books, Place, Sent, account_registered, running, structured, until
+from tests.integration.world import (
+    Books,
+    Place,
+    Sent,
+    account_registered,
+    running,
+    structured,
+    transactional,
+    until,
+)
 from tests.parts.kafka import Kafka, find_kafka
 
 WRITTEN_AT = datetime(2026, 3, 1, 9, 30, 0, 250_000, UTC)
@@ -124,3 +134,109 @@ def test_every_metric_is_told_where_there_is_a_broker(
     assert gone["metrics"]["makegood_broker_reachable"] == [{"value": 0}]
     assert "makegood_projection_lag_events" in gone["metrics"]
     assert "makegood_intake_lag_messages" not in gone["metrics"]
+
+
+def transactions(place: Place) -> None:
+    """One that is committed, and one whose message is taken back."""
+    producer = transactional(place)
+    for end in (producer.commit_transaction, producer.abort_transaction):
+        producer.begin_transaction()
+        producer.produce(place.upstream.name, structured(account_registered("acct-0")).value, partition=0)
+        producer.flush(15)
+        end(15)
+    until(lambda: place.cluster.extents(place.upstream.name)[0].decided == 4)
+
+
+def test_what_transactions_that_have_ended_leave_behind_is_not_behind_and_costs_no_time(
+    books: Books, place: Place
+) -> None:
+    transactions(place)
+    upstream = place.upstream.name
+    at_first = lags(books, place)["intake", upstream, 0]
+    assert (at_first.position, at_first.behind) == (0, 4)
+    with running(Intake(books.ledger(), place.fresh_cluster(), topic=place.upstream)):
+        until(lambda: lags(books, place)["intake", upstream, 0].behind == 0)
+    began = time.monotonic()
+    assert lags(books, place)["intake", upstream, 0] == Lag("intake", upstream, 0, 4, 0, None)
+    assert time.monotonic() - began < 1.5
+
+
+def test_what_waits_behind_an_open_transaction_is_behind(books: Books, place: Place) -> None:
+    producer = transactional(place)
+    producer.begin_transaction()
+    producer.produce(
+        place.upstream.name,
+        structured(account_registered("acct-1")).value,
+        partition=1,
+        timestamp=int(WRITTEN_AT.timestamp() * 1000),
+    )
+    producer.flush(15)
+    place.send(structured(account_registered("acct-2"), 1))
+    with running(Intake(books.ledger(), place.fresh_cluster(), topic=place.upstream)):
+        for _ in range(2):
+            found = lags(books, place)["intake", place.upstream.name, 1]
+            assert (found.position, found.behind, found.oldest_at) == (0, 2, WRITTEN_AT)
+        producer.commit_transaction(15)
+        until(lambda: lags(books, place)["intake", place.upstream.name, 1].behind == 0)
+    assert len(books.facts()) == 2
+
+
+@pytest.mark.parametrize("milliseconds", [300_000_000_000_000, 1])
+def test_a_time_that_cannot_be_breaks_nothing_and_frightens_nobody(
+    books: Books, place: Place, milliseconds: int
+) -> None:
+    """The years 11476 and 1970: the age is told by the next message that says a time in earnest."""
+    admin = AdminClient({"bootstrap.servers": place.cluster.bootstrap, "log_level": 0})
+    anything = ConfigResource(
+        ConfigResource.Type.TOPIC,
+        place.upstream.name,
+        incremental_configs=[
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in (("message.timestamp.after.max.ms", str(2**62)), ("retention.ms", "-1"))
+        ],
+    )
+    admin.incremental_alter_configs([anything])[anything].result(15)
+    sent = structured(account_registered("acct-0"), 1)
+    producer = Producer({"bootstrap.servers": place.cluster.bootstrap, "log_level": 0})
+    producer.produce(place.upstream.name, sent.value, sent.key, partition=1, timestamp=milliseconds)
+    assert producer.flush(30) == 0
+    assert lags(books, place)["intake", place.upstream.name, 1].oldest_at is None
+    send_at(place, structured(account_registered("acct-1"), 1), WRITTEN_AT)
+    found = lags(books, place)["intake", place.upstream.name, 1]
+    assert (found.behind, found.oldest_at) == (2, WRITTEN_AT)
+    with running(Intake(books.ledger(), place.fresh_cluster(), topic=place.upstream)):
+        until(lambda: len(books.facts()) == 2)
+
+
+def test_lost_messages_are_a_problem_until_a_person_closes_them(
+    books: Books, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def makegood(*command: str, exits: int = 0) -> str:
+        code = run([*command, "--store", books.database.url])
+        said = capsys.readouterr()
+        assert code == exits, said.out + said.err
+        return said.out
+
+    place.send(*[structured(account_registered(f"acct-{n}"), 2) for n in range(3)])
+    admin = AdminClient({"bootstrap.servers": place.cluster.bootstrap, "log_level": 0})
+    for answer in admin.delete_records([TopicPartition(place.upstream.name, 2, 2)]).values():
+        answer.result(15)
+    with running(Intake(books.ledger(), place.fresh_cluster(), topic=place.upstream)):
+        until(lambda: len(books.facts()) == 1)
+    books.follower().catch_up()
+    capsys.readouterr()
+    told = json.loads(makegood("status", "--json", exits=1))
+    [problem] = told["problems"]
+    assert f"{place.upstream.name}/2, offsets 0 to 1, were deleted by Kafka before they were read" in problem
+    assert told["metrics"]["makegood_open_lost_ranges"] == [{"value": 1}]
+    [lost] = json.loads(makegood("lost", "list", "--json"))
+    why = ("--as", "ada", "--reason", "published again as acct-0 and acct-1")
+    [closed] = json.loads(makegood("lost", "close", "1", *why, "--json"))
+    assert closed == {"lost_id": lost["lost_id"], "outcome": "closed"}
+    assert json.loads(makegood("status", "--json"))["problems"] == []
+    assert json.loads(makegood("lost", "list", "--json")) == []
+    [after] = json.loads(makegood("lost", "list", "--all", "--json"))
+    assert (after["status"], after["closed_by"]) == ("closed", "ada")
+    assert "published again" not in makegood("history", "system")
+    makegood("lost", "close", "1", "--reason", "once more", exits=1)
+    makegood("lost", "close", "2", "--reason", "there is none", exits=1)

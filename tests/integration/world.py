@@ -165,6 +165,14 @@ def send(bootstrap: str, topic: str, records: Sequence[Sent]) -> None:
     assert not failures, failures
 
 
+def transactional(place: "Place") -> Producer:
+    """A producer of transactions, ready for the first."""
+    settings = {"bootstrap.servers": place.cluster.bootstrap, "transactional.id": place.upstream.name, "log_level": 0}
+    producer = Producer(settings)
+    producer.init_transactions(30)
+    return producer
+
+
 def take_all(books: Books, lines: Sequence[bytes]) -> None:
     """Record messages without a broker."""
     items = [read_structured(line, origin=f"line:{n}", channel="file") for n, line in enumerate(lines)]

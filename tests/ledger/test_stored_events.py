@@ -23,10 +23,12 @@ from ledger.application.acts import By
 from ledger.application.catalogue import Catalogue
 from ledger.application.due_work import advance
 from ledger.application.kept_messages import Closing, Kept, discard
+from ledger.application.lost_messages import close, pass_over
 from ledger.application.notice_delivery import Delivery, record_failed, record_sent, resend
 from ledger.application.notice_delivery import discard as discard_notice
-from ledger.events import STORED_TYPES, Grant, SettledAnew, UnknownStoredType, from_stored
+from ledger.events import STORED_TYPES, Grant, LostRange, SettledAnew, UnknownStoredType, from_stored
 from ledger.store.notice_queue import queue_notices
+from ledger.store.reading.lost import lost_ranges
 from ledger.store.reading.notice_queue import QueuedNotice
 from ledger.store.writing import Head
 from tests.ledger.books import Books, KeysByName, no_randomness
@@ -108,6 +110,10 @@ def stored_today() -> Iterator[tuple[str, bytes]]:
     grant(books.ledger, customer, by)
     revoke(books.ledger, customer, by)
     revoke_key(books.ledger, issue_key(books.ledger, "provisioning-1", by, no_randomness).key_id, by)
+    pass_over(books.ledger, lost_range(), None, by)
+    with books.database.reading() as transaction:
+        [lost] = lost_ranges(transaction)
+    close(books.ledger, lost.lost_id, "sent again", by)
     told(books, by)
     fullest: dict[str, bytes] = {}
     for stored in books.envelopes():
@@ -115,6 +121,12 @@ def stored_today() -> Iterator[tuple[str, bytes]]:
             fullest[stored.type] = stored.envelope
     fullest["settled-anew.v1"] = settled_anew().stored()
     yield from sorted(fullest.items())
+
+
+def lost_range() -> LostRange:
+    """Messages that Kafka deleted before they were taken."""
+    place = {"cluster": "a-cluster", "topic": "provisioning.events", "topic_id": "a-topic", "partition": 2}
+    return LostRange(**place, first=5, last=7, cause="deleted")
 
 
 def settled_anew() -> SettledAnew:

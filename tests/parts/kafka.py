@@ -204,23 +204,8 @@ class KafkaProcess(Kafka):
                 "controller.quorum.voters": f"1@127.0.0.1:{controller}",
             }
             write_settings(self._folder / "server.properties", settings)
-            self._server = Server(
-                "kafka",
-                [
-                    java.command,
-                    "-Xmx512m",
-                    *java_options,
-                    *distribution.archived(java),
-                    "-Xlog:disable",
-                    "-Xlog:all=error:stderr",
-                    f"-Dlog4j2.configurationFile={self._folder / 'log4j2.properties'}",
-                    "-cp",
-                    distribution.class_path,
-                    "kafka.Kafka",
-                    str(self._folder / "server.properties"),
-                ],
-                self._folder,
-            )
+            command = broker_command(distribution, java, self._folder, java_options)
+            self._server = Server("kafka", command, self._folder)
             try:
                 self.start()
             except PartFailed as failure:
@@ -228,6 +213,11 @@ class KafkaProcess(Kafka):
                     raise
             else:
                 return
+
+    @property
+    def folder(self) -> Path:
+        """Where its data is."""
+        return self._folder
 
     @property
     def log(self) -> Path:
@@ -394,14 +384,38 @@ def fetch(distribution: Distribution, java: Java) -> None:
             "controller.quorum.voters": "1@127.0.0.1:2",
         }
         write_settings(beside / "format.properties", settings)
-        (beside / "log4j2.properties").write_text(LOGGING)
-        formatting = [java.command, f"-Dlog4j2.configurationFile={beside / 'log4j2.properties'}"]
-        formatting += ["-cp", str(beside / "jars" / "*"), "kafka.tools.StorageTool", "format"]
-        formatting += ["--cluster-id", new_id(), "--config", str(beside / "format.properties")]
-        run(formatting, "Kafka's storage could not be formatted", 120)
+        format_storage(str(beside / "jars" / "*"), java, beside, beside / "format.properties")
         beside.rename(distribution.folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def format_storage(class_path: str, java: Java, folder: Path, settings: Path, users: Sequence[str] = ()) -> None:
+    """Have Kafka format the storage that its settings name; `users` are there from the first start on."""
+    (folder / "log4j2.properties").write_text(LOGGING)
+    formatting = [java.command, f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}"]
+    formatting += ["-cp", class_path, "kafka.tools.StorageTool", "format"]
+    formatting += ["--cluster-id", new_id(), "--config", str(settings)]
+    for user in users:
+        formatting += ["--add-scram", user]
+    run(formatting, "Kafka's storage could not be formatted", 120)
+
+
+def broker_command(distribution: Distribution, java: Java, folder: Path, java_options: Sequence[str]) -> list[str]:
+    """What runs a broker on the settings in a folder."""
+    return [
+        java.command,
+        "-Xmx512m",
+        *java_options,
+        *distribution.archived(java),
+        "-Xlog:disable",
+        "-Xlog:all=error:stderr",
+        f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}",
+        "-cp",
+        distribution.class_path,
+        "kafka.Kafka",
+        str(folder / "server.properties"),
+    ]
 
 
 def archive_classes(distribution: Distribution, java: Java) -> None:

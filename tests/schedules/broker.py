@@ -52,9 +52,13 @@ class Log:
     def high(self) -> int:
         return len(self.records)
 
+    def has(self, offset: int) -> bool:
+        """Whether a reader may stand at an offset."""
+        return self.low <= offset <= self.high
+
     def read(self, offset: int, limit: int) -> list[Record]:
         """Records from an offset on; where that is out of range, from the first that is there."""
-        start = offset if self.low <= offset <= self.high else self.low
+        start = offset if self.has(offset) else self.low
         return self.records[start : start + limit]
 
 
@@ -187,6 +191,7 @@ class Member:
         self._in_hand: dict[Partition, list[int]] = {}
         """The offsets that were handed out and not yet reported."""
         self._paused: set[Partition] = set()
+        self._stopped: set[Partition] = set()
         self._unreported_max = UNREPORTED_MAX[purpose] * batch
 
     def join(self, claimant: Claimant) -> None:
@@ -199,10 +204,19 @@ class Member:
             return []
         self._rebalance()
         found: list[Record] = []
-        for partition in sorted(self.owned - self._paused):
+        for partition in sorted(self.owned - self._paused - self._stopped):
             if partition.topic in self._broker.topics:
+                if not self._broker.log_of(partition).has(self._positions[partition]):
+                    self._stop(partition)
+                    continue
                 found += self._fetch(partition, min(limit - len(found), self._share(limit)))
         return found
+
+    def _stop(self, partition: Partition) -> None:
+        assert self._claimant is not None
+        self._stopped.add(partition)
+        log.info("offset_out_of_range", member=self.name, partition=str(partition))
+        self._claimant.stopped(partition, damaged=False)
 
     def _fetch(self, partition: Partition, count: int) -> list[Record]:
         records = self._broker.log_of(partition).read(self._positions[partition], count)
@@ -219,6 +233,7 @@ class Member:
             return False
         self._seek(partition, offset)
         self._paused.discard(partition)
+        self._stopped.discard(partition)
         return True
 
     def pause(self, partition: Partition) -> None:
@@ -266,6 +281,7 @@ class Member:
 
     def _give_up(self, partitions: set[Partition]) -> list[Partition]:
         gone = sorted(partitions)
+        self._stopped.difference_update(gone)
         self.owned.difference_update(gone)
         return gone
 
@@ -336,6 +352,9 @@ class Probe:
 
     def first_from(self, offset: int) -> Record | None:
         return next(iter(self.kept.read(offset, 1)), None)
+
+    def after_damage(self, offset: int) -> int:
+        return offset
 
 
 @dataclass

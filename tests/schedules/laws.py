@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from decimal import Decimal
 from typing import Any
 
-from consumers.kafka.records import Record
+from consumers.kafka.records import Record, TopicIdentity
 from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS
 from consumers.projector import position_of
 from consumers.upstream import read_kafka
@@ -60,10 +60,11 @@ class _Incoming:
             for number, each in enumerate(kept.logs):
                 surely = until is None or until.get(number, 0)
                 for record in each.records:
-                    self._take(kept.identity.cluster, record, surely is True or record.offset < surely)
+                    self._take(kept.identity, record, surely is True or record.offset < surely)
 
-    def _take(self, cluster: str, record: Record, surely: bool) -> None:
-        origin = f"kafka:{cluster}/{record.partition.topic}/{record.partition.number}/{record.offset}"
+    def _take(self, identity: TopicIdentity, record: Record, surely: bool) -> None:
+        topic = f"{identity.topic}@{identity.topic_id}"
+        origin = f"kafka:{identity.cluster}/{topic}/{record.partition.number}/{record.offset}"
         item = read_kafka(record.headers, record.key, record.value, origin=origin)
         if isinstance(item, Statement):
             digest = VAULT.digest(item.content)

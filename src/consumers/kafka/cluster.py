@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,7 @@ import structlog
 from confluent_kafka import (
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
+    IsolationLevel,
     KafkaError,
     KafkaException,
     Message,
@@ -21,12 +22,24 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._group import ConsumerGroupDescription
+from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._topic import TopicDescription
 from confluent_kafka.cimpl import NewTopic
 
-from consumers.kafka.client import ClientLog, client_error, settings_of
+from consumers.kafka.client import Refused, client_error, is_passing, settings_of
+from consumers.kafka.decoding import DAMAGED, record_of
 from consumers.kafka.group import KafkaMember
-from consumers.kafka.records import BrokerError, BrokerUnavailable, Partition, Record, TopicIdentity, TopicMissing
+from consumers.kafka.records import (
+    BrokerError,
+    BrokerUnavailable,
+    Extent,
+    Partition,
+    Record,
+    TopicIdentity,
+    TopicMissing,
+)
+from consumers.kafka.security import PLAINTEXT, Security
 from consumers.kafka.sending import KafkaSender
 from consumers.kafka.topics import Topic
 
@@ -38,6 +51,8 @@ PATIENCE = 5.0
 STATIC_SESSION_MS = 45_000
 """How long the partitions of a static member that is away are kept for it."""
 
+_FIRST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_NEXT: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _IN_PROCESS = "mockCluster"
 """How the cluster id of the client library's in-process broker begins."""
 
@@ -45,8 +60,9 @@ _IN_PROCESS = "mockCluster"
 class Cluster:
     """One cluster at an address; safe to use from several threads.
 
-    `settings` are further settings of all clients (security, …), `member_settings` of the members of groups; `group`
-    is what the names of groups begin with, so that two Makegoods with stores of their own can read one cluster.
+    `security` is how all clients show who they are, `member_settings` are further settings of the members of groups;
+    `group` is what the names of groups begin with, so that two Makegoods with stores of their own can read one
+    cluster, and `store` the store that all is for: by its id clients know their own among the members of a group.
 
     `member` makes the members of groups static under this name, which no other process may have at the same time: one
     that is back within STATIC_SESSION_MS finds its partitions as they were, and nobody has to rebalance. The cost:
@@ -59,7 +75,8 @@ class Cluster:
         *,
         group: str = "makegood",
         member: str = "",
-        settings: Mapping[str, Any] | None = None,
+        store: str = "",
+        security: Security = PLAINTEXT,
         member_settings: Mapping[str, Any] | None = None,
         patience: float = PATIENCE,
     ) -> None:
@@ -67,8 +84,10 @@ class Cluster:
         self._patience = patience
         self._member = member
         self._member_settings = dict(member_settings or {})
-        self._settings = {**(settings or {}), "bootstrap.servers": bootstrap}
+        self._client_id = f"makegood-{store}" if store else "makegood"
+        self._settings = {**security.settings(), "client.id": self._client_id, "bootstrap.servers": bootstrap}
         self.group = group
+        self._refused = Refused()
         self._admin: AdminClient | None = None
         self._turn = threading.Lock()
         self._cluster_id: str | None = None
@@ -81,7 +100,15 @@ class Cluster:
             {**self._settings, **(static if self._member else {}), **self._member_settings},
             f"{self.group}-{purpose}",
             [topic.name for topic in topics],
+            StrangerWatch(self, purpose),
         )
+
+    def strangers(self, purpose: str) -> list[str]:
+        """Who is in the group for a purpose and does not work for our store, by the names of their clients and hosts.
+
+        Raises BrokerError.
+        """
+        return [] if self.in_process else self._strangers(self._describe_group(purpose))
 
     def sender(self, purpose: str) -> KafkaSender:
         """A new sender."""
@@ -118,7 +145,7 @@ class Cluster:
                 answer.result(self._patience * 2)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise client_error(error.args[0]) from error
+                    raise client_error(self._reason(error.args[0])) from error
             else:
                 made.append(name)
         # They are known to the controller now, and a moment later to the brokers.
@@ -148,9 +175,33 @@ class Cluster:
         with Probe(self._settings, partition, self._patience) as probe:
             return probe.bounds()
 
-    def probe(self, partition: Partition) -> Probe:
-        """Looks at single records of a partition."""
-        return Probe(self._settings, partition, self._patience)
+    def extents(self, topic: str) -> dict[int, Extent]:
+        """What there is of each partition of a topic. Raises BrokerError."""
+        partitions = [TopicPartition(topic, number) for number in self.partitions(topic)]
+        first = self._offsets(partitions, _FIRST, IsolationLevel.READ_UNCOMMITTED)
+        # Before what is written, so that what is decided is never beyond it.
+        decided = self._offsets(partitions, _NEXT, IsolationLevel.READ_COMMITTED)
+        written = self._offsets(partitions, _NEXT, IsolationLevel.READ_UNCOMMITTED)
+        return {number: Extent(first[number], decided[number], written[number]) for number in first}
+
+    def _offsets(
+        self, partitions: list[TopicPartition], spec: OffsetSpec, isolation: IsolationLevel
+    ) -> dict[int, int]:
+        deadline = time.monotonic() + self._patience
+        while True:
+            asked = self._client().list_offsets(
+                dict.fromkeys(partitions, spec), isolation_level=isolation, request_timeout=self._patience
+            )
+            try:
+                return {place.partition: self._answer(answer).offset for place, answer in asked.items()}
+            except BrokerUnavailable:  # a partition whose leader changes has none for a moment
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def probe(self, partition: Partition, *, undecided: bool = False) -> Probe:
+        """Looks at single records of a partition, on request also at those of open transactions."""
+        return Probe(self._settings, partition, self._patience, undecided=undecided)
 
     def _made_up_identity(self, topic: str) -> TopicIdentity:
         with self._turn:
@@ -161,17 +212,32 @@ class Cluster:
         answers = self._client().describe_topics(TopicCollection([topic]), request_timeout=self._patience)
         return answers[topic]
 
+    def _describe_group(self, purpose: str) -> Future[ConsumerGroupDescription]:
+        group = f"{self.group}-{purpose}"
+        return self._client().describe_consumer_groups([group], request_timeout=self._patience)[group]
+
+    def _strangers(self, answer: Future[ConsumerGroupDescription]) -> list[str]:
+        members = self._answer(answer).members
+        return sorted({f"{m.client_id} at {m.host.lstrip('/')}" for m in members if m.client_id != self._client_id})
+
+    def _answer(self, answer: Future[Any]) -> Any:
+        """What the cluster answered. Raises BrokerError: the reason, where one is known behind a silence."""
+        try:
+            found = answer.result(self._patience * 2)
+        except KafkaException as error:
+            raise client_error(self._reason(error.args[0])) from error
+        except TimeoutError as error:
+            raise BrokerUnavailable(f"Kafka at {self.bootstrap} did not answer") from error
+        self._refused.forget()
+        return found
+
     def _identity(self, topic: str, answer: Future[TopicDescription]) -> TopicIdentity:
         try:
-            description = answer.result(self._patience * 2)
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise TopicMissing(
-                    f"topic {topic} does not exist; create it, or start `makegood run`, which creates topics"
-                ) from error
-            raise client_error(error.args[0]) from error
-        except TimeoutError as error:
-            raise BrokerUnavailable(f"Kafka at {self.bootstrap} did not identify topic {topic}; try again") from error
+            description = self._answer(answer)
+        except TopicMissing:
+            raise TopicMissing(
+                f"topic {topic} does not exist; create it, or start `makegood run`, which creates topics"
+            ) from None
         # As Kafka's own tools write it: ids stand between slashes in the names of readers.
         topic_id = str(description.topic_id).replace("+", "-").replace("/", "_")
         return TopicIdentity(self.cluster_id, topic, topic_id)
@@ -191,15 +257,23 @@ class Cluster:
                 else self._client().list_topics(timeout=self._patience)
             )
         except KafkaException as error:
+            reason = self._reason(error.args[0])
+            if not is_passing(reason):
+                raise client_error(reason) from error
             raise BrokerUnavailable(
-                f"Kafka at {self.bootstrap} cannot be reached: {error.args[0].str()}; "
+                f"Kafka at {self.bootstrap} cannot be reached: {reason.str()}; "
                 "check --kafka or MAKEGOOD_KAFKA, and that the broker runs"
             ) from error
+
+    def _reason(self, error: KafkaError) -> KafkaError:
+        """What is behind an error, as far as the client has noticed and was asked."""
+        self._client().poll(0)
+        return self._refused.instead_of(error)
 
     def _client(self) -> AdminClient:
         with self._turn:
             if self._admin is None:
-                self._admin = AdminClient(settings_of(self._settings), logger=ClientLog("admin"))
+                self._admin = AdminClient(settings_of(self._settings, "admin", self._refused))
             return self._admin
 
 
@@ -229,21 +303,62 @@ class IdentityWatch:
         return found
 
 
-class Probe:
-    """Looks at a partition's bounds and at single records, outside of any group."""
+class StrangerWatch:
+    """Notices who else is in a group, without ever waiting for the answer."""
 
-    def __init__(self, settings: Mapping[str, Any], partition: Partition, patience: float = PATIENCE) -> None:
+    def __init__(self, cluster: Cluster, purpose: str) -> None:
+        self._cluster = cluster
+        self._purpose = purpose
+        self._answer: Future[ConsumerGroupDescription] | None = None
+
+    def look(self) -> list[str] | None:
+        """The strangers that the last question was answered with, if it was; and ask again. Raises BrokerError."""
+        if self._cluster.in_process:
+            return None
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.done():
+            self._answer = answer
+            return None
+        self._answer = self._cluster._describe_group(self._purpose)
+        return self._cluster._strangers(answer) if answer is not None else None
+
+
+_FIRST_LIKELY = datetime(2011, 1, 1, tzinfo=UTC)
+_LAST_LIKELY = datetime(2100, 1, 1, tzinfo=UTC)
+"""Kafka is no older, and a producer's clock that shows less or more is no clock."""
+LOOKED_AT_MAX = 100
+"""So many records are looked at for one that says when it was written."""
+
+
+class Probe:
+    """Looks at a partition's bounds and at single records, outside of any group.
+
+    It sees what a member of a group would, unless it is `undecided`: then also what open transactions have written.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        partition: Partition,
+        patience: float = PATIENCE,
+        *,
+        undecided: bool = False,
+    ) -> None:
         self._partition = partition
         self._patience = patience
+        self._refused = Refused()
         told: dict[str, Any] = {
-            **settings_of(settings),
+            **settings_of(settings, "probe", self._refused),
             "group.id": "makegood-probe",  # the client wants one; it joins none
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "check.crcs": True,
+            "isolation.level": "read_uncommitted" if undecided else "read_committed",
             "fetch.wait.max.ms": 50,
+            "fetch.error.backoff.ms": 10,
             "fetch.message.max.bytes": 64 * 1024,
             "queued.max.messages.kbytes": 256,
-            "logger": ClientLog("probe"),
         }
         self._consumer = Consumer(told)
 
@@ -260,28 +375,69 @@ class Probe:
                 TopicPartition(*self._partition), self._patience, cached=False
             )
         except KafkaException as error:
-            raise client_error(error.args[0]) from error
+            self._consumer.poll(0)  # it tells what is behind that only when it is asked
+            raise client_error(self._refused.instead_of(error.args[0])) from error
         return low, high
 
     def first_from(self, offset: int) -> Record | None:
         """The first record at an offset or after it; None where none comes soon."""
-        message = self._first_from(offset)
-        if message is None:
-            return None
-        headers = message.headers() or ()
-        return Record(self._partition, message.offset() or 0, message.key(), message.value(), headers)  # type: ignore[arg-type]
+        message = next(self._from(offset), None)
+        return record_of(message, self._partition) if message is not None and message.error() is None else None
 
     def written_at(self, offset: int) -> datetime | None:
-        """When the first record at an offset or after it was written; None where none comes soon, or it tells not."""
-        message = self._first_from(offset)
-        kind, milliseconds = message.timestamp() if message is not None else (TIMESTAMP_NOT_AVAILABLE, 0)
-        return None if kind == TIMESTAMP_NOT_AVAILABLE else datetime.fromtimestamp(milliseconds / 1000, UTC)
+        """When the first record at an offset or after it was written, or the next one that says so in earnest."""
+        for message, _ in zip(self._from(offset), range(LOOKED_AT_MAX), strict=False):
+            if message.error() is None and (written_at := _instant_of(message)) is not None:
+                return written_at
+        return None
 
-    def _first_from(self, offset: int) -> Message | None:
+    def after_damage(self, offset: int) -> int:
+        """The first offset from another on at which a record can be read, or at which nothing is yet.
+
+        Records lie in batches that can be read as a whole or not at all, and what is asked for from within a damaged
+        one fails like its beginning. Raises BrokerUnavailable where nothing can be told.
+        """
+        _, end = self.bounds()
+        damaged, readable, step = offset - 1, offset, 1
+        while readable < end and self._is_damaged(readable):
+            damaged, readable, step = readable, min(end, readable + step), step * 2
+        while readable - damaged > 1:
+            middle = (damaged + readable) // 2
+            if self._is_damaged(middle):
+                damaged = middle
+            else:
+                readable = middle
+        return readable
+
+    def _is_damaged(self, offset: int) -> bool:
+        message = next(self._from(offset), None)
+        if message is None:
+            raise BrokerUnavailable(f"Kafka did not say what is in {self._partition} from offset {offset} on")
+        error = message.error()
+        if error is not None and error.code() not in DAMAGED and error.code() != KafkaError._PARTITION_EOF:
+            raise client_error(error)
+        return error is not None and error.code() in DAMAGED
+
+    def _from(self, offset: int) -> Iterator[Message]:
+        """What comes from an offset on, until the end of the partition, an error, or our patience."""
         self._consumer.assign([TopicPartition(*self._partition, offset)])
         deadline = time.monotonic() + self._patience
         while time.monotonic() < deadline:
             message: Message | None = self._consumer.poll(0.1)
-            if message is not None and message.error() is None:
-                return message
+            if message is None:
+                continue
+            yield message
+            error = message.error()
+            if error is not None and (error.code() in DAMAGED or error.code() == KafkaError._PARTITION_EOF):
+                return
+
+
+def _instant_of(message: Message) -> datetime | None:
+    kind, milliseconds = message.timestamp()
+    if kind == TIMESTAMP_NOT_AVAILABLE:
         return None
+    try:
+        written_at = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return written_at if _FIRST_LIKELY <= written_at < _LAST_LIKELY else None

@@ -41,8 +41,9 @@ class RecordFails(Explained):
 class Worker(Protocol):
     """What a part does with its partitions. Unavailable and BrokerUnavailable mean: later, as it is."""
 
-    def begin(self, partition: Partition) -> int:
-        """Become the one who works off a partition; the offset to begin at."""
+    def begin(self, partition: Partition, *, damaged: bool = False) -> int:
+        """Become the one who works off a partition; the offset to begin at. What comes next there may be gone, or,
+        where it is known to be `damaged`, has to be passed over. Raises BeginAnew (later)."""
 
     def work(self, partition: Partition, records: Sequence[Record]) -> None:
         """Work off records, all or none. Raises Conflict (again, perhaps fewer) or BeginAnew."""
@@ -60,6 +61,9 @@ class _Held:
 
     begun: bool = False
     paused: bool = True
+    stopped: bool = False
+    damaged: bool = False
+    """Whether nothing more comes of it, and whether that is for damage."""
     pending: deque[Record] = field(default_factory=deque)
     limit: int = 0
     failures: int = 0
@@ -159,12 +163,20 @@ class PartitionWork:
                 self._worker.end(partition)
                 log.info("partition_given_up", partition=str(partition), lost=lost, dropped=len(held.pending))
 
+    def stopped(self, partition: Partition, *, damaged: bool) -> None:
+        """Begin a partition anew as soon as what was read of it is worked off."""
+        held = self._held.get(partition)
+        if held is not None and held.begun:
+            held.stopped, held.damaged = True, damaged
+            held.not_before = max(held.not_before, self._monotonic() + held.back_off.first)
+            log.warning("partition_stopped", partition=str(partition), damaged=damaged, pending=len(held.pending))
+
     # --- working off ---------------------------------------------------------------------------------------------
 
     def _wait(self, timeout: float) -> float:
         """How long to poll: no longer than until the next partition may be tried again."""
         now = self._monotonic()
-        dues = [h.not_before - now for h in self._held.values() if h.pending or not h.begun]
+        dues = [h.not_before - now for h in self._held.values() if h.pending or h.stopped or not h.begun]
         return max(0.0, min([timeout, *dues]))
 
     def _work_off(self) -> int:
@@ -172,6 +184,8 @@ class PartitionWork:
         for partition, held in list(self._held.items()):
             if self._monotonic() < held.not_before:
                 continue
+            if held.stopped and not held.pending:
+                held.begun = False
             if not held.begun:
                 self._begin(partition, held)
             while held.pending and self._monotonic() >= held.not_before and not self._stopping():
@@ -179,7 +193,7 @@ class PartitionWork:
             if held.pending or not held.begun:
                 break  # the others' store is the same one, and the membership must be kept alive first
         for partition, held in self._held.items():
-            if held.begun and held.paused != bool(held.pending):
+            if held.begun and not held.stopped and held.paused != bool(held.pending):
                 (self._member.pause if held.pending else self._member.resume)(partition)
                 held.paused = not held.paused
         return done
@@ -190,13 +204,14 @@ class PartitionWork:
             return
         if self._member.begin(partition, offset):
             held.begun, held.paused = True, False
+            held.stopped = held.damaged = False
         else:
             held.not_before = self._monotonic() + held.back_off.first
 
     def _offset(self, partition: Partition, held: _Held) -> int | None:
         try:
-            offset = self._worker.begin(partition)
-        except (Unavailable, BrokerUnavailable, Conflict) as error:
+            offset = self._worker.begin(partition, damaged=held.damaged)
+        except (Unavailable, BrokerUnavailable, Conflict, BeginAnew) as error:
             self._later(partition, held, error)
             return None
         held.back_off.reset()
@@ -261,7 +276,7 @@ class PartitionWork:
     def _drop(self, partition: Partition, held: _Held, wait: float) -> None:
         held.pending.clear()
         held.failures = 0
-        held.begun = False
+        held.begun = held.stopped = held.damaged = False
         held.not_before = self._monotonic() + wait
         if not held.paused:
             self._member.pause(partition)

@@ -45,6 +45,19 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers
+    damage: str | None = None
+    """Why the rest of it could not be read, in words that quote nothing of it."""
+
+
+class Extent(NamedTuple):
+    """What there is of a partition, by offsets."""
+
+    first: int
+    """The first that is there."""
+    decided: int
+    """Up to here nothing belongs to an open transaction, and a reader may come."""
+    written: int
+    """The next one to be written."""
 
 
 class Outgoing(NamedTuple):
@@ -85,6 +98,11 @@ class Claimant(Protocol):
     def unassigned(self, partitions: Sequence[Partition], *, lost: bool) -> None:
         """Partitions are not ours any more: drop what is in memory; of lost ones nothing may be written either."""
 
+    def stopped(self, partition: Partition, *, damaged: bool) -> None:
+        """Nothing more comes of a partition until `GroupMember.begin`: the broker does not have what is next, or,
+        where it is `damaged`, the client cannot take it apart. What was handed out before that counts.
+        """
+
 
 class GroupMember(Protocol):
     """A member of a consumer group; not to be used from two threads."""
@@ -105,7 +123,8 @@ class GroupMember(Protocol):
         """Go on after the last record that was handed out."""
 
     def report(self, partition: Partition, offset: int) -> None:
-        """Tell the broker how far a partition was worked off; only lag tools read it."""
+        """Tell the broker how far a partition was worked off; only lag tools read it. Where a partition was begun it
+        is told by itself, and once more at the end."""
 
     def leave(self) -> None:
         """Give up the partitions and the membership."""

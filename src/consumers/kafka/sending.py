@@ -8,7 +8,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from consumers.kafka.client import ClientLog, client_error, settings_of
+from consumers.kafka.client import Refused, client_error, settings_of
 from consumers.kafka.records import BrokerUnavailable, Outgoing, Undelivered
 
 Delivered = Callable[[int, int], None]
@@ -26,6 +26,7 @@ class KafkaSender:
         self._name = name
         self._producer: Producer | None = None
         self._failure: KafkaError | None = None
+        self._refused = Refused()
 
     def send(self, records: Iterable[Outgoing], patience: float) -> None:
         deadline = time.monotonic() + patience
@@ -61,6 +62,7 @@ class KafkaSender:
                 )
             except BufferError:
                 if time.monotonic() > deadline:
+                    self._raise_refusal()
                     raise Undelivered("Kafka accepts no more records, and did not confirm those it has") from None
                 producer.poll(0.1)
             except KafkaException as error:
@@ -74,7 +76,9 @@ class KafkaSender:
         left = self._opened().flush(max(0.0, deadline - time.monotonic()))
         self._raise_failure()
         if left:
+            self._raise_refusal()
             raise Undelivered(f"Kafka did not confirm {left:,} records in time")
+        self._refused.forget()
 
     def serve(self, timeout: float) -> None:
         """Let the client report deliveries for a while."""
@@ -83,6 +87,7 @@ class KafkaSender:
 
     def close(self) -> None:
         producer, self._producer, self._failure = self._producer, None, None
+        self._refused = Refused()
         if producer is not None:
             producer.purge()
             producer.flush(1.0)
@@ -91,7 +96,7 @@ class KafkaSender:
         if self._producer is None:
             self._producer = Producer(
                 {
-                    **settings_of(self._settings),
+                    **settings_of(self._settings, self._name, self._refused),
                     "enable.idempotence": True,
                     "acks": "all",
                     # Nothing waits for company: whoever sends a batch hands it over whole and then flushes.
@@ -100,12 +105,16 @@ class KafkaSender:
                     "queue.buffering.max.kbytes": 32 * 1024,
                     "message.timeout.ms": 60_000,
                     "compression.type": "lz4",
-                    "logger": ClientLog(self._name),
                 }
             )
         return self._producer
 
+    def _raise_refusal(self) -> None:
+        """Why nothing was confirmed, where a broker refused us."""
+        if self._refused.by is not None:
+            raise client_error(self._refused.by)
+
     def _raise_failure(self) -> None:
         if self._failure is not None:
-            error = client_error(self._failure)
+            error = client_error(self._refused.instead_of(self._failure))
             raise Undelivered(str(error)) if isinstance(error, BrokerUnavailable) else error

@@ -5,7 +5,14 @@ from consumers.upstream.cloudevents import MESSAGE_BYTES_MAX
 from consumers.upstream.door_messages import DOOR_MESSAGES, known_at_the_door
 from consumers.upstream.findings import Unreadable
 from consumers.upstream.messages import MESSAGES, MessageData
-from consumers.upstream.statements import read_act, read_binary, read_kafka, read_kept, read_structured
+from consumers.upstream.statements import (
+    read_act,
+    read_binary,
+    read_damaged,
+    read_kafka,
+    read_kept,
+    read_structured,
+)
 
 __all__ = [
     "DOOR_MESSAGES",
@@ -18,6 +25,7 @@ __all__ = [
     "known_at_the_door",
     "read_act",
     "read_binary",
+    "read_damaged",
     "read_kafka",
     "read_kept",
     "read_structured",

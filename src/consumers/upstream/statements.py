@@ -73,6 +73,15 @@ def read_kafka(headers: Headers | None, key: bytes | None, value: bytes | None, 
     return read_structured(value, origin=origin, channel="kafka", key=key)
 
 
+def read_damaged(key: bytes | None, value: bytes | None, reason: str, origin: str) -> Refusal:
+    """Refuse a Kafka record whose headers could not be read. What its value says by itself names the message."""
+    item = read_kafka((), key, value, origin)
+    if isinstance(item, Statement):
+        message = item.message
+        return Refusal(origin, reason, "headers", item.body(), message.id, message.source, item.account, "kafka")
+    return replace(item, reason=reason, field="headers", body=binary_as_one((), key, value))
+
+
 def read_act(
     body: bytes, *, actor: str, channel: str, origin: str, known: Mapping[str, type[MessageData]]
 ) -> Statement | Refusal:

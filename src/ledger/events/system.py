@@ -63,6 +63,44 @@ class MessageDiscarded(Decision):
     data: KeptMessage
 
 
+class LostRange(Stored):
+    """Messages of a topic's partition that will not come in, by their offsets, the last one included.
+
+    `deleted`: they were gone from Kafka before they were taken; `damaged`: they are there and nobody can read them.
+    """
+
+    cluster: str
+    topic: str
+    topic_id: str
+    partition: int
+    first: int
+    last: int
+    cause: Literal["deleted", "damaged"]
+
+
+class MessagesLost(Decision):
+    """A range of messages was passed over because it could not be had. It stands until a person closes it."""
+
+    stored_as = "messages-lost.v1"
+
+    data: LostRange
+
+
+class LostRangeClosed(Decision):
+    """Somebody says what became of a lost range: the messages were sent again, or are not needed.
+
+    `lost_id` is the id of the event that told of it. The reason lies in the vault.
+    """
+
+    stored_as = "lost-range-closed.v1"
+
+    class Data(Stored):
+        lost_id: str
+        sealed: Sealed
+
+    data: Data
+
+
 Role = Literal["provisioning", "support", "finance", "approver", "auditor", "customer", "operator"]
 """The roles; their permissions are in makegood/access/permissions.py."""
 ROLES: tuple[Role, ...] = get_args(Role)

@@ -63,6 +63,13 @@ class DeadLetterDiscarded(TypedDict):
     outcome: Literal["discarded"]
 
 
+class LostRangeDone(TypedDict):
+    """A lost range that somebody is done with: `makegood lost close`."""
+
+    lost_id: str
+    outcome: Literal["closed"]
+
+
 class RoleChanged(TypedDict):
     """A role that was given or taken, or stood so before: `makegood access grant|revoke`."""
 

@@ -76,7 +76,7 @@ INTAKE_LOST_MESSAGES = Metric(
     "makegood_intake_lost_messages",
     "messages",
     _PARTITION,
-    "Number of upstream messages lost: the topic's retention deleted them before they were read.",
+    "Number of offsets deleted by the topic's retention before they were read, and not yet recorded as lost.",
 )
 TIMERS_LAG_ACCOUNTS = Metric(
     "makegood_timers_lag_accounts", "accounts", (), "Number of accounts due and not assessed yet."
@@ -116,6 +116,15 @@ SET_ASIDE = Metric(
 )
 SET_ASIDE_AGE = Metric(
     "makegood_set_aside_oldest_seconds", "seconds", (), "Time since the oldest of them was set aside."
+)
+LOST_RANGES = Metric(
+    "makegood_open_lost_ranges",
+    "ranges",
+    (),
+    "Number of open ranges of upstream messages that were lost before they were read.",
+)
+LOST_RANGES_AGE = Metric(
+    "makegood_open_lost_ranges_oldest_seconds", "seconds", (), "Time since the oldest of them was recorded."
 )
 WAITING = Metric("makegood_waiting_facts", "facts", (), "Number of facts that wait for another fact.")
 WAITING_AGE = Metric("makegood_waiting_oldest_seconds", "seconds", (), "Longest time that a fact has been waiting.")

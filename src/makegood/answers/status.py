@@ -13,15 +13,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from consumers.kafka.cluster import Cluster
 from consumers.kafka.records import BrokerError, BrokerUnavailable, TopicMissing
-from consumers.lag import Lag, carrier_lags, notices_lags, projector_lags
+from consumers.kafka.security import WrongSecurity
+from consumers.lag import Lag, carrier_lags, notices_lags, projector_lags, strangers
 from ledger.store.database import StoreError, Transaction, redacted
 from ledger.store.instants import to_microseconds
 from ledger.store.positions import Reached
 from ledger.store.reading.heads import due_by
 from ledger.store.reading.kept_messages import kept_left
 from ledger.store.reading.left_for_people import Left
+from ledger.store.reading.lost import LostMessages, lost_left, lost_ranges
 from ledger.store.reading.notice_queue import notices_left, unsent
 from ledger.store.reading.shards import shard_ends
 from ledger.store.reading.store import clock_is_set
@@ -30,6 +31,7 @@ from ledger.values import instant_to_text
 from makegood.answers import metrics
 from makegood.answers.ages import age
 from makegood.answers.metrics import Metric, Sample
+from makegood.house.broker import cluster_for
 from makegood.house.clock import system_clock
 from makegood.house.opening import House, open_house
 from makegood.house.settings import Settings
@@ -82,6 +84,7 @@ KINDS = (
         metrics.SET_ASIDE_AGE,
         "makegood aside list",
     ),
+    Kind("lost ranges", lost_left, metrics.LOST_RANGES, metrics.LOST_RANGES_AGE, "makegood lost list"),
     Kind("waiting", waiting_left, metrics.WAITING, metrics.WAITING_AGE, "makegood waiting"),
     Kind("e-mails", notices_left, metrics.UNDELIVERED, metrics.UNDELIVERED_AGE, "makegood notices"),
     Kind("alarms", alarms_left, metrics.ALARMS, metrics.ALARMS_AGE, "makegood alarms"),
@@ -207,12 +210,28 @@ def _look_into_store(house: House, status: Status) -> None:
             status.lags += notices_lags(transaction)
             status.unsent = unsent(transaction)
         status.left = {kind.name: kind.left(transaction) for kind in KINDS}
+        status.problems += [_lost_in_words(lost) for lost in lost_ranges(transaction, closed=False)]
+
+
+def _lost_in_words(lost: LostMessages) -> str:
+    of = lost.range
+    why = "were deleted by Kafka before they were read" if of.cause == "deleted" else "are damaged"
+    return (
+        f"messages of {of.topic}/{of.partition}, offsets {of.first} to {of.last}, {why}: republish them, "
+        f"then `makegood lost close {lost.position} --reason …`"
+    )
 
 
 def _look_into_broker(house: House, status: Status) -> None:
     status.broker_reachable = True
     try:
-        carried = carrier_lags(house.database, Cluster(status.broker, patience=BROKER_PATIENCE))
+        cluster = cluster_for(house, patience=BROKER_PATIENCE)
+        carried = carrier_lags(house.database, cluster)
+        foreign = strangers(cluster)
+    except WrongSecurity as error:
+        status.broker_reachable = None
+        status.problems.append(str(error))
+        return
     except BrokerError as error:
         status.broker_reachable = not isinstance(error, BrokerUnavailable) or isinstance(error, TopicMissing)
         status.problems.append(str(error))
@@ -223,6 +242,10 @@ def _look_into_broker(house: House, status: Status) -> None:
         "publish them again, and give the topic a longer retention"
         for lag in carried
         if lag.lost
+    ] + [
+        f"the consumer group of {part} has members that do not work for this store ({', '.join(found)}), and takes "
+        "only a part of the messages: give each installation a MAKEGOOD_KAFKA_GROUP of its own"
+        for part, found in foreign.items()
     ]
 
 

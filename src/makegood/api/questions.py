@@ -15,6 +15,7 @@ from ledger.events.billing_account import Clause, Outcome
 from ledger.instructions import Kind
 from ledger.store.positions import PATTERN, KnownAt
 from ledger.store.reading import kept_messages as kept
+from ledger.store.reading import lost as lost_
 from ledger.store.reading import notice_queue as queue
 from ledger.store.reading import waiting as waiting_
 from ledger.store.reading.notice_queue import NoticeStatus
@@ -23,7 +24,7 @@ from ledger.values import is_identifier
 from makegood.access.caller import Caller
 from makegood.answers import account as answering
 from makegood.answers import agreements as published
-from makegood.answers import kept_messages, owed
+from makegood.answers import kept_messages, lost_ranges, owed
 from makegood.answers import status as standing
 from makegood.answers.complaint_in_full import ComplaintInFull
 from makegood.answers.complaint_in_full import complaint as told
@@ -103,7 +104,7 @@ KnownAtMoment = Annotated[
 
 OfAccount = Annotated[Identifier | None, Query(description="Only this account.")]
 OfSource = Annotated[Printable | None, Query(description="Only messages from this source.")]
-CLOSED_TOO = "Include replayed and discarded messages."
+CLOSED_TOO = "Include closed ones."
 KeptPosition = Annotated[int, Path(ge=1, lt=2**63, description="The message's number in the list.")]
 
 
@@ -348,6 +349,18 @@ def dead_letter(
 ) -> Response:
     """One dead letter with its body, from the vault."""
     return _kept_message(house, "dead-letter", position)
+
+
+@messages.get("/lost", summary="List lost messages", responses=answers(list[lost_ranges.LostRange]))
+def lost(
+    request: Request,
+    house: TheHouse,
+    _: Annotated[Caller, allowed("lost_range.read")],
+    page: Annotated[Page, pages(lost_.ORDER)],
+    everything: Annotated[bool, Query(alias="all", description=CLOSED_TOO)] = False,
+) -> Response:
+    """Open ranges of messages that were lost before they were read."""
+    return answer_page(request, lost_ranges.lost_ranges(house, closed=everything, page=page))
 
 
 @messages.get("/aside", summary="List messages set aside", responses=answers(list[kept_messages.SetAside]))

@@ -34,6 +34,7 @@ agreement_app = typer.Typer(help="Service agreements: publish, list and show ver
 letters_app = typer.Typer(
     help="Dead letters (refused messages): list, show, replay and discard.", no_args_is_help=True
 )
+lost_app = typer.Typer(help="Messages lost before they were read: list and close.", no_args_is_help=True)
 aside_app = typer.Typer(
     help="Messages set aside after repeated failures: list, show and replay.", no_args_is_help=True
 )
@@ -45,6 +46,7 @@ access_app.add_typer(key_app, name="key")
 app.add_typer(agreement_app, name="agreement")
 app.add_typer(letters_app, name="dead-letters")
 app.add_typer(aside_app, name="aside")
+app.add_typer(lost_app, name="lost")
 app.add_typer(contract_app, name="contract")
 app.add_typer(access_app, name="access")
 app.add_typer(notices_app, name="notices")
@@ -53,7 +55,7 @@ Store = Annotated[str, typer.Option("--store", help="The database URL: sqlite://
 Kafka = Annotated[str, typer.Option("--kafka", help="The Kafka brokers: HOST:PORT,…")]
 Http = Annotated[str, typer.Option("--http", help="The address of the HTTP API: HOST:PORT; port 0 takes a free one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Actor = Annotated[str, typer.Option("--actor", help="The person or system acting; default: your user name.")]
+Actor = Annotated[str, typer.Option("--as", "--actor", help="The person or system acting; default: your user name.")]
 AccountOption = Annotated[str | None, typer.Option("--account", help="Only this account.")]
 
 

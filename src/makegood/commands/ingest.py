@@ -101,10 +101,11 @@ def publish(
     """Publish a file's messages to Kafka, as an ordinary producer."""
     from contextlib import closing
 
-    from consumers.kafka.cluster import Cluster
     from consumers.kafka.publish import publish as publish_lines
     from consumers.kafka.records import BrokerError
+    from consumers.kafka.security import WrongSecurity
     from makegood.commands.terminal.printing import progress_bar, say
+    from makegood.house.broker import any_cluster
 
     settings = settings_from(kafka=kafka)
     if not settings.kafka:
@@ -112,11 +113,11 @@ def publish(
     path = None if file == "-" else Path(file)
     try:
         with (
-            closing(Cluster(settings.kafka).sender("publish")) as sender,
+            closing(any_cluster(settings).sender("publish")) as sender,
             lines_of(path) as lines,
             progress_bar("publishing", None, "messages") as show,
         ):
             count = publish_lines(lines, sender, topic=topic, progress=show)
-    except BrokerError as error:
+    except (BrokerError, WrongSecurity) as error:
         raise Stop(str(error)) from None
     say(f"{count} messages published to {topic} at {settings.kafka}")

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ledger.store.database import beside
@@ -21,6 +21,18 @@ class Settings(BaseSettings):
     vault: str = ""
     kafka: str = ""
     kafka_member: str = ""
+    kafka_group: str = ""
+    kafka_security: str = "PLAINTEXT"
+    kafka_ca: str = ""
+    kafka_certificate: str = ""
+    kafka_key: str = ""
+    kafka_key_password: SecretStr = SecretStr("")
+    kafka_sasl: str = ""
+    kafka_user: str = ""
+    kafka_password: SecretStr = SecretStr("")
+    kafka_token_url: str = ""
+    kafka_token_ca: str = ""
+    kafka_token_scope: str = ""
     http: str = "127.0.0.1:8700"
     public_url: str = ""
     proxies: str = ""

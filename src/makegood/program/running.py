@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.records import BrokerError
+from consumers.kafka.security import WrongSecurity
 from consumers.kafka.topics import TOPICS
 from consumers.notices import Notices
 from consumers.part import Part, PartFailed, collect_rarely, run_parts
 from consumers.projector import KafkaSource, Projector, StoreSource
 from consumers.relay import Relay
 from consumers.timers import Timers
+from makegood.house.broker import cluster_for
 from makegood.house.clock import system_clock
 from makegood.house.logs import configure_logs, say
 from makegood.house.mail_server import post_of
@@ -37,14 +39,14 @@ def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with open_house(settings, create_missing=True) as house:
-        cluster = Cluster(settings.kafka, member=settings.kafka_member) if settings.kafka else None
         try:
+            cluster = cluster_for(house) if settings.kafka else None
             parts = parts_for(house, cluster, names)
             if cluster is not None:
                 cluster.create_topics(TOPICS)
             collect_rarely()
             run_parts(parts, stop, lambda: say("ready"))
-        except (BrokerError, PartFailed) as error:
+        except (BrokerError, PartFailed, WrongSecurity) as error:
             raise Stop(str(error)) from error
 
 

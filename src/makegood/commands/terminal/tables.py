@@ -12,6 +12,7 @@ from typing_extensions import get_type_hints
 
 from makegood.answers.agreements import Agreement
 from makegood.answers.kept_messages import DeadLetter, SetAside
+from makegood.answers.lost_ranges import LostRange
 from makegood.answers.notices import Notice
 from makegood.answers.waiting import Waiting
 from projections.access import ApiKey, Granted
@@ -283,6 +284,20 @@ DEAD_LETTERS = Columns(
         "id": "message",
         "field": "field",
         "reason": "reason",
+        "status": "status",
+    },
+)
+LOST_RANGES = Columns(
+    LostRange,
+    {
+        "position": "no.",
+        "lost_id": "lost range",
+        "topic": "topic",
+        "partition": "partition",
+        "first": "first offset",
+        "last": "last offset",
+        "cause": "why",
+        "since": "since",
         "status": "status",
     },
 )
