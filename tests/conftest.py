@@ -25,6 +25,8 @@ settings.register_profile(
 )
 settings.load_profile("ci" if os.environ.get("CI", "").lower() not in {"", "0", "false", "no"} else "dev")
 
+REAL = {"kafka", "own_kafka", "postgres", "own_postgres", "pg_store"}
+"""The fixtures that are a Kafka or a PostgreSQL, or a store on one."""
 SHARED = pytest.StashKey[Shared]()
 
 
@@ -43,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _uses_real_parts(item: pytest.Function) -> bool:
     kinds = () if not hasattr(item, "callspec") else map(str, item.callspec.params.values())
-    return bool({"kafka", "postgres"} & set(item.fixturenames)) or "postgresql" in {kind.lower() for kind in kinds}
+    return not REAL.isdisjoint(item.fixturenames) or "postgresql" in {kind.lower() for kind in kinds}
 
 
 @pytest.hookimpl(optionalhook=True)
