@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from ledger.store.database import beside, connect
-from tests.door.conftest import Door
+from tests.door.conftest import USER, Door
 from tests.door.test_commands import ACCOUNT, SUBSCRIPTION, message
 
 WRONG = message(
@@ -36,13 +36,13 @@ def test_refused_messages_are_found_repaired_replayed_and_discarded(sandbox: Doo
     assert "no open dead letters" in sandbox("dead-letters", "list")
     closed = sandbox.json("dead-letters", "list", "--all")
     assert [row["status"] for row in closed] == ["replayed", "discarded"]
-    assert closed[0]["closed_by"] == "/ops/bob"
+    assert closed[0]["closed_by"] == f"{USER} for /ops/bob"
     sandbox("dead-letters", "discard", "2", "--reason", "again", exits=1)
     assert "was already discarded" in sandbox.errors
 
     acts = [event for event in sandbox.json("history", "system") if event["type"].startswith("message-")]
     assert [act["type"] for act in acts] == ["message-replayed.v1", "message-discarded.v1"]
-    assert acts[0]["actor"] == "/ops/bob"
+    assert acts[0]["actor"] == f"{USER} for /ops/bob"
     assert "Quill" not in json.dumps(acts)
 
 

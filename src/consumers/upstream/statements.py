@@ -22,12 +22,11 @@ from consumers.upstream.cloudevents import (
     record_in,
     structured,
 )
-from consumers.upstream.door_messages import is_reserved
 from consumers.upstream.findings import SENTENCES, Finding, Unreadable, findings
 from consumers.upstream.messages import MESSAGES, MessageData
 from ledger.application.statement import Refusal, Statement
 from ledger.events import Message
-from ledger.values import instant_to_text
+from ledger.values import instant_to_text, is_own_name
 
 _UNKNOWN_TYPE = Finding("type", "unknown message type: send a type that the contract lists, with its version")
 _RESERVED_SOURCE = Finding("source", SENTENCES["reserved_source"])
@@ -141,7 +140,7 @@ def examine(
     if key is not None and subject is not None and key != subject.encode():
         found.append(_OTHER_KEY)
     source = received.identifier("source")
-    if known is MESSAGES and source is not None and is_reserved(source):
+    if known is MESSAGES and source is not None and is_own_name(source):
         found.append(_RESERVED_SOURCE)
     kind = received.attributes.get("type")
     model = known.get(kind) if isinstance(kind, str) else None
