@@ -8,6 +8,7 @@ account's time zone. Nothing here reads a clock.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -101,6 +102,14 @@ SYSTEM_ACCOUNT = "system"
 def is_identifier(text: str, length_max: int = IDENTIFIER_LENGTH_MAX) -> bool:
     """Whether text is 1 to 128 printable characters, or another number of them, without spaces (contract §1)."""
     return 0 < len(text) <= length_max and text.isprintable() and " " not in text
+
+
+def is_own_name(name: str) -> bool:
+    """Whether a name is of the form that Makegood's own actors and sources have: `/makegood`, or below it.
+
+    However it is written: capitals and other forms of the same letters look alike to people.
+    """
+    return f"{unicodedata.normalize('NFKC', name).casefold()}/".startswith("/makegood/")
 
 
 # --- Instants and local dates -----------------------------------------------------------------------------------

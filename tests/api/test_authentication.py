@@ -82,6 +82,18 @@ def test_a_key_opens_the_door_until_it_is_revoked(api: Api) -> None:
     refused(api.ask(key, "/claims"))
 
 
+@pytest.mark.parametrize("name", ["/makegood/cli/root", "zoe@provider.example"])
+def test_an_older_key_of_a_name_that_nobody_may_have_opens_nothing(
+    api: Api, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with monkeypatch.context() as before_the_rule:
+        before_the_rule.setattr("ledger.application.access.check_name", lambda _: None)
+        access.grant(api.house.ledger, Grant(principal=name, role="auditor", account_id=None), BY)
+        key = access.issue_key(api.house.ledger, name, BY).text
+    api.house.projections.catch_up()
+    refused(api.ask(key, "/claims"))
+
+
 def test_roles_are_asked_at_every_request(api: Api) -> None:
     key = api.key("auditor")
     assert api.ask(key, "/claims").status_code == 200
@@ -130,6 +142,8 @@ WRONG: dict[str, Callable[[], str]] = {
     "for nobody": lambda: token(aud=None),
     "about nobody": lambda: token(sub=None),
     "about a subject that nobody can be": lambda: token(sub="a b"),
+    "about one of our own actors": lambda: token(sub="/makegood/cli/root"),
+    "about an e-mail address": lambda: token(sub="zoe@provider.example"),
     "about an object": lambda: token(sub={"a": 1}),
     "expires at a text": lambda: token(exp=str(NOW + 60)),
     "signed by a stranger": lambda: token(key=STRANGER),

@@ -173,7 +173,7 @@ class TestReplaying:
         closing = Closing(Kept("dead-letter", binary.kept_id, "http:paula"), "otto", "cli", None, repaired=True)
         assert replay(desk.books.ledger, closing, repaired=json.dumps(right).encode()).outcome == "accepted"
         [fact] = [e for e in desk.books.stored("acct-9") if e["type"] == "account-registered.v1"]
-        assert fact["channel"] == "replay"
+        assert (fact["actor"], fact["channel"]) == ("otto", "repaired")
 
     def test_nothing_that_says_who_sent_it_is_kept(self, quick_desk: Desk) -> None:
         in_binary(quick_desk, Upstream().charge_posted(price="-1"), **{"X-Secret": "hush"})

@@ -536,6 +536,9 @@ REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
     ({"source": "/with space"}, "source", "without spaces"),
     ({"source": "/makegood/http"}, "source", "reserved"),
     ({"source": "/makegood/http/beside"}, "source", "reserved"),
+    ({"source": "/makegood"}, "source", "reserved"),
+    ({"source": "/makegood/cli/root"}, "source", "reserved"),
+    ({"source": "/MakeGood/timer"}, "source", "reserved"),
     ({"type": ABSENT}, "type", "required"),
     ({"type": 3}, "type", "string"),
     ({"type": "voip.cycle.started.v9"}, "type", "unknown message type"),
@@ -836,7 +839,7 @@ def test_only_the_door_speaks_under_its_own_source() -> None:
     assert isinstance(instructed, Statement)
     assert (instructed.actor, instructed.message.source) == ("anna", "/makegood/http")
     assert isinstance(read_kafka(as_headers(event(source="/makegood/http")), None, as_bytes({}), "o"), Refusal)
-    assert isinstance(read(event(source="/makegood/httpd")), Statement)
+    assert isinstance(read(event(source="/makegoodness")), Statement)
 
 
 # --- Files ------------------------------------------------------------------------------------------------------

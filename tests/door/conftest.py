@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from makegood.cli import run
+from makegood.house.actor import actor_of
 from tests.parts.stores import Beginning, Stores, nothing
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "deploy" / "sample"
+USER = actor_of("")
+"""The actor of whoever runs the tests."""
 
 
 class Door:

@@ -1,6 +1,13 @@
 """Roles and API keys, as an administrator meets them."""
 
-from tests.door.conftest import Door
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+
+from tests.door.conftest import USER, Door
+from tests.ledger.books import STANDARD
 
 
 def test_roles_are_granted_listed_and_revoked(sandbox: Door) -> None:
@@ -15,7 +22,7 @@ def test_roles_are_granted_listed_and_revoked(sandbox: Door) -> None:
         ("auth0|7f", "auditor", None),
         ("portal-7", "customer", "acct-1"),
     ]
-    assert rows[1]["granted_by"] == "/ops/bob"
+    assert rows[1]["granted_by"] == f"{USER} for /ops/bob"
     assert len(sandbox.json("access", "list", "--principal", "portal-7")) == 1
     sandbox("access", "revoke", "portal-7", "customer", "--account", "acct-1")
     assert sandbox.json("access", "list", "--principal", "portal-7") == []
@@ -47,3 +54,31 @@ def test_a_key_is_shown_once(sandbox: Door) -> None:
     sandbox("access", "key", "revoke", first["key_id"])
     assert sandbox.json("access", "key", "revoke", first["key_id"]) == {"key_id": first["key_id"], "changed": False}
     assert [row["key_id"] for row in sandbox.json("access", "key", "list")] == [other["key_id"]]
+
+
+def test_a_typed_name_is_not_a_proven_one(sandbox: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `--as desk` records is not what the principal `desk` would, and the environment is not believed."""
+    monkeypatch.setenv("LOGNAME", "desk")
+    monkeypatch.setenv("USER", "desk")
+    for option, role in (("--as", "auditor"), ("--actor", "support")):
+        sandbox("access", "grant", "felix", role, option, "desk")
+    sandbox("access", "key", "issue", "felix")
+    actors = [event["actor"] for event in sandbox.json("history", "system")][1:]
+    assert actors == [f"{USER} for desk", f"{USER} for desk", USER]
+    assert pwd.getpwuid(os.getuid()).pw_name in USER
+
+
+@pytest.mark.parametrize("name", ["/makegood/cli/root", "root for desk", "zoe@provider.example"])
+def test_a_typed_name_must_be_one_that_a_principal_could_have(sandbox: Door, name: str) -> None:
+    sandbox("access", "grant", "felix", "auditor", "--as", name, exits=1)
+    assert "the name given with --as must" in sandbox.errors
+    assert sandbox.json("access", "list") == []
+    sandbox("access", "grant", name, "auditor", exits=1)
+    assert "the name of a principal must" in sandbox.errors
+
+
+def test_whoever_publishes_an_agreement_is_recorded(sandbox: Door, tmp_path: Path) -> None:
+    terms = tmp_path / "another.toml"
+    terms.write_text(STANDARD.replace('name = "standard"', 'name = "another"'), encoding="utf-8")
+    sandbox("agreement", "publish", str(terms), "--as", "desk")
+    assert sandbox.json("history", "system")[-1]["actor"] == f"{USER} for desk"

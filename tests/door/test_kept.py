@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from ledger.store.database import beside, connect
-from tests.door.conftest import Door
+from tests.door.conftest import USER, Door
 from tests.door.test_commands import ACCOUNT, SUBSCRIPTION, message
 
 WRONG = message(
@@ -36,13 +36,13 @@ def test_refused_messages_are_found_repaired_replayed_and_discarded(sandbox: Doo
     assert "no open dead letters" in sandbox("dead-letters", "list")
     closed = sandbox.json("dead-letters", "list", "--all")
     assert [row["status"] for row in closed] == ["replayed", "discarded"]
-    assert closed[0]["closed_by"] == "/ops/bob"
+    assert closed[0]["closed_by"] == f"{USER} for /ops/bob"
     sandbox("dead-letters", "discard", "2", "--reason", "again", exits=1)
     assert "was already discarded" in sandbox.errors
 
     acts = [event for event in sandbox.json("history", "system") if event["type"].startswith("message-")]
     assert [act["type"] for act in acts] == ["message-replayed.v1", "message-discarded.v1"]
-    assert acts[0]["actor"] == "/ops/bob"
+    assert acts[0]["actor"] == f"{USER} for /ops/bob"
     assert "Quill" not in json.dumps(acts)
 
 
@@ -80,3 +80,32 @@ def test_what_cannot_be_recorded_is_set_aside_and_comes_in_again_when_that_is_me
     assert sandbox.json("aside", "list") == []
     assert sandbox.json("account", "acct-1")["set_aside"] == 0
     assert sandbox.json("aside", "list", "--all")[0]["status"] == "replayed"
+
+
+def test_a_dead_letter_shows_all_errors_of_its_message(sandbox: Door, lines) -> None:
+    twice_wrong = {**WRONG, "data": {**WRONG["data"], "currency": "EURO"}}
+    sandbox.json("ingest", lines(twice_wrong, "{"), exits=3)
+    shown = sandbox.json("dead-letters", "show", "1")
+    assert (shown["account_id"], shown["type"], shown["time"]) == (WRONG["subject"], WRONG["type"], WRONG["time"])
+    assert {error["field"] for error in shown["errors"]} == {"data.price", "data.currency"}
+    assert shown["errors"][0] == {"field": shown["field"], "reason": shown["reason"]}
+    told = sandbox("dead-letters", "show", "1")
+    assert all(error["reason"] in told for error in shown["errors"])
+    unreadable = sandbox.json("dead-letters", "show", "2")
+    assert (unreadable["type"], unreadable["time"]) == (None, None)
+    assert unreadable["errors"] == [{"field": unreadable["field"], "reason": unreadable["reason"]}]
+    sandbox("dead-letters", "discard", "2", "--reason", "no message at all")
+
+
+def test_the_account_says_who_repaired_a_message(sandbox: Door, lines, tmp_path: Path) -> None:
+    sandbox.json("ingest", lines(ACCOUNT, WRONG), exits=3)
+    body = tmp_path / "repaired.json"
+    right = {**WRONG, "data": {**WRONG["data"], "price": "1.00"}}
+    body.write_text(json.dumps({**right, "subject": "acct-2"}))
+    asked = ("dead-letters", "replay", "1", "--body", str(body), "--as", "desk")
+    [refused] = sandbox.json(*asked, exits=3)
+    assert (refused["outcome"], refused["field"]) == ("refused", "subject")
+    body.write_text(json.dumps(right))
+    assert [row["outcome"] for row in sandbox.json(*asked)] == ["accepted"]
+    [fact] = [event for event in sandbox.json("history", WRONG["subject"]) if event["name"] == "ChargePosted"]
+    assert (fact["actor"], fact["channel"]) == (f"{USER} for desk", "repaired")

@@ -16,7 +16,7 @@ from makegood.house.clock import system_clock
 from makegood.house.logs import configure_logs
 from makegood.house.opening import open_house
 from makegood.house.settings import Settings
-from tests.door.conftest import Door
+from tests.door.conftest import USER, Door
 from tests.ledger.messages import Upstream
 
 Lines = Callable[..., str]
@@ -102,7 +102,7 @@ def test_a_person_decides_about_what_failed_and_what_is_in_doubt(told: Door, mon
     assert doubtful["next"].startswith("find out whether it arrived, then: makegood notices resend ")
     told("notices", "resend", failed["notice_id"], "--actor", "bob")
     assert f"{failed['notice_id']}: queued again" in told.errors
-    [discarded] = told.json("notices", "discard", doubtful["notice_id"], "--reason", "Zoë has it", "--actor", "bob")
+    [discarded] = told.json("notices", "discard", doubtful["notice_id"], "--reason", "Zoë has it")
     assert (discarded["status"], discarded["next"]) == ("discarded", None)
     server = Server()
     work(told, server)
@@ -110,8 +110,8 @@ def test_a_person_decides_about_what_failed_and_what_is_in_doubt(told: Door, mon
     assert told.json("notices") == []
     by_people = [event for event in told.json("history", "acct-1") if event["channel"] == "cli"]
     assert [(event["type"], event["actor"]) for event in by_people] == [
-        ("notice-resent.v1", "bob"),
-        ("notice-discarded.v1", "bob"),
+        ("notice-resent.v1", f"{USER} for bob"),
+        ("notice-discarded.v1", USER),
     ]
 
 

@@ -79,6 +79,11 @@ def test_a_customers_roles_are_one_for_each_account(books: Books) -> None:
         ({"role": "customer", "account_id": "two words"}, "id of a customer's account"),
         ({"principal": ""}, "128"),
         ({"principal": "two words"}, "128"),
+        ({"principal": "/makegood"}, "must not begin with /makegood"),
+        ({"principal": "/makegood/cli/root"}, "must not begin with /makegood"),
+        ({"principal": "/MAKEGOOD/timer"}, "must not begin with /makegood"),
+        ({"principal": "zoe@provider.example"}, "e-mail address.*subject of the person's OIDC token"),
+        ({"principal": "google|zoe\uff20provider.example"}, "e-mail address"),
     ],
 )
 def test_a_grant_that_makes_no_sense_is_refused(books: Books, wrong: dict[str, str], told: str) -> None:
@@ -86,6 +91,22 @@ def test_a_grant_that_makes_no_sense_is_refused(books: Books, wrong: dict[str, s
     with pytest.raises(AccessRefused, match=told):
         grant(books.ledger, FINANCE.model_copy(update=wrong), BOB)
     assert books.content() == before
+
+
+@pytest.mark.parametrize("principal", ["/makegood/cli/root", "zoe@provider.example", "two words"])
+def test_no_key_is_issued_for_a_name_that_no_principal_has(books: Books, principal: str) -> None:
+    before = books.content()
+    with pytest.raises(AccessRefused, match="the name of a principal must"):
+        issue_key(books.ledger, principal, BOB)
+    assert books.content() == before
+
+
+def test_a_role_of_a_name_that_was_allowed_once_can_be_revoked(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    older = FINANCE.model_copy(update={"principal": "zoe@provider.example"})
+    with monkeypatch.context() as before_the_rule:
+        before_the_rule.setattr("ledger.application.access.check_name", lambda _: None)
+        assert grant(books.ledger, older, BOB)
+    assert revoke(books.ledger, older, BOB)
 
 
 def test_of_a_key_only_a_digest_is_kept(books: Books) -> None:

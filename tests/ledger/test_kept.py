@@ -108,6 +108,62 @@ class TestReplay:
         assert (shown.status, shown.closed_by) == ("replayed", BOB)
         books.check_positions()
 
+    def test_the_accounts_own_history_says_who_repaired_it(self, books: Books) -> None:
+        cycle, letter = refused(books)
+        repaired = json.dumps(cycle | {"data": cycle["data"] | {"price": "31.00"}}).encode()
+        replay(books.ledger, closing(letter, repaired=True), repaired=repaired)
+        [fact] = books.stored("acct-1")
+        assert (fact["actor"], fact["channel"]) == (BOB, "repaired")
+        assert fact["data"]["message"]["source"] == cycle["source"]  # type: ignore[index]
+
+    @pytest.mark.parametrize(
+        ("attribute", "other"),
+        [
+            ("subject", "acct-2"),
+            ("source", "/payments"),
+            ("type", "voip.charge.posted.v1"),
+        ],
+    )
+    def test_a_repaired_one_keeps_the_account_source_and_type(self, books: Books, attribute: str, other: str) -> None:
+        _, letter = refused(books)
+        before = books.content()
+        sent = Upstream().charge_posted() if attribute == "type" else Upstream().cycle_started() | {attribute: other}
+        repaired = json.dumps(sent).encode()
+        for dry_run in (True, False):
+            became = replay(books.ledger, closing(letter, repaired=True), repaired=repaired, dry_run=dry_run)
+            assert (became.outcome, became.field) == ("refused", attribute)
+            assert "must keep the" in str(became.reason)
+        assert books.content() == before
+
+    def test_account_and_source_are_kept_where_the_body_is_gone(self, books: Books) -> None:
+        _, letter = refused(books)
+        books.database.real.create(["DELETE FROM vault"])
+        repaired = json.dumps(Upstream().cycle_started() | {"subject": "acct-2"}).encode()
+        assert replay(books.ledger, closing(letter, repaired=True), repaired=repaired).field == "subject"
+
+    def test_what_could_not_be_taken_may_be_mended(self, books: Books) -> None:
+        """A source that is Makegood's own, an unknown type and the account `system` are the errors themselves."""
+        right = Upstream().cycle_started()
+        for wrong in ({"source": "/makegood/cli/root"}, {"type": "voip.cycle.start.v1"}, {"subject": "system"}):
+            books.take([right | {"id": f"m-{wrong}".replace(" ", "")} | wrong])
+            [letter] = kept.dead_letters(books.database, closed=False)
+            mended = json.dumps(right | {"id": str(letter.kept_id), "time": right["time"]}).encode()
+            of = Kept("dead-letter", str(letter.kept_id), str(letter.origin))
+            assert replay(books.ledger, closing(of, repaired=True), repaired=mended).outcome == "accepted"
+
+    def test_a_record_in_binary_mode_is_repaired_as_it_is_shown(self, books: Books) -> None:
+        cycle = Upstream().cycle_started(price="-31.00")
+        headers = [(f"ce_{name}", str(value).encode()) for name, value in cycle.items() if name != "data"]
+        data = json.dumps(cycle["data"]).encode()
+        take(books.ledger, [read_binary(headers, data, origin="kafka:c/t/0/7", channel="kafka", key=b"acct-1")])
+        [row] = kept.dead_letters(books.database)
+        letter = Kept("dead-letter", str(row.kept_id), str(row.origin))
+        shown = letter.body(books.ledger)
+        assert shown is not None
+        repaired = shown.replace(b"-31.00", b"31.00")
+        assert replay(books.ledger, closing(letter, repaired=True), repaired=repaired).outcome == "accepted"
+        assert books.types("acct-1") == ["cycle-started.v1"]
+
     def test_to_repeat_it_changes_nothing(self, books: Books) -> None:
         cycle, letter = refused(books)
         repaired = json.dumps(cycle | {"data": cycle["data"] | {"price": "31.00"}}).encode()

@@ -6,6 +6,8 @@ from consumers.upstream.door_messages import DOOR_MESSAGES, known_at_the_door
 from consumers.upstream.findings import Unreadable
 from consumers.upstream.messages import MESSAGES, MessageData
 from consumers.upstream.statements import (
+    KeptContent,
+    examine_kept,
     read_act,
     read_binary,
     read_damaged,
@@ -18,10 +20,12 @@ __all__ = [
     "DOOR_MESSAGES",
     "MESSAGES",
     "MESSAGE_BYTES_MAX",
+    "KeptContent",
     "MessageData",
     "Problem",
     "Unreadable",
     "check_file",
+    "examine_kept",
     "known_at_the_door",
     "read_act",
     "read_binary",

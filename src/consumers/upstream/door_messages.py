@@ -20,8 +20,9 @@ from ledger.events import (
 )
 
 SOURCE = "/makegood/http"
-"""The source of what people do at the door. Nobody else's messages may bear it, or another that begins so:
-whoever could take the identity of such a message before it is made could keep it from being recorded.
+"""The source of what people do at the door. Nobody else's messages may bear it, or another below `/makegood`: a
+fact's actor is its source, and whoever could take the identity of such a message before it is made could keep it from
+being recorded.
 """
 
 DOOR_MESSAGES: dict[str, type[MessageData]] = {}
@@ -32,11 +33,6 @@ class DoorData(MessageData):
     """The `data` of one type of Makegood's own messages."""
 
     registered_in: ClassVar[dict[str, type[MessageData]]] = DOOR_MESSAGES
-
-
-def is_reserved(source: str) -> bool:
-    """Whether a source is reserved for Makegood's own messages."""
-    return source == SOURCE or source.startswith(SOURCE + "/")
 
 
 def known_at_the_door() -> dict[str, type[MessageData]]:

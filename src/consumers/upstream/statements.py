@@ -7,7 +7,8 @@ field of a refusal quotes a value of the message.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from pydantic import ValidationError
 from pydantic_core import to_json
@@ -22,12 +23,11 @@ from consumers.upstream.cloudevents import (
     record_in,
     structured,
 )
-from consumers.upstream.door_messages import is_reserved
 from consumers.upstream.findings import SENTENCES, Finding, Unreadable, findings
 from consumers.upstream.messages import MESSAGES, MessageData
 from ledger.application.statement import Refusal, Statement
 from ledger.events import Message
-from ledger.values import instant_to_text
+from ledger.values import instant_from_text, instant_to_text, is_own_name
 
 _UNKNOWN_TYPE = Finding("type", "unknown message type: send a type that the contract lists, with its version")
 _RESERVED_SOURCE = Finding("source", SENTENCES["reserved_source"])
@@ -102,6 +102,31 @@ def read_kept(body: bytes, *, origin: str, channel: str) -> Statement | Refusal:
     return read_binary(headers, value, origin=origin, channel=channel, key=key)
 
 
+@dataclass(frozen=True, slots=True)
+class KeptContent:
+    """What a kept body shows by itself: its message's type and time where they can be read, and all its errors."""
+
+    type: str | None = None
+    time: datetime | None = None
+    errors: tuple[Finding, ...] = ()
+
+
+def examine_kept(body: bytes) -> KeptContent:
+    """Examine what was kept of a message, in whichever content mode it came. Nothing is raised."""
+    record = record_in(body)
+    try:
+        received = structured(body) if record is None else binary(record[0], record[2])
+    except Unreadable as unreadable:
+        return KeptContent(errors=(unreadable.finding,))
+    examined = examine(received, record[1] if record is not None else None)
+    time = received.attributes.get("time")
+    try:
+        instant = instant_from_text(time) if isinstance(time, str) else None
+    except ValueError:
+        instant = None
+    return KeptContent(received.identifier("type"), instant, tuple(examined) if isinstance(examined, list) else ())
+
+
 def _read(
     receive: Callable[[], Received],
     body: Callable[[], bytes],
@@ -150,7 +175,7 @@ def examine(
     if key is not None and subject is not None and key != subject.encode():
         found.append(_OTHER_KEY)
     source = received.identifier("source")
-    if known is MESSAGES and source is not None and is_reserved(source):
+    if known is MESSAGES and source is not None and is_own_name(source):
         found.append(_RESERVED_SOURCE)
     kind = received.attributes.get("type")
     model = known.get(kind) if isinstance(kind, str) else None

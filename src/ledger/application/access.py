@@ -6,6 +6,8 @@ What a role permits is no matter of the ledger: the door says it.
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,7 +19,9 @@ from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
 from ledger.events import ApiKeyIssued, ApiKeyRevoked, Grant, LedgerEvent, RoleGranted, RoleRevoked
 from ledger.store.reading.events import events_of_stream
-from ledger.values import SYSTEM_ACCOUNT, is_identifier
+from ledger.values import SYSTEM_ACCOUNT, is_identifier, is_own_name
+
+_ADDRESS = re.compile(r"[^@]@[^@]")
 
 KEY_ID_BYTES, SECRET_BYTES = 8, 32
 
@@ -36,19 +40,23 @@ class IssuedKey:
 
 def grant(ledger: Ledger, asked: Grant, by: By) -> bool:
     """Give a principal a role; False where they have it already. Raises AccessRefused, Conflict, Unavailable."""
+    check_name(asked.principal)
     _check(asked)
     return _record(ledger, _roles(asked), lambda held: None if _stands(held, asked) else (RoleGranted, asked), by)
 
 
 def revoke(ledger: Ledger, asked: Grant, by: By) -> bool:
-    """Take a role from a principal; False where they have it not. Raises AccessRefused, Conflict, Unavailable."""
+    """Take a role from a principal; False where they have it not. Raises AccessRefused, Conflict, Unavailable.
+
+    The name is not checked: names that were granted roles before a rule of names was made can lose them.
+    """
     _check(asked)
     return _record(ledger, _roles(asked), lambda held: (RoleRevoked, asked) if _stands(held, asked) else None, by)
 
 
 def issue_key(ledger: Ledger, principal: str, by: By, randomness: Callable[[int], bytes] = os.urandom) -> IssuedKey:
     """A new key by which a machine shows that it is the principal. Raises AccessRefused, Conflict, Unavailable."""
-    _check_principal(principal)
+    check_name(principal)
     key_id, secret = randomness(KEY_ID_BYTES).hex(), randomness(SECRET_BYTES).hex()
     data = ApiKeyIssued.Data(key_id=key_id, principal=principal, secret_sha256=secret_digest(secret))
     _record(ledger, _key(key_id), lambda _: (ApiKeyIssued, data), by)
@@ -76,8 +84,26 @@ def secret_digest(secret: str) -> str:
     return sha256(secret.encode()).hexdigest()
 
 
+def check_name(name: str, called: str = "the name of a principal") -> None:
+    """Refuse a name that a principal cannot have, so that an event's actor says whether it was proven.
+
+    Names that begin like Makegood's own actors would pass for them. E-mail addresses are personal data, which no
+    event may contain. Raises AccessRefused.
+    """
+    if not is_identifier(name):
+        raise AccessRefused(f"{called} must have 1 to 128 printable characters without spaces")
+    if is_own_name(name):
+        raise AccessRefused(
+            f"{called} must not begin with /makegood, as those of Makegood's own actors do: choose another"
+        )
+    if _ADDRESS.search(unicodedata.normalize("NFKC", name)):
+        raise AccessRefused(
+            f"{called} must not contain an e-mail address, because it stands in events for ever: use the subject of "
+            "the person's OIDC token, or a machine's name"
+        )
+
+
 def _check(asked: Grant) -> None:
-    _check_principal(asked.principal)
     if asked.role == "customer" and asked.account_id is None:
         raise AccessRefused("the role customer is for one account: give it with --account")
     if asked.role != "customer" and asked.account_id is not None:
@@ -86,11 +112,6 @@ def _check(asked: Grant) -> None:
         )
     if asked.account_id is not None and (not is_identifier(asked.account_id) or asked.account_id == SYSTEM_ACCOUNT):
         raise AccessRefused("invalid account id: give the id of a customer's account")
-
-
-def _check_principal(principal: str) -> None:
-    if not is_identifier(principal):
-        raise AccessRefused("the name of a principal must have 1 to 128 printable characters without spaces")
 
 
 def _roles(asked: Grant) -> str:

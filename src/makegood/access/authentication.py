@@ -19,9 +19,8 @@ from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 from joserfc.jwt import JWTClaimsRegistry
 
-from ledger.application.access import secret_digest
+from ledger.application.access import AccessRefused, check_name, secret_digest
 from ledger.store.database import Database
-from ledger.values import is_identifier
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
 from projections.access import standing_key
@@ -70,7 +69,7 @@ class Issuer:
         except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise Unproven from error
         subject = found.claims["sub"]
-        if not isinstance(subject, str) or not is_identifier(subject):
+        if not isinstance(subject, str):
             raise Unproven
         return subject
 
@@ -103,10 +102,16 @@ def principal_of(credentials: str, database: Database, issuer: Issuer | None, no
     """The principal of these credentials. Raises Unproven."""
     key = _KEY.fullmatch(credentials)
     if key is not None:
-        return _of_key(database, key[1], key[2])
-    if issuer is None:
+        principal = _of_key(database, key[1], key[2])
+    elif issuer is not None:
+        principal = issuer.principal(credentials, now())
+    else:
         raise Unproven
-    return issuer.principal(credentials, now())
+    try:
+        check_name(principal)
+    except AccessRefused as refused:
+        raise Unproven from refused
+    return principal
 
 
 def _of_key(database: Database, key_id: str, secret: str) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from consumers.upstream import KeptContent, examine_kept
 from ledger.application.kept_messages import Kept
 from ledger.events import KeptAs
 from ledger.store.reading import kept_messages as kept
@@ -57,8 +58,22 @@ class WithBody(TypedDict):
     body: Annotated[str | None, Field(description="The body; null if it was erased.")]
 
 
+class MessageError(TypedDict):
+    """One error of a message; `field` is null for the whole message."""
+
+    field: str | None
+    reason: str
+
+
 class DeadLetterWithBody(DeadLetter, WithBody):
-    """A dead letter (refused message) with its body."""
+    """A dead letter (refused message) with its body and all errors of it."""
+
+    type: Annotated[str | None, Field(description="The message's type; null where it cannot be read.")]
+    time: Annotated[Instant | None, Field(description="The message's time; null where it cannot be read.")]
+    errors: Annotated[
+        list[MessageError],
+        Field(description="All errors of the message; the first is the one for which it was refused."),
+    ]
 
 
 class SetAsideWithBody(SetAside, WithBody):
@@ -88,7 +103,18 @@ def with_body(house: House, of: KeptAs, message: KeptMessage) -> DeadLetterWithB
     except Erased:
         body = None
     said: WithBody = {"body": body.decode(errors="backslashreplace") if body is not None else None}
-    return {**_dead_letter(message), **said} if of == "dead-letter" else {**_set_aside(message), **said}
+    if of == "set-aside":
+        return {**_set_aside(message), **said}
+    content = examine_kept(body) if body is not None else KeptContent()
+    first: MessageError = {"field": message.field, "reason": message.reason}
+    found: list[MessageError] = [{"field": error.field, "reason": error.reason} for error in content.errors]
+    return {
+        **_dead_letter(message),
+        "type": content.type,
+        "time": instant_to_text(content.time) if content.time is not None else None,
+        "errors": [first, *(error for error in found if error != first)],
+        **said,
+    }
 
 
 def at(house: House, of: KeptAs, position: int) -> DeadLetterWithBody | SetAsideWithBody | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from makegood.commands.app import (
+    Actor,
     Json,
     Store,
     agreement_app,
@@ -22,19 +23,24 @@ if TYPE_CHECKING:
 
 @agreement_app.command("publish")
 def agreement_publish(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…")], store: Store = "", json: Json = False
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…")],
+    actor: Actor = "",
+    store: Store = "",
+    json: Json = False,
 ) -> None:
     """Publish versions of service agreements from TOML files."""
     from ledger.agreement import AgreementRefused
     from ledger.application import agreements, due_work
     from makegood.commands.terminal.printing import print_json, say
+    from makegood.house.actor import actor_of
 
+    by = actor_of(actor)
     answer: list[AgreementPublished] = []
     with opened(store) as house:
         for file in files:
             try:
                 text = file.read_text(encoding="utf-8")
-                published = agreements.publish(house.ledger, text, actor="/makegood/cli", channel="cli")
+                published = agreements.publish(house.ledger, text, actor=by, channel="cli")
             except AgreementRefused as error:
                 raise Stop(f"{file}: {error}") from None
             except UnicodeDecodeError:

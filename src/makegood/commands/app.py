@@ -55,7 +55,10 @@ Store = Annotated[str, typer.Option("--store", help="The database URL: sqlite://
 Kafka = Annotated[str, typer.Option("--kafka", help="The Kafka brokers: HOST:PORT,…")]
 Http = Annotated[str, typer.Option("--http", help="The address of the HTTP API: HOST:PORT; port 0 takes a free one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Actor = Annotated[str, typer.Option("--as", "--actor", help="The person or system acting; default: your user name.")]
+Actor = Annotated[
+    str,
+    typer.Option("--as", "--actor", metavar="NAME", help="For whom you act; your user name is recorded in any case."),
+]
 AccountOption = Annotated[str | None, typer.Option("--account", help="Only this account.")]
 
 

@@ -32,7 +32,7 @@ Field = Annotated[str | None, typer.Option("--field", help="Only messages refuse
 Everything = Annotated[bool, typer.Option("--all", help="Include replayed and discarded messages.")]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID…]", help="Ids, or numbers from the list.")]
 Body = Annotated[
-    Path | None, typer.Option("--body", help="The repaired message, in structured mode, to replay instead.")
+    Path | None, typer.Option("--body", help="The repaired message to replay instead, in either content mode.")
 ]
 Reason = Annotated[str | None, typer.Option("--reason", help="The reason, as free text; kept in the vault.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the outcome without recording anything.")]

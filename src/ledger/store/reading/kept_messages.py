@@ -63,6 +63,12 @@ def kept_at(transaction: Transaction, kept: KeptAs, position: int) -> KeptMessag
     return next(iter(_messages(listed(transaction, _COLUMNS[kept], _TABLE[kept], ORDER, where, None))), None)
 
 
+def kept_by_id(transaction: Transaction, kept: KeptAs, kept_id: str) -> KeptMessage | None:
+    """The kept message of an id, if there is one."""
+    where = Where().that(f"{_COLUMNS[kept][-2]} = ?", kept_id)
+    return next(iter(_messages(listed(transaction, _COLUMNS[kept], _TABLE[kept], ORDER, where, None))), None)
+
+
 def kept_left(transaction: Transaction, kept: KeptAs, account: str | None = None) -> Left:
     """How many kept messages are open, of all accounts or of one, and since when."""
     where = Where().equal(account=account).that("outcome IS NULL")

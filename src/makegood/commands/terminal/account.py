@@ -18,11 +18,14 @@ from projections.replay import ChangedRow, ReplayStep
 
 
 def show_kept(message: DeadLetterWithBody | SetAsideWithBody) -> None:
-    """Print a kept message: its reason, origin, status and body."""
+    """Print a kept message: its reason, origin, status, all its errors and its body."""
     console = people()
     for name, value in message.items():
-        if name not in ("position", "channel", "body"):
+        if name not in ("position", "channel", "body", "errors"):
             console.print(Text.assemble((f"{name.replace('_', ' '):<15}", "bold"), shown(value)), soft_wrap=True)
+    for error in cast("DeadLetterWithBody", message)["errors"] if "errors" in message else ():
+        line = f"{error['field'] or 'whole message'}: {error['reason']}"
+        console.print(Text.assemble((f"{'error':<15}", "bold"), line), soft_wrap=True)
     console.print(Text(message["body"] if message["body"] is not None else "(the body was erased)"), soft_wrap=True)
 
 
