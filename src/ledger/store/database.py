@@ -8,13 +8,16 @@ Writing transactions begin with the intention to write, so that none fails half-
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import re
+import shlex
 import sqlite3
+import stat
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -109,6 +112,10 @@ class Database(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give up all connections."""
+
+    def warning(self) -> str | None:
+        """What is wrong with how it is kept, and how to mend it."""
+        return None
 
     def create(self, statements: Sequence[str]) -> None:
         """Create tables; statements are written so that they may be run again."""
@@ -207,7 +214,10 @@ class _SQLiteTransaction(Transaction):
 
 
 class SQLite(Database):
-    """SQLite in a file, durable at every commit; or in memory, with one connection that writers take in turn."""
+    """SQLite in a file, durable at every commit; or in memory, with one connection that writers take in turn.
+
+    A file that is made can be read and written by its owner only; SQLite makes the files beside it alike.
+    """
 
     dialect = "sqlite"
 
@@ -224,6 +234,15 @@ class SQLite(Database):
 
     def may_be_there(self) -> bool:
         return self._in_memory or Path(self._path).exists()
+
+    def warning(self) -> str | None:
+        if self._in_memory:
+            return None
+        files = (self._path, f"{self._path}-wal", f"{self._path}-shm")
+        wide = [shlex.quote(file) for file in files if _others_may_use(file)]
+        if not wide:
+            return None
+        return f"other users of this machine can read or write {', '.join(wide)}; run: chmod 600 {' '.join(wide)}"
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
@@ -267,6 +286,8 @@ class SQLite(Database):
     def _connect(self) -> sqlite3.Connection:
         if not self._in_memory and not Path(self._path).absolute().parent.is_dir():
             raise StoreError(f"the store's folder {Path(self._path).absolute().parent} does not exist; create it")
+        if not self._in_memory:
+            _make_private(self._path)
         with _sqlite_errors():
             connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
             connection.execute("PRAGMA journal_mode = WAL")
@@ -280,6 +301,26 @@ class SQLite(Database):
             connection.close()
         self._open.clear()
         self._idle = queue.LifoQueue()
+
+
+def _make_private(path: str) -> None:
+    """Make a file that only its owner can read and write, where there is none."""
+    with suppress(FileExistsError):
+        file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            os.fchmod(file, 0o600)  # the umask may have taken the owner's own rights away
+        finally:
+            os.close(file)
+
+
+def _others_may_use(path: str) -> bool:
+    """Whether a file's group or others have rights to it; False where whoever asks cannot change that."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    may_mend = os.geteuid() in (0, found.st_uid)
+    return may_mend and bool(stat.S_IMODE(found.st_mode) & (stat.S_IRWXG | stat.S_IRWXO))
 
 
 @contextmanager
