@@ -217,6 +217,10 @@ class SQLite(Database):
     """SQLite in a file, durable at every commit; or in memory, with one connection that writers take in turn.
 
     A file that is made can be read and written by its owner only; SQLite makes the files beside it alike.
+
+    A file that is deleted or replaced while it is open lives on unseen, and takes commits that nobody finds again.
+    So each transaction looks, first and last, whether the path still leads to what is open: to the file, and to the
+    log beside it, which holds what was committed last. A look takes some microseconds.
     """
 
     dialect = "sqlite"
@@ -228,6 +232,7 @@ class SQLite(Database):
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._turn = threading.RLock()
         self._open: list[sqlite3.Connection] = []
+        self._files: dict[str, _FileIdentity] = {}
 
     def in_dialect(self, ddl: str) -> str:
         return ddl.replace("BYTES", "BLOB").replace("BIGINT", "INTEGER").replace(_BY_CODE_POINT, "")
@@ -257,6 +262,7 @@ class SQLite(Database):
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[Transaction]:
         with self._connection() as connection, _sqlite_errors():
+            self._make_sure_of_files()
             connection.execute(begin)
             try:
                 yield _SQLiteTransaction(connection)
@@ -265,6 +271,16 @@ class SQLite(Database):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            self._make_sure_of_files()
+
+    def _make_sure_of_files(self) -> None:
+        """Raise Unavailable where a file is not the one that is open any more."""
+        for path, opened in self._files.items():
+            if _identity(path) != opened:
+                raise Unavailable(
+                    f"the file {path} was deleted or replaced while it was in use, and what was recorded since is "
+                    "lost: stop all programs that use it, put the file back or restore a backup, and start them again"
+                )
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -286,21 +302,41 @@ class SQLite(Database):
     def _connect(self) -> sqlite3.Connection:
         if not self._in_memory and not Path(self._path).absolute().parent.is_dir():
             raise StoreError(f"the store's folder {Path(self._path).absolute().parent} does not exist; create it")
-        if not self._in_memory:
+        if not self._in_memory and not self._files:
             _make_private(self._path)
+        self._make_sure_of_files()
+        before = _identity(self._path)
         with _sqlite_errors():
             connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
+            # Opens the log, which stays the same file until the last connection of all programs is closed.
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         self._open.append(connection)
+        if not self._in_memory and not self._files:
+            self._files = {self._path: before, f"{self._path}-wal": _identity(f"{self._path}-wal")}
+        self._make_sure_of_files()
         return connection
 
     def close(self) -> None:
         for connection in self._open:
             connection.close()
         self._open.clear()
+        self._files = {}
         self._idle = queue.LifoQueue()
+
+
+_FileIdentity = tuple[int, int] | None
+"""Device and inode of a file; None where there is none."""
+
+
+def _identity(path: str) -> _FileIdentity:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _make_private(path: str) -> None:
