@@ -25,6 +25,7 @@ def older(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Door:
     for kept, name in (("schema-3.db.gz", "books.db"), ("schema-3-vault.db.gz", "books-vault.db")):
         with gzip.open(KEPT / kept) as packed, (tmp_path / name).open("wb") as file:
             shutil.copyfileobj(packed, file)
+        (tmp_path / name).chmod(0o600)
     return Door(f"sqlite:///{tmp_path}/books.db", capsys)
 
 

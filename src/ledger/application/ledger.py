@@ -16,7 +16,7 @@ from eventsourcing.persistence import ApplicationRecorder, EventStore, Mapper
 from ledger.application.account import Account
 from ledger.application.catalogue import Catalogue
 from ledger.events import LedgerEvent
-from ledger.store.database import Database, StoreError, Transaction
+from ledger.store.database import Database, NotPermitted, StoreError, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.notice_queue import begin_after_what_is_there
 from ledger.store.positions import check_number_of_shards
@@ -94,7 +94,7 @@ class Ledger(Application[str]):
             )
 
     def exists(self) -> bool:
-        """Whether the database holds a store. Raises Unavailable where it cannot be reached."""
+        """Whether the database holds a store. Raises Unavailable where it cannot be reached, and NotPermitted."""
         if not self.database.may_be_there():
             return False
         with self.database.reading() as transaction:
@@ -102,6 +102,8 @@ class Ledger(Application[str]):
         try:
             with self.database.reading() as transaction:
                 return bool(transaction.rows("SELECT value FROM store WHERE name = 'schema'"))
+        except NotPermitted:
+            raise
         except StoreError:
             return False
 

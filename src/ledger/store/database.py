@@ -8,13 +8,16 @@ Writing transactions begin with the intention to write, so that none fails half-
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import re
+import shlex
 import sqlite3
+import stat
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -37,6 +40,10 @@ class StoreError(Exception):
 
 class Unavailable(StoreError):
     """The store cannot be reached, or failed temporarily: try again."""
+
+
+class NotPermitted(StoreError):
+    """Whoever runs the program may not do this in the store; most often they may read it and not write to it."""
 
 
 class Conflict(StoreError):
@@ -110,15 +117,40 @@ class Database(ABC):
     def close(self) -> None:
         """Give up all connections."""
 
+    def warning(self) -> str | None:
+        """What is wrong with how it is kept, and how to mend it."""
+        return None
+
     def create(self, statements: Sequence[str]) -> None:
-        """Create tables; statements are written so that they may be run again."""
+        """Create the tables and indexes that are not there. Whoever may create none needs no right to, then."""
+        missing = set(self.lacking(statements))
+        if not missing:
+            return
         with self.writing() as transaction:
             for statement in statements:
-                transaction.run(self.in_dialect(statement))
+                if _created_by(statement) in missing:
+                    transaction.run(self.in_dialect(statement))
+
+    def lacking(self, statements: Sequence[str]) -> list[str]:
+        """The tables and indexes of these definitions that are not there."""
+        with self.reading() as transaction:
+            there = {str(name) for (name,) in transaction.rows(self._everything)}
+        return [name for name in map(_created_by, statements) if name not in there]
+
+    _everything: str
+    """The query for the names of all tables and indexes."""
 
     @abstractmethod
     def in_dialect(self, ddl: str) -> str:
         """A table's definition with this database's names for types."""
+
+
+def _created_by(statement: str) -> str:
+    """The name of what a definition creates."""
+    found = re.match(r"CREATE (?:UNIQUE )?(?:TABLE|INDEX) IF NOT EXISTS (\w+)", statement)
+    if found is None:
+        raise ValueError(f"not a definition that may be run again: {statement}")
+    return found[1]
 
 
 def connect(url: str) -> Database:
@@ -207,9 +239,19 @@ class _SQLiteTransaction(Transaction):
 
 
 class SQLite(Database):
-    """SQLite in a file, durable at every commit; or in memory, with one connection that writers take in turn."""
+    """SQLite in a file, durable at every commit; or in memory, with one connection that writers take in turn.
+
+    A file that is made can be read and written by its owner only; SQLite makes the files beside it alike.
+
+    Where the file or its folder cannot be written to, it is opened to be read, anew for each transaction.
+
+    A file that is deleted or replaced while it is open lives on unseen, and takes commits that nobody finds again.
+    So each transaction looks, first and last, whether the path still leads to what is open: to the file, and to the
+    log beside it, which holds what was committed last. A look takes some microseconds.
+    """
 
     dialect = "sqlite"
+    _everything = "SELECT name FROM sqlite_master"
 
     def __init__(self, path: str) -> None:
         self.url = f"sqlite:///{path}"
@@ -218,12 +260,22 @@ class SQLite(Database):
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._turn = threading.RLock()
         self._open: list[sqlite3.Connection] = []
+        self._files: dict[str, _FileIdentity] = {}
 
     def in_dialect(self, ddl: str) -> str:
         return ddl.replace("BYTES", "BLOB").replace("BIGINT", "INTEGER").replace(_BY_CODE_POINT, "")
 
     def may_be_there(self) -> bool:
         return self._in_memory or Path(self._path).exists()
+
+    def warning(self) -> str | None:
+        if self._in_memory:
+            return None
+        files = (self._path, f"{self._path}-wal", f"{self._path}-shm")
+        wide = [shlex.quote(file) for file in files if _others_may_use(file)]
+        if not wide:
+            return None
+        return f"other users of this machine can read or write {', '.join(wide)}; run: chmod 600 {' '.join(wide)}"
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
@@ -232,12 +284,23 @@ class SQLite(Database):
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
-        with self._transaction("BEGIN") as transaction:
+        with self._transaction(_TO_READ) as transaction:
             yield transaction
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[Transaction]:
+        if self._can_only_be_read():
+            if begin != _TO_READ:
+                raise NotPermitted(
+                    f"the store {self._path} can be read here and not written to: run this as the user who owns the "
+                    "file, or give yourself the right to write to it and to its folder"
+                )
+            with self._connection_to_read() as connection, _sqlite_errors():
+                connection.execute(begin)
+                yield _SQLiteTransaction(connection)
+            return
         with self._connection() as connection, _sqlite_errors():
+            self._make_sure_of_files()
             connection.execute(begin)
             try:
                 yield _SQLiteTransaction(connection)
@@ -246,6 +309,55 @@ class SQLite(Database):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            self._make_sure_of_files()
+
+    def _can_only_be_read(self) -> bool:
+        """Whether the file is there and cannot be written to by whoever runs the program."""
+        if self._in_memory or self._open or not Path(self._path).exists():
+            return False
+        if not _may_write(self._path):
+            return True
+        beside = (f"{self._path}-wal", f"{self._path}-shm")
+        return not _may_write(str(Path(self._path).absolute().parent)) and not all(map(_may_write, beside))
+
+    @contextmanager
+    def _connection_to_read(self) -> Iterator[sqlite3.Connection]:
+        """A connection that makes no file beside the store's, because its owner could not write to that.
+
+        Without a log nobody has the store open, and SQLite is told that nothing changes; whether that held is looked
+        at in the end. With a log it needs the log's index, which whoever has the store open has made.
+        """
+        path, log = Path(self._path).absolute(), Path(f"{self._path}-wal")
+        nobody_writes = not log.exists()
+        if not nobody_writes and not Path(f"{self._path}-shm").exists():
+            raise NotPermitted(
+                f"the store {self._path} was not closed in good order, and cannot be repaired where it can only be "
+                "read: run a command as the user who owns it, or copy it with its -wal file to a folder of yours"
+            )
+        before = _state(self._path)
+        with _sqlite_errors():
+            connection = sqlite3.connect(
+                f"{path.as_uri()}?mode=ro{'&immutable=1' if nobody_writes else ''}",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=30,
+            )
+        try:
+            yield connection
+        finally:
+            connection.close()
+        if nobody_writes and (log.exists() or _state(self._path) != before):
+            raise Unavailable(f"the store {self._path} was written to while it was read; try again")
+
+    def _make_sure_of_files(self) -> None:
+        """Raise Unavailable where a file is not the one that is open any more."""
+        for path, opened in self._files.items():
+            if _identity(path) != opened:
+                raise Unavailable(
+                    f"the file {path} was deleted or replaced while it was in use, and what was recorded since is "
+                    "lost: stop all programs that use it, put the file back or restore a backup, and start them again"
+                )
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -267,19 +379,79 @@ class SQLite(Database):
     def _connect(self) -> sqlite3.Connection:
         if not self._in_memory and not Path(self._path).absolute().parent.is_dir():
             raise StoreError(f"the store's folder {Path(self._path).absolute().parent} does not exist; create it")
+        if not self._in_memory and not self._files:
+            try:
+                _make_private(self._path)
+            except PermissionError as error:
+                raise NotPermitted(
+                    f"{self._path} cannot be created: {error.strerror}; name another file with --store or "
+                    "MAKEGOOD_STORE, or give yourself the right to write to its folder"
+                ) from error
+        self._make_sure_of_files()
+        before = _identity(self._path)
         with _sqlite_errors():
             connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
+            # Opens the log, which stays the same file until the last connection of all programs is closed.
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         self._open.append(connection)
+        if not self._in_memory and not self._files:
+            self._files = {self._path: before, f"{self._path}-wal": _identity(f"{self._path}-wal")}
+        self._make_sure_of_files()
         return connection
 
     def close(self) -> None:
         for connection in self._open:
             connection.close()
         self._open.clear()
+        self._files = {}
         self._idle = queue.LifoQueue()
+
+
+_TO_READ = "BEGIN"
+
+_FileIdentity = tuple[int, int] | None
+"""Device and inode of a file; None where there is none."""
+
+
+def _identity(path: str) -> _FileIdentity:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _state(path: str) -> tuple[int, ...]:
+    """What changes when a file is written to or replaced."""
+    found = os.stat(path)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _may_write(path: str) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _make_private(path: str) -> None:
+    """Make a file that only its owner can read and write, where there is none."""
+    with suppress(FileExistsError):
+        file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            os.fchmod(file, 0o600)  # the umask may have taken the owner's own rights away
+        finally:
+            os.close(file)
+
+
+def _others_may_use(path: str) -> bool:
+    """Whether a file's group or others have rights to it; False where whoever asks cannot change that."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    may_mend = os.geteuid() in (0, found.st_uid)
+    return may_mend and bool(stat.S_IMODE(found.st_mode) & (stat.S_IRWXG | stat.S_IRWXO))
 
 
 @contextmanager
@@ -355,6 +527,7 @@ class PostgreSQL(Database):
     """PostgreSQL through a pool of connections."""
 
     dialect = "postgresql"
+    _everything = "SELECT relname FROM pg_class WHERE relkind IN ('r', 'i') AND pg_table_is_visible(oid)"
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -431,6 +604,11 @@ def _postgresql_errors(url: str) -> Iterator[None]:
         psycopg.errors.SerializationFailure,
     ) as error:
         raise Conflict(str(error)) from error
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
+        raise NotPermitted(
+            f"PostgreSQL at {redacted(url)} does not permit this: {str(error).splitlines()[0]}; grant it to the "
+            "role, or name another role in --store or MAKEGOOD_STORE"
+        ) from error
     except (
         psycopg.OperationalError,
         psycopg.errors.IdleInTransactionSessionTimeout,

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 
 from consumers.part import reason_of
 from consumers.upstream.findings import SENTENCES, shown
-from ledger.store.database import Conflict, StoreError, Unavailable
+from ledger.store.database import Conflict, NotPermitted, StoreError, Unavailable
 from ledger.vault import Erased
 from makegood.answers.explanation import SeveralHaveIt, Unexplained
 from makegood.answers.unknown import Unknown
@@ -182,6 +182,8 @@ def as_refused(error: Exception) -> Refused:
             return unavailable("too many simultaneous changes; try again")
         case Unavailable():
             return unavailable("the database cannot be reached; try again")
+        case NotPermitted():
+            return unavailable("the server may only read its database: ask its operator to permit writing")
         case Erased():
             return Refused(CONFLICT, "the personal data that this request needs was erased for good")
     return Refused(INTERNAL, _FAILED)

@@ -67,6 +67,8 @@ def open_house(
                 f"no makegood store at {redacted(settings.store)}; "
                 "create one with `makegood init` (or `makegood init --sandbox` for trials)"
             )
+        for warning in filter(None, (database.warning(), keys.warning() if keys.url != database.url else None)):
+            say(f"makegood: {warning}")
         was_older = exists and ledger.bring_up_to_date()
         if create or create_missing or was_older:
             house.projections.create()
