@@ -654,6 +654,19 @@ REFUSED_ELSEWHERE: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     ("subscription.registered", {"data__credentials__secret_ref": "https:"}, "data.credentials.secret_ref", "URL"),
     ("subscription.registered", {"data__credentials__secret_ref": "file:"}, "data.credentials.secret_ref", "URL"),
+    *(
+        ("subscription.registered", {"data__credentials__secret_ref": said}, "data.credentials.secret_ref", "visible")
+        for said in (
+            "https://a/b\x7fc",
+            "https://a/b\x01c",
+            "https://a/b c",
+            "https://a/zo\u00eb",
+            "https://user:word@a/b",
+            "https://a:65536/b",
+            "https://a:b/",
+            "file:///run/\x1b[2J",
+        )
+    ),
     ("charge.posted", {"data__description": "d" * 4097}, "data.description", "4096"),
     ("payment.captured", {"data__method": "cheque"}, "data.method", "'card', 'bank', 'balance' or 'other'"),
     ("payment.captured", {"data__amount": "-0.00"}, "data.amount", "without sign"),

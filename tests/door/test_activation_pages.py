@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -150,6 +153,36 @@ def test_what_is_shown_is_shown_and_not_obeyed(site: Site) -> None:
     answer = site.client.post(site.link)
     assert SCRIPT not in answer.text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;&amp;lt;" in answer.text
+
+
+def test_a_slow_keeper_holds_up_nobody_else(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All the API's threads are one here, and all turns to fetch are one: neither is waited for by others."""
+    monkeypatch.setattr("makegood.pages.activation.FETCH_WAIT_SECONDS", 0.3)
+    monkeypatch.setattr("makegood.pages.activation.FETCHES_MAX", 1)
+    asked, over = threading.Event(), threading.Event()
+
+    def slow(reference: str) -> str:
+        asked.set()
+        over.wait(10)
+        return SECRET
+
+    app = FastAPI()
+    app.include_router(activation_router(site.books.ledger, slow, clock=lambda: site.now))
+    with TestClient(app) as client, ThreadPoolExecutor(1) as customers:
+        assert client.portal is not None
+        client.portal.call(only_one_thread)
+        first = customers.submit(client.post, site.link)
+        assert asked.wait(10)
+        assert client.get(site.link).status_code == 409, "the page is answered while the keeper is not"
+        waited = client.post(site.link)
+        assert (waited.status_code, waited.headers["retry-after"]) == (503, "60")
+        assert not first.done()
+        over.set()
+        assert SECRET in first.result().text
+
+
+async def only_one_thread() -> None:
+    to_thread.current_default_thread_limiter().total_tokens = 1
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
 import threading
 import time
@@ -43,6 +45,8 @@ class Keeper:
                 return 200, b"x" * 4096, {}
             case "/empty":
                 return 200, b"\n", {}
+            case "/cut":
+                return 200, b"s3cr", {}
             case "/binary":
                 return 200, b"\xff\xfe", {}
         return 404, b"", {}
@@ -111,6 +115,10 @@ def test_a_secret_comes_from_a_host_that_is_named(authority: Authority, keeper: 
         "https://localhost:{port}@evil.example/once?for=zoe",
         "https://localhost.evil.example:{port}/",
         "https://localhost:port/",
+        "https://localhost:{port}/once?for=z\x7fe",
+        "https://localhost:{port}/once?for=zo\u00eb",
+        "https://localhost:{port}/once?for=z oe",
+        "https://localhost:{port}/once?\r\nfor=zoe",
         "file:///etc/hostname",
         "",
     ],
@@ -137,10 +145,60 @@ def test_an_answer_without_a_secret_is_none_and_is_not_followed(
     assert keeper.asked == [path]
 
 
-@pytest.mark.parametrize("path", ["/broken", "/long", "/empty", "/binary", "/slow"])
+@pytest.mark.parametrize("path", ["/broken", "/long", "/empty", "/binary", "/cut", "/slow"])
 def test_where_it_may_have_been_handed_out_nobody_knows(path: str, authority: Authority, keeper: Keeper) -> None:
     with pytest.raises(FetchUnclear):
         fetcher(authority, f"localhost:{keeper.port}", patience=0.5)(f"https://localhost:{keeper.port}{path}")
+
+
+@pytest.mark.parametrize("drips", ["headers", "body", "nothing at all", "no handshake"])
+def test_a_keeper_that_drips_is_given_up_in_time(drips: str, authority: Authority) -> None:
+    """A byte every 0.1 s for ever: each read is quick, and the whole exchange would never end."""
+    context = authority.context_for("localhost")
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    over = threading.Event()
+
+    def drip() -> None:
+        plain, _ = listener.accept()
+        with contextlib.suppress(OSError), plain:
+            if drips == "no handshake":
+                over.wait(10)
+                return
+            with context.wrap_socket(plain, server_side=True) as connection:
+                connection.recv(4096)
+                if drips == "body":
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                elif drips == "headers":
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                while not over.wait(0.1):
+                    if drips != "nothing at all":
+                        connection.sendall(b"x")
+
+    thread = threading.Thread(target=drip, daemon=True)
+    thread.start()
+    began = time.monotonic()
+    expected = NotFetched if drips == "no handshake" else FetchUnclear
+    try:
+        with pytest.raises(expected):
+            fetcher(authority, f"localhost:{port}", patience=0.6)(f"https://localhost:{port}/")
+        assert time.monotonic() - began < 1.5
+    finally:
+        over.set()
+        thread.join()
+        listener.close()
+
+
+def test_a_name_that_is_not_resolved_in_time_is_given_up(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(5))
+    began = time.monotonic()
+    with pytest.raises(NotFetched):
+        fetcher(authority, "localhost", patience=0.2)("https://localhost/")
+    assert time.monotonic() - began < 1.5
+    over.set()
 
 
 def test_a_certificate_that_is_not_trusted_or_for_another_is_none(authority: Authority, keeper: Keeper) -> None:

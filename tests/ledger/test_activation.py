@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -256,6 +257,23 @@ def test_nothing_keeps_the_secret_or_where_it_was(books: Books) -> None:
     kept = repr(books.content()) + json.dumps(books.stored(), ensure_ascii=False)
     for secret in (SECRET, REFERENCE, "zoe.quux", "zoe@example.net", token(books)):
         assert secret not in kept
+
+
+def test_a_secret_in_a_file_is_refused_when_the_message_comes_but_in_a_sandbox() -> None:
+    in_a_file = {"username": "zoe.quux", "server": "sip.ruf.example", "secret_ref": "FILE:///run/secrets/zoe"}
+    said = Upstream()
+    for sandbox in (False, True):
+        with contextlib.closing(Books.open(keys=Keys(), sandbox=sandbox)) as books:
+            taken = books.take([said.subscription_registered(credentials=in_a_file, message_id="m-1")])
+            if sandbox:
+                assert taken.accepted == 1
+                continue
+            [refusal] = taken.refused
+            assert refusal.field == "data.credentials.secret_ref"
+            assert "https:" in refusal.reason
+            corrected = {**in_a_file, "secret_ref": REFERENCE}
+            again = books.take([said.subscription_registered(credentials=corrected, message_id="m-1")])
+            assert again.accepted == 1, "what was refused may be sent again under its id"
 
 
 def test_it_expires(books: Books) -> None:

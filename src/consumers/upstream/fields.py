@@ -39,7 +39,11 @@ _NO_NUL = r"^[^\u0000]*$"
 
 RESOLUTION_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 """How a complaint was resolved, where that is one word and no free text (policy §8)."""
-_SECRET_REFERENCE = re.compile(r"(?ai:https)://[^\s/?#]\S*|(?ai:file):\S+")
+_HOST = r"([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])"
+_PORT = "(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_SECRET_REFERENCE_PATTERN = rf"^([Hh][Tt][Tt][Pp][Ss]://{_HOST}(:{_PORT})?([/?#][!-~]*)?|[Ff][Ii][Ll][Ee]:[!-~]+)$"
+"""A URL that can be asked for as it stands: a host, perhaps a port, and visible ASCII."""
+_SECRET_REFERENCE = re.compile(_SECRET_REFERENCE_PATTERN)
 
 
 def _identifier(text: str) -> str:
@@ -144,7 +148,6 @@ _YEAR = "(19[0-9]{2}|[2-8][0-9]{3}|9000)"
 _MONTH_AND_DAY = "(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _HOUR = "([01][0-9]|2[0-3])"
 _MINUTE = "[0-5][0-9]"
-_SPACE = r"\u0009-\u000d\u001c-\u0020"
 
 IDENTIFIER_SCHEMA: dict[str, Any] = {
     "description": f"An identifier: 1 to {IDENTIFIER_LENGTH_MAX} printable characters without spaces.",
@@ -188,7 +191,7 @@ _SECRET_REFERENCE_SCHEMA = {
     "Never the secret itself.",
     "type": "string",
     "maxLength": STRING_LENGTH_MAX,
-    "pattern": rf"^([Hh][Tt][Tt][Pp][Ss]://[^{_SPACE}/?#][^{_SPACE}]*|[Ff][Ii][Ll][Ee]:[^{_SPACE}]+)$",
+    "pattern": _SECRET_REFERENCE_PATTERN,
 }
 _WHITE = r"\u0009-\u000d\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _CHANGED_SCHEMA = {

@@ -56,7 +56,8 @@ SENTENCES: dict[str, str] = {
     "amount_decimals": "the amount has more decimals than its currency",
     "amount_zero": "a confirmed overcharge must be greater than zero",
     "ends_on": "a cycle must end after it starts: ends_on is the first date after the cycle",
-    "secret_reference": "a secret must be sent as a reference, an https: or file: URL, never as the secret itself",
+    "secret_reference": "a secret must be sent as a reference, never as the secret itself: an https: URL, or in a "
+    "sandbox a file: URL, of visible ASCII characters and without a user name",
     "says_nothing": "the new value is missing: leave the field out if it has not changed",
     "nothing_changed": "no change is given: give a name, an e-mail address or a locale",
     "retracts_anothers": "only the source of a message can retract it: this must be the source of this message",

@@ -77,16 +77,9 @@ def _private(transaction: Transaction, vault: Vault, fact: Fact) -> Mapping[str,
 def conflicting(statement: Statement, before: Said | None) -> Refusal:
     """The refusal of a message whose source and id were taken before by one that said something else."""
     fields = before.fields_unlike(said_by(statement)) if before is not None else []
-    return Refusal(
-        origin=statement.origin,
-        reason="a message with this source and id was recorded before with other content"
+    return statement.refused(
+        "id",
+        "a message with this source and id was recorded before with other content"
         + (f" in {', '.join(fields)}" if fields else "")
         + "; publish a correction under a new id",
-        field="id",
-        body=statement.body(),
-        message_id=statement.message.id,
-        source=statement.message.source,
-        account=statement.account,
-        channel=statement.channel,
-        line=statement.line,
     )

@@ -20,6 +20,8 @@ from ledger.vault import customer_subject, dead_letter_subject
 
 Incoming = Statement | Refusal
 
+_NO_FILES = "secrets in files are for sandboxes only: send an https: URL"
+
 
 def take(
     ledger: Ledger,
@@ -211,6 +213,9 @@ class Recording:
             if known is not None:
                 self.each.append(self._again(transaction, item, known == digest))
                 continue
+            if _names_file(item) and not self._ledger.is_sandbox(transaction):
+                self.each.append(item.refused("data.credentials.secret_ref", _NO_FILES))
+                continue
             self._said[item.message.source, item.message.id] = item
             seen[item.message.source, item.message.id] = digest
             self._lost.discard((item.message.source, item.message.id))
@@ -235,6 +240,12 @@ class Recording:
             self._lost.discard((item.message.source, item.message.id))
             return "accepted"
         return "duplicate"
+
+
+def _names_file(statement: Statement) -> bool:
+    """Whether a message says that a customer's secret lies in a file."""
+    credentials = (statement.private or {}).get("credentials")
+    return isinstance(credentials, dict) and str(credentials.get("secret_ref", "")).lower().startswith("file:")
 
 
 def bury(ledger: Ledger, transaction: Transaction, refusals: Sequence[Refusal], writes: Writes) -> None:

@@ -34,10 +34,24 @@ class Statement:
     traceparent: str | None = None
     line: int | None = None
 
+    def refused(self, field: str, reason: str) -> Refusal:
+        """The refusal of this message, by what the ledger knows and the message does not show by itself."""
+        return Refusal(
+            origin=self.origin,
+            reason=reason,
+            field=field,
+            body=self.body(),
+            message_id=self.message.id,
+            source=self.message.source,
+            account=self.account,
+            channel=self.channel,
+            line=self.line,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One message that showed by itself, or by contradicting its own earlier copy, that it cannot be taken.
+    """One message that showed by itself, or by what the ledger knows, that it cannot be taken.
 
     `origin` says where it was seen (`kafka:<cluster>/<topic>/<partition>/<offset>`, `file:<name>:<line>`);
     `message_id` and `source` are given only where they are identifiers. `reason` and `field` never quote a value.

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
 
+import anyio
 import structlog
+from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -35,6 +37,10 @@ from makegood.pages.activation_words import ENGLISH, GERMAN, Pages, Trouble, Wor
 PER_CLIENT_MAX, PER_CLIENT_SECONDS = 30, 60.0
 """So many requests of one address are answered in so many seconds."""
 CLIENTS_KEPT_MAX = 10_000
+
+FETCHES_MAX, FETCH_WAIT_SECONDS = 32, 5.0
+"""So many secrets are fetched at once, in threads of their own: the API's answer none but its own requests, however
+slow a keeper is. Whoever waits longer for a turn is asked to come again."""
 
 _STATUS: dict[Trouble, int] = {
     "wrong": 404,
@@ -126,6 +132,7 @@ def activation_router(
     """The two handlers of `/activate/{token}`. `clock` is the world's time, whatever a sandbox's clock says."""
     router = APIRouter(include_in_schema=False)
     admitting = limit or ClientLimit()
+    fetching = anyio.CapacityLimiter(FETCHES_MAX)
 
     def answered(request: Request, answer: Callable[[], HTMLResponse]) -> HTMLResponse:
         """An answer, or the page that says why there is none."""
@@ -151,7 +158,7 @@ def activation_router(
         return answered(request, answer)
 
     @router.post("/activate/{token}")
-    def show(token: str, request: Request) -> HTMLResponse:
+    async def show(token: str, request: Request) -> HTMLResponse:
         """The secret, once."""
 
         def answer() -> HTMLResponse:
@@ -161,7 +168,15 @@ def activation_router(
             language = language_of(collected.locale).code
             return _page(_pages(language).show, language, collected=collected)
 
-        return answered(request, answer)
+        turn = object()
+        with anyio.move_on_after(FETCH_WAIT_SECONDS) as waiting:
+            await fetching.acquire_on_behalf_of(turn)
+        if waiting.cancelled_caught:
+            return _trouble("unavailable", _accepted(request))
+        try:
+            return await to_thread.run_sync(answered, request, answer, limiter=anyio.CapacityLimiter(1))
+        finally:
+            fetching.release_on_behalf_of(turn)
 
     return router
 
