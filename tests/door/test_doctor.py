@@ -94,6 +94,14 @@ def test_a_broker_that_does_not_answer_is_broken(sandbox: Door) -> None:
     assert found["topics"][0] == "unchecked"
 
 
+def test_security_that_makes_no_sense_is_broken(sandbox: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setenv("MAKEGOOD_KAFKA_SECURITY", "SSLED")
+    verdict, found, what_next = rows(sandbox, "--kafka", f"127.0.0.1:{port}", exits=1)["broker"]
+    assert (verdict, "MAKEGOOD_KAFKA_SECURITY" in found) == ("broken", True)
+    assert what_next is not None
+
+
 def test_a_mail_server_is_connected_to_and_gets_nothing(
     sandbox: Door, postbox: Postbox, pem: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

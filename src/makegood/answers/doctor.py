@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.records import BrokerError, TopicMissing
+from consumers.kafka.security import WrongSecurity
 from consumers.kafka.topics import TOPICS
 from consumers.mail.sending import MailServer, ServerUnusable, SmtpMailer
 from ledger.application.ledger import Ledger
@@ -27,6 +28,7 @@ from ledger.store.vault_keys import KeyDatabase
 from ledger.values import instant_to_text
 from ledger.vault import Vault
 from makegood.answers.status import BROKER_PATIENCE
+from makegood.house.broker import security_of
 from makegood.house.clock import system_clock
 from makegood.house.mail_server import post_of
 from makegood.house.settings import Settings
@@ -234,7 +236,10 @@ def _needs_store(settings: Settings) -> None:
 def _cluster(settings: Settings) -> Cluster:
     if not settings.kafka:
         raise _Unchecked("no broker is configured: messages come from files and HTTP")
-    return Cluster(settings.kafka, patience=BROKER_PATIENCE)
+    try:
+        return Cluster(settings.kafka, security=security_of(settings), patience=BROKER_PATIENCE)
+    except WrongSecurity as error:
+        raise _Broken(str(error), "correct the settings of Kafka; README.md lists all of them") from None
 
 
 def _shown(instant: datetime) -> str:
