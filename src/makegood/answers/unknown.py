@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from consumers.upstream.cloudevents import Attributes
-from consumers.upstream.messages import MESSAGES
 from ledger.store.database import Database, Transaction
 from ledger.store.reading.heads import account_version
 from ledger.store.reading.kept_messages import Wanted, fields_refused, kept_messages
@@ -36,6 +34,9 @@ def check_field(transaction: Transaction, field: str) -> None:
 
 def _is_of_messages(field: str) -> bool:
     """Whether messages have such a field; `data.customer.email` is part of one."""
+    from consumers.upstream.cloudevents import Attributes  # only here: commands that need no message start sooner
+    from consumers.upstream.messages import MESSAGES
+
     first, _, rest = field.partition(".")
     if first != "data" or not rest:
         return field == "data" or field in Attributes.model_fields
