@@ -12,6 +12,7 @@ from consumers.upstream.checking import Problem
 from makegood.answers import done
 from makegood.answers.account import Account
 from makegood.answers.complaint_in_full import ComplaintInFull
+from makegood.answers.doctor import Examined
 from makegood.answers.kept_messages import DeadLetter, SetAside
 from makegood.answers.notices import Notice
 from makegood.answers.preview import Previewed
@@ -57,6 +58,7 @@ ANSWERS: dict[str, type] = {
     "access key revoke": done.KeyRevoked,
     "access key list": ApiKey,
     "notices": Notice,
+    "doctor": Examined,
     "status": StatusFound,
 }
 LATER = {"audit verify"}

@@ -45,5 +45,5 @@ def test_they_are_open_until_they_are_answered(sandbox: Door, lines: Callable[..
 
 
 def test_a_kind_that_there_is_not_is_told_with_those_that_there_are(sandbox: Door) -> None:
-    sandbox("instructions", "--kind", "invoice.cancelled", exits=1)
+    sandbox("instructions", "--kind", "invoice.cancelled", exits=64)
     assert "cancellation.scheduled, cancellation.withdrawn, invoice.reduced, credit.applied" in sandbox.errors

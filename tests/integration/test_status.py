@@ -113,12 +113,28 @@ def test_every_metric_is_told_where_there_is_a_broker(
         assert code == exits, said
         return said
 
+    def doctor_on_topics(exits: int) -> list[str]:
+        monkeypatch.delenv("MAKEGOOD_SMTP")
+        code = run(["doctor", "--json", "--store", books.database.url, "--kafka", own_kafka.bootstrap])
+        monkeypatch.setenv("MAKEGOOD_SMTP", "smtp://mail.example")
+        found = json.loads(capsys.readouterr().out)["checks"]
+        assert code == exits, found
+        (topics,) = [check for check in found if check["check"] == "topics"]
+        return [topics["verdict"], topics["found"], topics["next"]]
+
     monkeypatch.setenv("MAKEGOOD_SMTP", "smtp://mail.example")  # else nothing is told of e-mails
     missing = json.loads(status("--json", exits=1))
     assert missing["broker"]["reachable"] is True
     assert missing["problems"][0].startswith("topic provisioning.events does not exist; ")
 
+    assert doctor_on_topics(exits=1) == [
+        "broken",
+        "missing: provisioning.events, ledger.events, makegood.instructions, provisioning.dead-letters",
+        "start `makegood run`, which creates them",
+    ]
+
     Cluster(own_kafka.bootstrap).create_topics(TOPICS)
+    assert doctor_on_topics(exits=0)[0] == "well"
     books.follower().catch_up()
     capsys.readouterr()
     told = {line.split("{")[0].split()[0] for line in status("--metrics", exits=0).splitlines() if line[0] != "#"}

@@ -83,10 +83,10 @@ class Stores:
             beginning(f"sqlite:///{made}")
             self._files[beginning] = made
         made = self._files[beginning]
-        shutil.copyfile(made, file)
+        shutil.copy(made, file)
         vaults = [Path(beside(f"sqlite:///{each}", "vault").removeprefix("sqlite:///")) for each in (made, file)]
         if vaults[0].exists():
-            shutil.copyfile(*vaults)
+            shutil.copy(*vaults)
         return f"sqlite:///{file}"
 
 

@@ -132,6 +132,13 @@ class SmtpMailer:
                 smtp.putcmd("quit")  # whose answer nobody waits for: what was taken over is to be recorded at once
             smtp.close()
 
+    def check(self) -> None:
+        """Connect and log in, and send nothing. Raises ServerUnusable."""
+        smtp = self._connected()
+        with suppress(OSError):
+            smtp.quit()
+        smtp.close()
+
     def _connected(self) -> smtplib.SMTP:
         """Connected, encrypted, certificate verified, logged in where we have a name. Raises ServerUnusable."""
         server = self._server

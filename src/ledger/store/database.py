@@ -18,6 +18,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,10 @@ class Database(ABC):
     def reading(self) -> Iterator[Transaction]:
         """A transaction that sees one state of the database throughout."""
         yield from ()  # pragma: no cover
+
+    def clock(self) -> datetime | None:
+        """What time it is where the database runs; None where that is this machine."""
+        return None
 
     def may_be_there(self) -> bool:
         """Whether it is worth asking what it holds: to ask a file of SQLite's that is not there would create it."""
@@ -542,6 +547,11 @@ class PostgreSQL(Database):
         )
         self._opened = False
         self._opening = threading.Lock()
+
+    def clock(self) -> datetime:
+        with self.reading() as transaction:
+            found: datetime = transaction.rows("SELECT clock_timestamp()")[0][0]
+        return found
 
     def in_dialect(self, ddl: str) -> str:
         return ddl.replace("BYTES", "BYTEA")

@@ -39,6 +39,11 @@ class KeyDatabase:
             keys |= self._known(missing)
         return {subject: key for subject, key in keys.items() if key is not None}
 
+    def count(self) -> int:
+        """How many keys there are. Raises StoreError where there is no table of keys."""
+        with self._database.reading() as transaction:
+            return int(transaction.rows("SELECT COUNT(*) FROM vault_keys WHERE key IS NOT NULL")[0][0])
+
     def existing(self, subject: str) -> bytes | None:
         """A subject's key, None where it never had one. Raises Erased."""
         known = self._known([subject])

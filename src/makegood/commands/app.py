@@ -62,6 +62,101 @@ Actor = Annotated[
 AccountOption = Annotated[str | None, typer.Option("--account", help="Only this account.")]
 
 
+def _version(asked: bool) -> None:
+    from importlib.metadata import version
+
+    if asked:
+        typer.echo(f"makegood {version('makegood')}")
+        raise typer.Exit
+
+
+@app.callback()
+def makegood(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """The ledger for the refunds and credits that a VoIP provider owes its customers."""
+
+
+def _one_of(text: str, what: str, known: Sequence[str]) -> str:
+    if text not in known:
+        raise typer.BadParameter(f"{text!r} is none of the {what}: {', '.join(known)}")
+    return text
+
+
+def _clause(text: str) -> str:
+    from typing import get_args
+
+    from ledger.events.billing_account import Clause
+
+    return _one_of(text, "clauses", get_args(Clause))
+
+
+def _outcome(text: str) -> str:
+    from typing import get_args
+
+    from ledger.events.billing_account import Outcome
+
+    return _one_of(text, "outcomes", get_args(Outcome))
+
+
+def _refund_status(text: str) -> str:
+    from typing import get_args
+
+    from projections.refunds import RefundStatus
+
+    return _one_of(text, "statuses of refunds", get_args(RefundStatus))
+
+
+def _notice_status(text: str) -> str:
+    from typing import get_args
+
+    from ledger.store.reading.notice_queue import NoticeStatus
+
+    return _one_of(text, "statuses of e-mails", get_args(NoticeStatus))
+
+
+def _kind(text: str) -> str:
+    from ledger.instructions import KINDS
+
+    return _one_of(text, "kinds of instructions", tuple(KINDS))
+
+
+ClauseOption = Annotated[
+    str | None,
+    typer.Option("--clause", parser=_clause, metavar="CLAUSE", help="Only this clause of the policy."),
+]
+OutcomeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--outcome",
+        parser=_outcome,
+        metavar="OUTCOME",
+        help="Only this outcome: granted, declined, withdrawn or pending.",
+    ),
+]
+RefundStatusOption = Annotated[
+    str | None,
+    typer.Option(
+        "--status", parser=_refund_status, metavar="STATUS", help="Only this status: due, failed or succeeded."
+    ),
+]
+NoticeStatusOption = Annotated[
+    Any,
+    typer.Option(
+        "--status",
+        parser=_notice_status,
+        metavar="STATUS",
+        help="Only this status: queued, sending, sent, failed, in_doubt or discarded.",
+    ),
+]
+KindOption = Annotated[
+    str | None,
+    typer.Option("--kind", parser=_kind, metavar="KIND", help="Only this kind, such as invoice.reduced."),
+]
+
+
 def _as_of(text: str) -> Any:
     from makegood.answers.moments import as_of_from_text
 
@@ -104,11 +199,17 @@ def settings_from(store: str = "", kafka: str = "", http: str = "") -> Settings:
 
 
 @contextmanager
-def opened(store: str) -> Iterator[House]:
-    """The house on the store that the option or the environment names."""
+def opened(store: str, account: str | None = None) -> Iterator[House]:
+    """The house on the store that the option or the environment names.
+
+    Raises UnknownAccount where a command is limited to an account that the store does not know.
+    """
+    from makegood.answers.unknown import check_account
     from makegood.house.opening import open_house
 
     with open_house(settings_from(store)) as house:
+        if account is not None:
+            check_account(house.database, account)
         yield house
 
 
@@ -130,12 +231,16 @@ def show_list(
     *,
     title: str,
     empty: str,
+    account: str | None = None,
     in_words: Callable[[R], Mapping[str, Any]] | None = None,
 ) -> None:
-    """Show the rows of a question, as a table or as JSON; `in_words` says a row to people."""
+    """Show the rows of a question, as a table or as JSON; `in_words` says a row to people.
+
+    Raises UnknownAccount where the question is about an account that the store does not know.
+    """
     from makegood.commands.terminal.printing import print_json, print_rows
 
-    with opened(store) as house:
+    with opened(store, account) as house:
         rows = query(house)
     if json:
         print_json(rows)

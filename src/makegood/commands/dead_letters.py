@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ledger.events import KeptAs
     from ledger.store.reading.kept_messages import KeptMessage, Wanted
     from makegood.answers.done import DeadLetterDiscarded, DeadLetterReplayed, Replayed, SetAsideReplayed
+    from makegood.answers.kept_messages import DeadLetter
     from makegood.house.opening import House
 
 Source = Annotated[str | None, typer.Option("--source", help="Only messages from this source.")]
@@ -52,11 +54,16 @@ def dead_letters_list(
     from makegood.answers.kept_messages import dead_letters
     from makegood.commands.terminal.tables import DEAD_LETTERS
 
+    def found(house: House) -> Sequence[DeadLetter]:
+        _check_field(house, field)
+        return dead_letters(house, {"account": account, "source": source, "field": field}, closed=everything)
+
     show_list(
         store,
         json,
-        lambda house: dead_letters(house, {"account": account, "source": source, "field": field}, closed=everything),
+        found,
         DEAD_LETTERS if everything else DEAD_LETTERS.without("status"),
+        account=account,
         title="Dead letters",
         empty="no open dead letters",
     )
@@ -139,6 +146,7 @@ def aside_list(
         json,
         lambda house: set_aside(house, {"account": account, "source": source}, closed=everything),
         SET_ASIDE if everything else SET_ASIDE.without("status"),
+        account=account,
         title="List messages set aside",
         empty="no messages set aside",
     )
@@ -176,6 +184,14 @@ def aside_replay(
 
 _NAME: dict[KeptAs, str] = {"dead-letter": "dead letter", "set-aside": "message set aside"}
 _COMMAND: dict[KeptAs, str] = {"dead-letter": "dead-letters", "set-aside": "aside"}
+
+
+def _check_field(house: House, field: str | None) -> None:
+    from makegood.answers.unknown import check_field
+
+    if field is not None:
+        with house.database.reading() as transaction:
+            check_field(transaction, field)
 
 
 def _chosen(house: House, kept: KeptAs, ids: list[str], every: bool, wanted: Wanted) -> list[KeptMessage]:
@@ -231,7 +247,8 @@ def _replay(
     repaired = body.read_bytes() if body is not None else None
     answer: list[DeadLetterReplayed | SetAsideReplayed] = []
     said: list[tuple[str, Replayed]] = []
-    with opened(store) as house, progress_bar("replaying", None, "messages") as show:
+    with opened(store, wanted.get("account")) as house, progress_bar("replaying", None, "messages") as show:
+        _check_field(house, wanted.get("field"))
         for message in _chosen(house, kept, ids, every, wanted):
             closing = Closing(
                 Kept(kept, message.kept_id, message.origin),

@@ -6,14 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from makegood.commands.app import AccountOption, Actor, Json, Store, notices_app, opened
-from makegood.house.stop import Stop
+from makegood.commands.app import AccountOption, Actor, Json, NoticeStatusOption, Store, notices_app, opened
 
 if TYPE_CHECKING:
     from ledger.application.acts import By
-    from ledger.store.reading.notice_queue import NoticeStatus
-
-STATUSES: tuple[NoticeStatus, ...] = ("queued", "sending", "sent", "failed", "in_doubt", "discarded")
 
 Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="Ids from `makegood notices`.")]
 
@@ -22,9 +18,7 @@ Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="Ids from `makeg
 def notices(
     context: typer.Context,
     account: AccountOption = None,
-    status: Annotated[
-        str | None, typer.Option("--status", help=f"Only this status: {', '.join(STATUSES[:-1])} or {STATUSES[-1]}.")
-    ] = None,
+    status: NoticeStatusOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
@@ -36,12 +30,9 @@ def notices(
     from makegood.commands.terminal.tables import NOTICES
     from makegood.house.mail_server import UNSET
 
-    wanted = [known for known in STATUSES if known == status] if status is not None else None
-    if wanted == []:
-        raise Stop(f"unknown status {status!r}; the statuses are {', '.join(STATUSES)}")
-    with opened(store) as house:
+    with opened(store, account) as house:
         posts = bool(house.settings.smtp)
-        rows = mails.notices(house, account, wanted)
+        rows = mails.notices(house, account, [status] if status is not None else None)
     if json:
         print_json(rows)
         return

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from makegood.commands.app import (
+    FAILED,
     MISMATCH,
     OK,
     Json,
@@ -50,6 +51,20 @@ def status(
     else:
         show_status(found)
     return found.code()
+
+
+@app.command()
+def doctor(store: Store = "", kafka: Kafka = "", json: Json = False) -> int:
+    """Check settings, store, vault, broker, topics, mail server, disk and clock; changes nothing."""
+    from makegood.answers.doctor import examine
+    from makegood.commands.terminal.printing import print_json
+    from makegood.commands.terminal.status import show_examined
+    from makegood.house.logs import configure_logs
+
+    configure_logs("error")  # the client for Kafka tells of every attempt to connect
+    found = examine(lambda: settings_from(store, kafka))
+    (print_json if json else show_examined)(found)
+    return OK if found["verdict"] == "well" else FAILED
 
 
 @app.command()

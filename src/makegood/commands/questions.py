@@ -9,8 +9,12 @@ import typer
 from makegood.commands.app import (
     AccountOption,
     AsOf,
+    ClauseOption,
     Json,
+    KindOption,
     KnownAt,
+    OutcomeOption,
+    RefundStatusOption,
     Store,
     app,
     opened,
@@ -22,10 +26,8 @@ from makegood.house.stop import Stop
 @app.command()
 def claims(
     account: AccountOption = None,
-    clause: Annotated[str | None, typer.Option("--clause", help="Only this clause of the policy.")] = None,
-    outcome: Annotated[
-        str | None, typer.Option("--outcome", help="Only this outcome: granted, declined, withdrawn or pending.")
-    ] = None,
+    clause: ClauseOption = None,
+    outcome: OutcomeOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
@@ -39,13 +41,16 @@ def claims(
         json,
         lambda house: owed.claims(house, EVERYTHING, account=account, clause=clause, outcome=outcome),
         CLAIMS,
+        account=account,
         title="Claims",
         empty="no claims; record messages with `makegood ingest FILE` or `makegood run`",
     )
 
 
 @app.command()
-def refunds(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
+def refunds(
+    account: AccountOption = None, status: RefundStatusOption = None, store: Store = "", json: Json = False
+) -> None:
     """Refunds: due, failed and paid out."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
@@ -54,10 +59,13 @@ def refunds(account: AccountOption = None, store: Store = "", json: Json = False
     show_list(
         store,
         json,
-        lambda house: owed.refunds(house, EVERYTHING, account=account),
+        lambda house: owed.refunds(house, EVERYTHING, account=account, status=status),
         REFUNDS,
+        account=account,
         title="Refunds",
-        empty="no refunds; see the decisions with `makegood claims`",
+        empty="no refunds; see the decisions with `makegood claims`"
+        if status is None
+        else f"no refunds with the status {status}",
     )
 
 
@@ -73,6 +81,7 @@ def credits(account: AccountOption = None, store: Store = "", json: Json = False
         json,
         lambda house: owed.credits(house, EVERYTHING, account=account),
         CREDITS,
+        account=account,
         title="Credits",
         empty="no credits; see the decisions with `makegood claims`",
     )
@@ -95,6 +104,7 @@ def disputes(
         json,
         lambda house: owed.disputes(house, EVERYTHING, account=account, overdue=overdue),
         DISPUTES,
+        account=account,
         title="Disputes",
         empty="no overdue investigations" if overdue else "no disputes",
     )
@@ -119,6 +129,7 @@ def complaints(
         lambda house: owed.complaints(house, EVERYTHING, account=account, still_open=still_open),
         COMPLAINTS,
         in_words=complaint_in_words,
+        account=account,
         title="Complaints",
         empty="no open complaints" if still_open else "no complaints",
     )
@@ -127,26 +138,24 @@ def complaints(
 @app.command()
 def instructions(
     account: AccountOption = None,
-    kind: Annotated[str | None, typer.Option("--kind", help="Only this kind, such as invoice.reduced.")] = None,
+    kind: KindOption = None,
     still_open: Annotated[bool, typer.Option("--open", help="Only instructions without an answer.")] = False,
     store: Store = "",
     json: Json = False,
 ) -> None:
     """Instructions to billing and provisioning, the longest open first."""
-    from ledger.instructions import KINDS
     from makegood.access.sight import EVERYTHING
     from makegood.answers.instructions import instructions as told
     from makegood.commands.terminal.account import instruction_in_words
     from makegood.commands.terminal.tables import INSTRUCTIONS
 
-    if kind is not None and kind not in KINDS:
-        raise Stop(f"unknown kind of instruction {kind!r}; the kinds are {', '.join(KINDS)}")
     show_list(
         store,
         json,
         lambda house: told(house, EVERYTHING, account=account, kind=kind, still_open=still_open),
         INSTRUCTIONS,
         in_words=instruction_in_words,
+        account=account,
         title="Instructions",
         empty="no open instructions"
         if still_open
@@ -169,7 +178,7 @@ def complaint(
     from makegood.commands.terminal.printing import print_json
     from projections.asking import AmbiguousId
 
-    with opened(store) as house:
+    with opened(store, account) as house:
         try:
             found = told(house, EVERYTHING, complaint_id, account)
         except (UnknownComplaint, AmbiguousId) as error:
@@ -197,6 +206,7 @@ def goodwill(
         json,
         lambda house: owed.goodwill(house, EVERYTHING, account=account, still_open=still_open),
         GOODWILL,
+        account=account,
         title="List goodwill credits",
         empty="no goodwill credits waiting for approval"
         if still_open
@@ -216,6 +226,7 @@ def alarms(account: AccountOption = None, store: Store = "", json: Json = False)
         json,
         lambda house: owed.alarms(house, EVERYTHING, account=account),
         ALARMS,
+        account=account,
         title="Alarms",
         empty="no alarms",
     )
@@ -235,6 +246,7 @@ def waiting(account: AccountOption = None, store: Store = "", json: Json = False
         lambda house: told(house, EVERYTHING, account=account),
         WAITING,
         in_words=lambda row: {**row, "age": age(row["age_seconds"])},
+        account=account,
         title="Waiting facts",
         empty="no waiting facts",
     )
@@ -327,7 +339,7 @@ def explain(
     from makegood.commands.terminal.explanation import show_explanation
     from makegood.commands.terminal.printing import print_json
 
-    with opened(store) as house:
+    with opened(store, account) as house:
         try:
             found = explained(house, EVERYTHING, claim_id, account)
         except Unexplained as error:

@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import difflib
+import ipaddress
 import os
+import re
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ledger.store.database import beside
+from ledger.store.database import beside, redacted
+from makegood.house.stop import Stop
+
+PREFIX = "MAKEGOOD_"
+
+_OF_OTHERS = re.compile(
+    # those of the tests and of the compose file
+    r"MAKEGOOD_(TEST_.*|FAULTS_.*|FAILPOINT|POSTGRES_PORT|POSTGRES_PASSWORD|KAFKA_PORT"
+    # those that Kubernetes sets in every container for a service of this name
+    r"|(.+_)?SERVICE_HOST|(.+_)?SERVICE_PORT(_.+)?|(.+_)?PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 
 
 class Settings(BaseSettings):
-    """The settings. In the environment each name has the prefix `MAKEGOOD_`."""
+    """The settings. In the environment each name has the prefix `MAKEGOOD_`; an empty value is none.
 
-    model_config = SettingsConfigDict(env_prefix="MAKEGOOD_", frozen=True)
+    Raises Stop for a wrong value, for a file that cannot be read, and for a name in the environment that is no
+    setting.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
 
     store: str = "sqlite:///makegood.db"
     vault: str = ""
@@ -48,12 +68,16 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_files(cls, values: dict[str, object]) -> dict[str, object]:
+    def _read(cls, values: dict[str, object]) -> dict[str, object]:
         """Read settings from files that `MAKEGOOD_<NAME>_FILE` names, which keeps secrets out of process lists."""
+        refuse_unknown_names(os.environ, cls.model_fields)
         for name in cls.model_fields:
-            path = os.environ.get(f"MAKEGOOD_{name.upper()}_FILE")
+            path = os.environ.get(f"{PREFIX}{name.upper()}_FILE")
             if path and name not in values:
-                values[name] = Path(path).read_text().strip()
+                values[name] = _content(f"{PREFIX}{name.upper()}_FILE", path)
+        for name, value in values.items():
+            if isinstance(value, str):
+                _check(name, value)
         return values
 
     @model_validator(mode="after")
@@ -62,3 +86,102 @@ class Settings(BaseSettings):
         if not self.vault:
             object.__setattr__(self, "vault", beside(self.store, "vault"))
         return self
+
+
+# --- what is wrong with them ----------------------------------------------------------------------------------------
+
+
+def refuse_unknown_names(environment: Mapping[str, str], settings: Collection[str]) -> None:
+    """Raise Stop for the first name in an environment that begins like a setting and is none."""
+    known = [f"{PREFIX}{name.upper()}{file}" for name in settings for file in ("", "_FILE")]
+    for name, value in sorted(environment.items()):
+        upper = name.upper()
+        if not upper.startswith(PREFIX) or upper in known or _OF_OTHERS.fullmatch(upper):
+            continue
+        if upper.endswith("_PORT") and _KUBERNETES_PORT.match(value):
+            continue
+        nearest = max(known, key=lambda each: difflib.SequenceMatcher(None, upper, each).ratio())
+        raise Stop(f"{name} is not a setting; the nearest is {nearest}: correct the name, or remove it")
+
+
+def _content(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise Stop(f"{name} names {path}, which cannot be read ({error.strerror}): correct the path") from None
+    except ValueError:
+        raise Stop(f"{name} names {path}, which is not text in UTF-8: write the value into it as text") from None
+
+
+def _check(name: str, value: str) -> None:
+    form = _FORMS.get(name)
+    if form is None or (not value and Settings.model_fields[name].default == "") or form.fits(value):
+        return
+    option = f" (--{name.replace('_', '-')})" if name in ("store", "kafka", "http", "max_age") else ""
+    raise Stop(f"{PREFIX}{name.upper()}{option} must be {form.expected}, not {redacted(value)!r}")
+
+
+class _Form(NamedTuple):
+    """What a setting must look like, in words and as a test."""
+
+    expected: str
+    fits: Callable[[str], bool]
+
+
+def _is_database(text: str) -> bool:
+    if text.startswith("sqlite:///"):
+        return text != "sqlite:///"
+    return _is_url(text, "postgresql", "postgres")
+
+
+def _is_url(text: str, *schemes: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in schemes and port != 0
+
+
+def _is_address(text: str, first_port: int = 1) -> bool:
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s:/@,\[\]]+):([0-9]{1,5})", text, re.ASCII)
+    return found is not None and first_port <= int(found[2]) <= 65_535
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _all(fits: Callable[[str], bool]) -> Callable[[str], bool]:
+    return lambda text: all(fits(each.strip()) for each in text.split(","))
+
+
+def _is_web_address(text: str) -> bool:
+    return _is_url(text, "http", "https") and bool(urlsplit(text).hostname) and not re.search(r"[?#\s]", text)
+
+
+_DATABASE = _Form("sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME", _is_database)
+_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+_FORMS: Mapping[str, _Form] = {
+    "store": _DATABASE,
+    "vault": _DATABASE,
+    "kafka": _Form("HOST:PORT, or several with commas between them", _all(_is_address)),
+    "http": _Form("HOST:PORT with a port from 0 to 65535", lambda text: _is_address(text, 0)),
+    "public_url": _Form("the address of a website, such as https://my.example.com", _is_web_address),
+    "proxies": _Form(
+        "IP addresses or networks with commas between them, such as 10.0.0.7,192.168.0.0/16", _all(_is_network)
+    ),
+    "secret_hosts": _Form(
+        "HOST or HOST:PORT, or several with commas between them",
+        _all(lambda text: _is_address(text if re.search(r":[0-9]+$", text) else f"{text}:443")),
+    ),
+    "log": _Form(f"one of {', '.join(_LEVELS)}", lambda text: text.lower() in _LEVELS),
+    "max_age": _Form(
+        "a whole number of seconds, such as 300", lambda text: re.fullmatch("[0-9]{1,9}", text) is not None
+    ),
+}

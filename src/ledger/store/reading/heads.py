@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from ledger.store.database import Transaction
-from ledger.store.instants import to_microseconds
+from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.reading.left_for_people import Left, left
 
 
@@ -13,6 +13,12 @@ def account_version(transaction: Transaction, account: str) -> int:
     """How many events an account has; 0 where nothing was ever recorded about it."""
     rows = transaction.rows("SELECT version FROM heads WHERE account = ?", (account,))
     return int(rows[0][0]) if rows else 0
+
+
+def last_recorded_at(transaction: Transaction) -> datetime | None:
+    """When the last event was recorded; None where nothing was."""
+    found = transaction.rows("SELECT MAX(recorded_at) FROM heads")[0][0]
+    return from_microseconds(found) if found is not None else None
 
 
 def due_by(transaction: Transaction, now: datetime) -> Left:

@@ -76,6 +76,12 @@ def kept_left(transaction: Transaction, kept: KeptAs, account: str | None = None
     return left(transaction, f"SELECT COUNT(*), MIN({since}) FROM {_TABLE[kept]}{where}", where.values)
 
 
+def fields_refused(transaction: Transaction) -> list[str]:
+    """The fields because of which messages were refused, whatever became of these since."""
+    rows = transaction.rows("SELECT DISTINCT field FROM dead_letters WHERE field IS NOT NULL ORDER BY field")
+    return [field for (field,) in rows]
+
+
 def refused_after(transaction: Transaction, position: int) -> Left:
     """How many dead letters follow a position, and since when the first of them has been there."""
     return left(transaction, "SELECT COUNT(*), MIN(refused_at) FROM dead_letters WHERE position > ?", (position,))

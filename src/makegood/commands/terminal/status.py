@@ -8,6 +8,7 @@ from rich.text import Text
 
 from ledger.values import instant_to_text
 from makegood.answers.ages import age
+from makegood.answers.doctor import Examined
 from makegood.answers.status import BROKEN, KINDS, LATE, WELL, WORDS, Status, number_of, seconds_since
 from makegood.commands.terminal.printing import people, shown
 
@@ -28,6 +29,17 @@ def show_status(status: Status) -> None:
         console.print(_left(status))
     if status.next_command() is not None:
         console.print(Text(f"no events yet; next: {status.next_command()}"), soft_wrap=True)
+
+
+def show_examined(found: Examined) -> None:
+    """Print the checks of the doctor: a row each, with what to do next below those that are broken."""
+    console = people()
+    styles = {"well": "green", "broken": "bold red", "unchecked": "dim"}
+    for check in found["checks"]:
+        verdict = (f"{check['verdict']:<10}", styles[check["verdict"]])
+        console.print(Text.assemble(f"{check['check']:<9}", verdict, check["found"]), soft_wrap=True)
+        if check["next"] is not None:
+            console.print(Text(f"{'':<19}next: {check['next']}"), soft_wrap=True)
 
 
 def _store_in_words(status: Status) -> str:

@@ -1,0 +1,257 @@
+"""The doctor: checks everything around Makegood that it needs, and says of each what to do next.
+
+It changes nothing and creates nothing: a store that is missing stays missing.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+from urllib.parse import unquote
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from consumers.kafka.cluster import Cluster
+from consumers.kafka.records import BrokerError, TopicMissing
+from consumers.kafka.security import WrongSecurity
+from consumers.kafka.topics import TOPICS
+from consumers.mail.sending import MailServer, ServerUnusable, SmtpMailer
+from ledger.application.ledger import Ledger
+from ledger.store.database import StoreError, connect, redacted
+from ledger.store.reading.heads import last_recorded_at
+from ledger.store.vault_keys import KeyDatabase
+from ledger.values import instant_to_text
+from ledger.vault import Vault
+from makegood.answers.status import BROKER_PATIENCE
+from makegood.house.broker import security_of
+from makegood.house.clock import system_clock
+from makegood.house.mail_server import post_of
+from makegood.house.settings import Settings
+from makegood.house.stop import Stop
+
+Verdict = Literal["well", "broken", "unchecked"]
+
+FREE_BYTES_MIN = 500 * 1024 * 1024
+"""Free space below which a disk counts as full: SQLite's log grows by as much within one large transaction."""
+CLOCK_TOLERANCE = timedelta(seconds=5)
+"""By how much the clocks of two machines may differ."""
+MAIL_PATIENCE = 5.0
+"""Seconds that the mail server may take for an answer."""
+
+
+class Check(TypedDict):
+    """One check: its verdict, what was found, and what to do next where something is broken."""
+
+    check: Literal["settings", "store", "vault", "broker", "topics", "mail", "disk", "clock"]
+    verdict: Annotated[Verdict, Field(description="`unchecked` where it is not configured or depends on another.")]
+    found: str
+    next: str | None
+
+
+class Examined(TypedDict):
+    """The verdicts of all checks."""
+
+    verdict: Literal["well", "broken"]
+    checks: list[Check]
+
+
+class _Broken(Exception):
+    """A check failed: what was found, and what to do next."""
+
+    def __init__(self, found: str, what_next: str) -> None:
+        super().__init__(found)
+        self.next = what_next
+
+
+class _Unchecked(Exception):
+    """A check does not apply, or needs what is missing."""
+
+
+class _Checking(NamedTuple):
+    check: Literal["store", "vault", "broker", "topics", "mail", "disk", "clock"]
+    look: Callable[[Settings], str]
+
+
+def examine(read_settings: Callable[[], Settings]) -> Examined:
+    """Check everything, one after the other; a failure of one check does not end the others."""
+    checks: list[Check] = []
+    try:
+        settings = read_settings()
+    except Stop as error:
+        checks.append(_row("settings", "broken", str(error), "correct the setting; README.md lists all of them"))
+        checks += [_row(each.check, "unchecked", "the settings cannot be read", None) for each in _CHECKS]
+    else:
+        checks.append(_row("settings", "well", "all values are valid", None))
+        checks += _checked(settings)
+    broken = any(check["verdict"] == "broken" for check in checks)
+    return {"verdict": "broken" if broken else "well", "checks": checks}
+
+
+def _checked(settings: Settings) -> Iterator[Check]:
+    for check, look in _CHECKS:
+        try:
+            yield _row(check, "well", look(settings), None)
+        except _Broken as error:
+            yield _row(check, "broken", str(error), error.next)
+        except _Unchecked as error:
+            yield _row(check, "unchecked", str(error), None)
+
+
+def _row(check: str, verdict: Verdict, found: str, what_next: str | None) -> Check:
+    return {"check": check, "verdict": verdict, "found": found, "next": what_next}  # type: ignore[typeddict-item]
+
+
+def _store(settings: Settings) -> str:
+    try:
+        found = _has_store(settings)
+    except StoreError as error:
+        raise _Broken(str(error), "start the database, or correct MAKEGOOD_STORE") from None
+    if not found:
+        raise _Broken(
+            f"no makegood store at {redacted(settings.store)}",
+            "create one with `makegood init`, or correct MAKEGOOD_STORE",
+        )
+    return f"readable at {redacted(settings.store)}"
+
+
+def _vault(settings: Settings) -> str:
+    restore = "restore the vault's database from its backup, or correct MAKEGOOD_VAULT"
+    _needs_store(settings)
+    try:
+        with closing(connect(settings.vault)) as keys:
+            if not keys.may_be_there():
+                raise _Broken(f"no vault keys at {redacted(settings.vault)}", restore)
+            return f"{KeyDatabase(keys, system_clock).count()} keys readable at {redacted(settings.vault)}"
+    except StoreError as error:
+        raise _Broken(f"no vault keys can be read at {redacted(settings.vault)}: {error}", restore) from None
+
+
+def _broker(settings: Settings) -> str:
+    cluster = _cluster(settings)
+    try:
+        return f"cluster {cluster.cluster_id} answers at {settings.kafka}"
+    except BrokerError as error:
+        raise _Broken(str(error), "start the broker, or correct MAKEGOOD_KAFKA") from None
+
+
+def _topics(settings: Settings) -> str:
+    cluster = _cluster(settings)
+    missing = []
+    try:
+        for topic in TOPICS:
+            try:
+                cluster.identity(topic.name)
+            except TopicMissing:
+                missing.append(topic.name)
+    except BrokerError:
+        raise _Unchecked("the broker does not answer") from None
+    if missing:
+        raise _Broken(f"missing: {', '.join(missing)}", "start `makegood run`, which creates them")
+    return ", ".join(topic.name for topic in TOPICS)
+
+
+def _mail(settings: Settings) -> str:
+    try:
+        post = post_of(settings)
+    except Stop as error:
+        raise _Broken(str(error), "correct the setting; README.md lists all of them") from None
+    if post is None:
+        raise _Unchecked("no mail server is configured: e-mails are queued and not sent")
+    try:
+        SmtpMailer(
+            MailServer.at(settings.smtp, settings.smtp_ca), post.sender.address, patience=MAIL_PATIENCE
+        ).check()
+    except ServerUnusable as error:
+        raise _Broken(
+            f"the mail server at {redacted(settings.smtp)} cannot be used: {error.code}",
+            "check MAKEGOOD_SMTP and MAKEGOOD_SMTP_CA, and that the server runs",
+        ) from None
+    return f"connected and logged in at {redacted(settings.smtp)}"
+
+
+def _disk(settings: Settings) -> str:
+    files = [url.removeprefix("sqlite:///") for url in (settings.store, settings.vault) if url.startswith("sqlite:")]
+    folders = {Path(unquote(file)).absolute().parent for file in files if file != ":memory:"}
+    if not folders:
+        raise _Unchecked("the databases are on a server: watch its disk there")
+    found = []
+    for folder in sorted(folders):
+        try:
+            free = shutil.disk_usage(folder).free
+        except OSError as error:
+            raise _Broken(f"{folder}: {error.strerror}", "create the folder, or correct MAKEGOOD_STORE") from None
+        if free < FREE_BYTES_MIN:
+            raise _Broken(
+                f"only {free // 1024**2} MB free in {folder}, less than {FREE_BYTES_MIN // 1024**2}",
+                "free space on the disk, or move the store to a larger one",
+            )
+        found.append(f"{free // 1024**2} MB free in {folder}")
+    return "; ".join(found)
+
+
+def _clock(settings: Settings) -> str:
+    _needs_store(settings)
+    with _ledger(settings) as ledger:
+        now, there = system_clock(), ledger.database.clock()
+        with ledger.database.reading() as transaction:
+            last = last_recorded_at(transaction) if not ledger.is_sandbox(transaction) else None
+        if there is not None and abs(now - there) > CLOCK_TOLERANCE:
+            raise _Broken(
+                f"this machine's clock says {_shown(now)}, the database's {_shown(there)}",
+                "set both clocks by NTP",
+            )
+        if last is not None and last > now + CLOCK_TOLERANCE:
+            raise _Broken(
+                f"the clock says {_shown(now)}, before the last recorded event of {_shown(last)}",
+                "set this machine's clock by NTP",
+            )
+    return _shown(now)
+
+
+@contextmanager
+def _ledger(settings: Settings) -> Iterator[Ledger]:
+    with closing(connect(settings.store)) as database, closing(connect(settings.vault)) as keys:
+        yield Ledger(database, Vault(KeyDatabase(keys, system_clock)), system_clock)
+
+
+def _has_store(settings: Settings) -> bool:
+    with _ledger(settings) as ledger:
+        return ledger.exists()
+
+
+def _needs_store(settings: Settings) -> None:
+    try:
+        found = _has_store(settings)
+    except StoreError:
+        found = False
+    if not found:
+        raise _Unchecked("there is no store that can be read")
+
+
+def _cluster(settings: Settings) -> Cluster:
+    if not settings.kafka:
+        raise _Unchecked("no broker is configured: messages come from files and HTTP")
+    try:
+        return Cluster(settings.kafka, security=security_of(settings), patience=BROKER_PATIENCE)
+    except WrongSecurity as error:
+        raise _Broken(str(error), "correct the settings of Kafka; README.md lists all of them") from None
+
+
+def _shown(instant: datetime) -> str:
+    return instant_to_text(instant.replace(microsecond=0))
+
+
+_CHECKS = (
+    _Checking("store", _store),
+    _Checking("vault", _vault),
+    _Checking("broker", _broker),
+    _Checking("topics", _topics),
+    _Checking("mail", _mail),
+    _Checking("disk", _disk),
+    _Checking("clock", _clock),
+)
