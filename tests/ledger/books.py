@@ -159,6 +159,9 @@ class Watched(Database):
     def in_dialect(self, ddl: str) -> str:
         return self.real.in_dialect(ddl)
 
+    def lacking(self, statements: Sequence[str]) -> list[str]:
+        return self.real.lacking(statements)
+
 
 def _do_next(steps: deque[Callable[[], object]]) -> None:
     if steps:
