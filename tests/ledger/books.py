@@ -162,6 +162,12 @@ class Watched(Database):
     def lacking(self, statements: Sequence[str]) -> list[str]:
         return self.real.lacking(statements)
 
+    def tamper(self, *statements: str) -> None:
+        """Change what is stored past the ledger, and past whoever stands at the door."""
+        with self.real.writing() as transaction:
+            for statement in statements:
+                transaction.run(statement)
+
 
 def _do_next(steps: deque[Callable[[], object]]) -> None:
     if steps:
