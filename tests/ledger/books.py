@@ -159,6 +159,15 @@ class Watched(Database):
     def in_dialect(self, ddl: str) -> str:
         return self.real.in_dialect(ddl)
 
+    def lacking(self, statements: Sequence[str]) -> list[str]:
+        return self.real.lacking(statements)
+
+    def tamper(self, *statements: str) -> None:
+        """Change what is stored past the ledger, and past whoever stands at the door."""
+        with self.real.writing() as transaction:
+            for statement in statements:
+                transaction.run(statement)
+
 
 def _do_next(steps: deque[Callable[[], object]]) -> None:
     if steps:

@@ -62,7 +62,7 @@ def key(books: Books, number: int) -> str:
 
 def letter(books: Books, number: int) -> str:
     """A message that was refused for its price."""
-    cycle = Upstream(f"acct-{number}").cycle_started(message_id=f"m-{number}", price="31.005")
+    cycle = Upstream("acct-mended").cycle_started(message_id=f"m-{number}", price="31.005")
     assert len(books.take([cycle]).refused) == 1
     return str(kept.dead_letters(books.database, closed=False)[-1].kept_id)
 

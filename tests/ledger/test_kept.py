@@ -137,7 +137,7 @@ class TestReplay:
 
     def test_account_and_source_are_kept_where_the_body_is_gone(self, books: Books) -> None:
         _, letter = refused(books)
-        books.database.real.create(["DELETE FROM vault"])
+        books.database.tamper("DELETE FROM vault")
         repaired = json.dumps(Upstream().cycle_started() | {"subject": "acct-2"}).encode()
         assert replay(books.ledger, closing(letter, repaired=True), repaired=repaired).field == "subject"
 
@@ -239,7 +239,7 @@ class TestReplay:
 
     def test_where_the_body_is_gone_a_repaired_one_is_asked_for(self, books: Books) -> None:
         _, letter = refused(books)
-        books.database.real.create(["DELETE FROM vault"])
+        books.database.tamper("DELETE FROM vault")
         with pytest.raises(NothingKept, match="--body"):
             replay(books.ledger, closing(letter))
 
@@ -367,8 +367,8 @@ class TestLimits:
 
 def test_an_older_store_gets_the_tables_that_it_lacks(open_books: Opener) -> None:
     books = open_books()
-    books.database.real.create(
-        ["DROP TABLE set_aside", "DROP TABLE closures", "UPDATE store SET value = '1' WHERE name = 'schema'"]
+    books.database.tamper(
+        "DROP TABLE set_aside", "DROP TABLE closures", "UPDATE store SET value = '1' WHERE name = 'schema'"
     )
     books.ledger.bring_up_to_date()
     assert books.rows("SELECT value FROM store WHERE name = 'schema'") == [(str(SCHEMA_VERSION),)]
@@ -377,6 +377,6 @@ def test_an_older_store_gets_the_tables_that_it_lacks(open_books: Opener) -> Non
 
 def test_a_newer_store_is_left_alone() -> None:
     books = Books.open()
-    books.database.real.create(["UPDATE store SET value = '99' WHERE name = 'schema'"])
+    books.database.tamper("UPDATE store SET value = '99' WHERE name = 'schema'")
     with pytest.raises(StoreError, match="newer makegood"):
         books.ledger.bring_up_to_date()
