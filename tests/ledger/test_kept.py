@@ -239,7 +239,8 @@ class TestReplay:
 
     def test_where_the_body_is_gone_a_repaired_one_is_asked_for(self, books: Books) -> None:
         _, letter = refused(books)
-        books.database.real.create(["DELETE FROM vault"])
+        with books.database.real.writing() as transaction:
+            transaction.run("DELETE FROM vault")
         with pytest.raises(NothingKept, match="--body"):
             replay(books.ledger, closing(letter))
 
@@ -367,9 +368,13 @@ class TestLimits:
 
 def test_an_older_store_gets_the_tables_that_it_lacks(open_books: Opener) -> None:
     books = open_books()
-    books.database.real.create(
-        ["DROP TABLE set_aside", "DROP TABLE closures", "UPDATE store SET value = '1' WHERE name = 'schema'"]
-    )
+    with books.database.real.writing() as transaction:
+        for change in (
+            "DROP TABLE set_aside",
+            "DROP TABLE closures",
+            "UPDATE store SET value = '1' WHERE name = 'schema'",
+        ):
+            transaction.run(change)
     books.ledger.bring_up_to_date()
     assert books.rows("SELECT value FROM store WHERE name = 'schema'") == [(str(SCHEMA_VERSION),)]
     assert kept.set_aside(books.database) == kept.dead_letters(books.database) == []
@@ -377,6 +382,7 @@ def test_an_older_store_gets_the_tables_that_it_lacks(open_books: Opener) -> Non
 
 def test_a_newer_store_is_left_alone() -> None:
     books = Books.open()
-    books.database.real.create(["UPDATE store SET value = '99' WHERE name = 'schema'"])
+    with books.database.real.writing() as transaction:
+        transaction.run("UPDATE store SET value = '99' WHERE name = 'schema'")
     with pytest.raises(StoreError, match="newer makegood"):
         books.ledger.bring_up_to_date()

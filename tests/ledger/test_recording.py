@@ -374,7 +374,8 @@ class TestRepetition:
         books = Books.open()
         complaint = Upstream().complaint_reopened(reason="still crackles")
         books.take([complaint])
-        books.database.real.create(["DELETE FROM vault"])
+        with books.database.real.writing() as transaction:
+            transaction.run("DELETE FROM vault")
         [refusal] = books.take([complaint | {"data": complaint["data"] | {"reason": "it hums"}}]).refused
         assert "with other content; publish" in refusal.reason
 

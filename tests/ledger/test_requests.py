@@ -170,7 +170,8 @@ class TestOnce:
         books = Books.open()
         books.take(Upstream().customer())
         instruct(books, "k1", cancellation("k1"), what="cancel")
-        books.database.real.create(["DELETE FROM events WHERE type = 'cancellation-requested.v1'"])
+        with books.database.real.writing() as transaction:
+            transaction.run("DELETE FROM events WHERE type = 'cancellation-requested.v1'")
         with pytest.raises(StoreError, match="damaged"):
             answered(books.ledger, asked(books, "k1", "cancel"))
 
