@@ -47,12 +47,19 @@ class Follower:
         self._stands: dict[int, dict[Projection, int]] = {}
 
     def create(self) -> None:
-        """Create the tables that are not there yet."""
+        """Create the tables that are not there yet. Raises NotPermitted where that is not for whoever asks."""
+        self._database.create(self._definitions())
+
+    def lacks_tables(self) -> bool:
+        """Whether one of the tables is not there, as in a store of an older version."""
+        return bool(self._database.lacking(self._definitions()))
+
+    def _definitions(self) -> list[str]:
         statements = [POSITIONS]
         for projection in self._projections:
             for table in projection.tables:
                 statements += _definition(projection, table, self._text_type())
-        self._database.create(statements)
+        return statements
 
     def _text_type(self) -> str:
         """Ids are found by their bytes: by a language's rules PostgreSQL takes twice as long to compare them."""

@@ -58,17 +58,20 @@ class Rebuild:
         self._suspects: dict[Projection, set[str]] = defaultdict(set)
         self._uncompared: set[Projection] = set()
 
+    def prepare(self) -> None:
+        """Make the tables that are missing, the copies' too: whoever rebuilds then needs no right to create any."""
+        Follower(self._database, [*self._copies, *self._copies.values()]).create()
+
     def begin(self, *, anew: bool = False) -> int:
         """Make the copies' tables, or find those of a rebuild that was cut short; how many events that had folded.
 
-        `anew` drops what was built before.
+        `anew` empties what was built before.
         """
-        Follower(self._database, list(self._copies)).create()
+        self.prepare()
         if anew:
             with self._database.writing() as transaction:
-                self._drop_copies(transaction)
+                self._empty_copies(transaction)
         follower = Follower(self._database, list(self._copies.values()))
-        follower.create()
         return min(sum(positions.values()) for positions in follower.positions().values())
 
     def build(self, on_progress: Progress | None = None) -> None:
@@ -135,7 +138,7 @@ class Rebuild:
             on_progress(done, max(of, done))
 
     def _put_in_place(self, transaction: Transaction) -> Rebuilt | None:
-        """Exchange, in one transaction, the rows of the accounts that differ, and drop the copies.
+        """Exchange, in one transaction, the rows of the accounts that differ, and empty the copies.
 
         A projection that was not compared is filled whole. One that stands before its copy moves on to where that
         stands: a follower at work on it is fenced off, and reads where it stands then. None where a projection went
@@ -164,7 +167,7 @@ class Rebuild:
                 filled.append(projection.name)
                 _fill(transaction, projection, copy)
                 _move(transaction, projection, stands[copy])
-        self._drop_copies(transaction)
+        self._empty_copies(transaction)
         mended = {each.account for each in differences} - {SYSTEM_ACCOUNT}
         return Rebuilt(
             {projection.name: stands[copy] for projection, copy in self._copies.items()},
@@ -201,10 +204,10 @@ class Rebuild:
             )
         return differing
 
-    def _drop_copies(self, transaction: Transaction) -> None:
+    def _empty_copies(self, transaction: Transaction) -> None:
         for copy in self._copies.values():
             for table in copy.tables:
-                transaction.run(f"DROP TABLE IF EXISTS {copy.stored_name(table)}")
+                transaction.run(f"DELETE FROM {copy.stored_name(table)}")
             transaction.run(
                 "DELETE FROM projection_positions WHERE projection = ? AND version = ?", (copy.name, copy.version)
             )

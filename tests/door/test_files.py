@@ -11,7 +11,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,11 +19,16 @@ import httpx
 import psycopg
 import pytest
 
-from ledger.store.database import Database, Unavailable, beside, connect
+from ledger.store.database import Database, NotPermitted, Unavailable, beside, connect
+from makegood.house.settings import Settings
+from makegood.program.running import run_until_stopped
+from projections.catalog import CATALOG
 from tests.api.conftest import Api, serving
 from tests.door.conftest import SAMPLE, Door, with_twenty_accounts_in_july
 from tests.parts.process import new_folder, unprivileged
 from tests.parts.stores import Stores
+
+INSTRUCTIONS = next(projection for projection in CATALOG if projection.name == "instructions")
 
 
 @contextmanager
@@ -252,18 +257,19 @@ def test_the_api_answers_questions_and_says_that_it_cannot_record(readable: Door
 
 @pytest.fixture
 def roles(stores: Stores, tmp_path: Path) -> Iterator[tuple[str, Callable[..., str]]]:
-    """A store on PostgreSQL with twenty accounts, and a maker of roles that are granted something in it."""
+    """A store on PostgreSQL with twenty accounts, and a giver of rights in it to another role."""
     url = stores.new("postgresql", tmp_path, with_twenty_accounts_in_july)
     made: list[str] = []
+    name = f"makegood_test_{secrets.token_hex(4)}"
 
     def role(*grants: str) -> str:
-        name = f"makegood_test_{secrets.token_hex(4)}"
         for database in (url, beside(url, "vault")):
             with psycopg.connect(database) as owner:
                 if name not in made:
                     owner.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'hidden'")
                     made.append(name)
                 (schema,) = owner.execute("SELECT current_schema()").fetchone() or ()
+                owner.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {name}")
                 owner.execute(f"GRANT USAGE ON SCHEMA {schema} TO {name}")
                 if grants:
                     owner.execute(f"GRANT {', '.join(grants)} ON ALL TABLES IN SCHEMA {schema} TO {name}")
@@ -294,3 +300,38 @@ def test_a_role_that_may_only_select_reads_and_is_told_what_it_may_not(
     assert "grant it to the role, or name another role in --store or MAKEGOOD_STORE" in reader.errors
     assert "hidden" not in reader.errors
     Door(role(), capsys)("claims", exits=1)
+
+
+def _as_an_older_version_left_it(owner: str) -> None:
+    with closing(connect(owner)) as database, database.writing() as transaction:
+        for table in INSTRUCTIONS.tables:
+            transaction.run(f"DROP TABLE {INSTRUCTIONS.stored_name(table)}")
+        transaction.run("DELETE FROM projection_positions WHERE projection = 'instructions'")
+        transaction.run("UPDATE store SET value = '4' WHERE name = 'schema'")
+
+
+def test_one_role_owns_the_tables_and_migrates_and_one_without_that_right_runs(
+    roles: tuple[str, Callable[..., str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    owner, role = roles
+    rights = ("SELECT", "INSERT", "UPDATE", "DELETE")
+    _as_an_older_version_left_it(owner)
+    runner = Door(role(*rights), capsys)
+    with pytest.raises(NotPermitted, match=r"tables that are needed are missing .* run `makegood migrate`"):
+        run_until_stopped(Settings(store=runner.store), ["timers"])
+    runner("claims", exits=1)
+    assert "`makegood migrate`" in runner.errors
+    Door(owner, capsys)("migrate")
+    role(*rights)  # the new tables too
+    runner("access", "grant", "desk", "support")
+    assert "accounts match" in runner("rebuild", "--anew")
+    assert "accounts match" in runner("rebuild", "--compare-only")
+
+
+def test_rebuild_names_migrate_where_its_tables_are_missing(
+    roles: tuple[str, Callable[..., str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, role = roles
+    runner = Door(role("SELECT", "INSERT", "UPDATE", "DELETE"), capsys)
+    runner("rebuild", exits=1)
+    assert "run `makegood migrate`" in runner.errors

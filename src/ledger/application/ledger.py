@@ -107,11 +107,10 @@ class Ledger(Application[str]):
         except StoreError:
             return False
 
-    def bring_up_to_date(self) -> bool:
-        """Add the tables that an older version's store lacks; returns whether the store was an older one.
+    def is_older(self) -> bool:
+        """Whether an older version made the store, so that it lacks what `bring_up_to_date` adds.
 
-        All its accounts fall due: what older rules had settled is settled anew, once (policy §7). Raises StoreError
-        for a newer version's store, and for one of more shards than this version can work with.
+        Raises StoreError for a newer version's store, and for one of more shards than this version can work with.
         """
         with self.database.reading() as transaction:
             version = int(transaction.rows("SELECT value FROM store WHERE name = 'schema'")[0][0])
@@ -127,17 +126,26 @@ class Ledger(Application[str]):
             raise StoreError(
                 f"this store has {shards} shards, and this makegood works with one: use the version that made it"
             ) from None
-        if version < SCHEMA_VERSION:
-            self.database.create(TABLES)
-            with self.database.writing() as transaction:
-                begin_after_what_is_there(transaction)
-                now = to_microseconds(self.clock_in(transaction)())
-                transaction.run(
-                    "UPDATE heads SET due_at = ? WHERE account <> ? AND (due_at IS NULL OR due_at > ?)",
-                    (now, SYSTEM_ACCOUNT, now),
-                )
-                transaction.run("UPDATE store SET value = ? WHERE name = 'schema'", (str(SCHEMA_VERSION),))
-        return version < SCHEMA_VERSION
+        return version < SCHEMA_VERSION or bool(self.database.lacking(TABLES))
+
+    def bring_up_to_date(self) -> bool:
+        """Add the tables that an older version's store lacks; returns whether the store was an older one.
+
+        All its accounts fall due: what older rules had settled is settled anew, once (policy §7). Raises what
+        `is_older` raises, and NotPermitted where a table is missing that whoever runs the program may not create.
+        """
+        if not self.is_older():
+            return False
+        self.database.create(TABLES)
+        with self.database.writing() as transaction:
+            begin_after_what_is_there(transaction)
+            now = to_microseconds(self.clock_in(transaction)())
+            transaction.run(
+                "UPDATE heads SET due_at = ? WHERE account <> ? AND (due_at IS NULL OR due_at > ?)",
+                (now, SYSTEM_ACCOUNT, now),
+            )
+            transaction.run("UPDATE store SET value = ? WHERE name = 'schema'", (str(SCHEMA_VERSION),))
+        return True
 
     def is_sandbox(self, transaction: Transaction) -> bool:
         """Whether the store's clock may be set."""

@@ -55,6 +55,13 @@ class CommitUnknown(Unavailable):
     """The answer to a commit was lost: whether it took place must be checked in the store."""
 
 
+_EVERYTHING = {
+    "sqlite": "SELECT name FROM sqlite_master",
+    "postgresql": "SELECT relname FROM pg_class WHERE relkind IN ('r', 'i') AND pg_table_is_visible(oid)",
+}
+"""The names of all tables and indexes."""
+
+
 class Transaction(ABC):
     """A transaction under way."""
 
@@ -131,19 +138,22 @@ class Database(ABC):
         missing = set(self.lacking(statements))
         if not missing:
             return
-        with self.writing() as transaction:
-            for statement in statements:
-                if _created_by(statement) in missing:
-                    transaction.run(self.in_dialect(statement))
+        try:
+            with self.writing() as transaction:
+                for statement in statements:
+                    if _created_by(statement) in missing:
+                        transaction.run(self.in_dialect(statement))
+        except NotPermitted as error:
+            raise NotPermitted(
+                f"tables that are needed are missing ({len(missing)}, among them {min(missing)}) and may not be "
+                "created here: run `makegood migrate` (for a new store `makegood init`) as who owns the tables"
+            ) from error
 
     def lacking(self, statements: Sequence[str]) -> list[str]:
         """The tables and indexes of these definitions that are not there."""
         with self.reading() as transaction:
-            there = {str(name) for (name,) in transaction.rows(self._everything)}
+            there = {str(name) for (name,) in transaction.rows(_EVERYTHING[self.dialect])}
         return [name for name in map(_created_by, statements) if name not in there]
-
-    _everything: str
-    """The query for the names of all tables and indexes."""
 
     @abstractmethod
     def in_dialect(self, ddl: str) -> str:
@@ -256,7 +266,6 @@ class SQLite(Database):
     """
 
     dialect = "sqlite"
-    _everything = "SELECT name FROM sqlite_master"
 
     def __init__(self, path: str) -> None:
         self.url = f"sqlite:///{path}"
@@ -532,7 +541,6 @@ class PostgreSQL(Database):
     """PostgreSQL through a pool of connections."""
 
     dialect = "postgresql"
-    _everything = "SELECT relname FROM pg_class WHERE relkind IN ('r', 'i') AND pg_table_is_visible(oid)"
 
     def __init__(self, url: str) -> None:
         self.url = url

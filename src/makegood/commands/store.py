@@ -55,6 +55,20 @@ def init(
         say(f"created a {kind} at {_place(house)}; next: makegood agreement publish FILE")
 
 
+@app.command()
+def migrate(store: Store = "") -> None:
+    """Bring a store of an older version up to date, and create the tables that `rebuild` needs."""
+    from makegood.commands.terminal.printing import say
+    from makegood.house.opening import open_house
+    from projections.catalog import CATALOG
+    from projections.rebuild import Rebuild
+
+    with open_house(settings_from(store), migrate=True) as house:
+        house.projections.catch_up()  # also where an earlier call was cut short
+        Rebuild(house.database, CATALOG).prepare()
+        say(f"the store at {_place(house)} is up to date")
+
+
 def _place(house: House) -> str:
     from ledger.store.database import redacted
 

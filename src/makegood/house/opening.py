@@ -28,24 +28,38 @@ class House:
     projections: Follower
 
 
+class OlderStore(StoreError):
+    """An older version made the store, and nobody has brought it up to date."""
+
+
 def _bring_up_to_date(house: House) -> None:
-    """Settle a store of an older version anew, and fill the tables that answers are read from.
+    """Add what the store of an older version lacks, settle it anew, and fill the tables that answers are read from.
 
     An account that cannot be assessed stays due, and is told of by whoever does due work next.
     """
     say("updating a store of an older version, once: its claims are settled again and its tables are filled")
-    do_due_work(house.ledger, house.ledger.now(), failing={})
+    # Projections' tables come first: where one may not be created, the store still counts as an older one.
+    house.projections.create()
+    if house.ledger.bring_up_to_date():
+        do_due_work(house.ledger, house.ledger.now(), failing={})
     house.projections.catch_up()
 
 
 @contextmanager
 def open_house(
-    settings: Settings, *, create: bool = False, create_missing: bool = False, sandbox: bool = False, shards: int = 1
+    settings: Settings,
+    *,
+    create: bool = False,
+    create_missing: bool = False,
+    migrate: bool = False,
+    sandbox: bool = False,
+    shards: int = 1,
 ) -> Iterator[House]:
     """Open the store and all that belongs to it.
 
     `create` makes a new store, of so many shards, and refuses one that is there; `create_missing` makes one only
-    where there is none. Raises NoStore where there is none, and StoreError where one of the databases cannot be used.
+    where there is none. `migrate` brings a store of an older version up to date. Raises NoStore where there is none,
+    OlderStore, and StoreError where one of the databases cannot be used.
     """
     database, keys = connect(settings.store), connect(settings.vault)
     try:
@@ -69,10 +83,14 @@ def open_house(
             )
         for warning in filter(None, (database.warning(), keys.warning() if keys.url != database.url else None)):
             say(f"makegood: {warning}")
-        was_older = exists and ledger.bring_up_to_date()
-        if create or create_missing or was_older:
+        if not exists:
             house.projections.create()
-        if was_older:
+        elif ledger.is_older() or house.projections.lacks_tables():
+            if not migrate:
+                raise OlderStore(
+                    f"the store at {redacted(settings.store)} was made by an older version of makegood: back it up, "
+                    "and bring it up to date with `makegood migrate`"
+                )
             _bring_up_to_date(house)
         yield house
     finally:

@@ -38,7 +38,7 @@ def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with open_house(settings, create_missing=True) as house:
+    with open_house(settings, create_missing=True, migrate=True) as house:
         try:
             cluster = cluster_for(house) if settings.kafka else None
             parts = parts_for(house, cluster, names)
