@@ -73,7 +73,7 @@ class Api:
 def serving(store: str, *more: APIRouter, **settings: Any) -> Iterator[Api]:
     """Serve the API over a store, until the block ends. What it logs would mix with what commands print."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with open_house(Settings(store=store, **settings)) as house:
+    with open_house(Settings(store=store, **{"request_rate": 0, **settings})) as house:
         app = create_app(house, more)
         part = Serving(app, listening("127.0.0.1:0"))
         stop, ready = threading.Event(), threading.Event()

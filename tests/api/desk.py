@@ -80,7 +80,7 @@ class Desk:
         """The door of a store in which two customers have a month of service each; `served` changes its house."""
         # What the door logs would mix with what other tests expect to be told.
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-        house = house_on(books, Settings(store=url))
+        house = house_on(books, Settings(store=url, request_rate=0))
         house.projections.create()
         for account in ("acct-1", "acct-2"):
             books.take(Upstream(account).customer())
@@ -154,7 +154,7 @@ def served() -> Iterator[Served]:
     """One server for many tests: to begin one takes longer than most of what is asked of it."""
     books = Books.open()
     with ExitStack() as closing:
-        yield Served.begin(house_on(books, Settings(store=books.database.url)), closing)
+        yield Served.begin(house_on(books, Settings(store=books.database.url, request_rate=0)), closing)
     books.close()
 
 

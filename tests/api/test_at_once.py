@@ -96,7 +96,7 @@ def stored_at(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="module")
 def whole_town(stored_at: str) -> Iterator[Town]:
     with ExitStack() as closing:
-        house = closing.enter_context(open_house(Settings(store=stored_at), create=True))
+        house = closing.enter_context(open_house(Settings(store=stored_at, request_rate=0), create=True))
         publish(house.ledger, STANDARD, actor="/ops/tests", channel="cli")
         for principal, role in PEOPLE.items():
             grant(house.ledger, Grant(principal=principal, role=role, account_id=None), BY)

@@ -16,6 +16,7 @@ from fastapi import APIRouter
 from ledger.store.database import Conflict, StoreError, Unavailable
 from ledger.vault import Erased
 from makegood.access.caller import Caller
+from makegood.access.rate import RequestRate
 from makegood.api.guard import allowed
 from makegood.api.problems import CONFLICT, INTERNAL, KINDS, UNAVAILABLE, Problem, as_refused
 from tests.api.conftest import Api
@@ -206,6 +207,35 @@ def test_the_contract_lists_every_kind() -> None:
     contract = (Path(__file__).resolve().parents[2] / "docs" / "contract.md").read_text(encoding="utf-8")
     for kind in KINDS:
         assert f"| `{kind.type}` | {kind.status} |" in contract
+
+
+def test_a_caller_who_asks_too_often_is_told_when_to_go_on(sandbox: Door, serve: Callable[..., Api]) -> None:
+    api = serve(sandbox.store, request_rate=1, request_burst=3)
+    key, other = api.key("auditor"), api.key("support")
+    assert [api.ask(key, "/claims").status_code for _ in range(3)] == [200] * 3
+    refused = api.ask(key, "/claims")
+    problem(refused, 429, "too-many-requests")
+    assert refused.headers["retry-after"] == "1"
+    assert api.ask(other, "/claims").status_code == 200, "each caller has their own"
+    time.sleep(1.1)
+    assert api.ask(key, "/claims").status_code == 200
+    machine = api.key("provisioning")
+    assert {api.ask(machine, "/status").status_code for _ in range(10)} == {200}, "upstream has no limit"
+
+
+def test_a_rate_holds_on_average_and_a_burst_after_a_pause() -> None:
+    now = 0.0
+    rate = RequestRate(50, 100, lambda: now)
+    assert [rate.wait("desk") for _ in range(100)] == [0.0] * 100
+    assert rate.wait("desk") == pytest.approx(0.02)
+    assert rate.wait("other") == 0.0
+    for _ in range(200):
+        now += 0.02
+        assert rate.wait("desk") == 0.0
+        assert rate.wait("desk") > 0.0
+    now += 10
+    assert sum(rate.wait("desk") == 0.0 for _ in range(300)) == 100
+    assert {RequestRate(0, 100).wait("desk") for _ in range(300)} == {0.0}
 
 
 def test_one_line_is_logged_for_each_request_and_holds_nothing_that_was_sent(

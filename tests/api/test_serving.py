@@ -123,6 +123,27 @@ def test_a_request_under_way_is_finished_before_it_ends(sandbox: Door) -> None:
     assert answers == [503]
 
 
+def test_a_caller_that_hangs_up_is_no_error_of_ours(sandbox: Door) -> None:
+    with running(sandbox.store, "api", MAKEGOOD_HTTP="127.0.0.1:0") as makegood:
+        makegood.wait_for("ready")
+        host, _, port = makegood.address.removeprefix("http://").partition(":")
+        key = key_of(sandbox, "provisioning")["Authorization"]
+        head = f"POST /events HTTP/1.1\r\nHost: makegood\r\nAuthorization: {key}\r\n"
+        with socket.create_connection((host, int(port))) as caller:
+            half = "Content-Type: application/cloudevents+json\r\nContent-Length: 100\r\n\r\n{"
+            caller.sendall((head + half).encode())
+            time.sleep(0.5)
+        until = time.monotonic() + 10
+        while not any('"request"' in line for line in makegood.said):
+            assert time.monotonic() < until, makegood.said
+            time.sleep(0.05)
+        [told] = [json.loads(line) for line in makegood.said if '"request"' in line]
+        assert (told["level"], told["reason"]) == ("info", "the caller hung up")
+        assert "status" not in told, "nothing was answered"
+        assert makegood.end() == 0
+        assert "Traceback" not in "".join(makegood.said)
+
+
 def test_what_is_no_http_is_answered_and_quoted_nowhere(sandbox: Door) -> None:
     with running(sandbox.store, "api", MAKEGOOD_HTTP="127.0.0.1:0") as makegood:
         makegood.wait_for("ready")

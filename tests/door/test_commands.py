@@ -349,3 +349,18 @@ def test_to_ask_a_store_that_is_not_there_leaves_nothing_behind(
         said = capsys.readouterr()
         assert "makegood init" in said.out + said.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("spelled", ["books:hunter2@db/books", "db/books?password=hunter2"])
+def test_a_password_in_the_option_is_warned_of_and_not_shown(
+    spelled: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The arguments of a process can be read by everyone on the machine; its environment cannot."""
+    url = f"postgresql://{spelled}"
+    assert run(["config", "--store", url]) == 0
+    given = capsys.readouterr()
+    assert "hunter2" not in given.out + given.err
+    assert "MAKEGOOD_STORE_FILE" in given.err
+    monkeypatch.setenv("MAKEGOOD_STORE", url)
+    assert run(["config"]) == 0
+    assert capsys.readouterr().err == ""

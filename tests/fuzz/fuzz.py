@@ -74,7 +74,7 @@ def door(url: str = "sqlite:///:memory:") -> Iterator[Desk]:
     """A door with people of every role at it, whose rows show at once what is recorded."""
     books = Books.open()
     with ExitStack() as closing:
-        served = Served.begin(house_on(books, Settings(store=books.database.url)), closing)
+        served = Served.begin(house_on(books, Settings(store=books.database.url, request_rate=0)), closing)
         with settled(served, url) as desk:
             for role in sorted(set(ROLES) - {"customer"}):
                 grant(desk.books.ledger, Grant(principal=EVERYBODY, role=role, account_id=None), BY)

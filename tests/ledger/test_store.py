@@ -18,7 +18,7 @@ from ledger.application.ledger import Decided
 from ledger.application.record import take
 from ledger.application.statement import Statement, Taken
 from ledger.events import from_stored
-from ledger.store.database import CommitUnknown, Conflict, Unavailable, connect
+from ledger.store.database import CommitUnknown, Conflict, Unavailable, connect, redacted
 from ledger.store.positions import event_sequence
 from ledger.store.reading.events import PositionMissing, follow_account
 from ledger.store.reading.shards import shard_end
@@ -637,3 +637,34 @@ def break_writers(books: Books) -> None:
             "AND application_name = 'makegood' AND state = 'idle in transaction'"
         ).fetchall()
     assert ended == [(True,)]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://books:hunter2@db/books",
+        "postgresql://books:hun/ter2@hunter2@db/books",
+        "postgresql://:hunter2@db/books",
+        "postgresql://db/books?password=hunter2",
+        "postgresql://db:5432/books?sslmode=require&password=hunter2 hunter2",
+        "postgresql:///books?pass%77ord=hunter2&host=db",
+        "postgresql://books:hunter2@db/books?sslpassword=hunter2@hunter2",
+        "postgresql://db/books?PASSWORD=hunter2",
+        "host=db password=hunter2 dbname=books",
+        "host=db password = 'a \\' hunter2' dbname=books",
+        "password='a hunter2",
+        "host=db\tpassword=a\\ hunter2",
+        "smtps://books:hunter2@mail.example:465",
+    ],
+)
+def test_no_spelling_of_an_address_shows_its_password(url: str) -> None:
+    assert "hunter2" not in redacted(url)
+    assert redacted(url) != url
+    assert redacted(redacted(url)) == redacted(url)
+    if "books" in url.rpartition("hunter2")[2]:
+        assert "books" in redacted(url), "the rest is shown"
+
+
+@pytest.mark.parametrize("url", ["sqlite:///books.db", "postgresql://db:5432/books?sslmode=require", "[::1]:8700"])
+def test_an_address_without_a_password_is_shown_as_it_is(url: str) -> None:
+    assert redacted(url) == url

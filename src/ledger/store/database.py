@@ -203,8 +203,21 @@ def beside(url: str, suffix: str) -> str:
 
 
 def redacted(url: str) -> str:
-    """An address without its password, also where the password's own `/` and `@` are not written as they should."""
-    return re.sub(r"(//[^:/@]*):.*@", r"\1:…@", url)
+    """An address without its passwords, before the host or as a parameter, in a URL or in libpq's `name=value` form;
+    also where a password's own `/` and `@` are not written as they should.
+    """
+    parameters = _URL_PARAMETER if "://" in url else _DSN_PARAMETER
+    return re.sub(r"(//[^:/@]*):.*@", r"\1:…@", parameters.sub(_hidden, url))
+
+
+_URL_PARAMETER = re.compile(r"([?&])([^=&?]*)(=)[^&]*")
+_DSN_PARAMETER = re.compile(r"(^|\s)([^=\s]+)(\s*=\s*)(?:'(?:[^'\\]|\\.)*'?|(?:[^\s\\]|\\.)*)", re.DOTALL)
+
+
+def _hidden(parameter: re.Match[str]) -> str:
+    before, name, equals = parameter.groups()
+    secret = any(word in unquote(name).lower() for word in ("password", "secret", "token"))
+    return f"{before}{name}{equals}…" if secret else parameter[0]
 
 
 def _on_conflict(columns: Iterable[str], key: Sequence[str]) -> str:

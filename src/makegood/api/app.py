@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from makegood.access.authentication import issuer_of
 from makegood.access.permissions import Action, rows
+from makegood.access.rate import RequestRate
 from makegood.api import acts, questions
 from makegood.api.describing import describe
 from makegood.api.events import events
@@ -48,6 +49,7 @@ def create_app(house: House, more: Iterable[APIRouter] = (), recorded: Callable[
     app.state.house = house
     app.state.recorded = recorded
     app.state.issuer = issuer_of(house.settings)
+    app.state.rate = RequestRate(house.settings.request_rate, house.settings.request_burst)
     unguarded = [route.path for route in without_permission(app) if route.path not in WITHOUT_PERMISSION]
     if unguarded:
         raise Stop(f"the route {unguarded[0]} requires no permission; name its action with `allowed(…)`")

@@ -54,6 +54,8 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     for kind in _kinds(path, method, operation):
         known = responses.setdefault(str(kind.status), {"description": kind.title})
         known["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        if kind in (problems.TOO_MANY, problems.UNAVAILABLE):
+            known["headers"] = {"Retry-After": _RETRY_AFTER}
     if method == "get" and operation.get("security"):
         operation.setdefault("parameters", []).append(_WAIT_FOR)
         if any(parameter["name"] == "after" for parameter in operation["parameters"]):
@@ -73,7 +75,14 @@ def _kinds(path: str, method: str, operation: dict[str, Any]) -> list[problems.K
     """The problems that an operation can end in."""
     if not operation.get("security"):
         return [problems.INTERNAL]
-    kinds = [problems.UNAUTHENTICATED, problems.FORBIDDEN, problems.INVALID, problems.INTERNAL, problems.UNAVAILABLE]
+    kinds = [
+        problems.UNAUTHENTICATED,
+        problems.FORBIDDEN,
+        problems.INVALID,
+        problems.TOO_MANY,
+        problems.INTERNAL,
+        problems.UNAVAILABLE,
+    ]
     if "{" in path or path == "/explanations":
         kinds.append(problems.NOT_FOUND)
     if path == "/explanations":
@@ -93,6 +102,7 @@ _WAIT_FOR = {
     ),
     "schema": {"type": "string", "pattern": PATTERN, "examples": [str(Position(SYSTEM_SHARD, 1))]},
 }
+_RETRY_AFTER = {"description": "The seconds to wait before the next try.", "schema": {"type": "integer"}}
 _LINK = {
     "description": 'The address of the next page, if there is one, with `rel="next"` (RFC 8288).',
     "schema": {"type": "string"},

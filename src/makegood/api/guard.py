@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Coroutine, Iterator
 from functools import cache
+from math import ceil
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -18,7 +19,8 @@ from consumers.upstream.findings import shown
 from makegood.access.authentication import Issuer, Unproven, principal_of
 from makegood.access.caller import Caller
 from makegood.access.permissions import Action, may
-from makegood.api.problems import FORBIDDEN, INVALID, MEDIA, UNAUTHENTICATED, Refused, WrongField
+from makegood.access.rate import RequestRate
+from makegood.api.problems import FORBIDDEN, INVALID, MEDIA, TOO_MANY, UNAUTHENTICATED, Refused, WrongField
 from makegood.api.wait_for import caught_up
 from makegood.house.clock import system_clock
 from makegood.house.opening import House
@@ -110,10 +112,22 @@ def _caller(request: Request, credentials: HTTPAuthorizationCredentials | None, 
         raise _unauthenticated('Bearer error="invalid_token"') from None
     request.state.principal = principal
     roles = roles_of(house.database, principal)
+    if all(role != "provisioning" for role, _ in roles):
+        _check_rate(request.app.state.rate, principal)
     scope = may(action, roles)
     if scope is None:
         raise Refused(FORBIDDEN, "none of your roles permits this; an operator can grant one that does")
     return Caller(principal, tuple(roles), scope)
+
+
+def _check_rate(rate: RequestRate, principal: str) -> None:
+    wait = rate.wait(principal)
+    if wait:
+        raise Refused(
+            TOO_MANY,
+            f"you sent more than {rate.per_second} requests a second; wait for the seconds in the header Retry-After",
+            headers={"Retry-After": str(ceil(wait))},
+        )
 
 
 def _unauthenticated(challenge: str) -> Refused:

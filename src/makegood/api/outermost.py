@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -55,6 +56,8 @@ class Outermost:
         state: dict[str, Any] = scope["state"]
         try:
             await self._answered(scope, receive, answer)
+        except ClientDisconnect:
+            state["reason"] = "the caller hung up"
         except Exception as error:
             state["reason"] = reason_of(error)
             if not answer.status:
@@ -147,7 +150,7 @@ def _tell(scope: Scope, answer: _Answer, seconds: float) -> None:
     told = {
         "method": answer.method,
         "route": getattr(route, "path", None),
-        "status": answer.status,
+        "status": answer.status or None,
         "principal": state.get("principal"),
         "account": id_in(account) if account is not None and answer.status < 400 else None,
         "seconds": round(seconds, 4),

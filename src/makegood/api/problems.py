@@ -72,6 +72,7 @@ PRECONDITION = Kind("precondition-failed", 412, "Account changed since it was re
 TOO_LARGE = Kind("too-large", 413, "Request too large")
 MEDIA = Kind("unsupported-media-type", 415, "Unsupported media type")
 INVALID = Kind("invalid", 422, "Invalid request")
+TOO_MANY = Kind("too-many-requests", 429, "Too many requests")
 INTERNAL = Kind("internal", 500, "Internal error")
 UNAVAILABLE = Kind("unavailable", 503, "Temporarily unavailable")
 
@@ -86,6 +87,7 @@ KINDS = (
     TOO_LARGE,
     MEDIA,
     INVALID,
+    TOO_MANY,
     INTERNAL,
     UNAVAILABLE,
 )

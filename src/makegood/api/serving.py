@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import threading
@@ -11,6 +12,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from makegood.api.connections import Patient, tell_of_the_loop
 from makegood.house.stop import Stop
 
 DRAIN_SECONDS = 6
@@ -64,7 +66,7 @@ class Serving:
         config = uvicorn.Config(
             self._app,
             loop="asyncio",
-            http="h11",
+            http=Patient,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -91,6 +93,7 @@ class _Server(uvicorn.Server):
         self._serving = serving
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(tell_of_the_loop)
         await super().startup(sockets)
         self._serving()
 

@@ -192,8 +192,15 @@ KnownAt = Annotated[
 
 def settings_from(store: str = "", kafka: str = "", http: str = "") -> Settings:
     """The environment's settings, with what the command's options say instead."""
+    from ledger.store.database import redacted
     from makegood.house.settings import Settings
 
+    if store != redacted(store):
+        typer.echo(
+            "makegood: everyone on this machine can read the password in --store in the list of processes; "
+            "save the URL to a file, and set MAKEGOOD_STORE_FILE to its path",
+            err=True,
+        )
     given: dict[str, Any] = {"store": store, "kafka": kafka, "http": http}
     return Settings(**{name: value for name, value in given.items() if value})
 

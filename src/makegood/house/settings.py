@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     http: str = "127.0.0.1:8700"
     public_url: str = ""
     proxies: str = ""
+    request_rate: int = 50
+    request_burst: int = 100
     oidc_issuer: str = ""
     oidc_audience: str = "makegood"
     oidc_keys: str = ""
