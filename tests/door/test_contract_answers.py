@@ -14,6 +14,7 @@ from makegood.answers.account import Account
 from makegood.answers.complaint_in_full import ComplaintInFull
 from makegood.answers.doctor import Examined
 from makegood.answers.kept_messages import DeadLetter, SetAside
+from makegood.answers.lost_ranges import LostRange
 from makegood.answers.notices import Notice
 from makegood.answers.preview import Previewed
 from makegood.answers.status import StatusFound
@@ -48,6 +49,8 @@ ANSWERS: dict[str, type] = {
     "dead-letters replay": done.DeadLetterReplayed,
     "dead-letters discard": done.DeadLetterDiscarded,
     "aside list": SetAside,
+    "lost list": LostRange,
+    "lost close": done.LostRangeDone,
     "instructions": AgedInstruction,
     "account": Account,
     "rebuild": done.Rebuilt,

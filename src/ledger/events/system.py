@@ -87,7 +87,7 @@ class MessagesLost(Decision):
 
 
 class LostRangeClosed(Decision):
-    """Somebody says what became of a lost range: the messages were sent again, or are not needed.
+    """A lost range of messages is closed with a reason: they were sent again, or are not needed.
 
     `lost_id` is the id of the event that told of it. The reason lies in the vault.
     """

@@ -36,7 +36,10 @@ def lost_list(
 @lost_app.command("close")
 def lost_close(
     ids: Annotated[list[str], typer.Argument(metavar="ID…", help="IDs, or numbers in the list.")],
-    reason: Annotated[str, typer.Option("--reason", help="What became of the messages; kept in the vault.")],
+    reason: Annotated[
+        str,
+        typer.Option("--reason", help="The reason, such as that the messages were sent again; kept in the vault."),
+    ],
     actor: Actor = "",
     store: Store = "",
     json: Json = False,
