@@ -1,9 +1,11 @@
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -18,7 +20,7 @@ USER = actor_of("")
 
 
 class Door:
-    """The command line as a user meets it, on a store of its own."""
+    """The command line as a user meets it, on a store of its own, which the environment names as for production."""
 
     def __init__(self, store: str, capsys: pytest.CaptureFixture[str]) -> None:
         self.store = store
@@ -26,7 +28,8 @@ class Door:
 
     def __call__(self, *arguments: str, exits: int = 0) -> str:
         """Run a command; its standard output. The exit code is checked."""
-        code = run([*arguments, "--store", self.store])
+        with patch.dict(os.environ, MAKEGOOD_STORE=self.store):
+            code = run(list(arguments))
         said = self._capsys.readouterr()
         assert code == exits, f"makegood {' '.join(arguments)} exited with {code}: {said.err}"
         self.errors = said.err

@@ -1,5 +1,6 @@
 """`makegood status` as whoever is on call meets it, and as a monitor does."""
 
+import os
 import re
 import subprocess
 import sys
@@ -183,7 +184,11 @@ class TestBroken:
         makegood = Path(sys.executable).parent / "makegood"
         at_once = {
             (command, store): subprocess.Popen(
-                [makegood, command, "--store", store], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                [makegood, command],
+                env={**os.environ, "MAKEGOOD_STORE": store},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
             )
             for command in ("status", "claims")
             for store in (missing, away)
