@@ -71,7 +71,7 @@ def agreement_list(store: Store = "", json: Json = False) -> None:
         print_rows(
             rows,
             AGREEMENTS.headings,
-            title="List service agreements",
+            title="Service agreements",
             empty="no published agreements; next: makegood agreement publish FILE",
         )
 

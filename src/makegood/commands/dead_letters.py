@@ -147,7 +147,7 @@ def aside_list(
         lambda house: set_aside(house, {"account": account, "source": source}, closed=everything),
         SET_ASIDE if everything else SET_ASIDE.without("status"),
         account=account,
-        title="List messages set aside",
+        title="Messages set aside",
         empty="no messages set aside",
     )
 
@@ -199,7 +199,7 @@ def _chosen(house: House, kept: KeptAs, ids: list[str], every: bool, wanted: Wan
     from ledger.store.reading.kept_messages import kept_messages
 
     if bool(ids) == every:
-        raise Stop(f"which? Name ids from `makegood {_COMMAND[kept]} list`, or say --every for all open ones")
+        raise Stop(f"give ids from `makegood {_COMMAND[kept]} list`, or --every for all open messages")
     with house.database.reading() as transaction:
         found = kept_messages(transaction, kept, wanted, closed=not every)
     if every:

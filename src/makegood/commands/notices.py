@@ -39,7 +39,7 @@ def notices(
     print_rows(
         rows,
         NOTICES.headings,
-        title="List e-mails to customers",
+        title="E-mails to customers",
         empty="no open e-mails; `makegood run` queues and sends them, and --status sent lists those sent",
         right=NOTICES.right,
     )

@@ -207,7 +207,7 @@ def goodwill(
         lambda house: owed.goodwill(house, EVERYTHING, account=account, still_open=still_open),
         GOODWILL,
         account=account,
-        title="List goodwill credits",
+        title="Goodwill credits",
         empty="no goodwill credits waiting for approval"
         if still_open
         else "no goodwill credits; see the complaints with `makegood complaints`",
