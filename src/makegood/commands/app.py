@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import typer
 
@@ -60,6 +60,7 @@ Actor = Annotated[
     typer.Option("--as", "--actor", metavar="NAME", help="For whom you act; your user name is recorded in any case."),
 ]
 AccountOption = Annotated[str | None, typer.Option("--account", help="Only this account.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - for standard input.")]
 
 
 def _version(asked: bool) -> None:
@@ -86,32 +87,24 @@ def _one_of(text: str, what: str, known: Sequence[str]) -> str:
 
 
 def _clause(text: str) -> str:
-    from typing import get_args
-
     from ledger.events.billing_account import Clause
 
     return _one_of(text, "clauses", get_args(Clause))
 
 
 def _outcome(text: str) -> str:
-    from typing import get_args
-
     from ledger.events.billing_account import Outcome
 
     return _one_of(text, "outcomes", get_args(Outcome))
 
 
 def _refund_status(text: str) -> str:
-    from typing import get_args
-
     from projections.refunds import RefundStatus
 
     return _one_of(text, "statuses of refunds", get_args(RefundStatus))
 
 
 def _notice_status(text: str) -> str:
-    from typing import get_args
-
     from ledger.store.reading.notice_queue import NoticeStatus
 
     return _one_of(text, "statuses of e-mails", get_args(NoticeStatus))
@@ -262,15 +255,15 @@ def show_list(
 
 
 @contextmanager
-def lines_of(path: Path | None) -> Iterator[Any]:
-    """The lines of a file, or of standard input. Raises Stop."""
-    if path is None:
+def lines_of(file: str) -> Iterator[Any]:
+    """The lines of a file, or of standard input for `-`. Raises Stop."""
+    if file == "-":
         yield sys.stdin.buffer
         return
     try:
-        with path.open("rb") as stream:
+        with Path(file).open("rb") as stream:
             yield stream
     except FileNotFoundError:
-        raise Stop(f"file {path} not found; check the path") from None
+        raise Stop(f"file {file} not found; check the path") from None
     except IsADirectoryError:
-        raise Stop(f"{path} is a folder; give a file of JSON Lines") from None
+        raise Stop(f"{file} is a folder; give a file of JSON Lines") from None

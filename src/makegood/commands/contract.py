@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from makegood.commands.app import (
     OK,
     REFUSED,
+    File,
     Json,
     contract_app,
     lines_of,
@@ -17,16 +13,14 @@ from makegood.commands.app import (
 
 
 @contract_app.command("check")
-def contract_check(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - for standard input.")], json: Json = False
-) -> int:
+def contract_check(file: File, json: Json = False) -> int:
     """Check a file's messages: list each line and field that breaks the contract. Needs neither store nor broker."""
     from dataclasses import asdict
 
     from consumers.upstream import check_file
     from makegood.commands.terminal.printing import print_json, print_rows
 
-    with lines_of(None if file == "-" else Path(file)) as lines:
+    with lines_of(file) as lines:
         problems = [asdict(problem) for problem in check_file(lines)]
     if json:
         print_json(problems)

@@ -10,6 +10,7 @@ import typer
 from makegood.commands.app import (
     OK,
     REFUSED,
+    File,
     Json,
     Kafka,
     Store,
@@ -26,19 +27,18 @@ if TYPE_CHECKING:
 
 @app.command()
 def ingest(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - for standard input.")],
+    file: File,
     store: Store = "",
     json: Json = False,
 ) -> int:
     """Record a file's messages. Refused messages are kept as dead letters; all others are recorded."""
     from consumers import files
     from makegood.answers.refusals import refusals
-    from makegood.commands.terminal.printing import print_json, progress_bar, say
+    from makegood.commands.terminal.printing import print_json, progress_bar, say, say_refused
 
     with opened(store) as house:
-        path = None if file == "-" else Path(file)
-        with lines_of(path) as lines, progress_bar("ingesting", _size(path), "bytes") as show:
-            taken = files.ingest(house.ledger, lines, path.name if path else "-", show)
+        with lines_of(file) as lines, progress_bar("ingesting", _size(file), "bytes") as show:
+            taken = files.ingest(house.ledger, lines, Path(file).name, show)
         house.projections.catch_up()
     refused = refusals(taken.refused)
     if json:
@@ -51,9 +51,7 @@ def ingest(
         }
         print_json(answer)
     else:
-        for row in refused:
-            at = f", {row['field']}" if row["field"] else ""
-            say(f"line {row['line']}{at}: {row['reason']}")
+        say_refused(refused)
         say(
             f"{taken.read} messages read: {taken.accepted} recorded, {taken.duplicates} duplicates, "
             f"{len(refused)} refused" + ("; see `makegood dead-letters list`" if refused else "")
@@ -65,7 +63,7 @@ def ingest(
 
 @app.command()
 def preview(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - for standard input.")],
+    file: File,
     store: Store = "",
     json: Json = False,
 ) -> int:
@@ -76,11 +74,9 @@ def preview(
     from makegood.commands.terminal.preview import show_preview
     from makegood.commands.terminal.printing import print_json
 
-    with opened(store) as house:
-        path = None if file == "-" else Path(file)
-        with lines_of(path) as lines:
-            messages = (item for item, _ in files.messages_in(lines, path.name if path else "-"))
-            found = answer(previewed(house.ledger, messages))
+    with opened(store) as house, lines_of(file) as lines:
+        messages = (item for item, _ in files.messages_in(lines, Path(file).name))
+        found = answer(previewed(house.ledger, messages))
     if json:
         print_json(found)
     else:
@@ -88,13 +84,13 @@ def preview(
     return REFUSED if found["refused"] else OK
 
 
-def _size(path: Path | None) -> int | None:
-    return path.stat().st_size if path is not None and path.is_file() else None
+def _size(file: str) -> int | None:
+    return Path(file).stat().st_size if file != "-" and Path(file).is_file() else None
 
 
 @app.command()
 def publish(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - for standard input.")],
+    file: File,
     kafka: Kafka = "",
     topic: Annotated[str, typer.Option("--topic")] = "provisioning.events",
 ) -> None:
@@ -110,11 +106,10 @@ def publish(
     settings = settings_from(kafka=kafka)
     if not settings.kafka:
         raise Stop("no broker is configured: give --kafka HOST:PORT or set MAKEGOOD_KAFKA")
-    path = None if file == "-" else Path(file)
     try:
         with (
             closing(any_cluster(settings).sender("publish")) as sender,
-            lines_of(path) as lines,
+            lines_of(file) as lines,
             progress_bar("publishing", None, "messages") as show,
         ):
             count = publish_lines(lines, sender, topic=topic, progress=show)

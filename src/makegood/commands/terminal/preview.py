@@ -6,15 +6,13 @@ from rich.text import Text
 
 from makegood.answers.preview import Previewed
 from makegood.commands.terminal.explanation import state_in_words
-from makegood.commands.terminal.printing import people, say
+from makegood.commands.terminal.printing import people, say, say_refused
 
 
 def show_preview(found: Previewed) -> None:
     """Print a preview."""
     console = people()
-    for row in found["refused"]:
-        at = f", {row['field']}" if row["field"] else ""
-        say(f"line {row['line']}{at}: {row['reason']}")
+    say_refused(found["refused"])
     for change in found["changes"]:
         before, after = (state_in_words(row, change["currency"]) for row in (change["before"], change["after"]))
         console.print(

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -25,6 +25,9 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from makegood.answers.refusals import RefusedMessage
 
 WIDTH_OF_A_PIPE = 200
 """Columns of a table that is not shown on a terminal: wide enough for all of a row on one line."""
@@ -45,6 +48,13 @@ def people(*, stderr: bool = False) -> Console:
 def say(text: str) -> None:
     """A message beside the answer."""
     people(stderr=True).print(Text(text), soft_wrap=True)
+
+
+def say_refused(refused: Iterable[RefusedMessage]) -> None:
+    """The line, field and reason of each message of a file that is refused."""
+    for row in refused:
+        at = f", {row['field']}" if row["field"] else ""
+        say(f"line {row['line']}{at}: {row['reason']}")
 
 
 def print_json(document: Any) -> None:
