@@ -12,7 +12,7 @@ from consumers.part import BackOff, reason_of
 from ledger.application.due_work import do_due_work
 from ledger.application.ledger import Ledger
 from ledger.store.database import Conflict, Unavailable
-from ledger.store.reading.store import clock_is_set
+from ledger.store.reading.store import clock_is_set, is_sandbox
 
 EVERY_SECONDS = 1.0
 """How often it is looked for: one indexed look is cheaper than keeping count of what else may fall due meanwhile."""
@@ -60,7 +60,7 @@ class Timers:
     def step(self) -> int:
         """Do all that is due by now; how many accounts that were."""
         with self._ledger.database.reading() as transaction:
-            if self._ledger.is_sandbox(transaction) and clock_is_set(transaction):
+            if is_sandbox(transaction) and clock_is_set(transaction):
                 return 0
             now = self._ledger.clock_in(transaction)()
         if self._monotonic() >= self._try_again_at:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -40,6 +40,11 @@ def dead_letter_subject(dead_letter_id: str) -> str:
 def set_aside_subject(set_aside_id: str) -> str:
     """The subject of the body of a message set aside, and the reference that it lies under."""
     return f"set-aside/{set_aside_id}"
+
+
+def kept_subject(kept: Literal["dead-letter", "set-aside"], kept_id: str) -> str:
+    """The subject of a kept message's body, and the reference that it lies under."""
+    return (dead_letter_subject if kept == "dead-letter" else set_aside_subject)(kept_id)
 
 
 def lost_range_subject(lost_id: str) -> str:

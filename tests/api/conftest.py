@@ -16,7 +16,8 @@ from fastapi import APIRouter, FastAPI
 from ledger.application import access
 from ledger.application.acts import By
 from ledger.events import Grant, Role
-from ledger.store.database import beside, connect
+from ledger.store.connecting import connect
+from ledger.store.database import beside
 from makegood.api.app import create_app
 from makegood.api.serving import Serving, listening
 from makegood.house.opening import House, open_house

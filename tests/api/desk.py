@@ -168,7 +168,9 @@ def quick_desk(served: Served) -> Iterator[Desk]:
 
 
 def house_on(books: Books, settings: Settings) -> House:
-    return House(settings, books.database, books.ledger, books.ledger.vault, Follower(books.database))
+    house = House(settings, books.database, books.ledger.vault, Follower(books.database))
+    house.ledger = books.ledger
+    return house
 
 
 def _open(url: str) -> Iterator[Desk]:

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.upstream import known_at_the_door, read_act
-from ledger.aggregates.recording import message_event_id
 from ledger.application.access import grant
 from ledger.application.acts import By
 from ledger.application.record import take
 from ledger.events import Grant
+from ledger.events.event_ids import message_event_id
 from tests.api.desk import NOW, Desk
 from tests.ledger.books import killed
 from tests.ledger.messages import Upstream

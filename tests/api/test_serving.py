@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 import httpx
 import pytest
 
-from ledger.store.database import connect
+from ledger.store.connecting import connect
 from makegood.api.serving import CannotListen, listening
 from makegood.cli import run
 from makegood.pages.activation import PER_CLIENT_MAX

@@ -8,7 +8,7 @@ import pytest
 from consumers.upstream.door_messages import DOOR_MESSAGES, known_at_the_door
 from consumers.upstream.statements import read_act
 from ledger.application.record import take
-from ledger.store.database import connect
+from ledger.store.connecting import connect
 from makegood.house.opening import open_house
 from makegood.house.settings import Settings
 from tests.door.conftest import Door

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.store.database import connect
+from ledger.store.connecting import connect
 from ledger.store.instants import to_microseconds
 from makegood.answers import doctor
 from makegood.cli import run

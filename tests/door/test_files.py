@@ -19,7 +19,8 @@ import httpx
 import psycopg
 import pytest
 
-from ledger.store.database import Database, NotPermitted, Unavailable, beside, connect
+from ledger.store.connecting import connect
+from ledger.store.database import Database, NotPermitted, Unavailable, beside
 from makegood.house.settings import Settings
 from makegood.program.running import run_until_stopped
 from projections.catalog import CATALOG

@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from ledger.store.database import beside, connect
+from ledger.store.connecting import connect
+from ledger.store.database import beside
 from tests.door.conftest import USER, Door
 from tests.door.test_commands import ACCOUNT, SUBSCRIPTION, message
 

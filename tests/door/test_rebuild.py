@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from ledger.store.database import connect
+from ledger.store.connecting import connect
 from projections.catalog import CATALOG
 from projections.rebuild import Rebuild
 from tests.door.conftest import Door

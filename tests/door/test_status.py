@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ledger.store.database import connect
+from ledger.store.connecting import connect
 from ledger.store.notice_queue import queue_notices
 from ledger.store.reading.notice_queue import QueuedNotice
 from makegood.answers.metrics import METRICS, Metric, Sample, open_metrics

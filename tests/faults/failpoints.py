@@ -17,7 +17,9 @@ from typing import Any
 
 from consumers.kafka.records import Outgoing
 from consumers.kafka.sending import KafkaSender
-from ledger.store.database import PostgreSQL, Row, SQLite, Transaction
+from ledger.store.database import Row, Transaction
+from ledger.store.postgresql import PostgreSQL
+from ledger.store.sqlite import SQLite
 
 PARTS = ("intake", "relay", "projector", "timers")
 SEEN_MOST = 3

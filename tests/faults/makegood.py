@@ -25,7 +25,8 @@ from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, UPSTREAM
 from consumers.projector import KafkaSource
 from consumers.relay import Relay
 from ledger.store import database
-from ledger.store.database import SQLite, Transaction
+from ledger.store.database import Transaction
+from ledger.store.sqlite import SQLite
 from makegood import cli
 from makegood.program import running
 from tests.faults.failpoints import Failpoints

@@ -12,8 +12,9 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.topics import TOPICS
-from consumers.lag import Lag, TopicNames, carrier_lags
+from consumers.lag import Lag
 from consumers.relay import Relay
+from consumers.topic_lag import TopicNames, carrier_lags
 from ledger.store.instants import from_microseconds
 from makegood.answers.metrics import METRICS
 from makegood.cli import run

@@ -22,7 +22,8 @@ from consumers.upstream import read_structured
 from ledger.application.agreements import publish
 from ledger.application.ledger import Ledger
 from ledger.application.record import take
-from ledger.store.database import Database, Unavailable, beside, connect, create_if_missing
+from ledger.store.connecting import connect, create_if_missing
+from ledger.store.database import Database, Unavailable, beside
 from ledger.store.vault_keys import KeyDatabase
 from ledger.vault import Vault
 from projections import claims

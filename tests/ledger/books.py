@@ -17,7 +17,8 @@ from ledger.application.agreements import publish
 from ledger.application.ledger import Ledger
 from ledger.application.record import take
 from ledger.application.statement import Taken
-from ledger.store.database import Database, Row, Transaction, connect
+from ledger.store.connecting import connect
+from ledger.store.database import Database, Row, Transaction
 from ledger.store.reading.events import StoredEnvelope, read_shard
 from ledger.store.vault_keys import KeyDatabase
 from ledger.store.writing import ReaderMove

@@ -25,7 +25,8 @@ from ledger.application.kept_messages import (
 )
 from ledger.application.record import take
 from ledger.application.statement import Statement
-from ledger.store.database import CommitUnknown, StoreError, connect
+from ledger.store.connecting import connect
+from ledger.store.database import CommitUnknown, StoreError
 from ledger.store.schema import SCHEMA_VERSION
 from ledger.store.vault_keys import KeyDatabase
 from ledger.store.writing import ReaderFenced, ReaderMove, take_over_reader

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.aggregates.recording import message_event_id
 from ledger.application.acts import Act
 from ledger.application.record import take
 from ledger.application.requests import (
@@ -27,6 +26,7 @@ from ledger.application.requests import (
 )
 from ledger.application.statement import Statement
 from ledger.events import ClaimAssessed, SettlementChanged, SubscriptionStatusChanged
+from ledger.events.event_ids import message_event_id
 from ledger.store.database import CommitUnknown, Conflict, StoreError
 from ledger.store.positions import Position
 from tests.ledger.books import Books, Killed, killed

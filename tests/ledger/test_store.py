@@ -12,13 +12,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from ledger.aggregates.recording import message_event_id
 from ledger.application.due_work import do_due_work
 from ledger.application.ledger import Decided
 from ledger.application.record import take
 from ledger.application.statement import Statement, Taken
 from ledger.events import from_stored
-from ledger.store.database import CommitUnknown, Conflict, Unavailable, connect, redacted
+from ledger.events.event_ids import message_event_id
+from ledger.store.connecting import connect
+from ledger.store.database import CommitUnknown, Conflict, Unavailable, redacted
 from ledger.store.positions import event_sequence
 from ledger.store.reading.events import PositionMissing, follow_account
 from ledger.store.reading.shards import shard_end
@@ -610,7 +611,7 @@ def test_a_connection_that_breaks_before_its_commit_is_unavailable(pg_books: Boo
 
 def test_a_writer_that_hangs_keeps_nobody_waiting(pg_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A frozen process holds its locks until the server ends its transaction; woken, it hears that it was late."""
-    monkeypatch.setattr("ledger.store.database.IDLE_IN_TRANSACTION", "300ms")
+    monkeypatch.setattr("ledger.store.postgresql.IDLE_IN_TRANSACTION", "300ms")
     books = Books.open(pg_store)
     upstream = Upstream()
     books.take(upstream.customer())

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.events import Sealed
-from ledger.store.database import Database, connect
+from ledger.store.connecting import connect
+from ledger.store.database import Database
 from ledger.store.instants import to_microseconds
 from ledger.store.vault_keys import KeyDatabase
 from ledger.vault import KEY_BYTES, Damaged, Erased, Vault, VaultEntry

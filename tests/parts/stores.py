@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from ledger.store.database import beside, connect
+from ledger.store.connecting import connect
+from ledger.store.database import beside
 from ledger.store.schema import TABLES
 from projections.follower import Follower
 from tests.parts.postgres import Postgres

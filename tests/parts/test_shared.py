@@ -7,7 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ledger.store.database import beside, connect
+from ledger.store.connecting import connect
+from ledger.store.database import beside
 from tests.parts import PartMissing
 from tests.parts import shared as shared_parts
 from tests.parts.kafka import Kafka

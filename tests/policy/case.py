@@ -19,11 +19,11 @@ import pytest
 from consumers.upstream.door_messages import DOOR_MESSAGES, known_at_the_door
 from consumers.upstream.statements import read_act
 from ledger.aggregates import BillingAccount, Cause
-from ledger.aggregates.recording import message_event_id
 from ledger.aggregates.settlements import Credit
 from ledger.agreement import PublishedAgreement, bindable, read_agreement
 from ledger.application.statement import Refusal, Statement
 from ledger.events import AgreementBound, InvoiceStanding
+from ledger.events.event_ids import message_event_id
 from ledger.policy.assess import Assessment, assess, contradictions
 from ledger.policy.assessed import Working
 from ledger.policy.facts import EVERYTHING, AccountFacts, Touched

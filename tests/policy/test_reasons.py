@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ledger.aggregates.billing_account import RecordedClaim
-from ledger.aggregates.recording import message_event_id
 from ledger.events import ClaimAssessed
+from ledger.events.event_ids import message_event_id
 from tests.policy.case import (
     Case,
     Said,

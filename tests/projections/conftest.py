@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.store.database import Database, connect
+from ledger.store.connecting import connect
+from ledger.store.database import Database
 from tests.projections.stories import created
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ledger.store.database import Database, Transaction, connect
+from ledger.store.connecting import connect
+from ledger.store.database import Database, Transaction
 from ledger.store.reading.notice_queue import OPEN, notices_in
 from ledger.store.reading.page import Listed, Page
 from ledger.store.reading.waiting import waiting_facts

@@ -257,7 +257,7 @@ class TestCutShort:
     def test_killed_without_warning_it_goes_on(
         self, request: pytest.FixtureRequest, tmp_path: Path, story: Story, step: str, kind: str
     ) -> None:
-        from ledger.store.database import connect
+        from ledger.store.connecting import connect
         from tests.projections.stories import created
 
         url = f"sqlite:///{tmp_path}/killed.db" if kind == "sqlite" else request.getfixturevalue("pg_store")

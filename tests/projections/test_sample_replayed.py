@@ -18,7 +18,8 @@ from ledger.application.agreements import publish
 from ledger.application.ledger import Ledger
 from ledger.application.record import take
 from ledger.events import claims_settled
-from ledger.store.database import Database, connect
+from ledger.store.connecting import connect
+from ledger.store.database import Database
 from ledger.store.reading.events import StoredEnvelope, read_shard
 from ledger.store.vault_keys import KeyDatabase
 from ledger.vault import Vault

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from typing import Any, Self, TypeVar
 
 from eventsourcing.domain import BaseAggregate
 from pydantic import BaseModel
 
-from ledger.events import Fact, FactData, LedgerEvent
+from ledger.events import FactData, LedgerEvent
+from ledger.events.event_ids import event_id_of, fact_event_id
 from ledger.values import BEGINNING
 
 E = TypeVar("E", bound=LedgerEvent)
@@ -50,7 +50,9 @@ class LedgerAggregate(BaseAggregate[str]):
     def record(self, event_class: type[E], data: BaseModel, cause: Cause) -> E:
         """Trigger an event: it takes the stream's next version, is applied, and waits to be collected."""
         version = self.version + 1
-        event_id = fact_event_id(data) if isinstance(data, FactData) else _digest("decision", self.id, str(version))
+        event_id = (
+            fact_event_id(data) if isinstance(data, FactData) else event_id_of("decision", self.id, str(version))
+        )
         event = event_class(
             type=event_class.stored_as,
             account=self.account,
@@ -74,20 +76,6 @@ class LedgerAggregate(BaseAggregate[str]):
     def when(self, event: Any) -> None:
         """What an event means to this aggregate."""
         raise NotImplementedError
-
-
-def fact_event_id(data: FactData) -> str:
-    """A fact's event id follows from its message: recording a message twice would give one id twice."""
-    return message_event_id(data.message.source, data.message.id)
-
-
-def message_event_id(source: str, message_id: str) -> str:
-    """The event id of the fact that a message becomes."""
-    return _digest(Fact.__name__, source, message_id)
-
-
-def _digest(*parts: str) -> str:
-    return sha256("\x00".join(parts).encode()).hexdigest()[:32]
 
 
 def stream_name(kind: str, *ids: str) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ledger.aggregates.recording import message_event_id
 from ledger.application.statement import Refusal, Statement
 from ledger.events import Fact
+from ledger.events.event_ids import message_event_id
 from ledger.store.database import Transaction
 from ledger.store.reading.events import find_event
 from ledger.store.reading.vault import vault_entry

@@ -11,6 +11,7 @@ from ledger.application.ledger import Decided, Ledger
 from ledger.events import LedgerEvent
 from ledger.store.database import StoreError, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
+from ledger.store.reading.store import is_sandbox
 from ledger.store.writing import Writes
 from ledger.values import SYSTEM_ACCOUNT, instant_to_text
 
@@ -69,7 +70,7 @@ def advance(ledger: Ledger, to: datetime, progress: Progress = lambda done, of: 
     forward. Returns how many accounts were assessed. Raises NotASandbox or ClockGoesForward.
     """
     with ledger.database.reading() as transaction:
-        if not ledger.is_sandbox(transaction):
+        if not is_sandbox(transaction):
             raise NotASandbox(
                 "not a sandbox: the clock cannot be set; create a sandbox with `makegood init --sandbox`"
             )

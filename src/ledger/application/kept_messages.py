@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ledger.aggregates import SystemRecord, stream_name
-from ledger.aggregates.recording import message_event_id
 from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
 from ledger.application.record import bury
 from ledger.application.statement import Became, Refusal, Statement
 from ledger.events import KeptAs, KeptMessage, MessageDiscarded, MessageReplayed, ReplayOutcome, Sealed
+from ledger.events.event_ids import message_event_id
 from ledger.store.database import StoreError, Transaction
 from ledger.store.reading.shards import shards_of_accounts
-from ledger.store.reading.vault import vault_entry
+from ledger.store.reading.vault import opened_bytes
 from ledger.store.writing import Closure, ReaderMove, SetAside, Writes
 from ledger.values import SYSTEM_ACCOUNT
-from ledger.vault import dead_letter_subject, set_aside_subject
+from ledger.vault import kept_subject, set_aside_subject
 
 RUN_MAX = 10
 """So many messages may be set aside in a row; if the next one fails too, it is we who are wrong (design rule 8)."""
@@ -44,13 +44,11 @@ class Kept:
     @property
     def subject(self) -> str:
         """Subject and reference of its body in the vault."""
-        return (dead_letter_subject if self.kept == "dead-letter" else set_aside_subject)(self.kept_id)
+        return kept_subject(self.kept, self.kept_id)
 
     def body(self, ledger: Ledger) -> bytes | None:
         """What it said, None where the vault has nothing of it. Raises Erased or Damaged."""
-        with ledger.database.reading() as transaction:
-            entry = vault_entry(transaction, self.subject)
-        return ledger.vault.decrypt(entry) if entry is not None else None
+        return opened_bytes(ledger.database, ledger.vault, self.subject)
 
 
 @dataclass(frozen=True, slots=True)

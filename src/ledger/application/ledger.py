@@ -16,11 +16,11 @@ from eventsourcing.persistence import ApplicationRecorder, EventStore, Mapper
 from ledger.application.account import Account
 from ledger.application.catalogue import Catalogue
 from ledger.events import LedgerEvent
-from ledger.store.database import Database, NotPermitted, StoreError, Transaction
-from ledger.store.instants import from_microseconds, to_microseconds
+from ledger.store.database import Database, Transaction
+from ledger.store.instants import to_microseconds
 from ledger.store.notice_queue import begin_after_what_is_there
 from ledger.store.positions import check_number_of_shards
-from ledger.store.reading.shards import shards_of
+from ledger.store.reading.store import Clock, clock_in, store_is_older
 from ledger.store.recorders import EnvelopeMapper, LedgerRecorder, SealingEventStore, events_of
 from ledger.store.schema import SCHEMA_VERSION, TABLES
 from ledger.store.writing import Writes, hold_heads, read_heads, read_waiting
@@ -32,12 +32,6 @@ ACCOUNTS_KEPT_MAX = 2_000
 
 TURNS = 64
 """How many accounts, at most, can be written about at once by those who take turns."""
-
-Clock = Callable[[], datetime]
-
-
-class NoStore(StoreError):
-    """The store has no tables yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,48 +87,14 @@ class Ledger(Application[str]):
                 ],
             )
 
-    def exists(self) -> bool:
-        """Whether the database holds a store. Raises Unavailable where it cannot be reached, and NotPermitted."""
-        if not self.database.may_be_there():
-            return False
-        with self.database.reading() as transaction:
-            transaction.rows("SELECT 1")
-        try:
-            with self.database.reading() as transaction:
-                return bool(transaction.rows("SELECT value FROM store WHERE name = 'schema'"))
-        except NotPermitted:
-            raise
-        except StoreError:
-            return False
-
-    def is_older(self) -> bool:
-        """Whether an older version made the store, so that it lacks what `bring_up_to_date` adds.
-
-        Raises StoreError for a newer version's store, and for one of more shards than this version can work with.
-        """
-        with self.database.reading() as transaction:
-            version = int(transaction.rows("SELECT value FROM store WHERE name = 'schema'")[0][0])
-            shards = len(shards_of(transaction))
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                f"this store is from a newer makegood (its tables have version {version}, this program knows "
-                f"{SCHEMA_VERSION}): install that one"
-            )
-        try:
-            check_number_of_shards(shards)
-        except ValueError:
-            raise StoreError(
-                f"this store has {shards} shards, and this makegood works with one: use the version that made it"
-            ) from None
-        return version < SCHEMA_VERSION or bool(self.database.lacking(TABLES))
-
     def bring_up_to_date(self) -> bool:
         """Add the tables that an older version's store lacks; returns whether the store was an older one.
 
         All its accounts fall due: what older rules had settled is settled anew, once (policy §7). Raises what
-        `is_older` raises, and NotPermitted where a table is missing that whoever runs the program may not create.
+        `store_is_older` raises, and NotPermitted where a table is missing that whoever runs the program may not
+        create.
         """
-        if not self.is_older():
+        if not store_is_older(self.database):
             return False
         self.database.create(TABLES)
         with self.database.writing() as transaction:
@@ -147,18 +107,9 @@ class Ledger(Application[str]):
             transaction.run("UPDATE store SET value = ? WHERE name = 'schema'", (str(SCHEMA_VERSION),))
         return True
 
-    def is_sandbox(self, transaction: Transaction) -> bool:
-        """Whether the store's clock may be set."""
-        return transaction.rows("SELECT value FROM store WHERE name = 'sandbox'") == [("yes",)]
-
     def clock_in(self, transaction: Transaction) -> Clock:
         """The store's time: the system's, until a sandbox's clock is set, which then stands still."""
-        if self.is_sandbox(transaction):
-            rows = transaction.rows("SELECT value FROM store WHERE name = 'clock'")
-            if rows:
-                standing = from_microseconds(int(rows[0][0]))
-                return lambda: standing
-        return self._system_clock
+        return clock_in(transaction, self._system_clock)
 
     def now(self) -> datetime:
         """What time it is in this store."""

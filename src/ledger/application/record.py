@@ -6,15 +6,16 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from ledger.aggregates.recording import message_event_id
 from ledger.application.account import Account
 from ledger.application.contention import GiveUp, Share, decide_in_parts
 from ledger.application.differing_content import conflicting, said_before, said_by
 from ledger.application.ledger import Decided, Ledger
 from ledger.application.statement import Became, Refusal, Statement, Taken
 from ledger.events import LedgerEvent
+from ledger.events.event_ids import message_event_id
 from ledger.store.database import CommitUnknown, Transaction
 from ledger.store.reading.shards import shards_of_accounts
+from ledger.store.reading.store import is_sandbox
 from ledger.store.writing import DeadLetter, ReaderFenced, ReaderMove, Writes
 from ledger.vault import customer_subject, dead_letter_subject
 
@@ -213,7 +214,7 @@ class Recording:
             if known is not None:
                 self.each.append(self._again(transaction, item, known == digest))
                 continue
-            if _names_file(item) and not self._ledger.is_sandbox(transaction):
+            if _names_file(item) and not is_sandbox(transaction):
                 self.each.append(item.refused("data.credentials.secret_ref", _NO_FILES))
                 continue
             self._said[item.message.source, item.message.id] = item

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ledger.aggregates.recording import message_event_id
 from ledger.application.acts import Act, perform
 from ledger.application.ledger import Ledger
 from ledger.application.statement import Refusal, Statement
 from ledger.events import Decision, Fact
+from ledger.events.event_ids import message_event_id
 from ledger.store.database import StoreError, Transaction
 from ledger.store.positions import Position
 from ledger.store.reading.events import StoredEnvelope, account_events, find_event

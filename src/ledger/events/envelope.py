@@ -10,7 +10,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Self
 
-from eventsourcing.domain import CanMutateAggregate
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
 _AMOUNT_SCHEMA = {
@@ -99,6 +98,8 @@ class LedgerEvent(BaseModel):
 
     def mutate(self, aggregate: Any) -> Any:
         """Check that the event is the aggregate's next, and apply it."""
+        from eventsourcing.domain import CanMutateAggregate  # only here: who folds events needs no aggregates
+
         return CanMutateAggregate.mutate(self, aggregate)  # type: ignore[arg-type]
 
     def apply(self, aggregate: Any) -> None:

@@ -9,7 +9,6 @@ from typing import Annotated, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from ledger.application.as_of import assess_as_of
 from ledger.events import AgreementPublished
 from ledger.store.positions import KnownAt
 from ledger.store.reading.events import events_of_types, recorded_by
@@ -117,6 +116,8 @@ def _account_then(
         return account_state.account_recorded(known, account_id), moment
     with house.database.reading() as transaction:
         published = events_of_types(transaction, SYSTEM_ACCOUNT, [AgreementPublished.stored_as])
+    from ledger.application.as_of import assess_as_of  # only here: whoever asks for rows needs no policy
+
     anew = assess_as_of(account_id, known, recorded_by(published, known_at), as_of)
     moment["as_of"] = instant_to_text(anew.as_of)
     if known and not anew.events:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from ledger.application.catalogue import Catalogue
 from ledger.store.reading.page import Listed, Order, Page, in_memory
 from makegood.answers.unknown import Unknown
 from makegood.house.opening import House
 from projections.shown_values import Hash, LocalDate
+
+if TYPE_CHECKING:
+    from ledger.application.catalogue import Catalogue
 
 
 class Agreement(TypedDict):
@@ -62,6 +64,8 @@ def agreement(house: House, name: str, version: int | None = None) -> AgreementT
 
 def _catalogue(house: House) -> Catalogue:
     """A catalogue of one's own: that of the ledger belongs to whoever records."""
+    from ledger.application.catalogue import Catalogue
+
     catalogue = Catalogue()
     with house.database.reading() as transaction:
         catalogue.refresh(transaction)

@@ -48,7 +48,7 @@ def complaint(house: House, sight: Sight, complaint_id: str, account: str | None
     """
     if account is not None:
         sight.check(account)
-    found = complaints.find(house.database, house.ledger.now(), complaint_id, account)
+    found = complaints.find(house.database, house.now(), complaint_id, account)
     if found is None or not sight.words:
         where = f"account {account} has no complaint" if account is not None else "no account has a complaint"
         raise UnknownComplaint(f"{where} {complaint_id}; see `makegood complaints`")

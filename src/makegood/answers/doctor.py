@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -21,12 +21,12 @@ from consumers.kafka.records import BrokerError, TopicMissing
 from consumers.kafka.security import WrongSecurity
 from consumers.kafka.topics import TOPICS
 from consumers.mail.sending import MailServer, ServerUnusable, SmtpMailer
-from ledger.application.ledger import Ledger
-from ledger.store.database import StoreError, connect, redacted
+from ledger.store.connecting import connect
+from ledger.store.database import StoreError, redacted
 from ledger.store.reading.heads import last_recorded_at
+from ledger.store.reading.store import is_sandbox, store_exists
 from ledger.store.vault_keys import KeyDatabase
 from ledger.values import instant_to_text
-from ledger.vault import Vault
 from makegood.answers.status import BROKER_PATIENCE
 from makegood.house.broker import security_of
 from makegood.house.clock import system_clock
@@ -196,10 +196,10 @@ def _disk(settings: Settings) -> str:
 
 def _clock(settings: Settings) -> str:
     _needs_store(settings)
-    with _ledger(settings) as ledger:
-        now, there = system_clock(), ledger.database.clock()
-        with ledger.database.reading() as transaction:
-            last = last_recorded_at(transaction) if not ledger.is_sandbox(transaction) else None
+    with closing(connect(settings.store)) as database:
+        now, there = system_clock(), database.clock()
+        with database.reading() as transaction:
+            last = last_recorded_at(transaction) if not is_sandbox(transaction) else None
         if there is not None and abs(now - there) > CLOCK_TOLERANCE:
             raise _Broken(
                 f"this machine's clock says {_shown(now)}, the database's {_shown(there)}",
@@ -213,15 +213,9 @@ def _clock(settings: Settings) -> str:
     return _shown(now)
 
 
-@contextmanager
-def _ledger(settings: Settings) -> Iterator[Ledger]:
-    with closing(connect(settings.store)) as database, closing(connect(settings.vault)) as keys:
-        yield Ledger(database, Vault(KeyDatabase(keys, system_clock)), system_clock)
-
-
 def _has_store(settings: Settings) -> bool:
-    with _ledger(settings) as ledger:
-        return ledger.exists()
+    with closing(connect(settings.store)) as database:
+        return store_exists(database)
 
 
 def _needs_store(settings: Settings) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 
 from ledger import events
-from ledger.aggregates.recording import message_event_id
 from ledger.events import (
     ChargePosted,
     ClaimAssessed,
@@ -37,6 +36,7 @@ from ledger.events import (
     message_key,
     retracted,
 )
+from ledger.events.event_ids import message_event_id
 from ledger.store.reading.events import StoredEnvelope, follow_account
 from ledger.values import instant_to_text
 from ledger.vault import Damaged, Erased

@@ -21,7 +21,7 @@ def instructions(
     """The instructions, those first that wait longest for an answer; `still_open` leaves out what was answered."""
     found = instructions_.listed(
         house.database,
-        house.ledger.now(),
+        house.now(),
         accounts=sight.among(account),
         kind=kind,
         still_open=still_open,

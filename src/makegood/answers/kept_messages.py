@@ -7,14 +7,13 @@ from typing import Annotated
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from consumers.upstream import KeptContent, examine_kept
-from ledger.application.kept_messages import Kept
 from ledger.events import KeptAs
 from ledger.store.reading import kept_messages as kept
 from ledger.store.reading.kept_messages import KeptMessage, KeptStatus, Wanted
 from ledger.store.reading.page import Listed, Page
+from ledger.store.reading.vault import opened_bytes
 from ledger.values import instant_to_text
-from ledger.vault import Erased
+from ledger.vault import Erased, kept_subject
 from makegood.house.opening import House
 from projections.shown_values import Instant
 
@@ -98,8 +97,10 @@ def set_aside(house: House, wanted: Wanted, *, closed: bool = True, page: Page |
 
 def with_body(house: House, of: KeptAs, message: KeptMessage) -> DeadLetterWithBody | SetAsideWithBody:
     """A kept message with what it said."""
+    from consumers.upstream import KeptContent, examine_kept  # only here: a list of kept messages reads none
+
     try:
-        body = Kept(of, message.kept_id, message.origin).body(house.ledger)
+        body = opened_bytes(house.database, house.vault, kept_subject(of, message.kept_id))
     except Erased:
         body = None
     said: WithBody = {"body": body.decode(errors="backslashreplace") if body is not None else None}

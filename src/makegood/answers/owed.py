@@ -59,9 +59,7 @@ def disputes(
     house: House, sight: Sight, *, account: str | None = None, overdue: bool = False, page: Page | None = None
 ) -> Listed[disputes_.Dispute]:
     """The disputes, by account and id; `overdue` lists only investigations that are open longer than agreed."""
-    found = disputes_.listed(
-        house.database, house.ledger.now(), accounts=sight.among(account), overdue=overdue, page=page
-    )
+    found = disputes_.listed(house.database, house.now(), accounts=sight.among(account), overdue=overdue, page=page)
     return sight.rows(disputes_.Dispute, found)
 
 
@@ -70,7 +68,7 @@ def complaints(
 ) -> Listed[complaints_.Complaint]:
     """The complaints, those first that have been open longest."""
     found = complaints_.listed(
-        house.database, house.ledger.now(), accounts=sight.among(account), still_open=still_open, page=page
+        house.database, house.now(), accounts=sight.among(account), still_open=still_open, page=page
     )
     told = Listed((sight.complaint(complaint) for complaint in found), found.next)
     return sight.rows(complaints_.Complaint, told)

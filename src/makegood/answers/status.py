@@ -13,9 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from consumers.kafka.records import BrokerError, BrokerUnavailable, TopicMissing
-from consumers.kafka.security import WrongSecurity
-from consumers.lag import Lag, carrier_lags, notices_lags, projector_lags, strangers
+from consumers.lag import Lag, notices_lags, projector_lags
 from ledger.store.database import StoreError, Transaction, redacted
 from ledger.store.instants import to_microseconds
 from ledger.store.positions import Reached
@@ -25,13 +23,12 @@ from ledger.store.reading.left_for_people import Left
 from ledger.store.reading.lost import LostMessages, lost_left, lost_ranges
 from ledger.store.reading.notice_queue import notices_left, unsent
 from ledger.store.reading.shards import shard_ends
-from ledger.store.reading.store import clock_is_set
+from ledger.store.reading.store import clock_in, clock_is_set, is_sandbox
 from ledger.store.reading.waiting import waiting_left
 from ledger.values import instant_to_text
 from makegood.answers import metrics
 from makegood.answers.ages import age
 from makegood.answers.metrics import Metric, Sample
-from makegood.house.broker import cluster_for
 from makegood.house.clock import system_clock
 from makegood.house.opening import House, open_house
 from makegood.house.settings import Settings
@@ -198,8 +195,8 @@ def _look_around(house: House, status: Status) -> None:
 
 def _look_into_store(house: House, status: Status) -> None:
     with house.database.reading() as transaction:
-        status.sandbox = house.ledger.is_sandbox(transaction)
-        status.now = house.ledger.clock_in(transaction)()
+        status.sandbox = is_sandbox(transaction)
+        status.now = clock_in(transaction, system_clock)()
         if status.sandbox and clock_is_set(transaction):
             status.clock = status.now
         status.events = shard_ends(transaction)
@@ -223,6 +220,12 @@ def _lost_in_words(lost: LostMessages) -> str:
 
 
 def _look_into_broker(house: House, status: Status) -> None:
+    # Only here: without a broker none of this is loaded.
+    from consumers.kafka.records import BrokerError, BrokerUnavailable, TopicMissing
+    from consumers.kafka.security import WrongSecurity
+    from consumers.topic_lag import carrier_lags, strangers
+    from makegood.house.broker import cluster_for
+
     status.broker_reachable = True
     try:
         cluster = cluster_for(house, patience=BROKER_PATIENCE)

@@ -33,7 +33,7 @@ def waiting(house: House, sight: Sight, *, account: str | None = None, page: Pag
     """The facts that wait, by account, those first that have waited longest."""
     with house.database.reading() as transaction:
         found = waiting_facts(transaction, sight.among(account), page)
-    now = house.ledger.now()
+    now = house.now()
     return sight.rows(Waiting, Listed((_shown(fact, now) for fact in found), found.next))
 
 

@@ -28,7 +28,6 @@ def notices(
     from makegood.answers import notices as mails
     from makegood.commands.terminal.printing import print_json, print_rows, say
     from makegood.commands.terminal.tables import NOTICES
-    from makegood.house.mail_server import UNSET
 
     with opened(store, account) as house:
         posts = bool(house.settings.smtp)
@@ -44,7 +43,7 @@ def notices(
         right=NOTICES.right,
     )
     if not posts:
-        say(UNSET)
+        say("no mail server is configured: e-mails are queued and not sent; set MAKEGOOD_SMTP and MAKEGOOD_MAIL_FROM")
 
 
 @notices_app.command("resend")

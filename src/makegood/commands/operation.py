@@ -40,10 +40,12 @@ def status(
     from makegood.commands.terminal.status import show_status
     from makegood.house.logs import configure_logs
 
-    configure_logs("error")  # the client for Kafka tells of every attempt to connect
     if as_metrics and json:
         raise Stop("--metrics and --json exclude each other; leave one out")
-    found = standing.look(settings_from(store, kafka), max_age)
+    settings = settings_from(store, kafka)
+    if settings.kafka:
+        configure_logs("error")  # the client for Kafka tells of every attempt to connect
+    found = standing.look(settings, max_age)
     if as_metrics:
         print("\n".join(open_metrics(standing.samples(found))))
     elif json:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 
-import structlog
-
 
 def configure_logs(level: str) -> None:
     """Set up the logs of a long-running process."""
+    import structlog  # only here: a command that ends at once writes no log
+
     watched = sys.stderr.isatty()
     structlog.configure(
         processors=[

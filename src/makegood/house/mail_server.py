@@ -8,8 +8,6 @@ from consumers.notices import Post
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
 
-UNSET = "no mail server is configured: e-mails are queued and not sent; set MAKEGOOD_SMTP and MAKEGOOD_MAIL_FROM"
-
 
 def post_of(settings: Settings) -> Post | None:
     """The post that the settings describe; None where no mail server is set. Raises Stop where they are wrong."""

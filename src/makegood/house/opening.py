@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from ledger.application.due_work import do_due_work
-from ledger.application.ledger import Ledger, NoStore
-from ledger.store.database import Database, StoreError, connect, create_if_missing, redacted
+from ledger.store.connecting import connect, create_if_missing
+from ledger.store.database import Database, StoreError, redacted
+from ledger.store.reading.store import NoStore, clock_in, store_exists, store_is_older
 from ledger.store.vault_keys import KeyDatabase
 from ledger.vault import Vault
 from makegood.house.clock import system_clock
@@ -16,16 +18,30 @@ from makegood.house.logs import say
 from makegood.house.settings import Settings
 from projections.follower import Follower
 
+if TYPE_CHECKING:
+    from ledger.application.ledger import Ledger
 
-@dataclass(frozen=True, slots=True)
+
 class House:
     """The store, vault, ledger and projections, opened together."""
 
-    settings: Settings
-    database: Database
-    ledger: Ledger
-    vault: Vault
-    projections: Follower
+    def __init__(self, settings: Settings, database: Database, vault: Vault, projections: Follower) -> None:
+        self.settings = settings
+        self.database = database
+        self.vault = vault
+        self.projections = projections
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The write side. It is loaded when it is first asked for: a command that only reads starts without it."""
+        from ledger.application.ledger import Ledger
+
+        return Ledger(self.database, self.vault, system_clock)
+
+    def now(self) -> datetime:
+        """What time it is in this store."""
+        with self.database.reading() as transaction:
+            return clock_in(transaction, system_clock)()
 
 
 class OlderStore(StoreError):
@@ -41,6 +57,8 @@ def _bring_up_to_date(house: House) -> None:
     # Projections' tables come first: where one may not be created, the store still counts as an older one.
     house.projections.create()
     if house.ledger.bring_up_to_date():
+        from ledger.application.due_work import do_due_work
+
         do_due_work(house.ledger, house.ledger.now(), failing={})
     house.projections.catch_up()
 
@@ -65,9 +83,8 @@ def open_house(
     try:
         key_database = KeyDatabase(keys, system_clock)
         vault = Vault(key_database)
-        ledger = Ledger(database, vault, system_clock)
-        house = House(settings, database, ledger, vault, Follower(database))
-        exists = ledger.exists()
+        house = House(settings, database, vault, Follower(database))
+        exists = store_exists(database)
         if create or (create_missing and not exists):
             if exists:
                 raise StoreError(
@@ -75,7 +92,7 @@ def open_house(
                 )
             create_if_missing(settings.vault, beside=settings.store)
             key_database.create()
-            ledger.create_store(sandbox=sandbox, shards=shards)
+            house.ledger.create_store(sandbox=sandbox, shards=shards)
         elif not exists:
             raise NoStore(
                 f"no makegood store at {redacted(settings.store)}; "
@@ -85,7 +102,7 @@ def open_house(
             say(f"makegood: {warning}")
         if not exists:
             house.projections.create()
-        elif ledger.is_older() or house.projections.lacks_tables():
+        elif store_is_older(database) or house.projections.lacks_tables():
             if not migrate:
                 raise OlderStore(
                     f"the store at {redacted(settings.store)} was made by an older version of makegood: back it up, "

@@ -28,6 +28,7 @@ from consumers.part import reason_of
 from ledger.application.activation import Collected, Fetch, NotOpened, collect, open_link
 from ledger.application.ledger import Ledger
 from ledger.store.database import StoreError
+from ledger.store.reading.store import is_sandbox
 from ledger.vault import Damaged, Erased
 from makegood.house.clock import system_clock
 from makegood.house.opening import House
@@ -121,7 +122,7 @@ class ClientLimit:
 def activation_pages(house: House) -> APIRouter:
     """The pages as the door serves them: secrets from the hosts that are named, and from files in a sandbox."""
     with house.database.reading() as transaction:
-        sandbox = house.ledger.is_sandbox(transaction)
+        sandbox = is_sandbox(transaction)
     fetch = SecretFetcher.of(house.settings.secret_hosts.split(","), files=sandbox)
     return activation_router(house.ledger, fetch, clock=system_clock)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from ledger.values import instant_to_text
 from makegood.answers.ages import age
-from makegood.answers.doctor import Examined
 from makegood.answers.status import BROKEN, KINDS, LATE, WELL, WORDS, Status, number_of, seconds_since
 from makegood.commands.terminal.printing import people, shown
+
+if TYPE_CHECKING:
+    from makegood.answers.doctor import Examined
 
 
 def show_status(status: Status) -> None:

@@ -1,0 +1,31 @@
+"""Opens the database that an address names. Only the client library of that one is loaded."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote, urlsplit
+
+from ledger.store.database import Database, StoreError, redacted
+
+
+def connect(url: str) -> Database:
+    """Open `sqlite:///FILE`, `sqlite:///:memory:` or `postgresql://…`. Raises StoreError for anything else."""
+    if url.startswith("sqlite:///"):
+        from ledger.store.sqlite import SQLite
+
+        return SQLite(unquote(url.removeprefix("sqlite:///")))
+    if urlsplit(url).scheme in ("postgresql", "postgres"):
+        from ledger.store.postgresql import PostgreSQL
+
+        return PostgreSQL(url)
+    raise StoreError(
+        f"the store {redacted(url)!r} is neither sqlite:///FILE nor postgresql://USER@HOST/NAME; "
+        "set --store or MAKEGOOD_STORE"
+    )
+
+
+def create_if_missing(url: str, beside: str) -> None:
+    """Have a database exist: on PostgreSQL it is created by way of `beside`; SQLite makes its file by itself."""
+    if url.startswith("postgres"):
+        from ledger.store.postgresql import create_database
+
+        create_database(url, beside)
