@@ -10,10 +10,12 @@ import typer
 
 from makegood.commands.app import (
     Actor,
+    ColumnsOption,
     Json,
     Store,
     agreement_app,
     opened,
+    show_list,
 )
 from makegood.house.stop import Stop
 
@@ -57,23 +59,20 @@ def agreement_publish(
 
 
 @agreement_app.command("list")
-def agreement_list(store: Store = "", json: Json = False) -> None:
+def agreement_list(columns: ColumnsOption = None, store: Store = "", json: Json = False) -> None:
     """List the published versions."""
-    from makegood.answers import agreements
-    from makegood.commands.terminal.printing import print_json, print_rows
+    from makegood.answers.agreements import agreements
     from makegood.commands.terminal.tables import AGREEMENTS
 
-    with opened(store) as house:
-        rows = agreements.agreements(house)
-    if json:
-        print_json(rows)
-    else:
-        print_rows(
-            rows,
-            AGREEMENTS.headings,
-            title="Service agreements",
-            empty="no published agreements; next: makegood agreement publish FILE",
-        )
+    show_list(
+        store,
+        json,
+        agreements,
+        AGREEMENTS,
+        chosen=columns,
+        title="Service agreements",
+        empty="no published agreements; next: makegood agreement publish FILE",
+    )
 
 
 @agreement_app.command("show")

@@ -15,7 +15,7 @@ from makegood.house.stop import Stop
 R = TypeVar("R", bound=Mapping[str, Any])
 
 if TYPE_CHECKING:
-    from makegood.commands.terminal.tables import Columns
+    from makegood.commands.terminal.layout import Columns
     from makegood.house.opening import House
     from makegood.house.settings import Settings
 
@@ -58,6 +58,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Actor = Annotated[
     str,
     typer.Option("--as", "--actor", metavar="NAME", help="For whom you act; your user name is recorded in any case."),
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option("--columns", metavar="NAME,…", help="Only these fields, in this order, named as in --json."),
 ]
 AccountOption = Annotated[str | None, typer.Option("--account", help="Only this account.")]
 File = Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - for standard input.")]
@@ -231,26 +235,31 @@ def show_list(
     *,
     title: str,
     empty: str,
+    chosen: str | None = None,
     account: str | None = None,
     in_words: Callable[[R], Mapping[str, Any]] | None = None,
 ) -> None:
-    """Show the rows of a question, as a table or as JSON; `in_words` says a row to people.
+    """Show the rows of a question, as a table or as JSON, of all fields or of those `chosen`; `in_words` says a row
+    to people.
 
-    Raises UnknownAccount where the question is about an account that the store does not know.
+    Raises UnknownAccount where the question is about an account that the store does not know, and BadParameter for a
+    field that the rows do not have.
     """
+    from makegood.commands.terminal.layout import NoSuchColumn
     from makegood.commands.terminal.printing import print_json, print_rows
 
+    names = [name.strip() for name in chosen.split(",")] if chosen is not None else []
+    try:
+        asked = (columns.fields() if json else columns).chosen(names) if names else columns
+    except NoSuchColumn as error:
+        raise typer.BadParameter(str(error), param_hint="--columns") from None
     with opened(store, account) as house:
         rows = query(house)
     if json:
-        print_json(rows)
+        print_json([{name: row[name] for name in names} for row in rows] if names else rows)
     else:
         print_rows(
-            [in_words(row) for row in rows] if in_words is not None else rows,
-            columns.headings,
-            title=title,
-            empty=empty,
-            right=columns.right,
+            [in_words(row) for row in rows] if in_words else rows, asked, title=title, empty=empty, choosable=True
         )
 
 

@@ -18,6 +18,7 @@ def contract_check(file: File, json: Json = False) -> int:
     from dataclasses import asdict
 
     from consumers.upstream import check_file
+    from makegood.commands.terminal.layout import Columns
     from makegood.commands.terminal.printing import print_json, print_rows
 
     with lines_of(file) as lines:
@@ -27,7 +28,11 @@ def contract_check(file: File, json: Json = False) -> int:
     else:
         print_rows(
             problems,
-            {"line": "line", "id": "message", "field": "field", "reason": "reason"},
+            Columns.made_of(
+                {"line": "line", "id": "message", "field": "field", "reason": "reason"},
+                right=("line",),
+                prose=("reason",),
+            ),
             title="Messages that would be refused",
             empty="all messages are valid; send them with `makegood publish` or `makegood ingest`",
         )

@@ -13,6 +13,7 @@ from makegood.commands.app import (
     REFUSED,
     AccountOption,
     Actor,
+    ColumnsOption,
     Json,
     Store,
     aside_app,
@@ -47,6 +48,7 @@ def dead_letters_list(
     source: Source = None,
     field: Field = None,
     everything: Everything = False,
+    columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
@@ -64,6 +66,7 @@ def dead_letters_list(
         found,
         DEAD_LETTERS if everything else DEAD_LETTERS.without("status"),
         account=account,
+        chosen=columns,
         title="Dead letters",
         empty="no open dead letters",
     )
@@ -134,6 +137,7 @@ def aside_list(
     account: AccountOption = None,
     source: Source = None,
     everything: Everything = False,
+    columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
@@ -147,6 +151,7 @@ def aside_list(
         lambda house: set_aside(house, {"account": account, "source": source}, closed=everything),
         SET_ASIDE if everything else SET_ASIDE.without("status"),
         account=account,
+        chosen=columns,
         title="Messages set aside",
         empty="no messages set aside",
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from makegood.commands.app import Actor, Json, Store, lost_app, opened, show_list
+from makegood.commands.app import Actor, ColumnsOption, Json, Store, lost_app, opened, show_list
 from makegood.house.stop import Stop
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 @lost_app.command("list")
 def lost_list(
     everything: Annotated[bool, typer.Option("--all", help="Include closed ones.")] = False,
+    columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
@@ -28,6 +29,7 @@ def lost_list(
         json,
         lambda house: lost_ranges(house, closed=everything),
         LOST_RANGES if everything else LOST_RANGES.without("status"),
+        chosen=columns,
         title="Lost ranges of messages",
         empty="no messages were lost",
     )

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from makegood.commands.app import AccountOption, Actor, Json, NoticeStatusOption, Store, notices_app, opened
+from makegood.commands.app import (
+    AccountOption,
+    Actor,
+    ColumnsOption,
+    Json,
+    NoticeStatusOption,
+    Store,
+    notices_app,
+    opened,
+    settings_from,
+    show_list,
+)
 
 if TYPE_CHECKING:
     from ledger.application.acts import By
@@ -19,6 +30,7 @@ def notices(
     context: typer.Context,
     account: AccountOption = None,
     status: NoticeStatusOption = None,
+    columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
@@ -26,23 +38,20 @@ def notices(
     if context.invoked_subcommand is not None:
         return
     from makegood.answers import notices as mails
-    from makegood.commands.terminal.printing import print_json, print_rows, say
+    from makegood.commands.terminal.printing import say
     from makegood.commands.terminal.tables import NOTICES
 
-    with opened(store, account) as house:
-        posts = bool(house.settings.smtp)
-        rows = mails.notices(house, account, [status] if status is not None else None)
-    if json:
-        print_json(rows)
-        return
-    print_rows(
-        rows,
-        NOTICES.headings,
+    show_list(
+        store,
+        json,
+        lambda house: mails.notices(house, account, [status] if status is not None else None),
+        NOTICES,
+        chosen=columns,
+        account=account,
         title="E-mails to customers",
         empty="no open e-mails; `makegood run` queues and sends them, and --status sent lists those sent",
-        right=NOTICES.right,
     )
-    if not posts:
+    if not json and not settings_from(store).smtp:
         say("no mail server is configured: e-mails are queued and not sent; set MAKEGOOD_SMTP and MAKEGOOD_MAIL_FROM")
 
 

@@ -10,6 +10,7 @@ from makegood.commands.app import (
     AccountOption,
     AsOf,
     ClauseOption,
+    ColumnsOption,
     Json,
     KindOption,
     KnownAt,
@@ -28,6 +29,7 @@ def claims(
     account: AccountOption = None,
     clause: ClauseOption = None,
     outcome: OutcomeOption = None,
+    columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
@@ -42,6 +44,7 @@ def claims(
         lambda house: owed.claims(house, EVERYTHING, account=account, clause=clause, outcome=outcome),
         CLAIMS,
         account=account,
+        chosen=columns,
         title="Claims",
         empty="no claims; record messages with `makegood ingest FILE` or `makegood run`",
     )
@@ -49,7 +52,11 @@ def claims(
 
 @app.command()
 def refunds(
-    account: AccountOption = None, status: RefundStatusOption = None, store: Store = "", json: Json = False
+    account: AccountOption = None,
+    status: RefundStatusOption = None,
+    columns: ColumnsOption = None,
+    store: Store = "",
+    json: Json = False,
 ) -> None:
     """Refunds: due, failed and paid out."""
     from makegood.access.sight import EVERYTHING
@@ -62,6 +69,7 @@ def refunds(
         lambda house: owed.refunds(house, EVERYTHING, account=account, status=status),
         REFUNDS,
         account=account,
+        chosen=columns,
         title="Refunds",
         empty="no refunds; see the decisions with `makegood claims`"
         if status is None
@@ -70,7 +78,12 @@ def refunds(
 
 
 @app.command()
-def credits(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
+def credits(
+    account: AccountOption = None,
+    columns: ColumnsOption = None,
+    store: Store = "",
+    json: Json = False,
+) -> None:
     """Credits: granted, used and left."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
@@ -82,6 +95,7 @@ def credits(account: AccountOption = None, store: Store = "", json: Json = False
         lambda house: owed.credits(house, EVERYTHING, account=account),
         CREDITS,
         account=account,
+        chosen=columns,
         title="Credits",
         empty="no credits; see the decisions with `makegood claims`",
     )
@@ -91,6 +105,7 @@ def credits(account: AccountOption = None, store: Store = "", json: Json = False
 def disputes(
     account: AccountOption = None,
     overdue: Annotated[bool, typer.Option("--overdue", help="Only overdue investigations.")] = False,
+    columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
@@ -105,6 +120,7 @@ def disputes(
         lambda house: owed.disputes(house, EVERYTHING, account=account, overdue=overdue),
         DISPUTES,
         account=account,
+        chosen=columns,
         title="Disputes",
         empty="no overdue investigations" if overdue else "no disputes",
     )
@@ -114,6 +130,7 @@ def disputes(
 def complaints(
     account: AccountOption = None,
     still_open: Annotated[bool, typer.Option("--open", help="Only open complaints.")] = False,
+    columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
@@ -130,6 +147,7 @@ def complaints(
         COMPLAINTS,
         in_words=complaint_in_words,
         account=account,
+        chosen=columns,
         title="Complaints",
         empty="no open complaints" if still_open else "no complaints",
     )
@@ -140,6 +158,7 @@ def instructions(
     account: AccountOption = None,
     kind: KindOption = None,
     still_open: Annotated[bool, typer.Option("--open", help="Only instructions without an answer.")] = False,
+    columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
@@ -156,6 +175,7 @@ def instructions(
         INSTRUCTIONS,
         in_words=instruction_in_words,
         account=account,
+        chosen=columns,
         title="Instructions",
         empty="no open instructions"
         if still_open
@@ -193,6 +213,7 @@ def complaint(
 def goodwill(
     account: AccountOption = None,
     still_open: Annotated[bool, typer.Option("--open", help="Only undecided proposals.")] = False,
+    columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
@@ -207,6 +228,7 @@ def goodwill(
         lambda house: owed.goodwill(house, EVERYTHING, account=account, still_open=still_open),
         GOODWILL,
         account=account,
+        chosen=columns,
         title="Goodwill credits",
         empty="no goodwill credits waiting for approval"
         if still_open
@@ -215,7 +237,12 @@ def goodwill(
 
 
 @app.command()
-def alarms(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
+def alarms(
+    account: AccountOption = None,
+    columns: ColumnsOption = None,
+    store: Store = "",
+    json: Json = False,
+) -> None:
     """Active alarms, for a person to check."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
@@ -227,13 +254,19 @@ def alarms(account: AccountOption = None, store: Store = "", json: Json = False)
         lambda house: owed.alarms(house, EVERYTHING, account=account),
         ALARMS,
         account=account,
+        chosen=columns,
         title="Alarms",
         empty="no alarms",
     )
 
 
 @app.command()
-def waiting(account: AccountOption = None, store: Store = "", json: Json = False) -> None:
+def waiting(
+    account: AccountOption = None,
+    columns: ColumnsOption = None,
+    store: Store = "",
+    json: Json = False,
+) -> None:
     """Facts that wait for another fact, with its name and their age."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers.ages import age
@@ -247,6 +280,7 @@ def waiting(account: AccountOption = None, store: Store = "", json: Json = False
         WAITING,
         in_words=lambda row: {**row, "age": age(row["age_seconds"])},
         account=account,
+        chosen=columns,
         title="Waiting facts",
         empty="no waiting facts",
     )
@@ -287,7 +321,10 @@ def account(
 
 @app.command()
 def history(
-    account_id: Annotated[str, typer.Argument(metavar="ACCOUNT")], store: Store = "", json: Json = False
+    account_id: Annotated[str, typer.Argument(metavar="ACCOUNT")],
+    columns: ColumnsOption = None,
+    store: Store = "",
+    json: Json = False,
 ) -> None:
     """An account's audit trail: all facts and decisions, with actor, cause and both times."""
     from makegood.access.sight import EVERYTHING
@@ -299,6 +336,7 @@ def history(
         json,
         lambda house: told(house, EVERYTHING, account_id),
         HISTORY,
+        chosen=columns,
         title=f"History of {account_id}",
         empty="",
     )

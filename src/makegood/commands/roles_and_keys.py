@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from makegood.commands.app import Actor, Json, Store, access_app, key_app, opened, show_list
+from makegood.commands.app import Actor, ColumnsOption, Json, Store, access_app, key_app, opened, show_list
 from makegood.house.stop import Stop
 
 if TYPE_CHECKING:
@@ -52,7 +52,12 @@ def access_revoke(
 
 
 @access_app.command("list")
-def access_list(principal: OfPrincipal = None, store: Store = "", json: Json = False) -> None:
+def access_list(
+    principal: OfPrincipal = None,
+    columns: ColumnsOption = None,
+    store: Store = "",
+    json: Json = False,
+) -> None:
     """List the roles granted."""
     from makegood.commands.terminal.tables import ROLES
     from projections import access
@@ -62,6 +67,7 @@ def access_list(principal: OfPrincipal = None, store: Store = "", json: Json = F
         json,
         lambda house: access.grants(house.database, principal),
         ROLES,
+        chosen=columns,
         title="Roles",
         empty="no roles granted; next: makegood access grant PRINCIPAL ROLE",
     )
@@ -111,7 +117,12 @@ def key_revoke(
 
 
 @key_app.command("list")
-def key_list(principal: OfPrincipal = None, store: Store = "", json: Json = False) -> None:
+def key_list(
+    principal: OfPrincipal = None,
+    columns: ColumnsOption = None,
+    store: Store = "",
+    json: Json = False,
+) -> None:
     """List the valid API keys, without their secrets."""
     from makegood.commands.terminal.tables import API_KEYS
     from projections import access
@@ -121,6 +132,7 @@ def key_list(principal: OfPrincipal = None, store: Store = "", json: Json = Fals
         json,
         lambda house: access.keys(house.database, principal),
         API_KEYS,
+        chosen=columns,
         title="API keys",
         empty="no valid API keys; next: makegood access key issue PRINCIPAL",
     )

@@ -97,6 +97,7 @@ def advance(to: Annotated[str, typer.Argument(metavar="INSTANT")], store: Store 
 def config(store: Store = "", kafka: Kafka = "", json: Json = False) -> None:
     """Show the settings in force, without their secrets."""
     from ledger.store.database import redacted
+    from makegood.commands.terminal.layout import Columns
     from makegood.commands.terminal.printing import print_json, print_rows
 
     settings = settings_from(store, kafka)
@@ -107,4 +108,4 @@ def config(store: Store = "", kafka: Kafka = "", json: Json = False) -> None:
     if json:
         print_json({row["name"]: row["value"] for row in rows})
     else:
-        print_rows(rows, {"name": "setting", "value": "value"}, title="Settings", empty="")
+        print_rows(rows, Columns.made_of({"name": "setting", "value": "value"}), title="Settings", empty="")

@@ -67,7 +67,7 @@ def show_account(account: Account) -> None:
         rows = parts.get(name, ())
         if rows:
             told = [instruction_in_words(row) for row in rows] if name == "instructions" else rows
-            print_rows(told, columns.headings, title=title, empty="", right=columns.right)
+            print_rows(told, columns, title=title, empty="")
     account_id = account["account_id"]
     if account["as_of"] is not None:
         more = f"Assessed for this view only. Recorded decisions: makegood history {account_id}, replay {account_id}"

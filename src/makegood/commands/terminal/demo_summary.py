@@ -12,6 +12,7 @@ from makegood.access.sight import EVERYTHING
 from makegood.answers.demo_summary import Summary
 from makegood.answers.explanation import explain
 from makegood.commands.terminal.explanation import show_explanation
+from makegood.commands.terminal.layout import Columns
 from makegood.commands.terminal.printing import people, print_rows, say
 from makegood.house.opening import House
 
@@ -41,10 +42,9 @@ def show_summary(house: House, summary: Summary, seconds: float) -> None:
             {"count": count, "field": where, "reason": reason}
             for (reason, where), count in sorted(summary.refused.items(), key=lambda item: (-item[1], item[0]))
         ],
-        {"count": "", "field": "field", "reason": "reason"},
+        Columns.made_of({"count": "", "field": "field", "reason": "reason"}, right=("count",), prose=("reason",)),
         title="",
         empty="  nothing was refused",
-        right=("count",),
     )
     heading("Claims")
     print_rows(
@@ -52,10 +52,11 @@ def show_summary(house: House, summary: Summary, seconds: float) -> None:
             {"clause": clause, "outcome": outcome, "reason": reason or None, "count": count}
             for (clause, outcome, reason), count in sorted(summary.claims.items())
         ],
-        {"clause": "clause", "outcome": "outcome", "reason": "reason", "count": "claims"},
+        Columns.made_of(
+            {"clause": "clause", "outcome": "outcome", "reason": "reason", "count": "claims"}, right=("count",)
+        ),
         title="",
         empty="  no claims",
-        right=("count",),
     )
     heading("Money, by currency")
     columns = (
@@ -75,22 +76,24 @@ def show_summary(house: House, summary: Summary, seconds: float) -> None:
             {"currency": currency, **{name: str(sums.get(name, "–")) for name in columns}}
             for currency, sums in sorted(summary.money.items())
         ],
-        {
-            "currency": "",
-            "net": "granted net",
-            "tax": "granted tax",
-            "off invoices": "off open invoices",
-            "credits used": "credits used",
-            "credits left": "credits left",
-            "refunds due": "refunds due",
-            "refunds failed": "failed, owed again",
-            "refunds succeeded": "refunded",
-            "overpaid": "less overpaid",
-            "paid in excess": "also: paid in excess",
-        },
+        Columns.made_of(
+            {
+                "currency": "",
+                "net": "granted net",
+                "tax": "granted tax",
+                "off invoices": "off open invoices",
+                "credits used": "credits used",
+                "credits left": "credits left",
+                "refunds due": "refunds due",
+                "refunds failed": "failed, owed again",
+                "refunds succeeded": "refunded",
+                "overpaid": "less overpaid",
+                "paid in excess": "also: paid in excess",
+            },
+            right=columns,
+        ),
         title="",
         empty="  no money moved",
-        right=columns,
     )
     console.print(
         "  Granted amounts first reduce open invoices; the rest becomes credits, which pay for the next charges, or "

@@ -6,35 +6,33 @@ Answers go to standard output; messages and progress go to standard error.
 from __future__ import annotations
 
 import json
-import re
+import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
-from rich.text import Text
+from makegood.commands.terminal.layout import Columns, Layout
+from makegood.commands.terminal.layout import shown as shown
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
     from makegood.answers.refusals import RefusedMessage
 
 WIDTH_OF_A_PIPE = 200
-"""Columns of a table that is not shown on a terminal: wide enough for all of a row on one line."""
+"""Columns of what is not shown on a terminal, where lines are folded at all."""
+LINES_AT_ONCE = 500
+"""So many lines of a table are written together."""
 
 
 def people(*, stderr: bool = False) -> Console:
     """Where people read; colours and line widths only on a terminal."""
+    from rich.console import Console  # only here: tables and JSON do without
+
     stream = sys.stderr if stderr else sys.stdout
     return Console(
         file=stream,
@@ -47,7 +45,8 @@ def people(*, stderr: bool = False) -> Console:
 
 def say(text: str) -> None:
     """A message beside the answer."""
-    people(stderr=True).print(Text(text), soft_wrap=True)
+    sys.stdout.flush()
+    sys.stderr.write(f"{text}\n")
 
 
 def say_refused(refused: Iterable[RefusedMessage]) -> None:
@@ -63,55 +62,32 @@ def print_json(document: Any) -> None:
 
 
 def print_rows(
-    rows: Sequence[Mapping[str, Any]],
-    columns: Mapping[str, str],
-    *,
-    title: str,
-    empty: str,
-    right: Sequence[str] = (),
+    rows: Sequence[Mapping[str, Any]], columns: Columns, *, title: str, empty: str, choosable: bool = False
 ) -> None:
     """The answer for people: a table, or what to do where there is nothing to show.
 
-    `columns` are names of fields and their headings; those in `right` are amounts, and stand under one another.
+    Where the terminal is too narrow for a table whose columns are `choosable`, it says how to choose.
     """
-    console = people()
     if not rows:
-        console.print(Text(empty), soft_wrap=True)
+        sys.stdout.write(f"{empty}\n")
         return
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for name, heading in columns.items():
-        table.add_column(heading, justify="right" if name in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(shown(row.get(name))) for name in columns))
-    console.print(table)
+    watched = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if watched else None
+    layout = Layout(rows, columns, width)
+    lines = iter((*filter(None, (title,)), *layout.heading()))
+    sys.stdout.writelines(f"{_bold(line) if watched else line}\n" for line in lines)
+    lines = layout.lines()
+    while part := list(islice(lines, LINES_AT_ONCE)):
+        sys.stdout.write("\n".join(part) + "\n")
+    sys.stdout.write("\n")
+    if layout.left_out:
+        choose = "choose with --columns, or " if choosable else ""
+        say(f"not shown at a width of {width}: {', '.join(layout.left_out)}; {choose}see all with --json")
 
 
-def shown(value: Any) -> str:
-    """One value in a cell."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(shown(part) for part in value)
-    if isinstance(value, str):
-        return _FRACTION_OF_A_SECOND.sub(r"\1Z", value)
-    return str(value)
-
-
-_FRACTION_OF_A_SECOND = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d+Z$")
-"""People read instants to the second; `--json` has them whole."""
-
-
-class _Rate(ProgressColumn):
-    """How much is done in a second."""
-
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self._unit = unit
-
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:,.0f} {self._unit}/s" if task.speed else "")
+def _bold(line: str) -> str:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return line if plain else f"\x1b[1m{line}\x1b[0m"
 
 
 @contextmanager
@@ -120,18 +96,39 @@ def progress_bar(what: str, total: int | None, unit: str = "", done: int = 0) ->
 
     What it yields is told how much is done, and of how much where that changes. `done` was done before.
     """
-    console = people(stderr=True)
-    bar = Progress(
+    if not sys.stderr.isatty():
+        yield lambda done, of=None: None
+        return
+    with _bar(unit) as bar:
+        task = bar.add_task(what, total=total, completed=done)
+        yield lambda done, of=None: bar.update(task, completed=done, **({"total": of} if of is not None else {}))
+
+
+def _bar(unit: str) -> Progress:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """How much is done in a second."""
+
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:,.0f} {unit}/s" if task.speed else "")
+
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),
-        _Rate(unit),
+        Rate(),
         TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
+        console=people(stderr=True),
         transient=True,
     )
-    with bar:
-        task = bar.add_task(what, total=total, completed=done)
-        yield lambda done, of=None: bar.update(task, completed=done, **({"total": of} if of is not None else {}))

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from ledger.store.positions import Reached
 from makegood.answers.done import Compared, Differing, Rebuilt
+from makegood.commands.terminal.layout import Columns
 from makegood.commands.terminal.printing import people, print_rows, progress_bar, say
 from makegood.house.opening import House
 from makegood.house.stop import Stop
@@ -118,4 +119,4 @@ def _show_differing(answer: Rebuilt | Compared, what: str) -> None:
         accounts = len({row["account_id"] for row in rows})
         console.print(Text(f"{accounts} {'account' if accounts == 1 else 'accounts'} {what}"), soft_wrap=True)
         headings = {"account_id": "account", "projection": "projection", "table": "table", "rows": "rows"}
-        print_rows(rows, headings, title="", empty="", right=("rows",))
+        print_rows(rows, Columns.made_of(headings, right=("rows",)), title="", empty="")
