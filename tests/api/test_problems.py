@@ -223,6 +223,18 @@ def test_a_caller_who_asks_too_often_is_told_when_to_go_on(sandbox: Door, serve:
     assert {api.ask(machine, "/status").status_code for _ in range(10)} == {200}, "upstream has no limit"
 
 
+def test_who_proves_nothing_is_counted_by_address_and_holds_nobody_up(
+    sandbox: Door, serve: Callable[..., Api]
+) -> None:
+    api = serve(sandbox.store, request_rate=1, request_burst=3)
+    key = api.key("auditor")
+    guessed = "mg_" + "0" * 16 + "_" + "0" * 64
+    answers = [api.ask(credentials, "/claims") for credentials in ("forged", guessed, "nonsense", "forged", guessed)]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
+    assert answers[-1].headers["retry-after"] == "1"
+    assert api.ask(key, "/claims").status_code == 200, "a key is known from the same address too"
+
+
 def test_a_rate_holds_on_average_and_a_burst_after_a_pause() -> None:
     now = 0.0
     rate = RequestRate(50, 100, lambda: now)

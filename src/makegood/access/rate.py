@@ -23,18 +23,18 @@ class RequestRate:
         self._used_until: OrderedDict[str, float] = OrderedDict()
         self._turn = threading.Lock()
 
-    def wait(self, principal: str) -> float:
+    def wait(self, caller: str) -> float:
         """The seconds until one more request of a caller is answered; 0 where it is answered now, and counted."""
         if not self.per_second:
             return 0.0
         now = self._monotonic()
         with self._turn:
-            used_until = max(self._used_until.get(principal, now), now)
+            used_until = max(self._used_until.get(caller, now), now)
             wait = used_until - now - self._ahead
             if wait > 1e-9:
                 return wait
-            self._used_until[principal] = used_until + 1 / self.per_second
-            self._used_until.move_to_end(principal)
+            self._used_until[caller] = used_until + 1 / self.per_second
+            self._used_until.move_to_end(caller)
             while len(self._used_until) > CALLERS_KEPT_MAX:
                 self._used_until.popitem(last=False)
         return 0.0

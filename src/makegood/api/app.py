@@ -49,7 +49,10 @@ def create_app(house: House, more: Iterable[APIRouter] = (), recorded: Callable[
     app.state.house = house
     app.state.recorded = recorded
     app.state.issuer = issuer_of(house.settings)
-    app.state.rate = RequestRate(house.settings.request_rate, house.settings.request_burst)
+    # Two counts, so that many addresses without a key do not make the other forget the callers who have one.
+    app.state.rate, app.state.unproven_rate = (
+        RequestRate(house.settings.request_rate, house.settings.request_burst) for _ in range(2)
+    )
     unguarded = [route.path for route in without_permission(app) if route.path not in WITHOUT_PERMISSION]
     if unguarded:
         raise Stop(f"the route {unguarded[0]} requires no permission; name its action with `allowed(…)`")

@@ -105,11 +105,11 @@ def _caller(request: Request, credentials: HTTPAuthorizationCredentials | None, 
     house = house_of(request)
     issuer: Issuer | None = request.app.state.issuer
     if credentials is None:
-        raise _unauthenticated("Bearer")
+        raise _unauthenticated(request, "Bearer")
     try:
         principal = principal_of(credentials.credentials, house.database, issuer, system_clock)
     except Unproven:
-        raise _unauthenticated('Bearer error="invalid_token"') from None
+        raise _unauthenticated(request, 'Bearer error="invalid_token"') from None
     request.state.principal = principal
     roles = roles_of(house.database, principal)
     if all(role != "provisioning" for role, _ in roles):
@@ -120,8 +120,8 @@ def _caller(request: Request, credentials: HTTPAuthorizationCredentials | None, 
     return Caller(principal, tuple(roles), scope)
 
 
-def _check_rate(rate: RequestRate, principal: str) -> None:
-    wait = rate.wait(principal)
+def _check_rate(rate: RequestRate, caller: str) -> None:
+    wait = rate.wait(caller)
     if wait:
         raise Refused(
             TOO_MANY,
@@ -130,7 +130,9 @@ def _check_rate(rate: RequestRate, principal: str) -> None:
         )
 
 
-def _unauthenticated(challenge: str) -> Refused:
+def _unauthenticated(request: Request, challenge: str) -> Refused:
+    """Whoever proves nothing is counted by address. Raises Refused for one that asks too often."""
+    _check_rate(request.app.state.unproven_rate, request.client.host if request.client is not None else "")
     return Refused(
         UNAUTHENTICATED,
         "send `Authorization: Bearer …` with a valid API key, or with a valid token of the configured issuer for "
