@@ -112,6 +112,15 @@ def is_own_name(name: str) -> bool:
     return f"{unicodedata.normalize('NFKC', name).casefold()}/".startswith("/makegood/")
 
 
+MADE_ID_PREFIX = "mg-"
+"""The beginning of the ids that Makegood makes, of complaints for example; those of upstream begin otherwise."""
+
+
+def is_made_id(id_: str) -> bool:
+    """Whether an id is of the form of those that Makegood makes."""
+    return id_.startswith(MADE_ID_PREFIX)
+
+
 # --- Instants and local dates -----------------------------------------------------------------------------------
 
 _INSTANT = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:[0-5]\d)", re.ASCII)

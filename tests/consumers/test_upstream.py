@@ -565,6 +565,7 @@ REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
     ({"data__subscription_id": 12}, "data.subscription_id", "string"),
     ({"data__subscription_id": "s" * 129}, "data.subscription_id", "1 to 128"),
     ({"data__cycle_id": "a b"}, "data.cycle_id", "without spaces"),
+    ({"data__cycle_id": "mg-cycle-1"}, "data.cycle_id", "begin with mg-"),
     ({"data__price": 29.95}, "data.price", "quotes"),
     ({"data__price": 30}, "data.price", "quotes"),
     ({"data__price": ""}, "data.price", "digits"),
@@ -665,6 +666,18 @@ REFUSED_ELSEWHERE: list[tuple[str, dict[str, Any], str, str]] = [
             "https://a:65536/b",
             "https://a:b/",
             "file:///run/\x1b[2J",
+        )
+    ),
+    *(
+        (type_, {f"data__{field}": "mg-1"}, f"data.{field}", "begin with mg-")
+        for type_, field in (
+            ("subscription.registered", "subscription_id"),
+            ("charge.posted", "charge_id"),
+            ("payment.captured", "payment_id"),
+            ("payment.failed", "payment_id"),
+            ("outage.reported", "outage_id"),
+            ("billing_error.reported", "dispute_id"),
+            ("complaint.opened", "complaint_id"),
         )
     ),
     ("charge.posted", {"data__description": "d" * 4097}, "data.description", "4096"),

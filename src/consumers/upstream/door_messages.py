@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from consumers.upstream.fields import Currency, FreeText, Identifier, PositiveAmount
+from consumers.upstream.fields import Currency, FreeText, Identifier, NewIdentifier, PositiveAmount
 from consumers.upstream.messages import MESSAGES, MessageData
 from ledger.events import (
     ComplaintLinked,
@@ -69,7 +69,7 @@ class GoodwillProposedV1(DoorData):
     becomes = GoodwillProposed
     private = ("reason",)
 
-    credit_id: Identifier
+    credit_id: NewIdentifier
     complaint_id: Identifier
     subscription_id: Identifier | None = None
     currency: Currency

@@ -20,6 +20,7 @@ from consumers.upstream.findings import broken
 from ledger.values import (
     CURRENCY_SCALES,
     IDENTIFIER_LENGTH_MAX,
+    MADE_ID_PREFIX,
     amount_from_text,
     date_from_text,
     instant_from_text,
@@ -158,6 +159,12 @@ IDENTIFIER_SCHEMA: dict[str, Any] = {
     "pattern": r"^[^\u0000-\u0020\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u2066-\u206f"
     r"\u3000\ue000-\uf8ff\ufeff]+$",
 }
+_NEW_IDENTIFIER_SCHEMA = {
+    **IDENTIFIER_SCHEMA,
+    "description": f"A new identifier: 1 to {IDENTIFIER_LENGTH_MAX} printable characters without spaces. "
+    f"Those that begin with {MADE_ID_PREFIX} are made by Makegood.",
+    "not": {"pattern": f"^{MADE_ID_PREFIX}"},
+}
 _REFUND_IDENTIFIER_SCHEMA = {
     **IDENTIFIER_SCHEMA,
     "description": f"A refund id: 1 to {REFUND_IDENTIFIER_LENGTH_MAX} printable characters without spaces.",
@@ -230,6 +237,12 @@ FreeText = Annotated[str, Field(max_length=FREE_TEXT_LENGTH_MAX, pattern=_NO_NUL
 
 Identifier = Annotated[str, AfterValidator(_identifier), WithJsonSchema(IDENTIFIER_SCHEMA)]
 """1 to 128 printable characters without spaces."""
+
+OPENS = object()
+"""Marks a field whose id becomes known by the message."""
+
+NewIdentifier = Annotated[str, AfterValidator(_identifier), WithJsonSchema(_NEW_IDENTIFIER_SCHEMA), OPENS]
+"""The identifier of something that the message makes known; of the form of made ids only in messages of the door."""
 
 RefundIdentifier = Annotated[str, AfterValidator(_refund_identifier), WithJsonSchema(_REFUND_IDENTIFIER_SCHEMA)]
 """1 to 512 printable characters without spaces."""

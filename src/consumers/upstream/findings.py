@@ -65,6 +65,7 @@ SENTENCES: dict[str, str] = {
     "specversion": "only CloudEvents 1.0 are supported: specversion must be the string 1.0",
     "json_only": "the data must be JSON: leave this out or send application/json",
     "reserved_source": "this source is reserved for Makegood itself: send the name of your system",
+    "reserved_id": "ids that begin with mg- are made by Makegood: send an id of your own",
     "reserved_subject": "this account id is reserved for Makegood itself: use the id of a customer's account",
 }
 """All reasons for refusing a field, by the type of the error."""

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from consumers.upstream.fields import (
     NO_TAX,
+    OPENS,
     RESOLUTION_CODE,
     Amount,
     CancelledBy,
@@ -26,6 +27,7 @@ from consumers.upstream.fields import (
     Identifier,
     Instant,
     LocalDate,
+    NewIdentifier,
     NonEmptyText,
     OutageCause,
     PositiveAmount,
@@ -69,7 +71,7 @@ from ledger.events import (
     SubscriptionSuspended,
     SubscriptionTerminated,
 )
-from ledger.values import instant_to_text
+from ledger.values import instant_to_text, is_made_id, is_own_name
 
 MESSAGES: dict[str, type[MessageData]] = {}
 """Every message that upstream may publish, by its CloudEvents type."""
@@ -95,6 +97,8 @@ class MessageData(Closed):
     about: ClassVar[str | None] = None
     """The field with the instant at which the fact became true; None: the message's `time` (design rule 10)."""
 
+    opens: ClassVar[tuple[str, ...]]
+    """The fields by which something becomes known: subscriptions, charges, outages and so on."""
     public: ClassVar[tuple[str, ...]]
     """All other fields: those of the fact."""
     in_order: ClassVar[tuple[str, ...]]
@@ -105,6 +109,7 @@ class MessageData(Closed):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
+        cls.opens = tuple(name for name, field in cls.model_fields.items() if OPENS in field.metadata)
         cls.public = tuple(name for name in cls.model_fields if name not in cls.private)
         cls.in_order = tuple(sorted(cls.model_fields))
         cls.absent = {name: field.default for name, field in cls.model_fields.items() if not field.is_required()}
@@ -144,7 +149,12 @@ class MessageData(Closed):
 
     def misplaced(self, source: str, message_id: str) -> Iterator[Finding]:
         """What is wrong with this data in a message of this source and id, though not with the data by itself."""
-        return iter(())
+        if not is_own_name(source):
+            yield from (
+                Finding(f"data.{name}", SENTENCES["reserved_id"])
+                for name in self.opens
+                if is_made_id(self.__dict__[name])
+            )
 
 
 def _plain(value: object) -> object:
@@ -253,7 +263,7 @@ class SubscriptionRegisteredV1(MessageData):
     becomes = SubscriptionRegistered
     private = ("credentials",)
 
-    subscription_id: Identifier
+    subscription_id: NewIdentifier
     agreement: Identifier
     plan: Text
     credentials: Credentials | None = None
@@ -266,7 +276,7 @@ class CycleStartedV1(MessageData):
     becomes = CycleStarted
 
     subscription_id: Identifier
-    cycle_id: Identifier
+    cycle_id: NewIdentifier
     starts_on: LocalDate
     ends_on: Annotated[LocalDate, Field(description="The first date after the cycle; later than starts_on.")]
     currency: Currency
@@ -291,7 +301,7 @@ class ChargePostedV1(MessageData):
     becomes = ChargePosted
     private = ("description",)
 
-    charge_id: Identifier
+    charge_id: NewIdentifier
     subscription_id: Identifier | None = None
     currency: Currency
     price: Amount
@@ -306,7 +316,7 @@ class PaymentCapturedV1(MessageData):
     message_type = "voip.payment.captured.v1"
     becomes = PaymentCaptured
 
-    payment_id: Identifier
+    payment_id: NewIdentifier
     invoice_id: Identifier
     currency: Currency
     amount: Amount
@@ -320,7 +330,7 @@ class PaymentFailedV1(MessageData):
     becomes = PaymentFailed
     private = ("reason",)
 
-    payment_id: Identifier
+    payment_id: NewIdentifier
     invoice_id: Identifier
     reason: FreeText
 
@@ -332,7 +342,7 @@ class OutageReportedV1(MessageData):
     becomes = OutageReported
     about = "began_at"
 
-    outage_id: Identifier
+    outage_id: NewIdentifier
     subscription_id: Identifier
     began_at: Instant
     reported_at: Instant
@@ -371,7 +381,7 @@ class BillingErrorReportedV1(MessageData):
     private = ("description",)
     about = "reported_at"
 
-    dispute_id: Identifier
+    dispute_id: NewIdentifier
     charge_id: Identifier
     currency: Currency
     claimed: Amount
@@ -472,7 +482,7 @@ class ComplaintOpenedV1(MessageData):
     becomes = ComplaintOpened
     private = ("description",)
 
-    complaint_id: Identifier
+    complaint_id: NewIdentifier
     subscription_id: Identifier | None = None
     channel: Text
     category: Text

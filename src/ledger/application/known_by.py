@@ -15,7 +15,11 @@ from ledger.events import (
     GoodwillApproved,
     GoodwillProposed,
     GoodwillRejected,
+    OutageReopened,
     OutageReported,
+    OutageResolved,
+    OverchargeConfirmed,
+    OverchargeRejected,
     message_key,
 )
 from ledger.store.database import Transaction
@@ -32,6 +36,12 @@ _NAMED_IN: dict[str, dict[type[Fact], str]] = {
     "goodwill": {GoodwillProposed: "credit_id"},
 }
 """The facts that make other things known, and the field in which each names them."""
+_SAID_OF: dict[str, dict[type[Fact], str]] = {
+    "outage": {OutageResolved: "outage_id", OutageReopened: "outage_id"},
+    "dispute": {OverchargeConfirmed: "dispute_id", OverchargeRejected: "dispute_id"},
+    "goodwill": {GoodwillApproved: "credit_id", GoodwillRejected: "credit_id"},
+}
+"""The facts that may come before those, likewise."""
 
 
 def known_by(transaction: Transaction, account: str, kind: Kind, id_: str) -> Fact | None:
@@ -42,15 +52,37 @@ def known_by(transaction: Transaction, account: str, kind: Kind, id_: str) -> Fa
     gone = retracted_in(transaction, account)
     if kind in _STREAMS:
         # Where nothing is retracted the first event will do; streams may be long.
-        stream = stream_name(kind, account, id_)
-        events = [envelope.event() for envelope in events_of_stream(transaction, stream, None if gone else 1)]
+        events = _in_stream(transaction, account, kind, id_, None if gone else 1)
     else:
-        named_in = _NAMED_IN[kind]
-        types = [fact.stored_as for fact in named_in]
-        of_types = [envelope.event() for envelope in events_of_types(transaction, account, types)]
-        events = [event for event in of_types if getattr(event.data, named_in[type(event)]) == id_]  # type: ignore[index]
-    facts = (event for event in events if isinstance(event, Fact) and message_key(event) not in gone)
+        events = _naming(transaction, account, _NAMED_IN[kind], id_)
+    facts = (event for event in events if message_key(event) not in gone)
     return min(facts, key=lambda fact: fact.order, default=None)
+
+
+def taken_by(transaction: Transaction, account: str, kind: Kind, id_: str) -> Fact | None:
+    """The fact, recorded first, by which an id is in use; None where it is free for something new.
+
+    A verdict or a resolution takes an id too, because its report may still come; and so does what was retracted,
+    because a retraction may be retracted.
+    """
+    if kind in _STREAMS:
+        events = _in_stream(transaction, account, kind, id_, 1)
+    else:
+        events = _naming(transaction, account, _NAMED_IN[kind] | _SAID_OF.get(kind, {}), id_)
+    return next(iter(events), None)
+
+
+def _in_stream(transaction: Transaction, account: str, kind: Kind, id_: str, limit: int | None) -> list[Fact]:
+    """The facts of a stream in order, or so many of them from the first on."""
+    envelopes = events_of_stream(transaction, stream_name(kind, account, id_), limit)
+    return [event for envelope in envelopes if isinstance(event := envelope.event(), Fact)]
+
+
+def _naming(transaction: Transaction, account: str, named_in: dict[type[Fact], str], id_: str) -> list[Fact]:
+    """The facts of some types that name an id, in order."""
+    envelopes = events_of_types(transaction, account, [fact.stored_as for fact in named_in])
+    facts = [event for envelope in envelopes if isinstance(event := envelope.event(), Fact)]
+    return [fact for fact in facts if getattr(fact.data, named_in[type(fact)]) == id_]
 
 
 def currency_of(transaction: Transaction, account: str) -> str | None:

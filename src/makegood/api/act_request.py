@@ -26,20 +26,20 @@ from consumers.upstream.fields import CancelledBy
 from consumers.upstream.findings import Finding, findings
 from ledger.application import requests
 from ledger.application.acts import Act
-from ledger.application.known_by import Kind, currency_of, known_by, verdict_on
+from ledger.application.known_by import Kind, currency_of, known_by, taken_by, verdict_on
 from ledger.application.preview import preview
 from ledger.application.requests import Answered, KeyReused, NotTaken, VersionMoved
 from ledger.application.statement import Refusal, Statement
 from ledger.events import ClaimAssessed, Fact, GoodwillApproved, GoodwillProposed, SubscriptionStatusChanged
 from ledger.store.database import Transaction
 from ledger.store.reading.heads import account_version
-from ledger.values import SYSTEM_ACCOUNT, instant_to_text, is_identifier
+from ledger.values import MADE_ID_PREFIX, SYSTEM_ACCOUNT, instant_to_text, is_identifier, is_made_id
 from makegood.access.caller import Caller
 from makegood.access.permissions import Action
 from makegood.answers import preview as previewing
 from makegood.answers.preview import Previewed
 from makegood.api.guard import CHANNEL, TheHouse, allowed
-from makegood.api.origin import PREVIEWED, Origin, statements
+from makegood.api.origin import Origin, statements
 from makegood.api.paths import AccountId
 from makegood.api.problems import (
     CONFLICT,
@@ -136,19 +136,24 @@ class Known:
             raise invalid(field, _unknown(kind))
         return id_
 
-    def new(self, kind: Kind, id_: str | None) -> str:
+    def new(self, kind: Kind, id_: str | None, field: str) -> str:
         """The id of something that is to become known, made where it was given none.
 
-        Raises Refused where the account knows one already: of two the policy lets only the first stand.
+        Raises Refused for a customer who chooses one, for one of the form of those that are made here, and where the
+        account knows it already: of two the policy lets only the first stand.
         """
         if id_ is None:
             return self.origin.made(kind)
-        before = self._known_by(kind, id_)
+        if self.by_customer:
+            raise invalid(field, "leave this out: ids in requests of customers are made by Makegood")
+        if is_made_id(id_):
+            raise invalid(field, f"ids that begin with {MADE_ID_PREFIX} are made by Makegood: leave this out")
+        before = taken_by(self._transaction, self.account, kind, id_)
         if before is not None:
             raise Refused(
                 CONFLICT,
-                f"the account has a {NOUNS[kind]} of this id, recorded at {instant_to_text(before.recorded_at)}: "
-                "leave the id out, or give one of its own",
+                f"this {NOUNS[kind]} id is in use: {before.data.message.source} sent a message about it, recorded at "
+                f"{instant_to_text(before.recorded_at)}; leave the id out, or choose an unused one",
             )
         return id_
 
@@ -246,8 +251,7 @@ class Acting:
 
     def _messages(self, transaction: Transaction, now: datetime, say: Say) -> list[Statement]:
         """The messages of the act, made in one state of the store. Raises Refused."""
-        key = PREVIEWED if self.previewed or self.key is None else self.key
-        origin = Origin(self.caller.principal, CHANNEL, key, self.traceparent)
+        origin = Origin(self.caller.principal, CHANNEL, self.key, self.previewed, self.traceparent)
         by_customer = self.caller.scope.accounts is not None
         try:
             said = say(Known(self.account, now, origin, by_customer, transaction))
@@ -279,7 +283,12 @@ IfMatch = Annotated[
     ),
 ]
 IsPreview = Annotated[
-    bool, Query(alias="preview", description="Return the changes without recording anything; no key is needed.")
+    bool,
+    Query(
+        alias="preview",
+        description="Return the changes without recording anything. No key is needed; with one, ids that would be "
+        "created are shown, and placeholders such as mg-dispute-preview otherwise.",
+    ),
 ]
 
 
@@ -309,7 +318,7 @@ def acting(action: Action) -> Any:
             house=house,
             caller=caller,
             account=account_id,
-            key=None if previewed else key,
+            key=key,
             expects=lambda: expected_version(request),
             previewed=previewed,
             said=_said(request, body),

@@ -16,7 +16,7 @@ from pydantic_core import to_json
 from consumers.upstream import MessageData, known_at_the_door, read_act
 from consumers.upstream.door_messages import SOURCE
 from ledger.application.statement import Refusal, Statement
-from ledger.values import instant_to_text
+from ledger.values import MADE_ID_PREFIX, instant_to_text
 
 SOURCE_BESIDE = f"{SOURCE}/beside"
 """The source of the message that goes in beside a request's own, such as the link to a complaint."""
@@ -25,16 +25,17 @@ CALLER_LENGTH_MAX = 62
 """A longer caller enters an id as the first 63 hexadecimal digits of its SHA-256; its length tells the two apart."""
 
 PREVIEWED = ":preview"
-"""In place of a key where nothing is recorded; no caller can send such a key."""
+"""In place of a key in the id of a message that is not recorded; no caller can send such a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who acts, under which key, and where it came in."""
+    """Who acts, under which key, and where it came in. Only a preview may have no key."""
 
     principal: str
     channel: str
-    key: str
+    key: str | None
+    previewed: bool = False
     traceparent: str | None = None
 
     @property
@@ -43,12 +44,17 @@ class Origin:
         caller = self.principal
         if len(caller) > CALLER_LENGTH_MAX:
             caller = sha256(caller.encode()).hexdigest()[: CALLER_LENGTH_MAX + 1]
-        return f"{self.key}/{caller}"
+        return f"{PREVIEWED if self.previewed else self.key}/{caller}"
 
     def made(self, kind: str) -> str:
-        """The id of something that the caller gave none: the same whenever the request is sent again."""
+        """The id of something that the caller gave none: the same whenever the request is sent again.
+
+        A preview without a key has a placeholder.
+        """
+        if self.key is None:
+            return f"{MADE_ID_PREFIX}{kind}-preview"
         digest = sha256("\x00".join((kind, self.principal, self.key)).encode()).hexdigest()
-        return f"{kind}-{digest[:20]}"
+        return f"{MADE_ID_PREFIX}{kind}-{digest[:20]}"
 
 
 def statements(account: str, said: Sequence[MessageData], origin: Origin, at: datetime) -> list[Statement | Refusal]:

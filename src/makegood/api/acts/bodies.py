@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from consumers.upstream.fields import FreeText, Identifier, Instant
+from consumers.upstream.fields import FreeText, Identifier, Instant, NewIdentifier
+from ledger.values import MADE_ID_PREFIX
 
 WORDS = "Free text; kept in the vault."
 
@@ -20,8 +21,11 @@ At = Annotated[
     ),
 ]
 MadeIfAbsent = Annotated[
-    Identifier | None,
-    Field(description="An id of your choice; by default one is created, always the same for one Idempotency-Key."),
+    NewIdentifier | None,
+    Field(
+        description="An unused id of your choice; by default one is created, always the same for one "
+        f"Idempotency-Key, and beginning with {MADE_ID_PREFIX}. Not allowed for customers."
+    ),
 ]
 ComplaintBehind = Annotated[
     Identifier | None,

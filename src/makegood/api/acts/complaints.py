@@ -105,7 +105,7 @@ def open_complaint(act: Annotated[Acting, acting("complaint.open")], asked: Open
             raise invalid("channel", "leave this out: the channel of customers is the portal")
         return [
             ComplaintOpenedV1(
-                complaint_id=known.new("complaint", asked.complaint_id),
+                complaint_id=known.new("complaint", asked.complaint_id, "complaint_id"),
                 subscription_id=asked.subscription_id,
                 channel=asked.channel if asked.channel is not None else known.came_by,
                 category=asked.category,

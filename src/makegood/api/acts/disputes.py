@@ -71,7 +71,7 @@ def open_dispute(act: Annotated[Acting, acting("dispute.open")], asked: OpenDisp
     def say(known: Known) -> list[MessageData]:
         reported = BillingErrorReportedV1(
             charge_id=known.in_body("charge", asked.charge_id, "charge_id"),
-            dispute_id=known.new("dispute", asked.dispute_id),
+            dispute_id=known.new("dispute", asked.dispute_id, "dispute_id"),
             currency=known.currency(asked.currency),
             claimed=asked.claimed,
             reported_at=known.now,

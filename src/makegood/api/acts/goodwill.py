@@ -65,7 +65,7 @@ def propose_goodwill(
             known.in_body("subscription", asked.subscription_id, "subscription_id")
         return [
             GoodwillProposedV1(
-                credit_id=known.new("goodwill", asked.credit_id),
+                credit_id=known.new("goodwill", asked.credit_id, "credit_id"),
                 complaint_id=known.in_path("complaint", complaint_id),
                 subscription_id=asked.subscription_id,
                 currency=known.currency(asked.currency),

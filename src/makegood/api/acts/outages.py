@@ -69,7 +69,7 @@ def report_outage(act: Annotated[Acting, acting("outage.report")], asked: Report
         if known.by_customer and asked.began_at > known.now:
             raise invalid("began_at", "the outage must have begun: this must not be in the future")
         reported = OutageReportedV1(
-            outage_id=known.new("outage", asked.outage_id),
+            outage_id=known.new("outage", asked.outage_id, "outage_id"),
             subscription_id=subscription_id,
             began_at=asked.began_at,
             reported_at=known.instant(asked.reported_at, "reported_at"),
