@@ -22,6 +22,7 @@ from makegood.program import commands as commands
 
 # isort: on
 from makegood.commands.app import FAILED, OK, USAGE, app
+from makegood.house.control_characters import visible
 from makegood.house.stop import Stop
 
 
@@ -49,7 +50,7 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if not _is_for_people(error):
             raise
-        sys.stderr.write(f"makegood: {error}\n")
+        sys.stderr.write(f"makegood: {visible(str(error))}\n")
         return FAILED
     return int(code or OK)
 

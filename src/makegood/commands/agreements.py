@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,11 +83,11 @@ def agreement_show(
 ) -> None:
     """Show the published text of a version."""
     from makegood.answers import agreements
-    from makegood.commands.terminal.printing import print_json
+    from makegood.commands.terminal.printing import print_json, print_text
 
     with opened(store) as house:
         found = agreements.agreement(house, name, version)
     if json:
         print_json(found)
     else:
-        sys.stdout.write(found["text"])
+        print_text(found["text"])

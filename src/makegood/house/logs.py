@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from makegood.house.control_characters import visible
 
 
 def configure_logs(level: str) -> None:
@@ -15,7 +19,7 @@ def configure_logs(level: str) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer() if watched else structlog.processors.JSONRenderer(),
+            *((_visible, structlog.dev.ConsoleRenderer()) if watched else (structlog.processors.JSONRenderer(),)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping().get(level.upper(), 20)),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
@@ -24,7 +28,12 @@ def configure_logs(level: str) -> None:
     )
 
 
+def _visible(logger: object, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """The texts of a line for a terminal; JSON escapes them itself."""
+    return {name: visible(value, lines=False) if isinstance(value, str) else value for name, value in event.items()}
+
+
 def say(text: str) -> None:
     """One line on standard error that a program may wait for: written whole, because parts log meanwhile."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(visible(text) + "\n")
     sys.stderr.flush()

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from rich.text import Text
-
 from ledger.instructions import Kind
 from makegood.answers.account import Account
 from makegood.answers.ages import age
 from makegood.answers.kept_messages import DeadLetterWithBody, SetAsideWithBody
 from makegood.commands.terminal import tables
 from makegood.commands.terminal.printing import people, print_rows, shown
+from makegood.commands.terminal.visible_text import Text
 from projections.instructions import AgedInstruction, Instruction
 from projections.replay import ChangedRow, ReplayStep
 
@@ -22,10 +21,10 @@ def show_kept(message: DeadLetterWithBody | SetAsideWithBody) -> None:
     console = people()
     for name, value in message.items():
         if name not in ("position", "channel", "body", "errors"):
-            console.print(Text.assemble((f"{name.replace('_', ' '):<15}", "bold"), shown(value)), soft_wrap=True)
+            console.print(Text.of((f"{name.replace('_', ' '):<15}", "bold"), shown(value)), soft_wrap=True)
     for error in cast("DeadLetterWithBody", message)["errors"] if "errors" in message else ():
         line = f"{error['field'] or 'whole message'}: {error['reason']}"
-        console.print(Text.assemble((f"{'error':<15}", "bold"), line), soft_wrap=True)
+        console.print(Text.of((f"{'error':<15}", "bold"), line), soft_wrap=True)
     console.print(Text(message["body"] if message["body"] is not None else "(the body was erased)"), soft_wrap=True)
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.text import Text
-
 from makegood.answers.ages import age
 from makegood.answers.complaint_in_full import ComplaintInFull, ComplaintStepInFull
 from makegood.commands.terminal.printing import people, shown
+from makegood.commands.terminal.visible_text import Text
 from projections.complaints import Complaint
 
 
@@ -18,12 +17,12 @@ def show_complaint(found: ComplaintInFull) -> None:
     console = people()
 
     def line(label: str, text: str) -> None:
-        console.print(Text.assemble((f"  {label:<11}", "bold"), text), soft_wrap=True)
+        console.print(Text.of((f"  {label:<11}", "bold"), text), soft_wrap=True)
 
     console.print(
         Text(f"Complaint {found['complaint_id']} of account {found['account_id']}: {_stands(found)}", "bold")
     )
-    line("category", f"{found['category']}, channel {found['channel']}")
+    line("category", f"{shown(found['category'])}, channel {shown(found['channel'])}")
     if found["subscription_id"] is not None:
         line("subscription", found["subscription_id"])
     for number, link in enumerate(found["links"]):
@@ -56,5 +55,5 @@ def _stands(found: ComplaintInFull) -> str:
 
 def _step_in_words(step: ComplaintStepInFull) -> str:
     what = f" to {step['kind']} {step['linked_id']}" if step["step"] == "linked" else ""
-    words = f" “{step['words']}”" if step["words"] else ""
+    words = f" “{shown(step['words'])}”" if step["words"] else ""
     return f"{shown(step['at'])} {step['step']}{what} (by {step['actor']}, channel {step['channel']}){words}"

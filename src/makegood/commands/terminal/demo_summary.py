@@ -6,14 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
 from makegood.access.sight import EVERYTHING
 from makegood.answers.demo_summary import Summary
 from makegood.answers.explanation import explain
 from makegood.commands.terminal.explanation import show_explanation
 from makegood.commands.terminal.layout import Columns
 from makegood.commands.terminal.printing import people, print_rows, say
+from makegood.commands.terminal.visible_text import Text
 from makegood.house.opening import House
 
 
@@ -33,8 +32,10 @@ def show_summary(house: House, summary: Summary, seconds: float) -> None:
         )
     )
     console.print(
-        f"  {facts} facts recorded, {summary.published - facts - refused} duplicates ignored, "
-        f"{refused} messages refused; {summary.decisions} decisions recorded"
+        Text(
+            f"  {facts} facts recorded, {summary.published - facts - refused} duplicates ignored, "
+            f"{refused} messages refused; {summary.decisions} decisions recorded"
+        )
     )
     heading("Refused messages, kept as dead letters")
     print_rows(
@@ -104,7 +105,7 @@ def show_summary(house: House, summary: Summary, seconds: float) -> None:
     )
     heading("Open work for people and other systems")
     for line in summary.left:
-        console.print(f"  {line}")
+        console.print(Text(f"  {line}"))
     if summary.to_explain is not None:
         heading("One claim, explained in full")
         account, claim_id = summary.to_explain

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from rich.text import Text
-
 from makegood.answers.explanation_types import (
     ClaimState,
     Explanation,
@@ -15,6 +13,7 @@ from makegood.answers.explanation_types import (
     SettlementStep,
 )
 from makegood.commands.terminal.printing import people, shown
+from makegood.commands.terminal.visible_text import Text
 
 
 def show_explanation(found: Explanation) -> None:
@@ -22,7 +21,7 @@ def show_explanation(found: Explanation) -> None:
     console = people()
 
     def line(label: str, text: str) -> None:
-        console.print(Text.assemble((f"  {label:<11}", "bold"), text), soft_wrap=True)
+        console.print(Text.of((f"  {label:<11}", "bold"), text), soft_wrap=True)
 
     if found["claim_id"] is not None:
         console.print(
@@ -53,7 +52,7 @@ def show_explanation(found: Explanation) -> None:
         )
     for number, fact in enumerate(found["facts"]):
         said = f"{fact['id']} from {fact['source']}, " if "id" in fact else ""
-        words = f" “{fact['words']}”" if fact.get("words") else ""
+        words = f" “{shown(fact['words'])}”" if fact.get("words") else ""
         line(
             "" if number else "facts",
             f"{fact['type']} at {shown(fact['occurred_at'])} ({said}{fact['position']}){words}",
@@ -68,7 +67,7 @@ def show_explanation(found: Explanation) -> None:
 
 def _retraction_in_words(fact: RetractedFact) -> str:
     by = fact["retracted_by"]
-    words = f" “{fact['words']}”" if fact.get("words") else ""
+    words = f" “{shown(fact['words'])}”" if fact.get("words") else ""
     return (
         f"{fact['type']} ({fact['id']} from {fact['source']}, {fact['position']}) was retracted by "
         f"{by['id']} at {shown(by['recorded_at'])} ({by['position']}){words}"

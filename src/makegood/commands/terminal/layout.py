@@ -17,6 +17,7 @@ from typing import Any
 
 from typing_extensions import get_type_hints
 
+from makegood.house.control_characters import visible
 from projections.shown_values import Amount
 
 GAP = "  "
@@ -88,7 +89,7 @@ NOTHING = "–"
 
 
 def shown(value: Any) -> str:
-    """One value in a cell."""
+    """One value in a cell or a sentence, on one line and without control characters."""
     if value is None:
         return NOTHING
     if isinstance(value, bool):
@@ -96,8 +97,8 @@ def shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(shown(part) for part in value)
     if isinstance(value, str):
-        return _FRACTION_OF_A_SECOND.sub(r"\1Z", value)
-    return str(value)
+        return visible(_FRACTION_OF_A_SECOND.sub(r"\1Z", value), lines=False)
+    return visible(str(value), lines=False)
 
 
 _FRACTION_OF_A_SECOND = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d+Z$")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from rich.text import Text
-
 from makegood.answers.preview import Previewed
 from makegood.commands.terminal.explanation import state_in_words
 from makegood.commands.terminal.printing import people, say, say_refused
+from makegood.commands.terminal.visible_text import Text
 
 
 def show_preview(found: Previewed) -> None:
@@ -16,7 +15,7 @@ def show_preview(found: Previewed) -> None:
     for change in found["changes"]:
         before, after = (state_in_words(row, change["currency"]) for row in (change["before"], change["after"]))
         console.print(
-            Text.assemble(
+            Text.of(
                 (f"{change['claim_id']} of account {change['account_id']}: {change['change']}", "bold"),
                 f"\n  from       {before}\n  to         {after}",
             ),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from makegood.commands.terminal.layout import Columns, Layout
 from makegood.commands.terminal.layout import shown as shown
+from makegood.house.control_characters import visible, visible_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,6 +39,8 @@ def people(*, stderr: bool = False) -> Console:
         file=stream,
         stderr=stderr,
         highlight=False,
+        markup=False,
+        emoji=False,
         soft_wrap=False,
         width=None if stream.isatty() else WIDTH_OF_A_PIPE,
     )
@@ -46,7 +49,7 @@ def people(*, stderr: bool = False) -> Console:
 def say(text: str) -> None:
     """A message beside the answer."""
     sys.stdout.flush()
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{visible(text)}\n")
 
 
 def say_refused(refused: Iterable[RefusedMessage]) -> None:
@@ -58,7 +61,12 @@ def say_refused(refused: Iterable[RefusedMessage]) -> None:
 
 def print_json(document: Any) -> None:
     """The answer for programs."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(visible_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n")
+
+
+def print_text(text: str) -> None:
+    """A text as it was given, for files; on a terminal its control characters are visible."""
+    sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
 
 
 def print_rows(
@@ -69,12 +77,12 @@ def print_rows(
     Where the terminal is too narrow for a table whose columns are `choosable`, it says how to choose.
     """
     if not rows:
-        sys.stdout.write(f"{empty}\n")
+        sys.stdout.write(f"{visible(empty)}\n")
         return
     watched = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if watched else None
     layout = Layout(rows, columns, width)
-    lines = iter((*filter(None, (title,)), *layout.heading()))
+    lines = iter((*filter(None, (visible(title),)), *layout.heading()))
     sys.stdout.writelines(f"{_bold(line) if watched else line}\n" for line in lines)
     lines = layout.lines()
     while part := list(islice(lines, LINES_AT_ONCE)):
@@ -114,7 +122,8 @@ def _bar(unit: str) -> Progress:
         TextColumn,
         TimeRemainingColumn,
     )
-    from rich.text import Text
+
+    from makegood.commands.terminal.visible_text import Text
 
     class Rate(ProgressColumn):
         """How much is done in a second."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.text import Text
-
 from ledger.store.positions import Reached
 from makegood.answers.done import Compared, Differing, Rebuilt
 from makegood.commands.terminal.layout import Columns
 from makegood.commands.terminal.printing import people, print_rows, progress_bar, say
+from makegood.commands.terminal.visible_text import Text
 from makegood.house.opening import House
 from makegood.house.stop import Stop
 from projections.catalog import CATALOG

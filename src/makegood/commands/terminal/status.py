@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
-from rich.text import Text
 
 from ledger.values import instant_to_text
 from makegood.answers.ages import age
 from makegood.answers.status import BROKEN, KINDS, LATE, WELL, WORDS, Status, number_of, seconds_since
 from makegood.commands.terminal.printing import people, shown
+from makegood.commands.terminal.visible_text import Text
 
 if TYPE_CHECKING:
     from makegood.answers.doctor import Examined
@@ -22,7 +22,7 @@ def show_status(status: Status) -> None:
     console = people()
     style = {WELL: "bold green", BROKEN: "bold red", LATE: "bold yellow"}[status.code()]
     for said in (*status.problems, *status.late()) or ("nothing is broken, and nothing is late",):
-        console.print(Text.assemble((f"{WORDS[status.code()]}: ", style), said), soft_wrap=True)
+        console.print(Text.of((f"{WORDS[status.code()]}: ", style), said), soft_wrap=True)
     if not status.store_reachable:
         return
     console.print(Text(f"store   {_store_in_words(status)}"), soft_wrap=True)
@@ -41,7 +41,7 @@ def show_examined(found: Examined) -> None:
     styles = {"well": "green", "broken": "bold red", "unchecked": "dim"}
     for check in found["checks"]:
         verdict = (f"{check['verdict']:<10}", styles[check["verdict"]])
-        console.print(Text.assemble(f"{check['check']:<9}", verdict, check["found"]), soft_wrap=True)
+        console.print(Text.of(f"{check['check']:<9}", verdict, check["found"]), soft_wrap=True)
         if check["next"] is not None:
             console.print(Text(f"{'':<19}next: {check['next']}"), soft_wrap=True)
 
