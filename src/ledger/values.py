@@ -121,6 +121,17 @@ def is_made_id(id_: str) -> bool:
     return id_.startswith(MADE_ID_PREFIX)
 
 
+# --- Codes -------------------------------------------------------------------------------------------------------
+
+CODE_PATTERN = "[a-z][a-z0-9_]{0,63}"
+_CODE = re.compile(CODE_PATTERN)
+
+
+def is_code(text: str) -> bool:
+    """Whether a text is a code, one word of a list such as `call_quality`, and no free text (policy §8)."""
+    return _CODE.fullmatch(text) is not None
+
+
 # --- Instants and local dates -----------------------------------------------------------------------------------
 
 _INSTANT = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:[0-5]\d)", re.ASCII)

@@ -23,6 +23,7 @@ from ledger.events import (
     ComplaintLinked,
     ComplaintNoted,
     ComplaintOpened,
+    ComplaintOpenedV1,
     ComplaintReopened,
     ComplaintResolved,
     ComplaintResolvedV1,
@@ -78,6 +79,7 @@ LEAVING_OUT = LeavingOut.of("complaints", HANDLED, alarmed=True)
 Step = Literal["opened", "resolved", "reopened", "noted", "linked"]
 STEP: dict[type[ComplaintFact], Step] = {
     ComplaintOpened: "opened",
+    ComplaintOpenedV1: "opened",
     ComplaintResolved: "resolved",
     ComplaintResolvedV1: "resolved",
     ComplaintReopened: "reopened",
@@ -160,8 +162,8 @@ class ComplaintHead(TypedDict):
     complaint_id: str
     account_id: str
     subscription_id: str | None
-    category: str
-    channel: str
+    category: Annotated[str | None, Field(description="Null if it is free text, except in a complaint in full.")]
+    channel: Annotated[str | None, Field(description="Null if it is free text, except in a complaint in full.")]
     status: Literal["open", "resolved"]
     opened_at: Instant
     resolved_at: Instant | None

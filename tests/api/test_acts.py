@@ -190,7 +190,7 @@ CASES = {
         "zoe",
         f"{ACCOUNT}/complaints",
         {"subscription_id": "sub-1", "category": "quality", "description": "it crackles"},
-        "complaint-opened.v1",
+        "complaint-opened.v2",
         {
             "complaint_id": "mg-complaint-86ad3f21bd2c1e8f0b91",
             "subscription_id": "sub-1",
@@ -203,7 +203,7 @@ CASES = {
         "anna",
         f"{ACCOUNT}/complaints",
         {"complaint_id": "com-9", "category": "billing", "channel": "telephone"},
-        "complaint-opened.v1",
+        "complaint-opened.v2",
         {"complaint_id": "com-9", "subscription_id": None, "channel": "telephone", "category": "billing"},
     ),
     "a complaint is resolved": Case(
@@ -596,6 +596,22 @@ class TestTogether:
         path = f"{ACCOUNT}/complaints/com-1/resolve"
         refused = quick_desk.post("anna", path, {"resolution": resolution}, key="k-1")
         assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "resolution")
+
+
+class TestWords:
+    def test_a_category_in_words_is_for_those_who_may_read_what_people_wrote(self, desk: Desk) -> None:
+        body = {"category": "Mrs Quux's line", "description": "it crackles"}
+        made = desk.post("zoe", f"{ACCOUNT}/complaints", body, key="k-1").json()["ids"]["complaint_id"]
+        [fact] = desk.facts()
+        assert (fact["data"]["category"], fact["data"]["channel"]) == (None, "portal")
+        assert desk.said_in(fact) == {"category": "Mrs Quux's line", "description": "it crackles"}
+        desk.house.projections.catch_up()
+        for who in ("zoe", "anna"):
+            [listed] = desk.get(who, "/complaints").json()
+            assert (listed["category"], listed["channel"]) == (None, "portal")
+        whole = f"{ACCOUNT}/complaints/{made}"
+        assert desk.get("anna", whole).json()["category"] == "Mrs Quux's line"
+        assert desk.get("zoe", whole).status_code in (403, 404)
 
 
 class TestGoodwill:

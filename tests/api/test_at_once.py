@@ -171,7 +171,7 @@ ONCE: dict[str, tuple[str, str, dict[str, Any], str]] = {
         {"dispute_id": "mine", "charge_id": "cyc-1", "claimed": "1.00", "currency": "EUR"},
         "billing-error-reported.v1",
     ),
-    "complaining": ("anna", "complaints", {"complaint_id": "mine", "category": "quality"}, "complaint-opened.v1"),
+    "complaining": ("anna", "complaints", {"complaint_id": "mine", "category": "quality"}, "complaint-opened.v2"),
     "proposing a goodwill credit": (
         "anna",
         "complaints/com-0/goodwill",

@@ -184,7 +184,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], set[str], str | None]] = {
             "complaint_id": "com-1",
             "subscription_id": "sub-1",
             "channel": "phone",
-            "category": "call quality",
+            "category": "call_quality",
             "description": "Zoë hears an echo",
         },
         {"description"},
@@ -1122,6 +1122,45 @@ def test_bytes_are_split_or_unreadable_and_nothing_else(body: bytes) -> None:
             read_one(body)
         except Unreadable as unreadable:
             assert unreadable.finding.reason  # noqa: PT017
+
+
+# --- codes, and words in their place ------------------------------------------------------------------------------
+
+NO_CODES = ["a" * 65, "Call", "call quality", "2_calls", "_call", "call\n", "é", "", "\x1b[2J", "zoe@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "field"),
+    [
+        ("voip.complaint.opened.v1", "category"),
+        ("voip.complaint.opened.v1", "channel"),
+        ("voip.outage.reported.v1", "channel"),
+    ],
+)
+def test_a_code_stands_in_the_fact_and_words_go_into_the_vault(type_: str, field: str) -> None:
+    for code in ("phone", "call_quality", "a", "a" * 64, "x2"):
+        taken = accepted(event(type_, **{f"data__{field}": code}))
+        assert taken.data[field] == code
+        assert field not in (taken.private or {})
+    for words in NO_CODES:
+        taken = accepted(event(type_, **{f"data__{field}": words}))
+        assert taken.data[field] is None
+        assert (taken.private or {})[field] == words
+        assert json.loads(taken.content)["data"][field] == words, "a repetition is told from a conflict by all of it"
+
+
+def test_every_field_of_free_choice_is_an_id_a_code_or_private() -> None:
+    """The plan is the name of a product, and stands as it is."""
+    plain = {
+        (type_, name)
+        for type_, model in MESSAGES.items()
+        for name, field in model.model_fields.items()
+        if name not in (*model.private, *model.coded)
+        for kind in [model.model_json_schema()["properties"][name]]
+        if {"type": "string", "maxLength": 1024}.items()
+        <= next((k for k in kind.get("anyOf", [kind]) if k.get("type") == "string"), {}).items()
+    }
+    assert plain == {("voip.subscription.registered.v1", "plan")}
 
 
 # --- resolution codes -------------------------------------------------------------------------------------------

@@ -145,14 +145,34 @@ def test_a_resolution_in_sentences_has_no_code_and_is_read_out_of_the_vault(desk
     assert desk.door.json("complaint", "com-1")["steps"][1]["words"] == f"{AMELIA}."
 
 
+def test_a_category_in_words_is_read_out_of_the_vault(desk: Desk) -> None:
+    desk.ingest(
+        desk.upstream.complaint_opened(category=AMELIA, channel="at the counter", description="it crackles"),
+        desk.upstream.outage_reported(channel=AMELIA),
+    )
+    (listed,) = desk.door.json("complaints")
+    assert (listed["category"], listed["channel"]) == (None, None)
+    found = desk.door.json("complaint", "com-1")
+    assert (found["category"], found["channel"]) == (AMELIA, "at the counter")
+    assert found["steps"][0]["words"] == "it crackles"
+    assert f"{AMELIA}, channel at the counter" in desk.door("complaint", "com-1")
+    with open_house(Settings(store=desk.door.store)) as house, house.database.reading() as transaction:
+        stored = [bytes(envelope) for (envelope,) in transaction.rows("SELECT envelope FROM events")]
+    assert len(stored) > 1
+    assert not [envelope for envelope in stored if AMELIA.encode() in envelope or b"counter" in envelope]
+    for answer in ("history", "replay", "account"):
+        assert AMELIA not in json.dumps(desk.door.json(answer, "acct-1"))
+
+
 def test_what_was_erased_is_shown_as_nothing(desk: Desk) -> None:
-    desk.ingest(desk.upstream.complaint_opened(description="it crackles"))
+    desk.ingest(desk.upstream.complaint_opened(description="it crackles", category="a crackling noise"))
     keys = connect(Settings(store=desk.door.store).vault)
     with keys.writing() as transaction:
         transaction.run("UPDATE vault_keys SET key = NULL, erased_at = 0 WHERE subject = ?", ("account/acct-1",))
     keys.close()
-    (step,) = desk.door.json("complaint", "com-1")["steps"]
-    assert step["words"] is None
+    found = desk.door.json("complaint", "com-1")
+    (step,) = found["steps"]
+    assert (step["words"], found["category"], found["channel"]) == (None, None, "phone")
     assert "opened (by" in desk.door("complaint", "com-1")
 
 

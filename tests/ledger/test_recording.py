@@ -89,7 +89,7 @@ BECOMES = {
     "voip.subscription.suspended.v1": "subscription-suspended.v1",
     "voip.subscription.reinstated.v1": "subscription-reinstated.v1",
     "voip.subscription.terminated.v1": "subscription-terminated.v1",
-    "voip.complaint.opened.v1": "complaint-opened.v1",
+    "voip.complaint.opened.v1": "complaint-opened.v2",
     "voip.complaint.resolved.v1": "complaint-resolved.v2",
     "voip.complaint.reopened.v1": "complaint-reopened.v1",
     "voip.refund.succeeded.v1": "refund-succeeded.v2",

@@ -144,7 +144,7 @@ class TestOnce:
         outage, complaint = upstream.outage_reported("out-1"), upstream.complaint_opened("com-1")
         answer = instruct(served, "k1", outage, complaint)
         assert answer is not None
-        assert [fact.type for fact in answer.facts] == ["outage-reported.v1", "complaint-opened.v1"]
+        assert [fact.type for fact in answer.facts] == ["outage-reported.v1", "complaint-opened.v2"]
         assert answer.account_version == version_of(served)
 
     def test_nothing_of_a_request_is_recorded_where_a_part_is_refused(self, served: Books) -> None:

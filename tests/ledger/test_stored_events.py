@@ -34,7 +34,13 @@ from ledger.store.writing import Head
 from tests.ledger.books import Books, KeysByName, no_randomness
 from tests.ledger.messages import Upstream
 
-SUPERSEDED = {"claim-assessed.v1", "complaint-resolved.v1", "credit-applied.v1", "refund-succeeded.v1"}
+SUPERSEDED = {
+    "claim-assessed.v1",
+    "complaint-opened.v1",
+    "complaint-resolved.v1",
+    "credit-applied.v1",
+    "refund-succeeded.v1",
+}
 """Types that are read for ever and stored no more."""
 
 STORED_EVENTS = Path(__file__).resolve().parents[1] / "stored_events"
@@ -152,7 +158,7 @@ def told(books: Books, by: By) -> None:
             next_attempt_at=at,
         )
         for number, (kind, type_) in enumerate(
-            [("activation", "activation-due.v1"), ("complaint_opened", "complaint-opened.v1")], 1
+            [("activation", "activation-due.v1"), ("complaint_opened", "complaint-opened.v2")], 1
         )
     )
     with books.database.real.writing() as transaction:

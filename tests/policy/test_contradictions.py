@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from ledger.agreement import read_agreement
+from ledger.events import Fact, from_stored
+from ledger.policy.facts.contradictions import says_the_same
 from tests.policy.case import (
     Case,
     Row,
@@ -33,6 +37,7 @@ from tests.policy.case import (
 )
 
 APRIL = cycle()
+STORED_EVENTS = Path(__file__).resolve().parents[1] / "stored_events"
 
 
 @table(
@@ -274,6 +279,43 @@ RENAMED = Said("account.registered", {**account().data, "customer": {"name": "Zo
 
 def complaint(category: str) -> Said:
     return Said("complaint.opened", {"complaint_id": "x", "channel": "mail", "category": category})
+
+
+def complained(type_: str, category: str | None, channel: str | None) -> Fact:
+    """An opening as it was stored, by an older version or today."""
+    envelope = json.loads((STORED_EVENTS / f"{type_}.json").read_bytes())
+    envelope["data"] |= {"category": category, "channel": channel}
+    fact = from_stored(type_, json.dumps(envelope).encode())
+    assert isinstance(fact, Fact)
+    return fact
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "alike"),
+    [
+        (("billing", "phone"), ("billing", "phone"), True),
+        (("call quality", "phone"), (None, "phone"), True),
+        (("call quality", "over the counter"), (None, None), True),
+        (("billing", "phone"), ("porting", "phone"), False),
+        (("billing", "phone"), (None, "phone"), False),
+    ],
+)
+def test_an_opening_of_an_older_version_says_the_same_today(
+    before: tuple[str, str], now: tuple[str | None, str | None], alike: bool
+) -> None:
+    """Upstream may report a complaint again under another message id, after words went from the fact to the vault."""
+    old, new = complained("complaint-opened.v1", *before), complained("complaint-opened.v2", *now)
+    assert says_the_same(old, new) == says_the_same(new, old) == alike
+
+
+def test_a_channel_in_words_makes_no_second_report_of_an_outage() -> None:
+    envelope = json.loads((STORED_EVENTS / "outage-reported.v1.json").read_bytes())
+    old, new, other = (
+        from_stored("outage-reported.v1", json.dumps(envelope | {"data": envelope["data"] | {"channel": c}}).encode())
+        for c in ("over the counter", None, "phone")
+    )
+    assert says_the_same(old, new)  # type: ignore[arg-type]
+    assert not says_the_same(new, other)  # type: ignore[arg-type]
 
 
 def heard(*said: Said | Sequence[Said]) -> Case:

@@ -12,6 +12,7 @@ from ledger.events import (
     ComplaintLinked,
     ComplaintNoted,
     ComplaintOpened,
+    ComplaintOpenedV1,
     ComplaintReopened,
     ComplaintResolved,
     ComplaintResolvedV1,
@@ -77,6 +78,13 @@ def test_it_is_shown_with_what_it_is_about() -> None:
             "steps": [{"step": "opened", "at": "2026-03-01T09:00:00Z", "event_id": "event-0-1"}],
         }
     ]
+
+
+def test_words_in_place_of_a_code_are_shown_only_where_an_older_version_recorded_them() -> None:
+    [before] = told((ComplaintOpenedV1, OPENED[1] | {"category": "a hissing noise"}))
+    assert (before["category"], before["channel"], before["status"]) == ("a hissing noise", "phone", "open")
+    [now] = told((ComplaintOpened, OPENED[1] | {"category": None, "channel": None}))
+    assert (now["category"], now["channel"], now["status"]) == (None, None, "open")
 
 
 def test_one_of_which_only_a_later_step_is_known_waits_for_its_opening() -> None:

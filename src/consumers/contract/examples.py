@@ -11,7 +11,7 @@ _BY_NAME = {
     "agreement": "standard",
     "amount": "10.00",
     "began_at": "2026-03-10T09:00:00+01:00",
-    "category": "call quality",
+    "category": "call_quality",
     "channel": "phone",
     "claimed": "10.00",
     "currency": "EUR",

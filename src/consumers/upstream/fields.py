@@ -38,8 +38,6 @@ _FINEST_CURRENCY = max(CURRENCY_SCALES, key=CURRENCY_SCALES.__getitem__)
 _NO_NUL = r"^[^\u0000]*$"
 """PostgreSQL's text cannot hold U+0000, and nobody's name or words need it."""
 
-RESOLUTION_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
-"""How a complaint was resolved, where that is one word and no free text (policy §8)."""
 _HOST = r"([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])"
 _PORT = "(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _SECRET_REFERENCE_PATTERN = rf"^([Hh][Tt][Tt][Pp][Ss]://{_HOST}(:{_PORT})?([/?#][!-~]*)?|[Ff][Ii][Ll][Ee]:[!-~]+)$"
@@ -224,7 +222,25 @@ _TAX_SCHEMA = {**_AMOUNT_SCHEMA, "type": ["string", "null"]}
 # --- The kinds of field -------------------------------------------------------------------------------------------
 
 Text = Annotated[str, Field(max_length=STRING_LENGTH_MAX, pattern=_NO_NUL)]
-"""A string such as a name, a plan or a category."""
+"""A string such as a name or a plan."""
+
+CODED = object()
+"""Marks a field of which only a code stands in the fact; free text goes into the vault (policy §8)."""
+
+CodeOrWords = Annotated[
+    str,
+    Field(
+        max_length=STRING_LENGTH_MAX,
+        pattern=_NO_NUL,
+        description="A code (1 to 64 of a-z, 0-9 and _, beginning with a letter), or free text, which is stored in "
+        "the vault only.",
+    ),
+    CODED,
+]
+"""A category or a channel: a code, or the words of a person."""
+
+CodeOrWordsIfAny = Annotated[CodeOrWords | None, CODED]
+"""The same, or absent."""
 
 NonEmptyText = Annotated[str, Field(min_length=1, max_length=STRING_LENGTH_MAX, pattern=_NO_NUL)]
 """A string that is not empty, such as an e-mail address."""

@@ -15,12 +15,14 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from consumers.upstream.fields import (
+    CODED,
     NO_TAX,
     OPENS,
-    RESOLUTION_CODE,
     Amount,
     CancelledBy,
     Changed,
+    CodeOrWords,
+    CodeOrWordsIfAny,
     Currency,
     Flag,
     FreeText,
@@ -71,7 +73,7 @@ from ledger.events import (
     SubscriptionSuspended,
     SubscriptionTerminated,
 )
-from ledger.values import instant_to_text, is_made_id, is_own_name
+from ledger.values import instant_to_text, is_code, is_made_id, is_own_name
 
 MESSAGES: dict[str, type[MessageData]] = {}
 """Every message that upstream may publish, by its CloudEvents type."""
@@ -99,6 +101,8 @@ class MessageData(Closed):
 
     opens: ClassVar[tuple[str, ...]]
     """The fields by which something becomes known: subscriptions, charges, outages and so on."""
+    coded: ClassVar[tuple[str, ...]]
+    """The fields of which only codes stand in the fact; free text in them goes into the vault."""
     public: ClassVar[tuple[str, ...]]
     """All other fields: those of the fact."""
     in_order: ClassVar[tuple[str, ...]]
@@ -110,6 +114,7 @@ class MessageData(Closed):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         cls.opens = tuple(name for name, field in cls.model_fields.items() if OPENS in field.metadata)
+        cls.coded = tuple(name for name, field in cls.model_fields.items() if CODED in field.metadata)
         cls.public = tuple(name for name in cls.model_fields if name not in cls.private)
         cls.in_order = tuple(sorted(cls.model_fields))
         cls.absent = {name: field.default for name, field in cls.model_fields.items() if not field.is_required()}
@@ -123,13 +128,19 @@ class MessageData(Closed):
     def for_fact(self) -> dict[str, object]:
         """The fields of the fact, all present: those of its `Data` but for `message` and `sealed`."""
         values = self.__dict__
-        return {name: values[name] for name in self.public}
+        return {name: values[name] for name in self.public} | dict.fromkeys(self._in_words())
 
     def for_vault(self) -> dict[str, object] | None:
         """What belongs in the vault, as JSON values; None where the message says nothing of the kind."""
         values = self.__dict__
-        kept = {name: _plain(values[name]) for name in self.private if values[name] is not None}
+        private = (*self.private, *self._in_words())
+        kept = {name: _plain(values[name]) for name in private if values[name] is not None}
         return kept or None
+
+    def _in_words(self) -> list[str]:
+        """The fields in which free text stands in place of a code."""
+        values = self.__dict__
+        return [name for name in self.coded if values[name] is not None and not is_code(values[name])]
 
     def stated(self) -> dict[str, object]:
         """What the message says, as JSON values by sorted names, without what it says by default: an optional field
@@ -348,7 +359,7 @@ class OutageReportedV1(MessageData):
     reported_at: Instant
     severity: Severity
     cause: OutageCause
-    channel: Text | None = None
+    channel: CodeOrWordsIfAny = None
 
 
 class OutageResolvedV1(MessageData):
@@ -484,8 +495,8 @@ class ComplaintOpenedV1(MessageData):
 
     complaint_id: NewIdentifier
     subscription_id: Identifier | None = None
-    channel: Text
-    category: Text
+    channel: CodeOrWords
+    category: CodeOrWords
     description: FreeText | None = None
 
 
@@ -501,7 +512,7 @@ class ComplaintResolvedV1(MessageData):
 
     def for_fact(self) -> dict[str, object]:
         """A resolution that is a code is no free text, and stands in the fact as well (policy §8)."""
-        code = self.resolution if RESOLUTION_CODE.fullmatch(self.resolution) is not None else None
+        code = self.resolution if is_code(self.resolution) else None
         return {**super().for_fact(), "resolution_code": code}
 
 

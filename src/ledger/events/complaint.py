@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ledger.events.envelope import Fact, FactData
+from ledger.events.envelope import Fact, FactData, codes_only
 
 LinkedKind = Literal["outage", "dispute", "goodwill"]
 """The kinds of object that a complaint can be linked to."""
@@ -23,12 +23,31 @@ class ComplaintFact(Fact):
 
 
 class ComplaintOpened(ComplaintFact):
-    """A customer complained; the description is in the vault."""
+    """A customer complained; the description is in the vault, and so is a channel or category in free text. Where it
+    is a code it is here.
+    """
 
-    stored_as = "complaint-opened.v1"
+    stored_as = "complaint-opened.v2"
 
     class Data(ComplaintFactData):
         subscription_id: str | None
+        channel: str | None
+        category: str | None
+
+    data: Data
+
+    @property
+    def content(self) -> dict[str, object]:
+        """The content of the fact, codes only."""
+        return codes_only(super().content, "channel", "category")
+
+
+class ComplaintOpenedV1(ComplaintOpened):
+    """A customer complained: the older form, in which channel and category may be free text."""
+
+    stored_as = "complaint-opened.v1"
+
+    class Data(ComplaintOpened.Data):
         channel: str
         category: str
 

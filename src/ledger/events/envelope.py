@@ -12,6 +12,8 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
+from ledger.values import is_code
+
 _AMOUNT_SCHEMA = {
     "description": "An exact amount in major units, with as many decimals as its currency has.",
     "type": "string",
@@ -134,6 +136,17 @@ class Fact(LedgerEvent):
         """By what facts are taken when their order decides: time, then id, then source (policy §1)."""
         message = self.data.message
         return (message.time, message.id, message.source)
+
+    @property
+    def content(self) -> dict[str, object]:
+        """What a fact says, by which two under one business id are compared. Free text does not count."""
+        return self.data.model_dump(exclude={"message", "sealed"})
+
+
+def codes_only(content: dict[str, object], *names: str) -> dict[str, object]:
+    """A content without the free text that older facts have in fields for codes."""
+    words = (name for name in names if isinstance(text := content[name], str) and not is_code(text))
+    return content | dict.fromkeys(words)
 
 
 class Decision(LedgerEvent):

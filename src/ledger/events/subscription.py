@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime
 
-from ledger.events.envelope import Amount, Decision, Fact, FactData, Stored
+from ledger.events.envelope import Amount, Decision, Fact, FactData, Stored, codes_only
 
 Severity = Literal["significant", "minor"]
 Cause = Literal["provider", "customer_equipment", "force_majeure", "unknown"]
@@ -59,7 +59,9 @@ class CycleStarted(SubscriptionFact):
 
 
 class OutageReported(SubscriptionFact):
-    """An outage of the service from `began_at` on was reported."""
+    """An outage of the service from `began_at` on was reported. A channel in free text is in the vault; in older
+    reports it is here.
+    """
 
     stored_as = "outage-reported.v1"
 
@@ -72,6 +74,11 @@ class OutageReported(SubscriptionFact):
         channel: str | None
 
     data: Data
+
+    @property
+    def content(self) -> dict[str, object]:
+        """The content of the fact, codes only."""
+        return codes_only(super().content, "channel")
 
 
 class OutageResolved(SubscriptionFact):

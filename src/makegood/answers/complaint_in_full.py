@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
@@ -61,8 +62,12 @@ def complaint(house: House, sight: Sight, complaint_id: str, account: str | None
         if (envelope := events[step["event_id"]]) is not None
     ]
     head: ComplaintHead = found
+    opened = next(e for step in found["steps"] if step["step"] == "opened" and (e := events[step["event_id"]]))
+    said = _said(house, opened.event())
     return {
         **head,
+        "category": found["category"] if found["category"] is not None else said.get("category"),
+        "channel": found["channel"] if found["channel"] is not None else said.get("channel"),
         "steps": steps,
         "age_seconds": found["age_seconds"],
         "goodwill": [credit for credit in credits if complaint_id in credit["complaint_ids"]],
@@ -84,12 +89,20 @@ def _step(house: House, step: ComplaintStep, event: LedgerEvent) -> ComplaintSte
 
 def _words(house: House, event: ComplaintFact) -> str | None:
     """What somebody wrote with a step; None where they wrote nothing, or where it was erased."""
-    if event.data.sealed is None:
-        return None
+    return "\n".join(text for name, text in _said(house, event).items() if name not in _OF_THE_HEAD) or None
+
+
+_OF_THE_HEAD = ("category", "channel")
+"""What is told of the complaint and not of a step."""
+
+
+def _said(house: House, event: LedgerEvent) -> Mapping[str, str]:
+    """What the vault has of a step, by field; nothing where it was erased."""
+    if not isinstance(event, ComplaintFact) or event.data.sealed is None:
+        return {}
     try:
-        said = sealed_content(house, event.data.sealed)
+        return sealed_content(house, event.data.sealed)
     except Erased:
-        return None
+        return {}
     except Damaged as damaged:
-        return f"({damaged})"
-    return "\n".join(said.values())
+        return {"words": f"({damaged})"}

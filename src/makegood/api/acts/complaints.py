@@ -10,9 +10,10 @@ from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from consumers.upstream.door_messages import ComplaintLinkedV1, ComplaintNotedV1
-from consumers.upstream.fields import RESOLUTION_CODE, FreeText, Identifier, Text
+from consumers.upstream.fields import CodeOrWords, CodeOrWordsIfAny, FreeText, Identifier
 from consumers.upstream.messages import ComplaintOpenedV1, ComplaintReopenedV1, ComplaintResolvedV1, MessageData
 from ledger.events import LinkedKind
+from ledger.values import CODE_PATTERN, is_code
 from makegood.api.act_request import ANSWERS, Acting, Known, acting
 from makegood.api.acts.bodies import WORDS, MadeIfAbsent, WordsIfAny, like
 from makegood.api.guard import Guarded
@@ -27,7 +28,7 @@ ComplaintId = Annotated[PathId, Path(description="The complaint.")]
 
 
 def _code(text: str) -> str:
-    if RESOLUTION_CODE.fullmatch(text) is None:
+    if not is_code(text):
         raise PydanticCustomError(
             "code", "a code must have 1 to 64 of the characters a-z, 0-9 and _, beginning with a letter"
         )
@@ -35,7 +36,7 @@ def _code(text: str) -> str:
 
 
 ResolutionCode = Annotated[
-    str, AfterValidator(_code), WithJsonSchema({"type": "string", "pattern": f"^{RESOLUTION_CODE.pattern}$"})
+    str, AfterValidator(_code), WithJsonSchema({"type": "string", "pattern": f"^{CODE_PATTERN}$"})
 ]
 
 
@@ -46,11 +47,14 @@ class OpenComplaint(BaseModel):
 
     complaint_id: MadeIfAbsent = None
     subscription_id: Identifier | None = None
-    category: Text
+    category: CodeOrWords
     description: WordsIfAny = None
     channel: Annotated[
-        Text | None,
-        Field(description="The channel of the complaint. Not allowed for customers, whose channel is the portal."),
+        CodeOrWordsIfAny,
+        Field(
+            description="The channel of the complaint, a code or free text, which is stored in the vault only. "
+            "Not allowed for customers, whose channel is the portal."
+        ),
     ] = None
 
 
