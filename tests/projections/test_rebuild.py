@@ -289,7 +289,7 @@ class TestCutShort:
 
 KILLS_ITSELF = """
 import os, signal, sys
-from ledger.store.database import connect
+from ledger.store.connecting import connect
 from projections.catalog import CATALOG
 from projections.rebuild import Rebuild
 
