@@ -61,7 +61,7 @@ from ledger.store.reading.notice_queue import QueuedNotice
 from ledger.store.reading.readers import reader_stands
 from ledger.store.reading.shards import shards_of
 from ledger.store.writing import ReaderMove, move_reader
-from ledger.vault import Erased
+from ledger.vault import Erased, Lost
 
 BATCH_MAX = 2_000
 """So many events are looked at in one transaction."""
@@ -321,6 +321,8 @@ class Notices:
             message = written(language.write(gathered.about), language, envelope)
         except Erased:
             self._fail(notice, "erased")
+        except Lost:
+            self._fail(notice, "key_lost")
         except NoAddress:
             self._fail(notice, "no_address")
         except Moot:

@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from ledger.store.database import StoreError
-from ledger.vault import Damaged, Erased
+from ledger.vault import Damaged, Gone
 
 DRAIN_SECONDS = 10.0
 """How long all parts together may take to finish what they have in hand."""
@@ -103,7 +103,7 @@ def run_parts(parts: Sequence[Part], stop: threading.Event, on_ready: Callable[[
 
 def reason_of(error: BaseException) -> str:
     """What may be said of an error: the messages of foreign ones may quote the data they fell over."""
-    if isinstance(error, Explained | StoreError | Erased | Damaged):
+    if isinstance(error, Explained | StoreError | Gone | Damaged):
         return str(error)
     innermost = traceback.extract_tb(error.__traceback__)[-1:]
     return " ".join([type(error).__name__, *(f"in {Path(f.filename).name}:{f.lineno} {f.name}" for f in innermost)])

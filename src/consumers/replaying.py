@@ -12,11 +12,11 @@ from ledger.application.statement import Became, Refusal, Statement
 from ledger.events import ReplayOutcome
 from ledger.store.reading.kept_messages import kept_by_id
 from ledger.values import is_own_name
-from ledger.vault import Erased
+from ledger.vault import Gone
 
 
 class NothingKept(Exception):
-    """The vault has no body for a kept message."""
+    """The vault has no body for a kept message, or none that can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,10 @@ def replay(ledger: Ledger, closing: Closing, *, repaired: bytes | None = None, d
 
 
 def _read(ledger: Ledger, kept: Kept) -> Statement | Refusal:
-    body = kept.body(ledger)
+    try:
+        body = kept.body(ledger)
+    except Gone as gone:
+        raise NothingKept(f"{gone}; give a body with --body FILE") from None
     if body is None:
         raise NothingKept(f"the body of {kept.kept} {kept.kept_id} is not in the vault: give one with --body FILE")
     return read_kept(body, origin=kept.origin, channel="replay")
@@ -88,7 +91,7 @@ def _changed(ledger: Ledger, kept: Kept, item: Statement, type_: str | None) -> 
         return "source"
     try:
         body = kept.body(ledger)
-    except Erased:
+    except Gone:
         body = None
     before = examine_kept(body) if body is not None else KeptContent()
     return "type" if before.type in MESSAGES and before.type != type_ else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal, Protocol
@@ -24,7 +24,7 @@ KEY_BYTES = 32
 NONCE_BYTES = 12
 WARM_KEYS_MAX = 50_000
 STORE_SUBJECT = "store"
-"""The subject of the store's own key, under which the inbox digests what messages say."""
+"""The subject of the store's own key, under which the inbox digests what messages say. It is made with the store."""
 
 
 def customer_subject(account: str) -> str:
@@ -52,32 +52,119 @@ def lost_range_subject(lost_id: str) -> str:
     return f"lost-range/{lost_id}"
 
 
-class Erased(Exception):
-    """The subject's key was erased: what was encrypted with it cannot be read by anyone any more."""
+def lost_keys_subject(loss_id: str) -> str:
+    """The subject of the reason for which a person accepted that keys are lost."""
+    return f"lost-keys/{loss_id}"
+
+
+class Gone(Exception):
+    """What was encrypted cannot be read by anyone any more."""
+
+
+class Erased(Gone):
+    """The subject's key was erased."""
+
+
+class Lost(Gone):
+    """The key was lost with its database, and a person accepted that."""
 
 
 class Damaged(Exception):
     """A vault entry does not decrypt under its subject's key, or says something else than its commitment."""
 
 
+# --- which vault is a store's (design rule 15) --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Serial:
+    """Which of a vault's keys one is: `number` counts them from 1, in the order in which they were made.
+
+    `mark` is random, because two copies of a vault that went on apart give one number to two keys.
+    """
+
+    number: int
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A subject's key."""
+
+    secret: bytes
+    serial: Serial
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A store and its vault, by their ids, and the last of the vault's keys with which the store has anything."""
+
+    store_id: str
+    vault_id: str
+    last: Serial
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """What a vault's key database says of itself: the two ids, how many keys were made (the last one's number), and
+    the subject of the store's own key."""
+
+    vault_id: str
+    store_id: str
+    made: int
+    store_subject: str
+
+
+class InStore(Protocol):
+    """What a store says of its vault, in one of its states."""
+
+    def bound(self) -> Bound:
+        """Which vault is the store's, and how far it had come."""
+
+    def with_ciphertext(self, subjects: Collection[str]) -> Collection[str]:
+        """Those of some subjects of whom the store has anything that their key is to decrypt."""
+
+
 class Keys(Protocol):
-    """Where keys are kept. A key that was returned once has been committed."""
+    """Where keys are kept. A key that was returned once has been committed.
 
-    def of(self, subjects: Iterable[str]) -> Mapping[str, bytes]:
-        """The keys of subjects; missing ones are made and committed. An erased subject is left out."""
+    All raise an error of the store's where this is not the vault that the store is bound to, or an older copy of it.
+    """
 
-    def existing(self, subject: str) -> bytes | None:
+    def begin(self, store_id: str) -> Bound:
+        """Have a vault, and in it the store's own key, for a store that is yet to be made under the id returned."""
+
+    def of(self, subjects: Iterable[str], in_store: InStore) -> Mapping[str, Key]:
+        """The keys of subjects; missing ones are made and committed, but none for whom the store has ciphertext.
+        An erased subject is left out."""
+
+    def existing(self, subject: str) -> Key | None:
         """A subject's key, None where it never had one. Raises Erased."""
+
+    def store_subject(self) -> str:
+        """The subject of the store's own key: another one than at first where that key was lost."""
+
+    def check(self) -> Ring:
+        """Look whether this is the store's vault, and as new as the store."""
+
+
+# --- sealing and opening ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class VaultEntry:
-    """What the vault stores for one reference."""
+    """What the vault stores for one reference.
+
+    `serial` is that of the key which encrypted it just now; one that was read does not tell. One whose key was lost
+    is known as `lost`.
+    """
 
     ref: str
     subject: str
     nonce: bytes
     ciphertext: bytes
+    serial: Serial | None = None
+    lost: bool = False
 
 
 class Vault:
@@ -86,55 +173,65 @@ class Vault:
     def __init__(self, keys: Keys, randomness: Callable[[int], bytes] = os.urandom) -> None:
         self._keys = keys
         self._randomness = randomness
-        self._warm: dict[str, bytes] = {}
+        self._warm: dict[str, Key] = {}
 
-    def prepare(self, subjects: Iterable[str]) -> None:
-        """Have the keys of all subjects committed before anything is encrypted with them."""
+    def begin(self, store_id: str) -> Bound:
+        """Have a vault for a store that is yet to be made, under the id that comes back."""
+        return self._keys.begin(store_id)
+
+    def check(self) -> Ring:
+        """Look whether it is the store's vault, and as new as the store; what is raised says what to restore."""
+        return self._keys.check()
+
+    def prepare(self, subjects: Iterable[str], in_store: InStore) -> None:
+        """Have the keys of all subjects committed before anything is encrypted with them.
+
+        Also where this process knows them all, it is asked whether the vault is still the store's.
+        """
         wanted = set(subjects)
-        missing = [subject for subject in wanted if subject not in self._warm]
-        if missing:
-            if len(self._warm) > WARM_KEYS_MAX:
-                self._warm = {subject: key for subject, key in self._warm.items() if subject in wanted}
-            self._warm.update(self._keys.of(sorted(missing)))
+        if not wanted:
+            return
+        missing = sorted(subject for subject in wanted if subject not in self._warm)
+        found = self._keys.of(missing, in_store)
+        if len(self._warm) > WARM_KEYS_MAX:
+            self._warm = {subject: key for subject, key in self._warm.items() if subject in wanted}
+        self._warm.update(found)
 
     def seal(self, ref: str, subject: str, content: Mapping[str, Any]) -> tuple[Sealed, VaultEntry]:
         """Encrypt JSON content; returns what the envelope says of it and what the vault stores."""
         plaintext = to_json(content)
         entry = self.encrypt(ref, subject, plaintext)
         nonce = self._randomness(NONCE_BYTES)
-        commitment = _commitment(self._key(subject), nonce, plaintext)
+        commitment = _commitment(self._key(subject).secret, nonce, plaintext)
         return Sealed(ref=ref, nonce=nonce.hex(), commitment=commitment), entry
 
     def encrypt(self, ref: str, subject: str, plaintext: bytes) -> VaultEntry:
         """Encrypt bytes under a subject's key, bound to their reference (AES-256-GCM, RFC 5116)."""
-        nonce = self._randomness(NONCE_BYTES)
-        return VaultEntry(ref, subject, nonce, AESGCM(self._key(subject)).encrypt(nonce, plaintext, ref.encode()))
+        key, nonce = self._key(subject), self._randomness(NONCE_BYTES)
+        ciphertext = AESGCM(key.secret).encrypt(nonce, plaintext, ref.encode())
+        return VaultEntry(ref, subject, nonce, ciphertext, key.serial)
 
     def decrypt(self, entry: VaultEntry) -> bytes:
-        """Read an entry. Raises Erased, or Damaged where it does not decrypt."""
-        key = self._warm.get(entry.subject) or self._keys.existing(entry.subject)
-        if key is None:
-            raise Damaged(
-                f"the vault has no key for {entry.ref}; check that MAKEGOOD_VAULT is this store's key database"
-            )
-        try:
-            return AESGCM(key).decrypt(entry.nonce, entry.ciphertext, entry.ref.encode())
-        except InvalidTag:
-            raise Damaged(f"vault entry {entry.ref} does not decrypt under its key") from None
+        """Read an entry. Raises Erased, Lost, or Damaged where it does not decrypt."""
+        return decrypted(entry, self._key_for(entry))
 
     def open(self, sealed: Sealed, entry: VaultEntry) -> dict[str, Any]:
-        """Read what an envelope's `sealed` refers to. Raises Erased or Damaged."""
-        plaintext = self.decrypt(entry)
-        key = self._warm.get(entry.subject) or self._keys.existing(entry.subject) or b""
+        """Read what an envelope's `sealed` refers to. Raises Erased, Lost or Damaged."""
+        key = self._key_for(entry)
+        plaintext = decrypted(entry, key)
         if not hmac.compare_digest(_commitment(key, bytes.fromhex(sealed.nonce), plaintext), sealed.commitment):
             raise Damaged(f"vault entry {entry.ref} does not match its commitment in the ledger")
         content: dict[str, Any] = from_json(plaintext)
         return content
 
     def digest(self, content: bytes) -> str:
-        """The keyed digest by which the inbox tells a repetition from a conflict without keeping the content."""
-        self.prepare([STORE_SUBJECT])
-        return hmac.new(_derived(self._key(STORE_SUBJECT), b"inbox"), content, sha256).hexdigest()
+        """A keyed digest of content that is not kept."""
+        return hmac.new(_derived(self._store_key(), b"inbox"), content, sha256).hexdigest()
+
+    def digest_to_keep(self, content: bytes) -> str:
+        """The keyed digest by which the inbox tells a repetition from a conflict (`may_be_same`)."""
+        of_which = self._store_subject().removeprefix(STORE_SUBJECT).removeprefix("/")
+        return f"{of_which}:{self.digest(content)}" if of_which else self.digest(content)
 
     def still_opens(self, subject: str) -> None:
         """Ask whether a subject's key is still there, whatever this process remembers. Raises Erased."""
@@ -149,15 +246,51 @@ class Vault:
         key = self._keys.existing(subject)
         if key is None:
             raise Erased(f"{subject} has no key")
-        return hmac.new(_derived(key, purpose.encode()), content, sha256).hexdigest()
+        return hmac.new(_derived(key.secret, purpose.encode()), content, sha256).hexdigest()
 
-    def _key(self, subject: str) -> bytes:
+    def _store_subject(self) -> str:
+        return self._keys.store_subject()
+
+    def _store_key(self) -> bytes:
+        return self._key(self._store_subject()).secret
+
+    def _key(self, subject: str) -> Key:
         key = self._warm.get(subject)
         if key is None:  # it was erased, or other threads have asked for very many others since
-            key = self._keys.of([subject]).get(subject)
+            key = self._keys.existing(subject)
         if key is None:
-            raise Erased(f"the key of {subject} was erased: no more data can be encrypted for it")
+            raise Damaged(_NO_KEY.format(subject))
+        self._warm.setdefault(subject, key)
         return key
+
+    def _key_for(self, entry: VaultEntry) -> bytes:
+        if entry.lost:
+            raise Lost(f"{entry.ref} cannot be read any more: its key was lost with the vault's key database")
+        key = self._warm.get(entry.subject) or self._keys.existing(entry.subject)
+        if key is None:
+            raise Damaged(_NO_KEY.format(entry.ref))
+        return key.secret
+
+
+_NO_KEY = "the vault has no key for {}; check that MAKEGOOD_VAULT is this store's key database"
+
+
+def decrypted(entry: VaultEntry, secret: bytes) -> bytes:
+    """What an entry says by a key. Raises Damaged where it is not the entry's."""
+    try:
+        return AESGCM(secret).decrypt(entry.nonce, entry.ciphertext, entry.ref.encode())
+    except InvalidTag:
+        raise Damaged(f"vault entry {entry.ref} does not decrypt under its key") from None
+
+
+def may_be_same(kept: str, digest: str) -> bool:
+    """Whether two digests can be of one content.
+
+    Digests under two keys of a store, one of which was lost, do not tell: whoever knows a message by its id then
+    takes it for the same one.
+    """
+    (of, said), (of_other, said_now) = (each.rpartition(":")[::2] for each in (kept, digest))
+    return of != of_other or hmac.compare_digest(said, said_now)
 
 
 def _derived(key: bytes, purpose: bytes) -> bytes:

@@ -18,6 +18,7 @@ from makegood.commands import questions as questions
 from makegood.commands import roles_and_keys as roles_and_keys
 from makegood.commands import notices as notices
 from makegood.commands import operation as operation
+from makegood.commands import vault as vault
 from makegood.program import commands as commands
 
 # isort: on
@@ -60,11 +61,11 @@ def _is_for_people(error: Exception) -> bool:
     from ledger.agreement import AgreementRefused
     from ledger.application.access import AccessRefused
     from ledger.store.database import StoreError
-    from ledger.vault import Damaged, Erased
+    from ledger.vault import Damaged, Gone
     from makegood.answers.unknown import Unknown
     from projections.asking import UnknownAccount
 
-    expected = (Stop, StoreError, AgreementRefused, AccessRefused, Erased, Damaged, Unknown, UnknownAccount, OSError)
+    expected = (Stop, StoreError, AgreementRefused, AccessRefused, Gone, Damaged, Unknown, UnknownAccount, OSError)
     return isinstance(error, expected)
 
 

@@ -24,11 +24,12 @@ from ledger.application.notice_delivery import NotForPeople, discard, resend
 from ledger.store.database import Unavailable
 from ledger.store.notice_queue import next_to_send
 from ledger.store.reading.notice_queue import QueuedNotice, notices_in
+from ledger.vault import Erased, InStore, Key
 from projections.catalog import CATALOG
 from projections.follower import Follower
 from projections.rebuild import Rebuild
 from tests.consumers.postbox import Postbox, Received
-from tests.ledger.books import Books
+from tests.ledger.books import Books, KeysByName
 from tests.ledger.conftest import Opener
 from tests.ledger.messages import Message, Upstream
 
@@ -750,6 +751,23 @@ class TestFailure:
         discard(office.books.ledger, office.row().notice_id, BOB, "asked to be forgotten")
         assert office.events()[1][1]["sealed"] is None, "nothing can be kept for them any more"
 
+    def test_a_customer_whose_key_was_lost_is_written_to_once_their_address_is_known_again(
+        self, waiting: Office
+    ) -> None:
+        waiting.books.database.lose_keys("account/acct-1")
+        assert waiting.works() == []
+        assert (waiting.row().status, waiting.row().last_error) == ("failed", "key_lost")
+        crm = Upstream(source="/crm", begins="2026-05-01T00:00:00Z")
+        waiting.books.take([crm.customer_changed(locale="en")])
+        resend(waiting.books.ledger, waiting.row().notice_id, BOB, waiting.clock.now)
+        assert waiting.works() == [], "a language is no address"
+        waiting.books.take([crm.customer_changed(email="zoe@new.example"), crm.complaint_opened()])
+        assert [r.message["To"] for r in waiting.works()] == ["zoe@new.example"]
+        assert {row.kind: row.status for row in waiting.rows()} == {
+            "activation": "failed",
+            "complaint_opened": "sent",
+        }
+
     def test_an_address_that_is_none_fails(self, small: Office) -> None:
         upstream = Upstream()
         small.tells(*customer(upstream, email="zoe@example.net\r\nBcc: eve@example.net"), upstream.payment_captured())
@@ -814,31 +832,26 @@ class TestFailure:
 class Away:
     """Keys in a database that is away."""
 
-    def of(self, subjects: Any) -> dict[str, bytes]:
+    def of(self, subjects: Any, in_store: Any) -> Any:
         raise Unavailable("the keys are away")
 
-    def existing(self, subject: str) -> bytes | None:
+    def existing(self, subject: str) -> Any:
         raise Unavailable("the keys are away")
 
 
-class Erasing:
+class Erasing(KeysByName):
     """Keys that can be erased."""
 
     def __init__(self) -> None:
-        from tests.ledger.books import KeysByName
-
-        self._keys = KeysByName()
         self.erased: set[str] = set()
 
-    def of(self, subjects: Any) -> dict[str, bytes]:
-        return self._keys.of([subject for subject in subjects if subject not in self.erased])
+    def of(self, subjects: Any, in_store: InStore) -> dict[str, Key]:
+        return super().of([subject for subject in subjects if subject not in self.erased], in_store)
 
-    def existing(self, subject: str) -> bytes | None:
-        from ledger.vault import Erased
-
+    def existing(self, subject: str) -> Key | None:
         if subject in self.erased:
             raise Erased(f"the key of {subject} was erased")
-        return self._keys.existing(subject)
+        return super().existing(subject)
 
 
 # --- a law --------------------------------------------------------------------------------------------------------

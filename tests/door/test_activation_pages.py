@@ -190,6 +190,7 @@ async def only_one_thread() -> None:
     [
         ("wrong", 404, None),
         ("erased", 410, None),
+        ("lost", 410, None),
         ("expired", 410, None),
         ("in_doubt", 409, None),
         ("not_fetched", 503, "60"),
@@ -206,6 +207,9 @@ def test_every_trouble_has_one_page_that_says_what_to_do(
             site.link, pages = site.link[:-1] + ("0" if site.link[-1] != "0" else "1"), ENGLISH
         case "erased":
             site.keys.erased.add("account/acct-1")
+            pages = ENGLISH
+        case "lost":
+            site.books.database.lose_keys("account/acct-1")
             pages = ENGLISH
         case "expired":
             site.now += VALID_FOR

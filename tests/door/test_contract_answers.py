@@ -18,6 +18,7 @@ from makegood.answers.lost_ranges import LostRange
 from makegood.answers.notices import Notice
 from makegood.answers.preview import Previewed
 from makegood.answers.status import StatusFound
+from makegood.answers.vault import LossFound, VaultStands
 from projections.access import ApiKey, Granted
 from projections.account_state import Balance
 from projections.accounts import Invoice, Subscription
@@ -62,6 +63,8 @@ ANSWERS: dict[str, type] = {
     "access key list": ApiKey,
     "notices": Notice,
     "doctor": Examined,
+    "vault": VaultStands,
+    "vault accept-loss": LossFound,
     "status": StatusFound,
 }
 LATER = {"audit verify"}

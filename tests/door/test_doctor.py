@@ -64,10 +64,8 @@ def test_a_vault_that_is_missing_or_empty_is_broken(sandbox: Door) -> None:
         file = Path(Settings(store=sandbox.store).vault.removeprefix("sqlite:///"))
         file.rename(file.with_suffix(".away"))
         verdict, _, what_next = rows(sandbox, exits=1)["vault"]
-        assert (verdict, what_next) == (
-            "broken",
-            "restore the vault's database from its backup, or correct MAKEGOOD_VAULT",
-        )
+        assert verdict == "broken"
+        assert str(what_next).startswith("restore the newest backup of the key database, or correct MAKEGOOD_VAULT")
         assert not file.exists()
     with closing(connect(Settings(store=sandbox.store).vault)) as keys, keys.writing() as transaction:
         transaction.run("DROP TABLE IF EXISTS vault_keys", ())

@@ -28,12 +28,12 @@ KEPT = Path(__file__).parent / "older_stores"
 @pytest.fixture
 def older(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Door:
     """The store of schema 3, before settlement was worked out for whole invoices, brought up to date."""
-    door = _unpacked(3, tmp_path, capsys)
+    door = unpacked(3, tmp_path, capsys)
     door("migrate")
     return door
 
 
-def _unpacked(schema: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> Door:
+def unpacked(schema: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> Door:
     """The store that a version left."""
     for kept, name in ((f"schema-{schema}.db.gz", "books.db"), (f"schema-{schema}-vault.db.gz", "books-vault.db")):
         with gzip.open(KEPT / kept) as packed, (folder / name).open("wb") as file:
@@ -75,7 +75,7 @@ def test_the_history_says_once_that_it_was_settled_anew(older: Door) -> None:
 def test_every_command_names_the_one_that_brings_it_up_to_date(
     schema: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    door = _unpacked(schema, tmp_path, capsys)
+    door = unpacked(schema, tmp_path, capsys)
     for command in (("claims",), ("rebuild", "--compare-only"), ("rebuild",), ("access", "list"), ("ingest", "-")):
         door(*command, exits=1)
         assert "was made by an older version of makegood" in door.errors
@@ -91,7 +91,7 @@ def test_what_was_recorded_is_not_edited_and_goes_on(
         with closing(sqlite3.connect(tmp_path / "books.db")) as database:
             return database.execute("SELECT position, envelope FROM events ORDER BY position").fetchall()
 
-    door = _unpacked(schema, tmp_path, capsys)
+    door = unpacked(schema, tmp_path, capsys)
     before = envelopes()
     door("migrate")
     assert "a store of an older version" in door.errors or schema not in OLDER

@@ -48,7 +48,6 @@ class Books:
         self._key_database = KeyDatabase(self.keys, clock)
 
     def create(self, *, sandbox: bool = False) -> "Books":
-        self._key_database.create()
         ledger = self.ledger()
         ledger.create_store(sandbox=sandbox)
         publish(ledger, (SAMPLE / "agreements" / "standard.toml").read_text(), actor="test", channel="test")

@@ -22,7 +22,7 @@ from ledger.store.database import Database, Row, Transaction
 from ledger.store.reading.events import StoredEnvelope, read_shard
 from ledger.store.vault_keys import KeyDatabase
 from ledger.store.writing import ReaderMove
-from ledger.vault import Keys, Vault
+from ledger.vault import STORE_SUBJECT, Bound, InStore, Key, Keys, Ring, Serial, Vault
 from tests.ledger.messages import Message, read_all
 from tests.oracle import histories
 
@@ -48,6 +48,8 @@ STORE_TABLES = (
     "notices",
     "activation_links",
     "vault",
+    "vault_bound",
+    "vault_lost",
 )
 
 
@@ -64,11 +66,24 @@ class StandingClock:
 class KeysByName:
     """Keys that follow from their subjects, so that two stores encrypt alike. Only for comparing stores."""
 
-    def of(self, subjects: Any) -> dict[str, bytes]:
-        return {subject: sha256(subject.encode()).digest() for subject in subjects}
+    def begin(self, store_id: str) -> Bound:
+        return Bound(store_id, "0123456789abcdef", Serial(1, "0123456789abcdef"))
 
-    def existing(self, subject: str) -> bytes | None:
-        return self.of([subject])[subject]
+    def of(self, subjects: Any, in_store: InStore) -> dict[str, Key]:
+        return {subject: _key_by_name(subject) for subject in subjects}
+
+    def existing(self, subject: str) -> Key | None:
+        return _key_by_name(subject)
+
+    def store_subject(self) -> str:
+        return STORE_SUBJECT
+
+    def check(self) -> Ring:
+        return Ring("0123456789abcdef", "", 1, STORE_SUBJECT)
+
+
+def _key_by_name(subject: str) -> Key:
+    return Key(sha256(subject.encode()).digest(), Serial(1, "0123456789abcdef"))
 
 
 def no_randomness(count: int) -> bytes:
@@ -163,6 +178,12 @@ class Watched(Database):
     def lacking(self, statements: Sequence[str]) -> list[str]:
         return self.real.lacking(statements)
 
+    def lose_keys(self, subject: str) -> None:
+        """A person has accepted that a subject's key is lost."""
+        self.tamper(
+            f"INSERT INTO vault_lost (ref, loss_id) SELECT ref, 'burnt' FROM vault WHERE subject = '{subject}'"
+        )
+
     def tamper(self, *statements: str) -> None:
         """Change what is stored past the ledger, and past whoever stands at the door."""
         with self.real.writing() as transaction:
@@ -205,7 +226,6 @@ class Books:
         clock = StandingClock(now)
         if keys is None:
             keys = KeyDatabase(connect("sqlite:///:memory:"), clock)
-            keys.create()
         books = cls(Watched(connect(url)), keys, clock, randomness)
         books.ledger.create_store(sandbox=sandbox)
         for text in agreements:

@@ -28,7 +28,7 @@ from ledger.application.due_work import do_due_work
 from ledger.store.database import Conflict, Unavailable
 from ledger.store.notice_queue import queue_notices
 from ledger.store.reading.notice_queue import QueuedNotice
-from ledger.vault import Erased
+from ledger.vault import Erased, Key
 from tests.ledger.books import Books, KeysByName
 from tests.ledger.conftest import Opener
 from tests.ledger.messages import Message, Upstream
@@ -164,7 +164,7 @@ class Keys(KeysByName):
     def __init__(self) -> None:
         self.erased: set[str] = set()
 
-    def existing(self, subject: str) -> bytes | None:
+    def existing(self, subject: str) -> Key | None:
         if subject in self.erased:
             raise Erased(f"the key of {subject} was erased")
         return super().existing(subject)
@@ -288,6 +288,14 @@ def test_it_dies_with_the_customers_key(books: Books, keys: Keys) -> None:
     keys.erased.add("account/acct-1")
     assert why(lambda: open_link(books.ledger, link, NOW)) == ("erased", None)
     assert why(lambda: collect(books.ledger, link, Keeper(), NOW)) == ("erased", None)
+
+
+def test_one_of_before_the_customers_key_was_lost_says_so(books: Books, keys: Keys) -> None:
+    link = token(books)
+    books.database.lose_keys("account/acct-1")
+    assert why(lambda: open_link(books.ledger, link, NOW)) == ("lost", None)
+    keys.erased.add("account/acct-1")  # as one that is not there: nothing new was said of them yet
+    assert why(lambda: collect(books.ledger, link, Keeper(), NOW)) == ("lost", None)
 
 
 def test_it_follows_the_registration_that_stands_and_leads_nowhere_without_one(books: Books) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -30,7 +29,7 @@ from ledger.store.database import CommitUnknown, StoreError
 from ledger.store.schema import SCHEMA_VERSION
 from ledger.store.vault_keys import KeyDatabase
 from ledger.store.writing import ReaderFenced, ReaderMove, take_over_reader
-from ledger.vault import Erased
+from ledger.vault import Erased, InStore, Key
 from tests.ledger import kept
 from tests.ledger.books import Books, StandingClock
 from tests.ledger.conftest import Opener
@@ -39,25 +38,21 @@ from tests.ledger.messages import Message, Upstream, read_all
 BOB = "/makegood/cli/bob"
 
 
-@dataclass
-class KeysLost:
+class KeysLost(KeyDatabase):
     """A key database that has lost the keys of some customers: whatever is said about them cannot be sealed."""
 
-    lost: set[str]
-    keys: KeyDatabase = field(init=False)
+    def __init__(self, lost: set[str]) -> None:
+        super().__init__(connect("sqlite:///:memory:"), StandingClock())
+        self.lost = lost
 
-    def __post_init__(self) -> None:
-        self.keys = KeyDatabase(connect("sqlite:///:memory:"), StandingClock())
-        self.keys.create()
-
-    def of(self, subjects: object) -> dict[str, bytes]:
-        found = self.keys.of(subjects)  # type: ignore[arg-type]
+    def of(self, subjects: Iterable[str], in_store: InStore) -> dict[str, Key]:
+        found = super().of(subjects, in_store)
         return {subject: key for subject, key in found.items() if subject not in self.lost}
 
-    def existing(self, subject: str) -> bytes | None:
+    def existing(self, subject: str) -> Key | None:
         if subject in self.lost:
-            raise Erased(subject)
-        return self.keys.existing(subject)
+            raise Erased(f"the key of {subject} was erased")
+        return super().existing(subject)
 
 
 def closing(of: Kept, **options: object) -> Closing:

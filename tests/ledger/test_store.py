@@ -325,7 +325,6 @@ class TestEveryStore:
     def test_a_crash_between_the_keys_commit_and_the_ledgers_leaves_an_unused_key(self, open_books: Opener) -> None:
         key_store = connect("sqlite:///:memory:")
         keys = KeyDatabase(key_store, lambda: LONG_AFTER)
-        keys.create()
         books = open_books(keys=keys)
         customer = Upstream().customer()
         before = books.content()

@@ -8,7 +8,7 @@ longer reads is no reason to write it anew, but to give the changed shape a new 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from ledger.application.acts import By
 from ledger.application.catalogue import Catalogue
 from ledger.application.due_work import advance
 from ledger.application.kept_messages import Closing, Kept, discard
+from ledger.application.lost_keys import accept_loss
 from ledger.application.lost_messages import close, pass_over
 from ledger.application.notice_delivery import Delivery, record_failed, record_sent, resend
 from ledger.application.notice_delivery import discard as discard_notice
@@ -31,6 +32,7 @@ from ledger.store.notice_queue import queue_notices
 from ledger.store.reading.lost import lost_ranges
 from ledger.store.reading.notice_queue import QueuedNotice
 from ledger.store.writing import Head
+from ledger.vault import Bound
 from tests.ledger.books import Books, KeysByName, no_randomness
 from tests.ledger.messages import Upstream
 
@@ -121,12 +123,30 @@ def stored_today() -> Iterator[tuple[str, bytes]]:
         [lost] = lost_ranges(transaction)
     close(books.ledger, lost.lost_id, "sent again", by)
     told(books, by)
+    accept_loss(books.ledger, KeysBurnt(), "Disk and backup burnt", by)  # type: ignore[arg-type]
     fullest: dict[str, bytes] = {}
     for stored in books.envelopes():
         if _filled(stored.envelope) > _filled(fullest.get(stored.type, b"{}")):
             fullest[stored.type] = stored.envelope
     fullest["settled-anew.v1"] = settled_anew().stored()
     yield from sorted(fullest.items())
+
+
+class KeysBurnt(KeysByName):
+    """A key database that has none of the keys any more."""
+
+    def belongs_to(self, bound: Bound) -> None:
+        """It does not."""
+
+    def ring(self) -> None:
+        """It says nothing of itself."""
+
+    def kept(self, subjects: Collection[str]) -> dict[str, bytes | None]:
+        return {}
+
+    def bind(self, store_id: str, *, new_store_key: bool) -> Bound:
+        assert new_store_key
+        return self.begin(store_id)
 
 
 def lost_range() -> LostRange:

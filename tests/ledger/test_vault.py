@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ledger.store.connecting import connect
 from ledger.store.database import Database
 from ledger.store.instants import to_microseconds
 from ledger.store.vault_keys import KeyDatabase
-from ledger.vault import KEY_BYTES, Damaged, Erased, Vault, VaultEntry
+from ledger.vault import KEY_BYTES, Bound, Damaged, Erased, Vault, VaultEntry
 from tests.ledger.books import LONG_AFTER, Books, KeysByName, StandingClock
 from tests.ledger.messages import Upstream
 from tests.parts.postgres import Postgres
@@ -30,14 +30,16 @@ WORDS = {"customer": {"name": "Zoë Quux", "email": "zoe@example.com"}}
 @pytest.fixture
 def key_store() -> Iterator[Database]:
     database = connect("sqlite:///:memory:")
-    KeyDatabase(database, StandingClock()).create()
+    KeyDatabase(database, StandingClock()).begin("fedcba9876543210")
     yield database
     database.close()
 
 
 @pytest.fixture
 def keys(key_store: Database) -> KeyDatabase:
-    return KeyDatabase(key_store, StandingClock())
+    keys = KeyDatabase(key_store, StandingClock())
+    keys.belongs_to(keys.begin(""))
+    return keys
 
 
 def erase(key_store: Database, subject: str) -> None:
@@ -51,8 +53,26 @@ def erase(key_store: Database, subject: str) -> None:
 
 
 def sealed_in(vault: Vault, subject: str = "acct-1", content: dict[str, Any] = WORDS) -> tuple[Sealed, VaultEntry]:
-    vault.prepare([subject])
+    prepare(vault, subject)
     return vault.seal("ref-1", subject, content)
+
+
+def prepare(vault: Vault, *subjects: str) -> None:
+    vault.prepare(subjects, OfVault(vault))
+
+
+class OfVault:
+    """A store that has nothing in a vault yet."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._keys = vault._keys
+
+    def bound(self) -> Bound:
+        keys = self._keys
+        return keys._bound if isinstance(keys, KeyDatabase) and keys._bound is not None else keys.begin("")
+
+    def with_ciphertext(self, subjects: Collection[str]) -> Collection[str]:
+        return ()
 
 
 class TestVault:
@@ -92,7 +112,7 @@ class TestVault:
     def test_an_erased_customer_gets_no_new_key(self, keys: KeyDatabase, key_store: Database) -> None:
         sealed_in(Vault(keys))
         erase(key_store, "acct-1")
-        assert dict(keys.of(["acct-1"])) == {}
+        assert dict(keys.of(["acct-1"], OfVault(Vault(keys)))) == {}
         with pytest.raises(Erased):
             sealed_in(Vault(keys))
 
@@ -100,7 +120,7 @@ class TestVault:
     def test_a_tampered_entry_is_damaged(self, keys: KeyDatabase, part: str) -> None:
         vault = Vault(keys)
         sealed, entry = sealed_in(vault)
-        vault.prepare(["acct-2"])
+        prepare(vault, "acct-2")
         another = vault.encrypt("ref-2", "acct-1", b"{}")
         tampered = {
             "ciphertext": VaultEntry(
@@ -126,7 +146,7 @@ class TestVault:
         sealed, entry = sealed_in(Vault(KeysByName()))
         other = connect("sqlite:///:memory:")
         stranger = KeyDatabase(other, StandingClock())
-        stranger.create()
+        stranger.begin("another store")
         with pytest.raises(Damaged, match="key database"):
             Vault(stranger).open(sealed, entry)
         other.close()
@@ -139,8 +159,8 @@ class TestVault:
     def test_a_vault_that_has_seen_very_many_customers_still_seals_for_all_of_them(self) -> None:
         """It keeps only so many keys at hand; those of the batch under way are always among them."""
         vault = Vault(KeysByName())
-        vault.prepare(f"acct-{number}" for number in range(50_001))
-        vault.prepare(["acct-7", "acct-new"])
+        prepare(vault, *(f"acct-{number}" for number in range(50_001)))
+        prepare(vault, "acct-7", "acct-new")
         for subject in ("acct-7", "acct-new"):
             sealed, entry = vault.seal("ref-1", subject, WORDS)
             assert vault.open(sealed, entry) == WORDS
@@ -156,43 +176,42 @@ class TestKeys:
         url = f"sqlite:///{tmp_path / 'vault.db'}" if sqlite else request.getfixturevalue("pg_store")
         databases = [connect(url), connect(url)]
         one, two = (KeyDatabase(database, StandingClock()) for database in databases)
-        one.create()
-        two.create()
+        bound = one.begin("fedcba9876543210")
+        two.belongs_to(bound)
         yield one, two
         for database in databases:
             database.close()
 
     def test_a_key_is_made_once_and_stays(self, two_at_once: tuple[KeyDatabase, KeyDatabase]) -> None:
         one, two = two_at_once
-        made = one.of(["acct-1", "acct-2"])
-        assert {len(key) for key in made.values()} == {KEY_BYTES}
-        assert made["acct-1"] != made["acct-2"]
-        assert two.of(["acct-2", "acct-3", "acct-1"]) | made == two.of(["acct-1", "acct-2", "acct-3"])
+        store = OfVault(Vault(one))
+        made = one.of(["acct-1", "acct-2"], store)
+        assert {len(key.secret) for key in made.values()} == {KEY_BYTES}
+        assert made["acct-1"].secret != made["acct-2"].secret
+        assert [made[subject].serial.number for subject in ("acct-1", "acct-2")] == [2, 3], "the store's is the first"
+        assert two.of(["acct-2", "acct-3", "acct-1"], store) | made == two.of(["acct-1", "acct-2", "acct-3"], store)
         assert two.existing("acct-1") == made["acct-1"]
         assert two.existing("acct-9") is None
 
     def test_two_processes_that_make_one_key_at_once_get_the_same(
-        self, two_at_once: tuple[KeyDatabase, KeyDatabase], monkeypatch: pytest.MonkeyPatch
+        self, two_at_once: tuple[KeyDatabase, KeyDatabase]
     ) -> None:
         one, two = two_at_once
-        known = one._known
+        store = OfVault(Vault(one))
         others: list[Any] = []
 
-        def known_and_then_another_is_faster(subjects: list[str]) -> dict[str, bytes | None]:
-            found = known(subjects)
-            if not others:
-                others.append(dict(two.of(subjects)))
-            return found
+        class AnotherIsFaster(OfVault):
+            def with_ciphertext(self, subjects: Collection[str]) -> Collection[str]:
+                others.append(dict(two.of(subjects, store)))
+                return ()
 
-        monkeypatch.setattr(one, "_known", known_and_then_another_is_faster)
-        assert dict(one.of(["acct-1"])) == others[0]
+        assert dict(one.of(["acct-1"], AnotherIsFaster(Vault(one)))) == others[0]
 
 
 def test_every_customer_has_a_key_of_their_own_whatever_their_name() -> None:
     """Upstream names accounts as it likes: also like something that the store itself has a key for."""
     key_store = connect("sqlite:///:memory:")
     keys = KeyDatabase(key_store, StandingClock())
-    keys.create()
     books = Books.open(keys=keys)
     books.take([Upstream("store").account_registered(), b"not JSON"])
     [(letter_id,)] = books.rows("SELECT dead_letter_id FROM dead_letters")
@@ -260,7 +279,6 @@ def test_no_byte_of_a_store_on_sqlite_shows_personal_data(
     tmp_path: Path, sample: list[bytes], words: set[str]
 ) -> None:
     keys = KeyDatabase(connect(f"sqlite:///{tmp_path / 'books-vault.db'}"), StandingClock())
-    keys.create()
     books = Books.open(f"sqlite:///{tmp_path / 'books.db'}", keys=keys, agreements=())
     take_the_sample(books, sample)
     files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -276,7 +294,6 @@ def test_no_value_of_a_store_on_postgresql_shows_personal_data(
     url, key_url = postgres.new_database(), postgres.new_database()
     key_store = connect(key_url)
     keys = KeyDatabase(key_store, StandingClock())
-    keys.create()
     books = Books.open(url, keys=keys, agreements=())
     take_the_sample(books, sample)
     try:

@@ -43,7 +43,6 @@ def sample() -> Iterator[Database]:
 
     database, keys = connect("sqlite:///:memory:"), connect("sqlite:///:memory:")
     key_database = KeyDatabase(keys, clock)
-    key_database.create()
     ledger = Ledger(database, Vault(key_database), clock)
     ledger.create_store(sandbox=True)
     for path in sorted((SAMPLE / "agreements").glob("*.toml")):

@@ -25,7 +25,7 @@ from ledger.application.kept_messages import Closing, Kept
 from ledger.application.ledger import Ledger
 from ledger.store.database import Conflict, Unavailable
 from ledger.store.instants import to_microseconds
-from ledger.vault import Vault, customer_subject
+from ledger.vault import InStore, Key, Vault, customer_subject
 from projections.follower import Follower
 from tests.ledger.books import Books, KeysByName, Killed, no_randomness, oracle_agreements
 from tests.ledger.kept import set_aside
@@ -87,8 +87,13 @@ class KeysThatFail(KeysByName):
     def __init__(self) -> None:
         self.failing: set[str] = set()
 
-    def of(self, subjects: Any) -> dict[str, bytes]:
-        return {subject: key for subject, key in super().of(subjects).items() if subject not in self.failing}
+    def of(self, subjects: Any, in_store: InStore) -> dict[str, Key]:
+        return {
+            subject: key for subject, key in super().of(subjects, in_store).items() if subject not in self.failing
+        }
+
+    def existing(self, subject: str) -> Key | None:
+        return super().existing(subject) if subject not in self.failing else None
 
 
 class Process:

@@ -87,7 +87,7 @@ class Links:
 
 
 def gather(ledger: Ledger, notice: QueuedNotice, links: Links) -> Gathered:
-    """What a notice has to say. Raises NotYet, Moot, and Erased where the customer's key is gone."""
+    """What a notice has to say. Raises NotYet, Moot, and Erased or Lost where the customer's key is gone."""
     with ledger.database.reading() as transaction:
         envelope = find_event(transaction, notice.event_id)
         if envelope is None:

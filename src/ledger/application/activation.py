@@ -25,7 +25,8 @@ from ledger.store.database import StoreError, Transaction
 from ledger.store.notice_queue import ActivationLink, find_link, hold_link, keep_link
 from ledger.store.reading.events import events_of_type, find_event
 from ledger.store.reading.notice_queue import QueuedNotice, find_notice
-from ledger.vault import Erased, Vault, customer_subject
+from ledger.store.reading.vault import lost_of
+from ledger.vault import Erased, Lost, Vault, customer_subject
 
 VALID_FOR = timedelta(days=7)
 TRIES_MAX = 5
@@ -40,7 +41,7 @@ _TOKEN = re.compile(r"([0-9a-f]{32})\.([0-9]{1,12})\.([0-9a-f]{32})", re.ASCII)
 
 E = TypeVar("E", bound=LedgerEvent)
 
-Why = Literal["wrong", "expired", "used", "erased", "in_doubt", "tried_too_often", "not_fetched"]
+Why = Literal["wrong", "expired", "used", "erased", "lost", "in_doubt", "tried_too_often", "not_fetched"]
 """Why a link does not lead to a secret."""
 
 
@@ -142,14 +143,21 @@ def _checked(ledger: Ledger, token: str, now: datetime) -> Opened:
             raise NotOpened("wrong")
         try:
             if not hmac.compare_digest(_mark(ledger.vault, notice.account, notice_id, expiry), mark):
-                raise NotOpened("wrong")
+                raise NotOpened(_why_of(transaction, notice, "wrong"))
             customer = customer_of(ledger, transaction, notice.account)
+        except Lost:
+            raise NotOpened("lost") from None
         except Erased:
-            raise NotOpened("erased") from None
+            raise NotOpened(_why_of(transaction, notice, "erased")) from None
     locale = customer.locale if customer is not None else None
     if now.timestamp() >= int(expiry):
         raise NotOpened("expired", locale)
     return Opened(notice, locale)
+
+
+def _why_of(transaction: Transaction, notice: QueuedNotice, otherwise: Why) -> Why:
+    """Why a link has not the mark that the customer's key makes: one of before its loss nobody can check."""
+    return "lost" if lost_of(transaction, customer_subject(notice.account)) else otherwise
 
 
 def _mark(vault: Vault, account: str, notice_id: str, expiry: str) -> str:
@@ -191,7 +199,10 @@ def _credentials(ledger: Ledger, notice: QueuedNotice) -> tuple[str, dict[str, A
         registration = registration_for(transaction, due)
         if registration is None:
             raise NotOpened("wrong")
-        said = private_part(ledger, transaction, notice.account, registration.data.sealed)
+        try:
+            said = private_part(ledger, transaction, notice.account, registration.data.sealed)
+        except Lost:
+            raise NotOpened("lost") from None
     return due.data.subscription_id, said.get("credentials", {})
 
 

@@ -12,7 +12,7 @@ from ledger.events import AccountRegistered, CustomerChanged, Sealed, message_ke
 from ledger.store.database import Transaction
 from ledger.store.reading.events import events_of_type
 from ledger.store.reading.vault import vault_entry
-from ledger.vault import Damaged, customer_subject
+from ledger.vault import Damaged, Lost, customer_subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ def registration_of(transaction: Transaction, account: str) -> AccountRegistered
 
 
 def customer_of(ledger: Ledger, transaction: Transaction, account: str) -> Customer | None:
-    """The customer of an account; None where none is registered. Raises Erased.
+    """The customer of an account; None where none is registered. Raises Erased, and Lost.
 
     Of the registration and the changes that stand the one with the latest `time` holds (ties: id, then source), for
-    each thing that it names; what it does not name is as one before it said.
+    each thing that it names; what it does not name is as one before it said, unless what came between is lost.
     """
     registration = registration_of(transaction, account)
     if registration is None:
@@ -46,8 +46,14 @@ def customer_of(ledger: Ledger, transaction: Transaction, account: str) -> Custo
     changes = [event for _, event in events_of_type(transaction, account, CustomerChanged)]
     facts = [registration, *(event for event in changes if message_key(event) not in gone)]
     said: dict[str, Any] = {}
+    lost: Lost | None = None
     for fact in sorted(facts, key=lambda event: event.order):
-        said |= private_part(ledger, transaction, account, fact.data.sealed).get("customer", {})
+        try:
+            said |= private_part(ledger, transaction, account, fact.data.sealed).get("customer", {})
+        except Lost as error:
+            said, lost = {}, error
+    if lost is not None and "email" not in said:
+        raise lost
     return Customer(
         name=str(said.get("name", "")),
         email=str(said.get("email", "")),
@@ -57,7 +63,9 @@ def customer_of(ledger: Ledger, transaction: Transaction, account: str) -> Custo
 
 
 def private_part(ledger: Ledger, transaction: Transaction, account: str, sealed: Sealed | None) -> dict[str, Any]:
-    """What the vault has of a customer's message; nothing where it said nothing private. Raises Erased or Damaged.
+    """What the vault has of a customer's message; nothing where it said nothing private.
+
+    Raises Erased, Lost or Damaged.
 
     The key is asked for anew: one that was erased meanwhile opens nothing, whatever this process remembers.
     """

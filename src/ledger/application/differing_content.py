@@ -13,12 +13,12 @@ from ledger.events.event_ids import message_event_id
 from ledger.store.database import Transaction
 from ledger.store.reading.events import find_event
 from ledger.store.reading.vault import vault_entry
-from ledger.vault import Damaged, Erased, Vault
+from ledger.vault import Damaged, Gone, Vault
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a message said, by the names that upstream gives its fields; `private` is None where it was erased."""
+    """What a message said, by the names that upstream gives its fields; `private` is None where it cannot be read."""
 
     subject: str
     type: str
@@ -70,7 +70,7 @@ def _private(transaction: Transaction, vault: Vault, fact: Fact) -> Mapping[str,
     entry = vault_entry(transaction, fact.data.sealed.ref)
     try:
         return vault.open(fact.data.sealed, entry) if entry is not None else None
-    except (Erased, Damaged):
+    except (Gone, Damaged):
         return None
 
 

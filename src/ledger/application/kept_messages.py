@@ -18,7 +18,7 @@ from ledger.events import KeptAs, KeptMessage, MessageDiscarded, MessageReplayed
 from ledger.events.event_ids import message_event_id
 from ledger.store.database import StoreError, Transaction
 from ledger.store.reading.shards import shards_of_accounts
-from ledger.store.reading.vault import opened_bytes
+from ledger.store.reading.vault import VaultInStore, opened_bytes
 from ledger.store.writing import Closure, ReaderMove, SetAside, Writes
 from ledger.values import SYSTEM_ACCOUNT
 from ledger.vault import kept_subject, set_aside_subject
@@ -100,7 +100,7 @@ class Closing:
     def _sealed(self, act: Act) -> Sealed | None:
         if self.reason is None:
             return None
-        act.ledger.vault.prepare([self.of.subject])
+        act.ledger.vault.prepare([self.of.subject], VaultInStore(act.transaction))
         sealed, entry = act.ledger.vault.seal(f"{self.of.subject}/closing", self.of.subject, {"reason": self.reason})
         act.writes.vault.append(entry)
         return sealed
@@ -154,9 +154,10 @@ def set_aside(ledger: Ledger, statement: Statement, reason: str, reader: ReaderM
         known = transaction.rows("SELECT 1 FROM set_aside WHERE set_aside_id = ?", (set_aside_id,))
         now = ledger.clock_in(transaction)()
         shards = shards_of_accounts(transaction, [statement.account])
-    if not known:
         subject = set_aside_subject(set_aside_id)
-        vault.prepare([subject])
+        if not known:
+            vault.prepare([subject], VaultInStore(transaction))
+    if not known:
         writes.vault.append(vault.encrypt(subject, subject, body))
         writes.set_aside.append(
             SetAside(

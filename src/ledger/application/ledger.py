@@ -71,10 +71,15 @@ class Ledger(Application[str]):
     # --- the store -----------------------------------------------------------------------------------------------
 
     def create_store(self, *, sandbox: bool, shards: int = 1) -> None:
-        """Create the tables in an empty database, for so many shards for ever. Raises Conflict where there is a
-        store already, and ValueError for a number of shards that is not built."""
+        """Create the tables in an empty database, for so many shards for ever, and its vault.
+
+        The vault's own commit is the first: a store without a vault is never there. Raises Conflict where there is a
+        store already, VaultMismatch where the key database has another store's keys, and ValueError for a number of
+        shards that is not built.
+        """
         check_number_of_shards(shards)
         self.database.create(TABLES)
+        bound = self.vault.begin(secrets.token_hex(8))
         with self.database.writing() as transaction:
             transaction.insert(
                 "store",
@@ -83,8 +88,11 @@ class Ledger(Application[str]):
                     ("schema", str(SCHEMA_VERSION)),
                     ("shards", str(shards)),
                     ("sandbox", "yes" if sandbox else "no"),
-                    ("id", secrets.token_hex(8)),
+                    ("id", bound.store_id),
                 ],
+            )
+            transaction.insert(
+                "vault_bound", ("vault_id", "serial", "mark"), [(bound.vault_id, bound.last.number, bound.last.mark)]
             )
 
     def bring_up_to_date(self) -> bool:

@@ -8,6 +8,7 @@ from ledger.application.ledger import Ledger
 from ledger.events import LostRange, LostRangeClosed, MessagesLost
 from ledger.store.database import StoreError
 from ledger.store.reading.events import events_of_stream, find_event
+from ledger.store.reading.vault import VaultInStore
 from ledger.store.writing import ReaderMove
 from ledger.values import SYSTEM_ACCOUNT
 from ledger.vault import lost_range_subject
@@ -49,7 +50,7 @@ def close(ledger: Ledger, lost_id: str, reason: str, by: By) -> None:
         past = events_of_stream(act.transaction, found.stream)
         if len(past) > 1:
             raise RangeClosed(f"the lost range {lost_id} was closed already, by {past[-1].event().actor}")
-        ledger.vault.prepare([subject])
+        ledger.vault.prepare([subject], VaultInStore(act.transaction))
         sealed, entry = ledger.vault.seal(f"{subject}/closing", subject, {"reason": reason})
         act.writes.vault.append(entry)
         data = LostRangeClosed.Data(lost_id=lost_id, sealed=sealed)

@@ -22,6 +22,7 @@ from ledger.events import (
 from ledger.store.database import StoreError, Transaction
 from ledger.store.reading.events import find_event, stream_version
 from ledger.store.reading.notice_queue import QueuedNotice, find_notice
+from ledger.store.reading.vault import VaultInStore
 from ledger.vault import Erased, customer_subject
 
 PART = By("/makegood/notices", "notices")
@@ -188,7 +189,7 @@ def _sealed(act: Act, notice: QueuedNotice, reason: str | None) -> Sealed | None
     subject, vault = customer_subject(notice.account), act.ledger.vault
     try:
         vault.still_opens(subject)
-        vault.prepare([subject])
+        vault.prepare([subject], VaultInStore(act.transaction))
         ref = f"notice/{notice.account}/{notice.notice_id}/discarded"
         sealed, entry = vault.seal(ref, subject, {"reason": reason})
     except Erased:

@@ -13,6 +13,7 @@ from ledger.application.ledger import Ledger
 from ledger.application.record import Incoming, seen_before
 from ledger.application.statement import Refusal, Statement
 from ledger.events import ClaimAssessed, SettledPart
+from ledger.vault import may_be_same
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,9 @@ def preview(ledger: Ledger, incoming: Iterable[Incoming]) -> Preview:
     decided: dict[tuple[str, str], ClaimAssessed.Data] = {}
     for statement in statements:
         identity = (statement.message.source, statement.message.id)
-        digest = ledger.vault.digest(statement.content)
+        digest = ledger.vault.digest_to_keep(statement.content)
         if identity in seen:
-            if seen[identity] == digest:
+            if may_be_same(seen[identity], digest):
                 found.duplicates += 1
             else:
                 found.refused.append(conflicting(statement, said[identity]))

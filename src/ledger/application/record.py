@@ -16,8 +16,9 @@ from ledger.events.event_ids import message_event_id
 from ledger.store.database import CommitUnknown, Transaction
 from ledger.store.reading.shards import shards_of_accounts
 from ledger.store.reading.store import is_sandbox
+from ledger.store.reading.vault import VaultInStore
 from ledger.store.writing import DeadLetter, ReaderFenced, ReaderMove, Writes
-from ledger.vault import customer_subject, dead_letter_subject
+from ledger.vault import customer_subject, dead_letter_subject, may_be_same
 
 Incoming = Statement | Refusal
 
@@ -170,7 +171,7 @@ def seen_before(transaction: Transaction, statements: Sequence[Statement]) -> di
 class Recording:
     """Messages that are decided about in one transaction: what became of each, and what is to be written of them.
 
-    `lost` are those that an earlier attempt may have recorded. The customers' keys are there once it is made.
+    `lost` are those that an earlier attempt may have recorded.
     """
 
     def __init__(
@@ -185,8 +186,7 @@ class Recording:
         self.accounts: Collection[Account] = ()
         self.events: list[LedgerEvent] = []
         self.each: list[Became] = []
-        self._digests = {id(s): ledger.vault.digest(s.content) for s in self._statements}
-        ledger.vault.prepare({customer_subject(s.account) for s in self._statements if s.private})
+        self._digests = {id(s): ledger.vault.digest_to_keep(s.content) for s in self._statements}
 
     @property
     def new(self) -> set[tuple[str, str]]:
@@ -199,7 +199,10 @@ class Recording:
         return [became for became in self.each if isinstance(became, Refusal)]
 
     def take(self, transaction: Transaction) -> None:
-        """Record each message's fact with all that follows from it, in memory."""
+        """Record each message's fact with all that follows from it, in memory; customers' keys are made for it."""
+        self._ledger.vault.prepare(
+            {customer_subject(s.account) for s in self._statements if s.private}, VaultInStore(transaction)
+        )
         seen = seen_before(transaction, self._statements)
         fresh = {s.account for s in self._statements if (s.message.source, s.message.id) not in seen}
         accounts = self._ledger.open_accounts(transaction, sorted(fresh))
@@ -212,7 +215,7 @@ class Recording:
             known = seen.get((item.message.source, item.message.id))
             digest = self._digests[id(item)]
             if known is not None:
-                self.each.append(self._again(transaction, item, known == digest))
+                self.each.append(self._again(transaction, item, may_be_same(known, digest)))
                 continue
             if _names_file(item) and not is_sandbox(transaction):
                 self.each.append(item.refused("data.credentials.secret_ref", _NO_FILES))
@@ -265,7 +268,7 @@ def bury(ledger: Ledger, transaction: Transaction, refusals: Sequence[Refusal], 
         )
     }
     new = {letter_id: refusal for letter_id, refusal in by_id.items() if letter_id not in known}
-    vault.prepare(dead_letter_subject(letter_id) for letter_id in new)
+    vault.prepare((dead_letter_subject(letter_id) for letter_id in new), VaultInStore(transaction))
     refused_at = ledger.clock_in(transaction)()
     shards = shards_of_accounts(transaction, [refusal.account for refusal in new.values()])
     for letter_id, refusal in new.items():

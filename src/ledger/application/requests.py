@@ -20,6 +20,7 @@ from ledger.store.positions import Position
 from ledger.store.reading.events import StoredEnvelope, account_events, find_event
 from ledger.store.reading.heads import account_version
 from ledger.store.writing import CarriedOut
+from ledger.vault import may_be_same
 
 
 class KeyReused(Exception):
@@ -77,7 +78,7 @@ class Answered:
 
 def digest_of(ledger: Ledger, asked: bytes) -> str:
     """The keyed digest of what a request asks, which tells another request under the same key; it may hold words."""
-    return ledger.vault.digest(b"request\x00" + asked)
+    return ledger.vault.digest_to_keep(b"request\x00" + asked)
 
 
 Say = Callable[[Act], Sequence[Statement]]
@@ -164,6 +165,6 @@ def carried_out(transaction: Transaction, request: Request) -> tuple[str, str, i
     if not rows:
         return None
     digest, account, event_id, account_version = rows[0]
-    if digest != request.digest:
+    if not may_be_same(digest, request.digest):
         raise KeyReused("this key was used for another request: choose a new key for every request")
     return account, event_id, account_version

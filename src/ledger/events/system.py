@@ -101,6 +101,33 @@ class LostRangeClosed(Decision):
     data: Data
 
 
+class KeysLost(Decision):
+    """Keys of the vault were lost for good, and a person accepted that.
+
+    Nobody can read any more what was encrypted with them: of so many customers, dead letters, messages set aside and
+    reasons of operators, `entries` in all. With `store_key` a message that comes again under the same source and id
+    cannot be compared with the first. `loss_id` is the id of the vault from then on. `accounts` are the customers';
+    more than 1,000 are named by `accounts_digest`, the SHA-256 of their ids in order, one a line. The reason lies in
+    the vault.
+    """
+
+    stored_as = "keys-lost.v1"
+
+    class Data(Stored):
+        loss_id: str
+        customers: int
+        dead_letters: int
+        set_aside: int
+        reasons: int
+        entries: int
+        store_key: bool
+        accounts: list[str]
+        accounts_digest: str | None
+        sealed: Sealed
+
+    data: Data
+
+
 Role = Literal["provisioning", "support", "finance", "approver", "auditor", "customer", "operator"]
 """The roles; their permissions are in makegood/access/permissions.py."""
 ROLES: tuple[Role, ...] = get_args(Role)

@@ -25,7 +25,17 @@ def connect(url: str) -> Database:
 
 def create_if_missing(url: str, beside: str) -> None:
     """Have a database exist: on PostgreSQL it is created by way of `beside`; SQLite makes its file by itself."""
-    if url.startswith("postgres"):
+    if url.startswith("postgres") and beside.startswith("postgres"):
         from ledger.store.postgresql import create_database
 
         create_database(url, beside)
+
+
+def lacks_database(database: Database, url: str) -> bool:
+    """Whether there is no database at an address on the same PostgreSQL server; False where that cannot be told."""
+    here, there = urlsplit(database.url), urlsplit(url)
+    if database.dialect != "postgresql" or (here.hostname, here.port) != (there.hostname, there.port):
+        return False
+    with database.reading() as transaction:
+        name = unquote(there.path).lstrip("/")
+        return not transaction.rows("SELECT 1 FROM pg_database WHERE datname = ?", (name,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Counts the changes here. A version adds tables and indexes, and changes no table (`Ledger.bring_up_to_date`)."""
 
 TABLES = (
@@ -83,10 +83,23 @@ TABLES = (
     # Personal data, encrypted; keys are kept in a database of their own.
     """CREATE TABLE IF NOT EXISTS vault (
         ref TEXT PRIMARY KEY, subject TEXT NOT NULL, nonce BYTES NOT NULL, ciphertext BYTES NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS vault_subject ON vault (subject, ref)",
+    # One row: which vault is the store's, and the last of its keys with which anything was encrypted.
+    """CREATE TABLE IF NOT EXISTS vault_bound (
+        vault_id TEXT PRIMARY KEY, serial BIGINT NOT NULL, mark TEXT NOT NULL)""",
+    # What of the vault nobody can read any more, and the event by which a person accepted that.
+    "CREATE TABLE IF NOT EXISTS vault_lost (ref TEXT PRIMARY KEY, loss_id TEXT NOT NULL)",
 )
 
 KEY_TABLES = (
     # An erased key leaves its row behind as a tombstone: `key` is null and `erased_at` says when.
     """CREATE TABLE IF NOT EXISTS vault_keys (
         subject TEXT PRIMARY KEY, key BYTES, created_at BIGINT NOT NULL, erased_at BIGINT)""",
+    # One row: the ids of the vault and of its store, how many keys were made, and the subject of the store's own.
+    # Held until commit by whoever makes keys, so that they are counted without holes.
+    """CREATE TABLE IF NOT EXISTS key_ring (
+        ring INTEGER PRIMARY KEY, vault_id TEXT NOT NULL, store_id TEXT NOT NULL, made BIGINT NOT NULL,
+        store_subject TEXT NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS key_serials (
+        serial BIGINT PRIMARY KEY, subject TEXT NOT NULL UNIQUE, mark TEXT NOT NULL)""",
 )

@@ -15,7 +15,7 @@ from ledger.store.notice_queue import change_notice, note_collected
 from ledger.store.positions import dead_letter_sequence, set_aside_sequence, shard_of_new
 from ledger.store.reading.notice_queue import QueuedNotice
 from ledger.store.reading.shards import shards_of
-from ledger.vault import VaultEntry
+from ledger.vault import Bound, VaultEntry
 
 
 class HeadMoved(Conflict):
@@ -165,6 +165,10 @@ class Writes:
     awaiting: dict[str, set[str]] = field(default_factory=dict)
     """The agreements that an account waits for, all of them."""
     vault: list[VaultEntry] = field(default_factory=list)
+    bound: Bound | None = None
+    """The vault that is the store's from now on."""
+    lost: list[tuple[str, str]] = field(default_factory=list)
+    """What of the vault cannot be read any more, by reference, and the id of the loss."""
     dead_letters: list[DeadLetter] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
     closures: list[Closure] = field(default_factory=list)
@@ -179,7 +183,8 @@ class Writes:
     def write_before_events(self, transaction: Transaction) -> None:
         """Everything but the events, in the order that keeps writers from waiting for each other in a circle.
 
-        Heads in account order, then the catalogue, then the reader, then what can only conflict by a mistake.
+        Heads in account order, then the catalogue, then the reader, then what can only conflict by a mistake, and
+        last the vault's last key, whose row is held for as long as the shard's position, which comes next.
         """
         self._move_heads(transaction)
         self._hold_catalogue(transaction)
@@ -209,6 +214,7 @@ class Writes:
                 "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                 (str(to_microseconds(self.sandbox_clock)),),
             )
+        self._write_bound(transaction)
 
     def _move_heads(self, transaction: Transaction) -> None:
         moves = [self.heads[account] for account in sorted(self.heads)]
@@ -273,6 +279,21 @@ class Writes:
     def _move_reader(self, transaction: Transaction) -> None:
         if self.reader is not None:
             move_reader(transaction, self.reader)
+
+    def _write_bound(self, transaction: Transaction) -> None:
+        """The row is touched only where a newer key was used than ever before."""
+        if self.bound is not None:
+            last = self.bound.last
+            transaction.run("DELETE FROM vault_bound")
+            transaction.insert(
+                "vault_bound", ("vault_id", "serial", "mark"), [(self.bound.vault_id, last.number, last.mark)]
+            )
+            transaction.insert("vault_lost", ("ref", "loss_id"), self.lost)
+        used = max((entry.serial for entry in self.vault if entry.serial), key=lambda s: s.number, default=None)
+        if used is not None:
+            transaction.run(
+                "UPDATE vault_bound SET serial = ?, mark = ? WHERE serial < ?", (used.number, used.mark, used.number)
+            )
 
     def _write_inbox(self, transaction: Transaction) -> None:
         transaction.insert("inbox", ("source", "id", "digest"), sorted(self.inbox))

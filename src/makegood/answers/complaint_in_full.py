@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ledger.events import ComplaintFact, ComplaintLinked, ComplaintResolved, LedgerEvent, LinkedKind
 from ledger.store.reading.events import find_event
-from ledger.vault import Damaged, Erased
+from ledger.vault import Damaged, Erased, Lost
 from makegood.access.sight import Sight
 from makegood.answers.unknown import Unknown
 from makegood.answers.words import sealed_content
@@ -104,5 +104,5 @@ def _said(house: House, event: LedgerEvent) -> Mapping[str, str]:
         return sealed_content(house, event.data.sealed)
     except Erased:
         return {}
-    except Damaged as damaged:
-        return {"words": f"({damaged})"}
+    except (Damaged, Lost) as error:
+        return {"words": f"({error})"}

@@ -25,12 +25,13 @@ from ledger.store.connecting import connect
 from ledger.store.database import StoreError, redacted
 from ledger.store.reading.heads import last_recorded_at
 from ledger.store.reading.store import is_sandbox, store_exists
-from ledger.store.vault_keys import KeyDatabase
+from ledger.store.vault_keys import RESTORE, VaultMismatch
 from ledger.values import instant_to_text
 from makegood.answers.status import BROKER_PATIENCE
 from makegood.house.broker import security_of
 from makegood.house.clock import system_clock
 from makegood.house.mail_server import post_of
+from makegood.house.opening import OlderStore, check_vault, open_house
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
 
@@ -120,15 +121,18 @@ def _store(settings: Settings) -> str:
 
 
 def _vault(settings: Settings) -> str:
-    restore = "restore the vault's database from its backup, or correct MAKEGOOD_VAULT"
     _needs_store(settings)
     try:
-        with closing(connect(settings.vault)) as keys:
-            if not keys.may_be_there():
-                raise _Broken(f"no vault keys at {redacted(settings.vault)}", restore)
-            return f"{KeyDatabase(keys, system_clock).count()} keys readable at {redacted(settings.vault)}"
+        with open_house(settings) as house:
+            check_vault(house)
+            made = house.vault.check().made
+    except OlderStore:
+        raise _Unchecked("the store was made by an older version: run `makegood migrate`") from None
+    except VaultMismatch as error:
+        raise _Broken(error.found, error.next) from None
     except StoreError as error:
-        raise _Broken(f"no vault keys can be read at {redacted(settings.vault)}: {error}", restore) from None
+        raise _Broken(f"no keys can be read at {redacted(settings.vault)}: {error}", RESTORE) from None
+    return f"{made} keys at {redacted(settings.vault)}, this store's and as new as the store"
 
 
 def _broker(settings: Settings) -> str:

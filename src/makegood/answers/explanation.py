@@ -39,7 +39,6 @@ from ledger.events import (
 from ledger.events.event_ids import message_event_id
 from ledger.store.reading.events import StoredEnvelope, follow_account
 from ledger.values import instant_to_text
-from ledger.vault import Damaged, Erased
 from makegood.access.sight import Sight
 from makegood.answers import explanation_types as explained
 from makegood.answers.explanation_types import (
@@ -54,7 +53,7 @@ from makegood.answers.explanation_types import (
     Terms,
     UseOfCredit,
 )
-from makegood.answers.words import sealed_content
+from makegood.answers.words import words_or_why_not
 from makegood.house.opening import House
 from projections.audit_trail import accounts_with_claim
 from projections.complaints import about
@@ -336,11 +335,7 @@ def _fact(house: House, envelope: StoredEnvelope, event: LedgerEvent, *, words: 
 
 
 def _reason(house: House, sealed: Sealed) -> str | None:
-    try:
-        reason: str | None = sealed_content(house, sealed).get("reason")
-    except (Erased, Damaged) as error:
-        return f"({error})"
-    return reason
+    return words_or_why_not(house, sealed, "reason")
 
 
 def _retracted(

@@ -13,7 +13,7 @@ from ledger.store.reading.kept_messages import KeptMessage, KeptStatus, Wanted
 from ledger.store.reading.page import Listed, Page
 from ledger.store.reading.vault import opened_bytes
 from ledger.values import instant_to_text
-from ledger.vault import Erased, kept_subject
+from ledger.vault import Gone, kept_subject
 from makegood.house.opening import House
 from projections.shown_values import Instant
 
@@ -54,7 +54,8 @@ class SetAside(KeptRow):
 class WithBody(TypedDict):
     """What a kept message said."""
 
-    body: Annotated[str | None, Field(description="The body; null if it was erased.")]
+    body: Annotated[str | None, Field(description="The body; null if it cannot be read.")]
+    unreadable: Annotated[str | None, Field(description="The cause if the body cannot be read.")]
 
 
 class MessageError(TypedDict):
@@ -99,11 +100,15 @@ def with_body(house: House, of: KeptAs, message: KeptMessage) -> DeadLetterWithB
     """A kept message with what it said."""
     from consumers.upstream import KeptContent, examine_kept  # only here: a list of kept messages reads none
 
+    body, cause = None, None
     try:
         body = opened_bytes(house.database, house.vault, kept_subject(of, message.kept_id))
-    except Erased:
-        body = None
-    said: WithBody = {"body": body.decode(errors="backslashreplace") if body is not None else None}
+    except Gone as gone:
+        cause = str(gone)
+    said: WithBody = {
+        "body": body.decode(errors="backslashreplace") if body is not None else None,
+        "unreadable": cause,
+    }
     if of == "set-aside":
         return {**_set_aside(message), **said}
     content = examine_kept(body) if body is not None else KeptContent()

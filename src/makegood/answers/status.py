@@ -30,7 +30,7 @@ from makegood.answers import metrics
 from makegood.answers.ages import age
 from makegood.answers.metrics import Metric, Sample
 from makegood.house.clock import system_clock
-from makegood.house.opening import House, open_house
+from makegood.house.opening import House, check_vault, open_house
 from makegood.house.settings import Settings
 from projections.alarms import alarms_left
 from projections.catalog import CATALOG
@@ -189,6 +189,7 @@ def _unknown(settings: Settings, max_age: int | None) -> Status:
 
 def _look_around(house: House, status: Status) -> None:
     _look_into_store(house, status)
+    _look_into_vault(house, status)
     if status.broker:
         _look_into_broker(house, status)
 
@@ -208,6 +209,13 @@ def _look_into_store(house: House, status: Status) -> None:
             status.unsent = unsent(transaction)
         status.left = {kind.name: kind.left(transaction) for kind in KINDS}
         status.problems += [_lost_in_words(lost) for lost in lost_ranges(transaction, closed=False)]
+
+
+def _look_into_vault(house: House, status: Status) -> None:
+    try:
+        check_vault(house)
+    except StoreError as error:
+        status.problems.append(str(error))
 
 
 def _lost_in_words(lost: LostMessages) -> str:

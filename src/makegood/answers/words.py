@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ledger.events import Sealed
 from ledger.store.reading.vault import vault_entry
-from ledger.vault import Damaged
+from ledger.vault import Damaged, Gone
 from makegood.house.opening import House
 
 
@@ -15,3 +15,11 @@ def sealed_content(house: House, sealed: Sealed) -> dict[str, str]:
     if found is None:
         raise Damaged(f"the vault has no entry {sealed.ref}")
     return house.vault.open(sealed, found)
+
+
+def words_or_why_not(house: House, sealed: Sealed, name: str) -> str | None:
+    """One field of what people wrote, or in parentheses why it cannot be read."""
+    try:
+        return sealed_content(house, sealed).get(name)
+    except (Gone, Damaged) as error:
+        return f"({error})"

@@ -19,7 +19,8 @@ from starlette.responses import JSONResponse, Response
 from consumers.part import reason_of
 from consumers.upstream.findings import SENTENCES, shown
 from ledger.store.database import Conflict, NotPermitted, StoreError, Unavailable
-from ledger.vault import Erased
+from ledger.store.vault_keys import VaultMismatch
+from ledger.vault import Erased, Gone
 from makegood.answers.explanation import SeveralHaveIt, Unexplained
 from makegood.answers.unknown import Unknown
 from makegood.api.paths import sent
@@ -157,7 +158,7 @@ def answer_problems(app: FastAPI) -> None:
             request.state.reason = reason_of(error)
         return problem(sent(request.scope), refused)
 
-    for kind in (HTTPException, RequestValidationError, StoreError, Erased, Unexplained, Unknown, UnknownAccount):
+    for kind in (HTTPException, RequestValidationError, StoreError, Gone, Unexplained, Unknown, UnknownAccount):
         app.add_exception_handler(kind, handle)
 
 
@@ -182,12 +183,16 @@ def as_refused(error: Exception) -> Refused:
             return not_found("this name or id does not exist; see the list that it belongs to")
         case Conflict():
             return unavailable("too many simultaneous changes; try again")
+        case VaultMismatch():
+            return unavailable("the key database is not this store's: ask the server's operator to restore it")
         case Unavailable():
             return unavailable("the database cannot be reached; try again")
         case NotPermitted():
             return unavailable("the server may only read its database: ask its operator to permit writing")
         case Erased():
             return Refused(CONFLICT, "the personal data that this request needs was erased for good")
+        case Gone():
+            return Refused(CONFLICT, "the key of the personal data that this request needs was lost for good")
     return Refused(INTERNAL, _FAILED)
 
 

@@ -41,6 +41,7 @@ aside_app = typer.Typer(
 contract_app = typer.Typer(help="The contract: check messages, export the schemas.", no_args_is_help=True)
 access_app = typer.Typer(help="Access: roles of people and machines, and API keys.", no_args_is_help=True)
 key_app = typer.Typer(help="API keys, which authenticate machines.", no_args_is_help=True)
+vault_app = typer.Typer(help="The vault's key database: its status, and losses of keys.")
 notices_app = typer.Typer(help="E-mails to customers: list the queue, resend and discard.")
 access_app.add_typer(key_app, name="key")
 app.add_typer(agreement_app, name="agreement")
@@ -50,6 +51,7 @@ app.add_typer(lost_app, name="lost")
 app.add_typer(contract_app, name="contract")
 app.add_typer(access_app, name="access")
 app.add_typer(notices_app, name="notices")
+app.add_typer(vault_app, name="vault")
 
 Store = Annotated[str, typer.Option("--store", help="The database URL: sqlite:///FILE or postgresql://…")]
 Kafka = Annotated[str, typer.Option("--kafka", help="The Kafka brokers: HOST:PORT,…")]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ledger.store.connecting import connect, create_if_missing
+from ledger.store.connecting import connect, create_if_missing, lacks_database
 from ledger.store.database import Database, StoreError, redacted
 from ledger.store.reading.store import NoStore, clock_in, store_exists, store_is_older
-from ledger.store.vault_keys import KeyDatabase
+from ledger.store.reading.vault import vault_of
+from ledger.store.vault_keys import KeyDatabase, VaultMismatch
 from ledger.vault import Vault
 from makegood.house.clock import system_clock
 from makegood.house.logs import say
@@ -48,11 +49,57 @@ class OlderStore(StoreError):
     """An older version made the store, and nobody has brought it up to date."""
 
 
-def _bring_up_to_date(house: House) -> None:
+def check_vault(house: House) -> None:
+    """Look whether the key database is the store's, and as new as the store (design rule 15).
+
+    Whatever reads or writes the vault is held to that too, when it does. Raises VaultMismatch with what to restore,
+    and StoreError where the key database cannot be read.
+    """
+    _check_that_it_is_there(house)
+    house.vault.check()
+
+
+def _check_that_it_is_there(house: House) -> None:
+    if lacks_database(house.database, house.settings.vault):
+        raise VaultMismatch(f"the key database {redacted(house.settings.vault)} is missing")
+
+
+@contextmanager
+def open_with_keys(settings: Settings) -> Iterator[tuple[House, KeyDatabase]]:
+    """Open a store with a key database that may be missing, empty, older or another store's. Raises NoStore."""
+    with closing(connect(settings.store)) as database, closing(connect(settings.vault)) as keys:
+        key_database = KeyDatabase(keys, system_clock)
+        if not store_exists(database):
+            raise _no_store(settings)
+        yield House(settings, database, Vault(key_database), Follower(database)), key_database
+
+
+def create_missing_vault(house: House) -> None:
+    """Have a PostgreSQL database for keys, for whoever accepts that the old ones are lost."""
+    create_if_missing(house.settings.vault, beside=house.settings.store)
+
+
+def needs_migration(house: House) -> bool:
+    """Whether an older version made the store, or was the last one to bring it up to date. Raises StoreError."""
+    return store_is_older(house.database) or vault_of(house.database) is None or house.projections.lacks_tables()
+
+
+def _no_store(settings: Settings) -> NoStore:
+    return NoStore(
+        f"no makegood store at {redacted(settings.store)}; "
+        "create one with `makegood init` (or `makegood init --sandbox` for trials)"
+    )
+
+
+def _bring_up_to_date(house: House, keys: KeyDatabase) -> None:
     """Add what the store of an older version lacks, settle it anew, and fill the tables that answers are read from.
 
     An account that cannot be assessed stays due, and is told of by whoever does due work next.
     """
+    from ledger.application.lost_keys import bind_older
+
+    _check_that_it_is_there(house)
+    bind_older(house.ledger, keys)
     say("updating a store of an older version, once: its claims are settled again and its tables are filled")
     # Projections' tables come first: where one may not be created, the store still counts as an older one.
     house.projections.create()
@@ -91,24 +138,22 @@ def open_house(
                     f"a store already exists at {redacted(settings.store)}; use it, or give another with --store"
                 )
             create_if_missing(settings.vault, beside=settings.store)
-            key_database.create()
             house.ledger.create_store(sandbox=sandbox, shards=shards)
         elif not exists:
-            raise NoStore(
-                f"no makegood store at {redacted(settings.store)}; "
-                "create one with `makegood init` (or `makegood init --sandbox` for trials)"
-            )
+            raise _no_store(settings)
         for warning in filter(None, (database.warning(), keys.warning() if keys.url != database.url else None)):
             say(f"makegood: {warning}")
         if not exists:
             house.projections.create()
-        elif store_is_older(database) or house.projections.lacks_tables():
+        elif needs_migration(house):
             if not migrate:
                 raise OlderStore(
                     f"the store at {redacted(settings.store)} was made by an older version of makegood: back it up, "
                     "and bring it up to date with `makegood migrate`"
                 )
-            _bring_up_to_date(house)
+            _bring_up_to_date(house, key_database)
+        if exists and (bound := vault_of(database)) is not None:
+            key_database.belongs_to(bound)
         yield house
     finally:
         database.close()

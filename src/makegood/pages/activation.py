@@ -29,7 +29,7 @@ from ledger.application.activation import Collected, Fetch, NotOpened, collect, 
 from ledger.application.ledger import Ledger
 from ledger.store.database import StoreError
 from ledger.store.reading.store import is_sandbox
-from ledger.vault import Damaged, Erased
+from ledger.vault import Damaged, Gone
 from makegood.house.clock import system_clock
 from makegood.house.opening import House
 from makegood.house.secret_fetcher import SecretFetcher
@@ -46,6 +46,7 @@ slow a keeper is. Whoever waits longer for a turn is asked to come again."""
 _STATUS: dict[Trouble, int] = {
     "wrong": 404,
     "erased": 410,
+    "lost": 410,
     "expired": 410,
     "used": 410,
     "in_doubt": 409,
@@ -144,7 +145,7 @@ def activation_router(
         except NotOpened as error:
             language = language_of(error.locale).code if error.locale is not None else _accepted(request)
             return _trouble(error.why, language)
-        except (StoreError, Erased, Damaged) as error:
+        except (StoreError, Gone, Damaged) as error:
             log.error("activation_fails", reason=reason_of(error))  # noqa: TRY400
             return _trouble("unavailable", _accepted(request))
 

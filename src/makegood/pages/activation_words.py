@@ -66,6 +66,13 @@ ENGLISH = Pages(
     trouble={
         "wrong": _NO_LONGER_EN,
         "erased": _NO_LONGER_EN,
+        "lost": Words(
+            "This link can no longer be used",
+            (
+                "Because of a failure on our side we cannot check it any more.",
+                "Reply to our e-mail and we will send you a new password.",
+            ),
+        ),
         "expired": Words(
             "This link has expired",
             (
@@ -145,6 +152,13 @@ GERMAN = Pages(
     trouble={
         "wrong": _NO_LONGER_DE,
         "erased": _NO_LONGER_DE,
+        "lost": Words(
+            "Dieser Link kann nicht mehr verwendet werden",
+            (
+                "Durch einen Fehler auf unserer Seite können wir ihn nicht mehr prüfen.",
+                "Antworten Sie auf unsere E-Mail; dann erhalten Sie ein neues Passwort.",
+            ),
+        ),
         "expired": Words(
             "Dieser Link ist abgelaufen",
             (

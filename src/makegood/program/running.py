@@ -21,7 +21,7 @@ from makegood.house.broker import cluster_for
 from makegood.house.clock import system_clock
 from makegood.house.logs import configure_logs, say
 from makegood.house.mail_server import post_of
-from makegood.house.opening import House, open_house
+from makegood.house.opening import House, check_vault, open_house
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
 
@@ -39,6 +39,7 @@ def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with open_house(settings, create_missing=True, migrate=True) as house:
+        check_vault(house)
         try:
             cluster = cluster_for(house) if settings.kafka else None
             parts = parts_for(house, cluster, names)

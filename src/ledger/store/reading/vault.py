@@ -1,19 +1,94 @@
-"""What the vault stores, encrypted."""
+"""What the vault stores, encrypted, and which vault's keys decrypt it."""
 
 from __future__ import annotations
 
-from ledger.store.database import Database, Transaction
-from ledger.vault import Vault, VaultEntry
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from ledger.store.database import Database, Row, StoreError, Transaction
+from ledger.vault import Bound, Serial, Vault, VaultEntry
+
+BATCH = 500
+"""So many entries are in memory at once where all are looked at; a kept message's may have 60 KiB."""
 
 
 def vault_entry(transaction: Transaction, ref: str) -> VaultEntry | None:
     """What the vault stores under a reference."""
-    rows = transaction.rows("SELECT ref, subject, nonce, ciphertext FROM vault WHERE ref = ?", (ref,))
-    return VaultEntry(rows[0][0], rows[0][1], bytes(rows[0][2]), bytes(rows[0][3])) if rows else None
+    rows = transaction.rows(
+        "SELECT vault.ref, subject, nonce, ciphertext, loss_id FROM vault "
+        "LEFT JOIN vault_lost ON vault_lost.ref = vault.ref WHERE vault.ref = ?",
+        (ref,),
+    )
+    return _entry(rows[0]) if rows else None
 
 
 def opened_bytes(database: Database, vault: Vault, ref: str) -> bytes | None:
-    """What lies under a reference, None where the vault has nothing of it. Raises Erased or Damaged."""
+    """What lies under a reference, None where the vault has nothing of it. Raises Erased, Lost or Damaged."""
     with database.reading() as transaction:
         entry = vault_entry(transaction, ref)
     return vault.decrypt(entry) if entry is not None else None
+
+
+def every_entry(transaction: Transaction) -> Iterator[Sequence[VaultEntry]]:
+    """All that is not known as lost, in parts, the entries of a subject one after the other."""
+    after = ("", "")
+    while rows := transaction.rows(
+        "SELECT ref, subject, nonce, ciphertext, NULL FROM vault WHERE (subject, ref) > (?, ?) "
+        "AND NOT EXISTS (SELECT 1 FROM vault_lost WHERE vault_lost.ref = vault.ref) "
+        "ORDER BY subject, ref LIMIT ?",
+        (*after, BATCH),
+    ):
+        yield [_entry(row) for row in rows]
+        after = (rows[-1][1], rows[-1][0])
+
+
+def lost_of(transaction: Transaction, subject: str) -> bool:
+    """Whether anything of a subject is lost."""
+    return bool(
+        transaction.rows(
+            "SELECT 1 FROM vault JOIN vault_lost ON vault_lost.ref = vault.ref WHERE subject = ? LIMIT 1", (subject,)
+        )
+    )
+
+
+def find_bound(transaction: Transaction) -> Bound | None:
+    """Which vault is the store's, and how far it had come; None in a store of an older version."""
+    rows = transaction.rows("SELECT value, vault_id, serial, mark FROM vault_bound JOIN store ON store.name = 'id'")
+    if not rows:
+        return None
+    of_store, vault_id, number, mark = rows[0]
+    return Bound(of_store, vault_id, Serial(number, mark))
+
+
+def vault_of(database: Database) -> Bound | None:
+    """The same, in the state in which a store is now."""
+    with database.reading() as transaction:
+        return find_bound(transaction)
+
+
+@dataclass(frozen=True, slots=True)
+class VaultInStore:
+    """What the store says of its vault, in the state that a transaction sees."""
+
+    transaction: Transaction
+
+    def bound(self) -> Bound:
+        """Which vault is the store's, and how far it had come. Raises StoreError in a store of an older version."""
+        found = find_bound(self.transaction)
+        if found is None:
+            raise StoreError("the store knows no vault yet: run `makegood migrate`")
+        return found
+
+    def with_ciphertext(self, subjects: Collection[str]) -> Collection[str]:
+        """Those of some subjects of whom the store has anything that is not known as lost."""
+        rows = self.transaction.rows_in(
+            "SELECT DISTINCT subject FROM vault WHERE subject IN (?*) "
+            "AND NOT EXISTS (SELECT 1 FROM vault_lost WHERE vault_lost.ref = vault.ref)",
+            list(subjects),
+        )
+        return {subject for (subject,) in rows}
+
+
+def _entry(row: Row) -> VaultEntry:
+    ref, subject, nonce, ciphertext, loss_id = row
+    return VaultEntry(ref, subject, bytes(nonce), bytes(ciphertext), lost=loss_id is not None)

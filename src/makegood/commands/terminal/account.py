@@ -20,12 +20,13 @@ def show_kept(message: DeadLetterWithBody | SetAsideWithBody) -> None:
     """Print a kept message: its reason, origin, status, all its errors and its body."""
     console = people()
     for name, value in message.items():
-        if name not in ("position", "channel", "body", "errors"):
+        if name not in ("position", "channel", "body", "unreadable", "errors"):
             console.print(Text.of((f"{name.replace('_', ' '):<15}", "bold"), shown(value)), soft_wrap=True)
     for error in cast("DeadLetterWithBody", message)["errors"] if "errors" in message else ():
         line = f"{error['field'] or 'whole message'}: {error['reason']}"
         console.print(Text.of((f"{'error':<15}", "bold"), line), soft_wrap=True)
-    console.print(Text(message["body"] if message["body"] is not None else "(the body was erased)"), soft_wrap=True)
+    without = f"({message['unreadable'] or 'the vault has no body'})"
+    console.print(Text(message["body"] if message["body"] is not None else without), soft_wrap=True)
 
 
 _SECTIONS = (

@@ -69,6 +69,12 @@ def print_text(text: str) -> None:
     sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
 
 
+def print_sentences(*sentences: str) -> None:
+    """The answer for people where it is no table."""
+    for sentence in sentences:
+        sys.stdout.write(f"{visible(sentence)}\n")
+
+
 def print_rows(
     rows: Sequence[Mapping[str, Any]], columns: Columns, *, title: str, empty: str, choosable: bool = False
 ) -> None:

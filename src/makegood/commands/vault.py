@@ -1,0 +1,93 @@
+"""The vault: whether its key database is the store's, and keys that are lost for good."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from makegood.commands.app import Actor, Json, Store, settings_from, vault_app
+
+SHOWN_MAX = 20
+"""So many accounts are named on a terminal; `--json` names all."""
+
+
+@vault_app.callback(invoke_without_command=True)
+def vault(context: typer.Context, store: Store = "", json: Json = False) -> None:
+    """The vault's key database: its status, and losses of keys."""
+    if context.invoked_subcommand is None:
+        _show(store, json)
+
+
+@vault_app.command("status")
+def vault_status(store: Store = "", json: Json = False) -> None:
+    """Check that the key database is this store's and as new as the store, and list losses that were accepted."""
+    _show(store, json)
+
+
+@vault_app.command("accept-loss")
+def vault_accept_loss(
+    reason: Annotated[
+        str, typer.Option("--reason", help="The reason, such as how the keys were lost; kept in the vault.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is lost without recording anything.")] = False,
+    actor: Actor = "",
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Accept that keys are lost for good, so that the store goes on without them.
+
+    Restore the newest backup of the key database first: what its keys cannot decrypt is lost for good.
+    """
+    from ledger.application.acts import By
+    from ledger.application.lost_keys import accept_loss, unreadable
+    from makegood.answers.vault import found_lost, in_words
+    from makegood.commands.terminal.printing import print_json, say
+    from makegood.house.actor import actor_of
+    from makegood.house.opening import create_missing_vault, needs_migration, open_with_keys
+
+    by = By(actor_of(actor), "cli")
+    with open_with_keys(settings_from(store)) as (house, keys):
+        if dry_run:
+            found = unreadable(house.ledger, keys)
+            outcome = "would be accepted"
+        else:
+            create_missing_vault(house)
+            found, recorded = accept_loss(house.ledger, keys, reason, by)
+            outcome = "accepted" if recorded else "nothing is lost"
+        older = needs_migration(house)
+        if not older and not dry_run:
+            house.projections.catch_up()
+    answer = found_lost(found, outcome)
+    if json:
+        print_json(answer)
+        return
+    say(f"{in_words(answer)}{'' if outcome == 'nothing is lost' else f'; {outcome}'}")
+    if answer["accounts"]:
+        named = answer["accounts"][:SHOWN_MAX]
+        more = len(answer["accounts"]) - len(named)
+        say(f"accounts: {', '.join(named)}{f' and {more} more (see --json)' if more else ''}")
+    if older and not dry_run:
+        say("next: makegood migrate")
+
+
+def _show(store: str, json: bool) -> None:
+    from makegood.answers.vault import in_words
+    from makegood.answers.vault import vault as standing
+    from makegood.commands.terminal.printing import print_json, print_sentences
+    from makegood.house.opening import check_vault, open_house
+
+    with open_house(settings_from(store)) as house:
+        check_vault(house)
+        found = standing(house)
+    if json:
+        print_json(found)
+        return
+    print_sentences(
+        f"the key database at {found['address']} is this store's, and as new as the store: {found['keys']} keys, "
+        f"vault {found['vault_id']}",
+        *(
+            f"{loss['accepted_at']}: {in_words(loss)}; accepted by {loss['accepted_by']}: {loss['reason']}"
+            for loss in found["losses"]
+        ),
+    )
