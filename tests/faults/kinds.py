@@ -16,6 +16,8 @@ from pathlib import Path
 from confluent_kafka import Producer
 
 from consumers.kafka.records import Partition
+from ledger.store.database import Row
+from ledger.store.vault_keys import RESTORE
 from tests.faults.failpoints import PARTS
 from tests.faults.lots import PARTITIONS, Lot
 from tests.faults.proxy import Cut, Proxy
@@ -235,6 +237,50 @@ def members(stage: Stage, lot: Lot) -> str:
         _sleep_a_while(stage)
         process.terminate()
     return f"number {three.index(stays) + 1} stays"
+
+
+def older_vault(stage: Stage, lot: Lot) -> str:
+    """The vault's keys are put back as they were earlier: whoever works waits and says so, nobody starts, and no key
+    is made; with the right ones all goes on."""
+    process = stage.whole()
+    earlier = _exchanged_keys(stage)
+    said = process.said.count(OLDER)
+    stage.publish(lot)
+    until(lambda: process.is_ready() and stage.taken(lot) > 0, PATIENCE)
+    newest = _exchanged_keys(stage, earlier)
+    taken = stage.taken(lot)
+    try:
+        until(lambda: process.said.count(OLDER) > said or stage.all_is_taken(lot), PATIENCE)
+        if process.said.count(OLDER) == said:
+            raise NotReached("no key was needed any more")
+        other = stage.start()
+        other.ended = True
+        until(lambda: not other.alive, PATIENCE)
+        if OLDER not in other.said or RESTORE not in other.said:
+            raise NotRecovered(f"another process did not say what to restore:\n{other.said}")
+        made = _exchanged_keys(stage)
+        if made != earlier:
+            raise NotRecovered("keys were made though the vault was older than the store")
+    finally:
+        _exchanged_keys(stage, newest)
+    return f"{taken} of {len(lot.messages)} taken when the older vault was restored"
+
+
+OLDER = "is older than the store"
+KEY_TABLES = ("vault_keys", "key_ring", "key_serials")
+
+
+def _exchanged_keys(stage: Stage, by: dict[str, list[Row]] | None = None) -> dict[str, list[Row]]:
+    """What the key database has, which is exchanged in one transaction by what it is to have, if that is given."""
+    with stage.books.keys.writing() as transaction:
+        transaction.run(f"LOCK TABLE {', '.join(KEY_TABLES)} IN ACCESS EXCLUSIVE MODE")
+        found = {table: sorted(transaction.rows(f"SELECT * FROM {table}")) for table in KEY_TABLES}
+        for table, rows in (by or {}).items():
+            transaction.run(f"DELETE FROM {table}")
+            if rows:
+                marks = ", ".join("?" * len(rows[0]))
+                transaction.run_each(f"INSERT INTO {table} VALUES ({marks})", rows)
+    return found
 
 
 def topics_anew(stage: Stage, lot: Lot) -> str:

@@ -82,6 +82,10 @@ def test_members_that_join_and_leave(stage: Stage) -> None:
     play(stage, kinds.members)
 
 
+def test_with_an_older_vault_until_the_right_one_is_restored(stage: Stage) -> None:
+    play(stage, kinds.older_vault)
+
+
 def test_after_all_that_the_store_is_whole_and_the_topic_says_the_same(stage: Stage) -> None:
     stage.check_whole_store()
 
