@@ -11,6 +11,7 @@ from projections.complaints import COMPLAINTS
 from projections.credits import CREDITS
 from projections.goodwill import GOODWILL
 from projections.instructions import INSTRUCTIONS
+from projections.outages import OUTAGES
 from projections.projection import Projection
 from projections.refunds import REFUNDS
 from projections.retractions import RETRACTIONS
@@ -25,6 +26,7 @@ CATALOG: tuple[Projection, ...] = (
     CREDITS,
     GOODWILL,
     INSTRUCTIONS,
+    OUTAGES,
     REFUNDS,
     RETRACTIONS,
 )

@@ -17,6 +17,7 @@ LISTS = (
     "/credits",
     "/disputes",
     "/complaints",
+    "/outages",
     "/alarms",
     "/waiting",
     "/dead-letters",

@@ -29,6 +29,7 @@ from projections.credits import Credit
 from projections.disputes import Dispute
 from projections.instructions import AgedInstruction
 from projections.linked_goodwill import GoodwillLinked
+from projections.outages import Outage
 from projections.refunds import Refund
 
 CONTRACT = Path(__file__).resolve().parents[2] / "docs" / "contract.md"
@@ -43,6 +44,7 @@ ANSWERS: dict[str, type] = {
     "disputes": Dispute,
     "complaints": Complaint,
     "complaint": ComplaintInFull,
+    "outages": Outage,
     "goodwill": GoodwillLinked,
     "refunds": Refund,
     "credits": Credit,

@@ -166,6 +166,7 @@ READING = [
     ("credits",),
     ("complaints",),
     ("disputes",),
+    ("outages",),
     ("goodwill",),
     ("alarms",),
     ("waiting",),

@@ -164,6 +164,7 @@ class TestOptions:
             ("credits",),
             ("disputes",),
             ("complaints",),
+            ("outages",),
             ("goodwill",),
             ("instructions",),
             ("alarms",),

@@ -5,7 +5,17 @@ from typing import Any
 
 from ledger.store.database import Database
 from ledger.store.instants import to_microseconds
-from projections import alarms, claims, complaints, credits, goodwill, instructions, refunds, retractions
+from projections import (
+    alarms,
+    claims,
+    complaints,
+    credits,
+    goodwill,
+    instructions,
+    outages,
+    refunds,
+    retractions,
+)
 from projections.projection import Projection, Table
 from tests.projections.stories import START
 
@@ -15,8 +25,8 @@ HOUR = 3_600_000_000
 
 def fill(database: Database, number: int) -> None:
     """Give each of so many accounts a claim, a dispute, a refund, a credit, a complaint, a goodwill credit, an
-    instruction, a fact that waits and an e-mail. Of ten complaints one is open, and of ten instructions and goodwill
-    credits likewise; of forty refunds one has failed.
+    instruction, an outage, a fact that waits and an e-mail. Of ten complaints one is open, and of ten instructions,
+    outages and goodwill credits likewise; of forty refunds one has failed.
     """
     tables: dict[str, list[dict[str, Any]]] = {}
 
@@ -71,6 +81,15 @@ def fill(database: Database, number: int) -> None:
         if not is_open:
             answer = {**of, **message, "instruction_id": f"i-{n}", "event_id": f"a-{n}", "status": "carried_out"}
             put(instructions.INSTRUCTIONS, instructions.ANSWERS, **answer, answered_at=at + 1)
+        fact = {**of, **message, "outage_id": f"o-{n}", "subscription_id": f"sub-{n % 20}"}
+        began = {"began_at": at, "reported_at": at, "severity": "minor", "cause": "provider"}
+        put(outages.OUTAGES, outages.FACTS, **fact, **began, event_id=f"o-{n}-1", said="reported")
+        if not is_open:
+            later = {**fact, "message_time": at + 1, "resolved_at": at + 1}
+            put(outages.OUTAGES, outages.FACTS, **later, event_id=f"o-{n}-2", said="resolved")
+        standing = {"outage_id": f"o-{n}", "subscription_id": f"sub-{n % 20}", "began_at": at}
+        put(outages.OUTAGES, outages.STANDINGS, **of, **standing, resolved=int(not is_open))
+        put(outages.OUTAGES, outages.DECIDED, **of, claim_id="disruption/c", outage_ids=f'["o-{n}"]')
         if n % 1000 == 0:
             alarm = {"identity": "charged_after_end", "alarm": "charged_after_end", "about": '["x"]', "since": at}
             put(alarms.ALARMS, alarms.ROWS, **of, **alarm)

@@ -169,6 +169,7 @@ class Story:
         after: ClaimStateV1 | None,
         account: str = "acct-1",
         claim_id: str = "unused/cycle-1",
+        **more: Any,
     ) -> StoredEnvelope:
         """Add a change of a claim row and of how it is settled, as one event said it in older versions."""
         if after is not None:
@@ -176,7 +177,7 @@ class Story:
                 part(p.into, p.id, str(p.net), str(p.tax)) for p in after.settled
             )
         data = _assessed(claim_id, after is not None)
-        return self.tell(ClaimAssessedV1, account, **{**data, "before": before, "after": after})
+        return self.tell(ClaimAssessedV1, account, **{**data, "before": before, "after": after, **more})
 
     def recorded_at(self, position: int) -> str:
         """When the event at a position was recorded, as it is shown."""

@@ -13,7 +13,7 @@ from ledger.store.reading.notice_queue import OPEN, notices_in
 from ledger.store.reading.page import Listed, Page
 from ledger.store.reading.waiting import waiting_facts
 from ledger.store.schema import TABLES
-from projections import claims, complaints, credits, disputes, instructions, linked_goodwill, refunds
+from projections import claims, complaints, credits, disputes, instructions, linked_goodwill, outages, refunds
 from projections.follower import Follower
 from tests.projections.many import fill, plans
 from tests.projections.stories import START
@@ -46,6 +46,11 @@ LISTS: dict[str, Ask] = {
     ),
     "complaints": lambda database, page: complaints.listed(database, START, page=page),
     "open complaints": lambda database, page: complaints.listed(database, START, still_open=True, page=page),
+    "outages": lambda database, page: outages.listed(database, START, page=page),
+    "open outages": lambda database, page: outages.listed(database, START, still_open=True, page=page),
+    "outages of a subscription": lambda database, page: outages.listed(
+        database, START, subscription="sub-1", page=page
+    ),
     "goodwill": lambda database, page: linked_goodwill.listed(database, page=page),
     "open goodwill": lambda database, page: linked_goodwill.listed(database, still_open=True, page=page),
     "instructions": lambda database, page: instructions.listed(database, START, page=page),

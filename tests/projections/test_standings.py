@@ -18,25 +18,29 @@ from ledger.events import (
     GoodwillRejected,
     InstructionCarriedOut,
     InstructionRefused,
+    OutageReopened,
+    OutageReported,
+    OutageResolved,
     RetractedMessage,
     SubscriptionStatusChanged,
 )
-from projections import alarms, complaints, goodwill, instructions, retractions
+from projections import alarms, complaints, goodwill, instructions, outages, retractions
 from projections.alarms import ALARMS
 from projections.claims import CLAIMS
 from projections.complaints import COMPLAINTS
 from projections.goodwill import GOODWILL
 from projections.instructions import INSTRUCTIONS
+from projections.outages import OUTAGES
 from projections.projection import State
 from projections.retractions import RETRACTIONS
 from projections.shown_values import shown_instant
-from tests.projections.stories import START, Story
+from tests.projections.stories import START, Story, granted
 
-FOLDED = (ALARMS, CLAIMS, COMPLAINTS, GOODWILL, INSTRUCTIONS, RETRACTIONS)
+FOLDED = (ALARMS, CLAIMS, COMPLAINTS, GOODWILL, INSTRUCTIONS, OUTAGES, RETRACTIONS)
 
 
 def said_at_random(seed: int) -> Story:
-    """Facts about few complaints, goodwill credits and instructions, some of them retracted or contradicted."""
+    """Facts about few complaints, outages, goodwill credits and instructions, some retracted or contradicted."""
     chance, story = random.Random(seed), Story()
     spoken: list[str] = []
     raised: list[dict] = []
@@ -49,9 +53,10 @@ def said_at_random(seed: int) -> Story:
 
     ends = {"before": "active", "after": "cancelling", "now": START, "effective_on": START.date()}
     applied: set[str] = set()
-    for number in range(40):
+    for number in range(50):
         complaint, credit = f"cmp-{chance.randrange(3)}", f"gw-{chance.randrange(3)}"
-        match chance.randrange(12):
+        outage = {"outage_id": f"out-{chance.randrange(3)}", "subscription_id": f"sub-{chance.randrange(2)}"}
+        match chance.randrange(15):
             case 0:
                 nothing = {"subscription_id": None, "sealed": None}
                 tell(ComplaintOpened, complaint_id=complaint, channel="phone", category="billing", **nothing)
@@ -73,6 +78,15 @@ def said_at_random(seed: int) -> Story:
                 of = {"credit_id": "credit/1", "claim_id": "unused/c", "charge_id": "c-2", "invoice_id": "inv-2"}
                 money = {"amount": Decimal("1.00"), "net": Decimal("1.00"), "tax": Decimal("0.00"), "currency": "EUR"}
                 story.tell(CreditApplied, application_id=application, rules=1, now=START, **of, **money)
+            case 12:
+                at = {"began_at": START, "reported_at": START, "channel": None}
+                tell(OutageReported, **outage, **at, severity="minor", cause="unknown")
+                used = (f"event-0-{len(story.envelopes)}",)
+                story.assess(None, granted("1.00"), claim_id="disruption/c", clause="service_disruption", facts=used)
+            case 13:
+                tell(OutageResolved, **outage, resolved_at=START)
+            case 14:
+                tell(OutageReopened, **outage)
             case 7:
                 issued = story.folded(INSTRUCTIONS)["instructions"] if story.envelopes else ()
                 ids = [row["instruction_id"] for row in issued]
@@ -109,15 +123,21 @@ def test_lists_are_found_by_what_is_shown(seed: int) -> None:
     assert {(row["credit_id"], bool(row["decided"])) for row in state["goodwill_standings"]} == {
         (each["credit_id"], each["status"] != "proposed") for each in goodwill.shown(state, left_out)
     }
+    standing = outages.standing(state["outages"], left_out)
+    assert {
+        (row["outage_id"], row["subscription_id"], bool(row["resolved"])) for row in state["outage_standings"]
+    } == {
+        (outage_id, report["subscription_id"], ending is not None and ending["said"] == "resolved")
+        for (_, outage_id), (report, ending) in standing.items()
+    }
     assert {(row["instruction_id"], bool(row["answered"])) for row in state["instructions"]} == {
         (each["instruction_id"], each["status"] != "open") for each in instructions.shown(state, gone)
     }
 
 
 def test_the_stories_have_everything_in_them() -> None:
-    states = [
-        said_at_random(seed).folded(each) for seed in range(60) for each in (COMPLAINTS, GOODWILL, INSTRUCTIONS)
-    ]
+    kept = (COMPLAINTS, GOODWILL, INSTRUCTIONS, OUTAGES)
+    states = [said_at_random(seed).folded(each) for seed in range(60) for each in kept]
     rows: dict[str, int] = {}
     for state in states:
         for name, of in state.items():

@@ -52,6 +52,11 @@ CUSTOMERS_SEE: Mapping[str, frozenset[str]] = {
     "ComplaintOfAccount": _of(_COMPLAINT),
     "ComplaintStep": _of("step at event_id"),
     "Link": _of("kind linked_id"),
+    "Outage": _of(
+        "outage_id account_id subscription_id severity cause channel status began_at reported_at resolved_at "
+        "duration_seconds claims complaint_ids"
+    ),
+    "OutageClaim": _of("claim_id outcome reason amount tax currency"),
     # An account without goodwill, alarms and instructions: what was proposed and not granted, and what went wrong, is
     # the provider's own work.
     "Account": _of(

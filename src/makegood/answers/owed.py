@@ -11,6 +11,7 @@ from projections import complaints as complaints_
 from projections import credits as credits_
 from projections import disputes as disputes_
 from projections import linked_goodwill
+from projections import outages as outages_
 from projections import refunds as refunds_
 
 
@@ -72,6 +73,27 @@ def complaints(
     )
     told = Listed((sight.complaint(complaint) for complaint in found), found.next)
     return sight.rows(complaints_.Complaint, told)
+
+
+def outages(
+    house: House,
+    sight: Sight,
+    *,
+    account: str | None = None,
+    subscription: str | None = None,
+    still_open: bool = False,
+    page: Page | None = None,
+) -> Listed[outages_.Outage]:
+    """The outages, by account and beginning; `still_open` leaves out the resolved ones."""
+    found = outages_.listed(
+        house.database,
+        house.ledger.now(),
+        accounts=sight.among(account),
+        subscription=subscription,
+        still_open=still_open,
+        page=page,
+    )
+    return sight.rows(outages_.Outage, found)
 
 
 def goodwill(

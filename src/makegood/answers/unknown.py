@@ -5,7 +5,9 @@ from __future__ import annotations
 from ledger.store.database import Database, Transaction
 from ledger.store.reading.heads import account_version
 from ledger.store.reading.kept_messages import Wanted, fields_refused, kept_messages
-from projections.asking import unknown
+from ledger.store.reading.page import Page, Where
+from projections.accounts import ACCOUNTS, SUBSCRIBED
+from projections.asking import rows_listed, unknown
 
 
 class Unknown(LookupError):
@@ -22,6 +24,16 @@ def check_account(database: Database, account_id: str) -> None:
             and not kept_messages(transaction, "set-aside", of_it)
         ):
             raise unknown(account_id)
+
+
+def check_subscription(database: Database, subscription_id: str) -> None:
+    """Raise Unknown where no account has a subscription of this id."""
+    where = Where().equal(subscription_id=subscription_id)
+    with database.reading() as transaction:
+        if not rows_listed(transaction, ACCOUNTS, SUBSCRIBED, where, Page(1)):
+            raise Unknown(
+                f"subscription {subscription_id} not found; `makegood account ACCOUNT` lists those of an account"
+            )
 
 
 def check_field(transaction: Transaction, field: str) -> None:

@@ -48,6 +48,7 @@ from projections import complaints as complaints_
 from projections import credits as credits_
 from projections import disputes as disputes_
 from projections import instructions as instructions_
+from projections import outages as outages_
 from projections import refunds as refunds_
 from projections import replay as replaying
 
@@ -182,6 +183,25 @@ def complaints(
     """Customers' complaints, the longest open first."""
     return answer_page(
         request, owed.complaints(house, caller.sight, account=account, still_open=still_open, page=page)
+    )
+
+
+@finance.get("/outages", summary="List outages", responses=answers(list[outages_.Outage]))
+def outages(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("outage.read")],
+    page: Annotated[Page, pages(outages_.ORDER)],
+    account: OfAccount = None,
+    subscription: Annotated[Identifier | None, Query(description="Only this subscription.")] = None,
+    still_open: Annotated[bool, Query(alias="open", description="Only unresolved outages.")] = False,
+) -> Response:
+    """Reported outages with the claims decided with them, by account and beginning."""
+    return answer_page(
+        request,
+        owed.outages(
+            house, caller.sight, account=account, subscription=subscription, still_open=still_open, page=page
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,11 @@ from makegood.commands.app import (
     show_list,
 )
 from makegood.house.stop import Stop
+
+if TYPE_CHECKING:
+    from ledger.store.reading.page import Listed
+    from makegood.house.opening import House
+    from projections.outages import Outage
 
 
 @app.command()
@@ -150,6 +155,43 @@ def complaints(
         chosen=columns,
         title="Complaints",
         empty="no open complaints" if still_open else "no complaints",
+    )
+
+
+@app.command()
+def outages(
+    account: AccountOption = None,
+    subscription: Annotated[str | None, typer.Option("--subscription", help="Only this subscription.")] = None,
+    still_open: Annotated[bool, typer.Option("--open", help="Only unresolved outages.")] = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Reported outages: open, resolved or reopened, with the claims decided with them."""
+    from makegood.access.sight import EVERYTHING
+    from makegood.answers import owed
+    from makegood.answers.unknown import check_subscription
+    from makegood.commands.terminal.outage import outage_in_words
+    from makegood.commands.terminal.tables import OUTAGES
+
+    def asked(house: House) -> Listed[Outage]:
+        found = owed.outages(house, EVERYTHING, account=account, subscription=subscription, still_open=still_open)
+        if not found and subscription is not None:
+            check_subscription(house.database, subscription)
+        return found
+
+    show_list(
+        store,
+        json,
+        asked,
+        OUTAGES,
+        in_words=outage_in_words,
+        account=account,
+        title="Outages",
+        empty="no unresolved outages; see the resolved ones with `makegood outages`"
+        if still_open
+        else f"no outages of subscription {subscription}; see all with `makegood outages`"
+        if subscription is not None
+        else "no outages; record messages with `makegood ingest FILE` or `makegood run`",
     )
 
 

@@ -22,6 +22,7 @@ from projections.credits import Credit
 from projections.disputes import Dispute
 from projections.instructions import AgedInstruction
 from projections.linked_goodwill import GoodwillLinked
+from projections.outages import Outage
 from projections.refunds import Refund
 
 CLAIMS = Columns(
@@ -102,6 +103,21 @@ COMPLAINTS = Columns(
     },
     made=("age",),
     give_way=("links", "resolved_at", "resolution_code", "opened_at", "channel", "account_id"),
+)
+OUTAGES = Columns(
+    Outage,
+    {
+        "account_id": "account",
+        "outage_id": "outage",
+        "subscription_id": "subscription",
+        "severity": "severity",
+        "cause": "cause",
+        "status": "status",
+        "began_at": "began at",
+        "duration": "duration",
+        "claims": "claims",
+    },
+    made=("duration",),
 )
 INSTRUCTIONS = Columns(
     AgedInstruction,
