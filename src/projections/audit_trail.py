@@ -21,6 +21,7 @@ from ledger.store.reading.page import Listed, Order, Page, Where
 from projections.asking import rows_listed, unknown
 from projections.projection import Index, Place, Projection, Row, Rows, Table
 from projections.shown_values import Instant, Position, shown_instant
+from projections.what_happened import what_happened
 
 ROWS = Table(
     "audit_trail",
@@ -85,6 +86,7 @@ class Entry(TypedDict):
     kind: Literal["fact", "decision"]
     type: Annotated[str, Field(examples=["cycle-started.v1"])]
     name: Annotated[str, Field(examples=["CycleStarted"])]
+    summary: Annotated[str, Field(description="The event in one sentence, with its amount.")]
     event_id: str
     stream: str
     occurred_at: Instant
@@ -138,15 +140,19 @@ def _entries(transaction: Transaction, account_id: str, found: Sequence[Row]) ->
     return [_entry(row, by_version[row["account_version"]]) for row in found]
 
 
+_OF_A_NEWER_PROGRAM = "A newer version of Makegood recorded this event"
+
+
 def _entry(row: Row, stored: StoredEnvelope) -> Entry:
     envelope = from_json(stored.envelope)
-    event = STORED_TYPES.get(row["type"])
+    of_type = STORED_TYPES.get(row["type"])
     return {
         "position": f"{row['shard']}:{row['position']}",
         "version": row["account_version"],
         "kind": row["kind"],
         "type": row["type"],
-        "name": event.__name__ if event is not None else row["type"],
+        "name": of_type.__name__ if of_type is not None else row["type"],
+        "summary": what_happened(stored.event()) if of_type is not None else _OF_A_NEWER_PROGRAM,
         "event_id": row["event_id"],
         "stream": envelope["stream"],
         "occurred_at": shown_instant(row["occurred_at"]),

@@ -154,6 +154,20 @@ def test_the_account_shows_its_status_before_and_after_the_cancellation_takes_ef
     assert (subscription["status"], subscription["effective_on"]) == ("cancelled", "2026-05-01")
 
 
+def test_history_says_in_words_what_happened_and_who_did_it(sandbox: Door, lines) -> None:
+    sandbox("ingest", lines(*STORY))
+    told = sandbox("history", "acct-1")
+    assert "what happened" in told
+    for sentence in (
+        "Cycle c of subscription s from 2026-04-01 until 2026-05-01 was charged: 29.95 EUR net and 5.69 EUR tax",
+        "Subscription s was cancelled through the portal",
+        "Claim unused/c was opened: granted, 23.96 EUR net and 4.55 EUR tax",
+    ):
+        assert sentence in " ".join(told.split())
+    [cancelled] = [row for row in sandbox.json("history", "acct-1") if row["type"] == "cancellation-requested.v1"]
+    assert (cancelled["summary"], cancelled["actor"]) == ("Subscription s was cancelled through the portal", "/test")
+
+
 def test_history_and_replay_step_through_every_event(sandbox: Door, lines) -> None:
     sandbox("ingest", lines(*STORY))
     history = sandbox.json("history", "acct-1")

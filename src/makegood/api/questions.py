@@ -293,7 +293,7 @@ def history(
     page: Annotated[Page, pages(audit_trail.ORDER)],
     account_id: AccountId,
 ) -> Response:
-    """All facts and decisions in order, with actor, cause and both times."""
+    """All facts and decisions in order, each in a sentence, with actor, cause and both times."""
     return answer_page(request, answering.history(house, caller.sight, account_id, page=page))
 
 

@@ -368,7 +368,7 @@ def history(
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """An account's audit trail: all facts and decisions, with actor, cause and both times."""
+    """An account's audit trail: all facts and decisions in words, with actor, cause and both times."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers.account import history as told
     from makegood.commands.terminal.tables import HISTORY

@@ -181,13 +181,10 @@ HISTORY = Columns(
     Entry,
     {
         "position": "position",
-        "kind": "kind",
-        "type": "what",
-        "occurred_at": "occurred at",
         "recorded_at": "recorded at",
+        "occurred_at": "occurred at",
+        "summary": "what happened",
         "actor": "by",
-        "channel": "through",
-        "claim_id": "claim",
     },
     give_way=("channel", "occurred_at", "claim_id", "kind", "actor"),
 )
