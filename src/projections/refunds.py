@@ -60,7 +60,7 @@ RESULTS = Table(
 
 
 RefundStatus = Literal["due", "failed", "succeeded"]
-_SHOWN_AS: dict[PartStatus, RefundStatus] = {"open": "due", "gone_out": "succeeded", "failed": "failed"}
+SHOWN_AS: dict[PartStatus, RefundStatus] = {"open": "due", "gone_out": "succeeded", "failed": "failed"}
 
 
 def fold(rows: Rows, _: Place, event: Settling | RefundReport) -> None:
@@ -80,7 +80,7 @@ def fold(rows: Rows, _: Place, event: Settling | RefundReport) -> None:
                     "account": event.account,
                     "refund_id": part.id,
                     **part_row(claim.claim_id, claim.charge_id, part.net, part.tax, event.data.currency),
-                    "status": _SHOWN_AS[part.status],
+                    "status": SHOWN_AS[part.status],
                     "due_at": before["due_at"] if before is not None else to_microseconds(event.recorded_at),
                 },
             )

@@ -13,6 +13,7 @@ from makegood.answers import done
 from makegood.answers.account import Account
 from makegood.answers.complaint_in_full import ComplaintInFull
 from makegood.answers.doctor import Examined
+from makegood.answers.explanation_types import Explanation, LeftOutFact, RefundCourse
 from makegood.answers.kept_messages import DeadLetter, SetAside
 from makegood.answers.lost_ranges import LostRange
 from makegood.answers.notices import Notice
@@ -56,6 +57,7 @@ ANSWERS: dict[str, type] = {
     "lost close": done.LostRangeDone,
     "instructions": AgedInstruction,
     "account": Account,
+    "explain": Explanation,
     "rebuild": done.Rebuilt,
     "rebuild --compare-only": done.Compared,
     "access grant": done.RoleChanged,
@@ -139,7 +141,7 @@ def test_every_command_that_answers_with_fields_is_held_to_a_type() -> None:
 def test_the_type_of_an_answer_has_every_field_that_the_contract_names(command: str) -> None:
     said = rows().get(command, "")
     found = next(shapes(said), None)
-    if found is not None and command not in ("complaint", "account"):
+    if found is not None and command not in ("complaint", "account", "explain"):
         assert lacking(ANSWERS[command], found) == []
 
 
@@ -147,11 +149,14 @@ def test_a_field_that_a_type_lacks_is_noticed() -> None:
     assert lacking(Credit, "{credit_id, nothing, applied: [{amount, no_more}]}") == ["nothing", "applied.no_more"]
 
 
-def test_of_an_account_and_of_a_complaint_the_contract_names_fields_within() -> None:
+def test_of_an_account_an_explanation_and_a_complaint_the_contract_names_fields_within() -> None:
     said = rows()
     told = dict(re.findall(r"`?(\w+) ?`?:? ?`?\[(\{[^\]]*\})\]", said["account"]))
     for name, of in (("balances", Balance), ("invoices", Invoice), ("subscriptions", Subscription)):
         assert lacking(of, told[name]) == [], name
+    explained = dict(re.findall(r"`(\w+): \[(\{[^`]*\})\]`", said["explain"]))
+    for name, of in (("refunds", RefundCourse), ("left_out", LeftOutFact)):
+        assert lacking(of, explained[name]) == [], name
     steps = re.search(r"steps: \[(\{[^\]]*\})\]", said["complaint"])
     assert steps is not None
     of = typed_dict_in(get_type_hints(ComplaintInFull)["steps"])

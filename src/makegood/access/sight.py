@@ -80,7 +80,7 @@ CUSTOMERS_SEE: Mapping[str, frozenset[str]] = {
     # named after them, so messages are not named either.
     "Explanation": _of(
         "id claim_id account_id subscription_id charge_id charge clause policy currency claim agreement formula "
-        "inputs working facts facts_count retracted complaint_ids steps settlements applied"
+        "inputs working facts facts_count retracted left_out complaint_ids steps settlements refunds applied"
     ),
     "ChargeExplained": _of("price tax invoice_id starts_on ends_on"),
     "ClaimState": _of("outcome reason amount tax settled"),
@@ -89,6 +89,10 @@ CUSTOMERS_SEE: Mapping[str, frozenset[str]] = {
     "FactUsed": _of("position event_id type occurred_at recorded_at time words"),
     "RetractedFact": _of("position event_id type retracted_by words"),
     "RetractedBy": _of("position recorded_at"),
+    "LeftOutFact": _of("position event_id type because since stands"),
+    "StandingFact": _of("position event_id type"),
+    "RefundCourse": _of("refund_id status total steps"),
+    "RefundStep": _of("position event_id what amount at processor_reference recorded_at"),
     "ExplanationStep": _of(
         "position event_id change before after formula cause cause_event_id now recorded_at channel"
     ),

@@ -5,7 +5,7 @@ Everything shown was recorded with the decision (design rule 3); nothing is reck
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from ledger import events
@@ -28,6 +28,7 @@ from ledger.events import (
     LinkedKind,
     OutageReported,
     OverchargeRejected,
+    Retraction,
     Sealed,
     SettledPart,
     SettlementChanged,
@@ -41,6 +42,7 @@ from ledger.store.reading.events import StoredEnvelope, follow_account
 from ledger.values import instant_to_text
 from makegood.access.sight import Sight
 from makegood.answers import explanation_types as explained
+from makegood.answers.course_of_refunds import course_of_refunds
 from makegood.answers.explanation_types import (
     Change,
     ChargeExplained,
@@ -53,6 +55,7 @@ from makegood.answers.explanation_types import (
     Terms,
     UseOfCredit,
 )
+from makegood.answers.left_out_facts import About, left_out_facts
 from makegood.answers.words import words_or_why_not
 from makegood.house.opening import House
 from projections.audit_trail import accounts_with_claim
@@ -110,6 +113,8 @@ def _explain_claim(house: House, id_: str, claim_id: str, account_id: str, *, wo
     by_event_id = {event.event_id: (envelope, event) for envelope, event in envelopes}
     last = steps[-1][1].data
     used = [by_event_id[event_id] for event_id in last.facts if event_id in by_event_id]
+    rested_on = {event_id for _, event in steps for event_id in event.data.facts}
+    about = About(claim_id, last.subscription_id, last.charge_id, _invoice_of(envelopes, rested_on), rested_on)
     decided = next((event.data for _, event in reversed(steps) if event.data.facts or event.data.terms), last)
     settled = [_settled_until(settlements, next_) for next_ in [e for e, _ in steps[1:]] + [None]]
     return {
@@ -131,11 +136,13 @@ def _explain_claim(house: House, id_: str, claim_id: str, account_id: str, *, wo
         "facts": [_fact(house, envelope, event, words=words) for envelope, event in used],
         "facts_count": last.facts_count,
         "retracted": _retracted(house, by_event_id, [event for _, event in steps], words=words),
+        "left_out": left_out_facts(envelopes, about),
         "steps": [
             _step(envelope, event, before, after, by_event_id)
             for (envelope, event), before, after in zip(steps, [(), *settled], settled, strict=False)
         ],
         "settlements": [_settlement(envelope, event, claim, by_event_id) for envelope, event, claim in settlements],
+        "refunds": course_of_refunds(envelopes, claim_id, retracted(_retractions(envelopes))),
         "applied": [
             _application(envelope, event)
             for envelope, event in envelopes
@@ -183,12 +190,14 @@ def _explain_excess(house: House, id_: str, account: str | None, among: Collecti
         "facts": [],
         "facts_count": 0,
         "retracted": [],
+        "left_out": left_out_facts(envelopes, About(None, None, None, invoice_id, ())),
         "steps": [],
         "settlements": [
             _settlement(envelope, event, None, by_event_id)
             for envelope, event in changes
             if _excess_credit(event.data.before) != _excess_credit(event.data.after)
         ],
+        "refunds": [],
         "applied": [
             _application(envelope, event)
             for envelope, event in envelopes
@@ -383,6 +392,16 @@ def _retracted(
             row["words"] = _reason(house, by.data.sealed)
         told.append(row)
     return told
+
+
+def _invoice_of(envelopes: Iterable[tuple[StoredEnvelope, LedgerEvent]], rested_on: Collection[str]) -> str | None:
+    """The invoice of the charge that a claim is for, or was for where it fell away."""
+    charges = (event for _, event in envelopes if isinstance(event, CycleStarted | ChargePosted))
+    return next((event.data.invoice_id for event in charges if event.event_id in rested_on), None)
+
+
+def _retractions(envelopes: Iterable[tuple[StoredEnvelope, LedgerEvent]]) -> Iterator[Retraction]:
+    return (event.retraction for _, event in envelopes if isinstance(event, FactRetracted))
 
 
 def _step(

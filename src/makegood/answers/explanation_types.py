@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from ledger.events import Into, PartStatus
 from ledger.events.billing_account import Clause, Outcome
 from ledger.events.settlement import SettlementReason
+from projections.refunds import RefundStatus
 from projections.shown_values import Amount, Currency, Hash, Instant, LocalDate, Position
 
 Change = Literal["opened", "increased", "decreased", "changed", "fell away"]
@@ -101,6 +102,51 @@ class RetractedFact(TypedDict):
     ]
 
 
+class StandingFact(TypedDict):
+    """A recorded fact, as an alarm names it."""
+
+    position: Position
+    event_id: str
+    type: str
+    summary: NotRequired[Annotated[str, Field(description="The event in one sentence; not shown to customers.")]]
+    source: NotRequired[Annotated[str, Field(description="Source and id are not shown to customers.")]]
+    id: NotRequired[str]
+
+
+class LeftOutFact(StandingFact):
+    """A fact that counts for nothing, because another one contradicts it."""
+
+    because: Annotated[str, Field(description="The alarm that names both.", examples=["contradiction"])]
+    since: Instant
+    stands: Annotated[StandingFact, Field(description="The fact that counts instead.")]
+
+
+RefundStepKind = Literal["due", "changed", "succeeded", "failed", "set off", "no longer due"]
+
+
+class RefundStep(TypedDict):
+    """One recorded step of a refund."""
+
+    position: Position
+    event_id: str
+    what: RefundStepKind
+    amount: Annotated[Amount | None, Field(description="Null in a report without an amount, if none was due.")]
+    at: Annotated[
+        Instant, Field(description="Of a success or failure by the processor; else the same as recorded_at.")
+    ]
+    processor_reference: str | None
+    recorded_at: Instant
+
+
+class RefundCourse(TypedDict):
+    """A refund of a claim and what became of it."""
+
+    refund_id: str
+    status: Annotated[RefundStatus | None, Field(description="Null if it is not owed and was not paid out.")]
+    total: Amount | None
+    steps: list[RefundStep]
+
+
 class ExplanationStep(TypedDict):
     """One recorded change of a claim."""
 
@@ -168,7 +214,12 @@ class Explanation(TypedDict):
         list[RetractedFact],
         Field(description="Facts used in a recorded step that their source has retracted since."),
     ]
+    left_out: Annotated[
+        list[LeftOutFact],
+        Field(description="Facts about it that do not count, because others contradict them."),
+    ]
     complaint_ids: Annotated[list[str], Field(description="The complaints linked to its facts.")]
     steps: list[ExplanationStep]
     settlements: Annotated[list[SettlementStep], Field(description="All changes of its settlement, in order.")]
+    refunds: Annotated[list[RefundCourse], Field(description="Its refunds, each with its recorded steps.")]
     applied: Annotated[list[UseOfCredit], Field(description="The uses of its credit, in order.")]

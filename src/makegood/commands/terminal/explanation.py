@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 from makegood.answers.explanation_types import (
     ClaimState,
     Explanation,
     ExplanationStep,
+    RefundCourse,
+    RefundStepKind,
     RetractedFact,
     Settled,
     SettlementStep,
+    StandingFact,
 )
 from makegood.commands.terminal.printing import people, shown
 from makegood.commands.terminal.visible_text import Text
@@ -44,6 +48,9 @@ def show_explanation(found: Explanation) -> None:
         line("" if number else "working", text)
     for number, part in enumerate(found["claim"]["settled"] if found["claim"] is not None else ()):
         line("" if number else "settled", _part_in_words(part))
+    refunds = (said for refund in found["refunds"] for said in _refund_in_words(refund, found["currency"]))
+    for number, said in enumerate(refunds):
+        line("" if number else "refunds", said)
     for number, use in enumerate(found["applied"]):
         words = f"{use['amount']} {found['currency']} of {use['credit_id']} for {use['charge_id']}"
         line(
@@ -59,6 +66,10 @@ def show_explanation(found: Explanation) -> None:
         )
     for number, gone in enumerate(found["retracted"]):
         line("" if number else "retracted", _retraction_in_words(gone))
+    for left_out in found["left_out"]:
+        why = _BECAUSE.get(left_out["because"], left_out["because"])
+        line("left out", f"{_fact_in_words(left_out)} since {shown(left_out['since'])}: {why}")
+        line("stands", _fact_in_words(left_out["stands"]))
     for number, step in enumerate(found["steps"]):
         line("" if number else "steps", _step_in_words(step, found["currency"]))
     for number, change in enumerate(found["settlements"]):
@@ -72,6 +83,34 @@ def _retraction_in_words(fact: RetractedFact) -> str:
         f"{fact['type']} ({fact['id']} from {fact['source']}, {fact['position']}) was retracted by "
         f"{by['id']} at {shown(by['recorded_at'])} ({by['position']}){words}"
     )
+
+
+def _fact_in_words(fact: StandingFact) -> str:
+    return f"{fact['summary']} ({fact['id']} from {fact['source']}, {fact['position']})"
+
+
+_BECAUSE = {
+    "contradiction": "another fact contradicts it",
+    "decided_by_proposer": "it is a verdict on a proposal of the same person",
+}
+
+
+def _refund_in_words(refund: RefundCourse, currency: str) -> Iterator[str]:
+    for step in refund["steps"]:
+        amount = f"{step['amount']} {currency} " if step["amount"] is not None else ""
+        reference = f", reference {step['processor_reference']}" if step["processor_reference"] is not None else ""
+        what = f"{_STEPS[step['what']]} {shown(step['at'])}{reference}"
+        yield f"{refund['refund_id']}: {amount}{what} ({step['position']})"
+
+
+_STEPS: dict[RefundStepKind, str] = {
+    "due": "due since",
+    "changed": "from",
+    "succeeded": "paid out at",
+    "failed": "failed at",
+    "set off": "set off at",
+    "no longer due": "no longer due since",
+}
 
 
 def _charge_in_words(found: Explanation) -> str:
