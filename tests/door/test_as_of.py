@@ -143,6 +143,38 @@ def test_before_anything_was_true_or_known_one_sentence_says_since_when(sandbox:
     assert "account acct-2 not found" in sandbox.errors
 
 
+def test_a_retraction_makes_nothing_true_and_what_it_takes_back_was_never_the_first(sandbox: Door, lines) -> None:
+    """A retraction counts at every instant, also before the account began: there is nothing to show there still."""
+    mistaken = OUTAGE | {"data": OUTAGE["data"] | {"began_at": "2025-12-01T00:00:00Z"}}
+    gone = message("m-10", "fact.retracted", {"retracts": {"source": "/test", "id": "m-6"}}, "2026-04-20T00:00:00Z")
+    sandbox("ingest", lines(*STORY, mistaken))
+    assert sandbox.json("account", "acct-1", "--as-of", "2025-12-15")["nothing_yet"] == (
+        "account acct-1 was not registered by 2025-12-15T23:59:59.999999Z; only facts that wait for others were true"
+    )
+    sandbox("ingest", lines(gone))
+    said = sandbox("account", "acct-1", "--as-of", "2025-12-15")
+    nothing = "no facts of account acct-1 were true by 2025-12-15T23:59:59.999999Z"
+    assert said.splitlines() == [
+        "Account acct-1 –, –",
+        "as of 2025-12-15T23:59:59Z",
+        f"{nothing}; the first became true at 2026-01-01T00:00:00Z.",
+    ]
+
+
+def test_an_account_of_which_everything_was_taken_back_has_no_facts(sandbox: Door, lines) -> None:
+    gone = message("m-10", "fact.retracted", {"retracts": {"source": "/test", "id": "m-1"}})
+    sandbox("ingest", lines(ACCOUNT, gone))
+    assert sandbox.json("account", "acct-1", "--as-of", "2026-02-01")["nothing_yet"] == (
+        "account acct-1 has no facts to assess"
+    )
+
+
+def test_the_help_says_what_a_date_means(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["account", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "a date means its end in the account's time zone" in told
+
+
 def test_people_are_told_that_it_was_assessed_for_the_answer(sandbox: Door, lines) -> None:
     sandbox("ingest", lines(*STORY))
     as_of = sandbox("account", "acct-1", "--as-of", "2026-04-08", "--known-at", "0:99")

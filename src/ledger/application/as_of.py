@@ -14,7 +14,15 @@ from itertools import chain
 from ledger.agreement import read_agreement
 from ledger.application.account import Account
 from ledger.application.catalogue import Catalogue
-from ledger.events import AccountRegistered, AgreementPublished, Fact, FactRetracted, LedgerEvent
+from ledger.events import (
+    AccountRegistered,
+    AgreementPublished,
+    Fact,
+    FactRetracted,
+    LedgerEvent,
+    message_key,
+    retracted,
+)
 from ledger.policy.facts import AccountFacts
 from ledger.store.reading.events import StoredEnvelope
 from ledger.store.writing import Head
@@ -30,7 +38,7 @@ class AssessedAnew:
     as_of: datetime
     events: list[LedgerEvent]
     first_at: datetime | None
-    """When the first of all facts became true, whether by then or later; None where there are none."""
+    """When the first fact that was not retracted became true, by then or later; None where there is none."""
 
 
 def assess_as_of(
@@ -57,7 +65,14 @@ def assess_as_of(
                     anew.assess_anew(instant)
             case Fact() if event.occurred_at <= instant or isinstance(event, FactRetracted):
                 anew.retell(event, instant)
-    return AssessedAnew(instant, anew.collect(), min((fact.occurred_at for fact in facts), default=None))
+    return AssessedAnew(instant, anew.collect(), min((fact.occurred_at for fact in _said(facts)), default=None))
+
+
+def _said(facts: Iterable[Fact]) -> list[Fact]:
+    """The facts that were not retracted; a retraction is about others, and is none of them."""
+    told = list(facts)
+    gone = retracted(fact.retraction for fact in told if isinstance(fact, FactRetracted))
+    return [fact for fact in told if not isinstance(fact, FactRetracted) and message_key(fact) not in gone]
 
 
 def _end_of(day: date, account: str, facts: Iterable[Fact]) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, NotRequired
+from typing import TYPE_CHECKING, Annotated, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -28,6 +28,9 @@ from projections.goodwill import Goodwill
 from projections.instructions import Instruction
 from projections.refunds import Refund
 from projections.shown_values import Instant, Reached
+
+if TYPE_CHECKING:
+    from ledger.application.as_of import AssessedAnew
 
 
 class Moment(TypedDict):
@@ -120,14 +123,23 @@ def _account_then(
 
     anew = assess_as_of(account_id, known, recorded_by(published, known_at), as_of)
     moment["as_of"] = instant_to_text(anew.as_of)
-    if known and not anew.events:
-        moment["nothing_yet"] = (
-            f"no facts of account {account_id} were true by {moment['as_of']}; "
-            f"the first became true at {instant_to_text(anew.first_at)}"
-            if anew.first_at is not None
-            else f"account {account_id} has no facts to assess"
-        )
-    return account_state.account_assessed(anew.events, account_id), moment
+    state = account_state.account_assessed(anew.events, account_id)
+    if known:
+        moment["nothing_yet"] = _nothing_assessed(state, anew)
+    return state, moment
+
+
+def _nothing_assessed(state: AccountState, anew: AssessedAnew) -> str | None:
+    """Why there is nothing to show of an account as of an instant; None where there is something."""
+    account_id, as_of = state["account_id"], instant_to_text(anew.as_of)
+    if anew.first_at is None:
+        return f"account {account_id} has no facts to assess"
+    if anew.first_at > anew.as_of:
+        first = instant_to_text(anew.first_at)
+        return f"no facts of account {account_id} were true by {as_of}; the first became true at {first}"
+    if state["registered_at"] is None and not any(isinstance(part, list) and part for part in state.values()):
+        return f"account {account_id} was not registered by {as_of}; only facts that wait for others were true"
+    return None
 
 
 def history(house: House, sight: Sight, account_id: str, *, page: Page | None = None) -> Listed[audit_trail.Entry]:

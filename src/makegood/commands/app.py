@@ -178,7 +178,10 @@ def _read(reader: Callable[[str], Any], text: str) -> Any:
 AsOf = Annotated[
     Any,
     typer.Option(
-        "--as-of", parser=_as_of, metavar="INSTANT|DATE", help="Assess from the facts that were true by then."
+        "--as-of",
+        parser=_as_of,
+        metavar="INSTANT|DATE",
+        help="Assess from the facts that were true by then; a date means its end in the account's time zone.",
     ),
 ]
 KnownAt = Annotated[

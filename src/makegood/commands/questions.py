@@ -338,9 +338,9 @@ def account(
 ) -> None:
     """One account: balances, subscriptions, charges, payments, claims, refunds and credits.
 
-    --as-of assesses the account anew from the facts that were true by an instant, or by the end of a date in the
-    account's time zone. --known-at shows the account as recorded by an instant or position. Both together assess it
-    anew from the facts that were recorded by the one and true by the other.
+    --as-of assesses the account anew from the facts that were true by an instant or by the end of a date. --known-at
+    shows the account as recorded by an instant or position. Both together assess it anew from the facts that were
+    recorded by the one and true by the other.
     """
     from makegood.access.sight import EVERYTHING
     from makegood.answers import account as answering
