@@ -356,6 +356,7 @@ class TestEveryRoute:
         }
         became = {(d["claim_id"], d["outcome"], d["amount"]) for d in recorded["decided"] if d["claim_id"]}
         assert would == became
+        assert bool(previewed.json()["unchanged_because"]) == (not previewed.json()["changes"])
 
     @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
     def test_it_is_refused_to_whoever_may_not(self, quick_desk: Desk, case: Case) -> None:

@@ -12,7 +12,7 @@ from ledger.application.differing_content import conflicting, said_before, said_
 from ledger.application.ledger import Ledger
 from ledger.application.record import Incoming, seen_before
 from ledger.application.statement import Refusal, Statement
-from ledger.events import ClaimAssessed, SettledPart
+from ledger.events import ClaimAssessed, Decision, Fact, SettledPart
 from ledger.vault import may_be_same
 
 
@@ -35,6 +35,18 @@ class ClaimChange:
     decided: ClaimAssessed.Data | None
 
 
+@dataclass(frozen=True, slots=True)
+class Unmoving:
+    """A fact that changes no claim: it counts for nothing, waits for another, or all claims stay as they are."""
+
+    fact: Fact
+    retracted: bool
+    contradicts: Fact | None
+    waits_for: str | None
+    decided: tuple[Decision, ...]
+    """What would be decided of it all the same."""
+
+
 @dataclass(slots=True)
 class Preview:
     """What would become of the messages, and of the claims."""
@@ -44,6 +56,8 @@ class Preview:
     duplicates: int = 0
     refused: list[Refusal] = field(default_factory=list)
     changes: list[ClaimChange] = field(default_factory=list)
+    unmoving: list[Unmoving] = field(default_factory=list)
+    """The facts that would be recorded, where no claim changes by any."""
 
 
 def preview(ledger: Ledger, incoming: Iterable[Incoming]) -> Preview:
@@ -67,6 +81,7 @@ def preview(ledger: Ledger, incoming: Iterable[Incoming]) -> Preview:
         clock = ledger.clock_in(transaction)
     stood = {account_id: _standings(account) for account_id, account in accounts.items()}
     decided: dict[tuple[str, str], ClaimAssessed.Data] = {}
+    followed: list[tuple[Fact, tuple[Decision, ...]]] = []
     for statement in statements:
         identity = (statement.message.source, statement.message.id)
         digest = ledger.vault.digest_to_keep(statement.content)
@@ -81,12 +96,40 @@ def preview(ledger: Ledger, incoming: Iterable[Incoming]) -> Preview:
         account = accounts[statement.account]
         account.record(statement, None, clock())
         found.accepted += 1
-        for event in account.collect():
+        events = account.collect()
+        for event in events:
             if isinstance(event, ClaimAssessed):
                 decided[event.account, event.data.claim_id] = event.data
+        [fact] = [event for event in events if isinstance(event, Fact)]
+        decisions = (event for event in events if isinstance(event, Decision))
+        followed.append((fact, tuple(event for event in decisions if event.causation_id == fact.event_id)))
     for account_id, account in sorted(accounts.items()):
         found.changes += _changes(account_id, stood[account_id], _standings(account), decided)
+    if not found.changes:
+        found.unmoving = _unmoving(accounts, followed)
     return found
+
+
+def _unmoving(
+    accounts: Mapping[str, Account], followed: Iterable[tuple[Fact, tuple[Decision, ...]]]
+) -> list[Unmoving]:
+    """The facts with what became of them in their accounts."""
+    waits_for: dict[str, str] = {}
+    contradicts: dict[str, Fact] = {}
+    for account in accounts.values():
+        waiting = account.waiting_changes()
+        waits_for |= {each.event_id: each.waits_for for each in waiting.now} if waiting is not None else {}
+        contradicts |= {each.left_out.event_id: each.kept for each in account.facts.contradictions}
+    return [
+        Unmoving(
+            fact,
+            retracted=not accounts[fact.account].facts.counts(fact),
+            contradicts=contradicts.get(fact.event_id),
+            waits_for=waits_for.get(fact.event_id),
+            decided=decided,
+        )
+        for fact, decided in followed
+    ]
 
 
 def _standings(account: Account) -> dict[str, ClaimStanding]:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field
 from typing_extensions import TypedDict
 
-from ledger.application.preview import ClaimChange, ClaimStanding, Preview
-from ledger.events import ClaimState, clause_of
+from ledger.application.preview import ClaimChange, ClaimStanding, Preview, Unmoving
+from ledger.events import (
+    AlarmCleared,
+    AlarmRaised,
+    ClaimState,
+    ComplaintFact,
+    CustomerChanged,
+    InstructionFact,
+    clause_of,
+)
 from ledger.events.billing_account import Clause
 from makegood.answers import explanation_types as explained
 from makegood.answers.explanation import change_in_a_word, state
 from makegood.answers.refusals import RefusedMessage, refusals
 from projections.shown_values import Currency
+from projections.what_happened import what_happened
 
 
 class ChangedClaim(TypedDict):
@@ -37,6 +50,7 @@ class Previewed(TypedDict):
     duplicates: int
     refused: list[RefusedMessage]
     changes: list[ChangedClaim]
+    unchanged_because: Annotated[list[str], Field(description="Reasons, if no claim would change; empty otherwise.")]
 
 
 def answer(found: Preview) -> Previewed:
@@ -47,7 +61,41 @@ def answer(found: Preview) -> Previewed:
         "duplicates": found.duplicates,
         "refused": refusals(found.refused),
         "changes": [_change(change) for change in found.changes],
+        "unchanged_because": [] if found.changes else list(_reasons(found)),
     }
+
+
+def _reasons(found: Preview) -> Iterator[str]:
+    """Why no claim would change: each reason in a sentence."""
+    if not found.read:
+        yield "no messages were read"
+    if found.duplicates:
+        yield f"{_messages(found.duplicates, 'was', 'were')} recorded before"
+    if found.refused:
+        yield f"{_messages(len(found.refused), 'would', 'would')} be refused"
+    for each in found.unmoving:
+        yield f"{what_happened(each.fact)}; {_why(each)}"
+
+
+def _messages(number: int, one: str, several: str) -> str:
+    return f"1 message {one}" if number == 1 else f"{number} messages {several}"
+
+
+def _why(unmoving: Unmoving) -> str:
+    if unmoving.retracted:
+        return "it would count for nothing, because its source has retracted it"
+    if unmoving.contradicts is not None:
+        return f"it would count for nothing, because it contradicts: {what_happened(unmoving.contradicts)}"
+    if unmoving.waits_for is not None:
+        return f"it would wait for {unmoving.waits_for}, which is not recorded"
+    if isinstance(unmoving.fact, _CHANGING_NO_CLAIM):
+        return "facts of this kind change no claim"
+    decided = [event for event in unmoving.decided if not isinstance(event, AlarmRaised | AlarmCleared)]
+    besides = f"; also: {'; '.join(map(what_happened, decided))}" if decided else ""
+    return f"all claims stay as they are{besides}"
+
+
+_CHANGING_NO_CLAIM = (ComplaintFact, InstructionFact, CustomerChanged)
 
 
 def _change(change: ClaimChange) -> ChangedClaim:

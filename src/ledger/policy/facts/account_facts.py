@@ -111,6 +111,10 @@ class AccountFacts:
             return EVERYTHING
         return self._learn(fact) if self._retractions.counts(fact) else Touched()
 
+    def counts(self, fact: Fact) -> bool:
+        """Whether its source has not retracted a fact."""
+        return self._retractions.counts(fact)
+
     def _learn_anew(self) -> None:
         """Forget everything and learn what stands: others may have been left out for what never was."""
         before = self._standing.values()

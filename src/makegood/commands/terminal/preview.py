@@ -7,6 +7,9 @@ from makegood.commands.terminal.explanation import state_in_words
 from makegood.commands.terminal.printing import people, say, say_refused
 from makegood.commands.terminal.visible_text import Text
 
+REASONS = 10
+"""How many reasons are shown for why no claim would change."""
+
 
 def show_preview(found: Previewed) -> None:
     """Print a preview."""
@@ -23,6 +26,11 @@ def show_preview(found: Previewed) -> None:
         )
         for number, line in enumerate(filter(None, (change["formula"], *change["working"]))):
             console.print(Text(f"  {'' if number else 'working':<10} {line}"), soft_wrap=True)
+    because = found["unchanged_because"]
+    for reason in because[:REASONS]:
+        console.print(Text(f"no change: {reason}"), soft_wrap=True)
+    if len(because) > REASONS:
+        console.print(Text(f"and {len(because) - REASONS} more; see all with --json"), soft_wrap=True)
     say(
         f"{found['read']} messages read: {found['accepted']} would be recorded, {found['duplicates']} are "
         f"duplicates, {len(found['refused'])} would be refused; {len(found['changes'])} claims would change. "
