@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,6 +133,21 @@ def test_every_console_block_is_run_or_says_why_not() -> None:
 def test_the_commands_of_the_readme_do_what_it_says(folder: Path) -> None:
     for command in [command for block in IN_A_SANDBOX for command in block.commands]:
         check(command, run(command.line, folder, environment()))
+    hold_recorded(folder)
+
+
+def hold_recorded(folder: Path) -> None:
+    """The session's clock was set before its messages came: no fact was recorded on the day of the test."""
+    quarters = ["2026-04-01T00:00:00Z", "2026-07-01T00:00:00Z"]
+
+    def told(command: str) -> Any:
+        return json.loads(run(f"{command} --json", folder, environment()).stdout)
+
+    facts = [entry for entry in told("makegood history acct-0006") if entry["kind"] == "fact"]
+    assert sorted({fact["recorded_at"] for fact in facts}) == quarters
+    known = [told(f"makegood account acct-0006 --known-at {instant}")["claims"] for instant in quarters]
+    assert known[1] == told("makegood account acct-0006")["claims"]
+    assert 0 < len(known[0]) < len(known[1])
 
 
 @pytest.mark.parametrize("block", WITH_A_BROKER)
