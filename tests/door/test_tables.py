@@ -138,7 +138,17 @@ class TestChosenColumns:
 
 class TestOnATerminal:
     @pytest.mark.parametrize(
-        "command", ["claims", "refunds", "credits", "complaints", "waiting", "dead-letters list", "history acct-0006"]
+        "command",
+        [
+            "claims",
+            "refunds",
+            "credits",
+            "complaints",
+            "outages",
+            "waiting",
+            "dead-letters list",
+            "history acct-0006",
+        ],
     )
     def test_nothing_is_wider_than_the_terminal_and_no_id_is_cut(
         self, twenty_accounts_in_july: Door, command: str

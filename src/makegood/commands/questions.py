@@ -163,6 +163,7 @@ def outages(
     account: AccountOption = None,
     subscription: Annotated[str | None, typer.Option("--subscription", help="Only this subscription.")] = None,
     still_open: Annotated[bool, typer.Option("--open", help="Only unresolved outages.")] = False,
+    columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
@@ -185,6 +186,7 @@ def outages(
         asked,
         OUTAGES,
         in_words=outage_in_words,
+        chosen=columns,
         account=account,
         title="Outages",
         empty="no unresolved outages; see the resolved ones with `makegood outages`"

@@ -118,6 +118,8 @@ OUTAGES = Columns(
         "claims": "claims",
     },
     made=("duration",),
+    prose=("claims",),
+    give_way=("severity", "cause", "subscription_id", "began_at", "duration", "account_id"),
 )
 INSTRUCTIONS = Columns(
     AgedInstruction,
@@ -186,7 +188,8 @@ HISTORY = Columns(
         "summary": "what happened",
         "actor": "by",
     },
-    give_way=("channel", "occurred_at", "claim_id", "kind", "actor"),
+    prose=("summary",),
+    give_way=("occurred_at", "actor"),
 )
 BALANCES = Columns(
     Balance,
