@@ -73,6 +73,14 @@ FACTS = Table(
     key=("account", "event_id"),
     reads=HANDLED,
 )
+FACTS_OF = Table(
+    "facts_of_outages",
+    {"account": "TEXT", "outage_id": "TEXT", "event_ids": "TEXT"},
+    key=("account", "outage_id"),
+    reads=HANDLED,
+    finding=True,
+)
+"""The facts of each outage by their event ids, so that a fold need not look at those of all others."""
 DECIDED = Table(
     "outage_claims",
     {"account": "TEXT", "claim_id": "TEXT", "outage_ids": "TEXT"},
@@ -103,11 +111,19 @@ def fold(rows: Rows, _: Place, event: Handled) -> None:
     """An outage may stand otherwise when a fact comes, counts or no longer does; a claim names its outages."""
     if isinstance(event, OutageFact):
         rows.put(FACTS, _fact(event))
-        _stand(rows, event.account, {event.data.outage_id})
+        known = _facts_of(rows, event.account, event.data.outage_id)
+        of_it = {"account": event.account, "outage_id": event.data.outage_id}
+        rows.put(FACTS_OF, {**of_it, "event_ids": to_json([*known, event.event_id]).decode()})
+        _stand(rows, event.account, [event.data.outage_id])
     elif isinstance(event, Assessed):
         _decide(rows, event)
     elif LEAVING_OUT.fold(rows, event):
-        _stand(rows, event.account, {row["outage_id"] for row in rows.of_account(FACTS, event.account)})
+        _stand(rows, event.account, [row["outage_id"] for row in rows.of_account(FACTS_OF, event.account)])
+
+
+def _facts_of(rows: Rows, account: str, outage_id: str) -> list[str]:
+    row = rows.get(FACTS_OF, account, outage_id)
+    return from_json(row["event_ids"]) if row is not None else []
 
 
 def _fact(event: OutageFact) -> Row:
@@ -127,8 +143,9 @@ def _fact(event: OutageFact) -> Row:
 
 def _stand(rows: Rows, account: str, outage_ids: Collection[str]) -> None:
     """Keep how outages stand; one of which only an ending is known waits for its report."""
-    of_them = [row for row in rows.of_account(FACTS, account) if row["outage_id"] in outage_ids]
-    stand = standing(of_them, LEAVING_OUT.left_out(rows, account))
+    event_ids = (event_id for outage_id in outage_ids for event_id in _facts_of(rows, account, outage_id))
+    facts = (row for event_id in event_ids if (row := rows.get(FACTS, account, event_id)) is not None)
+    stand = standing(facts, LEAVING_OUT.left_out(rows, account))
     for outage_id in outage_ids:
         stands = stand.get((account, outage_id))
         if stands is not None:
@@ -152,7 +169,7 @@ def _decide(rows: Rows, event: Assessed) -> None:
         rows.delete(DECIDED, event.account, event.data.claim_id)
 
 
-OUTAGES = Projection("outages", 1, (FACTS, DECIDED, STANDINGS, *LEAVING_OUT.tables), HANDLED, fold)
+OUTAGES = Projection("outages", 1, (FACTS, FACTS_OF, DECIDED, STANDINGS, *LEAVING_OUT.tables), HANDLED, fold)
 
 Standing = tuple[Row, Row | None]
 """The report that holds of an outage, and what it ended by or goes on since."""

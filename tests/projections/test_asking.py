@@ -218,6 +218,7 @@ def test_a_history_shows_facts_and_decisions_with_their_data_as_stored(database:
         "kind": "fact",
         "type": "account-registered.v1",
         "name": "AccountRegistered",
+        "summary": "The account was registered with the currency EUR and the time zone UTC",
         "event_id": "event-0-1",
         "stream": "account/acct-1",
         "occurred_at": "2026-03-01T09:00:00Z",
