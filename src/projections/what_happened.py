@@ -46,6 +46,7 @@ from ledger.events import (
     InstructionCarriedOut,
     InstructionRefused,
     InvoiceStanding,
+    KeysLost,
     LedgerEvent,
     LostRangeClosed,
     MessageDiscarded,
@@ -220,6 +221,8 @@ def what_happened(event: LedgerEvent) -> str:
             return f"Messages {data.first} to {data.last} of {place} were lost: {_LOST[data.cause]}"
         case LostRangeClosed(data=data):
             return f"The lost range {data.lost_id} was closed"
+        case KeysLost(data=data):
+            return f"The loss of keys of the vault was accepted: {data.entries} entries cannot be read any more"
         case RoleGranted(data=data):
             return f"The role {_role(data)} was granted to {data.principal}"
         case RoleRevoked(data=data):
