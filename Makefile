@@ -16,7 +16,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test quick laws schedules fuzz check format mutants faults bench deps setup setup-dev lock upgrade sample clean .tools
+.PHONY: help run test quick laws schedules fuzz check format mutants faults bench deps setup setup-dev lock upgrade sample currencies clean .tools
 
 # List the targets.
 help:
@@ -103,6 +103,10 @@ upgrade: .venv/dev.stamp
 # Generate the sample provider's messages again; the same bytes come out every time.
 sample:
 	@$(PYTHON) deploy/sample/generate.py --out deploy/sample/events.jsonl
+
+# Bring the kept list of currencies up to ISO 4217's, as the package iso4217 has it; what is withdrawn stays.
+currencies: .venv/dev.stamp
+	@$(BIN)/python deploy/currencies.py
 
 # Remove the virtual environment and every cache. Stores are left alone.
 clean:

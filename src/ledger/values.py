@@ -27,24 +27,16 @@ MICROSECONDS_PER_DAY = DAY // _MICROSECOND
 
 # --- Currencies -------------------------------------------------------------------------------------------------
 
-_ZERO_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
-_TWO_DECIMALS = """
-    AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF
-    CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG
-    HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR
-    MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD
-    SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XCD XCG
-    YER ZAR ZMW ZWG
-"""
-_THREE_DECIMALS = "BHD IQD JOD KWD LYD OMR TND"
-_FOUR_DECIMALS = "CLF UYW"
 
-CURRENCY_SCALES: dict[str, int] = {
-    code: scale
-    for scale, codes in ((0, _ZERO_DECIMALS), (2, _TWO_DECIMALS), (3, _THREE_DECIMALS), (4, _FOUR_DECIMALS))
-    for code in codes.split()
-}
-"""ISO 4217's exponent of every currency that has one (metals and fund codes have none and buy no telephony)."""
+def _currency_scales() -> dict[str, int]:
+    text = resources.files("ledger").joinpath("currencies.csv").read_text(encoding="ascii")
+    rows = (line.split(",") for line in text.splitlines()[1:])
+    return {code: int(decimals) for code, decimals, _ in rows}
+
+
+CURRENCY_SCALES: dict[str, int] = _currency_scales()
+"""ISO 4217's exponent of every currency that has or had one: those that are money today, and those withdrawn since,
+because what was owed in one stays owed (metals and fund codes have none and buy no telephony)."""
 
 _AMOUNT = re.compile(r"(0|[1-9][0-9]{0,14})(\.([0-9]{1,4}))?", re.ASCII)
 

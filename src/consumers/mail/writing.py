@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +10,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 
+from email_validator import EmailNotValidError, validate_email
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from consumers.mail.letter import Language, Letter
@@ -18,10 +18,6 @@ from consumers.mail.letter import Language, Letter
 REPEAT_HEADER = "X-Makegood-Repeat"
 WIDTH = 72
 NAME_LENGTH_MAX = 120
-ADDRESS_LENGTH_MAX = 254  # RFC 5321, as erratum 1690 of RFC 3696 counts
-
-_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.ASCII)
-_DOMAIN = re.compile(r"([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 _STRUCTURE = str.maketrans(dict.fromkeys('"<>@,;:\\()[]=?', " "))
 """What has a meaning in an address header. No name needs it, and mail programs do not agree about it in names."""
@@ -52,22 +48,19 @@ class Mailbox:
 def mailbox(name: str, address: str) -> Mailbox:
     """A mailbox of what a customer gave. Raises NoAddress for anything but an ordinary address.
 
-    A domain in other letters than ASCII's is written as DNS has it, where it can be read back: one with letters that
-    older rules replace (`ß`) may be somebody else's by the newer ones. A local part in other letters needs a mail
-    server that few have, and is refused.
+    A domain in other letters than ASCII's is written as DNS has it today (IDNA 2008). One that is only another way to
+    write a domain, with letters that look alike or are not seen, is refused. A local part in other letters needs a
+    mail server that few have, and is refused too, and so are domains that lead nowhere, such as `.invalid`.
     """
-    local, at, given = address.strip().rpartition("@")
+    text = address.strip()
     try:
-        domain = given.encode("idna").decode("ascii")
-        read_back = domain.encode("ascii").decode("idna")
-    except UnicodeError:
+        found = validate_email(text, check_deliverability=False, allow_smtputf8=False)
+    except EmailNotValidError:
         raise NoAddress from None
-    if read_back.lower() != given.lower():
+    given = text.rpartition("@")[2].lower()
+    if found.ascii_email is None or given not in (found.domain, found.ascii_domain):
         raise NoAddress
-    found = f"{local}@{domain}"
-    if not at or len(found) > ADDRESS_LENGTH_MAX or not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
-        raise NoAddress
-    return Mailbox(one_line(name.translate(_STRUCTURE))[:NAME_LENGTH_MAX].strip(), found)
+    return Mailbox(one_line(name.translate(_STRUCTURE))[:NAME_LENGTH_MAX].strip(), found.ascii_email)
 
 
 def sender(text: str) -> Mailbox:

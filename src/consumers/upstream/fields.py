@@ -181,7 +181,8 @@ _LOCAL_DATE_SCHEMA = {
     "pattern": f"^{_YEAR}-{_MONTH_AND_DAY}$",
 }
 _CURRENCY_SCHEMA = {
-    "description": "A currency code of ISO 4217, except metals and fund codes, for which it defines no decimals.",
+    "description": "A currency code of ISO 4217, of today or withdrawn; except metals and fund codes, for which it "
+    "defines no decimals.",
     "type": "string",
     "enum": sorted(CURRENCY_SCALES),
 }
@@ -270,7 +271,7 @@ LocalDate = Annotated[date, PlainValidator(_local_date), WithJsonSchema(_LOCAL_D
 """A date in the account's zone."""
 
 Currency = Annotated[str, AfterValidator(_currency), WithJsonSchema(_CURRENCY_SCHEMA)]
-"""An ISO 4217 code, except metals and fund codes, for which ISO defines no decimals."""
+"""An ISO 4217 code, of today or withdrawn, except metals and fund codes, for which ISO defines no decimals."""
 
 TimeZone = Annotated[str, AfterValidator(_time_zone), WithJsonSchema(_TIME_ZONE_SCHEMA)]
 """An IANA zone."""
