@@ -22,6 +22,12 @@ currencies = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(currencies)
 
 
+def registered_in(code: str) -> Statement | Refusal:
+    """An account's registration in a currency, as it is read."""
+    message = Upstream(currency=code).account_registered()
+    return read_structured(json.dumps(message).encode(), origin="a file", channel="file")
+
+
 def test_the_list_is_that_of_iso_4217() -> None:
     """A newer list in the package fails here; `make currencies` then brings ours up to it."""
     kept = currencies.read()
@@ -38,7 +44,7 @@ def test_what_was_money_is_kept_with_its_end(code: str, since: str) -> None:
 
 
 def test_a_currency_that_the_list_drops_stays_with_its_decimals() -> None:
-    """EUR, say, were withdrawn: what was owed in it is still read and rounded as before."""
+    """Were EUR withdrawn, say: what was owed in it is still read and rounded as before."""
     row = {"code": "KUK", "decimals": "3", "withdrawn": ""}
     updated = currencies.brought_up_to_date(currencies.read() | {"KUK": row})
     assert updated["KUK"] == row | {"withdrawn": f"{iso4217.__published__:%Y-%m}"}
@@ -54,14 +60,12 @@ def test_no_currency_changes_its_decimals_unasked() -> None:
 
 @pytest.mark.parametrize("code", ["HRK", "SLL", "BGN", "XAD", "EUR"])
 def test_a_fact_in_a_currency_of_today_or_of_the_past_is_taken(code: str) -> None:
-    upstream = Upstream(currency=code)
-    assert isinstance(read_structured(json.dumps(upstream.account_registered()).encode(), origin="a file", channel="file"), Statement)
+    assert isinstance(registered_in(code), Statement)
 
 
 @pytest.mark.parametrize("code", ["XXX", "XAU", "EURO", "eur", "ABC", ""])
 def test_a_currency_that_never_was_is_refused(code: str) -> None:
-    upstream = Upstream(currency=code)
-    refusal = read_structured(json.dumps(upstream.account_registered()).encode(), origin="a file", channel="file")
+    refusal = registered_in(code)
     assert isinstance(refusal, Refusal)
     assert refusal.field == "data.currency"
 

@@ -42,6 +42,7 @@ from consumers.kafka.records import (
 from consumers.kafka.security import PLAINTEXT, Security
 from consumers.kafka.sending import KafkaSender
 from consumers.kafka.topics import Topic
+from ledger.retries import attempts
 
 log = structlog.get_logger("makegood.kafka")
 
@@ -187,17 +188,14 @@ class Cluster:
     def _offsets(
         self, partitions: list[TopicPartition], spec: OffsetSpec, isolation: IsolationLevel
     ) -> dict[int, int]:
-        deadline = time.monotonic() + self._patience
-        while True:
-            asked = self._client().list_offsets(
-                dict.fromkeys(partitions, spec), isolation_level=isolation, request_timeout=self._patience
-            )
-            try:
+        # A partition whose leader changes has none for a moment.
+        for again in attempts(BrokerUnavailable, seconds=self._patience, pause=0.1, pause_max=0.1, jitter=0):
+            with again:
+                asked = self._client().list_offsets(
+                    dict.fromkeys(partitions, spec), isolation_level=isolation, request_timeout=self._patience
+                )
                 return {place.partition: self._answer(answer).offset for place, answer in asked.items()}
-            except BrokerUnavailable:  # a partition whose leader changes has none for a moment
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
+        raise AssertionError("the last attempt returns or raises")
 
     def probe(self, partition: Partition, *, undecided: bool = False) -> Probe:
         """Looks at single records of a partition, on request also at those of open transactions."""

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
 from ledger.application.acts import Act, By, perform
-from ledger.application.contention import ATTEMPTS_MAX, rest
+from ledger.application.contention import try_again
 from ledger.application.customers import customer_of, private_part
 from ledger.application.ledger import Ledger
 from ledger.application.notice_delivery import record
@@ -250,11 +250,6 @@ def _record_collected(ledger: Ledger, notice: QueuedNotice, subscription_id: str
 
 def _insist(do: Callable[[], None]) -> None:
     """Do what nobody else can do, also where the store fails for a moment. Raises StoreError in the end."""
-    for number in range(1, ATTEMPTS_MAX + 1):
-        try:
-            return do()
-        except StoreError:
-            if number == ATTEMPTS_MAX:
-                raise
-        rest(number)
-    return None
+    for again in try_again(StoreError):
+        with again:
+            do()

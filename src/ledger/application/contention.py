@@ -6,15 +6,17 @@ rule 9).
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ledger.application.ledger import Ledger
+from ledger.retries import attempts
 from ledger.store.database import CommitUnknown, Conflict, Unavailable
 from ledger.store.writing import ReaderFenced
+
+if TYPE_CHECKING:
+    import stamina
 
 ATTEMPTS_MAX = 12
 """How often an account alone is decided about anew, and how often it is asked what became of a commit, before the
@@ -94,22 +96,22 @@ class _Deciding(Generic[T]):
 
     def _try(self, shares: Sequence[Share[T]], *, alone: bool, has_lost: bool) -> None:
         """Whoever is not alone is split when they lose; what became of a commit, everybody has to find out."""
-        for number in range(1, ATTEMPTS_MAX + 1):
-            try:
-                return self.attempt(shares, alone and has_lost)
-            except ReaderFenced:
-                raise
-            except (Conflict, CommitUnknown) as error:
-                has_lost = has_lost or isinstance(error, Conflict)
-                if number == ATTEMPTS_MAX or (has_lost and not alone):
-                    raise
-            rest(number)
-        return None
+
+        def passing(error: Exception) -> bool:
+            nonlocal has_lost
+            if isinstance(error, ReaderFenced) or not isinstance(error, Conflict | CommitUnknown):
+                return False
+            has_lost = has_lost or isinstance(error, Conflict)
+            return alone or not has_lost
+
+        for again in try_again(passing):
+            with again:
+                self.attempt(shares, alone and has_lost)
 
 
-def rest(number: int) -> None:
-    """Wait after an attempt in vain, so that two who met do not meet again: each time for longer, up to 256 ms."""
-    time.sleep(random.uniform(0, 0.002 * 2 ** min(number, 7)))
+def try_again(passing: type[Exception] | Callable[[Exception], bool]) -> Iterator[stamina.Attempt]:
+    """ATTEMPTS_MAX attempts, with pauses of up to 256 ms, in which two who met do not meet again."""
+    return attempts(passing, most=ATTEMPTS_MAX, pause=0.002, pause_max=0.256, jitter=0.05)
 
 
 def _split(shares: Sequence[Share[T]], parts: int) -> list[Sequence[Share[T]]]:
