@@ -14,7 +14,7 @@ import pytest
 from ledger.store.connecting import connect
 from ledger.store.notice_queue import queue_notices
 from ledger.store.reading.notice_queue import QueuedNotice
-from makegood.answers.metrics import METRICS, Metric, Sample, open_metrics
+from makegood.answers.metrics import METRICS, Metric, Sample, exposed
 from projections.catalog import CATALOG
 from tests.door.conftest import Door
 from tests.parts.process import free_ports
@@ -223,14 +223,14 @@ class TestMetrics:
 
     def test_they_are_told_in_the_text_format_of_openmetrics(self, books: Door) -> None:
         lines = books("status", "--metrics").splitlines()
-        at = lines.index('makegood_projection_lag_events{projection="claims",shard="0"} 0')
+        at = lines.index('makegood_projection_lag_events{projection="claims",shard="0"} 0.0')
 
         while not lines[at].startswith("#"):
             at -= 1
         assert lines[at - 2 : at + 1] == [
+            "# HELP makegood_projection_lag_events Number of events that a projection has not processed yet.",
             "# TYPE makegood_projection_lag_events gauge",
             "# UNIT makegood_projection_lag_events events",
-            "# HELP makegood_projection_lag_events Number of events that a projection has not processed yet.",
         ]
         assert lines[-1] == "# EOF"
 
@@ -252,8 +252,8 @@ class TestMetrics:
 
     def test_what_a_label_says_is_escaped(self) -> None:
         labelled = next(metric for metric in METRICS if metric.labels == ("topic", "partition"))
-        told = list(open_metrics([Sample(labelled, 1, {"topic": 'a"b\\c\nd', "partition": "0"})]))
-        assert told[-2] == labelled.name + '{topic="a\\"b\\\\c\\nd",partition="0"} 1'
+        text, _ = exposed([Sample(labelled, 1, {"topic": 'a"b\\c\nd', "partition": "0"})])
+        assert text.decode().splitlines()[-2] == labelled.name + '{partition="0",topic="a\\"b\\\\c\\nd"} 1.0'
 
 
 def _account_at(door: Door, position: int) -> str:

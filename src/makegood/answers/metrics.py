@@ -1,6 +1,7 @@
 """All of Makegood's metrics: their names, labels and descriptions.
 
-`makegood status` makes its numbers from this list; there are no others.
+`makegood status` and `GET /metrics` make their numbers from this list, which docs/metrics.md repeats; there are no
+others.
 """
 
 from __future__ import annotations
@@ -168,22 +169,28 @@ class Sample:
             raise TypeError(f"{self.metric.name} is labelled with {self.metric.labels}, not {tuple(self.labels)}")
 
 
-def open_metrics(samples: Iterable[Sample]) -> Iterator[str]:
-    """Samples in the text format of OpenMetrics 1.0, line by line."""
-    of: dict[Metric, list[Sample]] = {metric: [] for metric in METRICS}
+OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
+"""The media type by which a caller accepts the text format of OpenMetrics."""
+
+
+def exposed(samples: Iterable[Sample], accept: str = OPEN_METRICS) -> tuple[bytes, str]:
+    """Samples in the newest text format that a caller accepts, and its media type; by default in Prometheus' own."""
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.core import GaugeMetricFamily
+    from prometheus_client.exposition import choose_encoder
+
+    families: dict[Metric, GaugeMetricFamily] = {}
+    for metric in METRICS:
+        families[metric] = GaugeMetricFamily(metric.name, metric.says, labels=metric.labels, unit=metric.unit)
     for sample in samples:
-        of[sample.metric].append(sample)
-    for metric, told in of.items():
-        if told:
-            yield f"# TYPE {metric.name} gauge"
-            if metric.unit:
-                yield f"# UNIT {metric.name} {metric.unit}"
-            yield f"# HELP {metric.name} {metric.says}"
-            for sample in told:
-                labels = ",".join(f'{name}="{_escaped(value)}"' for name, value in sample.labels.items())
-                yield f"{metric.name}{{{labels}}} {sample.value}" if labels else f"{metric.name} {sample.value}"
-    yield "# EOF"
+        families[sample.metric].add_metric(list(sample.labels.values()), sample.value)
 
+    class Found:
+        def collect(self) -> Iterator[GaugeMetricFamily]:
+            return (family for family in families.values() if family.samples)
 
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    # A registry of its own: the library's has metrics of Python and of other libraries.
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Found())
+    encode, media = choose_encoder(accept)
+    return encode(registry), media

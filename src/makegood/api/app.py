@@ -12,29 +12,22 @@ from fastapi.routing import APIRoute
 from makegood.access.authentication import issuer_of
 from makegood.access.permissions import Action, rows
 from makegood.access.rate import RequestRate
+from makegood.answers.readiness import Readiness
 from makegood.api import acts, questions
 from makegood.api.describing import describe
 from makegood.api.events import events
 from makegood.api.guard import action_of
 from makegood.api.outermost import Outermost
+from makegood.api.probes import probes
 from makegood.api.problems import answer_problems
 from makegood.house.opening import House
 from makegood.house.stop import Stop
 
-WITHOUT_PERMISSION = frozenset({"/healthz", "/openapi.json", "/activate/{token}"})
-"""The paths that need no authentication: the health check, the API's description, and the page behind a one-time
+WITHOUT_PERMISSION = frozenset({"/healthz", "/livez", "/readyz", "/openapi.json", "/activate/{token}"})
+"""The paths that need no authentication: the checks of health, the API's description, and the page behind a one-time
 link, which is itself the credential."""
 
-alive = APIRouter(tags=["Machinery"])
-
-
-@alive.get("/healthz", summary="Health check")
-def healthz() -> dict[str, bool]:
-    """Tells only that the process runs; it checks neither database nor broker. `GET /status` has the full status."""
-    return {"alive": True}
-
-
-DESCRIBED = (alive, *questions.ROUTERS, events, *acts.ROUTERS)
+DESCRIBED = (probes, *questions.ROUTERS, events, *acts.ROUTERS)
 """The routes that the API's description covers."""
 
 
@@ -45,7 +38,16 @@ def create_app(house: House, more: Iterable[APIRouter] = (), recorded: Callable[
 
     Raises Stop for invalid settings, and for a route that names no action.
     """
-    app = _with_routes((*DESCRIBED, *more))
+    return _over(house, (*DESCRIBED, *more), recorded)
+
+
+def probes_app(house: House) -> FastAPI:
+    """The application that answers monitors only. Raises Stop for invalid settings."""
+    return _over(house, (probes,), recorded=lambda: None)
+
+
+def _over(house: House, routers: Iterable[APIRouter], recorded: Callable[[], None]) -> FastAPI:
+    app = _with_routes(routers)
     app.state.house = house
     app.state.recorded = recorded
     app.state.issuer = issuer_of(house.settings)
@@ -53,6 +55,8 @@ def create_app(house: House, more: Iterable[APIRouter] = (), recorded: Callable[
     app.state.rate, app.state.unproven_rate = (
         RequestRate(house.settings.request_rate, house.settings.request_burst) for _ in range(2)
     )
+    app.state.draining = lambda: False
+    app.state.readiness = Readiness(lambda: app.state.draining())
     unguarded = [route.path for route in without_permission(app) if route.path not in WITHOUT_PERMISSION]
     if unguarded:
         raise Stop(f"the route {unguarded[0]} requires no permission; name its action with `allowed(…)`")

@@ -31,7 +31,7 @@ HEADERS = {
 }
 """The headers of every answer that does not set its own."""
 
-QUIET = ("/healthz",)
+QUIET = ("/healthz", "/livez", "/readyz", "/metrics")
 """Routes that are called so often that they are logged at level debug only."""
 
 log = structlog.get_logger("makegood.api")

@@ -1,4 +1,4 @@
-"""The part `api`: serves the HTTP API until it is told to stop, and lets what is under way finish."""
+"""The parts `api` and `probes`: serve over HTTP until they are told to stop, and let what is under way finish."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class CannotListen(Stop):
     """The address cannot be listened on; the message says what to do."""
 
 
-def listening(address: str) -> socket.socket:
+def listening(address: str, setting: str = "MAKEGOOD_HTTP") -> socket.socket:
     """A socket that listens on HOST:PORT; port 0 takes a free one. Raises CannotListen."""
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65_535:
-        raise CannotListen(f"invalid listen address {address!r}: set MAKEGOOD_HTTP to HOST:PORT")
+        raise CannotListen(f"invalid listen address {address!r}: set {setting} to HOST:PORT")
     host = host.removeprefix("[").removesuffix("]")
     try:
         found = socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -42,7 +42,7 @@ def listening(address: str) -> socket.socket:
     except OSError as error:
         raise CannotListen(
             f"the HTTP API cannot listen on {address} ({error.strerror or error}): stop the program on that port, "
-            "or set MAKEGOOD_HTTP to another HOST:PORT"
+            f"or set {setting} to another HOST:PORT"
         ) from error
     return found
 
@@ -53,9 +53,8 @@ class Serving:
     `proxies` are the addresses or networks, with commas between them, of those who say truly for whom they ask.
     """
 
-    name = "api"
-
-    def __init__(self, app: FastAPI, listener: socket.socket, proxies: str = "") -> None:
+    def __init__(self, app: FastAPI, listener: socket.socket, proxies: str = "", name: str = "api") -> None:
+        self.name = name
         self._app = app
         self._proxies = proxies
         self._listener = listener
@@ -63,6 +62,7 @@ class Serving:
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
+        self._app.state.draining = stop.is_set
         config = uvicorn.Config(
             self._app,
             loop="asyncio",
@@ -78,7 +78,7 @@ class Serving:
         )
 
         def serving() -> None:
-            log.info("listening", address=self.address)
+            log.info("listening", part=self.name, address=self.address)
             ready()
 
         _Server(config, stop, serving).run(sockets=[self._listener])

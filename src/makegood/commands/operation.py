@@ -35,7 +35,7 @@ def status(
 ) -> int:
     """The status: the lag of each part, and the open work for people."""
     from makegood.answers import status as standing
-    from makegood.answers.metrics import open_metrics
+    from makegood.answers.metrics import exposed
     from makegood.commands.terminal.printing import print_json, print_text
     from makegood.commands.terminal.status import show_status
     from makegood.house.logs import configure_logs
@@ -47,7 +47,7 @@ def status(
         configure_logs("error")  # the client for Kafka tells of every attempt to connect
     found = standing.look(settings, max_age)
     if as_metrics:
-        print_text("\n".join(open_metrics(standing.samples(found))) + "\n")
+        print_text(exposed(standing.samples(found))[0].decode())
     elif json:
         print_json(standing.answer(found))
     else:

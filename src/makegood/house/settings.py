@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     kafka_token_ca: str = ""
     kafka_token_scope: str = ""
     http: str = "127.0.0.1:8700"
+    probes: str = ""
     public_url: str = ""
     proxies: str = ""
     request_rate: int = 50
@@ -167,13 +168,15 @@ def _is_web_address(text: str) -> bool:
 
 
 _DATABASE = _Form("sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME", _is_database)
+_LISTENING = _Form("HOST:PORT with a port from 0 to 65535", lambda text: _is_address(text, 0))
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 _FORMS: Mapping[str, _Form] = {
     "store": _DATABASE,
     "vault": _DATABASE,
     "kafka": _Form("HOST:PORT, or several with commas between them", _all(_is_address)),
-    "http": _Form("HOST:PORT with a port from 0 to 65535", lambda text: _is_address(text, 0)),
+    "http": _LISTENING,
+    "probes": _LISTENING,
     "public_url": _Form("the address of a website, such as https://my.example.com", _is_web_address),
     "proxies": _Form(
         "IP addresses or networks with commas between them, such as 10.0.0.7,192.168.0.0/16", _all(_is_network)

@@ -90,7 +90,7 @@ def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> li
             parts.append(notices)
         elif name == "api":
             parts += _api(house, recorded, must="api" in names or "http" in house.settings.model_fields_set)
-    return parts
+    return parts + _probes(house)
 
 
 def notices_for(house: House, recorded: Callable[[], None]) -> Notices:
@@ -111,3 +111,14 @@ def _api(house: House, recorded: Callable[[], None], *, must: bool) -> list[Part
             raise
         say(f"makegood runs without its HTTP API: {error}")
         return []
+
+
+def _probes(house: House) -> list[Part]:
+    """What answers monitors at an address of its own, whichever parts there are; where the settings name one."""
+    if not house.settings.probes:
+        return []
+    from makegood.api.app import probes_app
+    from makegood.api.serving import Serving, listening
+
+    listener = listening(house.settings.probes, "MAKEGOOD_PROBES")
+    return [Serving(probes_app(house), listener, name="probes")]
