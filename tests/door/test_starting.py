@@ -21,11 +21,14 @@ NOT_TO_READ = {
     "confluent_kafka",
     "consumers.intake",
     "consumers.upstream",
+    "email_validator",
     "eventsourcing",
     "fastapi",
     "ledger.aggregates",
     "ledger.application",
+    "prometheus_client",
     "psycopg",
+    "stamina",
     "structlog",
 }
 """What writes, carries and serves: the write side, the carriers, and their libraries."""
