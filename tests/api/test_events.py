@@ -37,7 +37,8 @@ def in_binary(desk: Desk, message: Message, **other: str) -> Response:
     headers = {f"ce-{name}": quote(str(value), safe="/:") for name, value in message.items() if name != "data"}
     headers["Content-Type"] = "application/json"
     content = json.dumps(message["data"]).encode()
-    return desk.post("paula", "/events", content=content, headers=headers | other)
+    sent = {name: value for name, value in (headers | other).items() if value}
+    return desk.post("paula", "/events", content=content, headers=sent)
 
 
 def outcomes(answer: Response) -> list[tuple[str | None, str]]:
@@ -63,6 +64,25 @@ class TestOutcomes:
         assert outcomes(in_binary(quick_desk, message)) == [(message["id"], "accepted")]
         assert outcomes(one(quick_desk, message)) == [(message["id"], "duplicate")], "one message in both modes"
         assert quick_desk.facts("acct-9")[0]["data"]["message"]["source"] == "/billing/straße-1"
+
+    def test_one_in_binary_mode_without_a_media_type_is_json_as_on_kafka(self, quick_desk: Desk) -> None:
+        upstream = Upstream("acct-9", source="/billing")
+        message = upstream.account_registered()
+        assert outcomes(in_binary(quick_desk, message, **{"Content-Type": ""})) == [(message["id"], "accepted")]
+        assert outcomes(one(quick_desk, message)) == [(message["id"], "duplicate")], "one message in both modes"
+        refused = in_binary(quick_desk, upstream.cycle_started(price="-1"), **{"Content-Type": ""})
+        assert (refused.status_code, refused.json()["outcome"]["field"]) == (422, "data.price")
+
+    def test_batch_mode_has_an_address_of_its_own_too(self, quick_desk: Desk) -> None:
+        upstream = Upstream("acct-9", source="/billing")
+        content = json.dumps([upstream.account_registered(), upstream.cycle_started(price="-1")])
+        answer = quick_desk.post("paula", "/events/batch", content=content, headers=BATCH)
+        assert [outcome for _, outcome in outcomes(answer)] == ["accepted", "refused"]
+        again = quick_desk.post("paula", "/events", content=content, headers=BATCH)
+        assert [outcome for _, outcome in outcomes(again)] == ["duplicate", "refused"]
+        other = quick_desk.post("paula", "/events/batch", content=content, headers=STRUCTURED)
+        assert other.status_code == 415
+        assert "application/cloudevents-batch+json" in other.json()["detail"]
 
     def test_many_each_judged_by_itself(self, desk: Desk) -> None:
         upstream = Upstream("acct-9", source="/billing")

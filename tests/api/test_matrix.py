@@ -109,6 +109,10 @@ def asking(endpoint: Endpoint, account: str, **ids: str) -> Asked:
     if endpoint.path == "/events":
         payment = Upstream(account, source="/upstream/http").payment_captured()
         return Asked("POST", path, {}, {"Content-Type": "application/cloudevents+json"}, json.dumps(payment).encode())
+    if endpoint.path == "/events/batch":
+        payment = Upstream(account, source="/upstream/http").payment_captured()
+        headers = {"Content-Type": "application/cloudevents-batch+json"}
+        return Asked("POST", path, {}, headers, json.dumps([payment]).encode())
     return Asked("POST", path, {"preview": "true"}, {}, json.dumps(body_of(endpoint)).encode())
 
 

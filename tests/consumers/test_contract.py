@@ -300,7 +300,7 @@ def payload(message: dict[str, Any]) -> dict[str, Any]:
     (schema,) = (file.schema for file in FILES if f"./{file.path}" == path)
     if not pointer:
         return schema
-    return {**resolved(schema, {"$ref": f"#{pointer}"}), "$defs": schema.get("$defs", {})}
+    return {**resolved(schema, {"$ref": f"#{pointer}"}), "definitions": schema.get("definitions", {})}
 
 
 def test_every_topic_has_a_channel_with_the_settings_that_it_is_made_with() -> None:

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3 document of all topics, from Makegood's point of view: what it receives and what it sends."""
+"""The AsyncAPI 3.1 document of all topics, from Makegood's point of view: what it receives and what it sends."""
 
 from __future__ import annotations
 
@@ -12,25 +12,43 @@ from consumers.kafka.topics import Topic
 _BINDING = "0.5.0"
 """The version of AsyncAPI's bindings for Kafka."""
 
+_SCHEMES: Schema = {
+    "scramSha256": {"type": "scramSha256", "description": "SASL with SCRAM-SHA-256."},
+    "scramSha512": {"type": "scramSha512", "description": "SASL with SCRAM-SHA-512."},
+    "oauthBearer": {"type": "http", "scheme": "bearer", "description": "SASL with OAUTHBEARER."},
+    "certificate": {"type": "X509", "description": "TLS with a client certificate."},
+}
+_SECURITY = [{"$ref": f"#/components/securitySchemes/{name}"} for name in _SCHEMES]
+
+_SERVER: Schema = {
+    "host": "localhost:9092",
+    "protocol": "kafka",
+    "description": "The brokers that `MAKEGOOD_KAFKA` names. They decide which of these, if any, is required.",
+    "security": _SECURITY,
+}
+
 
 def asyncapi(contracts: Iterable[TopicContract], version: str) -> dict[str, Any]:
     """The document; its payloads refer to the schema files that lie beside it. `version` is the program's."""
     listed = list(contracts)
     return {
-        "asyncapi": "3.0.0",
+        "asyncapi": "3.1.0",
         "info": {
             "title": "Makegood",
             "version": version,
             "description": "The topics that Makegood, a VoIP provider's ledger for refunds and credits, reads and "
             "writes. Later versions may add to this document, but change nothing in it.",
+            "tags": [{"name": "refunds and credits", "description": "The ledger of what is paid back to customers."}],
         },
+        "servers": {"brokers": _SERVER},
         "defaultContentType": "application/json",
         "channels": {contract.topic.name: _channel(contract) for contract in listed},
         "operations": {contract.operation: _operation(contract) for contract in listed},
         "components": {
             "messageTraits": {
                 form.common.name: _trait(form.common) for contract in listed for form in contract.records
-            }
+            },
+            "securitySchemes": _SCHEMES,
         },
     }
 
@@ -85,6 +103,8 @@ def _operation(contract: TopicContract) -> Schema:
     return {
         "action": contract.action,
         "title": contract.title,
+        "description": contract.description,
+        "security": _SECURITY,
         "channel": {"$ref": f"#/channels/{_pointed(contract.topic.name)}"},
     }
 

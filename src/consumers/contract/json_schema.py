@@ -14,6 +14,8 @@ from pydantic_core import core_schema
 Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DEFINITIONS = "definitions"
+"""Where a schema keeps what it refers to: by draft 7's name, which tools for AsyncAPI know, and later drafts too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,10 @@ def as_json(document: Mapping[str, Any]) -> bytes:
 
 def schema_of(model: type[BaseModel], mode: JsonSchemaMode) -> Schema:
     """What JSON Schema can say of a model: of what it takes (`validation`) or of what it writes (`serialization`)."""
-    schema: Schema = tidied(model.model_json_schema(mode=mode, schema_generator=_AsRead))
+    template = f"#/{DEFINITIONS}/{{model}}"
+    schema: Schema = tidied(model.model_json_schema(mode=mode, schema_generator=_AsRead, ref_template=template))
+    if "$defs" in schema:
+        schema[DEFINITIONS] = schema.pop("$defs")
     return schema
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from consumers.contract.examples import example_of
-from consumers.contract.json_schema import Schema, SchemaFile, published, running_text, schema_of
+from consumers.contract.json_schema import DEFINITIONS, Schema, SchemaFile, published, running_text, schema_of
 from consumers.upstream.cloudevents import EXTENSION_NAME, MESSAGE_BYTES_MAX, Attributes
 from consumers.upstream.fields import AMOUNT_PATTERN
 from consumers.upstream.messages import MESSAGES, MessageData
 from ledger.values import CURRENCY_SCALES
 
 _USUAL_DECIMALS = 2
+_NOT_DATA = "^([^d]|d($|[^a])|da($|[^t])|dat($|[^a])|data.)"
+"""Every name but `data`, as every dialect of regular expressions reads it."""
 
 _NOT_SAID = (
     "Rules beyond this schema: a message has at most {bytes} bytes of JSON in UTF-8, no object repeats a field "
@@ -37,11 +39,12 @@ def message_schemas() -> dict[str, SchemaFile]:
 
 def _of_message(model: type[MessageData]) -> SchemaFile:
     data = schema_of(model, "validation")
-    definitions = data.pop("$defs", {})
+    definitions = data.pop(DEFINITIONS, {})
     said = running_text(data.pop("description"))
     data["description"] = "The content of the message."
+    example = example_of(data, definitions)
     for name in model.private:
-        data["properties"][name] = {**data["properties"][name], "x-private": True}
+        data["properties"][name] = {**_beside_others(data["properties"][name]), "x-private": True}
     if by_currency := _decimals_by_currency(data["properties"], always="currency" in data["required"]):
         data["allOf"] = by_currency
     limits = _NOT_SAID.format(bytes=f"{MESSAGE_BYTES_MAX:,}")
@@ -51,7 +54,7 @@ def _of_message(model: type[MessageData]) -> SchemaFile:
         description=f"{said} It becomes the fact {model.becomes.__name__}.\n\n{limits}",
         data=data,
         definitions=definitions,
-        example=example_of(data, definitions),
+        example=example,
     )
 
 
@@ -71,9 +74,12 @@ def cloud_event(
         "properties": {**properties, "data": data},
         "required": [*attributes["required"], "data"],
         "propertyNames": {"pattern": f"^{EXTENSION_NAME}$"},
-        "additionalProperties": {
-            "description": "An extension attribute: accepted, and ignored when messages are compared.",
-            "type": ["string", "number", "boolean", "null"],
+        # As `additionalProperties` it would have generators make a mere map of the message.
+        "patternProperties": {
+            _NOT_DATA: {
+                "description": "An extension attribute: accepted, and ignored when messages are compared.",
+                "type": ["string", "number", "boolean", "null"],
+            }
         },
         "examples": [
             {
@@ -89,8 +95,13 @@ def cloud_event(
         ],
     }
     if definitions:
-        schema["$defs"] = definitions
+        schema[DEFINITIONS] = definitions
     return published(type_, folder, schema)
+
+
+def _beside_others(schema: Schema) -> Schema:
+    """A schema that keywords may be added to: some readers see nothing that stands beside a reference."""
+    return {"allOf": [schema]} if "$ref" in schema else schema
 
 
 def _decimals_by_currency(properties: Schema, *, always: bool) -> list[Schema]:

@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 
 from ledger.store.positions import PATTERN, SYSTEM_SHARD, Position
 from makegood.api import problems
+from makegood.api.events import SCHEMAS
 from makegood.api.problems import MEDIA_TYPE, Problem
 from makegood.api.wait_for import PATIENCE_SECONDS, WAIT_FOR
 
@@ -19,6 +20,19 @@ Amounts are strings in major units. Instants are RFC 3339 in UTC. Lists are arra
 one. Errors are problem documents (RFC 9457) that say what to do next. Every request needs `Authorization: Bearer …`;
 the caller's roles decide what is permitted, and everything else is denied.
 """
+
+
+_TAGS = {
+    "Claims and payments": "Claims, refunds and credits, with their explanations.",
+    "Accounts": "One account: as it stands, as it stood, and how it came about.",
+    "Subscriptions": "Cancelling, suspending, reinstating and terminating.",
+    "Outages": "Failures of service.",
+    "Disputes": "Billing errors under investigation.",
+    "Complaints": "Complaints, their notes and links.",
+    "Goodwill": "Goodwill credits, proposed and decided.",
+    "Messages": "Messages of upstream systems: sent, refused, set aside, waiting or lost.",
+    "Machinery": "Agreements, roles and keys, the status, and the answers to monitors.",
+}
 
 
 def describe(app: FastAPI) -> None:
@@ -33,12 +47,19 @@ def describe(app: FastAPI) -> None:
 
 
 def _described(app: FastAPI) -> dict[str, Any]:
-    document = get_openapi(title="Makegood", version=version("makegood"), description=_ABOUT, routes=app.routes)
+    document = get_openapi(
+        title="Makegood",
+        version=version("makegood"),
+        description=_ABOUT,
+        routes=app.routes,
+        servers=[{"url": "/", "description": "The address that this document came from."}],
+        tags=[{"name": name, "description": said} for name, said in _TAGS.items()],
+    )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     whole = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas |= whole.pop("$defs")
+    schemas |= whole.pop("$defs") | SCHEMAS
     schemas["Problem"] = whole
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -47,6 +68,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
 
 
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
+    operation.setdefault("security", [])
     for parameter in operation.get("parameters", ()):
         _without_null(parameter)
     responses = operation["responses"]
@@ -74,7 +96,7 @@ def _without_null(parameter: dict[str, Any]) -> None:
 def _kinds(path: str, method: str, operation: dict[str, Any]) -> list[problems.Kind]:
     """The problems that an operation can end in."""
     if not operation.get("security"):
-        return [problems.INTERNAL]
+        return [problems.TOO_LARGE, problems.INTERNAL]
     kinds = [
         problems.UNAUTHENTICATED,
         problems.FORBIDDEN,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
@@ -59,6 +59,7 @@ _POSITION = {
     }
 }
 _CLOUD_EVENT = {
+    "description": "A CloudEvent in structured mode; docs/contract/schemas has a schema for each type.",
     "type": "object",
     "required": ["specversion", "id", "source", "type", "subject", "time", "data"],
     "properties": {
@@ -69,7 +70,7 @@ _CLOUD_EVENT = {
         "subject": {"type": "string", "maxLength": 128, "description": "The account id."},
         "time": {"type": "string", "format": "date-time"},
         "datacontenttype": {"type": "string"},
-        "data": {"type": "object"},
+        "data": {"$ref": "#/components/schemas/CloudEventData"},
     },
     "examples": [
         {
@@ -89,16 +90,50 @@ _CLOUD_EVENT = {
         }
     ],
 }
-_BODIES = {
+SCHEMAS = {
+    "CloudEvent": _CLOUD_EVENT,
+    "CloudEventBatch": {
+        "description": "CloudEvents in batch mode.",
+        "type": "array",
+        "maxItems": MESSAGES_MAX,
+        "items": {"$ref": "#/components/schemas/CloudEvent"},
+    },
+    "CloudEventData": {
+        "description": "The data of a CloudEvent: in binary mode the whole body.",
+        "type": "object",
+        "additionalProperties": True,
+    },
+}
+"""The bodies by the names that the API's description gives them: generators make a class of each."""
+
+_ATTRIBUTES = {
+    "specversion": "In binary mode: 1.0.",
+    "id": "In binary mode: the id of the message.",
+    "source": "In binary mode: the sending system.",
+    "type": "In binary mode: the type of the message.",
+    "subject": "In binary mode: the account id.",
+    "time": "In binary mode: the instant at which upstream recorded the message, in RFC 3339.",
+}
+_ONE: dict[str, Any] = {
+    "parameters": [
+        {"name": f"ce-{name}", "in": "header", "required": False, "description": said, "schema": {"type": "string"}}
+        for name, said in _ATTRIBUTES.items()
+    ],
     "requestBody": {
         "required": True,
-        "description": "One CloudEvent in structured mode, up to 1,000 in batch mode, or the data of one in binary "
-        "mode, with `ce-` headers.",
+        "description": "One CloudEvent in structured mode, or the data of one in binary mode, with `ce-` headers. "
+        f"Several in batch mode ({BATCH}) are taken here too.",
         "content": {
-            STRUCTURED: {"schema": _CLOUD_EVENT},
-            BATCH: {"schema": {"type": "array", "maxItems": MESSAGES_MAX, "items": _CLOUD_EVENT}},
-            "application/json": {"schema": {"type": "object"}},
+            STRUCTURED: {"schema": {"$ref": "#/components/schemas/CloudEvent"}},
+            "application/json": {"schema": {"$ref": "#/components/schemas/CloudEventData"}},
         },
+    },
+}
+_MANY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": f"Up to {MESSAGES_MAX:,} CloudEvents in batch mode.",
+        "content": {BATCH: {"schema": {"$ref": "#/components/schemas/CloudEventBatch"}}},
     }
 }
 
@@ -110,7 +145,7 @@ async def _body(request: Request) -> bytes:
 @events.post(
     "/events",
     summary="Send upstream messages",
-    openapi_extra=_BODIES,
+    openapi_extra=_ONE,
     responses={200: {"model": Outcomes, "description": "The outcome of each message", "headers": _POSITION}},
 )
 def publish(
@@ -127,6 +162,29 @@ def publish(
 
     After a 5xx answer, send the same request again: messages already recorded are duplicates.
     """
+    return _taken(request, house, caller, body)
+
+
+# Generators of clients cannot tell an array from an object where one operation takes either.
+@events.post(
+    "/events/batch",
+    summary="Send upstream messages in batch mode",
+    openapi_extra=_MANY,
+    responses={200: {"model": Outcomes, "description": "The outcome of each message", "headers": _POSITION}},
+)
+def publish_batch(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("events.publish")],
+    body: Annotated[bytes, Depends(_body)],
+) -> Response:
+    """Takes several messages, each with an outcome of its own, as `POST /events` does in batch mode."""
+    if _media_type(request) != BATCH:
+        raise Refused(MEDIA, f"send an array of messages as {BATCH}")
+    return _taken(request, house, caller, body)
+
+
+def _taken(request: Request, house: House, caller: Caller, body: bytes) -> Response:
     items = [_said_by(caller, item) for item in _read(request, body, f"http:{caller.principal}")]
     taken = Taken()
     take_apart(house.ledger, items, taken)
