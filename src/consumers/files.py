@@ -1,4 +1,4 @@
-"""Messages from files and pipes: JSON Lines, taken by the same code as those from Kafka."""
+"""Messages from files and pipes, taken by the same code as those from Kafka."""
 
 from __future__ import annotations
 

@@ -269,25 +269,49 @@ def split_batch(body: bytes) -> list[bytes]:
 
     Raises Unreadable where the body is no such array.
     """
-    members: list[bytes] = []
     try:
         text = body.decode()
-        at = _after_space(text, 0)
-        if text[at : at + 1] != "[":
-            raise Unreadable(_NO_BATCH)
-        at = _after_space(text, at + 1)
-        while text[at : at + 1] != "]" or members:
-            _, end = _SCANNER.raw_decode(text, at)
-            members.append(text[at:end].encode())
-            at = _after_space(text, end)
-            if text[at : at + 1] != ",":
-                break
-            at = _after_space(text, at + 1)
-        if text[at : at + 1] != "]" or _after_space(text, at + 1) != len(text):
-            raise Unreadable(_NO_BATCH)
-    except (ValueError, RecursionError):
+        return [text[start:end].encode() for start, end in array_members(text)]
+    except ValueError:
         raise Unreadable(_NO_BATCH) from None
+
+
+class NotJson(ValueError):
+    """Text that is not JSON from a place on."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(f"no JSON from character {at} on")
+        self.at = at
+
+
+def array_members(text: str) -> list[tuple[int, int]]:
+    """Where each member of a JSON array begins and ends in its text. Raises NotJson."""
+    members: list[tuple[int, int]] = []
+    at = after_space(text, 0)
+    if text[at : at + 1] != "[":
+        raise NotJson(at)
+    at = after_space(text, at + 1)
+    while text[at : at + 1] != "]" or members:
+        end = value_end(text, at)
+        members.append((at, end))
+        at = after_space(text, end)
+        if text[at : at + 1] != ",":
+            break
+        at = after_space(text, at + 1)
+    if text[at : at + 1] != "]" or (at := after_space(text, at + 1)) != len(text):
+        raise NotJson(at)
     return members
+
+
+def value_end(text: str, at: int) -> int:
+    """Where the JSON value ends that begins at a place of a text. Raises NotJson."""
+    try:
+        _, end = _SCANNER.raw_decode(text, at)
+    except json.JSONDecodeError as error:
+        raise NotJson(error.pos) from None
+    except (ValueError, RecursionError):
+        raise NotJson(at) from None
+    return end
 
 
 _NO_BATCH = Finding(None, "a batch is one JSON array in UTF-8 with a CloudEvent in each place")
@@ -296,7 +320,8 @@ _SCANNER = json.JSONDecoder(parse_int=len, parse_float=len)
 """Finds where a member ends. What its numbers are nobody asks here, however many digits they have."""
 
 
-def _after_space(text: str, at: int) -> int:
+def after_space(text: str, at: int) -> int:
+    """Where the white space of JSON ends that begins at a place of a text."""
     found = _SPACE.match(text, at)
     return found.end() if found is not None else at
 

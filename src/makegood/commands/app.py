@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TypeVar, get_args
 
 import typer
 
@@ -66,7 +66,9 @@ ColumnsOption = Annotated[
     typer.Option("--columns", metavar="NAME,…", help="Only these fields, in this order, named as in --json."),
 ]
 AccountOption = Annotated[str | None, typer.Option("--account", help="Only this account.")]
-File = Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - for standard input.")]
+File = Annotated[
+    str, typer.Argument(metavar="FILE", help="JSON Lines or a JSON array, also packed by gzip; - for standard input.")
+]
 
 
 def _version(asked: bool) -> None:
@@ -268,16 +270,25 @@ def show_list(
         )
 
 
+def _messages_of(name: str, stream: BinaryIO) -> Iterator[bytes]:
+    from consumers.upstream.file_forms import NotMessages, lines_in
+
+    try:
+        yield from lines_in(stream)
+    except NotMessages as error:
+        raise Stop(f"{name} cannot be read as messages: {error}") from None
+
+
 @contextmanager
-def lines_of(file: str) -> Iterator[Any]:
-    """The lines of a file, or of standard input for `-`. Raises Stop."""
+def lines_of(file: str) -> Iterator[Iterator[bytes]]:
+    """The messages of a file, or of standard input for `-`, a line each. Raises Stop, also while they are read."""
     if file == "-":
-        yield sys.stdin.buffer
+        yield _messages_of("standard input", sys.stdin.buffer)
         return
     try:
         with Path(file).open("rb") as stream:
-            yield stream
+            yield _messages_of(file, stream)
     except FileNotFoundError:
         raise Stop(f"file {file} not found; check the path") from None
     except IsADirectoryError:
-        raise Stop(f"{file} is a folder; give a file of JSON Lines") from None
+        raise Stop(f"{file} is a folder; give a file of messages") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -249,7 +250,7 @@ def _replay(
 
     if body is not None and len(ids) != 1:
         raise Stop("--body replaces one message: give exactly one id")
-    repaired = body.read_bytes() if body is not None else None
+    repaired = body.read_bytes().removeprefix(BOM_UTF8) if body is not None else None
     answer: list[DeadLetterReplayed | SetAsideReplayed] = []
     said: list[tuple[str, Replayed]] = []
     with opened(store, wanted.get("account")) as house, progress_bar("replaying", None, "messages") as show:

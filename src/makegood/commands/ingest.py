@@ -85,7 +85,9 @@ def preview(
 
 
 def _size(file: str) -> int | None:
-    return Path(file).stat().st_size if file != "-" and Path(file).is_file() else None
+    """How much there is to read; None where that is not known before it is read."""
+    packed = file.endswith(".gz")
+    return Path(file).stat().st_size if file != "-" and not packed and Path(file).is_file() else None
 
 
 @app.command()
