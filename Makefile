@@ -16,7 +16,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test quick laws schedules fuzz check format mutants faults bench deps setup setup-dev lock upgrade sample currencies clean .tools
+.PHONY: help run test quick laws schedules fuzz generators check format mutants faults bench deps setup setup-dev lock upgrade sample currencies clean .tools
 
 # List the targets.
 help:
@@ -47,6 +47,10 @@ schedules: .venv/dev.stamp
 # Set up, then send the HTTP API many requests that nobody thought of (CASES=5000, SEED=N), and hold every answer to its description.
 fuzz: .venv/dev.stamp
 	@$(BIN)/python -m tests.fuzz --cases $(CASES) $(if $(SEED),--seed $(SEED))
+
+# Set up, then have linters and generators of clients and types take the contract's documents (npm, Go, PyPI).
+generators: .generators/stamp
+	@$(BIN)/python -m pytest tests/generators/generating.py
 
 # Set up, then lint, check the format, the types and the directions of imports. Changes nothing.
 check: .venv/dev.stamp
@@ -94,10 +98,11 @@ setup-dev: .venv/dev.stamp
 lock: .venv/dev.stamp
 	@$(COMPILE) pyproject.toml requirements/build.in -o requirements/run.lock
 	@$(COMPILE) pyproject.toml requirements/build.in --extra dev -c requirements/run.lock -o requirements/dev.lock
+	@$(COMPILE) requirements/generators.in -o requirements/generators.lock
 
 # Write the locks again with the newest versions that fit.
 upgrade: .venv/dev.stamp
-	@rm requirements/run.lock requirements/dev.lock
+	@rm requirements/run.lock requirements/dev.lock requirements/generators.lock
 	@$(MAKE) --no-print-directory --assume-old=.venv/dev.stamp lock
 
 # Generate the sample provider's messages again; the same bytes come out every time.
@@ -110,7 +115,7 @@ currencies: .venv/dev.stamp
 
 # Remove the virtual environment and every cache. Stores are left alone.
 clean:
-	@rm -rf .venv build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .generators build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- below: how the targets above are made -----------------------------------------------------------------------
@@ -130,6 +135,15 @@ clean:
 	@$(PIP) install --require-hashes -r requirements/dev.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ .venv/run.stamp
+
+.generators/stamp: tests/generators/package-lock.json requirements/generators.lock .venv/dev.stamp
+	@echo "setup: installing linters and generators into .generators"
+	@mkdir -p .generators
+	@cp tests/generators/package.json tests/generators/package-lock.json .generators/
+	@npm --prefix .generators ci --no-audit --no-fund --loglevel=error
+	@$(BIN)/uv venv --quiet --clear .generators/python
+	@$(BIN)/uv pip install --quiet --python .generators/python --require-hashes -r requirements/generators.lock
+	@touch $@
 
 # Debian keeps the part of Python that makes virtual environments in a package of its own.
 $(BIN)/python:

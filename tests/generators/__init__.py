@@ -1,0 +1,1 @@
+"""The tools that others read our documents with: linters, and generators of clients and types (`make generators`)."""
