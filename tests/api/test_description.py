@@ -54,6 +54,26 @@ def test_every_operation_says_what_it_is_for_and_what_can_come_of_it(document: d
             assert set(operation["responses"][status]["content"]) == {"application/problem+json"}, where
 
 
+def test_linters_find_what_they_look_for(document: dict[str, Any]) -> None:
+    """`make generators` runs the linters themselves; what they asked for is held here."""
+    assert document["servers"]
+    tags = {tag["name"] for tag in document["tags"] if tag["description"]}
+    for path, method, operation in operations(document):
+        assert set(operation["tags"]) <= tags, f"describe the tag of {method} {path} in makegood/api/describing.py"
+        assert any(status.startswith("4") for status in operation["responses"])
+        assert (operation["security"] == []) == (path in WITHOUT_PERMISSION)
+
+
+def test_what_may_be_sent_in_one_operation_is_told_apart_by_its_class(document: dict[str, Any]) -> None:
+    """Generators make a class of each named object, and of an array nothing that they could ask for."""
+    for path, method, operation in operations(document):
+        bodies = operation.get("requestBody", {}).get("content", {})
+        kinds = [body["schema"] for body in bodies.values()]
+        if len(kinds) > 1:
+            named = [document["components"]["schemas"][kind["$ref"].rpartition("/")[2]] for kind in kinds]
+            assert {schema["type"] for schema in named} == {"object"}, f"{method} {path}"
+
+
 def test_amounts_are_strings(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     for name, field in (("Claim", "amount"), ("Refund", "total"), ("Balance", "owed"), ("Charge", "price")):

@@ -217,6 +217,24 @@ def test_an_amount_may_have_the_decimals_of_its_currency_and_no_more(currency: s
         assert (why_not(message["type"], message) == []) == (decimals <= CURRENCY_SCALES[currency])
 
 
+def test_generators_can_make_a_type_of_every_schema() -> None:
+    """A schema for further properties makes a mere map of a message, and AsyncAPI's tools know `definitions` only."""
+    for file in FILES:
+        assert not isinstance(file.schema.get("additionalProperties"), dict), file.path
+        assert "$defs" not in file.schema, file.path
+        for name, field in file.schema["properties"].items():
+            assert "$ref" not in field or set(field) == {"$ref"}, (file.path, name)
+
+
+@pytest.mark.parametrize("name", ["d", "da", "dat", "dota", "dataa", "xdata", "x1"])
+def test_an_extension_attribute_is_a_single_value(name: str) -> None:
+    message = example("voip.outage.reopened.v1")
+    assert why_not(message["type"], message | {name: "said"}) == []
+    assert isinstance(read(message | {name: "said"}), Statement)
+    assert why_not(message["type"], message | {name: {"a": 1}})
+    assert isinstance(read(message | {name: {"a": 1}}), Refusal)
+
+
 def test_every_character_that_an_identifier_may_hold_keeps_the_schema() -> None:
     check = checker(MESSAGE["voip.outage.reopened.v1"]["properties"]["id"])
     printable = [chr(code) for code in range(0x110000) if chr(code).isprintable() and code != 0x20]

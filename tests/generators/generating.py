@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ ROOT = HERE.parents[1]
 CONTRACT = ROOT / "docs" / "contract"
 OPENAPI, ASYNCAPI = CONTRACT / "openapi.json", CONTRACT / "asyncapi.json"
 SCHEMAS = sorted((CONTRACT / "schemas").glob("*.json"))
+STORED = sorted((CONTRACT / "schemas" / "stored").glob("*.json"))
 TOOLS = ROOT / ".generators"
 NODE, PYTHON = TOOLS / "node_modules" / ".bin", TOOLS / "python" / "bin"
 
@@ -184,6 +186,16 @@ class TestSchemas:
         run(["go", "vet", "."], tmp_path, GOFLAGS="-mod=mod", GOTOOLCHAIN="local")
         told = json.loads(run(["go", "run", "."], tmp_path, GOTOOLCHAIN="local"))
         assert {name: without_nulls(message) for name, message in told.items()} == samples()
+
+    def test_quicktype_makes_a_type_of_every_stored_event(self, tmp_path: Path) -> None:
+        options = ["--src-lang", "schema", "--lang", "go", "--package", "stored", "-o", "stored.go"]
+        assert run(["quicktype", *options, *STORED], tmp_path) == ""
+        source = (tmp_path / "stored.go").read_text(encoding="utf-8")
+        for path in STORED:
+            name = type_of(path.stem.replace("-", "."))
+            assert re.search(rf"^type {name} struct \{{", source, re.MULTILINE | re.IGNORECASE), path.name
+        (tmp_path / "go.mod").write_text("module stored\n\ngo 1.21\n")
+        run(["go", "vet", "."], tmp_path, GOTOOLCHAIN="local")
 
 
 def without_nulls(value: Any) -> Any:
