@@ -6,6 +6,7 @@ Parts that run for long wait in their own way (`consumers/part.py`): they must h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,14 +17,14 @@ def attempts(
     passing: type[Exception] | Callable[[Exception], bool],
     *,
     most: int | None = None,
-    seconds: float | None = None,
-    pause: float,
-    pause_max: float,
-    jitter: float,
+    within: timedelta | None = None,
+    pause: timedelta,
+    pause_max: timedelta,
+    jitter: timedelta,
 ) -> Iterator[stamina.Attempt]:
-    """Attempts for `for` and `with`: so many at most, or for so many seconds; then the last one's error is raised.
+    """Attempts for `for` and `with`: so many at most, or for so long; then the last one's error is raised.
 
-    An error that does not pass is raised at once. The pause, in seconds, is twice as long each time, up to
+    An error that does not pass is raised at once. The pause is twice as long each time, up to
     `pause_max`, and with up to `jitter` more never the same for two who met.
     """
     import stamina  # takes as long to load as a small command takes in all
@@ -32,6 +33,6 @@ def attempts(
     stamina.instrumentation.set_on_retry_hooks(())
     return iter(
         stamina.retry_context(
-            passing, attempts=most, timeout=seconds, wait_initial=pause, wait_max=pause_max, wait_jitter=jitter
+            passing, attempts=most, timeout=within, wait_initial=pause, wait_max=pause_max, wait_jitter=jitter
         )
     )

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -54,6 +54,7 @@ STATIC_SESSION_MS = 45_000
 
 _FIRST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _NEXT: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+_A_MOMENT = timedelta(milliseconds=100)
 _IN_PROCESS = "mockCluster"
 """How the cluster id of the client library's in-process broker begins."""
 
@@ -189,7 +190,13 @@ class Cluster:
         self, partitions: list[TopicPartition], spec: OffsetSpec, isolation: IsolationLevel
     ) -> dict[int, int]:
         # A partition whose leader changes has none for a moment.
-        for again in attempts(BrokerUnavailable, seconds=self._patience, pause=0.1, pause_max=0.1, jitter=0):
+        for again in attempts(
+            BrokerUnavailable,
+            within=timedelta(seconds=self._patience),
+            pause=_A_MOMENT,
+            pause_max=_A_MOMENT,
+            jitter=timedelta(),
+        ):
             with again:
                 asked = self._client().list_offsets(
                     dict.fromkeys(partitions, spec), isolation_level=isolation, request_timeout=self._patience

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ledger.application.ledger import Ledger
@@ -25,6 +26,8 @@ caller hears of it."""
 PARTS = 8
 """Into so many parts a batch is split. Halves would mostly meet the other writer again, and each level is decided
 about in vain."""
+
+_MS = timedelta(milliseconds=1)
 
 T = TypeVar("T")
 
@@ -111,7 +114,7 @@ class _Deciding(Generic[T]):
 
 def try_again(passing: type[Exception] | Callable[[Exception], bool]) -> Iterator[stamina.Attempt]:
     """ATTEMPTS_MAX attempts, with pauses of up to 256 ms, in which two who met do not meet again."""
-    return attempts(passing, most=ATTEMPTS_MAX, pause=0.002, pause_max=0.256, jitter=0.05)
+    return attempts(passing, most=ATTEMPTS_MAX, pause=2 * _MS, pause_max=256 * _MS, jitter=50 * _MS)
 
 
 def _split(shares: Sequence[Share[T]], parts: int) -> list[Sequence[Share[T]]]:
