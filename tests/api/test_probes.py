@@ -68,7 +68,9 @@ class TestReadiness:
             assert answer.headers["content-type"] == "application/problem+json"
             assert answer.headers["retry-after"]
             assert checks(answer) == {"store": True, "version": True, "vault": False, "draining": True}
-            assert answer.json()["detail"] == "not ready: vault (see `makegood status`)"
+            assert (
+                answer.json()["detail"] == "not ready: vault (restore the vault's database as `makegood status` says)"
+            )
             assert api.http.get("/livez").status_code == 200
         finally:
             statements(beside(store, "vault"), "ALTER TABLE lost_keys RENAME TO vault_keys")

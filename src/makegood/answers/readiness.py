@@ -63,7 +63,11 @@ def _look(house: House) -> list[ReadinessCheck]:
     return [
         _check("store", reachable, "start the store's database, or check MAKEGOOD_STORE"),
         _check("version", reachable and _succeeds(lambda: not needs_migration(house)), "run `makegood migrate`"),
-        _check("vault", reachable and _succeeds(lambda: _has_its_vault(house)), "see `makegood status`"),
+        _check(
+            "vault",
+            reachable and _succeeds(lambda: _has_its_vault(house)),
+            "restore the vault's database as `makegood status` says",
+        ),
     ]
 
 
