@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from consumers.intake import Intake
@@ -215,8 +215,22 @@ def test_a_time_that_cannot_be_breaks_nothing_and_frightens_nobody(
     admin.incremental_alter_configs([anything])[anything].result(15)
     sent = structured(account_registered("acct-0"), 1)
     producer = Producer({"bootstrap.servers": place.cluster.bootstrap, "log_level": 0})
-    producer.produce(place.upstream.name, sent.value, sent.key, partition=1, timestamp=milliseconds)
-    assert producer.flush(30) == 0
+
+    def is_taken() -> bool:
+        """The broker refuses the time until it knows the topic's new settings, a moment after the controller does."""
+        refused: list[KafkaError] = []
+        producer.produce(
+            place.upstream.name,
+            sent.value,
+            sent.key,
+            partition=1,
+            timestamp=milliseconds,
+            on_delivery=lambda error, _: refused.append(error) if error is not None else None,
+        )
+        assert producer.flush(30) == 0
+        return not refused
+
+    until(is_taken)
     assert lags(books, place)["intake", place.upstream.name, 1].oldest_at is None
     send_at(place, structured(account_registered("acct-1"), 1), WRITTEN_AT)
     found = lags(books, place)["intake", place.upstream.name, 1]
