@@ -16,6 +16,8 @@ from pathlib import Path
 from confluent_kafka import Producer
 
 from consumers.kafka.records import Partition
+from ledger.application.acts import By
+from ledger.application.lost_messages import close
 from ledger.store.database import Row
 from ledger.store.vault_keys import RESTORE
 from tests.faults.failpoints import PARTS
@@ -281,6 +283,32 @@ def _exchanged_keys(stage: Stage, by: dict[str, list[Row]] | None = None) -> dic
                 marks = ", ".join("?" * len(rows[0]))
                 transaction.run_each(f"INSERT INTO {table} VALUES ({marks})", rows)
     return found
+
+
+def deleted_before_it_was_read(stage: Stage, lot: Lot) -> str:
+    """Kafka deletes what nobody has read of some partitions: each range is told of until a person closes it, a
+    restart changes nothing, and upstream publishes everything again.
+
+    Of a partition it is all or nothing, so that an account's messages come in the order of the undisturbed run.
+    """
+    stage.make_room()
+    stage.publish(lot)
+    stood = stage.stands()
+    deleted = stage.dice.sample(sorted(lot.ends), stage.dice.randint(1, len(lot.ends)))
+    stage.place.delete_before({number: lot.ends[number] for number in deleted})
+    expected = {(number, stood.get(number, 0), lot.ends[number] - 1) for number in deleted}
+    for _ in range(2):
+        stage.whole()
+        until(lambda: stage.all_is_taken(lot), PATIENCE)
+        told = {(lost.range.partition, lost.range.first, lost.range.last) for lost in stage.lost()}
+        if told != expected:
+            raise NotRecovered(f"lost were {sorted(expected)}, and told of are {sorted(told)}")
+        stage.make_room()
+    stage.whole()
+    stage.publish(lot)
+    for lost in stage.lost():
+        close(stage.books.ledger(), lost.lost_id, "published again", By("/test", "test"))
+    return f"{sum(last - first + 1 for _, first, last in expected)} of {len(lot.messages)} deleted"
 
 
 def topics_anew(stage: Stage, lot: Lot) -> str:

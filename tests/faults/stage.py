@@ -20,6 +20,7 @@ from consumers.kafka.records import BrokerError, Partition, Record
 from consumers.projector import PublishedEvent, event_of
 from ledger.application.agreements import publish
 from ledger.store.database import Unavailable
+from ledger.store.reading.lost import LostMessages, lost_ranges
 from projections.catalog import CATALOG
 from projections.instructions import INSTRUCTIONS, ISSUED
 from tests.faults.lots import PARTITIONS, Lot, lots
@@ -218,13 +219,21 @@ class Stage:
     def all_is_taken(self, lot: Lot) -> bool:
         """Whether intake stands behind the last message of a lot in every partition."""
         try:
-            identity = self.place.cluster.identity(self.place.upstream.name)
+            stands = self.stands()
         except BrokerError:
             return False
-        stands = dict(
-            self.books.rows("SELECT reader, position FROM readers WHERE reader LIKE ? || '%'", f"intake/{identity}/")
-        )
-        return all(stands.get(f"intake/{identity}/{n}", 0) >= end for n, end in lot.ends.items())
+        return all(stands.get(number, 0) >= end for number, end in lot.ends.items())
+
+    def stands(self) -> dict[int, int]:
+        """The offset that intake takes next in each partition. Raises BrokerError."""
+        reader = f"intake/{self.place.cluster.identity(self.place.upstream.name)}/"
+        rows = self.books.rows("SELECT reader, position FROM readers WHERE reader LIKE ? || '%'", reader)
+        return {int(name.removeprefix(reader)): position for name, position in rows}
+
+    def lost(self) -> list[LostMessages]:
+        """The lost ranges that nobody has closed."""
+        with self.books.database.reading() as transaction:
+            return list(lost_ranges(transaction, closed=False))
 
     def at_rest(self, lot: Lot) -> bool:
         """Whether everything is taken, nothing is due, and all of it is projected and relayed."""

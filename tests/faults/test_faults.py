@@ -82,6 +82,10 @@ def test_members_that_join_and_leave(stage: Stage) -> None:
     play(stage, kinds.members)
 
 
+def test_messages_deleted_before_they_were_read_are_told_of_and_come_again(stage: Stage) -> None:
+    play(stage, kinds.deleted_before_it_was_read)
+
+
 def test_with_an_older_vault_until_the_right_one_is_restored(stage: Stage) -> None:
     play(stage, kinds.older_vault)
 

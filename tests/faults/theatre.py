@@ -84,6 +84,7 @@ class Theatre:
             "frozen and woken": kinds.frozen,
             "frozen in a transaction": kinds.frozen_in_a_transaction(FROZEN_AT),
             "members join and leave": kinds.members,
+            "deleted before it was read": kinds.deleted_before_it_was_read,
             "older vault restored": kinds.older_vault,
         }
 

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Producer
 
 from consumers.intake import Intake, stored_positions
 from consumers.kafka.cluster import Cluster, Probe
@@ -163,19 +162,13 @@ def test_a_damaged_batch_on_the_ledgers_topic_is_taken_from_the_store(own_kafka:
 # --- what Kafka deleted -------------------------------------------------------------------------------------------
 
 
-def delete_before(place: Place, number: int, offset: int) -> None:
-    admin = AdminClient({"bootstrap.servers": place.cluster.bootstrap, "log_level": 0})
-    for answer in admin.delete_records([TopicPartition(place.upstream.name, number, offset)]).values():
-        answer.result(15)
-
-
 def test_what_kafka_deleted_before_it_was_taken_leaves_a_mark_for_ever(books: Books, place: Place) -> None:
     before = datetime.now(UTC)
     with running(intake(books, place)):
         place.send(*(registration(n) for n in range(5)))
         until(lambda: len(books.facts()) == 5)
     place.send(*(registration(n) for n in range(5, 9)))
-    delete_before(place, 0, 8)
+    place.delete_before({0: 8})
     for _ in range(2):  # a restart clears nothing, and tells it no second time
         with running(intake(books, place)):
             until(lambda: len(books.facts()) == 6)
@@ -202,7 +195,7 @@ def test_what_kafka_deletes_while_a_partition_is_taken_up_leaves_a_mark_too(book
             def bounds_and_then_less() -> tuple[int, int]:
                 seen = bounds()
                 if partition.number == 0 and seen[0] == 0:
-                    delete_before(place, 0, 7)
+                    place.delete_before({0: 7})
                 return seen
 
             found.bounds = bounds_and_then_less  # type: ignore[method-assign]

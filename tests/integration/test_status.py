@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from confluent_kafka import KafkaError, Producer, TopicPartition
+from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from consumers.intake import Intake
@@ -88,9 +88,7 @@ def test_messages_that_kafka_deleted_before_they_were_taken_are_lost(books: Book
     with running(Intake(books.ledger(), place.fresh_cluster(), topic=place.upstream)):
         until(lambda: lags(books, place)["intake", place.upstream.name, 2].behind == 0)
     place.send(*(structured(account_registered(f"acct-{n}"), 2) for n in range(5, 9)))
-    admin = AdminClient({"bootstrap.servers": place.cluster.bootstrap, "log_level": 0})
-    for answer in admin.delete_records([TopicPartition(place.upstream.name, 2, 8)]).values():
-        answer.result(15)
+    place.delete_before({2: 8})
 
     lag = lags(books, place)["intake", place.upstream.name, 2]
     assert (lag.position, lag.behind, lag.lost) == (8, 1, 3)
@@ -249,9 +247,7 @@ def test_lost_messages_are_a_problem_until_a_person_closes_them(
         return said.out
 
     place.send(*[structured(account_registered(f"acct-{n}"), 2) for n in range(3)])
-    admin = AdminClient({"bootstrap.servers": place.cluster.bootstrap, "log_level": 0})
-    for answer in admin.delete_records([TopicPartition(place.upstream.name, 2, 2)]).values():
-        answer.result(15)
+    place.delete_before({2: 2})
     with running(Intake(books.ledger(), place.fresh_cluster(), topic=place.upstream)):
         until(lambda: len(books.facts()) == 1)
     books.follower().catch_up()

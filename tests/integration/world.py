@@ -5,13 +5,13 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from consumers.kafka.cluster import Cluster
@@ -205,6 +205,13 @@ class Place:
 
     def send(self, *records: Sent) -> None:
         send(self.cluster.bootstrap, self.upstream.name, records)
+
+    def delete_before(self, offsets: Mapping[int, int]) -> None:
+        """Have Kafka delete what lies before an offset of some of upstream's partitions."""
+        admin = AdminClient({"bootstrap.servers": self.cluster.bootstrap, "log_level": 0})
+        cuts = [TopicPartition(self.upstream.name, number, offset) for number, offset in offsets.items()]
+        for answer in admin.delete_records(cuts).values():
+            answer.result(15)
 
     def make_anew(self, topic: Topic) -> None:
         admin = AdminClient({"bootstrap.servers": self.cluster.bootstrap, "log_level": 0})
