@@ -217,7 +217,7 @@ class Intake:
         """Take messages and move the reader past them, in one transaction."""
         began = self._monotonic()
         self._check_identity(partition)
-        items = [self._read(partition, record) for record in records]
+        items = [self._read(record) for record in records]
         stands = self._moves[partition]
         to = records[-1].offset + 1
         try:
@@ -242,7 +242,7 @@ class Intake:
         """Set a message aside and go past it, unless so many fail that it is we who are wrong."""
         self._check_identity(partition)
         stands = self._moves[partition]
-        item = self._read(partition, record)
+        item = self._read(record)
         if isinstance(item, Refusal):
             raise RecordFails(record, cause) from cause
         with self._ledger.database.reading() as transaction:
@@ -267,21 +267,27 @@ class Intake:
             exc_type=type(cause).__name__,
         )
 
-    def _read(self, partition: Partition, record: Record) -> Statement | Refusal:
+    def _read(self, record: Record) -> Statement | Refusal:
         assert self._identity is not None
-        topic = f"{partition.topic}@{self._identity.topic_id}"
-        origin = f"kafka:{self._identity.cluster}/{topic}/{partition.number}/{record.offset}"
-        if record.damage is not None:
-            return read_damaged(record.key, record.value, record.damage, origin=origin)
-        try:
-            return read_kafka(record.headers, record.key, record.value, origin=origin)
-        except Exception as error:  # no record stops a consumer
-            log.error("record_unreadable", origin=origin, exc_type=type(error).__name__)  # noqa: TRY400
-            return Refusal(origin, UNREADABLE, None, record.value or b"", channel="kafka")
+        return read_record(self._identity, record)
 
     def end(self, partition: Partition) -> None:
         """Forget the epoch: nothing can be written for the partition any more."""
         self._moves.pop(partition, None)
+
+
+def read_record(identity: TopicIdentity, record: Record) -> Statement | Refusal:
+    """Read a record of upstream's topic. Nothing is raised: what cannot be read is refused."""
+    partition = record.partition
+    topic = f"{partition.topic}@{identity.topic_id}"
+    origin = f"kafka:{identity.cluster}/{topic}/{partition.number}/{record.offset}"
+    if record.damage is not None:
+        return read_damaged(record.key, record.value, record.damage, origin=origin)
+    try:
+        return read_kafka(record.headers, record.key, record.value, origin=origin)
+    except Exception as error:  # no record stops a consumer
+        log.error("record_unreadable", origin=origin, exc_type=type(error).__name__)  # noqa: TRY400
+        return Refusal(origin, UNREADABLE, None, record.value or b"", channel="kafka")
 
 
 def reader_name(identity: TopicIdentity, partition: int) -> str:

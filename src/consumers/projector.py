@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import structlog
 
+from consumers.ahead import LOOKED_AT, RecordsAtEnd, ahead_among, check_none_ahead, events_carried
 from consumers.kafka.partitions import PartitionWork, RecordFails
 from consumers.kafka.records import BrokerUnavailable, GroupMember, Partition, Record, TopicIdentity, TopicWatch
 from consumers.kafka.topics import EVENTS, Topic
 from consumers.part import BackOff, reason_of
+from consumers.places import is_number, place_in, place_of
 from ledger.events import LedgerEvent, from_stored
 from ledger.store.database import Conflict, Unavailable
-from ledger.store.positions import Position
+from ledger.store.positions import event_sequence
+from ledger.store.reading.generations import FIRST, AheadOfLedger, Generations, generations_of
+from ledger.store.reading.shards import shard_ends
 from projections.follower import Follower
 
 BATCH_MAX = 2_000
@@ -97,7 +101,7 @@ class EventProbe(Protocol):
         """The first offset from another on at which a record can be read."""
 
 
-class EventCluster(Protocol):
+class EventCluster(RecordsAtEnd, Protocol):
     """What the projector needs of a Kafka cluster."""
 
     def member(self, purpose: str, topics: Sequence[Topic]) -> GroupMember:
@@ -186,25 +190,48 @@ class KafkaSource:
     # --- the worker of its partitions ----------------------------------------------------------------------------
 
     def begin(self, partition: Partition, *, damaged: bool = False) -> int:
-        """Begin behind the last record that every projection has seen. What is damaged is taken from the store."""
+        """Begin behind the last record that every projection has seen. What is damaged is taken from the store.
+
+        Raises AheadOfLedger where the topic has what the store has not.
+        """
         assert self._follower is not None
         if damaged:
             self._follower.catch_up()
         self._client_knows = self._client_knows or self._cluster.identity(partition.topic)
+        last = self._cluster.last_records(partition.topic, LOOKED_AT)
+        with self._follower.reading() as transaction:
+            check_none_ahead(ahead_among(transaction, events_carried(partition.topic), last))
+            generations = generations_of(transaction, event_sequence(partition.number))
         reached = self._follower.position_reached(partition.number)
         with self._cluster.probe(partition) as probe:
-            offset = offset_after(probe, reached, self._store())
+            offset = offset_after(probe, reached, self._store(), generations)
             if damaged:
                 offset = probe.after_damage(offset)
         log.info("events_taken_up", partition=str(partition), position=reached, offset=offset)
         return offset
 
     def work(self, partition: Partition, records: Sequence[Record]) -> None:
-        """Hand events over; what the follower has seen it skips, and what is missing it reads from the store."""
+        """Hand events over; what the follower has seen it skips, and what is missing it reads from the store.
+
+        What is of a history that was given up is skipped. Raises RecordFails for an event beyond the store's end.
+        """
         assert self._follower is not None
         began = self._monotonic()
         store = self._store()
-        events = [event for record in records if (event := event_of(record, store)) is not None]
+        ours = [(record, event) for record in records if (event := event_of(record, store)) is not None]
+        with self._follower.reading() as transaction:
+            generations = {
+                shard: generations_of(transaction, event_sequence(shard)) for shard in {e.shard for _, e in ours}
+            }
+            ends = shard_ends(transaction)
+        events = []
+        for record, event in ours:
+            if generations[event.shard].gave_up(event.generation, event.position):
+                continue
+            if event.position > ends.get(event.shard, 0) or event.generation > generations[event.shard].newest:
+                what = f"{partition.topic} has position {event.shard}:{event.position}, and the ledger has not"
+                raise RecordFails(record, AheadOfLedger(what))
+            events.append(event)
         applied = self._follower.apply(events)
         if unreadable := [record.offset for record in records if record.damage is not None]:
             applied += self._follower.catch_up()
@@ -216,7 +243,8 @@ class KafkaSource:
             last=records[-1].offset,
             read=len(records),
             applied=applied,
-            foreign=len(records) - len(events),
+            foreign=len(records) - len(ours),
+            given_up=len(ours) - len(events),
             position=events[-1].position if events else None,
             seconds=round(self._monotonic() - began, 4),
         )
@@ -255,37 +283,17 @@ class PublishedEvent(NamedTuple):
     account_version: int
     type: str
     envelope: bytes
+    generation: int = FIRST
 
     def event(self) -> LedgerEvent:
         """The event that the envelope holds."""
         return from_stored(self.type, self.envelope)
 
 
-def position_of(record: Record, store: bytes | None = None) -> Position | None:
-    """Where the event stands that a record carries; None where it is somebody else's record, or another store's."""
-    return _position(dict(record.headers), store)
-
-
-def _position(headers: Mapping[str, bytes | None], store: bytes | None) -> Position | None:
-    value = headers.get("position")
-    if value is None or (store is not None and headers.get("store") != store):
-        return None
-    shard, _, position = value.decode("ascii", "replace").partition(":")
-    return Position(int(shard), int(position)) if _is_number(shard) and _is_number(position) else None
-
-
-def _is_number(text: str) -> bool:
-    """Whether it can be one of ours: anybody may write to the topic, and longer ones are no numbers to Python."""
-    return text.isascii() and text.isdecimal() and len(text) <= _DIGITS_MAX
-
-
-_DIGITS_MAX = 19
-
-
 def event_of(record: Record, store: bytes | None = None) -> PublishedEvent | None:
     """The stored event that a record carries; None where it is somebody else's record, or another store's."""
     headers = dict(record.headers)
-    place = _position(headers, store)
+    place = place_in(headers, store)
     type_, version = headers.get("type"), headers.get("account-version")
     if place is None or type_ is None or version is None or record.key is None or record.value is None:
         return None
@@ -295,39 +303,46 @@ def event_of(record: Record, store: bytes | None = None) -> PublishedEvent | Non
         account, stored_type, number = record.key.decode(), type_.decode(), version.decode()
     except UnicodeDecodeError:
         return None
-    if not _is_number(number):
+    if not is_number(number):
         return None
-    return PublishedEvent(place.shard, place.position, account, int(number), stored_type, record.value)
+    return PublishedEvent(
+        place.shard, place.position, account, int(number), stored_type, record.value, place.generation
+    )
 
 
-def offset_after(probe: EventProbe, position: int, store: bytes | None = None) -> int:
+def offset_after(
+    probe: EventProbe, position: int, store: bytes | None = None, generations: Generations | None = None
+) -> int:
     """An offset from which on nothing after a position is missed that the topic has.
 
     A relay may have sent a run twice, but never sends a position before the one below it: so whatever stretch of the
-    topic lies between an event up to `position` and one after it, the next one lies in it.
+    topic lies between an event up to `position` and one after it, the next one lies in it. That holds across
+    generations, as a relay sends nothing of one after it has begun with the next: what is of an earlier one than the
+    position comes before it.
     """
+    reached = ((generations or Generations()).of(position), position)
     low, high = probe.bounds()
     if position == 0 or low == high:
         return low
     # In a topic where nothing was sent twice and nothing is gone, this is the place.
     guess = min(max(low, position), high)
-    if guess > low and _position_at(probe, guess - 1, store) == position:
+    if guess > low and _place_at(probe, guess - 1, store) == reached:
         return guess
     first, beyond = low, high  # everything before `first` may be skipped; what is at `beyond` may not
     while first < beyond:
         middle = (first + beyond) // 2
-        at = _position_at(probe, middle, store)
-        if at is not None and at <= position:
+        at = _place_at(probe, middle, store)
+        if at is not None and at <= reached:
             first = middle + 1
         else:
             beyond = middle
     return first
 
 
-def _position_at(probe: EventProbe, offset: int, store: bytes | None) -> int | None:
+def _place_at(probe: EventProbe, offset: int, store: bytes | None) -> tuple[int, int] | None:
     record = probe.first_from(offset)
-    place = None if record is None else position_of(record, store)
-    return None if place is None else place.position
+    place = None if record is None else place_of(record, store)
+    return None if place is None else (place.generation, place.position)
 
 
 class Projector:

@@ -16,13 +16,23 @@ from typing import Protocol
 import structlog
 from pydantic_core import to_json
 
-from consumers.kafka.records import BrokerUnavailable, Outgoing, Sender, TopicIdentity
+from consumers.ahead import (
+    Carried,
+    RecordsAtEnd,
+    check_topic,
+    dead_letters_carried,
+    events_carried,
+    instructions_carried,
+)
+from consumers.kafka.records import BrokerUnavailable, Headers, Outgoing, Sender, TopicIdentity
 from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, Topic
 from consumers.part import BackOff
+from consumers.places import place_headers
 from ledger.instructions import INSTRUCTING, Instruction, instructions_of
 from ledger.store.database import Conflict, Database, Transaction, Unavailable
-from ledger.store.positions import numbered
-from ledger.store.reading.events import StoredEnvelope, ended_on_before, read_shard
+from ledger.store.positions import Position, numbered
+from ledger.store.reading.events import ended_on_before, read_shard
+from ledger.store.reading.generations import Generations, generations_of
 from ledger.store.reading.kept_messages import kept_messages
 from ledger.store.reading.page import Page
 from ledger.store.reading.readers import reader_position, reader_stands
@@ -42,7 +52,7 @@ STANDS_BY_SECONDS = 10.0
 log = structlog.get_logger("makegood.relay")
 
 
-class RelayCluster(Protocol):
+class RelayCluster(RecordsAtEnd, Protocol):
     """What the relay needs of a Kafka cluster."""
 
     def sender(self, purpose: str) -> Sender:
@@ -76,6 +86,16 @@ class Lane(ABC):
     def after(self, transaction: Transaction, position: int, limit: int) -> Batch:
         """What comes after a position."""
 
+    @property
+    @abstractmethod
+    def carried(self) -> Carried:
+        """What its topic carries."""
+
+    def _places(self, transaction: Transaction) -> tuple[bytes, Generations]:
+        """What the headers of its records say besides a position: of which store it is, and the generations."""
+        generations = generations_of(transaction, self.carried.sequence(self._shard))
+        return store_id(transaction).encode(), generations
+
 
 class FollowingLane(Lane):
     """What comes out of one shard's events, in their order."""
@@ -87,17 +107,20 @@ class FollowingLane(Lane):
 class EventLane(FollowingLane):
     """The events of one shard: the stored bytes as they are, partition = shard, key = account."""
 
+    @property
+    def carried(self) -> Carried:
+        return events_carried(self.topic)
+
     def after(self, transaction: Transaction, position: int, limit: int) -> Batch:
         found = read_shard(transaction, self._shard, position, limit)
-        store = store_id(transaction).encode() if found else b""
+        store, generations = self._places(transaction)
         records = [
             Outgoing(
                 self.topic,
                 e.account.encode(),
                 e.envelope,
                 (
-                    ("store", store),
-                    ("position", str(e.at).encode()),
+                    *place_headers(store, e.at, generations.of(e.position)),
                     ("type", e.type.encode()),
                     ("account-version", str(e.account_version).encode()),
                 ),
@@ -111,11 +134,15 @@ class EventLane(FollowingLane):
 class InstructionLane(FollowingLane):
     """What billing and provisioning must carry out, out of the events of one shard: a CloudEvent for each."""
 
+    @property
+    def carried(self) -> Carried:
+        return instructions_carried(self.topic)
+
     def after(self, transaction: Transaction, position: int, limit: int) -> Batch:
         found = read_shard(transaction, self._shard, position, limit)
-        store = store_id(transaction).encode() if found else b""
+        store, generations = self._places(transaction)
         records = [
-            self._record(instruction, envelope, store)
+            self._record(instruction, place_headers(store, envelope.at, generations.of(envelope.position)))
             for envelope in found
             if envelope.type in _INSTRUCTING
             for event in (envelope.event(),)
@@ -123,7 +150,7 @@ class InstructionLane(FollowingLane):
         ]
         return Batch(records, found[-1].position if found else position)
 
-    def _record(self, instruction: Instruction, of: StoredEnvelope, store: bytes) -> Outgoing:
+    def _record(self, instruction: Instruction, place: Headers) -> Outgoing:
         cloud_event = {
             "specversion": "1.0",
             "id": instruction.instruction_id,
@@ -134,11 +161,7 @@ class InstructionLane(FollowingLane):
             "datacontenttype": "application/json",
             "data": instruction.data,
         }
-        headers = (
-            ("content-type", b"application/cloudevents+json"),
-            ("store", store),
-            ("position", str(of.at).encode()),
-        )
+        headers = (("content-type", b"application/cloudevents+json"), *place)
         return Outgoing(self.topic, instruction.account.encode(), to_json(cloud_event), headers)
 
 
@@ -151,8 +174,13 @@ class DeadLetterLane(Lane):
     def reader(self, identity: TopicIdentity) -> str:
         return numbered(f"relay/{identity}", self._shard, between="/")
 
+    @property
+    def carried(self) -> Carried:
+        return dead_letters_carried(self.topic)
+
     def after(self, transaction: Transaction, position: int, limit: int) -> Batch:
         found = kept_messages(transaction, "dead-letter", {}, page=Page(limit, (position,)))
+        store, generations = self._places(transaction)
         records = []
         for refused in found:
             letter = {
@@ -166,7 +194,11 @@ class DeadLetterLane(Lane):
                 "refused_at": instant_to_text(refused.kept_at),
             }
             key = refused.account.encode() if refused.account is not None else None
-            headers = (("content-type", b"application/json"),)
+            at = Position(self._shard, refused.position)
+            headers = (
+                ("content-type", b"application/json"),
+                *place_headers(store, at, generations.of(refused.position)),
+            )
             records.append(Outgoing(self.topic, key, to_json(letter), headers))
         return Batch(records, found[-1].position if found else position)
 
@@ -285,6 +317,7 @@ class Relay:
         self._identified_at = now or 1e-9
 
     def _take_over(self, standing: _Standing) -> None:
+        check_topic(self._database, self._cluster, standing.lane.carried)
         with self._database.writing() as transaction:
             taken = take_over_reader(transaction, standing.reader)
         standing.position, standing.epoch = taken  # not before it is committed
@@ -306,11 +339,17 @@ class Relay:
                 batch = Batch([], position)
             else:
                 behind = False
-                standing.position = position
                 batch = lane.after(transaction, position, self._batch)
+        if standing.epoch is not None and epoch < standing.epoch:
+            # Epochs only grow: the store was restored while the relay ran.
+            check_topic(self._database, self._cluster, lane.carried)
         if epoch != standing.epoch:
             self._stand_by(standing, (position, epoch), behind)
             return 0
+        if position != standing.position:
+            # Not as this relay left it: a commit whose answer was lost, or the store was restored while it ran.
+            check_topic(self._database, self._cluster, lane.carried)
+            standing.position = position
         if batch.last == position:
             return 0
         if batch.records:

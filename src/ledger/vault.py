@@ -52,6 +52,11 @@ def lost_range_subject(lost_id: str) -> str:
     return f"lost-range/{lost_id}"
 
 
+def generation_subject(generation: int) -> str:
+    """The subject of what people say of a restored store."""
+    return f"generation/{generation}"
+
+
 def lost_keys_subject(loss_id: str) -> str:
     """The subject of the reason for which a person accepted that keys are lost."""
     return f"lost-keys/{loss_id}"

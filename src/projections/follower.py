@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from ledger.events import STORED_TYPES
 from ledger.store.database import Conflict, Database, Transaction
 from ledger.store.positions import Reached
 from ledger.store.reading.events import PositionMissing, read_shard
-from ledger.store.reading.shards import shard_ends
+from ledger.store.reading.generations import AheadOfLedger
+from ledger.store.reading.shards import shard_end, shard_ends
 from ledger.store.reading.store import store_id
 from projections.catalog import CATALOG
 from projections.projection import Key, Projection, Rows, Stored, Table, Values, stored_types
@@ -64,6 +66,10 @@ class Follower:
     def _text_type(self) -> str:
         """Ids are found by their bytes: by a language's rules PostgreSQL takes twice as long to compare them."""
         return 'TEXT COLLATE "C"' if self._database.dialect == "postgresql" else "TEXT"
+
+    def reading(self) -> AbstractContextManager[Transaction]:
+        """A state of the store that is followed."""
+        return self._database.reading()
 
     def store_id(self) -> str:
         """Which store is followed: events of another are not for it."""
@@ -116,11 +122,28 @@ class Follower:
                 ends = shard_ends(transaction)
         applied = 0
         for shard, end in ends.items():
+            if to is None and max(self._standing(shard).values(), default=0) > end:
+                self._stand_anew(shard)
             while (lowest := self._lowest(shard)) < end:
                 applied += self._reach(shard, min(lowest + limit, end), {}, limit)
                 if on_progress is not None:
                     on_progress(sum(self._lowest(each) for each in ends), sum(ends.values()))
         return applied
+
+    def _stand_anew(self, shard: int) -> None:
+        """Find out where the projections stand: the store was restored while it was followed, or went on meanwhile.
+
+        Raises AheadOfLedger where one stands beyond the store's end.
+        """
+        with self._database.reading() as transaction:
+            end = shard_end(transaction, shard)
+            stands = self._stands[shard] = self._read_positions(transaction, shard)
+        for projection, position in stands.items():
+            if position > end:
+                raise AheadOfLedger(
+                    f"the projection {projection.name} stands at {shard}:{position}, "
+                    f"and the ledger ends at {shard}:{end}"
+                )
 
     def _lowest(self, shard: int) -> int:
         return min(self._standing(shard).values(), default=2**62)

@@ -43,11 +43,21 @@ def copy_of(projection: Projection) -> Projection:
 
 
 class Rebuild:
-    """One rebuild of some projections; it may be cut off anywhere, and gone on with by another object or process."""
+    """One rebuild of some projections; it may be cut off anywhere, and gone on with by another object or process.
+
+    Of a store that was `restored` it also puts back the projections that are ahead of it.
+    """
 
     def __init__(
-        self, database: Database, projections: Sequence[Projection], *, batch: int = BATCH_MAX, page: int = PAGE
+        self,
+        database: Database,
+        projections: Sequence[Projection],
+        *,
+        restored: bool = False,
+        batch: int = BATCH_MAX,
+        page: int = PAGE,
     ) -> None:
+        self._restored = restored
         self._database = database
         self._batch = batch
         self._page = page
@@ -95,18 +105,25 @@ class Rebuild:
                     return rebuilt
 
     def _follow(self, on_progress: Progress | None = None) -> None:
-        """Bring every copy to where its projection stands now, or to the store's end where that one never began."""
+        """Bring every copy to where its projection stands now.
+
+        Where that one never began, or is ahead of a store that was restored, it is brought to the store's end.
+        """
         with self._database.reading() as transaction:
             ends = shard_ends(transaction)
             stands = positions_of(transaction, [*self._copies, *self._copies.values()])
         self._make_sure_of_copies(stands)
         together: dict[Reached, list[Projection]] = defaultdict(list)
         for projection, copy in self._copies.items():
-            goals = stands[projection] if any(stands[projection].values()) else ends
+            begun = any(stands[projection].values())
+            goals = stands[projection] if begun and not self._is_ahead(stands[projection], ends) else ends
             together[goals].append(copy)
         for goal, copies in together.items():
             Follower(self._database, copies).catch_up(on_progress, self._batch, to=goal)
         self._built = True
+
+    def _is_ahead(self, stands: Reached, ends: Reached) -> bool:
+        return self._restored and not ends.covers(stands)
 
     def _make_sure_of_copies(self, stands: Mapping[Projection, Reached]) -> None:
         for projection, copy in self._copies.items():
@@ -140,11 +157,12 @@ class Rebuild:
     def _put_in_place(self, transaction: Transaction) -> Rebuilt | None:
         """Exchange, in one transaction, the rows of the accounts that differ, and empty the copies.
 
-        A projection that was not compared is filled whole. One that stands before its copy moves on to where that
-        stands: a follower at work on it is fenced off, and reads where it stands then. None where a projection went
-        on by more than may be folded while it is held.
+        A projection that was not compared is filled whole. One that stands before its copy, or ahead of the store, is
+        put where that stands: a follower at work on it is fenced off, and reads where it stands then. None where a
+        projection went on by more than may be folded while it is held.
         """
-        shards = list(shard_ends(transaction))
+        ends = shard_ends(transaction)
+        shards = list(ends)
         for projection in self._copies:
             _hold(transaction, projection, shards)
         stands = positions_of(transaction, [*self._copies, *self._copies.values()])
@@ -152,6 +170,8 @@ class Rebuild:
         for projection, copy in self._copies.items():
             for shard in shards:
                 at, to = stands[copy][shard], stands[projection][shard]
+                if self._restored:
+                    to = min(to, ends[shard])
                 if to - at > self._batch:
                     return None
                 if at < to:

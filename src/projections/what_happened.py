@@ -72,6 +72,7 @@ from ledger.events import (
     SettledAnew,
     SettledPart,
     SettlementChanged,
+    StoreRestored,
     SubscriptionRegistered,
     SubscriptionReinstated,
     SubscriptionStatusChanged,
@@ -223,6 +224,8 @@ def what_happened(event: LedgerEvent) -> str:
             return f"The lost range {data.lost_id} was closed"
         case KeysLost(data=data):
             return f"The loss of keys of the vault was accepted: {data.entries} entries cannot be read any more"
+        case StoreRestored(data=data):
+            return f"The store was restored from a backup, and generation {data.generation} of its positions began"
         case RoleGranted(data=data):
             return f"The role {_role(data)} was granted to {data.principal}"
         case RoleRevoked(data=data):

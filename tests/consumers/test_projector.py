@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from consumers.kafka.in_process import InProcessBroker
 from consumers.kafka.records import Partition, Record
-from consumers.projector import KafkaSource, Projector, StoreSource, event_of, offset_after, position_of
+from consumers.places import place_of
+from consumers.projector import KafkaSource, Projector, StoreSource, event_of, offset_after
 from consumers.relay import EventLane, Relay, relayed_to
 from ledger.store.database import Unavailable
-from ledger.store.positions import Position
 from ledger.store.reading.events import read_shard
+from ledger.store.reading.generations import Generations
 from projections.follower import Follower
 from tests.consumers.test_intake import Clock, Upstream
 from tests.integration.world import (
@@ -31,11 +32,15 @@ HERE = Partition("ledger.events", 0)
 
 
 class Topic:
-    """A partition with these positions on it, the first `gone` of which retention has taken."""
+    """A partition with these positions on it, the first `gone` of which retention has taken.
 
-    def __init__(self, positions: list[int], gone: int = 0) -> None:
+    `generations` are those of the positions; none is named where it is the first.
+    """
+
+    def __init__(self, positions: list[int], gone: int = 0, generations: list[int] | None = None) -> None:
         self.positions = positions
         self.gone = gone
+        self.generations = generations
         self.looks = 0
 
     def __enter__(self) -> "Topic":
@@ -51,7 +56,10 @@ class Topic:
         self.looks += 1
         if offset >= len(self.positions):
             return None
-        return Record(HERE, offset, None, b"", (("position", f"0:{self.positions[offset]}".encode()),))
+        headers = [("position", f"0:{self.positions[offset]}".encode())]
+        if self.generations is not None:
+            headers.append(("generation", str(self.generations[offset]).encode()))
+        return Record(HERE, offset, None, b"", headers)
 
 
 def test_where_nothing_was_sent_twice_one_look_is_enough() -> None:
@@ -102,11 +110,54 @@ def test_whatever_a_relay_sent_twice_the_next_event_is_not_skipped(
         assert offset == low or position + 1 not in positions[low:] or ahead in (None, position + 1)
 
 
+@given(data=st.data(), restored=st.integers(1, 4))
+def test_across_generations_the_next_event_is_not_skipped(data: st.DataObject, restored: int) -> None:
+    """A ledger goes on, is restored to less and goes on under a new generation, as often as you like."""
+    sent: list[tuple[int, int]] = []
+    begun: tuple[tuple[int, int], ...] = ()
+    end = relayed = 0
+    for generation in range(1, restored + 2):
+        if generation > 1:
+            end = data.draw(st.integers(0, end), label="restored to")
+            relayed = min(relayed, data.draw(st.integers(0, end), label="relayed then"))
+            begun = (*begun, (generation, end))
+        kept = Generations(begun)
+        for _ in range(data.draw(st.integers(0, 3), label="runs")):
+            end += data.draw(st.integers(0, 20), label="recorded")
+            sent += [(kept.of(position), position) for position in range(relayed + 1, end + 1)]
+            relayed = data.draw(st.integers(relayed, end), label="position stored")
+    topic = Topic([p for _, p in sent], generations=[g for g, _ in sent])
+    reached = data.draw(st.integers(0, end), label="reached")
+
+    offset = offset_after(topic, reached, generations=Generations(begun))
+    kept = Generations(begun)
+    rest = [p for g, p in sent[offset:] if not kept.gave_up(g, p) and p > reached]
+    everything = {p for g, p in sent if not kept.gave_up(g, p) and p > reached}
+    assert set(rest) == everything
+    assert not rest or rest[0] == reached + 1 or reached + 1 not in everything
+
+
+def test_a_generation_begins_after_what_it_keeps_of_those_before() -> None:
+    kept = Generations(((2, 80), (4, 70)))
+    assert [kept.of(position) for position in (1, 70, 71, 80, 81, 500)] == [1, 1, 4, 4, 4, 4]
+    assert [kept.gave_up(*place) for place in ((1, 70), (1, 71), (2, 81), (3, 71), (4, 71))] == [
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
+    assert (kept.newest, Generations().newest, Generations().of(9)) == (4, 1, 1)
+
+
 class Events(Upstream):
     """A cluster whose topic is empty, and made anew by the test."""
 
     def probe(self, partition: Partition) -> Topic:
         return Topic([])
+
+    def last_records(self, topic: str, limit: int) -> list[Record]:
+        return []
 
 
 def test_a_topic_made_anew_is_read_with_a_new_client(tmp_path: Path) -> None:
@@ -130,11 +181,14 @@ def test_somebody_elses_records_are_told_apart() -> None:
         return Record(HERE, 0, b"acct", value, headers)
 
     ours = (("position", b"0:7"), ("type", b"x.v1"), ("account-version", b"3"))
-    assert position_of(record(*ours)) == Position(0, 7)
+    assert place_of(record(*ours)) == (1, 0, 7)
+    assert place_of(record(*ours, ("generation", b"3"))) == (3, 0, 7)
     for other in (b"7", b"0:x", b"", b"\xff:1", None):
-        assert position_of(record(("position", other))) is None
+        assert place_of(record(("position", other))) is None
+    for other in (b"x", b"-1", b"9" * 20, b"\xff"):
+        assert place_of(record(*ours, ("generation", other))) is None
     value = b'{"type":"x.v1","account":"acct"}'
-    assert event_of(record(*ours, value=value)) == (0, 7, "acct", 3, "x.v1", value)
+    assert event_of(record(*ours, value=value)) == (0, 7, "acct", 3, "x.v1", value, 1)
     for other in (b'{"type":"y.v1","account":"acct"}', b"{}", b"no JSON", b"[]", None):
         assert event_of(record(*ours, value=other)) is None
     assert event_of(record(*ours[:2], ("account-version", b"x"), value=value)) is None
@@ -168,7 +222,7 @@ def test_what_the_relay_sends_is_what_is_stored(books: Books) -> None:
         stored = read_shard(transaction, 0, 0, 1000)
         sent = EventLane("ledger.events", 0).after(transaction, 0, 1000).records
     assert [event_of(Record(HERE, n, r.key, r.value, r.headers)) for n, r in enumerate(sent)] == [
-        (e.shard, e.position, e.account, e.account_version, e.type, e.envelope) for e in stored
+        (e.shard, e.position, e.account, e.account_version, e.type, e.envelope, 1) for e in stored
     ]
 
 

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from consumers.kafka.records import Outgoing, TopicIdentity, Undelivered
+from consumers.kafka.records import Outgoing, Partition, Record, TopicIdentity, Undelivered
 from consumers.relay import Relay, relayed_to
+from ledger.application.acts import By
+from ledger.application.restoring import Restored, begin_generation
 from ledger.store.database import CommitUnknown
+from ledger.store.reading.generations import AheadOfLedger
 from ledger.store.writing import take_over_reader
 from tests.integration.world import Books, account_registered, new_books, running, structured, take_all, until
 from tests.ledger.books import Watched
@@ -27,6 +30,12 @@ class Broker:
 
     def identity(self, topic: str) -> TopicIdentity:
         return TopicIdentity("cluster", topic, self.ids.get(topic, f"id-of-{topic}"))
+
+    def last_records(self, topic: str, limit: int) -> list[Record]:
+        kept = enumerate(self.topics.get(topic, []))
+        return [Record(Partition(topic, r.partition or 0), offset, r.key, r.value, r.headers) for offset, r in kept][
+            -limit:
+        ]
 
     def sender(self, purpose: str) -> "Broker":
         self.opened += 1
@@ -115,6 +124,52 @@ def test_it_waits_for_a_broker_that_does_not_answer(books: Books, broker: Broker
         until(lambda: relayed(books, broker) == 5, 5)
     assert broker.positions() == [1, 2, 3, 4, 5]
     assert broker.opened == broker.closed == 3
+
+
+def test_a_store_that_goes_back_while_it_runs_is_noticed_before_it_sends(books: Books, broker: Broker) -> None:
+    """Its position is not where the relay left it, and the topic has what the store has not."""
+    record(books, 0, 4)
+    relay = Relay(books.database, broker)
+    assert relay.step() == 5
+    with books.database.writing() as transaction:
+        transaction.run("DELETE FROM events WHERE position > 3")
+        transaction.run("UPDATE sequences SET position = 3 WHERE name = 'shard:0'")
+        transaction.run("UPDATE readers SET position = 2")
+    with pytest.raises(AheadOfLedger, match=r"ledger.events has position 0:5, and the ledger ends at 0:3"):
+        relay.step()
+    with pytest.raises(AheadOfLedger):
+        Relay(books.database, broker).step()
+    assert broker.positions() == [1, 2, 3, 4, 5]
+
+
+def test_what_is_further_back_on_the_topic_is_noticed_too(books: Books, broker: Broker) -> None:
+    """A relay that was cut off has sent its last batch again, and not up to where it ended the first time."""
+    record(books, 0, 9)
+    assert Relay(books.database, broker).step() == 10
+    sent = broker.topics["ledger.events"]
+    sent += sent[2:5]
+    with books.database.writing() as transaction:
+        transaction.run("DELETE FROM events WHERE position > 7")
+        transaction.run("UPDATE sequences SET position = 7 WHERE name = 'shard:0'")
+    with pytest.raises(AheadOfLedger, match=r"has position 0:10"):
+        Relay(books.database, broker).step()
+
+
+def test_another_stores_records_and_junk_are_nothing_ahead(books: Books, broker: Broker) -> None:
+    record(books, 0, 4)
+    theirs = (("store", b"another"), ("position", b"0:999"), ("generation", b"7"))
+    junk = (("position", b"0:999"),)
+    broker.send([Outgoing("ledger.events", b"x", b"{}", headers, 0) for headers in (theirs, junk)], 1.0)
+    assert Relay(books.database, broker).step() == 5
+
+
+def test_each_record_names_its_generation(books: Books, broker: Broker) -> None:
+    record(books, 0, 2)
+    restored = Restored(2, [], {"shard:0": 2})
+    begin_generation(books.ledger(), restored, None, By("/makegood/cli/ada", "cli"))
+    Relay(books.database, broker).step()
+    generations = [dict(sent.headers)["generation"] for sent in broker.topics["ledger.events"]]
+    assert generations == [b"1", b"1", b"2", b"2"]
 
 
 def test_whoever_holds_the_lane_no_more_sends_nothing(books: Books, broker: Broker) -> None:

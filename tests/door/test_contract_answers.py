@@ -18,6 +18,7 @@ from makegood.answers.kept_messages import DeadLetter, SetAside
 from makegood.answers.lost_ranges import LostRange
 from makegood.answers.notices import Notice
 from makegood.answers.preview import Previewed
+from makegood.answers.restored import RestoredFound
 from makegood.answers.status import StatusFound
 from makegood.answers.vault import LossFound, VaultStands
 from projections.access import ApiKey, Granted
@@ -60,6 +61,7 @@ ANSWERS: dict[str, type] = {
     "explain": Explanation,
     "rebuild": done.Rebuilt,
     "rebuild --compare-only": done.Compared,
+    "restored": RestoredFound,
     "access grant": done.RoleChanged,
     "access list": Granted,
     "access key issue": done.KeyIssued,

@@ -82,6 +82,7 @@ def test_every_event_is_there_in_order_as_it_is_stored(books: Books, place: Plac
             {
                 "store": books.follower().store_id().encode(),
                 "position": f"0:{e.position}".encode(),
+                "generation": b"1",
                 "type": e.type.encode(),
                 "account-version": str(e.account_version).encode(),
             },

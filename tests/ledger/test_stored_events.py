@@ -27,7 +27,8 @@ from ledger.application.lost_keys import accept_loss
 from ledger.application.lost_messages import close, pass_over
 from ledger.application.notice_delivery import Delivery, record_failed, record_sent, resend
 from ledger.application.notice_delivery import discard as discard_notice
-from ledger.events import STORED_TYPES, Grant, LostRange, SettledAnew, UnknownStoredType, from_stored
+from ledger.application.restoring import Restored, begin_generation
+from ledger.events import STORED_TYPES, FoundAhead, Grant, LostRange, SettledAnew, UnknownStoredType, from_stored
 from ledger.store.notice_queue import queue_notices
 from ledger.store.reading.lost import lost_ranges
 from ledger.store.reading.notice_queue import QueuedNotice
@@ -123,6 +124,7 @@ def stored_today() -> Iterator[tuple[str, bytes]]:
         [lost] = lost_ranges(transaction)
     close(books.ledger, lost.lost_id, "sent again", by)
     told(books, by)
+    begin_generation(books.ledger, restored(), "the disk broke", by)
     accept_loss(books.ledger, KeysBurnt(), "Disk and backup burnt", by)  # type: ignore[arg-type]
     fullest: dict[str, bytes] = {}
     for stored in books.envelopes():
@@ -153,6 +155,15 @@ def lost_range() -> LostRange:
     """Messages that Kafka deleted before they were taken."""
     place = {"cluster": "a-cluster", "topic": "provisioning.events", "topic_id": "a-topic", "partition": 2}
     return LostRange(**place, first=5, last=7, cause="deleted")
+
+
+def restored() -> Restored:
+    """A store that was restored from a backup, with a topic and a projection ahead of it."""
+    topic = FoundAhead(kind="topic", name="ledger.events", partition=0, shard=0, position=120, generation=1)
+    rows = FoundAhead(kind="projection", name="refunds", partition=None, shard=0, position=118, generation=None)
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    sent = QueuedNotice("a-notice", "acct-1", "refund", "an-event", 0, now)
+    return Restored(2, [rows, topic], {"shard:0": 3}, notices_sent=[sent])
 
 
 def settled_anew() -> SettledAnew:

@@ -315,6 +315,11 @@ class ClusterSeen:
     def sender(self, purpose: str) -> SenderSeen:
         return SenderSeen(self.broker, self.fate, self.share)
 
+    def last_records(self, topic: str, limit: int) -> list[Record]:
+        if topic not in self.broker.topics:
+            raise TopicMissing(f"there is no topic {topic}")
+        return [record for kept in self.broker.topics[topic].logs for record in kept.records[kept.low :][-limit:]]
+
     def probe(self, partition: Partition) -> Probe:
         if self.fate("probe") == "unreachable":
             raise BrokerUnavailable("the broker cannot be reached")

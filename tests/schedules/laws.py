@@ -9,7 +9,7 @@ from typing import Any
 
 from consumers.kafka.records import Record, TopicIdentity
 from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS
-from consumers.projector import position_of
+from consumers.places import place_of
 from consumers.upstream import read_kafka
 from ledger.application.record import take
 from ledger.application.statement import Statement
@@ -232,7 +232,7 @@ def _topics_have_everything(world: World) -> None:
     store = world.books.rows("SELECT value FROM store WHERE name = 'id'")[0][0].encode()
     sent: dict[int, set[bytes | None]] = defaultdict(set)
     for record in world.broker.topics[EVENTS.name].logs[0].records:
-        place = position_of(record, store)
+        place = place_of(record, store)
         if place is not None:
             sent[place.position].add(record.value)
     stored = {envelope.position: {envelope.envelope} for envelope in books.envelopes()}

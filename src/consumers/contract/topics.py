@@ -113,6 +113,16 @@ def _header(attribute: str) -> str:
 _STORE: Schema = {"description": "The id of the store that published it.", "type": "string"}
 
 
+_GENERATION: Schema = {
+    "description": (
+        "The generation of the position. A ledger that was restored from a backup begins a new one: what an earlier "
+        "generation has at its first position or beyond is given up. Absent, it is 1."
+    ),
+    "type": "string",
+    "pattern": "^[1-9][0-9]*$",
+}
+
+
 def _position(description: str) -> Schema:
     return {"description": description, "type": "string", "pattern": "^[0-9]+:[1-9][0-9]*$"}
 
@@ -124,6 +134,7 @@ def _events() -> TopicContract:
             "The event's position in its shard, as shard:position. Positions have no gaps: "
             "a reader skips positions it has seen, and a gap means that an event is still to come."
         ),
+        "generation": _GENERATION,
         "type": {"description": "The stored type.", "type": "string"},
         "account-version": {
             "description": "The event's number among the account's events, from 1.",
@@ -132,7 +143,7 @@ def _events() -> TopicContract:
         },
     }
     key = {"description": "The account id.", "type": "string"}
-    event = Common("event", "application/json", key, _headers(headers, list(headers)))
+    event = Common("event", "application/json", key, _headers(headers, _without_generation(headers)))
     return TopicContract(
         topic=EVENTS,
         action="send",
@@ -155,7 +166,15 @@ def _dead_letters() -> TopicContract:
         "deadLetter",
         "application/json",
         key,
-        _headers({"content-type": {"const": "application/json"}}, ["content-type"]),
+        _headers(
+            {
+                "content-type": {"const": "application/json"},
+                "store": _STORE,
+                "position": _position("The dead letter's number in its shard, as shard:position."),
+                "generation": _GENERATION,
+            },
+            ["content-type"],
+        ),
     )
     return TopicContract(
         topic=DEAD_LETTERS,
@@ -173,8 +192,10 @@ def _instructions() -> TopicContract:
         "content-type": {"const": "application/cloudevents+json"},
         "store": _STORE,
         "position": _position("The position of the event that led to the instruction, as shard:position."),
+        "generation": _GENERATION,
     }
-    instruction = Common("instruction", "application/cloudevents+json", key, _headers(headers, list(headers)))
+    required = _without_generation(headers)
+    instruction = Common("instruction", "application/cloudevents+json", key, _headers(headers, required))
     return TopicContract(
         topic=INSTRUCTIONS,
         action="send",
@@ -190,6 +211,11 @@ def _instructions() -> TopicContract:
             for file in instruction_schemas().values()
         ),
     )
+
+
+def _without_generation(headers: Schema) -> list[str]:
+    """The headers that every record has: those of older versions have no generation."""
+    return [name for name in headers if name != "generation"]
 
 
 def _headers(properties: Schema, required: list[str] | None = None) -> Schema:

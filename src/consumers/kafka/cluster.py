@@ -177,6 +177,28 @@ class Cluster:
         with Probe(self._settings, partition, self._patience) as probe:
             return probe.bounds()
 
+    def last_records(self, topic: str, limit: int) -> list[Record]:
+        """The last records of each partition of a topic, at most so many of each. Raises BrokerError."""
+        self.identity(topic)  # or it is missing, and to ask for its partitions might make it
+        found: list[Record] = []
+        with self.probe(Partition(topic, 0)) as probe:
+            for number in self.partitions(topic):
+                probe.turn_to(Partition(topic, number))
+                first, end = self._bounds(probe)
+                found += probe.records(max(first, end - limit), end)
+        return found
+
+    def _bounds(self, probe: Probe) -> tuple[int, int]:
+        """A partition's bounds, also where it was made just now and has no leader for a moment."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                return probe.bounds()
+            except BrokerUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
     def extents(self, topic: str) -> dict[int, Extent]:
         """What there is of each partition of a topic. Raises BrokerError."""
         partitions = [TopicPartition(topic, number) for number in self.partitions(topic)]
@@ -373,6 +395,10 @@ class Probe:
     def __exit__(self, *_: object) -> None:
         self._consumer.close()
 
+    def turn_to(self, partition: Partition) -> None:
+        """Look at another partition from now on."""
+        self._partition = partition
+
     def bounds(self) -> tuple[int, int]:
         """The first offset that is there, and the next one to be written."""
         try:
@@ -388,6 +414,31 @@ class Probe:
         """The first record at an offset or after it; None where none comes soon."""
         message = next(self._from(offset), None)
         return record_of(message, self._partition) if message is not None and message.error() is None else None
+
+    def records(self, first: int, end: int) -> Iterator[Record]:
+        """The records from an offset on and before another, without those that are damaged in Kafka.
+
+        Raises BrokerUnavailable where the broker falls silent before the end.
+        """
+        offset = first
+        while offset < end:
+            began, error = offset, None
+            for message in self._from(offset):
+                error = message.error()
+                if error is not None:
+                    break
+                at = message.offset() or 0
+                if at >= end:
+                    return
+                offset = at + 1
+                yield record_of(message, self._partition)
+                if offset == end:
+                    return
+            if error is None and offset > began:
+                continue  # it takes longer than our patience, and goes on
+            if error is None or error.code() not in {*DAMAGED, KafkaError._PARTITION_EOF}:
+                raise BrokerUnavailable(f"Kafka did not say what is in {self._partition} from offset {offset} on")
+            offset = self.after_damage(offset) if error.code() in DAMAGED else end
 
     def written_at(self, offset: int) -> datetime | None:
         """When the first record at an offset or after it was written, or the next one that says so in earnest."""

@@ -109,6 +109,7 @@ from ledger.events.system import (
     AgreementPublished,
     ApiKeyIssued,
     ApiKeyRevoked,
+    FoundAhead,
     Grant,
     KeptAs,
     KeptMessage,
@@ -122,6 +123,8 @@ from ledger.events.system import (
     Role,
     RoleGranted,
     RoleRevoked,
+    SequenceKept,
+    StoreRestored,
 )
 
 __all__ = [
@@ -168,6 +171,7 @@ __all__ = [
     "Fact",
     "FactData",
     "FactRetracted",
+    "FoundAhead",
     "GoodwillApproved",
     "GoodwillProposed",
     "GoodwillRejected",
@@ -217,6 +221,7 @@ __all__ = [
     "RoleGranted",
     "RoleRevoked",
     "Sealed",
+    "SequenceKept",
     "SettleAs",
     "SettledAnew",
     "SettledPart",
@@ -225,6 +230,7 @@ __all__ = [
     "SettlementReason",
     "Settling",
     "Status",
+    "StoreRestored",
     "SubscriptionFact",
     "SubscriptionRegistered",
     "SubscriptionReinstated",

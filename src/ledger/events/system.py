@@ -128,6 +128,46 @@ class KeysLost(Decision):
     data: Data
 
 
+class SequenceKept(Stored):
+    """The last position of a sequence that still holds."""
+
+    sequence: str
+    position: int
+
+
+class FoundAhead(Stored):
+    """A projection or a partition of a topic that was ahead of the ledger, with the position that it had.
+
+    `generation` is that of a topic's record.
+    """
+
+    kind: Literal["projection", "topic"]
+    name: str
+    partition: int | None
+    shard: int
+    position: int
+    generation: int | None
+
+
+class StoreRestored(Decision):
+    """The store was restored from a backup, and a new generation of its positions begins (design rule 15).
+
+    `kept` says, for each sequence, up to which position the earlier generations hold. A person's reason, if they gave
+    one, lies in the vault.
+    """
+
+    stored_as = "store-restored.v1"
+
+    class Data(Stored):
+        generation: int
+        kept: tuple[SequenceKept, ...]
+        ahead: tuple[FoundAhead, ...]
+        notices_sent: tuple[str, ...]
+        sealed: Sealed | None
+
+    data: Data
+
+
 Role = Literal["provisioning", "support", "finance", "approver", "auditor", "customer", "operator"]
 """The roles; their permissions are in makegood/access/permissions.py."""
 ROLES: tuple[Role, ...] = get_args(Role)

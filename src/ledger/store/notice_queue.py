@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ledger.store.database import Conflict, Transaction
@@ -47,6 +47,17 @@ def queue_notices(transaction: Transaction, notices: Iterable[QueuedNotice]) -> 
             )
             for n in notices
         ],
+    )
+
+
+def count_as_sent(transaction: Transaction, notices: Iterable[QueuedNotice]) -> None:
+    """Have notices stand as sent, also those that are not in the queue: what they tell of may come again."""
+    sent = [replace(notice, status="sent", next_attempt_at=None) for notice in notices]
+    queue_notices(transaction, sent)
+    transaction.run_each(
+        "UPDATE notices SET status = 'sent', next_attempt_at = NULL, claimed_at = NULL, last_error = NULL "
+        "WHERE notice_id = ?",
+        [(notice.notice_id,) for notice in sent],
     )
 
 

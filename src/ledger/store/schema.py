@@ -66,6 +66,11 @@ TABLES = (
     # How far each reader has come, and the epoch of whoever may move it.
     """CREATE TABLE IF NOT EXISTS readers (
         reader TEXT PRIMARY KEY, position BIGINT NOT NULL, epoch BIGINT NOT NULL)""",
+    # Where each generation of a sequence begins: after the last position that it `keeps` of those before it. Of the
+    # first generation there is no row.
+    """CREATE TABLE IF NOT EXISTS generations (
+        sequence TEXT NOT NULL, generation BIGINT NOT NULL, keeps BIGINT NOT NULL,
+        PRIMARY KEY (sequence, generation))""",
     # Notices to customers: the queue of e-mails, and what became of each. No address and no word of them stands here.
     """CREATE TABLE IF NOT EXISTS notices (
         notice_id TEXT PRIMARY KEY, account TEXT NOT NULL, kind TEXT NOT NULL, event_id TEXT NOT NULL,

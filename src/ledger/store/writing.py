@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -11,7 +11,7 @@ from typing import Literal
 from ledger.events import KeptAs
 from ledger.store.database import Conflict, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
-from ledger.store.notice_queue import change_notice, note_collected
+from ledger.store.notice_queue import change_notice, count_as_sent, hold_link, note_collected
 from ledger.store.positions import dead_letter_sequence, set_aside_sequence, shard_of_new
 from ledger.store.reading.notice_queue import QueuedNotice
 from ledger.store.reading.shards import shards_of
@@ -129,6 +129,21 @@ class Closure:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """A new generation: by sequence, the last position that it keeps of those before it.
+
+    `readers` are to stand no further than at a position. The notices were sent, and the links used, in the history
+    that is given up.
+    """
+
+    generation: int
+    keeps: Mapping[str, int]
+    readers: Mapping[str, int]
+    sent: Collection[QueuedNotice]
+    collected: Mapping[str, datetime]
+
+
+@dataclass(frozen=True, slots=True)
 class CarriedOut:
     """A request became a fact, under the key that its caller gave it."""
 
@@ -179,6 +194,7 @@ class Writes:
     request: CarriedOut | None = None
     reader: ReaderMove | None = None
     sandbox_clock: datetime | None = None
+    generation: Begun | None = None
 
     def write_before_events(self, transaction: Transaction) -> None:
         """Everything but the events, in the order that keeps writers from waiting for each other in a circle.
@@ -208,6 +224,8 @@ class Writes:
             change_notice(transaction, before, after)
         for notice_id, collected_at in self.collected.items():
             note_collected(transaction, notice_id, collected_at)
+        if self.generation is not None:
+            _begin_generation(transaction, self.generation)
         if self.sandbox_clock is not None:
             transaction.run(
                 "INSERT INTO store (name, value) VALUES ('clock', ?) "
@@ -459,6 +477,24 @@ def move_reader(transaction: Transaction, move: ReaderMove) -> None:
     )
     if moved != 1:
         raise ReaderFenced(f"reader {move.reader} was taken over by another")
+
+
+def _begin_generation(transaction: Transaction, begun: Begun) -> None:
+    transaction.insert(
+        "generations",
+        ("sequence", "generation", "keeps"),
+        [(sequence, begun.generation, keeps) for sequence, keeps in sorted(begun.keeps.items())],
+    )
+    for reader, most in sorted(begun.readers.items()):
+        # Whoever had it before is fenced off: they go by what was given up.
+        transaction.run(
+            "UPDATE readers SET position = ?, epoch = epoch + 1 WHERE reader = ? AND position > ?",
+            (most, reader, most),
+        )
+    count_as_sent(transaction, begun.sent)
+    for notice_id, collected_at in sorted(begun.collected.items()):
+        hold_link(transaction, notice_id, collected_at)
+        note_collected(transaction, notice_id, collected_at)
 
 
 def hold_heads(transaction: Transaction, accounts: Iterable[str]) -> None:

@@ -5,7 +5,7 @@ What was found is kept once, in a `Status`; the answer, the metrics and the tabl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Literal
@@ -17,6 +17,7 @@ from consumers.lag import Lag, notices_lags, projector_lags
 from ledger.store.database import StoreError, Transaction, redacted
 from ledger.store.instants import to_microseconds
 from ledger.store.positions import Reached
+from ledger.store.reading.generations import AheadOfLedger
 from ledger.store.reading.heads import due_by
 from ledger.store.reading.kept_messages import kept_left
 from ledger.store.reading.left_for_people import Left
@@ -32,6 +33,7 @@ from makegood.answers.metrics import Metric, Sample
 from makegood.house.clock import system_clock
 from makegood.house.opening import House, check_vault, open_house
 from makegood.house.settings import Settings
+from projections.ahead import projections_ahead
 from projections.alarms import alarms_left
 from projections.catalog import CATALOG
 from projections.goodwill import goodwill_left
@@ -166,7 +168,7 @@ def look(settings: Settings, max_age: int | None = None) -> Status:
     """The status. Unreachable parts are reported in it, not raised."""
     status = _unknown(settings, max_age)
     try:
-        with open_house(settings) as house:
+        with open_house(settings, restored=True) as house:
             _look_around(house, status)
     except StoreError as error:
         status.problems.append(str(error))
@@ -209,6 +211,12 @@ def _look_into_store(house: House, status: Status) -> None:
             status.unsent = unsent(transaction)
         status.left = {kind.name: kind.left(transaction) for kind in KINDS}
         status.problems += [_lost_in_words(lost) for lost in lost_ranges(transaction, closed=False)]
+        status.problems += _ahead_in_words(projections_ahead(transaction))
+
+
+def _ahead_in_words(found: Sequence[object]) -> list[str]:
+    """What is ahead of a ledger that was restored, with what to do."""
+    return [str(AheadOfLedger.of(found))] if found else []
 
 
 def _look_into_vault(house: House, status: Status) -> None:
@@ -229,16 +237,19 @@ def _lost_in_words(lost: LostMessages) -> str:
 
 def _look_into_broker(house: House, status: Status) -> None:
     # Only here: without a broker none of this is loaded.
+    from consumers.ahead import ahead_of_ledger
     from consumers.kafka.records import BrokerError, BrokerUnavailable, TopicMissing
     from consumers.kafka.security import WrongSecurity
+    from consumers.restored import carried_by
     from consumers.topic_lag import carrier_lags, strangers
-    from makegood.house.broker import cluster_for
+    from makegood.house.broker import cluster_for, topic_names
 
     status.broker_reachable = True
     try:
         cluster = cluster_for(house, patience=BROKER_PATIENCE)
-        carried = carrier_lags(house.database, cluster)
+        carried = carrier_lags(house.database, cluster, topic_names())
         foreign = strangers(cluster)
+        ahead = ahead_of_ledger(house.database, cluster, carried_by(topic_names()))
     except WrongSecurity as error:
         status.broker_reachable = None
         status.problems.append(str(error))
@@ -246,8 +257,14 @@ def _look_into_broker(house: House, status: Status) -> None:
     except BrokerError as error:
         status.broker_reachable = not isinstance(error, BrokerUnavailable) or isinstance(error, TopicMissing)
         status.problems.append(str(error))
+        if not status.broker_reachable:
+            status.problems.append(
+                "until Kafka answers, it is not known how far intake and relay are behind, and whether the topics "
+                "are ahead of the ledger, as after it was restored from a backup"
+            )
         return
     status.lags = carried + status.lags
+    status.problems += _ahead_in_words(ahead)
     status.problems += [
         f"Kafka deleted {lag.lost} messages of {lag.of}/{lag.number} before intake took them: "
         "publish them again, and give the topic a longer retention"

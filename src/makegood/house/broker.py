@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from consumers.kafka.cluster import PATIENCE, Cluster
 from consumers.kafka.security import Security
+from consumers.topic_lag import TopicNames
 from ledger.store.reading.store import store_id
 from makegood.house.opening import House
 from makegood.house.settings import Settings
+
+NAMES = TopicNames()
+"""The topics that the parts work on."""
+
+
+def topic_names() -> TopicNames:
+    """The topics that the parts work on."""
+    return NAMES
 
 
 def cluster_for(house: House, *, patience: float = PATIENCE) -> Cluster:

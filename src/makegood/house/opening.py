@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ledger.store.connecting import connect, create_if_missing, lacks_database
 from ledger.store.database import Database, StoreError, redacted
+from ledger.store.reading.generations import AheadOfLedger
 from ledger.store.reading.store import NoStore, clock_in, store_exists, store_is_older
 from ledger.store.reading.vault import vault_of
 from ledger.store.vault_keys import KeyDatabase, VaultMismatch
@@ -17,6 +18,7 @@ from ledger.vault import Vault
 from makegood.house.clock import system_clock
 from makegood.house.logs import say
 from makegood.house.settings import Settings
+from projections.ahead import projections_ahead
 from projections.follower import Follower
 
 if TYPE_CHECKING:
@@ -110,6 +112,14 @@ def _bring_up_to_date(house: House, keys: KeyDatabase) -> None:
     house.projections.catch_up()
 
 
+def _check_none_ahead(database: Database) -> None:
+    """Raises AheadOfLedger where a projection says what the ledger does not: nobody may take its answers for true."""
+    with database.reading() as transaction:
+        found = projections_ahead(transaction)
+    if found:
+        raise AheadOfLedger.of(found)
+
+
 @contextmanager
 def open_house(
     settings: Settings,
@@ -117,14 +127,16 @@ def open_house(
     create: bool = False,
     create_missing: bool = False,
     migrate: bool = False,
+    restored: bool = False,
     sandbox: bool = False,
     shards: int = 1,
 ) -> Iterator[House]:
     """Open the store and all that belongs to it.
 
     `create` makes a new store, of so many shards, and refuses one that is there; `create_missing` makes one only
-    where there is none. `migrate` brings a store of an older version up to date. Raises NoStore where there is none,
-    OlderStore, and StoreError where one of the databases cannot be used.
+    where there is none. `migrate` brings a store of an older version up to date; `restored` opens one also where its
+    projections are ahead of it. Raises NoStore where there is none, OlderStore, AheadOfLedger, and StoreError where
+    one of the databases cannot be used.
     """
     database, keys = connect(settings.store), connect(settings.vault)
     try:
@@ -154,6 +166,8 @@ def open_house(
             _bring_up_to_date(house, key_database)
         if exists and (bound := vault_of(database)) is not None:
             key_database.belongs_to(bound)
+        if exists and not restored:
+            _check_none_ahead(database)
         yield house
     finally:
         database.close()

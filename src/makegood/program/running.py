@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 
+from consumers.ahead import ahead_of_ledger, check_none_ahead
 from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.records import BrokerError
@@ -16,8 +17,9 @@ from consumers.notices import Notices
 from consumers.part import Part, PartFailed, collect_rarely, run_parts
 from consumers.projector import KafkaSource, Projector, StoreSource
 from consumers.relay import Relay
+from consumers.restored import carried_by
 from consumers.timers import Timers
-from makegood.house.broker import cluster_for
+from makegood.house.broker import cluster_for, topic_names
 from makegood.house.clock import system_clock
 from makegood.house.logs import configure_logs, say
 from makegood.house.mail_server import post_of
@@ -32,7 +34,8 @@ NEED_KAFKA = ("intake", "relay")
 def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
     """Run all parts, or those named, until SIGTERM or SIGINT; says `ready` on standard error when all work.
 
-    Raises Stop where a part is unknown or lacks its broker, and where a part fails.
+    Raises Stop where a part is unknown or lacks its broker, and where a part fails; AheadOfLedger where the store was
+    restored from a backup, and its projections or topics were not.
     """
     configure_logs(settings.log)
     stop = threading.Event()
@@ -45,6 +48,7 @@ def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
             parts = parts_for(house, cluster, names)
             if cluster is not None:
                 cluster.create_topics(TOPICS)
+                check_none_ahead(ahead_of_ledger(house.database, cluster, carried_by(topic_names())))
             collect_rarely()
             run_parts(parts, stop, lambda: say("ready"))
         except (BrokerError, PartFailed, WrongSecurity) as error:

@@ -74,6 +74,12 @@ def read_shard(transaction: Transaction, shard: int, after: int, limit: int) -> 
     return found
 
 
+def envelope_at(transaction: Transaction, at: Position) -> bytes | None:
+    """The stored bytes of the event at a position; None where there is none."""
+    rows = transaction.rows("SELECT envelope FROM events WHERE shard = ? AND position = ?", (at.shard, at.position))
+    return bytes(rows[0][0]) if rows else None
+
+
 def follow_account(database: Database, account: str, *, to_version: int | None = None) -> Iterator[StoredEnvelope]:
     """An account's events in order, from the first."""
     with database.reading() as transaction:

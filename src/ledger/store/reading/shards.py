@@ -27,7 +27,12 @@ def shards_of_accounts(transaction: Transaction, accounts: Iterable[str | None])
 
 def shard_end(transaction: Transaction, shard: int) -> int:
     """The last position of a shard; 0 while it is empty."""
-    rows = transaction.rows("SELECT position FROM sequences WHERE name = ?", (event_sequence(shard),))
+    return sequence_end(transaction, event_sequence(shard))
+
+
+def sequence_end(transaction: Transaction, sequence: str) -> int:
+    """The last position that was given out in a sequence; 0 where none was."""
+    rows = transaction.rows("SELECT position FROM sequences WHERE name = ?", (sequence,))
     return int(rows[0][0]) if rows else 0
 
 

@@ -25,9 +25,9 @@ def projections_named(name: str | None) -> Sequence[Projection]:
     return found
 
 
-def rebuild(house: House, projections: Sequence[Projection], *, anew: bool) -> Rebuilt:
+def rebuild(house: House, projections: Sequence[Projection], *, anew: bool, restored: bool = False) -> Rebuilt:
     """Rebuild projections and let them catch up; the answer for programs. Raises Stop where it is interrupted."""
-    rebuilding = Rebuild(house.database, projections)
+    rebuilding = Rebuild(house.database, projections, restored=restored)
     done = rebuilding.begin(anew=anew)
     if done:
         say(f"resuming an interrupted rebuild after {done} events; --anew starts over")
