@@ -137,6 +137,9 @@ def main() -> int:
             programme.play("kill -9 at a named place", _kills_at_places(house), house.stage)
         if not only or "SQLite full".startswith(only):
             programme.play("SQLite full", [house.disk_full()] * rounds, house.stage_on_sqlite)
+        if not only or "restored from a backup, SQLite".startswith(only):
+            faults = [kinds.restored(house.back_up_sqlite)] * rounds
+            programme.play("restored from a backup, SQLite", faults, house.stage_on_sqlite)
         if not only or "flood".startswith(only):
             floods = [kinds.flood(FLOOD)]
             programme.play("flood", floods, lambda: house.stage(FAULTS_BATCH="500"), afterwards=lambda _: None)

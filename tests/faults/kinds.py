@@ -347,6 +347,42 @@ def disk_full(store: Path, pages: Path) -> Fault:
     return fill
 
 
+def restored(backup: Callable[[Stage], Callable[[], None]]) -> Fault:
+    """The store is restored from a backup while its topics go on: refused, until a new generation is begun.
+
+    `backup` makes one, and answers with what puts it back.
+    """
+
+    def restore(stage: Stage, lot: Lot) -> str:
+        process = stage.whole()
+        stage.publish(lot)
+        _sleep_a_while(stage)
+        process.kill()
+        before = stage.taken(lot)
+        put_back = backup(stage)
+        process = _ready(stage.start())
+        until(lambda: process.is_ready() and stage.all_is_taken(lot), PATIENCE)
+        _sleep_a_while(stage)
+        process.kill()
+        stage.kills += 2
+        put_back()
+        until(lambda: stage.books.end() > 0, PATIENCE)
+        refused = stage.start()
+        until(lambda: not refused.alive or "\nready\n" in "\n" + refused.said, PATIENCE)
+        if refused.alive:
+            stage.leave_to(refused)
+            raise NotReached("nothing was ahead of the store")
+        if refused.wait() != 1 or "makegood restored" not in refused.said:
+            raise NotRecovered(f"it does not say what to do:\n{refused.said}")
+        going_on = stage.start(command=("restored", "--reason", "a fault was played"))
+        if going_on.wait() != 0:
+            raise NotRecovered(f"it does not go on:\n{going_on.said}")
+        stage.whole()
+        return f"{before} of {len(lot.messages)} taken when backed up"
+
+    return restore
+
+
 RESIDENT_GROWTH_MOST = 200 * 1024 * 1024
 """Bytes that a process may grow by while messages pile up: the client fetches 16 MB ahead, and accounts stay warm."""
 

@@ -24,10 +24,12 @@ from consumers.kafka.cluster import Cluster
 from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, UPSTREAM
 from consumers.projector import KafkaSource
 from consumers.relay import Relay
+from consumers.topic_lag import TopicNames
 from ledger.store import database
 from ledger.store.database import Transaction
 from ledger.store.sqlite import SQLite
 from makegood import cli
+from makegood.house import broker
 from makegood.program import running
 from tests.faults.failpoints import Failpoints
 
@@ -64,6 +66,7 @@ def say_how(environment: dict[str, str]) -> None:
         "KafkaSource": partial(KafkaSource, topic=events, batch=4 * batch, look_seconds=LOOK_SECONDS),
     }.items():
         setattr(running, name, shorter)
+    broker.NAMES = TopicNames(upstream.name, events.name, instructions.name, letters.name)
     seen = environment.get("FAULTS_SEEN")
     sign = signal.Signals[environment.get("FAULTS_SIGNAL", "SIGKILL")]
     Failpoints(environment.get("MAKEGOOD_FAILPOINT"), Path(seen) if seen else None, sign).install()

@@ -10,16 +10,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from consumers.kafka.records import BrokerError, Partition, Record
+from consumers.places import place_of
 from consumers.projector import PublishedEvent, event_of
 from ledger.application.agreements import publish
 from ledger.store.database import Unavailable
+from ledger.store.positions import event_sequence
+from ledger.store.reading.generations import Generations, generations_of
 from ledger.store.reading.lost import LostMessages, lost_ranges
 from projections.catalog import CATALOG
 from projections.instructions import INSTRUCTIONS, ISSUED
@@ -87,6 +90,11 @@ class Process:
         self._was_ready = self._was_ready or "\nready\n" in "\n" + self.said
         return self._was_ready
 
+    def wait(self) -> int:
+        """Let it end by itself; its exit code."""
+        self.ended = True
+        return self._process.wait(PATIENCE)
+
     def kill(self) -> None:
         self.ended = True
         self._process.send_signal(signal.SIGKILL)
@@ -142,8 +150,8 @@ class Stage:
         """What every process started from now on is told besides."""
         self._environment = environment
 
-    def start(self, *parts: str, **environment: str) -> Process:
-        """Start a process; `ready` is not waited for."""
+    def start(self, *parts: str, command: Sequence[str] = (), **environment: str) -> Process:
+        """Start a process that runs all parts, or those named, or another command; `ready` is not waited for."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKEGOOD_")}
         told = {
             "FAULTS_TOPICS": self.place.upstream.name.rpartition("-")[2],
@@ -152,7 +160,7 @@ class Stage:
             **environment,
         }
         process = Process(
-            ["run", *parts, "--store", self._store, "--kafka", self.place.cluster.bootstrap],
+            [*(command or ["run", *parts]), "--store", self._store, "--kafka", self.place.cluster.bootstrap],
             inherited | told,
             self.folder / f"makegood-{len(list(self.folder.glob('makegood-*.log')))}.log",
         )
@@ -308,7 +316,10 @@ class Stage:
             for row in self.books.rows("SELECT position, envelope FROM events ORDER BY position")
         }
         reached, told, begun = 0, [], False
+        generations = self._generations()
         for event in self._published():
+            if generations.gave_up(event.generation, event.position):
+                continue
             # Before the relay notices that a topic was made anew, it may send there what comes next; then everything.
             begun = begun or event.position == 1
             if not begun:
@@ -327,12 +338,20 @@ class Stage:
         kept = {instruction_id: json.loads(data) for instruction_id, data in rows}
         told = []
         sent: set[str] = set()
+        generations = self._generations()
         for record in self._records(self.place.instructions.name):
+            place = place_of(record)
+            if place is not None and generations.gave_up(place.generation, place.position):
+                continue
             instruction = json.loads(record.value or b"")
             sent.add(instruction["id"])
             if kept.get(instruction["id"]) != instruction["data"]:
                 told.append(f"instruction {instruction['id']} says on the topic what the rows do not")
         return told + [f"instruction {missing} was never published" for missing in sorted(kept.keys() - sent)]
+
+    def _generations(self) -> Generations:
+        with self.books.database.reading() as transaction:
+            return generations_of(transaction, event_sequence(0))
 
     def _published(self) -> Iterator[PublishedEvent]:
         store = self.books.follower().store_id().encode()

@@ -90,6 +90,10 @@ def test_with_an_older_vault_until_the_right_one_is_restored(stage: Stage) -> No
     play(stage, kinds.older_vault)
 
 
+def test_restored_from_a_backup_while_its_topics_go_on(house: Theatre, stage: Stage) -> None:
+    play(stage, house.kinds()["restored from a backup"])
+
+
 def test_after_all_that_the_store_is_whole_and_the_topic_says_the_same(stage: Stage) -> None:
     stage.check_whole_store()
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
 
 from tests.faults import kinds
 from tests.faults.kinds import Fault
@@ -15,6 +21,7 @@ from tests.faults.stage import Stage
 from tests.parts.kafka import Kafka, find_kafka
 from tests.parts.postgres import Postgres, find_postgres
 
+_OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 FROZEN_AT = "intake: before COMMIT of events#2"
 
 
@@ -70,6 +77,35 @@ class Theatre:
     def disk_full(self) -> Fault:
         return kinds.disk_full(self.store, self.pages)
 
+    def back_up_postgresql(self, stage: Stage) -> Callable[[], None]:
+        """Copy the stage's database; what puts the copy in its place."""
+        name = urlsplit(stage.books.database.url).path[1:]
+
+        def copy(source: str, target: str) -> None:
+            with psycopg.connect(self.postgres.url, autocommit=True) as connection:
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(target)))
+                connection.execute(_OTHERS, (source,))
+                names = sql.Identifier(target), sql.Identifier(source)
+                connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
+
+        copy(name, f"{name}_backup")
+        return lambda: copy(f"{name}_backup", name)
+
+    def back_up_sqlite(self, stage: Stage) -> Callable[[], None]:
+        """Copy the store's file as SQLite does it; what puts the copy in its place."""
+        backup = self.store.with_suffix(".backup")
+        backup.unlink(missing_ok=True)
+        with contextlib.closing(sqlite3.connect(self.store)) as connection:
+            connection.execute("VACUUM INTO ?", (str(backup),))
+
+        def put_back() -> None:
+            stage.books.database.close()
+            for beside in ("-wal", "-shm"):
+                self.store.with_name(self.store.name + beside).unlink(missing_ok=True)
+            shutil.copy(backup, self.store)
+
+        return put_back
+
     def kinds(self) -> dict[str, Fault]:
         """The kinds that share a stage on PostgreSQL, in the order in which they do."""
         return {
@@ -86,6 +122,7 @@ class Theatre:
             "members join and leave": kinds.members,
             "deleted before it was read": kinds.deleted_before_it_was_read,
             "older vault restored": kinds.older_vault,
+            "restored from a backup": kinds.restored(self.back_up_postgresql),
         }
 
 
