@@ -110,6 +110,9 @@ def test_no_command_answers_or_writes_before_the_new_generation(
     said = door.json("status", exits=1)["problems"][0]
     assert "and the ledger ends at 0:" in said
     assert "makegood restored" in said
+    examined = {each["check"]: each for each in door.json("doctor", exits=1)["checks"]}
+    assert (examined["store"]["verdict"], examined["vault"]["verdict"]) == ("broken", "well")
+    assert "makegood restored" in examined["store"]["next"]
 
 
 def test_what_the_ledger_lacks_is_listed_and_sent_again_nothing_is_doubled(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -34,6 +34,7 @@ from makegood.house.mail_server import post_of
 from makegood.house.opening import OlderStore, check_vault, open_house
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
+from projections.ahead import projections_ahead
 
 Verdict = Literal["well", "broken", "unchecked"]
 
@@ -117,13 +118,19 @@ def _store(settings: Settings) -> str:
             f"no makegood store at {redacted(settings.store)}",
             "create one with `makegood init`, or correct MAKEGOOD_STORE",
         )
+    with suppress(StoreError), open_house(settings, restored=True) as house, house.database.reading() as transaction:
+        if ahead := projections_ahead(transaction):
+            raise _Broken(
+                f"{ahead[0]}: it was restored from an older backup than its projections",
+                "stop every program that uses the store, and run `makegood restored`",
+            )
     return f"readable at {redacted(settings.store)}"
 
 
 def _vault(settings: Settings) -> str:
     _needs_store(settings)
     try:
-        with open_house(settings) as house:
+        with open_house(settings, restored=True) as house:
             check_vault(house)
             made = house.vault.check().made
     except OlderStore:
