@@ -543,6 +543,7 @@ REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
     ({"type": 3}, "type", "string"),
     ({"type": "voip.cycle.started.v9"}, "type", "unknown message type"),
     ({"type": "CycleStarted"}, "type", "unknown message type"),
+    ({"type": "voip.cycle.started.v9", "data": {}}, "type", "unknown message type"),
     ({"subject": ABSENT}, "subject", "required"),
     ({"subject": "a" * 129}, "subject", "1 to 128"),
     ({"subject": "system"}, "subject", "reserved"),
@@ -943,6 +944,18 @@ def test_arbitrary_bytes_never_raise(body: bytes) -> None:
 def test_arbitrary_json_never_raises(value: object) -> None:
     check_taken(read(value))
     check_taken(read_kafka(HEADERS, None, as_bytes(value), "o"))
+
+
+@given(st.data())
+def test_any_part_of_a_message_under_any_type_never_raises(draw: st.DataObject) -> None:
+    message = event(draw.draw(st.sampled_from(sorted(EXAMPLES))))
+    message["type"] = draw.draw(st.sampled_from(["voip.cycle.started.v9", *sorted(MESSAGES)]))
+    message["data"] = {
+        name: message["data"][name] for name in draw.draw(st.sets(st.sampled_from(sorted(message["data"]))))
+    }
+    kept = draw.draw(st.sets(st.sampled_from(sorted(message))))
+    check_taken(read({name: message[name] for name in kept | {"type", "data"}}))
+    check_taken(read(message))
 
 
 @given(st.data())

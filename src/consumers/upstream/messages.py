@@ -99,7 +99,7 @@ class MessageData(Closed):
     about: ClassVar[str | None] = None
     """The field with the instant at which the fact became true; None: the message's `time` (design rule 10)."""
 
-    opens: ClassVar[tuple[str, ...]]
+    opens: ClassVar[tuple[str, ...]] = ()
     """The fields by which something becomes known: subscriptions, charges, outages and so on."""
     coded: ClassVar[tuple[str, ...]]
     """The fields of which only codes stand in the fact; free text in them goes into the vault."""
