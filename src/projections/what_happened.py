@@ -223,7 +223,7 @@ def what_happened(event: LedgerEvent) -> str:
         case LostRangeClosed(data=data):
             return f"The lost range {data.lost_id} was closed"
         case KeysLost(data=data):
-            return f"The loss of keys of the vault was accepted: {data.entries} entries cannot be read any more"
+            return f"The loss of vault keys was accepted; entries that cannot be read any more: {data.entries}"
         case StoreRestored(data=data):
             return f"The store was restored from a backup, and generation {data.generation} of its positions began"
         case RoleGranted(data=data):

@@ -37,6 +37,8 @@ OF_THE_PROVIDER: dict[str, Role] = {
     "olga": "operator",
 }
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
+KEYS = "sqlite:///:memory:"
+"""Where `Books` keeps the keys."""
 """In the middle of the month that they have paid for."""
 CUSTOMERS = {"zoe": "acct-1", "mallory": "acct-2"}
 """Who is a customer, and which account is theirs."""
@@ -80,7 +82,7 @@ class Desk:
         """The door of a store in which two customers have a month of service each; `served` changes its house."""
         # What the door logs would mix with what other tests expect to be told.
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-        house = house_on(books, Settings(store=url, request_rate=0))
+        house = house_on(books, Settings(store=url, vault=KEYS, request_rate=0))
         house.projections.create()
         for account in ("acct-1", "acct-2"):
             books.take(Upstream(account).customer())
@@ -154,7 +156,7 @@ def served() -> Iterator[Served]:
     """One server for many tests: to begin one takes longer than most of what is asked of it."""
     books = Books.open()
     with ExitStack() as closing:
-        yield Served.begin(house_on(books, Settings(store=books.database.url, request_rate=0)), closing)
+        yield Served.begin(house_on(books, Settings(store=books.database.url, vault=KEYS, request_rate=0)), closing)
     books.close()
 
 

@@ -283,7 +283,7 @@ class TestKeysThatAreLostForGood:
         assert "burnt" not in json.dumps(event)
         [loss] = lost.json("vault", "status")["losses"]
         assert (loss["reason"], loss["accounts"]) == ("Disk and backup burnt", ["acct-2", "acct-3"])
-        assert "lost for good: what was said of 2 customers; the bodies of 1 dead letters" in lost("vault")
+        assert "lost for good: private data of customers: 2; bodies of dead letters: 1" in lost("vault")
         again = lost.json("vault", "accept-loss", "--reason", "again")
         assert (again["outcome"], again["entries"]) == ("nothing is lost", 0)
 

@@ -30,7 +30,7 @@ from makegood.api.app import Endpoint, endpoints
 from makegood.api.wait_for import WAIT_FOR
 from makegood.house.settings import Settings
 from tests.api.conftest import BY
-from tests.api.desk import Desk, Served, house_on
+from tests.api.desk import KEYS, Desk, Served, house_on
 from tests.api.lives import OWN, WHO, WITHOUT_ROLE, settled
 from tests.ledger.books import Books
 
@@ -74,7 +74,9 @@ def door(url: str = "sqlite:///:memory:") -> Iterator[Desk]:
     """A door with people of every role at it, whose rows show at once what is recorded."""
     books = Books.open()
     with ExitStack() as closing:
-        served = Served.begin(house_on(books, Settings(store=books.database.url, request_rate=0)), closing)
+        served = Served.begin(
+            house_on(books, Settings(store=books.database.url, vault=KEYS, request_rate=0)), closing
+        )
         with settled(served, url) as desk:
             for role in sorted(set(ROLES) - {"customer"}):
                 grant(desk.books.ledger, Grant(principal=EVERYBODY, role=role, account_id=None), BY)

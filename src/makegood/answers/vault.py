@@ -108,10 +108,10 @@ def found_lost(found: Unreadable, outcome: str) -> LossFound:
 def in_words(found: Counted) -> str:
     """What nobody can read any more, in a sentence."""
     counts = (
-        (found["customers"], "what was said of {} customers"),
-        (found["dead_letters"], "the bodies of {} dead letters"),
-        (found["set_aside"], "the bodies of {} messages set aside"),
-        (found["reasons"], "the reasons for {} closings"),
+        (found["customers"], "private data of customers: {}"),
+        (found["dead_letters"], "bodies of dead letters: {}"),
+        (found["set_aside"], "bodies of messages set aside: {}"),
+        (found["reasons"], "reasons given by people: {}"),
     )
     parts = [said.format(count) for count, said in counts if count]
     if found["store_key"]:

@@ -17,7 +17,7 @@ def show_complaint(found: ComplaintInFull) -> None:
     console = people()
 
     def line(label: str, text: str) -> None:
-        console.print(Text.of((f"  {label:<11}", "bold"), text), soft_wrap=True)
+        console.print(Text.of((f"  {label:<13}", "bold"), text), soft_wrap=True)
 
     console.print(
         Text(f"Complaint {found['complaint_id']} of account {found['account_id']}: {_stands(found)}", "bold")
