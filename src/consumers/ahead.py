@@ -15,7 +15,7 @@ from consumers.kafka.records import Record, TopicMissing
 from consumers.places import Place, place_of
 from ledger.store.database import Database, Transaction
 from ledger.store.positions import dead_letter_sequence, event_sequence
-from ledger.store.reading.events import envelope_at
+from ledger.store.reading.events import event_at
 from ledger.store.reading.generations import FIRST, AheadOfLedger, Generations, generations_of
 from ledger.store.reading.shards import sequence_end
 from ledger.store.reading.store import store_id
@@ -125,4 +125,7 @@ def has_record(
         return False
     if place.position > sequence_end(transaction, carried.sequence(place.shard)):
         return False
-    return not carried.envelopes or envelope_at(transaction, place.at) == record.value
+    if not carried.envelopes:
+        return True
+    stored = event_at(transaction, place.at)
+    return stored is not None and stored.envelope == record.value

@@ -46,6 +46,8 @@ from ledger.store.database import Database, Transaction
 from ledger.store.instants import from_microseconds
 from ledger.store.positions import dead_letter_sequence, event_sequence
 from ledger.store.reading.generations import generations_of, newest_generation
+from ledger.store.reading.inbox import taken_of
+from ledger.store.reading.kept_messages import refused_of
 from ledger.store.reading.notice_queue import QueuedNotice
 from ledger.store.reading.readers import reader_position
 from ledger.store.reading.shards import sequence_end, shards_of
@@ -213,9 +215,7 @@ def find_given_up(
 def _not_there(transaction: Transaction, lost: Sequence[Lost]) -> list[Lost]:
     """Without what came in again since, and in the order in which it was recorded."""
     ids = sorted({each.id for each in lost if each.id is not None})
-    taken = set(transaction.rows_in("SELECT source, id FROM inbox WHERE id IN (?*)", ids)) if ids else set()
-    rows = transaction.rows_in("SELECT dead_letter_id FROM dead_letters WHERE dead_letter_id IN (?*)", ids)
-    refused = {row[0] for row in rows}
+    taken, refused = taken_of(transaction, ids), refused_of(transaction, ids)
     left = [each for each in lost if (each.source, each.id) not in taken and each.id not in refused]
     return sorted(left, key=lambda each: (KINDS.index(each.kind), each.recorded_at or each.time or BEGINNING))
 

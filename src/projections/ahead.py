@@ -14,7 +14,7 @@ from pydantic_core import from_json
 from ledger.store.database import Transaction
 from ledger.store.instants import to_microseconds
 from ledger.store.positions import Position
-from ledger.store.reading.events import envelope_at
+from ledger.store.reading.events import event_at
 from ledger.store.reading.shards import shard_ends
 from ledger.values import instant_from_text
 from projections.audit_trail import AUDIT_TRAIL, ROWS
@@ -55,13 +55,12 @@ def projections_ahead(transaction: Transaction, projections: Sequence[Projection
 
 def _has_row(transaction: Transaction, shard: int, position: int) -> bool:
     """Whether the trail's row at a position is of the ledger's event there; at 0 there is nothing to have."""
-    events = transaction.rows(
-        "SELECT account, account_version FROM events WHERE shard = ? AND position = ?", (shard, position)
-    )
-    if not events:
+    event = event_at(transaction, Position(shard, position))
+    if event is None:
         return position == 0
     rows = transaction.rows(
-        f"SELECT {', '.join(ROWS.columns)} FROM {_TRAIL} WHERE account = ? AND account_version = ?", tuple(events[0])
+        f"SELECT {', '.join(ROWS.columns)} FROM {_TRAIL} WHERE account = ? AND account_version = ?",
+        (event.account, event.account_version),
     )
     return bool(rows) and is_event_of(transaction, ROWS.row(rows[0]))
 
@@ -71,9 +70,9 @@ def is_event_of(transaction: Transaction, row: Row) -> bool:
 
     An id may come again in another history, as it follows from the message; when it was recorded does not.
     """
-    envelope = envelope_at(transaction, Position(row["shard"], row["position"]))
-    if envelope is None:
+    stored = event_at(transaction, Position(row["shard"], row["position"]))
+    if stored is None:
         return False
-    said = from_json(envelope)
+    said = from_json(stored.envelope)
     recorded_at = to_microseconds(instant_from_text(said["recorded_at"]))
     return (said["event_id"], recorded_at) == (row["event_id"], row["recorded_at"])

@@ -20,7 +20,7 @@ from consumers.kafka.records import BrokerError, Partition, Record
 from consumers.places import place_of
 from consumers.projector import PublishedEvent, event_of
 from ledger.application.agreements import publish
-from ledger.store.database import Unavailable
+from ledger.store.database import Database, Unavailable
 from ledger.store.positions import event_sequence
 from ledger.store.reading.generations import Generations, generations_of
 from ledger.store.reading.lost import LostMessages, lost_ranges
@@ -193,6 +193,7 @@ class Stage:
     # --- lots ----------------------------------------------------------------------------------------------------
 
     def new_lot(self) -> Lot:
+        self.wake_connections()
         lot = next(self._lots)
         rows = self.books.rows("SELECT position FROM sequences WHERE name = 'dead-letters'")
         lot.since_dead_letter = rows[0][0] if rows else 0
@@ -237,6 +238,17 @@ class Stage:
         reader = f"intake/{self.place.cluster.identity(self.place.upstream.name)}/"
         rows = self.books.rows("SELECT reader, position FROM readers WHERE reader LIKE ? || '%'", reader)
         return {int(name.removeprefix(reader)): position for name, position in rows}
+
+    def wake_connections(self) -> None:
+        """Have both databases answer: a server that was down in between leaves us with connections that are cut."""
+        for database in (self.books.database, self.books.keys):
+
+            def answers(database: Database = database) -> bool:
+                with contextlib.suppress(Unavailable), database.reading() as transaction:
+                    return bool(transaction.rows("SELECT 1"))
+                return False
+
+            until(answers, PATIENCE)
 
     def lost(self) -> list[LostMessages]:
         """The lost ranges that nobody has closed."""

@@ -74,10 +74,12 @@ def read_shard(transaction: Transaction, shard: int, after: int, limit: int) -> 
     return found
 
 
-def envelope_at(transaction: Transaction, at: Position) -> bytes | None:
-    """The stored bytes of the event at a position; None where there is none."""
-    rows = transaction.rows("SELECT envelope FROM events WHERE shard = ? AND position = ?", (at.shard, at.position))
-    return bytes(rows[0][0]) if rows else None
+def event_at(transaction: Transaction, at: Position) -> StoredEnvelope | None:
+    """The event at a position; None where there is none."""
+    rows = transaction.rows(
+        f"SELECT {_COLUMNS} FROM events WHERE shard = ? AND position = ?", (at.shard, at.position)
+    )
+    return _envelope(rows[0]) if rows else None
 
 
 def follow_account(database: Database, account: str, *, to_version: int | None = None) -> Iterator[StoredEnvelope]:

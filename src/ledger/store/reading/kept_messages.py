@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypedDict
@@ -74,6 +74,12 @@ def kept_left(transaction: Transaction, kept: KeptAs, account: str | None = None
     where = Where().equal(account=account).that("outcome IS NULL")
     since = _COLUMNS[kept][-1]
     return left(transaction, f"SELECT COUNT(*), MIN({since}) FROM {_TABLE[kept]}{where}", where.values)
+
+
+def refused_of(transaction: Transaction, dead_letter_ids: Sequence[str]) -> set[str]:
+    """Those of some ids that dead letters have."""
+    statement = "SELECT dead_letter_id FROM dead_letters WHERE dead_letter_id IN (?*)"
+    return {row[0] for row in transaction.rows_in(statement, dead_letter_ids)}
 
 
 def fields_refused(transaction: Transaction) -> list[str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from rich.text import Text
-
 from makegood.answers.restored import LostFound, RestoredFound
 from makegood.commands.terminal.layout import Columns
 from makegood.commands.terminal.printing import people, print_rows, say
+from makegood.commands.terminal.visible_text import Text
 
 LOST = Columns(
     LostFound,
