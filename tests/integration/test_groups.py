@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -137,6 +138,48 @@ def test_a_stranger_in_the_group_is_noticed_by_those_in_it_and_by_whoever_asks(
                 until(lambda: "strangers_in_group" in capsys.readouterr().out)
             until(lambda: ours.strangers("intake") == [])
     assert stranger == f"makegood-{of(others)} at 127.0.0.1"
+
+
+ASKING = """
+import sys, threading, time
+from consumers.kafka.cluster import Cluster
+from consumers.kafka.records import BrokerError
+
+cluster = Cluster(sys.argv[1], store="asking", patience=2.0)
+cluster.strangers("intake")
+print("asking", file=sys.stderr, flush=True)
+until = time.monotonic() + 10
+
+def ask():
+    while time.monotonic() < until:
+        try:
+            cluster.strangers("intake")
+        except BrokerError:
+            pass
+        time.sleep(0.05)
+
+threads = [threading.Thread(target=ask) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print("survived", file=sys.stderr, flush=True)
+"""
+
+
+def test_whoever_asks_for_strangers_survives_that_the_broker_goes_away() -> None:
+    """The client ends the whole process where it is asked in another way: so a process of its own asks."""
+    with find_kafka(controllable=True) as broker:
+        command = [sys.executable, "-c", ASKING, broker.bootstrap]
+        asking = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        assert asking.stderr is not None
+        until(lambda: asking.stderr.readline() == "asking\n")
+        for _ in range(2):
+            broker.stop()
+            time.sleep(2.5)
+            broker.start()
+        _, said = asking.communicate(timeout=60)
+    assert (asking.returncode, said.splitlines()[-1]) == (0, "survived"), said
 
 
 def of(books: Books) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,6 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._group import ConsumerGroupDescription
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._topic import TopicDescription
 from confluent_kafka.cimpl import NewTopic
@@ -45,6 +45,9 @@ from consumers.kafka.topics import Topic
 from ledger.retries import attempts
 
 log = structlog.get_logger("makegood.kafka")
+
+# It is the one question about groups that the client survives when its broker goes away (`Cluster.strangers`).
+warnings.filterwarnings("ignore", message="list_groups", category=DeprecationWarning)
 
 PATIENCE = 5.0
 """Seconds that a question to the cluster may take."""
@@ -110,7 +113,18 @@ class Cluster:
 
         Raises BrokerError.
         """
-        return [] if self.in_process else self._strangers(self._describe_group(purpose))
+        if self.in_process:
+            return []
+        try:
+            # What replaced it ends the whole process, by an assertion in the client, where a broker goes away while
+            # it is asked (github.com/confluentinc/librdkafka/issues/4605).
+            found = self._client().list_groups(f"{self.group}-{purpose}", self._patience)
+        except KafkaException as error:
+            raise client_error(self._reason(error.args[0])) from error
+        members = [member for group in found for member in group.members]
+        return sorted(
+            {f"{m.client_id} at {str(m.client_host).lstrip('/')}" for m in members if m.client_id != self._client_id}
+        )
 
     def sender(self, purpose: str) -> KafkaSender:
         """A new sender."""
@@ -239,14 +253,6 @@ class Cluster:
         answers = self._client().describe_topics(TopicCollection([topic]), request_timeout=self._patience)
         return answers[topic]
 
-    def _describe_group(self, purpose: str) -> Future[ConsumerGroupDescription]:
-        group = f"{self.group}-{purpose}"
-        return self._client().describe_consumer_groups([group], request_timeout=self._patience)[group]
-
-    def _strangers(self, answer: Future[ConsumerGroupDescription]) -> list[str]:
-        members = self._answer(answer).members
-        return sorted({f"{m.client_id} at {m.host.lstrip('/')}" for m in members if m.client_id != self._client_id})
-
     def _answer(self, answer: Future[Any]) -> Any:
         """What the cluster answered. Raises BrokerError: the reason, where one is known behind a silence."""
         try:
@@ -331,23 +337,27 @@ class IdentityWatch:
 
 
 class StrangerWatch:
-    """Notices who else is in a group, without ever waiting for the answer."""
+    """Notices who else is in a group, without ever waiting for the answer: a thread does, which asks once."""
 
     def __init__(self, cluster: Cluster, purpose: str) -> None:
         self._cluster = cluster
         self._purpose = purpose
-        self._answer: Future[ConsumerGroupDescription] | None = None
+        self._answer: Future[list[str]] | None = None
 
     def look(self) -> list[str] | None:
         """The strangers that the last question was answered with, if it was; and ask again. Raises BrokerError."""
-        if self._cluster.in_process:
-            return None
-        answer, self._answer = self._answer, None
+        answer = self._answer
         if answer is not None and not answer.done():
-            self._answer = answer
             return None
-        self._answer = self._cluster._describe_group(self._purpose)
-        return self._cluster._strangers(answer) if answer is not None else None
+        self._answer = Future()
+        threading.Thread(target=self._ask, args=(self._answer,), name="strangers", daemon=True).start()
+        return answer.result() if answer is not None else None
+
+    def _ask(self, answer: Future[list[str]]) -> None:
+        try:
+            answer.set_result(self._cluster.strangers(self._purpose))
+        except Exception as error:
+            answer.set_exception(error)
 
 
 _FIRST_LIKELY = datetime(2011, 1, 1, tzinfo=UTC)
