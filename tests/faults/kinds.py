@@ -358,10 +358,13 @@ def restored(backup: Callable[[Stage], Callable[[], None]]) -> Fault:
         stage.publish(lot)
         _sleep_a_while(stage)
         process.kill()
-        before = stage.taken(lot)
+        before, complete = stage.taken(lot), stage.all_is_taken(lot)
         put_back = backup(stage)
         process = _ready(stage.start())
         until(lambda: process.is_ready() and stage.all_is_taken(lot), PATIENCE)
+        if complete:  # or nothing would come after the backup
+            stage.make_due(lot)
+            until(lambda: process.is_ready() and stage.at_rest(lot), PATIENCE)
         _sleep_a_while(stage)
         process.kill()
         stage.kills += 2

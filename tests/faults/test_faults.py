@@ -6,11 +6,12 @@ MAKEGOOD_FAULTS_SEED repeats a run: a failure shows the seed that it was played 
 import os
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from tests.faults import kinds
-from tests.faults.kinds import Fault, strike
+from tests.faults.kinds import Fault, NotReached, strike
 from tests.faults.stage import Stage
 from tests.faults.theatre import Theatre, theatre
 
@@ -50,7 +51,11 @@ def test_killed_at_random_instants(stage: Stage) -> None:
 def test_killed_at_a_named_place(house: Theatre, stage: Stage) -> None:
     places = [place for place in house.places() if "INTO projection_positions" not in place]  # only a new store's
     assert {place.partition(":")[0] for place in places} == {"intake", "relay", "projector", "timers"}
-    play(stage, kinds.kill_at(house.dice.choice(places)))
+    for place in house.dice.sample(places, 4):
+        with suppress(NotReached):  # few lots bring the projector to the tables that few accounts have rows in
+            play(stage, kinds.kill_at(place))
+            return
+    pytest.fail("no lot brought a process to any of four places")
 
 
 def test_told_to_end(stage: Stage) -> None:
