@@ -17,7 +17,7 @@ from consumers.restored.topics import RestoredCluster, TopicsBeyond
 from consumers.topic_lag import TopicNames
 from ledger.store.database import Database, Transaction
 from ledger.store.reading.generations import newest_generation
-from ledger.store.reading.inbox import taken_of
+from ledger.store.reading.inbox import digests_of
 from ledger.store.reading.kept_messages import refused_of
 from ledger.values import BEGINNING
 from projections.ahead import projections_ahead
@@ -63,6 +63,6 @@ def find_given_up(
 def _not_there(transaction: Transaction, lost: Sequence[Lost]) -> list[Lost]:
     """Without what came in again since, and in the order in which it was recorded."""
     ids = sorted({each.id for each in lost if each.id is not None})
-    taken, refused = taken_of(transaction, ids), refused_of(transaction, ids)
+    taken, refused = digests_of(transaction, ids), refused_of(transaction, ids)
     left = [each for each in lost if (each.source, each.id) not in taken and each.id not in refused]
     return sorted(left, key=lambda each: (KINDS.index(each.kind), each.recorded_at or each.time or BEGINNING))

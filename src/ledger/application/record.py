@@ -14,6 +14,7 @@ from ledger.application.statement import Became, Refusal, Statement, Taken
 from ledger.events import LedgerEvent
 from ledger.events.event_ids import message_event_id
 from ledger.store.database import CommitUnknown, Transaction
+from ledger.store.reading.inbox import digests_of
 from ledger.store.reading.shards import shards_of_accounts
 from ledger.store.reading.store import is_sandbox
 from ledger.store.reading.vault import VaultInStore
@@ -163,9 +164,7 @@ def _stands_at(ledger: Ledger, reader: ReaderMove) -> bool:
 
 def seen_before(transaction: Transaction, statements: Sequence[Statement]) -> dict[tuple[str, str], str]:
     """The digests of those messages that were taken before, by source and id."""
-    ids = sorted({s.message.id for s in statements})
-    rows = transaction.rows_in("SELECT source, id, digest FROM inbox WHERE id IN (?*)", ids)
-    return {(source, message_id): digest for source, message_id, digest in rows}
+    return digests_of(transaction, sorted({s.message.id for s in statements}))
 
 
 class Recording:

@@ -131,8 +131,7 @@ def _vault(settings: Settings) -> str:
     _needs_store(settings)
     try:
         with open_house(settings, restored=True) as house:
-            check_vault(house)
-            made = house.vault.check().made
+            made = check_vault(house).made
     except OlderStore:
         raise _Unchecked("the store was made by an older version: run `makegood migrate`") from None
     except VaultMismatch as error:

@@ -13,7 +13,7 @@ from ledger.store.reading.events import events_of_type
 from ledger.values import SYSTEM_ACCOUNT, instant_to_text
 from ledger.vault import dead_letter_subject, set_aside_subject
 from makegood.answers.words import words_or_why_not
-from makegood.house.opening import House
+from makegood.house.opening import House, check_vault
 from projections.shown_values import Instant
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class LossFound(Counted):
 
 def vault(house: House) -> VaultStands:
     """The key database, and the losses that were accepted, the oldest first. Raises VaultMismatch."""
-    ring = house.vault.check()
+    ring = check_vault(house)
     return {
         "address": redacted(house.settings.vault),
         "vault_id": ring.vault_id,

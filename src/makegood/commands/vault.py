@@ -75,10 +75,9 @@ def _show(store: str, json: bool) -> None:
     from makegood.answers.vault import in_words
     from makegood.answers.vault import vault as standing
     from makegood.commands.terminal.printing import print_json, print_sentences
-    from makegood.house.opening import check_vault, open_house
+    from makegood.house.opening import open_house
 
     with open_house(settings_from(store)) as house:
-        check_vault(house)
         found = standing(house)
     if json:
         print_json(found)

@@ -14,7 +14,7 @@ from ledger.store.reading.generations import AheadOfLedger
 from ledger.store.reading.store import NoStore, clock_in, store_exists, store_is_older
 from ledger.store.reading.vault import vault_of
 from ledger.store.vault_keys import KeyDatabase, VaultMismatch
-from ledger.vault import Vault
+from ledger.vault import Ring, Vault
 from makegood.house.clock import system_clock
 from makegood.house.logs import say
 from makegood.house.settings import Settings
@@ -51,14 +51,14 @@ class OlderStore(StoreError):
     """An older version made the store, and nobody has brought it up to date."""
 
 
-def check_vault(house: House) -> None:
-    """Look whether the key database is the store's, and as new as the store (design rule 15).
+def check_vault(house: House) -> Ring:
+    """What the key database says of itself, where it is the store's, and as new as the store (design rule 15).
 
     Whatever reads or writes the vault is held to that too, when it does. Raises VaultMismatch with what to restore,
     and StoreError where the key database cannot be read.
     """
     _check_that_it_is_there(house)
-    house.vault.check()
+    return house.vault.check()
 
 
 def _check_that_it_is_there(house: House) -> None:

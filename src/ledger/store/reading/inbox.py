@@ -1,4 +1,4 @@
-"""Which messages were taken."""
+"""Which messages were taken, and a keyed digest of what each said."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from ledger.store.database import Transaction
 
 
-def taken_of(transaction: Transaction, ids: Sequence[str]) -> set[tuple[str, str]]:
-    """Source and id of each message that was taken under one of some ids."""
-    return {
-        (source, id_) for source, id_ in transaction.rows_in("SELECT source, id FROM inbox WHERE id IN (?*)", ids)
-    }
+def digests_of(transaction: Transaction, ids: Sequence[str]) -> dict[tuple[str, str], str]:
+    """The digests of the messages that were taken under some ids, by source and id."""
+    rows = transaction.rows_in("SELECT source, id, digest FROM inbox WHERE id IN (?*)", ids)
+    return {(source, message_id): digest for source, message_id, digest in rows}
