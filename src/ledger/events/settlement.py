@@ -23,20 +23,23 @@ SignedAmount = Annotated[
 ]
 """An exact amount that may be negative."""
 
-Into = Literal["invoice_reduction", "offset", "refund", "credit", "overpaid", "correction"]
-PartStatus = Literal["open", "gone_out", "failed"]
-SettlementReason = Literal["charged", "paid", "claimed", "gone_out", "rested", "rules"]
+Into = Literal[
+    "invoice_reduction", "offset", "refund", "credit", "recovered", "written_off", "overpaid", "correction"
+]
+PartStatus = Literal["open", "gone_out", "failed", "rejected"]
+SettlementReason = Literal["charged", "paid", "claimed", "gone_out", "rested", "decided", "rules"]
 """Why a settlement changed: what the invoice was charged, or paid; a claim on it; a refund or credit that went out,
-bounced or was given back; its excess has rested for the agreement's hold; the rules are newer than those that it was
-settled by."""
+bounced or was given back; its excess has rested for the agreement's hold; a person decided about a refund or about
+what went out too much; the rules are newer than those that it was settled by."""
 
 
 class SettledPart(Stored):
     """A settled part of a claim; net and tax of all its parts add up to the claim's.
 
     `id` is the refund's, the credit's or the invoice's, and for what stays within the invoice (`offset`, `overpaid`,
-    `correction`) the way and the claim's id. What has `gone_out` has left: a refund that arrived, the used
-    part of a credit. A `failed` refund is open again.
+    `correction`) the way and the claim's id. What has `gone_out` has left: a refund that was submitted or arrived,
+    the used part of a credit. A `failed` refund is open again, a `rejected` one is not until its amount changes. What
+    went out too much was `recovered` from a later credit, or `written_off`.
     """
 
     into: Into
