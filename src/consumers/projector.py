@@ -15,6 +15,7 @@ from consumers.kafka.records import BrokerUnavailable, GroupMember, Partition, R
 from consumers.kafka.topics import EVENTS, Topic
 from consumers.part import BackOff, reason_of
 from consumers.places import is_number, place_in, place_of
+from ledger.audit import leaf_hash
 from ledger.events import LedgerEvent, from_stored
 from ledger.store.database import Conflict, Unavailable
 from ledger.store.positions import event_sequence
@@ -284,6 +285,11 @@ class PublishedEvent(NamedTuple):
     type: str
     envelope: bytes
     generation: int = FIRST
+
+    @property
+    def leaf_hash(self) -> str:
+        """The RFC 6962 leaf hash of the envelope, in hexadecimal."""
+        return leaf_hash(self.envelope)
 
     def event(self) -> LedgerEvent:
         """The event that the envelope holds."""

@@ -88,6 +88,10 @@ class Place(Protocol):
     def account_version(self) -> int:
         """How many events its account has up to and with it."""
 
+    @property
+    def leaf_hash(self) -> str | None:
+        """The RFC 6962 leaf hash of its envelope, in hexadecimal; none where it was only decided in memory."""
+
 
 class Told(Place, Protocol):
     """An event and its place; it is decoded when it is asked for."""
@@ -128,6 +132,11 @@ class Unrecorded:
     def account_version(self) -> int:
         """Its number among the events that were decided."""
         return self.position
+
+    @property
+    def leaf_hash(self) -> None:
+        """What was not stored has no hash."""
+        return None
 
     @property
     def account(self) -> str:

@@ -3,7 +3,9 @@
 from ledger.aggregates.billing_account import BillingAccount, RecordedClaim
 from ledger.aggregates.complaint import Complaint
 from ledger.aggregates.notice import Notice
+from ledger.aggregates.owed_refunds import OwedRefunds
 from ledger.aggregates.recording import Cause, LedgerAggregate, stream_name
+from ledger.aggregates.refund import Refund
 from ledger.aggregates.subscription import Subscription
 from ledger.aggregates.system import SystemRecord
 
@@ -13,7 +15,9 @@ __all__ = [
     "Complaint",
     "LedgerAggregate",
     "Notice",
+    "OwedRefunds",
     "RecordedClaim",
+    "Refund",
     "Subscription",
     "SystemRecord",
     "stream_name",

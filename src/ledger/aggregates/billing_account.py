@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -22,6 +22,8 @@ from ledger.events import (
     CreditApplied,
     CreditUse,
     LedgerEvent,
+    OverpaidRecovered,
+    OverpaidRecoveryOrdered,
     SettledAnew,
     SettlementChanged,
     Terms,
@@ -66,6 +68,19 @@ class RecordedClaim:
     investigate_by: datetime | None
     state: ClaimState
     reasons: Reasons
+    changed_at: datetime
+    """The `now` of the assessment that changed it last."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Recovery:
+    """What is still to be recovered of what went out too much for a claim, gross."""
+
+    currency: str
+    left: Decimal
+    credits_before: Mapping[str, Decimal]
+    """What was left of each credit when a person ordered it: only later credits are kept back."""
+    times: int
 
 
 class _GrantedRows:
@@ -96,6 +111,8 @@ class BillingAccount(LedgerAggregate):
         self.settlements = Settlements(facts, _GrantedRows(self.claims))
         self.paid_by_credit: set[str] = set()
         """The charges that credits were applied to."""
+        self._recoveries: dict[str, _Recovery] = {}
+        """What is to be recovered, by claim."""
 
     # --- deciding ------------------------------------------------------------------------------------------------
 
@@ -232,12 +249,8 @@ class BillingAccount(LedgerAggregate):
                     self._apply(credit_id, amount, charge, cause)
 
     def _apply(self, credit_id: str, amount: Decimal, charge: Charge, cause: Cause) -> None:
-        """A part of a credit takes net and tax in its claim's proportion at this moment, the rest what remains."""
         credit = self.credits[credit_id]
-        net, tax = credit.net, credit.tax
-        if amount != credit.left:
-            of_net, of_tax = _GrantedRows(self.claims).amount(credit.claim_id or "", credit.currency)
-            net, tax = proportion(amount, of_net + of_tax, of_tax, credit.currency)
+        net, tax = self._of_credit(credit, amount)
         data = CreditApplied.Data(
             application_id=_application_id(self.account, credit_id, charge.charge_id),
             credit_id=credit_id,
@@ -253,6 +266,51 @@ class BillingAccount(LedgerAggregate):
         )
         self.record(CreditApplied, data, cause)
         self.settle(Touched(payments={data.application_id}), (), cause)
+
+    def recover_overpaid(self, cause: Cause) -> None:
+        """Keep later credits back for what went out too much, as people have ordered (policy §7)."""
+        for claim_id in sorted(self._recoveries):
+            for credit_id in list(self.credits):
+                self._recover(claim_id, credit_id, cause)
+
+    def _recover(self, claim_id: str, credit_id: str, cause: Cause) -> None:
+        credit, recovery = self.credits[credit_id], self._recoveries[claim_id]
+        settled = self.settlements.claims.get((claim_id, recovery.currency))
+        overpaid = next((part for part in settled.parts if part.into == "overpaid"), None) if settled else None
+        if overpaid is None or credit.currency != recovery.currency or credit.claim_id == claim_id:
+            return
+        too_much = -(overpaid.net + overpaid.tax)
+        later = credit.left - recovery.credits_before.get(credit_id, Decimal(0))
+        amount = min(too_much, recovery.left, later)
+        if amount <= 0:
+            return
+        net, tax = self._of_credit(credit, amount)
+        back = -overpaid.net, -overpaid.tax
+        if amount != too_much:
+            back = proportion(amount, too_much, -overpaid.tax, credit.currency)
+        data = OverpaidRecovered.Data(
+            application_id=_application_id(self.account, credit_id, f"{claim_id} {recovery.times}"),
+            claim_id=claim_id,
+            credit_id=credit_id,
+            of_claim_id=credit.claim_id,
+            amount=amount,
+            net=net,
+            tax=tax,
+            recovered_net=back[0],
+            recovered_tax=back[1],
+            currency=credit.currency,
+            rules=RULES,
+            now=cause.now,
+        )
+        self.record(OverpaidRecovered, data, cause)
+        self.settle(Touched(payments={data.application_id}, claims={claim_id}), (), cause)
+
+    def _of_credit(self, credit: Credit, amount: Decimal) -> tuple[Decimal, Decimal]:
+        """A part of a credit takes net and tax in its claim's proportion at this moment, the rest what remains."""
+        if amount == credit.left:
+            return credit.net, credit.tax
+        net, tax = _GrantedRows(self.claims).amount(credit.claim_id or "", credit.currency)
+        return proportion(amount, net + tax, tax, credit.currency)
 
     def _record_alarms(self, assessment: Assessment, contradictions: set[Alarm], cause: Cause) -> None:
         standing = set(self.alarms)
@@ -279,6 +337,20 @@ class BillingAccount(LedgerAggregate):
                 self.alarms.pop(_alarm(event.data), None)
             case CreditUse():
                 self.paid_by_credit.add(event.data.charge_id)
+            case OverpaidRecoveryOrdered(data=data):
+                before = self._recoveries.get(data.claim_id)
+                left = before.left if before is not None and before.currency == data.currency else Decimal(0)
+                self._recoveries[data.claim_id] = _Recovery(
+                    currency=data.currency,
+                    left=left + data.amount,
+                    credits_before={id_: credit.left for id_, credit in self.credits.items()},
+                    times=before.times if before is not None else 0,
+                )
+            case OverpaidRecovered(data=data):
+                recovery = self._recoveries[data.claim_id]
+                self._recoveries[data.claim_id] = replace(
+                    recovery, left=recovery.left - data.amount, times=recovery.times + 1
+                )
         self.settlements.remember(event)
 
     def _remember_claim(self, event: ClaimAssessed | ClaimAssessedV1) -> None:
@@ -304,6 +376,7 @@ class BillingAccount(LedgerAggregate):
                     facts_count=data.facts_count,
                     facts_digest=data.facts_digest,
                 ),
+                changed_at=data.now,
             )
 
 

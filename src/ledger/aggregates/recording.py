@@ -50,9 +50,7 @@ class LedgerAggregate(BaseAggregate[str]):
     def record(self, event_class: type[E], data: BaseModel, cause: Cause) -> E:
         """Trigger an event: it takes the stream's next version, is applied, and waits to be collected."""
         version = self.version + 1
-        event_id = (
-            fact_event_id(data) if isinstance(data, FactData) else event_id_of("decision", self.id, str(version))
-        )
+        event_id = fact_event_id(data) if isinstance(data, FactData) else self.next_decision_id
         event = event_class(
             type=event_class.stored_as,
             account=self.account,
@@ -72,6 +70,11 @@ class LedgerAggregate(BaseAggregate[str]):
         event.mutate(self)
         self.pending_events.append(event)  # type: ignore[arg-type]
         return event
+
+    @property
+    def next_decision_id(self) -> str:
+        """The event id of the stream's next event, if it is a decision."""
+        return event_id_of("decision", self.id, str(self.version + 1))
 
     def when(self, event: Any) -> None:
         """What an event means to this aggregate."""

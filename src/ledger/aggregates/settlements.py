@@ -16,7 +16,10 @@ from ledger.events import (
     CreditAppliedV1,
     InvoiceStanding,
     LedgerEvent,
+    OverpaidRecovered,
     PaymentCaptured,
+    RefundRejected,
+    RefundStatusChanged,
     SettledAnew,
     SettledPart,
     SettlementChanged,
@@ -24,7 +27,7 @@ from ledger.events import (
     claims_settled,
     excess_credit_id,
 )
-from ledger.policy.facts import AccountFacts, Touched, claim_of_refund
+from ledger.policy.facts import AccountFacts, Touched, claim_of_refund, credit_of_refund
 from ledger.policy.invoices import (
     charge_of,
     claim_to_settle,
@@ -38,6 +41,9 @@ from ledger.policy.outgoings import Application, DueRefund, Outgoings
 from ledger.policy.rules import RULES
 from ledger.policy.settlement import ClaimToSettle, proportion, settle, settle_without_invoice
 from ledger.values import zero
+
+_DUE = ("due", "approved", "failed", "rejected")
+"""How a refund stands that is owed and has not gone out."""
 
 
 class Granted(Protocol):
@@ -75,6 +81,16 @@ class RecordedSettlement:
     parts: tuple[SettledPart, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class AmountSet:
+    """The event that set what a refund is due with, when that was, and on which invoice and charge."""
+
+    event_id: str
+    now: datetime
+    invoice_id: str | None
+    charge_id: str | None
+
+
 class Settlements:
     """Every claim's settlement and every invoice's standing as recorded, and what has gone out.
 
@@ -99,6 +115,12 @@ class Settlements:
         self._rested: set[str] = set()
         """The invoices whose excess has become a credit, which follows it from then on."""
         self._by_older_rules = False
+        self.amounts_set: dict[str, AmountSet] = {}
+        """By which event each refund's amount was set last."""
+        self.open_refunds: set[str] = set()
+        """The refunds that are due, and not failed."""
+        self.changed: set[str] = set()
+        """The claims that were settled otherwise since somebody looked."""
 
     # --- remembering ---------------------------------------------------------------------------------------------
 
@@ -107,13 +129,16 @@ class Settlements:
         match event:
             case SettlementChanged(data=data):
                 for claim in data.claims:
+                    self._remember_amounts(claim, data.invoice_id, event.event_id, data.now)
                     self._remember_claim(claim, data.invoice_id, data.currency)
                 if data.invoice_id is not None:
                     self._remember_invoice(data.invoice_id, data.currency, data.after)
             case ClaimAssessedV1():
                 self._by_older_rules = True
                 for claim in claims_settled(event):
-                    self._remember_claim(claim, invoice_of(self._facts, claim.claim_id), event.data.currency)
+                    invoice_id = invoice_of(self._facts, claim.claim_id)
+                    self._remember_amounts(claim, invoice_id, event.event_id, event.data.now)
+                    self._remember_claim(claim, invoice_id, event.data.currency)
             case CreditApplied(data=data):
                 self.outgoings.note_application(
                     Application(
@@ -129,8 +154,28 @@ class Settlements:
             case CreditAppliedV1(data=data):
                 self._by_older_rules = True
                 self._remember_older_application(data)
+            case RefundStatusChanged(data=data) if data.credit_id is not None and data.after in _DUE:
+                self.outgoings.note_due(data.refund_id, DueRefund(None, data.currency, data.net, data.tax))
+            case OverpaidRecovered(data=data):
+                self.outgoings.note_application(
+                    Application(
+                        data.application_id, data.credit_id, data.of_claim_id, None, data.net, data.tax, data.currency
+                    )
+                )
+                self.outgoings.note_recovery(data.claim_id, data.recovered_net, data.recovered_tax, data.currency)
             case SettledAnew():
                 self._by_older_rules = False
+
+    def _remember_amounts(self, claim: ClaimSettlement, invoice_id: str | None, event_id: str, now: datetime) -> None:
+        """What a person approves is what an event set: net and tax of a refund, and where its claim is."""
+        before = {part.id: part for part in claim.before if part.into == "refund"}
+        for part in claim.after:
+            if part.into != "refund":
+                continue
+            was, set_by = before.get(part.id), self.amounts_set.get(part.id)
+            same = was is not None and set_by is not None and (was.net, was.tax) == (part.net, part.tax)
+            if not same or set_by is None or (set_by.invoice_id, set_by.charge_id) != (invoice_id, claim.charge_id):
+                self.amounts_set[part.id] = AmountSet(event_id, now, invoice_id, claim.charge_id)
 
     def _remember_claim(self, claim: ClaimSettlement, invoice_id: str | None, currency: str) -> None:
         key = (claim.claim_id, currency)
@@ -138,9 +183,12 @@ class Settlements:
         if before is not None:
             self._on[before.invoice_id, currency].pop(claim.claim_id, None)
         self._currencies[claim.claim_id].add(currency)
+        self.changed.add(claim.claim_id)
         if claim.after:
             self.claims[key] = RecordedSettlement(invoice_id, claim.charge_id, claim.after)
             self._on[invoice_id, currency][claim.claim_id] = None
+        self.open_refunds -= {part.id for part in claim.before}
+        self.open_refunds |= {part.id for part in claim.after if part.into == "refund" and part.status == "open"}
         for part in claim.after:
             if part.into == "refund" and part.status != "gone_out":
                 self.outgoings.note_due(part.id, DueRefund(claim.claim_id, currency, part.net, part.tax))
@@ -272,14 +320,25 @@ class Settlements:
         """All that is to be settled after a fact, or because time passed."""
         currency = self._facts.currency
         claims = {*changed}
+        claims.update(touched.claims)
         claims.update(filter(None, map(claim_of_refund, touched.refunds)))
         invoices = {(invoice_id, currency) for invoice_id in touched.invoices}
+        for refund_id in touched.refunds:
+            for attempt in self._facts.refunds.attempts(refund_id):
+                invoices.add((attempt.submitted.data.invoice_id, attempt.submitted.data.currency))
+            credit_id = credit_of_refund(refund_id) or ""
+            credit = self.credits.get(credit_id)
+            if credit is not None and credit.claim_id is not None:
+                claims.add(credit.claim_id)
+            elif credit is not None:
+                invoices.add((credit_id.removeprefix(excess_credit_id("")), credit.currency))
         invoices.update((invoice_id, currency) for invoice_id, rested in self._resting() if rested <= now)
         for payment_id in touched.payments:
             application = self.outgoings.applications.get(payment_id)
             if application is None:
                 continue
-            invoices.add((application.invoice_id, application.currency))
+            if application.invoice_id is not None:
+                invoices.add((application.invoice_id, application.currency))
             if application.claim_id is not None:
                 claims.add(application.claim_id)
             else:
@@ -348,7 +407,7 @@ class Settlements:
             return None, {}
         on_it = (self._to_settle(claim_id, currency) for claim_id in claims_on(self._facts, invoice_id))
         claims = [claim for claim in on_it if claim is not None]
-        refunded = sum((claim.refunds_out for claim in claims), zero(currency))
+        refunded = self.outgoings.refunded_to(invoice_id, (claim.claim_id for claim in claims), currency)
         invoice = invoice_to_settle(self._facts, self.outgoings, invoice_id, refunded, currency)
         settlement = settle(invoice, claims)
         excess = settlement.excess if is_charged else zero(currency)
@@ -371,8 +430,26 @@ class Settlements:
         if self._facts.currency is None:
             return None
         return claim_to_settle(
-            self._facts, self.outgoings, claim_id, self._granted.amount(claim_id, currency), currency
+            self._facts,
+            self.outgoings,
+            claim_id,
+            self._granted.amount(claim_id, currency),
+            currency,
+            self._rejected(claim_id, currency),
         )
+
+    def _rejected(self, claim_id: str, currency: str) -> dict[str, tuple[Decimal, Decimal]]:
+        """The refunds of a claim that were rejected as they are due, and where the claim still is."""
+        recorded = self.claims.get((claim_id, currency))
+        if recorded is None or recorded.invoice_id != invoice_of(self._facts, claim_id):
+            return {}
+        acts = self._facts.refund_acts
+        return {
+            part.id: (part.net, part.tax)
+            for part in recorded.parts
+            if part.into == "refund" and (set_by := self.amounts_set.get(part.id)) is not None
+            if isinstance(acts.verdict(part.id, set_by.event_id), RefundRejected)
+        }
 
     def _taken_along(self, claim_id: str, currency: str) -> tuple[SettledPart, ...]:
         """What a claim takes along that left its invoice, until it is settled where it is now: what goes back."""
@@ -397,7 +474,7 @@ class Settlements:
         """The claims with a refund due that the payment processor had reported before."""
         for claim in data.claims:
             for part in claim.after:
-                if part.into == "refund" and part.status != "gone_out" and self.outgoings.refund(part.id) is not None:
+                if part.into == "refund" and part.status != "gone_out" and self.outgoings.has_gone_out(part.id):
                     yield claim.claim_id
 
 
@@ -427,6 +504,7 @@ def _reasons(
         "charged": differs("charged"),
         "paid": _paid(before) != _paid(after),
         "gone_out": gone_out or (before is not None and differs("excess_used")),
+        "decided": any(_decided(claim.before) != _decided(claim.after) for claim in claims),
         "rested": rested and differs("excess_credit") and not differs("excess", "excess_used"),
     }
     worth = any(_worth(claim.before) != _worth(claim.after) for claim in claims)
@@ -445,8 +523,14 @@ def _gone_out(parts: Iterable[SettledPart]) -> list[tuple[str, Decimal]]:
     return sorted(
         (part.id, part.net + part.tax if part.status == "gone_out" else Decimal(0))
         for part in parts
-        if part.status != "open"
+        if part.status in ("gone_out", "failed")
     )
+
+
+def _decided(parts: Iterable[SettledPart]) -> list[tuple[str, Decimal]]:
+    """What a person decided about: rejected, or written off."""
+    decided = (part for part in parts if part.status == "rejected" or part.into == "written_off")
+    return sorted((part.id, part.net + part.tax) for part in decided)
 
 
 def _worth(parts: Iterable[SettledPart]) -> tuple[Decimal, Decimal]:

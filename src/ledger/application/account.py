@@ -6,7 +6,16 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from ledger.aggregates import BillingAccount, Cause, Complaint, LedgerAggregate, Notice, Subscription
+from ledger.aggregates import (
+    BillingAccount,
+    Cause,
+    Complaint,
+    LedgerAggregate,
+    Notice,
+    OwedRefunds,
+    Refund,
+    Subscription,
+)
 from ledger.application.catalogue import Catalogue
 from ledger.application.statement import Statement
 from ledger.events import (
@@ -16,6 +25,9 @@ from ledger.events import (
     Fact,
     LedgerEvent,
     NoticeEvent,
+    RefundAct,
+    RefundStatusChanged,
+    RefundSubmitted,
     Sealed,
     SubscriptionFact,
     SubscriptionStatusChanged,
@@ -31,6 +43,8 @@ from ledger.values import local_date
 
 TIMER = "/makegood/timer"
 """The actor of what happens because time passed."""
+PAYOUTS = "/makegood/payouts"
+"""The actor that submits approved refunds."""
 
 
 class Account:
@@ -43,6 +57,10 @@ class Account:
         self._catalogue = catalogue
         self._subscriptions: dict[str, Subscription] = {}
         self._complaints: dict[str, Complaint] = {}
+        self._refunds: dict[str, Refund] = {}
+        self.refunds = OwedRefunds(self.facts, self.billing, self._refunds, self._refund)
+        self._approved: dict[str, datetime] = {}
+        """The refunds that are stored as approved and not submitted."""
         self._instructions = Issued()
         self._notices: dict[str, Notice] = {}
         self._considered: set[str] = set()
@@ -67,17 +85,20 @@ class Account:
         `waiting` is what is stored of the facts that wait: by event id, what each waits for.
         """
         for event in events:
-            event.mutate(self._aggregate(event))
+            self._mutate(event)
             self._instructions.follow(event)
             match event:
                 case Fact():
                     self.facts.learn(event)
+                case RefundSubmitted():
+                    self.facts.submit(event)
                 case AgreementBound():
                     published = self._catalogue.version(event.data.agreement, event.data.version)
                     self.facts.bind(event, published)
         self._considered = set(self.facts.charges.standing)
         self._by_older_rules = self.billing.settlements.is_by_older_rules
         self._awaited = self.agreements_awaited()
+        self._approved = self.refunds.approved()
         self._ask_what_waits()
         found = self._waiting_changes
         self._waiting_changes = {
@@ -93,9 +114,17 @@ class Account:
                 return self._subscription(event.data.subscription_id)
             case ComplaintFact():
                 return self._complaint(event.data.complaint_id)
+            case RefundAct() | RefundSubmitted() | RefundStatusChanged():
+                return self._refund(event.data.refund_id)
             case NoticeEvent():
                 return self._notice(event.data.notice_id)
         return self.billing
+
+    def _mutate(self, event: LedgerEvent) -> None:
+        """A refund of a credit is remembered by the billing account as well, which settles the credit."""
+        event.mutate(self._aggregate(event))
+        if isinstance(event, RefundStatusChanged):
+            self.billing.settlements.remember(event)
 
     def _subscription(self, subscription_id: str) -> Subscription:
         if subscription_id not in self._subscriptions:
@@ -106,6 +135,11 @@ class Account:
         if complaint_id not in self._complaints:
             self._complaints[complaint_id] = Complaint.empty(self.head.account, complaint_id)
         return self._complaints[complaint_id]
+
+    def _refund(self, refund_id: str) -> Refund:
+        if refund_id not in self._refunds:
+            self._refunds[refund_id] = Refund.empty(self.head.account, refund_id)
+        return self._refunds[refund_id]
 
     def _notice(self, notice_id: str) -> Notice:
         if notice_id not in self._notices:
@@ -185,8 +219,10 @@ class Account:
             self._by_older_rules = False
         changed = self.billing.record_differences(assessment, contradictions(self.facts), cause)
         self.billing.settle(touched, changed, cause)
+        self.billing.recover_overpaid(cause)
         self.billing.apply_credits(self._next_charges(), credits_before, cause)
         self._collect(self.billing)
+        self._stand_refunds(touched, cause)
         zone = self.facts.time_zone
         if zone is not None:
             for known in self.facts.subscriptions.by_id.values():
@@ -195,7 +231,46 @@ class Account:
                     subscription.stand(*status_of(known, zone, cause.now), cause)
                     self._collect(subscription)
         rested = self.billing.settlements.next_rested(cause.now)
-        self._due_at = min(filter(None, (next_due(self.facts, cause.now), rested)), default=None)
+        approved = self.refunds.next_approval(cause.now)
+        self._due_at = min(filter(None, (next_due(self.facts, cause.now), rested, approved)), default=None)
+
+    def _stand_refunds(self, touched: Touched, cause: Cause) -> None:
+        for refund in self.refunds.stand(touched, cause):
+            for event in refund.pending_events:
+                if isinstance(event, RefundStatusChanged):
+                    self.billing.settlements.remember(event)
+            self._collect(refund)
+
+    def submit(self, refund_ids: Iterable[str], now: datetime) -> list[str]:
+        """Hand approved refunds over to be paid; those that were. The others have to wait."""
+        self.catch_up(now, now)
+        submitted = []
+        for refund_id in refund_ids:
+            cause = Cause(actor=PAYOUTS, channel="payouts", occurred_at=now, recorded_at=self._stamp(now), now=now)
+            event = self.refunds.submit(refund_id, cause)
+            if event is not None:
+                self._collect(self._refund(refund_id))
+                touched = self.facts.submit(event)
+                self._decide(
+                    touched, replace(cause, causation_id=event.event_id, correlation_id=event.correlation_id)
+                )
+                submitted.append(refund_id)
+        return submitted
+
+    def resubmit(self, submitted: RefundSubmitted, now: datetime) -> None:
+        """Take in that a refund was submitted, and decide anew, at another `now` (see `retell`)."""
+        told = Cause(
+            actor=submitted.actor,
+            channel=submitted.channel,
+            occurred_at=submitted.occurred_at,
+            recorded_at=submitted.recorded_at,
+            now=now,
+        )
+        refund = self._refund(submitted.data.refund_id)
+        again = refund.record(RefundSubmitted, submitted.data, told)
+        self._collect(refund)
+        cause = replace(told, occurred_at=now, recorded_at=now, causation_id=again.event_id)
+        self._decide(self.facts.submit(again), cause)
 
     def _activate(self, due_before: Container[str], cause: Cause) -> None:
         """Record the activations that became due now: what was due before and is not recorded is older than the
@@ -242,6 +317,8 @@ class Account:
             return self._subscription(str(statement.data["subscription_id"]))
         if issubclass(statement.fact, ComplaintFact):
             return self._complaint(str(statement.data["complaint_id"]))
+        if issubclass(statement.fact, RefundAct):
+            return self._refund(str(statement.data["refund_id"]))
         return self.billing
 
     def _stamp(self, now: datetime) -> datetime:
@@ -302,6 +379,14 @@ class Account:
 
     def _ask_what_waits(self) -> None:
         self._waiting_changes |= self.facts.waiting_changes(self.billing.refunds_due, self._instructions.ids)
+
+    def approved_if_changed(self) -> dict[str, datetime] | None:
+        """The refunds that are approved and not submitted; None where they are those that are stored."""
+        approved = self.refunds.approved()
+        if approved == self._approved:
+            return None
+        self._approved = approved
+        return approved
 
     def awaited_if_changed(self) -> set[str] | None:
         """The agreements that registered subscriptions wait for; None where they are those that are stored."""

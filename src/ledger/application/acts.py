@@ -63,6 +63,14 @@ class Act:
         self._events += recording.events
         return recording.each
 
+    def submit(self, account_id: str, refund_ids: Sequence[str]) -> int:
+        """Submit approved refunds of an account, with all that follows; how many may go out."""
+        account = self.ledger.open_accounts(self.transaction, [account_id])[account_id]
+        submitted = account.submit(refund_ids, self.now())
+        self._accounts.append(account)
+        self._events += account.collect()
+        return len(submitted)
+
     def record(
         self,
         aggregate: LedgerAggregate,

@@ -20,6 +20,7 @@ from ledger.events import (
     Fact,
     FactRetracted,
     LedgerEvent,
+    RefundSubmitted,
     message_key,
     retracted,
 )
@@ -65,6 +66,8 @@ def assess_as_of(
                     anew.assess_anew(instant)
             case Fact() if event.occurred_at <= instant or isinstance(event, FactRetracted):
                 anew.retell(event, instant)
+            case RefundSubmitted() if event.occurred_at <= instant:
+                anew.resubmit(event, instant)
     return AssessedAnew(instant, anew.collect(), min((fact.occurred_at for fact in _said(facts)), default=None))
 
 

@@ -200,6 +200,9 @@ class Ledger(Application[str]):
             awaited = account.awaited_if_changed()
             if awaited is not None:
                 writes.awaiting[account.head.account] = awaited
+            approved = account.approved_if_changed()
+            if approved is not None:
+                writes.approved[account.head.account] = approved
         self.events.put(decided.events, writes=writes, within=within)
         return changed
 

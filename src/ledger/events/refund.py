@@ -58,7 +58,7 @@ class RefundRetried(RefundAct):
     """A person had a failed refund submitted anew."""
 
     stored_as = "refund-retried.v1"
-    data: RefundActData
+    data: RefundVerdictData
 
 
 class RefundTurnedIntoCredit(RefundAct):
@@ -125,8 +125,8 @@ class RefundSubmitted(Decision):
     """A refund was handed over to be paid; from now on its amount is fixed.
 
     `attempt` counts from 1. `claim_id` is null for the refund of an excess's credit, `credit_id` for a claim's own
-    refund. `invoice_id` is the invoice of the payments to which it is returned. `approved_by` is a principal, or the
-    agreement by which it was approved.
+    refund. `invoice_id` is the invoice of the payments to which it is returned. `set_by` is the id of the event that
+    set its amount. `approved_by` is a principal, or the agreement by which it was approved.
     """
 
     stored_as = "refund-submitted.v1"
@@ -141,6 +141,7 @@ class RefundSubmitted(Decision):
         currency: str
         net: Amount
         tax: Amount
+        set_by: str
         approved_by: str
         returns: tuple[Return, ...]
         rules: int

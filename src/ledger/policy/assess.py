@@ -137,28 +137,41 @@ def _without_terms(facts: AccountFacts, part: SubscriptionScope, now: datetime) 
             yield row_without_terms(part.subscription, cycle, "unused")
 
 
-FROM_ALL_FACTS = ("contradiction", "refund_references_differ")
+FROM_ALL_FACTS = ("contradiction", "refund_references_differ", "refund_amount_differs")
 """The alarms that are found by looking at all facts of an account."""
 
 
 def contradictions(facts: AccountFacts) -> set[Alarm]:
     """An alarm for every fact left out of the assessment, naming it after the one that it contradicts (policy §1).
 
-    And one for every refund that is reported under two references (§7).
+    And one for every return that is reported under two references, and for every refund that is reported with another
+    amount than was submitted (§7).
     """
-    return {
-        Alarm(
-            "contradiction",
-            (named(c.kept), named(c.left_out)),
-            charge_id=getattr(c.left_out.data, "cycle_id", None) or getattr(c.left_out.data, "charge_id", None),
-            subscription_id=getattr(c.left_out.data, "subscription_id", None),
-        )
-        for c in facts.contradictions
-    } | {
-        Alarm(
-            "refund_references_differ",
-            (named(first), named(other)),
-            claim_id=claim_of_refund(first.data.refund_id),
-        )
-        for first, other in facts.refunds.references_that_differ()
-    }
+    return (
+        {
+            Alarm(
+                "contradiction",
+                (named(c.kept), named(c.left_out)),
+                charge_id=getattr(c.left_out.data, "cycle_id", None) or getattr(c.left_out.data, "charge_id", None),
+                subscription_id=getattr(c.left_out.data, "subscription_id", None),
+            )
+            for c in facts.contradictions
+        }
+        | {
+            Alarm(
+                "refund_references_differ",
+                (named(first), named(other)),
+                claim_id=claim_of_refund(first.data.refund_id),
+            )
+            for first, other in facts.refunds.references_that_differ()
+        }
+        | {
+            Alarm(
+                "refund_amount_differs",
+                (submitted.data.refund_id, named(report)),
+                claim_id=submitted.data.claim_id,
+                charge_id=submitted.data.charge_id,
+            )
+            for submitted, report in facts.refunds.amounts_that_differ()
+        }
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -11,6 +11,7 @@ from ledger.agreement import DEFAULTS, Agreement
 from ledger.events import OverchargeConfirmed, SettleAs
 from ledger.policy.facts import AccountFacts
 from ledger.policy.facts.charge import Charge, Cycle
+from ledger.policy.facts.invoice import Invoice
 from ledger.policy.outgoings import Outgoings
 from ledger.policy.settlement import ClaimToSettle, InvoiceToSettle
 from ledger.values import local_date, zero
@@ -76,14 +77,30 @@ def _claims_for(facts: AccountFacts, charge_id: str) -> Iterator[str]:
 
 
 def claim_to_settle(
-    facts: AccountFacts, outgoings: Outgoings, claim_id: str, granted: tuple[Decimal, Decimal], currency: str
+    facts: AccountFacts,
+    outgoings: Outgoings,
+    claim_id: str,
+    granted: tuple[Decimal, Decimal],
+    currency: str,
+    rejected: Mapping[str, tuple[Decimal, Decimal]],
 ) -> ClaimToSettle | None:
-    """A claim with the net and tax that are granted, and what has gone out for it; None where there is neither."""
+    """A claim with the net and tax that are granted, what has gone out for it, and what people decided about that;
+    None where nothing is granted and nothing has gone out. `rejected` are its refunds that a person rejected."""
     net, tax = granted
-    out = outgoings.of_claim(claim_id, currency)
+    out = outgoings.of_claim(claim_id, currency, invoice_of(facts, claim_id))
     if not net and not tax and not out:
         return None
-    return ClaimToSettle(claim_id, net, tax, way_back(facts, claim_id), out, outgoings.failed(claim_id))
+    return ClaimToSettle(
+        claim_id=claim_id,
+        net=net,
+        tax=tax,
+        settle_as=way_back(facts, claim_id),
+        gone_out=out,
+        failed=outgoings.failed(claim_id),
+        rejected=rejected,
+        turned=facts.refund_acts.turned_into_credit(claim_id, currency),
+        written_off=facts.refund_acts.written_off(claim_id, currency),
+    )
 
 
 def way_back(facts: AccountFacts, claim_id: str) -> SettleAs:
@@ -135,6 +152,10 @@ def rested_at(facts: AccountFacts, invoice_id: str) -> datetime:
     The hold is that of the agreement of its first charge's subscription, the default without one.
     """
     invoice = facts.invoices[invoice_id]
-    first = min(invoice.charges.values(), key=partial(_charge_order, facts), default=None)
-    hold: timedelta = terms_of(facts, first).approval.hold
+    hold: timedelta = terms_of(facts, first_charge(facts, invoice)).approval.hold
     return invoice.rests_since + hold
+
+
+def first_charge(facts: AccountFacts, invoice: Invoice) -> Charge | None:
+    """The first charge of an invoice, in the policy's order."""
+    return min(invoice.charges.values(), key=partial(_charge_order, facts), default=None)

@@ -3,35 +3,53 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 
 from ledger.events import PaymentCaptured, excess_credit_id
-from ledger.policy.facts import AccountFacts
-from ledger.policy.settlement import GoneOut, proportion
+from ledger.policy.facts import AccountFacts, credit_of_refund
+from ledger.policy.settlement import GoneOut, next_refund_id, proportion
+from ledger.policy.settlement import credit_id as credit_of_claim
 from ledger.values import unit, zero
 
 
 @dataclass(frozen=True, slots=True)
 class DueRefund:
-    """A refund as it was due last, under its id."""
+    """A refund as it was due last, under its id. `claim_id` is None for the refund of a credit."""
 
-    claim_id: str
+    claim_id: str | None
     currency: str
     net: Decimal
     tax: Decimal
 
 
 @dataclass(frozen=True, slots=True)
+class _Out:
+    """What has gone out under a refund's id; `net` and `tax` are None where only an amount was reported.
+
+    `invoice_id` is the invoice to whose payments it was returned, None where we had not submitted it.
+    """
+
+    gross: Decimal
+    net: Decimal | None
+    tax: Decimal | None
+    currency: str
+    invoice_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Application:
-    """A credit that was applied to a charge: `net` and `tax` of its claim went out with it."""
+    """A credit that was applied to a charge, or kept back for what went out too much for another claim: `net` and
+    `tax` of its claim went out with it."""
 
     application_id: str
     credit_id: str
     claim_id: str | None
     """None for the credit of an invoice's excess."""
-    invoice_id: str
+    invoice_id: str | None
+    """None for what was kept back."""
     net: Decimal
     tax: Decimal
     currency: str
@@ -51,14 +69,20 @@ class Outgoings:
         self.applications: dict[str, Application] = {}
         self._due_for: dict[str, set[str]] = defaultdict(set)
         self._applied_for: dict[str | None, list[Application]] = defaultdict(list)
-        self._applied_to: dict[str, list[Application]] = defaultdict(list)
+        self._applied_to: dict[str | None, list[Application]] = defaultdict(list)
+        self._due_of_credit: dict[str, set[str]] = defaultdict(set)
+        self._recovered: dict[str, list[tuple[Decimal, Decimal, str]]] = defaultdict(list)
 
     # --- remembering ---------------------------------------------------------------------------------------------
 
     def note_due(self, refund_id: str, due: DueRefund) -> None:
         """Remember what a refund is due with."""
         self.due[refund_id] = due
-        self._due_for[due.claim_id].add(refund_id)
+        credit_id = credit_of_refund(refund_id)
+        if credit_id is not None:
+            self._due_of_credit[credit_id].add(refund_id)
+        elif due.claim_id is not None:
+            self._due_for[due.claim_id].add(refund_id)
 
     def note_application(self, application: Application) -> None:
         """Remember that a credit was applied."""
@@ -66,43 +90,91 @@ class Outgoings:
         self._applied_for[application.claim_id].append(application)
         self._applied_to[application.invoice_id].append(application)
 
+    def note_recovery(self, claim_id: str, net: Decimal, tax: Decimal, currency: str) -> None:
+        """Remember what came back of what had gone out too much for a claim."""
+        self._recovered[claim_id].append((net, tax, currency))
+
     # --- what has gone out -----------------------------------------------------------------------------------------
 
-    def refund(self, refund_id: str) -> tuple[GoneOut, str] | None:
-        """What has gone out under a refund's id, and its currency; None where nothing has, or nobody is registered.
+    def has_gone_out(self, refund_id: str) -> bool:
+        """Whether anything has gone out under a refund's id."""
+        return any(True for _ in self._out(refund_id))
 
-        Where the report names an amount, that went out, and nobody knows its net and tax; where it names none, what
-        was due last under the id, with its net and tax.
+    def _out(self, refund_id: str) -> Iterator[_Out]:
+        """What has gone out under a refund's id; nothing where nobody is registered.
+
+        Where it was submitted, the returns of which the latest word is no failure. Where it was only reported, the
+        amount that the report names, and nobody knows its net and tax; where it names none, what was due last under
+        the id, with its net and tax.
         """
+        currency = self._facts.currency
+        if currency is None:
+            return
+        yield from self._reported(refund_id, currency)
+        for attempt in self._facts.refunds.attempts(refund_id):
+            data = attempt.submitted.data
+            if attempt.as_submitted:
+                net = sum((each.returned.net for each in attempt.as_submitted), zero(data.currency))
+                tax = sum((each.returned.tax for each in attempt.as_submitted), zero(data.currency))
+                yield _Out(net + tax, net, tax, data.currency, data.invoice_id)
+            if otherwise := sum(attempt.otherwise.values(), zero(data.currency)):
+                yield _Out(otherwise, None, None, data.currency, data.invoice_id)
+
+    def _reported(self, refund_id: str, currency: str) -> Iterator[_Out]:
+        """What went out without our having submitted it: nobody knows to which payments, so that it counts with the
+        invoice of its claim's charge."""
         word = self._facts.refunds.word(refund_id)
         if word is None or not word.succeeded:
-            return None
-        due, currency = self.due.get(refund_id), self._facts.currency
-        if currency is None:
-            return None
+            return
+        due = self.due.get(refund_id)
         if word.amount is not None:
-            return GoneOut("refund", refund_id, word.amount.quantize(unit(currency)), None, None), currency
-        if due is None:
-            return None
-        return GoneOut("refund", refund_id, due.net + due.tax, due.net, due.tax), due.currency
+            yield _Out(word.amount.quantize(unit(currency)), None, None, currency, None)
+        elif due is not None:
+            yield _Out(due.net + due.tax, due.net, due.tax, due.currency, None)
 
-    def of_claim(self, claim_id: str, currency: str) -> tuple[GoneOut, ...]:
-        """What has gone out for a claim in a currency, by id."""
-        found = [gone for gone, in_ in self._refunds(claim_id) if in_ == currency]
-        used: dict[str, tuple[Decimal, Decimal]] = {}
-        for application in self._applied_for.get(claim_id, ()):
-            if application.currency == currency:
-                net, tax = self._used(application)
-                before = used.get(application.credit_id, (zero(currency), zero(currency)))
-                used[application.credit_id] = (before[0] + net, before[1] + tax)
-        found += [GoneOut("credit", id_, net + tax, net, tax) for id_, (net, tax) in sorted(used.items())]
+    def of_claim(self, claim_id: str, currency: str, invoice_id: str | None) -> tuple[GoneOut, ...]:
+        """What has gone out for a claim in a currency, by id. `invoice_id` is the invoice that it is settled on."""
+        found = []
+        for refund_id, out in self._refunds(claim_id):
+            if out.currency == currency:
+                here = out.invoice_id in (None, invoice_id)
+                found.append(GoneOut("refund", refund_id, out.gross, out.net, out.tax, to_invoice=here))
+        for credit_id, (net, tax) in sorted(self._used_of(claim_id, currency).items()):
+            found.append(GoneOut("credit", credit_id, net + tax, net, tax))
+        for net, tax, in_ in self._recovered.get(claim_id, ()):
+            if in_ == currency:
+                found.append(GoneOut("recovered", f"recovered/{claim_id}", -net - tax, -net, -tax))
         return tuple(gone for gone in found if gone.gross)
 
+    def refunded_to(self, invoice_id: str, claims: Iterable[str], currency: str) -> Decimal:
+        """All that has gone out to the payments of an invoice, gross.
+
+        What was submitted for return to them, for whatever; and what was only reported of the claims on it.
+        """
+        submitted = (
+            out
+            for refund_id in self._facts.refunds.submitted_to(invoice_id)
+            for out in self._out(refund_id)
+            if out.invoice_id == invoice_id
+        )
+        reported = (out for claim_id in claims for _, out in self._refunds(claim_id) if out.invoice_id is None)
+        return sum((out.gross for out in chain(submitted, reported) if out.currency == currency), zero(currency))
+
     def failed(self, claim_id: str) -> frozenset[str]:
-        """The refunds of a claim that failed, by the latest word on each."""
-        return frozenset(id_ for id_ in self._refund_ids(claim_id) if self._has_failed(id_))
+        """The refunds of a claim that failed, by the latest word on each; with the one that is owed for the part of
+        another that failed (contract §3b)."""
+        failed = {id_ for id_ in self._refund_ids(claim_id) if self._has_failed(id_)}
+        for refund_id in self._refund_ids(claim_id):
+            attempts = self._facts.refunds.attempts(refund_id)
+            next_id = next_refund_id(refund_id)
+            if attempts and attempts[-1].out and attempts[-1].failed and not self._facts.refunds.attempts(next_id):
+                failed.add(next_id)
+        return frozenset(failed)
 
     def _has_failed(self, refund_id: str) -> bool:
+        attempts = self._facts.refunds.attempts(refund_id)
+        if attempts:
+            return not attempts[-1].out
         word = self._facts.refunds.word(refund_id)
         return word is not None and not word.succeeded
 
@@ -111,17 +183,51 @@ class Outgoings:
 
     def currencies_of(self, claim_id: str) -> set[str]:
         """The currencies in which something has gone out for a claim."""
-        return {currency for _, currency in self._refunds(claim_id)} | {
+        return {out.currency for _, out in self._refunds(claim_id)} | {
             application.currency for application in self._applied_for.get(claim_id, ())
         }
 
-    def _refunds(self, claim_id: str) -> Iterator[tuple[GoneOut, str]]:
+    def _refunds(self, claim_id: str) -> Iterator[tuple[str, _Out]]:
         for refund_id in sorted(self._refund_ids(claim_id)):
-            gone = self.refund(refund_id)
-            if gone is not None:
-                yield gone
+            for out in self._out(refund_id):
+                yield refund_id, out
 
     # --- credits ---------------------------------------------------------------------------------------------------
+
+    def _used_of(self, claim_id: str, currency: str) -> dict[str, tuple[Decimal, Decimal]]:
+        """Net and tax of what was applied, kept back or paid out of a claim's credits, by credit."""
+        used: dict[str, tuple[Decimal, Decimal]] = {}
+
+        def use(credit_id: str, net: Decimal, tax: Decimal) -> None:
+            before = used.get(credit_id, (zero(currency), zero(currency)))
+            used[credit_id] = (before[0] + net, before[1] + tax)
+
+        for application in self._applied_for.get(claim_id, ()):
+            if application.currency == currency:
+                use(application.credit_id, *self._used(application))
+        credit_id = credit_of_claim(claim_id)
+        for net, tax in self._paid_out(credit_id, currency):
+            use(credit_id, net, tax)
+        return used
+
+    def _paid_out(self, credit_id: str, currency: str) -> Iterator[tuple[Decimal, Decimal]]:
+        """Net and tax of each refund that was paid out of a credit, as people had asked."""
+        for refund_id in sorted({*self._facts.refunds.of_credit(credit_id), *self._due_of_credit.get(credit_id, ())}):
+            paid = self.paid_out(refund_id, currency)
+            if paid is not None:
+                yield paid
+
+    def paid_out(self, refund_id: str, currency: str) -> tuple[Decimal, Decimal] | None:
+        """Net and tax of what went out as the refund of a credit, in its proportion where another amount went out
+        than was due; None where nothing did, or where nobody had asked for it."""
+        due, net, tax = self.due.get(refund_id), zero(currency), zero(currency)
+        for out in self._out(refund_id):
+            if due is not None and out.currency == currency:
+                of_net, of_tax = out.net, out.tax
+                if of_net is None or of_tax is None:
+                    of_net, of_tax = proportion(out.gross, due.net + due.tax, due.tax, currency)
+                net, tax = net + of_net, tax + of_tax
+        return (net, tax) if net or tax else None
 
     def _used(self, application: Application) -> tuple[Decimal, Decimal]:
         """Net and tax that an application took: by the payment that confirms it, where there is one."""
@@ -152,10 +258,11 @@ class Outgoings:
         return payment if payment is not None and payment.data.method == "balance" else None
 
     def used_of_excess(self, invoice_id: str, currency: str) -> Decimal:
-        """`E`: what of the credit for an invoice's excess was used."""
+        """`E`: what of the credit for an invoice's excess was used or paid out."""
         used = (
             self._amount(application)
             for application in self._applied_for.get(None, ())
             if application.credit_id == excess_credit_id(invoice_id) and application.currency == currency
         )
-        return sum(used, zero(currency))
+        paid_out = (net + tax for net, tax in self._paid_out(excess_credit_id(invoice_id), currency))
+        return sum(used, sum(paid_out, zero(currency)))

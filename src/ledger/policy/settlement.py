@@ -8,7 +8,7 @@ Sums are gross where net and tax are not told apart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
@@ -22,10 +22,11 @@ class GoneOut:
     """What has gone out for a claim under one id: a refund, or the used part of a credit.
 
     `net` and `tax` are those that it went out with; None for a refund that was reported with an amount only.
-    `to_invoice` says whether a refund was returned to the payments of the invoice that is settled.
+    `to_invoice` says whether a refund was returned to the payments of the invoice that is settled. What was
+    `recovered` came back from a later credit, and is below 0.
     """
 
-    into: Literal["refund", "credit"]
+    into: Literal["refund", "credit", "recovered"]
     id: str
     gross: Decimal
     net: Decimal | None
@@ -44,6 +45,12 @@ class ClaimToSettle:
     gone_out: tuple[GoneOut, ...] = ()
     failed: frozenset[str] = frozenset()
     """Its refunds that the payment processor could not pay, or that bounced: they are owed again."""
+    rejected: Mapping[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    """Its refunds that a person rejected, with the net and tax that they were due with."""
+    turned: Decimal = Decimal(0)
+    """Up to which amount, gross, a person turned its failed refunds into credit."""
+    written_off: Decimal = Decimal(0)
+    """Up to which amount, gross, a person wrote off what went out too much for it."""
 
     @property
     def granted(self) -> Decimal:
@@ -186,7 +193,7 @@ def _share_the_way_the_money_came(invoice: InvoiceToSettle, shares: Sequence[_Sh
         whole = claim.refunds_out + claim.credits_out + share.open
         exact = ratio(Fraction(whole) * Fraction(money_left), money_left + balance_left)
         in_money = min(money_left, rounded(exact, invoice.currency, "half_up"))
-        share.refund = _between_zero_and(in_money - claim.refunds_out, min(share.open, refundable))
+        share.refund = _between_zero_and(in_money - claim.refunds_out - claim.turned, min(share.open, refundable))
         refundable -= share.refund
         money -= claim.refunds_out + share.refund
         from_balance -= claim.credits_out + share.credit
@@ -202,13 +209,15 @@ def _parts(share: _Shares, invoice_id: str | None, currency: str) -> tuple[Settl
     told = [gone for gone in claim.gone_out if gone.net is not None]
     untold = sorted((gone for gone in claim.gone_out if gone.net is None), key=_smaller_first)
     due = open_refund_id(claim)
+    written_off = min(share.too_much, claim.written_off)
     others: list[_Untaxed] = [
         ("invoice_reduction", invoice_id or "", share.reduced, "open"),
         ("offset", f"offset/{claim.claim_id}", share.offset, "open"),
         *((gone.into, gone.id, gone.gross, "gone_out") for gone in untold),
         ("refund", due, share.refund, "failed" if due in claim.failed else "open"),
         ("credit", credit_id(claim.claim_id), share.credit, "open"),
-        ("overpaid", f"overpaid/{claim.claim_id}", -share.too_much, "open"),
+        ("written_off", f"written-off/{claim.claim_id}", -written_off, "open"),
+        ("overpaid", overpaid_id(claim.claim_id), written_off - share.too_much, "open"),
     ]
     remaining_tax = claim.tax - _total(gone.tax or Decimal(0) for gone in told)
     remaining = claim.granted - _total(gone.gross for gone in told)
@@ -217,14 +226,41 @@ def _parts(share: _Shares, invoice_id: str | None, currency: str) -> tuple[Settl
     parts += _in_step(others, remaining, remaining_tax, currency)
     if not remaining and remaining_tax:
         parts.append(_part("correction", f"correction/{claim.claim_id}", -remaining_tax, remaining_tax, "open"))
-    return tuple(sorted(parts, key=lambda part: _ORDER.index(part.into)))
+    of_ids = [
+        _rejected(part) if claim.rejected.get(part.id) == (part.net, part.tax) else part for part in _joined(parts)
+    ]
+    return tuple(sorted(of_ids, key=lambda part: _ORDER.index(part.into)))
+
+
+def _joined(parts: Iterable[SettledPart]) -> Iterator[SettledPart]:
+    """What has gone out under one id, in several returns or attempts, as one part."""
+    joined: dict[tuple[str, PartStatus], SettledPart] = {}
+    for part in parts:
+        before = joined.get((part.id, part.status))
+        net, tax = (before.net + part.net, before.tax + part.tax) if before is not None else (part.net, part.tax)
+        joined[part.id, part.status] = _part(part.into, part.id, net, tax, part.status)
+    return iter(joined.values())
+
+
+def _rejected(part: SettledPart) -> SettledPart:
+    """A refund that a person rejected is not open again until its amount changes."""
+    return part if part.status == "gone_out" else part.model_copy(update={"status": "rejected"})
 
 
 def _smaller_first(gone: GoneOut) -> tuple[Decimal, int]:
     return gone.gross, int(gone.id.rpartition("/")[2])
 
 
-_ORDER: tuple[Into, ...] = ("invoice_reduction", "offset", "refund", "credit", "overpaid", "correction")
+_ORDER: tuple[Into, ...] = (
+    "invoice_reduction",
+    "offset",
+    "refund",
+    "credit",
+    "recovered",
+    "written_off",
+    "overpaid",
+    "correction",
+)
 
 
 def _part(into: Into, id_: str, net: Decimal, tax: Decimal, status: PartStatus) -> SettledPart:
@@ -271,6 +307,23 @@ def refund_id(claim_id: str, number: int) -> str:
     return f"refund/{claim_id}/{number}"
 
 
+def next_refund_id(id_: str) -> str:
+    """The id that follows a refund's."""
+    of, _, number = id_.rpartition("/")
+    return f"{of}/{int(number) + 1}"
+
+
+def refund_before(id_: str) -> str | None:
+    """The id that a refund's follows; None for the first."""
+    of, _, number = id_.rpartition("/")
+    return f"{of}/{int(number) - 1}" if int(number) > 1 else None
+
+
 def credit_id(claim_id: str) -> str:
     """A claim has one credit, which follows it; what was used of it stays."""
     return f"credit/{claim_id}/1"
+
+
+def overpaid_id(claim_id: str) -> str:
+    """The id of what went out too much for a claim."""
+    return f"overpaid/{claim_id}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """Counts the changes here. A version adds tables and indexes, and changes no table (`Ledger.bring_up_to_date`)."""
 
 TABLES = (
@@ -47,6 +47,11 @@ TABLES = (
     "CREATE INDEX IF NOT EXISTS waiting_account ON waiting (account)",
     """CREATE INDEX IF NOT EXISTS waiting_oldest
         ON waiting (account COLLATE "C", since, id COLLATE "C", source COLLATE "C")""",
+    # Refunds that are approved and not submitted yet.
+    """CREATE TABLE IF NOT EXISTS approved_refunds (
+        account TEXT NOT NULL, refund_id TEXT NOT NULL, since BIGINT NOT NULL, PRIMARY KEY (account, refund_id))""",
+    """CREATE INDEX IF NOT EXISTS approved_refunds_oldest
+        ON approved_refunds (since, account COLLATE "C", refund_id COLLATE "C")""",
     # Refused messages; their bodies lie in the vault under `dead_letter_id`.
     """CREATE TABLE IF NOT EXISTS dead_letters (
         position BIGINT PRIMARY KEY, dead_letter_id TEXT NOT NULL UNIQUE, origin TEXT NOT NULL, reason TEXT NOT NULL,

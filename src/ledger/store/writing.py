@@ -179,6 +179,8 @@ class Writes:
     waiting: dict[str, WaitingChanges] = field(default_factory=dict)
     awaiting: dict[str, set[str]] = field(default_factory=dict)
     """The agreements that an account waits for, all of them."""
+    approved: dict[str, dict[str, datetime]] = field(default_factory=dict)
+    """The refunds of an account that are approved and not submitted, all of them, and since when."""
     vault: list[VaultEntry] = field(default_factory=list)
     bound: Bound | None = None
     """The vault that is the store's from now on."""
@@ -208,6 +210,7 @@ class Writes:
         self._write_inbox(transaction)
         self._write_request(transaction)
         self._write_waiting(transaction)
+        self._write_approved(transaction)
         transaction.insert(
             "vault",
             ("ref", "subject", "nonce", "ciphertext"),
@@ -365,6 +368,19 @@ class Writes:
             "awaiting_agreement",
             ("account", "agreement"),
             [(account, name) for account in accounts for name in sorted(self.awaiting[account])],
+        )
+
+    def _write_approved(self, transaction: Transaction) -> None:
+        accounts = sorted(self.approved)
+        transaction.run_each("DELETE FROM approved_refunds WHERE account = ?", [(account,) for account in accounts])
+        transaction.insert(
+            "approved_refunds",
+            ("account", "refund_id", "since"),
+            [
+                (account, refund_id, to_microseconds(since))
+                for account in accounts
+                for refund_id, since in sorted(self.approved[account].items())
+            ],
         )
 
     def _write_dead_letters(self, transaction: Transaction) -> None:

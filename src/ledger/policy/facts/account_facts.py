@@ -18,7 +18,10 @@ from ledger.events import (
     Fact,
     FactRetracted,
     InstructionFact,
+    OverpaidAct,
+    RefundAct,
     RefundReport,
+    RefundSubmitted,
     SubscriptionRegistered,
 )
 from ledger.policy.facts.charge import ChargeFact
@@ -33,7 +36,8 @@ from ledger.policy.facts.invoice import Invoice
 from ledger.policy.facts.kind import Kind
 from ledger.policy.facts.outages import OutageFact, OutageFacts
 from ledger.policy.facts.payments import PaymentFact, Payments
-from ledger.policy.facts.refunds import Refunds
+from ledger.policy.facts.refund_acts import RefundActs
+from ledger.policy.facts.refunds import Refunds, Submissions
 from ledger.policy.facts.registration import RegisteredAccount
 from ledger.policy.facts.retractions import Retractions
 from ledger.policy.facts.subscriptions import Bindings, Subscriptions
@@ -48,12 +52,13 @@ class AccountFacts:
     def __init__(self, account_id: str) -> None:
         self.account_id = account_id
         self._bindings: Bindings = {}
+        self._submissions = Submissions()
         self._waiting = WaitingFacts()
         self._retractions = Retractions(self._waiting)
         self._know_nothing()
 
     def _know_nothing(self) -> None:
-        """Know no fact; what came, what is retracted, what was bound and what was told to wait is remembered."""
+        """Know no fact; what came, was retracted, was bound, was submitted and was told to wait is remembered."""
         waiting = self._waiting
         self.contradictions = contradictions = Contradictions(waiting)
         self._account = account = RegisteredAccount(contradictions)
@@ -64,7 +69,8 @@ class AccountFacts:
         self._outages = OutageFacts(self.subscriptions, contradictions, waiting)
         self.disputes = Disputes(account, self.charges, contradictions)
         self.payments = Payments(account, self.invoices, contradictions, waiting)
-        self.refunds = Refunds(account, contradictions, waiting)
+        self.refunds = Refunds(account, self._submissions, contradictions, waiting)
+        self.refund_acts = RefundActs(self._submissions)
         self.complaints = Complaints(contradictions, waiting)
         self.goodwill = GoodwillCredits(account, self.complaints, contradictions, waiting)
         self._instructions = InstructionAnswers()
@@ -77,6 +83,7 @@ class AccountFacts:
             self.disputes,
             self.payments,
             self.refunds,
+            self.refund_acts,
             self.complaints,
             self.goodwill,
             self._instructions,
@@ -144,6 +151,8 @@ class AccountFacts:
             return self._course.learn(fact)
         if isinstance(fact, RefundReport):
             return self.refunds.learn(fact)
+        if isinstance(fact, RefundAct | OverpaidAct):
+            return self.refund_acts.learn(fact)
         if isinstance(fact, GoodwillFact):
             return self.goodwill.learn(fact)
         if isinstance(fact, ComplaintFact):
@@ -168,6 +177,19 @@ class AccountFacts:
     def bind(self, binding: AgreementBound, published: PublishedAgreement) -> Touched:
         """Take note of the terms that hold for a subscription."""
         return self.subscriptions.bind(binding, published)
+
+    def submit(self, submitted: RefundSubmitted) -> Touched:
+        """Take note that a refund was submitted."""
+        return self.refunds.submit(submitted)
+
+    def contradicted(self, charge_id: str | None, invoice_id: str | None) -> bool:
+        """Whether two facts contradict each other that are about a charge, or about a payment on its invoice."""
+        return any(
+            (charge_id is not None and charge_id in (_of(fact, "charge_id"), _of(fact, "cycle_id")))
+            or (invoice_id is not None and isinstance(fact, PaymentFact) and fact.data.invoice_id == invoice_id)
+            for contradiction in self.contradictions
+            for fact in (contradiction.kept, contradiction.left_out)
+        )
 
     def unbound(self) -> list[SubscriptionRegistered]:
         """The standing registrations that no agreement is bound for, once the account's zone is known."""
@@ -228,6 +250,8 @@ class AccountFacts:
             return self._course.waits_for(fact)
         if isinstance(fact, RefundReport):
             return self.refunds.waits_for(fact)
+        if isinstance(fact, RefundAct | OverpaidAct):
+            return self.refund_acts.waits_for(fact)
         if isinstance(fact, GoodwillFact):
             return self.goodwill.waits_for(fact)
         if isinstance(fact, ComplaintFact):
@@ -244,3 +268,8 @@ class AccountFacts:
 def _registrations_first(fact: Fact) -> tuple[bool, bool]:
     """What others depend on is learnt first, so that they need not be taken up again when it comes."""
     return (not isinstance(fact, AccountRegistered), not isinstance(fact, SubscriptionRegistered))
+
+
+def _of(fact: Fact, name: str) -> str | None:
+    """What a fact names in a field, if it has it."""
+    return getattr(fact.data, name, None)

@@ -23,7 +23,9 @@ class Touched:
     payments: set[str] = field(default_factory=set)
     """Payments, by id: one may confirm that a credit was applied."""
     refunds: set[str] = field(default_factory=set)
-    """Refunds that the payment processor reported on."""
+    """Refunds that were decided about or submitted, or that the payment processor reported on."""
+    claims: set[str] = field(default_factory=set)
+    """Claims of which a person decided how they are settled."""
     subscriptions: set[str] = field(default_factory=set)
     """Subscriptions of which all charges may be owed something else."""
     complaints: set[str] = field(default_factory=set)
@@ -42,6 +44,7 @@ class Touched:
             invoices=self.invoices | other.invoices,
             payments=self.payments | other.payments,
             refunds=self.refunds | other.refunds,
+            claims=self.claims | other.claims,
             subscriptions=self.subscriptions | other.subscriptions,
             complaints=self.complaints | other.complaints,
         )

@@ -8,6 +8,7 @@ from datetime import date
 from operator import attrgetter
 from typing import TypeVar
 
+from ledger.audit import leaf_hash
 from ledger.events import LedgerEvent, SubscriptionStatusChanged, from_stored
 from ledger.store.database import Database, Row, StoreError, Transaction
 from ledger.store.positions import KnownAt, Position, Reached
@@ -36,6 +37,11 @@ class StoredEnvelope:
     def at(self) -> Position:
         """Where it stands."""
         return Position(self.shard, self.position)
+
+    @property
+    def leaf_hash(self) -> str:
+        """The RFC 6962 leaf hash of the envelope, in hexadecimal."""
+        return leaf_hash(self.envelope)
 
     def event(self) -> LedgerEvent:
         """The event that the envelope holds."""
