@@ -8,15 +8,30 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from consumers.upstream.fields import Currency, FreeText, Identifier, NewIdentifier, PositiveAmount
+from consumers.upstream.fields import (
+    Amount,
+    Currency,
+    FreeText,
+    Identifier,
+    NewIdentifier,
+    PositiveAmount,
+    RefundIdentifier,
+)
 from consumers.upstream.messages import MESSAGES, MessageData
 from ledger.events import (
     ComplaintLinked,
     ComplaintNoted,
+    CreditRefundRequested,
     GoodwillApproved,
     GoodwillProposed,
     GoodwillRejected,
     LinkedKind,
+    OverpaidRecoveryOrdered,
+    OverpaidWrittenOff,
+    RefundApproved,
+    RefundRejected,
+    RefundRetried,
+    RefundTurnedIntoCredit,
 )
 
 SOURCE = "/makegood/http"
@@ -96,5 +111,103 @@ class GoodwillRejectedV1(DoorData):
     private = ("reason",)
 
     credit_id: Identifier
+    decided_by: Identifier
+    reason: FreeText
+
+
+class RefundApprovedV1(DoorData):
+    """A person approved a refund as it is due: `proposal` and `set_by` name the event that set its amounts."""
+
+    message_type = "makegood.refund.approved.v1"
+    becomes = RefundApproved
+
+    refund_id: RefundIdentifier
+    proposal: Identifier
+    set_by: Identifier
+    currency: Currency
+    net: Amount
+    tax: Amount
+    decided_by: Identifier
+
+
+class RefundRejectedV1(DoorData):
+    """A person rejected a refund as it is due."""
+
+    message_type = "makegood.refund.rejected.v1"
+    becomes = RefundRejected
+    private = ("reason",)
+
+    refund_id: RefundIdentifier
+    proposal: Identifier
+    set_by: Identifier
+    currency: Currency
+    net: Amount
+    tax: Amount
+    decided_by: Identifier
+    reason: FreeText
+
+
+class RefundRetriedV1(DoorData):
+    """A person had a failed refund submitted anew, as it is due."""
+
+    message_type = "makegood.refund.retried.v1"
+    becomes = RefundRetried
+
+    refund_id: RefundIdentifier
+    proposal: Identifier
+    set_by: Identifier
+    currency: Currency
+    net: Amount
+    tax: Amount
+    decided_by: Identifier
+
+
+class RefundTurnedIntoCreditV1(DoorData):
+    """A person turned a failed refund into a credit, up to its amount, gross."""
+
+    message_type = "makegood.refund.turned_into_credit.v1"
+    becomes = RefundTurnedIntoCredit
+
+    refund_id: RefundIdentifier
+    currency: Currency
+    amount: PositiveAmount
+    decided_by: Identifier
+
+
+class CreditRefundRequestedV1(DoorData):
+    """A person asked for what is left of a credit to be refunded."""
+
+    message_type = "makegood.credit.refund_requested.v1"
+    becomes = CreditRefundRequested
+
+    refund_id: RefundIdentifier
+    credit_id: RefundIdentifier
+    decided_by: Identifier
+
+
+class OverpaidWrittenOffV1(DoorData):
+    """A person wrote off what went out too much for a claim, gross."""
+
+    message_type = "makegood.overpaid.written_off.v1"
+    becomes = OverpaidWrittenOff
+    private = ("reason",)
+
+    claim_id: RefundIdentifier
+    currency: Currency
+    amount: PositiveAmount
+    decided_by: Identifier
+    reason: FreeText
+
+
+class OverpaidRecoveryOrderedV1(DoorData):
+    """A person had what went out too much for a claim recovered from the account's next credits, gross."""
+
+    message_type = "makegood.overpaid.recovery_ordered.v1"
+    becomes = OverpaidRecoveryOrdered
+    private = ("reason",)
+
+    claim_id: RefundIdentifier
+    currency: Currency
+    amount: PositiveAmount
     decided_by: Identifier
     reason: FreeText
