@@ -41,6 +41,7 @@ STORE_TABLES = (
     "agreements",
     "awaiting_agreement",
     "waiting",
+    "approved_refunds",
     "dead_letters",
     "set_aside",
     "closures",

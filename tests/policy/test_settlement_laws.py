@@ -316,7 +316,7 @@ def a_claim_is_lawful(case: Case, claim_id: str, currency: str) -> None:
     net, tax = granted(case, claim_id, currency)
     assert (sum((p.net for p in parts), NOTHING), sum((p.tax for p in parts), NOTHING)) == (net, tax)
     assert not (gross(parts, "invoice_reduction") and gross(parts, "overpaid"))
-    if not settlements.outgoings.of_claim(claim_id, currency):
+    if not settlements.outgoings.of_claim(claim_id, currency, None):
         assert not gross(parts, "overpaid")
         assert gross(parts, "offset") >= 0
 

@@ -169,7 +169,7 @@ class Outgoings:
             next_id = next_refund_id(refund_id)
             if attempts and attempts[-1].out and attempts[-1].failed and not self._facts.refunds.attempts(next_id):
                 failed.add(next_id)
-        return frozenset(failed)
+        return frozenset(id_ for id_ in failed if not self._facts.refund_acts.is_turned_into_credit(id_))
 
     def _has_failed(self, refund_id: str) -> bool:
         attempts = self._facts.refunds.attempts(refund_id)

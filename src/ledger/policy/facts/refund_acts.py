@@ -34,6 +34,8 @@ class RefundActs:
         self._retries: dict[tuple[str, str], int] = {}
         """How many times it had been submitted when it was last retried, by the same."""
         self._turned: dict[str, list[RefundTurnedIntoCredit]] = defaultdict(list)
+        self._turned_after: dict[str, int] = {}
+        """How many times a refund had been submitted when it was turned into a credit last."""
         self._requested: dict[str, CreditRefundRequested] = {}
         self._written_off: dict[str, list[OverpaidWrittenOff]] = defaultdict(list)
         self.recoveries: dict[str, list[OverpaidRecoveryOrdered]] = defaultdict(list)
@@ -60,6 +62,7 @@ class RefundActs:
                 self._retries[data.refund_id, data.set_by] = self._submissions.before(fact)
             case RefundTurnedIntoCredit():
                 self._turned[claim_of_refund(fact.data.refund_id) or ""].append(fact)
+                self._turned_after[fact.data.refund_id] = self._submissions.before(fact)
             case CreditRefundRequested():
                 self._requested[fact.data.refund_id] = fact
         refund_id = fact.data.refund_id
@@ -88,6 +91,10 @@ class RefundActs:
     def turned_into_credit(self, claim_id: str, currency: str) -> Decimal:
         """Up to which amount, gross, refunds of a claim stay credits."""
         return sum((f.data.amount for f in self._turned.get(claim_id, ()) if f.data.currency == currency), Decimal(0))
+
+    def is_turned_into_credit(self, refund_id: str) -> bool:
+        """Whether what failed of a refund has become a credit: what is due under its id now is due anew."""
+        return self._turned_after.get(refund_id) == len(self._submissions.of.get(refund_id, ()))
 
     def credit_of(self, refund_id: str) -> str | None:
         """The credit of which a person asked for this refund."""
