@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
@@ -14,8 +14,20 @@ from typing_extensions import TypedDict
 from ledger.events import LedgerEvent
 from ledger.store.database import Database, Transaction
 from ledger.store.reading.events import StoredEnvelope, follow_account
+from ledger.store.reading.kept_messages import accounts_set_aside
 from ledger.values import zero
-from projections import accounts, alarms, claims, complaints, credits, goodwill, instructions, refunds, retractions
+from projections import (
+    accounts,
+    alarms,
+    claims,
+    complaints,
+    credits,
+    goodwill,
+    instructions,
+    overpaid,
+    refunds,
+    retractions,
+)
 from projections.asking import state_of, unknown
 from projections.audit_trail import AUDIT_TRAIL, version_folded
 from projections.catalog import CATALOG
@@ -95,7 +107,8 @@ def account(database: Database, account_id: str) -> AccountFound:
             state |= state_of(transaction, projection, [account_id])
         if version is None and not any(state.values()):
             raise unknown(account_id)
-        return AccountFound(account_state(state, account_id), version if _stand_alike(transaction) else None)
+        held = accounts_set_aside(transaction, [account_id])
+        return AccountFound(account_state(state, account_id, held), version if _stand_alike(transaction) else None)
 
 
 def _stand_alike(transaction: Transaction) -> bool:
@@ -124,16 +137,19 @@ def account_assessed(events: Iterable[LedgerEvent], account_id: str) -> AccountS
     return account_state(last[0].state() if last else {}, account_id)
 
 
-def account_state(state: State, account_id: str) -> AccountState:
-    """The account whose rows these are. Tables that are not given are taken for empty."""
+def account_state(state: State, account_id: str, held: Set[str] = frozenset()) -> AccountState:
+    """The account whose rows these are. Tables that are not given are taken for empty.
+
+    `held` are the accounts of which a message is set aside, so that their refunds wait.
+    """
     state = {**EMPTY, **state}
     left_out, gone = alarms.left_out(state), retractions.never_said(state)
     known = accounts.registered(state, gone)
     paid = accounts.payments(state, left_out)
-    refunded, credited, invoices = refunds.shown(state, gone), credits.shown(state), accounts.invoices(state)
+    refunded, credited, invoices = refunds.shown(state, gone, held), credits.shown(state), accounts.invoices(state)
     applications = {row["application_id"] for row in state[credits.APPLICATIONS.name]}
     came_in = [each for each in paid if each["method"] != "balance" or each["payment_id"] not in applications]
-    overpaid = claims.shown_overpaid(state)
+    went_out_too_much = overpaid.shown(state)
     totals = {
         "charged": _totals((invoice["currency"], invoice["charged"]) for invoice in invoices),
         "captured": _totals((p["currency"], p["amount"]) for p in came_in if p["status"] == "captured"),
@@ -142,11 +158,11 @@ def account_state(state: State, account_id: str) -> AccountState:
         "captured_in_excess": _totals(
             (invoice["currency"], invoice["excess"]) for invoice in invoices if invoice["excess_credit"] is None
         ),
-        "refund_due": _totals((r["currency"], r["total"]) for r in refunded if r["status"] != "succeeded"),
+        "refund_due": _totals((r["currency"], r["total"]) for r in refunded if refunds.is_owed(r)),
         "refunded": _totals((r["currency"], r["total"]) for r in refunded if r["status"] == "succeeded"),
         "credit_used": _totals((credit["currency"], credit["used"]) for credit in credited),
         "credit_left": _totals((credit["currency"], credit["left"]) for credit in credited),
-        "overpaid": _totals((claim["currency"], claim["overpaid"]) for claim in overpaid),
+        "overpaid": _totals((claim["currency"], claim["overpaid"]) for claim in went_out_too_much),
     }
     currencies = {currency for total in totals.values() for currency in total}
     if known["currency"] is not None:

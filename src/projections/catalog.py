@@ -12,6 +12,7 @@ from projections.credits import CREDITS
 from projections.goodwill import GOODWILL
 from projections.instructions import INSTRUCTIONS
 from projections.outages import OUTAGES
+from projections.overpaid import OVERPAID
 from projections.projection import Projection
 from projections.refunds import REFUNDS
 from projections.retractions import RETRACTIONS
@@ -27,6 +28,7 @@ CATALOG: tuple[Projection, ...] = (
     GOODWILL,
     INSTRUCTIONS,
     OUTAGES,
+    OVERPAID,
     REFUNDS,
     RETRACTIONS,
 )

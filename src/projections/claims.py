@@ -116,11 +116,11 @@ Settlement = Literal["refund", "credit", "invoice_reduction", "mixed"]
 
 
 def _settlement(parts: Iterable[SettledPart]) -> str | None:
-    """How a claim is settled, in a word; what is overpaid is no way of settling it.
+    """How a claim is settled, in a word; what went out too much, and what became of that, is no way of settling it.
 
     What was set off is no way of its own where there is another; a claim that is set off whole is `mixed`.
     """
-    settled = {part.into for part in parts} - {"overpaid", "correction"}
+    settled = {part.into for part in parts} - {"overpaid", "recovered", "written_off", "correction"}
     ways = settled - {"offset"}
     if len(ways) == 1:
         return next(iter(ways))
@@ -133,7 +133,7 @@ def _overpaid(parts: Iterable[SettledPart]) -> str | None:
     return str(sum(overpaid, Decimal(0))) if overpaid else None
 
 
-CLAIMS = Projection("claims", 2, (ROWS, SETTLEMENTS), (ClaimDecision, *SETTLING), fold)
+CLAIMS = Projection("claims", 3, (ROWS, SETTLEMENTS), (ClaimDecision, *SETTLING), fold)
 
 
 class ClaimHead(TypedDict):
@@ -160,15 +160,6 @@ class Claim(ClaimHead):
     """The result of one clause of the policy for one charge."""
 
     position: Position
-
-
-class Overpaid(TypedDict):
-    """What went out for a claim and is owed no more."""
-
-    account_id: str
-    claim_id: str
-    overpaid: Amount
-    currency: Currency
 
 
 ORDER = order_of(ROWS)
@@ -204,13 +195,6 @@ def claims_in(transaction: Transaction, where: Where, page: Page | None = None) 
     return Listed(shown({ROWS.name: found, SETTLEMENTS.name: settled}), found.next)
 
 
-def listed_overpaid(database: Database, *, accounts: Accounts = None) -> Listed[Overpaid]:
-    """Claims for which more went out than they stand at now, those that fell away included (policy §7)."""
-    where = Where().among("account", accounts).that("overpaid IS NOT NULL")
-    with database.reading() as transaction:
-        return Listed(shown_overpaid({SETTLEMENTS.name: rows_listed(transaction, CLAIMS, SETTLEMENTS, where)}))
-
-
 def is_goodwill_not_granted(claim: ClaimHead) -> bool:
     """Whether it is a goodwill credit that somebody proposed, and nobody has granted."""
     return claim["clause"] == "complaint" and claim["outcome"] != "granted"
@@ -222,20 +206,6 @@ def shown(state: State) -> list[Claim]:
     return [
         _shown(row, settled.get((row["account"], row["claim_id"], row["currency"])))
         for row in sorted(state[ROWS.name], key=ROWS.key_of)
-    ]
-
-
-def shown_overpaid(state: State) -> list[Overpaid]:
-    """What went out for claims and is owed no more, those whose rows fell away included (policy §7)."""
-    return [
-        {
-            "account_id": row["account"],
-            "claim_id": row["claim_id"],
-            "overpaid": row["overpaid"],
-            "currency": row["currency"],
-        }
-        for row in sorted(state[SETTLEMENTS.name], key=SETTLEMENTS.key_of)
-        if row["overpaid"] is not None
     ]
 
 

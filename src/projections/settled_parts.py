@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from ledger.events import Into, SettledPart
+from ledger.events import Into, PartStatus, SettledPart
 from projections.projection import ColumnType, Value
 
 PART: dict[str, ColumnType] = {
@@ -22,6 +22,27 @@ PART: dict[str, ColumnType] = {
 def parts(settled: Iterable[SettledPart], into: Into) -> dict[str, SettledPart]:
     """The parts that are settled in one way, by their ids."""
     return {part.id: part for part in settled if part.into == into}
+
+
+def refund_parts(settled: Iterable[SettledPart]) -> dict[str, SettledPart]:
+    """The refunds of a claim by their ids, each with all that is settled under its id.
+
+    One is open as long as any of it is, and has gone out only where all of it has.
+    """
+    found: dict[str, SettledPart] = {}
+    for part in settled:
+        if part.into == "refund":
+            of_id = found.get(part.id)
+            found[part.id] = part if of_id is None else _together(of_id, part)
+    return found
+
+
+_LEAST_DONE_FIRST: tuple[PartStatus, ...] = ("open", "failed", "rejected", "gone_out")
+
+
+def _together(one: SettledPart, other: SettledPart) -> SettledPart:
+    status = min(one.status, other.status, key=_LEAST_DONE_FIRST.index)
+    return one.model_copy(update={"net": one.net + other.net, "tax": one.tax + other.tax, "status": status})
 
 
 def part_row(

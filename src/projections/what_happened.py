@@ -36,6 +36,7 @@ from ledger.events import (
     CredentialsCollected,
     CreditApplied,
     CreditAppliedV1,
+    CreditRefundRequested,
     CustomerChanged,
     CycleStarted,
     FactRetracted,
@@ -62,11 +63,20 @@ from ledger.events import (
     OutageResolved,
     OverchargeConfirmed,
     OverchargeRejected,
+    OverpaidRecovered,
+    OverpaidRecoveryOrdered,
+    OverpaidWrittenOff,
     PaymentCaptured,
     PaymentFailed,
+    RefundApproved,
     RefundFailed,
+    RefundRejected,
+    RefundRetried,
+    RefundStatusChanged,
+    RefundSubmitted,
     RefundSucceeded,
     RefundSucceededV1,
+    RefundTurnedIntoCredit,
     RoleGranted,
     RoleRevoked,
     SettledAnew,
@@ -190,6 +200,34 @@ def what_happened(event: LedgerEvent) -> str:
             return f"Refund {data.refund_id} succeeded: reference {data.processor_reference}"
         case RefundFailed(data=data):
             return f"Refund {data.refund_id} failed"
+        # --- payouts -----------------------------------------------------------------------------------------------
+        case RefundApproved(data=data):
+            of = _net_and_tax(data.net, data.tax, data.currency)
+            return f"Refund {data.refund_id} was approved by {data.decided_by}: {of}"
+        case RefundRejected(data=data):
+            of = _net_and_tax(data.net, data.tax, data.currency)
+            return f"Refund {data.refund_id} was rejected by {data.decided_by}: {of}"
+        case RefundRetried(data=data):
+            return f"A retry of refund {data.refund_id} was ordered by {data.decided_by}"
+        case RefundTurnedIntoCredit(data=data):
+            of = f"{data.amount} {data.currency}"
+            return f"Refund {data.refund_id} was turned into a credit by {data.decided_by}: {of}"
+        case CreditRefundRequested(data=data):
+            return f"A refund of credit {data.credit_id} was requested by {data.decided_by}: {data.refund_id}"
+        case RefundSubmitted(data=data):
+            again = f" again, attempt {data.attempt}" if data.attempt > 1 else ""
+            return f"Refund {data.refund_id} was submitted{again}: {_returns(data)}"
+        case RefundStatusChanged(data=data):
+            return _standing(data)
+        case OverpaidWrittenOff(data=data):
+            of = f"{data.amount} {data.currency} for claim {data.claim_id}"
+            return f"An overpayment of {of} was written off by {data.decided_by}"
+        case OverpaidRecoveryOrdered(data=data):
+            of = f"{data.amount} {data.currency} for claim {data.claim_id}"
+            return f"The recovery of an overpayment of {of} was ordered by {data.decided_by}"
+        case OverpaidRecovered(data=data):
+            of = f"{data.amount} {data.currency} for claim {data.claim_id}"
+            return f"An overpayment of {of} was recovered from credit {data.credit_id}"
         case AlarmRaised(data=data):
             return f"The alarm {data.alarm} was raised{_alarm(data)}"
         case AlarmCleared(data=data):
@@ -340,6 +378,24 @@ def _way(claim: ClaimSettlement, currency: str) -> str:
     return f"settled by {_parts(claim.after, currency)}" if claim.after else "no longer settled"
 
 
+def _returns(data: RefundSubmitted.Data) -> str:
+    return " and ".join(
+        f"{each.net + each.tax} {data.currency} to payment {each.payment_id}" for each in data.returns
+    )
+
+
+def _standing(data: RefundStatusChanged.Data) -> str:
+    """A refund's status, and whether it has to wait because facts about its charge contradict each other."""
+    if data.after is None:
+        return f"Refund {data.refund_id} is no longer owed; it was {data.before}"
+    of = _net_and_tax(data.net, data.tax, data.currency)
+    waits = "; it waits because of a contradiction" if data.contradicted else ""
+    if data.after == data.before:
+        return f"Refund {data.refund_id} is still {data.after}: {of}{waits}"
+    was = f" from {data.before}" if data.before is not None else ""
+    return f"The status of refund {data.refund_id} changed{was} to {data.after}: {of}{waits}"
+
+
 _INTO = {
     "invoice_reduction": "an invoice reduction",
     "offset": "a set-off",
@@ -353,11 +409,12 @@ def _parts(parts: Sequence[SettledPart], currency: str) -> str:
     told = []
     for part in parts:
         amount = f"{part.net + part.tax} {currency}"
-        if part.into == "overpaid":
-            told.append(f"{-(part.net + part.tax)} {currency} overpaid")
+        if part.into in ("overpaid", "recovered", "written_off"):
+            told.append(f"{-(part.net + part.tax)} {currency} {_words(part.into)}")
         elif part.status == "open" or part.into not in ("refund", "credit"):
             told.append(f"{_INTO[part.into]} of {amount}")
         else:
-            said = "failed" if part.status == "failed" else "paid out" if part.into == "refund" else "used"
+            gone = "paid out" if part.into == "refund" else "used"
+            said = gone if part.status == "gone_out" else part.status
             told.append(f"{_INTO[part.into]} of {amount} ({said})")
     return " and ".join(told)

@@ -13,6 +13,7 @@ from projections import (
     goodwill,
     instructions,
     outages,
+    overpaid,
     refunds,
     retractions,
 )
@@ -60,9 +61,13 @@ def fill(database: Database, number: int) -> None:
             investigate_by=at if is_open else None,
         )
         refund = {**of, **money, "claim_id": "unused/c", "status": "failed" if n % 40 == 7 else "due"}
-        put(refunds.REFUNDS, refunds.DUE, **refund, refund_id=f"refund/unused/c-{n}/1", due_at=at)
-        credit = {**of, **money, "claim_id": "unused/c", "used": "0.00", "left_over": "11.90"}
-        put(credits.CREDITS, credits.ROWS, **credit, credit_id=f"credit/unused/c-{n}/1", granted_at=at)
+        put(refunds.REFUNDS, refunds.ROWS, **refund, refund_id=f"refund/unused/c-{n}/1", due_at=at)
+        credit = {**of, **money, "claim_id": "unused/c", "used": "0.00", "refunded": "0.00", "left_over": "11.90"}
+        dormant = {"dormant_since": at if n % 10 == 4 else None}
+        put(credits.CREDITS, credits.ROWS, **credit, **dormant, credit_id=f"credit/unused/c-{n}/1", granted_at=at)
+        if n % 10 == 5:
+            owed_back = {"claim_id": "unused/c", "currency": "EUR", "overpaid": "1.00", "went_out": "[]"}
+            put(overpaid.OVERPAID, overpaid.ROWS, **of, **owed_back, recovered="0.00", written_off="0.00", since=at)
         step = {**of, "complaint_id": f"k-{n}", "channel": "phone", "category": "billing"}
         put(complaints.COMPLAINTS, complaints.STEPS, **step, **message, event_id=f"k-{n}-1", step="opened")
         if not is_open:

@@ -44,11 +44,13 @@ def outcomes(found: dict[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 def as_recorded(books: Books) -> dict[str, Any]:
-    """The account of a ledger, less what only the record has: positions, and instructions that were given."""
+    """The account of a ledger, less what only the record has: positions, hashes of events, and instructions that were
+    given."""
     recorded = [envelope for envelope in books.envelopes() if envelope.account == "acct-1"]
     found = account_state.account_recorded(recorded, "acct-1")
     claims = [{**claim, "position": None} for claim in found["claims"]]
-    return {**found, "claims": claims, "instructions": []}
+    refunds = [{**refund, "proposal": None} for refund in found["refunds"]]
+    return {**found, "claims": claims, "refunds": refunds, "instructions": []}
 
 
 def at(text: str) -> datetime:

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from ledger.events import ClaimState, ClaimStateV1, SettledPart
-from projections.claims import CLAIMS, shown, shown_overpaid
+from projections.claims import CLAIMS, shown
 from tests.projections.stories import START, Story, gone_out, granted, granted_v1, part, part_v1
 
 
@@ -82,9 +82,8 @@ def test_what_went_out_for_a_claim_that_fell_away_stays_behind_unlisted() -> Non
 
     state = story.folded(CLAIMS)
     assert shown(state) == []
-    assert shown_overpaid(state) == [
-        {"account_id": "acct-1", "claim_id": "unused/cycle-1", "overpaid": "9.31", "currency": "EUR"}
-    ]
+    [settled] = state["claim_settlements"]
+    assert (settled["settlement"], settled["overpaid"]) == ("refund", "9.31")
 
 
 REDUCTION = part("invoice_reduction", "inv-1", "4.00")
@@ -106,6 +105,17 @@ TOO_MUCH = (part("offset", "offset/unused/cycle-1", "-1.00"), part("overpaid", "
         # Neither is what went out too much, nor net that became tax.
         ((gone_out("refund", "r", "6.00", "1.00"), *TOO_MUCH), "refund", "0.75"),
         ((REDUCTION, gone_out("refund", "r", "6.00"), TOO_MUCH[1]), "mixed", "0.75"),
+        # Neither is what was recovered of that, or written off.
+        (
+            (
+                gone_out("refund", "r", "6.00"),
+                part("recovered", "recovered/unused/cycle-1", "-2.00"),
+                part("written_off", "written_off/unused/cycle-1", "-1.00"),
+                TOO_MUCH[1],
+            ),
+            "refund",
+            "0.75",
+        ),
         ((REFUND, part("correction", "correction/unused/cycle-1", "-0.01", "0.01")), "refund", None),
     ],
 )
@@ -137,13 +147,13 @@ def test_what_older_versions_recorded_stands_until_it_is_settled_anew() -> None:
     state = story.folded(CLAIMS)
     (claim,) = shown(state)
     assert (claim["claim_id"], claim["settlement"], claim["amount"]) == ("unused/cycle-1", "mixed", "9.31")
-    assert [row["overpaid"] for row in shown_overpaid(state)] == ["9.31"]
+    assert [row["overpaid"] for row in state["claim_settlements"]] == [None, "9.31"]
 
     story.settle(part("refund", "r", "9.31"))
     story.settle(claim_id="unused/cycle-2")
     state = story.folded(CLAIMS)
     assert [claim["settlement"] for claim in shown(state)] == ["refund"]
-    assert shown_overpaid(state) == []
+    assert [row["overpaid"] for row in state["claim_settlements"]] == [None]
 
 
 def test_an_open_investigation_says_until_when_it_is_in_time() -> None:

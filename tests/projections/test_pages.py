@@ -13,7 +13,17 @@ from ledger.store.reading.notice_queue import OPEN, notices_in
 from ledger.store.reading.page import Listed, Page
 from ledger.store.reading.waiting import waiting_facts
 from ledger.store.schema import TABLES
-from projections import claims, complaints, credits, disputes, instructions, linked_goodwill, outages, refunds
+from projections import (
+    claims,
+    complaints,
+    credits,
+    disputes,
+    instructions,
+    linked_goodwill,
+    outages,
+    overpaid,
+    refunds,
+)
 from projections.follower import Follower
 from tests.projections.many import fill, plans
 from tests.projections.stories import START
@@ -40,6 +50,8 @@ LISTS: dict[str, Ask] = {
     "refunds": lambda database, page: refunds.listed(database, page=page),
     "refunds that failed": lambda database, page: refunds.listed(database, status="failed", page=page),
     "credits": lambda database, page: credits.listed(database, page=page),
+    "dormant credits": lambda database, page: credits.listed_dormant(database, page=page),
+    "overpaid": lambda database, page: overpaid.listed(database, page=page),
     "disputes": lambda database, page: disputes.listed(database, START, page=page),
     "overdue disputes": lambda database, page: disputes.listed(
         database, START.replace(year=2090), overdue=True, page=page

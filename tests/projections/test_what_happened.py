@@ -26,6 +26,7 @@ from projections import audit_trail
 from projections.follower import Follower
 from projections.what_happened import what_happened
 from tests.projections.stories import START, Story, gone_out, granted, granted_v1, part, part_v1, standing
+from tests.projections.test_refunds import stand
 
 SAMPLES = Path(__file__).resolve().parents[1] / "stored_events"
 SENTENCES: dict[str, str] = json.loads((Path(__file__).parent / "sentences.json").read_text(encoding="utf-8"))
@@ -118,6 +119,10 @@ def test_a_settlement_tells_invoice_and_claims() -> None:
     assert last(story).endswith("settled by a refund of 1.00 EUR (paid out) and 0.50 EUR overpaid")
     story.settle(gone_out("credit", "c", "1.00"), part("refund", "r", "1.00", status="failed"))
     assert last(story).endswith("settled by a credit of 1.00 EUR (used) and a refund of 1.00 EUR (failed)")
+    story.settle(part("recovered", "o", "-0.40"), part("written_off", "o", "-0.10"))
+    assert last(story).endswith("settled by 0.40 EUR recovered and 0.10 EUR written off")
+    story.settle(part("refund", "r", "1.00", status="rejected"))
+    assert last(story).endswith("settled by a refund of 1.00 EUR (rejected)")
     story.settle()
     assert last(story) == "Invoice inv-1 was settled again: claim unused/cycle-1 is no longer settled"
     story.stand(standing("11.90", paid_in_money="12.90", excess="1.00"))
@@ -187,6 +192,31 @@ NO_IDS = {"claim_id": None, "charge_id": None, "subscription_id": None, "now": S
 def test_what_may_be_there_or_not_is_said_where_it_is(event: Any, data: dict[str, Any], said: str) -> None:
     story = Story()
     story.tell(event, **data)
+    assert last(story) == said
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "contradicted", "said"),
+    [
+        (None, "due", False, "The status of refund r changed to due: 5.00 EUR net and 0.95 EUR tax"),
+        ("due", "due", False, "Refund r is still due: 5.00 EUR net and 0.95 EUR tax"),
+        (
+            "due",
+            "approved",
+            True,
+            (
+                "The status of refund r changed from due to approved: 5.00 EUR net and 0.95 EUR tax; it waits "
+                "because of a contradiction"
+            ),
+        ),
+        ("approved", None, False, "Refund r is no longer owed; it was approved"),
+    ],
+)
+def test_how_a_refund_stands_is_told_with_its_amount(
+    before: str | None, after: str | None, contradicted: bool, said: str
+) -> None:
+    story = Story()
+    stand(story, before, after, refund_id="r", contradicted=contradicted)
     assert last(story) == said
 
 

@@ -41,8 +41,13 @@ _COMPLAINT = (
 CUSTOMERS_SEE: Mapping[str, frozenset[str]] = {
     "Claim": _CLAIM,
     "ClaimOfAccount": _CLAIM,
-    "Refund": _of(f"{_PART} refund_id status due_at approved_at submitted_at settled_at processor_reference"),
-    "Credit": _of(f"{_PART} credit_id used refunded left granted_at applied"),
+    # Without who approved it, what it waits for, and by what it is approved.
+    "Refund": _of(
+        f"{_PART} refund_id credit_id status due_at approved_at submitted_at settled_at processor_reference returns"
+    ),
+    "Return": _of("return_id payment_id method amount status processor_reference"),
+    "Credit": _of(f"{_PART} credit_id used refunded left granted_at dormant_since applied recovered"),
+    "Recovered": _of("application_id claim_id amount recovered_at"),
     "Applied": _of("application_id charge_id invoice_id amount applied_at"),
     "Dispute": _of(
         "dispute_id claim_id account_id subscription_id charge_id status outcome reason investigate_by overdue "
@@ -80,7 +85,8 @@ CUSTOMERS_SEE: Mapping[str, frozenset[str]] = {
     # named after them, so messages are not named either.
     "Explanation": _of(
         "id claim_id account_id subscription_id charge_id charge clause policy currency claim agreement formula "
-        "inputs working facts facts_count retracted left_out complaint_ids steps settlements refunds applied"
+        "inputs working facts facts_count retracted left_out complaint_ids steps settlements refunds applied "
+        "recovered"
     ),
     "ChargeExplained": _of("price tax invoice_id starts_on ends_on"),
     "ClaimState": _of("outcome reason amount tax settled"),
@@ -97,6 +103,7 @@ CUSTOMERS_SEE: Mapping[str, frozenset[str]] = {
         "position event_id change before after formula cause cause_event_id now recorded_at channel"
     ),
     "SettlementStep": _of("position event_id invoice_id reasons before after cause cause_event_id recorded_at"),
+    "RecoveredAmount": _of("position event_id application_id claim_id credit_id amount recorded_at"),
     "UseOfCredit": _of("position event_id application_id credit_id charge_id invoice_id amount recorded_at"),
 }
 """The fields that customers see, by the name of the answer's type or of a type within it."""

@@ -15,8 +15,9 @@ from makegood.answers.instructions import instructions
 from makegood.answers.kept_messages import dead_letters
 from makegood.answers.notices import notices
 from makegood.house.opening import House
+from projections import overpaid
 from projections.accounts import listed_reductions
-from projections.claims import Claim, listed_overpaid
+from projections.claims import Claim
 
 
 @dataclass
@@ -93,8 +94,8 @@ def _sum_money(house: House, claims: Sequence[Claim], summary: Summary) -> None:
             add(credit["currency"], "credits left", credit["left"])
     for reduction in listed_reductions(house.database):
         add(reduction["currency"], "off invoices", reduction["total"])
-    for overpaid in listed_overpaid(house.database):
-        add(overpaid["currency"], "overpaid", overpaid["overpaid"])
+    for claim_overpaid in overpaid.listed(house.database):
+        add(claim_overpaid["currency"], "overpaid", claim_overpaid["overpaid"])
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -28,6 +28,9 @@ from ledger.events import (
     LinkedKind,
     OutageReported,
     OverchargeRejected,
+    OverpaidAct,
+    OverpaidRecovered,
+    RefundAct,
     Retraction,
     Sealed,
     SettledPart,
@@ -42,13 +45,15 @@ from ledger.store.reading.events import StoredEnvelope, follow_account
 from ledger.values import instant_to_text
 from makegood.access.sight import Sight
 from makegood.answers import explanation_types as explained
-from makegood.answers.course_of_refunds import course_of_refunds
+from makegood.answers.course_of_refunds import course_of_refunds, course_of_refunds_of_credit
 from makegood.answers.explanation_types import (
     Change,
     ChargeExplained,
     Explanation,
     ExplanationStep,
     FactUsed,
+    PersonsDecision,
+    RecoveredAmount,
     RetractedFact,
     Settled,
     SettlementStep,
@@ -61,6 +66,7 @@ from makegood.house.opening import House
 from projections.audit_trail import accounts_with_claim
 from projections.complaints import about
 from projections.credits import listed as listed_credits
+from projections.what_happened import what_happened
 
 CLAUSES = {
     "service_disruption": "Refund 1: a significant, unresolved disruption, reported promptly (policy §3)",
@@ -86,8 +92,9 @@ def explain(house: House, sight: Sight, id_: str, account: str | None = None) ->
     """
     if account is not None:
         sight.check(account)
-    if id_.startswith(excess_credit_id("")):
-        return sight.row(Explanation, _explain_excess(house, id_, account, sight.accounts))
+    credit_id = credit_of(id_)
+    if credit_id.startswith(excess_credit_id("")):
+        return sight.row(Explanation, _explain_excess(house, id_, credit_id, account, sight.accounts))
     claim_id = claim_of(id_)
     account_id = _account_of(house, id_, claim_id, account, sight.accounts)
     found = _explain_claim(house, id_, claim_id, account_id, words=sight.words)
@@ -148,16 +155,28 @@ def _explain_claim(house: House, id_: str, claim_id: str, account_id: str, *, wo
             for envelope, event in envelopes
             if isinstance(event, CreditApplied | CreditAppliedV1) and event.data.claim_id == claim_id
         ],
+        "recovered": [
+            _recovery(envelope, event)
+            for envelope, event in envelopes
+            if isinstance(event, OverpaidRecovered) and claim_id in (event.data.claim_id, event.data.of_claim_id)
+        ],
+        "decisions": [
+            _decision(house, envelope, event)
+            for envelope, event in envelopes
+            if isinstance(event, RefundAct | OverpaidAct) and _claim_decided_about(event) == claim_id
+        ],
     }
 
 
-def _explain_excess(house: House, id_: str, account: str | None, among: Collection[str] | None) -> Explanation:
+def _explain_excess(
+    house: House, id_: str, credit_id: str, account: str | None, among: Collection[str] | None
+) -> Explanation:
     """The credit for what was paid on an invoice in excess: it belongs to no claim, and rests on no clause."""
     credits = listed_credits(house.database, accounts=among if account is None else [account])
-    having = {credit["account_id"]: credit for credit in credits if credit["credit_id"] == id_}
+    having = {credit["account_id"]: credit for credit in credits if credit["credit_id"] == credit_id}
     if not having:
-        raise Unexplained(f"no credit {id_}; see `makegood credits`")
-    account_id, invoice_id = _the_only(list(having), id_), id_.removeprefix(excess_credit_id(""))
+        raise Unexplained(f"no credit {credit_id}; see `makegood credits`")
+    account_id, invoice_id = _the_only(list(having), id_), credit_id.removeprefix(excess_credit_id(""))
     envelopes = [(envelope, envelope.event()) for envelope in follow_account(house.database, account_id)]
     by_event_id = {event.event_id: (envelope, event) for envelope, event in envelopes}
     changes = [
@@ -186,7 +205,7 @@ def _explain_excess(house: House, id_: str, account: str | None, among: Collecti
         + (f" − {set_off} set off" if set_off > 0 else "")
         + f" = {stands.excess_credit}",
         "inputs": {name: str(amount) for name, amount in stands.model_dump().items() if amount is not None},
-        "working": [f"invoice {invoice_id}: of {stands.excess_credit} {stands.excess_used} was used"],
+        "working": [f"invoice {invoice_id}: of {stands.excess_credit} {stands.excess_used} was used or paid out"],
         "facts": [],
         "facts_count": 0,
         "retracted": [],
@@ -197,11 +216,21 @@ def _explain_excess(house: House, id_: str, account: str | None, among: Collecti
             for envelope, event in changes
             if _excess_credit(event.data.before) != _excess_credit(event.data.after)
         ],
-        "refunds": [],
+        "refunds": course_of_refunds_of_credit(envelopes, credit_id),
         "applied": [
             _application(envelope, event)
             for envelope, event in envelopes
-            if isinstance(event, CreditApplied) and event.data.credit_id == id_
+            if isinstance(event, CreditApplied) and event.data.credit_id == credit_id
+        ],
+        "recovered": [
+            _recovery(envelope, event)
+            for envelope, event in envelopes
+            if isinstance(event, OverpaidRecovered) and event.data.credit_id == credit_id
+        ],
+        "decisions": [
+            _decision(house, envelope, event)
+            for envelope, event in envelopes
+            if isinstance(event, RefundAct) and credit_of(event.data.refund_id) == credit_id
         ],
     }
 
@@ -280,9 +309,17 @@ _LINKED_AS: dict[str, LinkedKind] = {"billing-error": "dispute", "goodwill": "go
 
 
 def claim_of(id_: str) -> str:
-    """The claim that an id belongs to: `refund/unused/c-1/2` and `credit/…` name theirs."""
+    """The claim that an id belongs to: `refund/unused/c-1/2`, `credit/…` and `refund/credit/…` name theirs."""
+    of = credit_of(id_)
+    kind, _, rest = of.partition("/")
+    return rest.rpartition("/")[0] if kind in ("refund", "credit") else of
+
+
+def credit_of(id_: str) -> str:
+    """The credit that the refund of one pays out, such as `refund/excess/inv-1/1`; any other id as it is."""
     kind, _, rest = id_.partition("/")
-    return rest.rpartition("/")[0] if kind in ("refund", "credit") else id_
+    of = rest.rpartition("/")[0]
+    return of if kind == "refund" and of.startswith(("credit/", excess_credit_id(""))) else id_
 
 
 def _account_of(house: House, id_: str, claim_id: str, account: str | None, among: Collection[str] | None) -> str:
@@ -439,6 +476,36 @@ def _application(envelope: StoredEnvelope, event: CreditApplied | CreditAppliedV
         "invoice_id": data.invoice_id,
         "amount": str(data.amount),
         "recorded_at": instant_to_text(event.recorded_at),
+    }
+
+
+def _recovery(envelope: StoredEnvelope, event: OverpaidRecovered) -> RecoveredAmount:
+    data = event.data
+    return {
+        "position": f"{envelope.shard}:{envelope.position}",
+        "event_id": event.event_id,
+        "application_id": data.application_id,
+        "claim_id": data.claim_id,
+        "credit_id": data.credit_id,
+        "amount": str(data.amount),
+        "recorded_at": instant_to_text(event.recorded_at),
+    }
+
+
+def _claim_decided_about(event: RefundAct | OverpaidAct) -> str:
+    return event.data.claim_id if isinstance(event, OverpaidAct) else claim_of(event.data.refund_id)
+
+
+def _decision(house: House, envelope: StoredEnvelope, event: RefundAct | OverpaidAct) -> PersonsDecision:
+    """What a person decided, with their reason where they gave one."""
+    return {
+        "position": f"{envelope.shard}:{envelope.position}",
+        "event_id": event.event_id,
+        "type": event.type,
+        "summary": what_happened(event),
+        "decided_by": event.data.decided_by,
+        "recorded_at": instant_to_text(event.recorded_at),
+        "words": _reason(house, event.data.sealed) if event.data.sealed is not None else None,
     }
 
 

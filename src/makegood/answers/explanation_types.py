@@ -7,10 +7,9 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from ledger.events import Into, PartStatus
+from ledger.events import Into, PartStatus, RefundStatus
 from ledger.events.billing_account import Clause, Outcome
 from ledger.events.settlement import SettlementReason
-from projections.refunds import RefundStatus
 from projections.shown_values import Amount, Currency, Hash, Instant, LocalDate, Position
 
 Change = Literal["opened", "increased", "decreased", "changed", "fell away"]
@@ -121,7 +120,9 @@ class LeftOutFact(StandingFact):
     stands: Annotated[StandingFact, Field(description="The fact that counts instead.")]
 
 
-RefundStepKind = Literal["due", "changed", "succeeded", "failed", "set off", "no longer due"]
+RefundStepKind = Literal[
+    "due", "changed", "approved", "rejected", "submitted", "succeeded", "failed", "set off", "no longer due"
+]
 
 
 class RefundStep(TypedDict):
@@ -136,10 +137,11 @@ class RefundStep(TypedDict):
     ]
     processor_reference: str | None
     recorded_at: Instant
+    approved_by: NotRequired[Annotated[str | None, Field(description="For approvals; not shown to customers.")]]
 
 
 class RefundCourse(TypedDict):
-    """A refund of a claim and what became of it."""
+    """A refund of a claim or of its credit, and what became of it."""
 
     refund_id: str
     status: Annotated[RefundStatus | None, Field(description="Null if it is not owed and was not paid out.")]
@@ -191,6 +193,30 @@ class UseOfCredit(TypedDict):
     recorded_at: Instant
 
 
+class RecoveredAmount(TypedDict):
+    """An amount kept back of a credit because too much had gone out for another claim."""
+
+    position: Position
+    event_id: str
+    application_id: str
+    claim_id: Annotated[str, Field(description="The claim for which too much had gone out.")]
+    credit_id: str
+    amount: Amount
+    recorded_at: Instant
+
+
+class PersonsDecision(TypedDict):
+    """A person's decision about a refund, a credit or an overpaid amount of the claim."""
+
+    position: Position
+    event_id: str
+    type: str
+    summary: Annotated[str, Field(description="The decision in one sentence.")]
+    decided_by: str
+    recorded_at: Instant
+    words: Annotated[str | None, Field(description="The reason given, if there is one.")]
+
+
 class Explanation(TypedDict):
     """The explanation of a claim, refund or credit."""
 
@@ -222,4 +248,11 @@ class Explanation(TypedDict):
     steps: list[ExplanationStep]
     settlements: Annotated[list[SettlementStep], Field(description="All changes of its settlement, in order.")]
     refunds: Annotated[list[RefundCourse], Field(description="Its refunds, each with its recorded steps.")]
-    applied: Annotated[list[UseOfCredit], Field(description="The uses of its credit, in order.")]
+    applied: Annotated[list[UseOfCredit], Field(description="The uses of its credit for charges, in order.")]
+    recovered: Annotated[
+        list[RecoveredAmount],
+        Field(description="Amounts kept back of its credit for other claims, or of other credits for it."),
+    ]
+    decisions: NotRequired[
+        Annotated[list[PersonsDecision], Field(description="Decisions of people; not shown to customers.")]
+    ]

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from starlette.responses import JSONResponse, Response
 
-from ledger.events import KeptAs
+from ledger.events import KeptAs, RefundStatus
 from ledger.events.billing_account import Clause, Outcome
 from ledger.instructions import Kind
 from ledger.store.positions import PATTERN, KnownAt
@@ -140,9 +140,9 @@ def refunds(
     caller: Annotated[Caller, allowed("refund.read")],
     page: Annotated[Page, pages(refunds_.ORDER)],
     account: OfAccount = None,
-    status: Annotated[refunds_.RefundStatus | None, Query(description="Only this status.")] = None,
+    status: Annotated[RefundStatus | None, Query(description="Only this status.")] = None,
 ) -> Response:
-    """Refunds due, failed and paid out, by account and id."""
+    """Refunds due, approved, submitted, paid out, failed and rejected, by account and id."""
     return answer_page(request, owed.refunds(house, caller.sight, account=account, status=status, page=page))
 
 

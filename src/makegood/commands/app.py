@@ -107,7 +107,7 @@ def _outcome(text: str) -> str:
 
 
 def _refund_status(text: str) -> str:
-    from projections.refunds import RefundStatus
+    from ledger.events import RefundStatus
 
     return _one_of(text, "statuses of refunds", get_args(RefundStatus))
 
@@ -140,7 +140,10 @@ OutcomeOption = Annotated[
 RefundStatusOption = Annotated[
     str | None,
     typer.Option(
-        "--status", parser=_refund_status, metavar="STATUS", help="Only this status: due, failed or succeeded."
+        "--status",
+        parser=_refund_status,
+        metavar="STATUS",
+        help="Only this status: due, approved, submitted, succeeded, failed or rejected.",
     ),
 ]
 NoticeStatusOption = Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypedDict
@@ -74,6 +74,12 @@ def kept_left(transaction: Transaction, kept: KeptAs, account: str | None = None
     where = Where().equal(account=account).that("outcome IS NULL")
     since = _COLUMNS[kept][-1]
     return left(transaction, f"SELECT COUNT(*), MIN({since}) FROM {_TABLE[kept]}{where}", where.values)
+
+
+def accounts_set_aside(transaction: Transaction, accounts: Collection[str]) -> set[str]:
+    """Those of some accounts of which a message is set aside, neither replayed nor discarded."""
+    statement = f"SELECT DISTINCT account FROM {_TABLE['set-aside']} WHERE outcome IS NULL AND account IN (?*)"
+    return {row[0] for row in transaction.rows_in(statement, sorted(accounts))}
 
 
 def refused_of(transaction: Transaction, dead_letter_ids: Sequence[str]) -> set[str]:

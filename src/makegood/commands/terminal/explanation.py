@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from ledger.events import PartStatus
+from ledger.events.settlement import SettlementReason
 from makegood.answers.explanation_types import (
     ClaimState,
     Explanation,
@@ -57,6 +59,9 @@ def show_explanation(found: Explanation) -> None:
             "" if number else "applied",
             f"{words} on {use['invoice_id']} ({shown(use['recorded_at'])}, {use['position']})",
         )
+    for number, back in enumerate(found["recovered"]):
+        words = f"{back['amount']} {found['currency']} of {back['credit_id']} for overpaid {back['claim_id']}"
+        line("" if number else "recovered", f"{words} ({shown(back['recorded_at'])}, {back['position']})")
     for number, fact in enumerate(found["facts"]):
         said = f"{fact['id']} from {fact['source']}, " if "id" in fact else ""
         words = f" “{shown(fact['words'])}”" if fact.get("words") else ""
@@ -74,6 +79,10 @@ def show_explanation(found: Explanation) -> None:
         line("" if number else "steps", _step_in_words(step, found["currency"]))
     for number, change in enumerate(found["settlements"]):
         line("" if number else "settling", _settlement_in_words(change))
+    for number, decision in enumerate(found.get("decisions", ())):
+        words = f" “{shown(decision['words'])}”" if decision["words"] else ""
+        said = f"{shown(decision['recorded_at'])} {decision['summary']} ({decision['position']}){words}"
+        line("" if number else "decisions", said)
 
 
 def _retraction_in_words(fact: RetractedFact) -> str:
@@ -99,13 +108,17 @@ def _refund_in_words(refund: RefundCourse, currency: str) -> Iterator[str]:
     for step in refund["steps"]:
         amount = f"{step['amount']} {currency} " if step["amount"] is not None else ""
         reference = f", reference {step['processor_reference']}" if step["processor_reference"] is not None else ""
-        what = f"{_STEPS[step['what']]} {shown(step['at'])}{reference}"
+        by = f" by {step['approved_by']}" if "approved_by" in step else ""
+        what = f"{_STEPS[step['what']]} {shown(step['at'])}{by}{reference}"
         yield f"{refund['refund_id']}: {amount}{what} ({step['position']})"
 
 
 _STEPS: dict[RefundStepKind, str] = {
     "due": "due since",
     "changed": "from",
+    "approved": "approved at",
+    "rejected": "rejected at",
+    "submitted": "submitted at",
     "succeeded": "paid out at",
     "failed": "failed at",
     "set off": "set off at",
@@ -126,22 +139,33 @@ def _part_in_words(part: Settled) -> str:
     net, tax = part["net"].removeprefix("-"), part["tax"].removeprefix("-")
     if into == "overpaid":
         return f"overpaid: {net} and {tax} tax were paid out and are no longer owed"
+    if into == "recovered":
+        return f"recovered: {net} and {tax} tax that were overpaid, from later credits"
+    if into == "written_off":
+        return f"written off: {net} and {tax} tax that were overpaid"
     if into == "offset" and Decimal(part["net"]) + Decimal(part["tax"]) < 0:
         return f"set off: {net} and {tax} tax paid out in excess, against the rest of the invoice"
     if into == "offset":
         return f"set off: {net} and {tax} tax, against an excess payout for another claim of the invoice"
     if into == "correction":
         return f"correction: {part['net']} net and {part['tax']} tax, which cancel out"
-    said = {"gone_out": ", paid out or used", "failed": ", failed and owed again"}.get(part["status"], "")
+    said = _PART_STATUSES[part["status"]]
     return f"{into.replace('_', ' ')} {part['id']}: {part['net']} and {part['tax']} tax{said}"
 
 
-_REASONS_IN_WORDS = {
+_PART_STATUSES: dict[PartStatus, str] = {
+    "open": "",
+    "gone_out": ", paid out or used",
+    "failed": ", failed and owed again",
+    "rejected": ", rejected",
+}
+_REASONS_IN_WORDS: dict[SettlementReason, str] = {
     "charged": "the charges of the invoice changed",
     "paid": "the payments of the invoice changed",
     "claimed": "a claim changed",
     "gone_out": "a refund or credit was paid out, used or returned",
     "rested": "the hold of the excess ended",
+    "decided": "a person decided about a refund or an overpaid amount",
     "rules": "settled again by newer rules",
 }
 
