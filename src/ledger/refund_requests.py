@@ -60,7 +60,8 @@ def request_of(event: RefundSubmitted) -> RefundRequest:
         currency=data.currency,
         approved_by=data.approved_by,
         returns=tuple(
-            RequestedReturn(each.return_id, each.payment_id, each.method, each.net + each.tax) for each in data.returns
+            RequestedReturn(each.return_id, each.payment_id, each.method, each.net + each.tax)
+            for each in data.returns
         ),
         submitted_at=event.recorded_at,
     )
