@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from hashlib import sha256
 
 from ledger.events import PaidBy, RefundSubmitted
 
@@ -45,6 +46,12 @@ class RefundRequest:
     def key(self) -> tuple[str, str, int]:
         """What it is known by."""
         return self.account_id, self.refund_id, self.attempt
+
+    @property
+    def request_id(self) -> str:
+        """The same in one text, of a form that no other id has."""
+        named = "\n".join((self.account_id, self.refund_id, str(self.attempt)))
+        return "req-" + sha256(named.encode()).hexdigest()[:32]
 
 
 def request_of(event: RefundSubmitted) -> RefundRequest:

@@ -18,8 +18,14 @@ class Processor(Protocol):
 
     name: str
     """By what logs call it."""
+    at_once: int = 10
+    """So many requests are handed over together at most."""
     settles_within: float = 10.0
-    """Seconds after which nothing is still under way of what a process was sending that was stopped or cut off."""
+    """Seconds after `request` was called after which nothing is sent any more, nor still on its way: also where the
+    process was stopped meanwhile, and goes on later."""
+
+    def check(self) -> None:
+        """Raises AheadOfLedger where it was asked for what the ledger does not know, and what is passing."""
 
     def unasked(self, requests: Sequence[RefundRequest]) -> Sequence[RefundRequest]:
         """Those of some requests that it does not have; asked where some of them may have been sent before.
@@ -35,3 +41,6 @@ class Processor(Protocol):
         Raises a passing error (ProcessorUnavailable, BrokerUnavailable), after which the same are sent again, without
         those that it has. Nothing may be sent later than `settles_within` after it was called.
         """
+
+    def close(self) -> None:
+        """Let go of connections; what was not confirmed by then is not sent any more."""
