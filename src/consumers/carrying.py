@@ -176,6 +176,11 @@ class Carrier(ABC, Generic[L, T]):
         self._let_go()
         self._identified_at = 0.0
 
+    @property
+    def holds_all(self) -> bool:
+        """Whether this is the process that works on every lane."""
+        return all(standing.epoch is not None for standing in self._standings)
+
     def _identify(self) -> None:
         """Find out by which positions to go, and take over the lanes whose position has a new name."""
         now = self._monotonic()

@@ -44,6 +44,7 @@ def _submit(books: Books, number: int, attempt: int, returns: Mapping[str, str])
         currency="EUR",
         net=sum(amounts.values(), Decimal("0.00")),
         tax=Decimal("0.00"),
+        set_by=f"settled-{number}",
         approved_by="agreement standard v1",
         returns=tuple(
             Return(

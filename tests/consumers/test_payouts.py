@@ -9,13 +9,26 @@ import pytest
 from consumers.kafka.records import Outgoing, Partition, Record, TopicIdentity, Undelivered
 from consumers.payouts.asking import Payouts
 from consumers.payouts.request_topic import RequestTopic
-from ledger.store.database import CommitUnknown, Database
+from ledger.application.agreements import publish
+from ledger.application.due_work import do_due_work
+from ledger.application.ledger import Ledger
+from ledger.store.database import CommitUnknown
 from ledger.store.reading.generations import AheadOfLedger
 from ledger.store.writing import take_over_reader
 from tests.consumers.submitting import submit
-from tests.integration.world import Books, new_books, running, until
+from tests.integration.world import Books, new_books, running, take_all, until
 from tests.ledger.books import Watched
+from tests.ledger.messages import Upstream
 
+AGREEMENT = """
+name = "standard"
+version = 2
+valid_from = 2000-01-02
+[approval]
+hold = "PT0S"
+[approval.automatic_up_to]
+EUR = "100.00"
+"""
 TOPIC = "payments.refund-requests"
 SETTLED = 20.0
 """Seconds after which nothing is on its way any more."""
@@ -90,12 +103,17 @@ def clock() -> Clock:
     return Clock()
 
 
-def payouts(
-    books: Books, broker: Broker, clock: Clock, database: Database | None = None, at_once: int = 500
-) -> Payouts:
-    topic = RequestTopic(database or books.database, broker)
+def payouts(books: Books, broker: Broker, clock: Clock, ledger: Ledger | None = None, at_once: int = 500) -> Payouts:
+    seen_by = ledger or books.ledger()
+    topic = RequestTopic(seen_by.database, broker)
     topic.at_once = at_once
-    return Payouts(database or books.database, topic, lambda _: 0, monotonic=clock)
+    return Payouts(seen_by, topic, monotonic=clock)
+
+
+def watching(books: Books) -> tuple[Ledger, Watched]:
+    """A ledger with somebody at its store's door."""
+    watched = Watched(books.database)
+    return Ledger(watched, books.ledger().vault, books.clock), watched
 
 
 def refunds(*numbers: int) -> list[tuple[str, int]]:
@@ -151,41 +169,58 @@ def test_each_attempt_is_asked_for_once(books: Books, broker: Broker, clock: Clo
     assert len(set(ids)) == 3
 
 
-def test_what_may_go_out_is_submitted_and_then_asked_for(books: Books, broker: Broker, clock: Clock) -> None:
-    left = [3, 2]
-
-    def submit_next(most: int) -> int:
-        if not left:
-            return 0
-        submit(books, left.pop())
-        return 1
-
+def test_what_is_approved_is_submitted_and_asked_for(books: Books, broker: Broker, clock: Clock) -> None:
     told: list[str] = []
-    part = Payouts(
-        books.database,
-        RequestTopic(books.database, broker),
-        submit_next,
-        recorded=lambda: told.append("recorded"),
-        monotonic=clock,
-    )
+    topic = RequestTopic(books.database, broker)
+    part = Payouts(books.ledger(), topic, recorded=lambda: told.append("recorded"), monotonic=clock)
     go_on(part)
-    assert broker.asked() == refunds(2, 3)
-    assert told == ["recorded", "recorded"]
+    owe(books, "acct-1", "acct-2")
+    clock.seconds += 2
+    go_on(part)
+    assert broker.asked() == [("refund/billing-error/dis-1/1", 1)] * 2
+    assert [key for kept in broker.partitions for key in (sent.key for sent in kept)] == [b"acct-1", b"acct-2"]
+    assert told
+    clock.seconds += SETTLED
+    assert not part.step()
 
 
 def test_nothing_is_submitted_while_it_cannot_be_asked_for(books: Books, broker: Broker, clock: Clock) -> None:
-    submitted: list[int] = []
-    part = Payouts(
-        books.database, RequestTopic(books.database, broker), lambda n: submitted.append(n) or 0, monotonic=clock
-    )
-    submit(books, 1)
-    part.step()
+    part = payouts(books, broker, clock)
+    go_on(part)
+    owe(books, "acct-1")
+    submit(books, 7)
     clock.seconds += SETTLED
-    del submitted[:]
     broker.fails = [0]
     with pytest.raises(Undelivered):
-        part.step()
-    assert submitted == []
+        go_on(part)
+    assert books.rows("SELECT account FROM events WHERE type = 'refund-submitted.v1'") == [("acct-7",)]
+    part.forget()
+    clock.seconds += SETTLED
+    go_on(part)
+    assert books.count("approved_refunds") == 0
+
+
+def test_who_stands_by_submits_nothing(books: Books, broker: Broker, clock: Clock) -> None:
+    first, second = payouts(books, broker, clock), payouts(books, broker, clock)
+    go_on(first)
+    go_on(second)
+    owe(books, "acct-1")
+    clock.seconds += 2
+    go_on(first)
+    assert books.count("approved_refunds") == 1
+    go_on(second)
+    assert broker.asked() == [("refund/billing-error/dis-1/1", 1)]
+
+
+def owe(books: Books, *accounts: str) -> None:
+    """Each account is owed a refund, which the agreement has approved."""
+    publish(books.ledger(), AGREEMENT, actor="test", channel="test")
+    for account in accounts:
+        upstream = Upstream(account)
+        said = [*upstream.customer(), upstream.overcharge_confirmed()]
+        take_all(books, [json.dumps(message).encode() for message in said])
+    do_due_work(books.ledger(), books.clock())
+    assert books.count("approved_refunds") == len(accounts)
 
 
 @pytest.mark.parametrize("arrived", [0, 2, 3])
@@ -219,7 +254,7 @@ def test_what_arrives_late_is_not_sent_again(books: Books, broker: Broker, clock
     first = payouts(books, broker, clock)
     sent: list[Sequence[Outgoing]] = []
     land = broker.land
-    broker.land = lambda records: sent.append(list(records))  # type: ignore[method-assign, assignment]
+    broker.land = lambda records: sent.append(list(records))
     settle(first, clock)
     with books.database.writing() as transaction:
         transaction.run("UPDATE readers SET position = 0 WHERE reader = 'payouts'")  # it died before it could move
@@ -234,8 +269,8 @@ def test_what_arrives_late_is_not_sent_again(books: Books, broker: Broker, clock
 
 def test_who_dies_before_the_position_moved_has_asked(books: Books, broker: Broker, clock: Clock) -> None:
     submit(books, 1, 2, 3)
-    watched = Watched(books.database)
-    first = payouts(books, broker, clock, watched, at_once=2)
+    ledger, watched = watching(books)
+    first = payouts(books, broker, clock, ledger, at_once=2)
     first.step()
     clock.seconds += SETTLED
 
@@ -256,8 +291,8 @@ def test_a_move_whose_answer_was_lost_asks_for_nothing_again(
     committed: bool, books: Books, broker: Broker, clock: Clock
 ) -> None:
     submit(books, 1, 2)
-    watched = Watched(books.database)
-    part = payouts(books, broker, clock, watched)
+    ledger, watched = watching(books)
+    part = payouts(books, broker, clock, ledger)
     part.step()
     clock.seconds += SETTLED
 
@@ -276,8 +311,8 @@ def test_a_move_whose_answer_was_lost_asks_for_nothing_again(
 
 def test_who_lost_the_lane_before_sending_sends_nothing(books: Books, broker: Broker, clock: Clock) -> None:
     """It had read what is next, and stood still; another has it now."""
-    watched = Watched(books.database)
-    first = payouts(books, broker, clock, watched)
+    ledger, watched = watching(books)
+    first = payouts(books, broker, clock, ledger)
     go_on(first)
     submit(books, 1)
 
@@ -292,8 +327,8 @@ def test_who_lost_the_lane_before_sending_sends_nothing(books: Books, broker: Br
 def test_a_look_at_the_epoch_is_worth_nothing_after_a_while(books: Books, broker: Broker, clock: Clock) -> None:
     """It stood still after it had looked; what it would send now, another may have sent meanwhile."""
     submit(books, 1)
-    watched = Watched(books.database)
-    first = payouts(books, broker, clock, watched)
+    ledger, watched = watching(books)
+    first = payouts(books, broker, clock, ledger)
     first.step()
     clock.seconds += SETTLED
 
@@ -325,24 +360,18 @@ def test_two_processes_ask_once(books: Books, broker: Broker, clock: Clock) -> N
 
 
 def test_a_lane_whose_holder_is_gone_is_taken_over(books: Books, broker: Broker, clock: Clock) -> None:
-    submitted: list[int] = []
-    part = Payouts(
-        books.database, RequestTopic(books.database, broker), lambda n: submitted.append(n) or 0, monotonic=clock
-    )
+    part = payouts(books, broker, clock)
     part.step()
     with books.database.writing() as transaction:
         take_over_reader(transaction, "payouts")  # and never seen again
     submit(books, 1)
-    del submitted[:]
     for _ in range(3):
         assert part.step() == 0
         clock.seconds += 9
-    assert submitted == []
     clock.seconds += SETTLED
     part.step()
     settle(part, clock)
     assert broker.asked() == refunds(1)
-    assert submitted
 
 
 def test_over_several_partitions_with_others_records_between(books: Books, clock: Clock) -> None:
@@ -423,7 +452,7 @@ def test_it_works_by_itself(books: Books, broker: Broker) -> None:
     broker.fails = [0]
     topic = RequestTopic(books.database, broker)
     topic.settles_within = 0.1
-    part = Payouts(books.database, topic, lambda _: 0)
+    part = Payouts(books.ledger(), topic)
     with running(part):
         submit(books, 1)
         part.wake()

@@ -7,15 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 from consumers.carrying import LEASE_SECONDS, Batch, Carrier, Lane
 from consumers.payouts.processor import Processor, ProcessorUnavailable
+from ledger.application.ledger import Ledger
+from ledger.application.payouts import submit_approved
 from ledger.events import RefundSubmitted
 from ledger.refund_requests import RefundRequest, request_of
-from ledger.store.database import Database, Transaction
+from ledger.store.database import Transaction
 from ledger.store.positions import numbered
 from ledger.store.reading.events import read_shard
 
 BATCH_MAX = 1_000
 """So many events are looked at together."""
-SUBMITTED_AT_ONCE = 100
+AGAIN_AFTER, AGAIN_BY_ITSELF_AFTER = 1.0, 10.0
+"""Seconds between two looks at what is approved: where anything was recorded meanwhile, and where nothing was."""
 
 
 class RequestLane(Lane[RefundRequest]):
@@ -42,7 +45,7 @@ class RequestLane(Lane[RefundRequest]):
 class Payouts(Carrier[RequestLane, RefundRequest]):
     """The part that has refunds paid. Of several processes one works, and the others stand by.
 
-    `submit` submits what may go out, at most so many, and says how many it were; `recorded` is called after that.
+    `recorded` is called when refunds were submitted.
     """
 
     name = "payouts"
@@ -50,9 +53,8 @@ class Payouts(Carrier[RequestLane, RefundRequest]):
 
     def __init__(
         self,
-        database: Database,
+        ledger: Ledger,
         processor: Processor,
-        submit: Callable[[int], int],
         *,
         recorded: Callable[[], None] = lambda: None,
         stands_by: float | None = None,
@@ -61,22 +63,38 @@ class Payouts(Carrier[RequestLane, RefundRequest]):
         # Longer than whoever takes over has to wait by itself, or two would take over from each other for ever.
         patience = 3 * (LEASE_SECONDS + processor.settles_within) if stands_by is None else stands_by
         super().__init__(
-            database, batch=BATCH_MAX, stands_by=patience, settles=processor.settles_within, monotonic=monotonic
+            ledger.database,
+            batch=BATCH_MAX,
+            stands_by=patience,
+            settles=processor.settles_within,
+            monotonic=monotonic,
         )
+        self._ledger = ledger
         self._processor = processor
-        self._submit = submit
         self._recorded = recorded
+        self._looked_at: float | None = None
+        """When it was looked last for what is approved; none where that is to be done at once."""
+        self._went_on = False
 
     def step(self) -> int:
         """Ask for what was submitted, then submit what may go out: nothing is submitted that cannot be asked for."""
         went_on = super().step()
-        if not all(standing.epoch is not None for standing in self._standings):
+        self._went_on = self._went_on or went_on > 0
+        if not self.holds_all or not self._is_time():
             return went_on
-        submitted = self._submit(SUBMITTED_AT_ONCE)
+        self._looked_at, self._went_on = self._monotonic(), False
+        submitted = submit_approved(self._ledger)
         if submitted:
+            self._looked_at = None
             self._log.info("refunds_submitted", refunds=submitted)
             self._recorded()
         return max(went_on, submitted)
+
+    def _is_time(self) -> bool:
+        """Whether to look for what is approved: what waits is looked at in vain."""
+        if self._looked_at is None:
+            return True
+        return self._monotonic() >= self._looked_at + (AGAIN_AFTER if self._went_on else AGAIN_BY_ITSELF_AFTER)
 
     def _lanes_of(self, shard: int) -> Sequence[RequestLane]:
         return (RequestLane(self._processor.name, shard, self._processor.at_once),)
