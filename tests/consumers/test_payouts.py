@@ -4,8 +4,10 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 
+from consumers.contract.topics import topic_contracts
 from consumers.kafka.records import Outgoing, Partition, Record, TopicIdentity, Undelivered
 from consumers.payouts.asking import Payouts
 from consumers.payouts.request_topic import RequestTopic
@@ -153,6 +155,24 @@ def test_a_request_says_what_is_to_go_back_to_which_payment(books: Books, broker
         ("pay-2", "card", "4.90"),
     ]
     assert all(len(each["return_id"]) == 36 for each in returns)
+
+
+def test_a_request_is_what_the_contract_says(books: Books, broker: Broker, clock: Clock) -> None:
+    """Also one of the longest refund id, of an excess's credit."""
+    submit(books, 1, returns={"pay-1": "7.00", "pay-2": "4.90"})
+    settle(payouts(books, broker, clock), clock)
+    ((sent,),) = broker.partitions
+    (form,) = next(each for each in topic_contracts() if each.topic.name == TOPIC).records
+    checker = jsonschema_rs.validator_for(form.payload.schema)
+    said = json.loads(sent.value)
+    checker.validate(said)
+    for example in form.payload.schema["examples"]:
+        checker.validate(example)
+    assert said["data"].keys() == form.payload.schema["examples"][0]["data"].keys()
+    checker.validate(said | {"data": said["data"] | {"claim_id": None, "refund_id": "r" * 512}})
+    assert not checker.is_valid(said | {"data": said["data"] | {"amount": "-1.00"}})
+    headers = {name: value.decode() for name, value in sent.headers if value is not None}
+    jsonschema_rs.validator_for(form.common.headers).validate(headers)
 
 
 def test_each_attempt_is_asked_for_once(books: Books, broker: Broker, clock: Clock) -> None:
