@@ -15,7 +15,7 @@ from consumers.kafka.records import Record, TopicMissing
 from consumers.places import Place, place_of
 from ledger.store.database import Database, Transaction
 from ledger.store.positions import dead_letter_sequence, event_sequence
-from ledger.store.reading.events import event_at
+from ledger.store.reading.events import StoredEnvelope, event_at
 from ledger.store.reading.generations import FIRST, AheadOfLedger, Generations, generations_of
 from ledger.store.reading.shards import sequence_end
 from ledger.store.reading.store import store_id
@@ -33,11 +33,12 @@ class RecordsAtEnd(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What a topic carries: which sequence of a shard its positions count, and whether it has the stored bytes."""
+    """What a topic carries, and which sequence of a shard its positions count."""
 
     topic: str
     sequence: Callable[[int], str]
-    envelopes: bool = False
+    stands_for: Callable[[Record, StoredEnvelope], bool] | None = None
+    """Whether a record is what an event at its place is published as, where that can be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Ahead:
 
 def events_carried(topic: str) -> Carried:
     """The topic of the ledger's events."""
-    return Carried(topic, event_sequence, envelopes=True)
+    return Carried(topic, event_sequence, lambda record, stored: record.value == stored.envelope)
 
 
 def instructions_carried(topic: str) -> Carried:
@@ -125,7 +126,7 @@ def has_record(
         return False
     if place.position > sequence_end(transaction, carried.sequence(place.shard)):
         return False
-    if not carried.envelopes:
+    if carried.stands_for is None:
         return True
     stored = event_at(transaction, place.at)
-    return stored is not None and stored.envelope == record.value
+    return stored is not None and carried.stands_for(record, stored)

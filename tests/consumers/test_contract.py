@@ -20,6 +20,7 @@ from consumers.contract.asyncapi import asyncapi
 from consumers.contract.instruction_schemas import instruction_schemas
 from consumers.contract.json_schema import DIALECT
 from consumers.contract.message_schemas import message_schemas
+from consumers.contract.request_schema import request_schema
 from consumers.contract.stored import dead_letter_schema, stored_schemas
 from consumers.contract.topics import topic_contracts
 from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, TOPICS
@@ -41,6 +42,7 @@ FILES = [
     *message_schemas().values(),
     *stored_schemas().values(),
     *instruction_schemas().values(),
+    request_schema(),
     dead_letter_schema(),
 ]
 MESSAGE = {type_: file.schema for type_, file in message_schemas().items()}

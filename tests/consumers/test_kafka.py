@@ -103,7 +103,9 @@ def read_all(broker: InProcessBroker, topic: str) -> list[tuple[int, bytes | Non
 def test_what_was_sent_is_there_in_order(broker: InProcessBroker) -> None:
     place = new_place(broker)
     sender = place.cluster.sender("test")
-    sender.send([Outgoing(place.events.name, b"k", b"%d" % n, (("h", b"v"),), 2) for n in range(5000)], 30)
+    sender.send(
+        [Outgoing(place.events.name, b"k", b"%d" % n, (("h", b"v"),), 2) for n in range(5000)], time.monotonic() + 30
+    )
     sender.close()
     assert read_all(broker, place.events.name) == [(2, b"k", b"%d" % n, {"h": b"v"}) for n in range(5000)]
 
@@ -112,7 +114,7 @@ def test_a_full_queue_is_waited_out(broker: InProcessBroker) -> None:
     place = new_place(broker)
     settings = {"bootstrap.servers": broker.bootstrap}
     sender = type(place.cluster.sender("test"))(settings, "test")
-    sender.send((Outgoing(place.events.name, None, b"x", (), 0) for _ in range(25_000)), 60)
+    sender.send((Outgoing(place.events.name, None, b"x", (), 0) for _ in range(25_000)), time.monotonic() + 60)
     sender.close()
     assert place.cluster.bounds(Partition(place.events.name, 0))[1] == 25_000
 
@@ -122,7 +124,7 @@ def test_what_was_not_confirmed_is_an_error_and_the_sender_can_be_used_again() -
     for _ in range(2):
         began = time.monotonic()
         with pytest.raises(Undelivered):
-            sender.send([Outgoing("t", None, b"x")], 0.3)
+            sender.send([Outgoing("t", None, b"x")], time.monotonic() + 0.3)
         assert time.monotonic() - began < 3
     sender.close()
 

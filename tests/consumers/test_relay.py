@@ -41,7 +41,7 @@ class Broker:
         self.opened += 1
         return self
 
-    def send(self, records: Iterable[Outgoing], patience: float) -> None:
+    def send(self, records: Iterable[Outgoing], deadline: float) -> None:
         if self.failures:
             self.failures -= 1
             raise Undelivered("the broker does not answer")
@@ -232,8 +232,8 @@ def test_fenced_between_reading_and_moving(books: Books, broker: Broker) -> None
     relay = Relay(books.database, broker)
 
     class Meanwhile(Broker):
-        def send(self, records: Iterable[Outgoing], patience: float) -> None:
-            super().send(records, patience)
+        def send(self, records: Iterable[Outgoing], deadline: float) -> None:
+            super().send(records, deadline)
             with books.database.writing() as transaction:
                 for reader in lanes_of_events(self):
                     take_over_reader(transaction, reader)

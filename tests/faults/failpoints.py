@@ -67,10 +67,10 @@ class Failpoints:
             self._install_in(kind)
         sends = KafkaSender.send
 
-        def send(sender: KafkaSender, records: Iterable[Outgoing], patience: float) -> None:
+        def send(sender: KafkaSender, records: Iterable[Outgoing], deadline: float) -> None:
             listed = list(records)
             with self.around(f"SEND {_without_suffix(listed[0].topic)}"):
-                sends(sender, listed, patience)
+                sends(sender, listed, deadline)
 
         KafkaSender.send = send  # type: ignore[method-assign]
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -43,7 +44,7 @@ def test_every_client_shows_who_it_is(secured: SecuredKafka, way: str) -> None:
     topic = TOPICS[0].name
     before = cluster.extents(topic)[0].written
     with closing(cluster.sender("test")) as sender:
-        sender.send([Outgoing(topic, None, b"{}", (), 0)], 20)
+        sender.send([Outgoing(topic, None, b"{}", (), 0)], time.monotonic() + 20)
     with cluster.probe(Partition(topic, 0)) as probe:
         found = probe.first_from(before)
     assert found is not None
@@ -106,7 +107,7 @@ def test_who_is_not_let_in_is_told_why_and_does_not_wait_for_ever(secured: Secur
     with pytest.raises(BrokerError) as asked:
         cluster.create_topics(TOPICS)
     with pytest.raises(BrokerError) as sent, closing(cluster.sender("test")) as sender:
-        sender.send([Outgoing(TOPICS[0].name, None, b"{}", (), 0)], 1.5)
+        sender.send([Outgoing(TOPICS[0].name, None, b"{}", (), 0)], time.monotonic() + 1.5)
     for told in (asked.value, sent.value):
         # TLS tells neither who does not speak it nor who comes without a certificate why it hangs up.
         assert isinstance(told, BrokerUnavailable) == (wrong in ("plaintext", "no certificate")), told

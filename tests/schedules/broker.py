@@ -370,7 +370,7 @@ class SenderSeen:
     fate: Fate
     share: Callable[[int], int]
 
-    def send(self, records: Iterable[Outgoing], patience: float) -> None:
+    def send(self, records: Iterable[Outgoing], deadline: float) -> None:
         batch = list(records)
         fate = self.fate("send")
         if any(record.topic not in self.broker.topics for record in batch):

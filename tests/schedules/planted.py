@@ -14,11 +14,12 @@ from unittest.mock import patch
 
 import consumers.intake
 import ledger.application.record
+from consumers.carrying import Batch
 from consumers.intake import Intake
 from consumers.kafka.partitions import PartitionWork
-from consumers.kafka.records import Outgoing, Partition, Record, Sender, TopicIdentity
+from consumers.kafka.records import Outgoing, Partition, Record, TopicIdentity
 from consumers.projector import KafkaSource
-from consumers.relay import Batch, EventLane, InstructionLane, Relay
+from consumers.relay import EventLane, InstructionLane, Relay
 from ledger.application.account import Account
 from ledger.application.ledger import Decided, Ledger
 from ledger.application.record import Recording, _Taking, take
@@ -74,7 +75,7 @@ def the_epoch_fences_nobody_off() -> Iterator[None]:
     def unfenced(transaction: Transaction, move: ReaderMove) -> None:
         transaction.run("UPDATE readers SET position = ? WHERE reader = ?", (move.to, move.reader))
 
-    with patch("ledger.store.writing.move_reader", unfenced), patch("consumers.relay.move_reader", unfenced):
+    with patch("ledger.store.writing.move_reader", unfenced), patch("consumers.carrying.move_reader", unfenced):
         yield
 
 
@@ -273,23 +274,12 @@ def time_alone_changes_nothing() -> Iterator[None]:
 def the_relay_moves_on_before_it_has_delivered() -> Iterator[None]:
     carry = Relay._carry
 
-    class Afterwards:
-        """Keeps what it is given until the position has moved."""
-
-        def __init__(self) -> None:
-            self.batch: list[Any] = []
-
-        def send(self, records: Any, patience: float) -> None:
-            self.batch = list(records)
-
-        def close(self) -> None:
-            pass
-
-    def early(relay: Relay, standing: Any, sender: Sender) -> int:
-        afterwards = Afterwards()
-        sent = carry(relay, standing, afterwards)
-        if afterwards.batch:
-            sender.send(afterwards.batch, 5.0)
+    def early(relay: Relay, standing: Any) -> int:
+        afterwards: list[Outgoing] = []
+        with patch.object(relay, "_hand_over", afterwards.extend):
+            sent = carry(relay, standing)
+        if afterwards:
+            relay._hand_over(afterwards)
         return sent
 
     with patch.object(Relay, "_carry", early):
@@ -315,7 +305,7 @@ def _relayed_by_name(database: Database, identity: TopicIdentity, shard: int) ->
 def a_full_batch_of_the_relay_ends_one_too_late() -> Iterator[None]:
     after = EventLane.after
 
-    def short(lane: EventLane, transaction: Transaction, position: int, limit: int) -> Batch:
+    def short(lane: EventLane, transaction: Transaction, position: int, limit: int) -> Batch[Outgoing]:
         batch = after(lane, transaction, position, limit)
         return Batch(batch.records[:-1], batch.last) if len(batch.records) == limit > 1 else batch
 
@@ -327,7 +317,7 @@ def a_full_batch_of_the_relay_ends_one_too_late() -> Iterator[None]:
 def an_instruction_is_lost_at_the_end_of_a_batch() -> Iterator[None]:
     after = InstructionLane.after
 
-    def short(lane: InstructionLane, transaction: Transaction, position: int, limit: int) -> Batch:
+    def short(lane: InstructionLane, transaction: Transaction, position: int, limit: int) -> Batch[Outgoing]:
         batch = after(lane, transaction, position, limit)
         return Batch(batch.records[: max(1, len(batch.records) - 1)], batch.last)
 

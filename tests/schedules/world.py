@@ -507,4 +507,4 @@ def foreign_events() -> list[Outgoing]:
     for k in (90, 91):
         books.take(history(k))
     with books.database.reading() as transaction:
-        return EventLane(EVENTS.name, 0).after(transaction, len(agreements), 60).records
+        return list(EventLane(EVENTS.name, 0).after(transaction, len(agreements), 60).records)

@@ -88,7 +88,7 @@ def _trait(common: Common) -> Schema:
 def _topic(topic: Topic) -> Schema:
     """A topic as it is made where it is missing; one that is there is taken as it is."""
     settings: Schema = {
-        name: value.split(",") if name == "cleanup.policy" else int(value) if value.isdigit() else value
+        name: value.split(",") if name == "cleanup.policy" else int(value) if value.lstrip("-").isdigit() else value
         for name, value in topic.settings.items()
     }
     return {

@@ -11,8 +11,10 @@ from typing import Literal
 from consumers.contract.instruction_schemas import instruction_schemas
 from consumers.contract.json_schema import Schema, SchemaFile
 from consumers.contract.message_schemas import message_schemas
+from consumers.contract.request_schema import request_schema
 from consumers.contract.stored import dead_letter_schema, stored_schemas
-from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, UPSTREAM, Topic
+from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, UPSTREAM, Topic
+from consumers.payouts.requests import TYPE
 from consumers.upstream.fields import IDENTIFIER_SCHEMA
 
 
@@ -54,7 +56,7 @@ class TopicContract:
 
 def topic_contracts() -> tuple[TopicContract, ...]:
     """One for each topic that Makegood reads or writes (contract §1, §1a)."""
-    return (_upstream(), _events(), _instructions(), _dead_letters())
+    return (_upstream(), _events(), _instructions(), _refund_requests(), _dead_letters())
 
 
 # --- What comes in ------------------------------------------------------------------------------------------------
@@ -210,6 +212,31 @@ def _instructions() -> TopicContract:
             RecordForm(str(file.schema["title"]), _first_sentence(file), instruction, file)
             for file in instruction_schemas().values()
         ),
+    )
+
+
+def _refund_requests() -> TopicContract:
+    file = request_schema()
+    key = {"description": "The account id.", "type": "string"}
+    headers: dict[str, Schema] = {
+        "content-type": {"const": "application/cloudevents+json"},
+        "store": _STORE,
+        "position": _position("The position of the submission, as shard:position."),
+        "generation": _GENERATION,
+    }
+    request = Common("refundRequest", "application/cloudevents+json", key, _headers(headers, list(headers)))
+    return TopicContract(
+        topic=REFUND_REQUESTS,
+        action="send",
+        operation="requestRefunds",
+        title="Refund requests",
+        description=(
+            "Requests to a payment processor, one for each attempt of each refund. A request is known by account_id, "
+            "refund_id and attempt, and its id follows from these; it is sent once. A refund that failed is "
+            "requested again as the next attempt. Answer on the upstream topic, for the same account, with "
+            "voip.refund.succeeded.v1 or voip.refund.failed.v1, whose refund_id is the refund's or a return's."
+        ),
+        records=(RecordForm(TYPE, _first_sentence(file), request, file),),
     )
 
 

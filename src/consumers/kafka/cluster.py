@@ -40,7 +40,7 @@ from consumers.kafka.records import (
     TopicMissing,
 )
 from consumers.kafka.security import PLAINTEXT, Security
-from consumers.kafka.sending import KafkaSender
+from consumers.kafka.sending import GIVES_UP_AFTER, KafkaSender
 from consumers.kafka.topics import Topic
 from ledger.retries import attempts
 
@@ -126,9 +126,9 @@ class Cluster:
             {f"{m.client_id} at {str(m.client_host).lstrip('/')}" for m in members if m.client_id != self._client_id}
         )
 
-    def sender(self, purpose: str) -> KafkaSender:
-        """A new sender."""
-        return KafkaSender(self._settings, f"{self.group}-{purpose}")
+    def sender(self, purpose: str, gives_up_after: float = GIVES_UP_AFTER) -> KafkaSender:
+        """A new sender, whose client gives up on a record after so many seconds."""
+        return KafkaSender(self._settings, f"{self.group}-{purpose}", gives_up_after)
 
     # --- topics ---------------------------------------------------------------------------------------------------
 
@@ -192,10 +192,13 @@ class Cluster:
             return probe.bounds()
 
     def last_records(self, topic: str, limit: int) -> list[Record]:
-        """The last records of each partition of a topic, at most so many of each. Raises BrokerError."""
+        """The last records of each partition of a topic, at most so many of each. Raises BrokerError.
+
+        What a transaction has written that is still open is read too: it may stand before what we wrote ourselves.
+        """
         self.identity(topic)  # or it is missing, and to ask for its partitions might make it
         found: list[Record] = []
-        with self.probe(Partition(topic, 0)) as probe:
+        with self.probe(Partition(topic, 0), undecided=True) as probe:
             for number in self.partitions(topic):
                 probe.turn_to(Partition(topic, number))
                 first, end = self._bounds(probe)

@@ -133,8 +133,11 @@ class GroupMember(Protocol):
 class Sender(Protocol):
     """Sends records."""
 
-    def send(self, records: Iterable[Outgoing], patience: float) -> None:
-        """Send records and wait until the broker has confirmed every one. Raises Undelivered."""
+    def send(self, records: Iterable[Outgoing], deadline: float) -> None:
+        """Send records and wait until the broker has confirmed every one, until an instant of `time.monotonic`.
+
+        Nothing is handed to the client after that. Raises Undelivered.
+        """
 
     def close(self) -> None:
         """Let go of the connections; what was not confirmed by then is dropped."""

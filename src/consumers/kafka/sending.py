@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from consumers.kafka.client import Refused, client_error, settings_of
 from consumers.kafka.records import BrokerUnavailable, Outgoing, Undelivered
 
+GIVES_UP_AFTER = 60.0
 Delivered = Callable[[int, int], None]
 """Told of every record that was delivered: its partition and offset."""
 
@@ -18,20 +19,23 @@ Delivered = Callable[[int, int], None]
 class KafkaSender:
     """One producer with acks=all; not to be used from two threads.
 
-    An idempotent producer that has once given up on a record may have to be replaced: `send` does so by itself.
+    An idempotent producer that has once given up on a record may have to be replaced: `send` does so by itself. The
+    client gives up on a record by itself after `gives_up_after` seconds.
     """
 
-    def __init__(self, settings: dict[str, Any], name: str) -> None:
+    def __init__(self, settings: dict[str, Any], name: str, gives_up_after: float = GIVES_UP_AFTER) -> None:
         self._settings = settings
         self._name = name
+        self._gives_up_after = gives_up_after
         self._producer: Producer | None = None
         self._failure: KafkaError | None = None
         self._refused = Refused()
 
-    def send(self, records: Iterable[Outgoing], patience: float) -> None:
-        deadline = time.monotonic() + patience
+    def send(self, records: Iterable[Outgoing], deadline: float) -> None:
         try:
             for record in records:
+                if time.monotonic() > deadline:
+                    raise Undelivered("the time for sending was over before all records were sent")  # noqa: TRY301
                 self.hand_over(record, deadline)
             self.confirm(deadline)
         except BaseException:
@@ -103,7 +107,7 @@ class KafkaSender:
                     "linger.ms": 5,
                     "queue.buffering.max.messages": 20_000,
                     "queue.buffering.max.kbytes": 32 * 1024,
-                    "message.timeout.ms": 60_000,
+                    "message.timeout.ms": int(self._gives_up_after * 1000),
                     "compression.type": "lz4",
                 }
             )

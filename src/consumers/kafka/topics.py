@@ -39,5 +39,11 @@ INSTRUCTIONS = Topic(
     partitions=1,  # what is said of one account stays in order whoever adds some: the key is the account
     settings={"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)},
 )
+REFUND_REQUESTS = Topic(
+    "payments.refund-requests",
+    partitions=1,  # what is said of one account stays in order whoever adds some: the key is the account
+    # Kept for ever: after a crash it is looked up here what was asked for already.
+    settings={"cleanup.policy": "delete", "retention.ms": "-1"},
+)
 
-TOPICS = (UPSTREAM, EVENTS, INSTRUCTIONS, DEAD_LETTERS)
+TOPICS = (UPSTREAM, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, DEAD_LETTERS)

@@ -14,7 +14,7 @@ from consumers.intake import read_record, stored_positions
 from consumers.kafka.records import Extent, Partition, Record, TopicIdentity, TopicMissing
 from consumers.places import Place, place_of
 from consumers.projector import EventProbe, event_of, offset_after
-from consumers.relay import DeadLetterLane, EventLane, InstructionLane, Lane
+from consumers.relay import DeadLetterLane, EventLane, InstructionLane, TopicLane
 from consumers.restored.given_up import BY_PEOPLE, PAGE, GivenUp, Lost
 from consumers.topic_lag import TopicNames
 from ledger.application.statement import Refusal
@@ -87,7 +87,7 @@ class TopicsBeyond:
         with suppress(TopicMissing):
             self._mark_what_returns()
 
-    def _events(self, lane: Lane, shard: int) -> None:
+    def _events(self, lane: TopicLane, shard: int) -> None:
         given_up: dict[Place, LedgerEvent] = {}
         for place, record in self._beyond(lane, shard, Partition(lane.topic, shard)):
             published = event_of(record)
@@ -106,7 +106,7 @@ class TopicsBeyond:
             first = min(place.position for place in given_up)
             self._found.keeps[sequence] = min(self._found.keeps.get(sequence, 2**62), first - 1)
 
-    def _instructions(self, lane: Lane, shard: int) -> None:
+    def _instructions(self, lane: TopicLane, shard: int) -> None:
         given_up: dict[str, Lost] = {}
         kept = self._found.keeps.get(event_sequence(shard), 2**62)
         for number in self._cluster.partitions(lane.topic):
@@ -125,7 +125,7 @@ class TopicsBeyond:
                 )
         self._found.lost += given_up.values()
 
-    def _dead_letters(self, lane: Lane, shard: int) -> None:
+    def _dead_letters(self, lane: TopicLane, shard: int) -> None:
         given_up: dict[str, Lost] = {}
         first: list[int] = []
         for number in self._cluster.partitions(lane.topic):
@@ -149,7 +149,7 @@ class TopicsBeyond:
             self._found.keeps[lane.carried.sequence(shard)] = min(first) - 1
 
     def _beyond(
-        self, lane: Lane, shard: int, partition: Partition, kept: int | None = None
+        self, lane: TopicLane, shard: int, partition: Partition, kept: int | None = None
     ) -> Iterator[tuple[Place, Record]]:
         """The records of a partition that the ledger does not have, nor was told of before; or those beyond `kept`.
 

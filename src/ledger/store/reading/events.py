@@ -140,6 +140,12 @@ def find_event(transaction: Transaction, event_id: str) -> StoredEnvelope | None
     return _envelope(rows[0]) if rows else None
 
 
+def places_of(transaction: Transaction, event_ids: Sequence[str]) -> dict[str, Position]:
+    """Where events stand, by their ids; nothing of an id that no event has."""
+    rows = transaction.rows_in("SELECT event_id, shard, position FROM events WHERE event_id IN (?*)", event_ids)
+    return {event_id: Position(shard, position) for event_id, shard, position in rows}
+
+
 def events_of_type(transaction: Transaction, account: str, *event_classes: type[E]) -> list[tuple[int, E]]:
     """An account's events of some stored types in order, each with its version in the account's history."""
     classes = {event_class.stored_as: event_class for event_class in event_classes}
