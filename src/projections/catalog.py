@@ -11,6 +11,7 @@ from projections.complaints import COMPLAINTS
 from projections.credits import CREDITS
 from projections.goodwill import GOODWILL
 from projections.instructions import INSTRUCTIONS
+from projections.movements import MOVEMENTS
 from projections.outages import OUTAGES
 from projections.projection import Projection
 from projections.refunds import REFUNDS
@@ -26,6 +27,7 @@ CATALOG: tuple[Projection, ...] = (
     CREDITS,
     GOODWILL,
     INSTRUCTIONS,
+    MOVEMENTS,
     OUTAGES,
     REFUNDS,
     RETRACTIONS,
