@@ -32,11 +32,12 @@ from projections.asking import state_of, unknown
 from projections.audit_trail import AUDIT_TRAIL, version_folded
 from projections.catalog import CATALOG
 from projections.follower import positions_of
+from projections.movements import MOVEMENTS
 from projections.projection import Row, State, Unrecorded, fold_account
 from projections.shown_values import Amount, Currency, Position
 
-FOLDED = tuple(projection for projection in CATALOG if projection is not AUDIT_TRAIL)
-"""What an account's state is made of; the audit trail is the events themselves."""
+FOLDED = tuple(projection for projection in CATALOG if projection not in (AUDIT_TRAIL, MOVEMENTS))
+"""What an account's state is made of; the audit trail is the events themselves, and movements lead up to it."""
 
 ASSESSED = tuple(projection for projection in FOLDED if projection is not instructions.INSTRUCTIONS)
 """What there is of an account that was assessed anew: nobody was told to do anything because of it."""

@@ -11,6 +11,7 @@ from projections.complaints import COMPLAINTS
 from projections.credits import CREDITS
 from projections.goodwill import GOODWILL
 from projections.instructions import INSTRUCTIONS
+from projections.movements import MOVEMENTS
 from projections.outages import OUTAGES
 from projections.overpaid import OVERPAID
 from projections.projection import Projection
@@ -27,6 +28,7 @@ CATALOG: tuple[Projection, ...] = (
     CREDITS,
     GOODWILL,
     INSTRUCTIONS,
+    MOVEMENTS,
     OUTAGES,
     OVERPAID,
     REFUNDS,

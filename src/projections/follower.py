@@ -293,4 +293,4 @@ def _definition(projection: Projection, table: Table, text: str) -> list[str]:
 
 
 def _stored_type(type_: str) -> str:
-    return "BIGINT" if type_ == "INSTANT" else type_
+    return "BIGINT" if type_ in ("INSTANT", "AMOUNT") else type_

@@ -22,8 +22,9 @@ Row = Mapping[str, Any]
 """A row by its columns. What each holds its table says, as of every row that comes out of a database."""
 Values = tuple[Value, ...]
 Key = tuple[Any, ...]
-ColumnType = Literal["TEXT", "INTEGER", "BIGINT", "INSTANT"]
-"""What a column holds. An amount is TEXT at its currency's scale; an INSTANT is a BIGINT (ledger.store.instants)."""
+ColumnType = Literal["TEXT", "INTEGER", "BIGINT", "INSTANT", "AMOUNT"]
+"""What a column holds. An INSTANT is a BIGINT (ledger.store.instants). An amount is TEXT at its currency's scale; one
+that is added up is an AMOUNT, a BIGINT of minor units (ledger.store.amounts)."""
 
 
 @dataclass(frozen=True, slots=True)
