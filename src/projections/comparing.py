@@ -163,6 +163,20 @@ def _in_turn(database: Database, page_after: _PageAfter) -> Iterator[list[str]]:
         last = page[-1]
 
 
+def differences_of(
+    transaction: Transaction, projections: Sequence[Projection], events: Mapping[str, Sequence[StoredEnvelope]]
+) -> list[Difference]:
+    """How the rows of some accounts differ from what their events make of them, in one state of the store."""
+    stands = positions_of(transaction, projections)
+    kept = {projection: kept_rows(transaction, projection, list(events)) for projection in projections}
+    return [
+        differing
+        for account, of_account in events.items()
+        for projection, folded in folded_rows(projections, of_account, stands).items()
+        if (differing := difference(projection, account, kept[projection][account], folded)) is not None
+    ]
+
+
 def compare_with_store(
     database: Database,
     projections: Sequence[Projection],

@@ -39,6 +39,9 @@ from ledger.values import zero
 FACTS_NAMED_MAX = 1_000
 """A decision names so many facts by event id; of more it gives the count and a digest (design rule 5)."""
 
+LAW_BROKEN = "law_broken"
+"""The alarm for a law of the books that does not hold; no assessment raises or clears it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reasons:
@@ -312,8 +315,21 @@ class BillingAccount(LedgerAggregate):
         net, tax = _GrantedRows(self.claims).amount(credit.claim_id or "", credit.currency)
         return proportion(amount, net + tax, tax, credit.currency)
 
+    @property
+    def laws_broken(self) -> Set[str]:
+        """The laws that were found not to hold: nothing is paid out until they do."""
+        return {law for alarm in self.alarms if alarm.alarm == LAW_BROKEN for law in alarm.about}
+
+    def note_broken(self, laws: Set[str], cause: Cause, *, clears: bool) -> None:
+        """Raise an alarm for each law that does not hold; with `clears` clear those of the laws that do."""
+        if clears:
+            for law in sorted(self.laws_broken - laws):
+                self.record(AlarmCleared, _alarm_data(Alarm(LAW_BROKEN, (law,)), cause), cause)
+        for law in sorted(laws - self.laws_broken):
+            self.record(AlarmRaised, _alarm_data(Alarm(LAW_BROKEN, (law,)), cause), cause)
+
     def _record_alarms(self, assessment: Assessment, contradictions: set[Alarm], cause: Cause) -> None:
-        standing = set(self.alarms)
+        standing = {alarm for alarm in self.alarms if alarm.alarm != LAW_BROKEN}
         in_scope = {
             alarm
             for alarm in standing

@@ -16,6 +16,7 @@ from ledger.aggregates import (
     Refund,
     Subscription,
 )
+from ledger.aggregates.laws import broken_laws
 from ledger.application.catalogue import Catalogue
 from ledger.application.statement import Statement
 from ledger.events import (
@@ -244,6 +245,9 @@ class Account:
     def submit(self, refund_ids: Iterable[str], now: datetime) -> list[str]:
         """Hand approved refunds over to be paid; those that were. The others have to wait."""
         self.catch_up(now, now)
+        self.note_broken([each.law for each in broken_laws(self.facts, self.billing, now)], PAYOUTS, "payouts", now)
+        if self.billing.laws_broken:
+            return []
         submitted = []
         for refund_id in refund_ids:
             cause = Cause(actor=PAYOUTS, channel="payouts", occurred_at=now, recorded_at=self._stamp(now), now=now)
@@ -256,6 +260,15 @@ class Account:
                 )
                 submitted.append(refund_id)
         return submitted
+
+    def note_broken(self, laws: Iterable[str], actor: str, channel: str, now: datetime) -> None:
+        """Raise an alarm for the laws that do not hold, and clear the one for those that hold again.
+
+        The payouts part only raises: it has looked at less than `makegood check` does.
+        """
+        cause = Cause(actor=actor, channel=channel, occurred_at=now, recorded_at=self._stamp(now), now=now)
+        self.billing.note_broken(set(laws), cause, clears=actor != PAYOUTS)
+        self._collect(self.billing)
 
     def resubmit(self, submitted: RefundSubmitted, now: datetime) -> None:
         """Take in that a refund was submitted, and decide anew, at another `now` (see `retell`)."""

@@ -8,7 +8,7 @@ be done once, one is told what stands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -70,6 +70,13 @@ class Act:
         self._accounts.append(account)
         self._events += account.collect()
         return len(submitted)
+
+    def note_broken(self, account_id: str, laws: Set[str], by: By) -> None:
+        """Note which laws of an account do not hold; none where all do."""
+        account = self.ledger.open_accounts(self.transaction, [account_id])[account_id]
+        account.note_broken(laws, by.actor, by.channel, self.now())
+        self._accounts.append(account)
+        self._events += account.collect()
 
     def record(
         self,

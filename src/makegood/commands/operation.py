@@ -10,6 +10,8 @@ from makegood.commands.app import (
     FAILED,
     MISMATCH,
     OK,
+    AccountOption,
+    Actor,
     Json,
     Kafka,
     Store,
@@ -98,3 +100,27 @@ def rebuild(
         rebuilt = rebuilding.rebuild(house, chosen, anew=anew)
     (print_json if json else rebuilding.show_rebuilt)(rebuilt)
     return OK
+
+
+@app.command()
+def check(
+    account: AccountOption = None,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Raise and clear no alarm; write nothing.")
+    ] = False,
+    actor: Actor = "",
+    store: Store = "",
+    json: Json = False,
+) -> int:
+    """Check that every account's books keep their laws; a broken one is an alarm and stops the account's payouts."""
+    from ledger.application.acts import By
+    from makegood.answers.check import check as checked
+    from makegood.commands.terminal.checking import show_checked
+    from makegood.commands.terminal.printing import print_json, progress_bar
+    from makegood.house.actor import actor_of
+
+    with opened(store) as house, progress_bar("checking", None, "accounts") as show:
+        by = By(actor_of(actor), "cli") if not report_only else None
+        found = checked(house, account=account, by=by, progress=show)
+    (print_json if json else show_checked)(found)
+    return OK if found["ok"] else MISMATCH
