@@ -26,6 +26,8 @@ from makegood.answers import account as answering
 from makegood.answers import agreements as published
 from makegood.answers import kept_messages, lost_ranges, owed
 from makegood.answers import status as standing
+from makegood.answers.check import Checked
+from makegood.answers.check import check as checked
 from makegood.answers.complaint_in_full import ComplaintInFull
 from makegood.answers.complaint_in_full import complaint as told
 from makegood.answers.explanation import explain
@@ -330,6 +332,12 @@ def complaint(
 
 
 # --- messages -----------------------------------------------------------------------------------------------------
+
+
+@finance.get("/check", summary="Check the laws of the books", responses=answers(Checked))
+def check(house: TheHouse, caller: Annotated[Caller, allowed("check.read")], account: OfAccount = None) -> Response:
+    """The laws that the books of an account, or of all accounts, do not keep. No alarm is raised or cleared."""
+    return JSONResponse(checked(house, account=account))
 
 
 @messages.get("/waiting", summary="List waiting facts", responses=answers(list[Waiting]))
