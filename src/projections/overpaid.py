@@ -90,7 +90,7 @@ def fold(rows: Rows, _: Place, event: Settling | OverpaidRecoveryOrdered) -> Non
                 "overpaid": str(_taken(claim.after, "overpaid", nothing)),
                 "recovered": str(_taken(claim.after, "recovered", nothing)),
                 "written_off": str(_taken(claim.after, "written_off", nothing)),
-                "went_out": to_json([_part(part) for part in claim.after if part.status == "gone_out"]).decode(),
+                "went_out": to_json([_part(part) for part in claim.after if _went_out(part)]).decode(),
                 "since": before["since"] if before is not None else to_microseconds(event.recorded_at),
             },
         )
@@ -99,6 +99,10 @@ def fold(rows: Rows, _: Place, event: Settling | OverpaidRecoveryOrdered) -> Non
 def _taken(parts: Iterable[SettledPart], into: Into, nothing: Decimal) -> Decimal:
     """What went out too much is negative, so that all parts add up to the claim."""
     return -sum((part.net + part.tax for part in parts if part.into == into), nothing)
+
+
+def _went_out(part: SettledPart) -> bool:
+    return part.status == "gone_out" and part.into in ("refund", "credit")
 
 
 def _part(part: SettledPart) -> WentOut:

@@ -30,12 +30,14 @@ from ledger.application.notice_delivery import discard as discard_notice
 from ledger.application.restoring import Restored, begin_generation
 from ledger.events import STORED_TYPES, FoundAhead, Grant, LostRange, SettledAnew, UnknownStoredType, from_stored
 from ledger.store.notice_queue import queue_notices
+from ledger.store.reading.events import StoredEnvelope
 from ledger.store.reading.lost import lost_ranges
 from ledger.store.reading.notice_queue import QueuedNotice
 from ledger.store.writing import Head
 from ledger.vault import Bound
 from tests.ledger.books import Books, KeysByName, no_randomness
 from tests.ledger.messages import Upstream
+from tests.ledger.test_refunds import BY_HAND, IN_APRIL, Desk
 
 SUPERSEDED = {
     "claim-assessed.v1",
@@ -127,11 +129,57 @@ def stored_today() -> Iterator[tuple[str, bytes]]:
     begin_generation(books.ledger, restored(), "the disk broke", by)
     accept_loss(books.ledger, KeysBurnt(), "Disk and backup burnt", by)  # type: ignore[arg-type]
     fullest: dict[str, bytes] = {}
-    for stored in books.envelopes():
+    for stored in (*books.envelopes(), *refunded(), *overpaid()):
         if _filled(stored.envelope) > _filled(fullest.get(stored.type, b"{}")):
             fullest[stored.type] = stored.envelope
     fullest["settled-anew.v1"] = settled_anew().stored()
     yield from sorted(fullest.items())
+
+
+def refunded() -> list[StoredEnvelope]:
+    """Everything that may become of refunds, and of a credit after the last subscription."""
+    desk = payouts_desk()
+    desk.billed(("card", "pay-1", "80.00"), ("bank", "pay-2", "39.00"), tax="19.00")
+    for dispute_id, amount in (("dis-1", "10.00"), ("dis-2", "7.00"), ("dis-3", "5.00")):
+        desk.overcharged(amount, dispute_id)
+    first, rejected, turned = (f"refund/billing-error/dis-{number}/1" for number in (1, 2, 3))
+    desk.reject(rejected)
+    for refund_id in (first, turned):
+        desk.approve(refund_id)
+    desk.submit()
+    for refund_id in (first, turned):
+        desk.failed(refund_id)
+    desk.retry(first)
+    desk.submit()
+    for each in desk.submitted()[-1]["returns"]:
+        desk.succeeded(each["return_id"])
+    desk.to_credit(turned)
+    desk.refund_credit("credit/billing-error/dis-3/1")
+    return desk.books.envelopes()
+
+
+def overpaid() -> list[StoredEnvelope]:
+    """Everything that may become of what went out too much."""
+    desk = payouts_desk()
+    desk.billed(("card", "pay-1", "119.00"), tax="19.00")
+    desk.overcharged("10.00")
+    desk.approve()
+    desk.submit()
+    desk.overcharged("6.00", time="2026-02-02T00:00:00Z")
+    desk.decide_overpaid("overpaid.written_off")
+    desk.overcharged("2.00", time="2026-02-01T00:00:00Z")
+    desk.decide_overpaid("overpaid.recovery_ordered")
+    says = desk.customer
+    desk.tell(
+        says.charge_posted("chg-2", price="50.00", invoice_id="inv-2"),
+        says.payment_captured("inv-2", "50.00", payment_id="pay-2"),
+        says.overcharge_confirmed("dis-2", "chg-2", amount="3.00", settle_as="credit"),
+    )
+    return desk.books.envelopes()
+
+
+def payouts_desk() -> Desk:
+    return Desk(Books.open(now=IN_APRIL, agreements=[BY_HAND], keys=KeysByName(), randomness=no_randomness))
 
 
 class KeysBurnt(KeysByName):

@@ -65,7 +65,7 @@ def test_a_recovery_that_was_ordered_is_told_with_what_came_back_so_far() -> Non
     story.settle(out, OVER)
     orders(story, "2.38")
     orders(story, "9.99", "unused/another")
-    story.settle(out, part("recovered", "r", "-0.84", "-0.16"), part("overpaid", "o", "-1.16", "-0.22"))
+    story.settle(out, gone_out("recovered", "r", "-0.84", "-0.16"), part("overpaid", "o", "-1.16", "-0.22"))
     (row,) = shown(story.folded(OVERPAID))
     assert (row["overpaid"], row["recovered"], row["recovery_ordered_by"], row["recovery_ordered_at"]) == (
         "1.38",
@@ -73,6 +73,7 @@ def test_a_recovery_that_was_ordered_is_told_with_what_came_back_so_far() -> Non
         "felix",
         story.recorded_at(2),
     )
+    assert [each["id"] for each in row["went_out"]] == ["r"]
 
 
 def test_an_order_of_before_is_over_when_too_much_goes_out_again() -> None:
