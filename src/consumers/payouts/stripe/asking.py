@@ -188,7 +188,7 @@ class StripeReturns:
         return True
 
     def _outcome(self, claimed: AskedReturn) -> Statement | Refusal | StripeRefund:
-        """What became of a return: a message, or a refund that is under way. Raises Passing, Unknown and _Stopping."""
+        """A message that says what became of a return, or its refund under way. Raises what `_serve` catches."""
         try:
             if claimed.reference is not None:
                 return self._said(claimed, self._client.look_at(claimed.reference), self._clock())

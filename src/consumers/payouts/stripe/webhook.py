@@ -38,6 +38,8 @@ def signed_event(body: bytes, signature: str | None, secrets: Sequence[str]) -> 
 
     Several secrets hold while an endpoint's secret is rolled.
     """
+    if signature is None or not signature.isascii():
+        raise Unsigned
     for secret in secrets:
         try:
             stripe.WebhookSignature.verify_header(body, signature, secret, TOLERANCE_SECONDS)
@@ -70,7 +72,7 @@ def hear(ledger: Ledger, event: Mapping[str, Any]) -> Heard:
             if refund.settled and refund.return_id is not None:
                 count_as_answered(transaction, refund.return_id)
     heard: Heard = "refused" if taken.refused else "recorded" if taken.accepted else "known"
-    log.info("stripe_event", event=event.get("id"), type=event.get("type"), outcome=heard)
+    log.info("stripe_webhook", id=event.get("id"), type=event.get("type"), outcome=heard)
     return heard
 
 

@@ -30,6 +30,12 @@ ACCOUNT, REFUND, RETURN = "makegood_account", "makegood_refund", "makegood_retur
 _MESSAGES: dict[str, type[MessageData]] = {model.message_type: model for model in (RefundSucceededV1, RefundFailedV1)}
 
 
+_PLACES = {"succeeded": 1, "failed": 2, "canceled": 2}
+"""Stripe counts time in seconds, and of messages of one second the greater id is the later one (policy §1): a refund
+fails after it succeeded, never before.
+"""
+
+
 class Unknown(Exception):
     """What Stripe sent is no refund of a form that is known."""
 
@@ -68,7 +74,7 @@ class StripeRefund:
     @property
     def settled(self) -> bool:
         """Whether Stripe says what became of it; until then it is under way."""
-        return self.status in ("succeeded", "failed", "canceled")
+        return self.status in _PLACES
 
 
 def instant(seconds: object) -> datetime:
@@ -83,7 +89,7 @@ def word(refund: StripeRefund, at: datetime) -> Statement | Refusal | None:
 
     `refund.account` and `refund.return_id` are those of the return.
     """
-    message_id = f"{refund.reference}/{refund.status}"
+    message_id = f"{refund.reference}/{_PLACES.get(refund.status, 0)}-{refund.status}"
     about: dict[str, object] = {"refund_id": refund.return_id}
     match refund.status:
         case "succeeded":
