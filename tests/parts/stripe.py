@@ -78,7 +78,9 @@ def stripe_mock() -> Iterator[int]:
     program = find_stripe_mock()
     folder = new_folder("makegood-stripe-")
     (port,) = free_ports(1)
-    server = Server("stripe-mock", [str(program), "-http-addr", f"127.0.0.1:{port}"], folder)
+    # It would listen for HTTPS at a port of its own as well, which two of them cannot share.
+    command = [str(program), "-http-addr", f"127.0.0.1:{port}", "-https-addr", "127.0.0.1:"]
+    server = Server("stripe-mock", command, folder)
     server.start(lambda: answers("127.0.0.1", port), 30)
     try:
         yield port
@@ -157,6 +159,11 @@ class Stripe:
     def forget_keys(self) -> None:
         """A day has passed."""
         self.remembered.clear()
+
+    def forget_failures(self) -> None:
+        """A day has passed for what was answered with 500."""
+        with self.turn:
+            self.remembered = {key: answer for key, answer in self.remembered.items() if answer[0] != 500}
 
     def settle(self, return_id: str, status: str, failure: str | None = None) -> dict[str, Any]:
         """Have a refund stand otherwise; the refund."""

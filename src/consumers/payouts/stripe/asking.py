@@ -61,8 +61,9 @@ class StripeReturns:
     """
 
     name = "stripe"
-    settles_within = 10.0
-    """As the port `Processor` has it; requests are in the queue when `request` returns."""
+    at_once = 100
+    settles_within = 0.0
+    """Nothing is sent by `request`, which only writes to the store: what is sent later is known by its key."""
 
     def __init__(
         self,
@@ -95,6 +96,12 @@ class StripeReturns:
         self._rests_until = 0.0
 
     # --- being asked ---------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Whatever Stripe was asked for, it is found there again (`StripeClient.find`)."""
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
 
     def unasked(self, requests: Sequence[RefundRequest]) -> Sequence[RefundRequest]:
         """All of them: the queue knows a return that is already in it."""
