@@ -1,4 +1,4 @@
-"""How far intake and relay are behind, as the store and the topics tell it, and who else reads along."""
+"""How far intake, relay and payouts are behind, as the store and the topics tell it, and who else reads along."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Protocol
 
 from consumers.intake import stored_positions
 from consumers.kafka.records import BrokerUnavailable, Extent, Partition, Record, TopicIdentity
-from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, UPSTREAM
+from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, UPSTREAM
 from consumers.lag import Lag, next_recorded_at
+from consumers.payouts.asking import reader_of
 from consumers.relay import DeadLetterLane, EventLane, InstructionLane
 from ledger.store.database import Database, Transaction
 from ledger.store.positions import Position
@@ -58,16 +59,21 @@ class TopicNames:
     upstream: str = UPSTREAM.name
     events: str = EVENTS.name
     instructions: str = INSTRUCTIONS.name
+    refund_requests: str = REFUND_REQUESTS.name
     dead_letters: str = DEAD_LETTERS.name
 
 
 def carrier_lags(database: Database, cluster: ProbedCluster, topics: TopicNames | None = None) -> list[Lag]:
-    """How far intake and relay are behind. Raises BrokerUnavailable, or BrokerError where a topic is missing."""
+    """How far intake, relay and payouts are behind.
+
+    Raises BrokerUnavailable, or BrokerError where a topic is missing.
+    """
     names = topics or TopicNames()
     lags = intake_lags(database, cluster, cluster.identity(names.upstream))
     relayed = [cluster.identity(name) for name in (names.events, names.instructions, names.dead_letters)]
     with database.reading() as transaction:
-        return lags + relay_lags(transaction, *relayed)
+        lags += relay_lags(transaction, *relayed)
+        return lags + payouts_lags(transaction, names.refund_requests)
 
 
 def relay_lags(
@@ -85,6 +91,17 @@ def relay_lags(
         position = reader_position(transaction, DeadLetterLane(dead_letters.topic, shard).reader(dead_letters))
         refused = refused_after(transaction, position)
         lags.append(Lag("relay", dead_letters.topic, shard, position, refused.count, refused.since))
+    return lags
+
+
+def payouts_lags(transaction: Transaction, processor: str) -> list[Lag]:
+    """How far payouts are behind the store. Raises PositionMissing where the store has a hole there."""
+    lags = []
+    ends = shard_ends(transaction)
+    for shard in shards_of(transaction):
+        position = reader_position(transaction, reader_of(shard))
+        oldest_at = next_recorded_at(transaction, Position(shard, position))
+        lags.append(Lag("payouts", processor, shard, position, max(0, ends.get(shard, 0) - position), oldest_at))
     return lags
 
 

@@ -26,7 +26,7 @@ from tests.parts.process import free_ports
 YEAR_2026 = datetime(2026, 1, 1, tzinfo=UTC)
 OF_STRIPE = ("makegood_unasked",)
 OF_THE_MAIL = ("makegood_notices", "makegood_unsent")
-OF_THE_BROKER = ("makegood_broker", "makegood_intake", "makegood_relay")
+OF_THE_BROKER = ("makegood_broker", "makegood_intake", "makegood_relay", "makegood_payouts")
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from typing import Any
 import consumers.intake
 from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
-from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, UPSTREAM
+from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, UPSTREAM
+from consumers.payouts.request_topic import RequestTopic
 from consumers.projector import KafkaSource
 from consumers.relay import Relay
 from consumers.topic_lag import TopicNames
@@ -41,13 +42,14 @@ SQLITE_MOST_PAGES = 4_294_967_294
 def say_how(environment: dict[str, str]) -> None:
     """Put in force what the environment says."""
     suffix, batch = environment["FAULTS_TOPICS"], int(environment["FAULTS_BATCH"])
-    upstream, events, instructions, letters = (
-        replace(topic, name=f"{topic.name}-{suffix}") for topic in (UPSTREAM, EVENTS, INSTRUCTIONS, DEAD_LETTERS)
+    upstream, events, instructions, requests, letters = (
+        replace(topic, name=f"{topic.name}-{suffix}")
+        for topic in (UPSTREAM, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, DEAD_LETTERS)
     )
     consumers.intake.WATCH_SECONDS = LOOK_SECONDS
     database.IDLE_IN_TRANSACTION = "3s"
     for name, shorter in {
-        "TOPICS": (upstream, events, instructions, letters),
+        "TOPICS": (upstream, events, instructions, requests, letters),
         "Cluster": partial(
             Cluster,
             group=f"makegood-{suffix}",
@@ -63,10 +65,11 @@ def say_how(environment: dict[str, str]) -> None:
             stands_by=2.0,
             watch_seconds=LOOK_SECONDS,
         ),
+        "RequestTopic": partial(RequestTopic, topic=requests),
         "KafkaSource": partial(KafkaSource, topic=events, batch=4 * batch, look_seconds=LOOK_SECONDS),
     }.items():
         setattr(running, name, shorter)
-    broker.NAMES = TopicNames(upstream.name, events.name, instructions.name, letters.name)
+    broker.NAMES = TopicNames(upstream.name, events.name, instructions.name, requests.name, letters.name)
     seen = environment.get("FAULTS_SEEN")
     sign = signal.Signals[environment.get("FAULTS_SIGNAL", "SIGKILL")]
     Failpoints(environment.get("MAKEGOOD_FAILPOINT"), Path(seen) if seen else None, sign).install()

@@ -27,7 +27,6 @@ from consumers.part import Part, PartFailed
 from consumers.places import place_of
 from consumers.projector import KafkaSource, Projector
 from consumers.relay import Relay
-from consumers.topic_lag import TopicNames
 from consumers.upstream import read_kafka
 from ledger.application.access import grant
 from ledger.application.acts import By
@@ -104,9 +103,9 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
 @pytest.fixture
 def commands(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
     """The command line on the topics of this test: exit code, and what it said."""
-    names = TopicNames(place.upstream.name, place.events.name, place.instructions.name, place.dead_letters.name)
+    names = place.names
     monkeypatch.setattr(broker, "NAMES", names)
-    monkeypatch.setattr(program, "TOPICS", (place.upstream, *place.relayed.values()))
+    monkeypatch.setattr(program, "TOPICS", place.topics)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def command(store: str, *arguments: str) -> tuple[int, str]:

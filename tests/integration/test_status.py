@@ -13,8 +13,10 @@ from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.topics import TOPICS
 from consumers.lag import Lag
+from consumers.payouts.asking import Payouts
+from consumers.payouts.request_topic import RequestTopic
 from consumers.relay import Relay
-from consumers.topic_lag import TopicNames, carrier_lags
+from consumers.topic_lag import carrier_lags
 from ledger.store.instants import from_microseconds
 from makegood.answers.metrics import METRICS
 from makegood.cli import run
@@ -34,7 +36,7 @@ WRITTEN_AT = datetime(2026, 3, 1, 9, 30, 0, 250_000, UTC)
 
 
 def lags(books: Books, place: Place) -> dict[tuple[str, str, int], Lag]:
-    names = TopicNames(place.upstream.name, place.events.name, place.instructions.name, place.dead_letters.name)
+    names = place.names
     return {(lag.part, lag.of, lag.number): lag for lag in carrier_lags(books.database, place.fresh_cluster(), names)}
 
 
@@ -52,9 +54,9 @@ def send_at(place: Place, sent: Sent, written_at: datetime) -> None:
     assert producer.flush(30) == 0
 
 
-def test_what_lies_before_intake_and_relay_is_counted_until_they_take_it(books: Books, place: Place) -> None:
+def test_what_lies_before_intake_relay_and_payouts_is_counted_until_they_take_it(books: Books, place: Place) -> None:
     upstream, events, dead_letters = place.upstream.name, place.events.name, place.dead_letters.name
-    instructions = place.instructions.name
+    instructions, requests = place.instructions.name, place.refund_requests.name
     send_at(place, structured(account_registered("acct-0"), 1), WRITTEN_AT)
     place.send(*(structured(account_registered(f"acct-{n}"), 1) for n in (1, 2)), Sent(b"{}", partition=1))
     at_first = lags(books, place)
@@ -64,6 +66,7 @@ def test_what_lies_before_intake_and_relay_is_counted_until_they_take_it(books: 
     assert at_first["intake", upstream, 1] == Lag("intake", upstream, 1, 0, 4, WRITTEN_AT)
     assert at_first["relay", events, 0].behind == at_first["relay", instructions, 0].behind == end
     assert at_first["relay", dead_letters, 0] == Lag("relay", dead_letters, 0, 0, 0, None)
+    assert at_first["payouts", requests, 0].behind == end
 
     with running(Intake(books.ledger(), place.fresh_cluster(), topic=place.upstream)):
         until(lambda: lags(books, place)["intake", upstream, 1].behind == 0)
@@ -75,12 +78,14 @@ def test_what_lies_before_intake_and_relay_is_counted_until_they_take_it(books: 
     assert taken["relay", dead_letters, 0].behind == 1
     assert taken["relay", dead_letters, 0].oldest_at == from_microseconds(refused_at)
 
-    with running(Relay(books.database, place.fresh_cluster(), **place.relayed)):
+    payouts = Payouts(books.ledger(), RequestTopic(books.database, place.fresh_cluster(), place.refund_requests))
+    with running(Relay(books.database, place.fresh_cluster(), **place.relayed), payouts):
         until(lambda: all(lag.behind == 0 for lag in lags(books, place).values()))
     sent = lags(books, place)
     for topic in (events, instructions):
         assert sent["relay", topic, 0] == Lag("relay", topic, 0, end + 3, 0, None)
     assert sent["relay", dead_letters, 0] == Lag("relay", dead_letters, 0, 1, 0, None)
+    assert sent["payouts", requests, 0] == Lag("payouts", requests, 0, end + 3, 0, None)
 
 
 def test_messages_that_kafka_deleted_before_they_were_taken_are_lost(books: Books, place: Place) -> None:
@@ -129,9 +134,10 @@ def test_every_metric_is_told_where_there_is_a_broker(
     assert missing["broker"]["reachable"] is True
     assert missing["problems"][0].startswith("topic provisioning.events does not exist; ")
 
+    names = ", ".join(topic.name for topic in TOPICS)
     assert doctor_on_topics(exits=1) == [
         "broken",
-        "missing: provisioning.events, ledger.events, makegood.instructions, provisioning.dead-letters",
+        f"missing: {names}",
         "start `makegood run`, which creates them",
     ]
 

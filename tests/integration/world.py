@@ -18,6 +18,7 @@ from consumers.kafka.cluster import Cluster
 from consumers.kafka.in_process import InProcessBroker
 from consumers.kafka.topics import Topic
 from consumers.part import Part, run_parts
+from consumers.topic_lag import TopicNames
 from consumers.upstream import read_structured
 from ledger.application.agreements import publish
 from ledger.application.ledger import Ledger
@@ -193,6 +194,23 @@ class Place:
     events: Topic
     instructions: Topic
     dead_letters: Topic
+    refund_requests: Topic
+
+    @property
+    def names(self) -> TopicNames:
+        """The same, as commands know them."""
+        return TopicNames(
+            self.upstream.name,
+            self.events.name,
+            self.instructions.name,
+            self.refund_requests.name,
+            self.dead_letters.name,
+        )
+
+    @property
+    def topics(self) -> tuple[Topic, ...]:
+        """All of them."""
+        return self.upstream, *self.relayed.values(), self.refund_requests
 
     @property
     def relayed(self) -> dict[str, Topic]:
@@ -229,8 +247,9 @@ def new_place(broker: Kafka | InProcessBroker, partitions: int = 4) -> Place:
         Topic(f"ledger.events-{name}", 1),
         Topic(f"makegood.instructions-{name}", 1),
         Topic(f"provisioning.dead-letters-{name}", 1),
+        Topic(f"payments.refund-requests-{name}", 1),
     )
-    place.cluster.create_topics([place.upstream, *place.relayed.values()])
+    place.cluster.create_topics(place.topics)
     return place
 
 

@@ -11,6 +11,7 @@ from consumers.ahead import (
     events_carried,
     instructions_carried,
 )
+from consumers.payouts.requests import requests_carried
 from consumers.restored.given_up import KINDS, GivenUp, Lost
 from consumers.restored.rows import look_into_rows
 from consumers.restored.topics import RestoredCluster, TopicsBeyond
@@ -24,11 +25,12 @@ from projections.ahead import projections_ahead
 
 
 def carried_by(names: TopicNames) -> list[Carried]:
-    """What the topics of the relay carry."""
+    """What the topics that go out carry."""
     return [
         events_carried(names.events),
         instructions_carried(names.instructions),
         dead_letters_carried(names.dead_letters),
+        requests_carried(names.refund_requests),
     ]
 
 

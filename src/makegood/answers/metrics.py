@@ -85,6 +85,24 @@ TIMERS_LAG_ACCOUNTS = Metric(
 TIMERS_LAG_SECONDS = Metric(
     "makegood_timers_lag_seconds", "seconds", (), "Time since the first of these accounts fell due."
 )
+PAYOUTS_POSITION = Metric(
+    "makegood_payouts_position",
+    "",
+    ("processor", "shard"),
+    "Position of the last event checked for refunds to request.",
+)
+PAYOUTS_LAG_EVENTS = Metric(
+    "makegood_payouts_lag_events",
+    "events",
+    ("processor", "shard"),
+    "Number of events not yet checked for refunds to request.",
+)
+PAYOUTS_LAG_SECONDS = Metric(
+    "makegood_payouts_lag_seconds",
+    "seconds",
+    ("processor", "shard"),
+    "Age of the oldest event not yet checked for refunds to request.",
+)
 NOTICES_POSITION = Metric(
     "makegood_notices_position",
     "",
@@ -149,6 +167,12 @@ GOODWILL = Metric(
 )
 GOODWILL_AGE = Metric(
     "makegood_pending_goodwill_oldest_seconds", "seconds", (), "Time since the oldest of them was proposed."
+)
+APPROVED_REFUNDS = Metric(
+    "makegood_approved_refunds", "refunds", (), "Number of refunds approved and not submitted yet."
+)
+APPROVED_REFUNDS_AGE = Metric(
+    "makegood_approved_refunds_oldest_seconds", "seconds", (), "Time since the oldest of them was approved."
 )
 UNDELIVERED = Metric(
     "makegood_undelivered_emails", "emails", (), "Number of e-mails to customers that failed or are in doubt."

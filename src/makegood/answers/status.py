@@ -17,6 +17,7 @@ from consumers.lag import Lag, notices_lags, projector_lags
 from ledger.store.database import StoreError, Transaction, redacted
 from ledger.store.instants import to_microseconds
 from ledger.store.positions import Reached
+from ledger.store.reading.approved_refunds import approved_left
 from ledger.store.reading.asked_returns import returns_unasked
 from ledger.store.reading.generations import AheadOfLedger
 from ledger.store.reading.heads import due_by
@@ -95,12 +96,20 @@ KINDS = (
         metrics.INSTRUCTIONS_AGE,
         "makegood instructions --open",
     ),
+    Kind(
+        "refunds",
+        approved_left,
+        metrics.APPROVED_REFUNDS,
+        metrics.APPROVED_REFUNDS_AGE,
+        "makegood refunds --status approved",
+    ),
     Kind("goodwill", goodwill_left, metrics.GOODWILL, metrics.GOODWILL_AGE, "makegood goodwill"),
 )
 
 _OF_A_PART = {
     "intake": (metrics.INTAKE_OFFSET, metrics.INTAKE_LAG_MESSAGES, metrics.INTAKE_LAG_SECONDS),
     "relay": (metrics.RELAY_POSITION, metrics.RELAY_LAG_RECORDS, metrics.RELAY_LAG_SECONDS),
+    "payouts": (metrics.PAYOUTS_POSITION, metrics.PAYOUTS_LAG_EVENTS, metrics.PAYOUTS_LAG_SECONDS),
     "notices": (metrics.NOTICES_POSITION, metrics.NOTICES_LAG_EVENTS, metrics.NOTICES_LAG_SECONDS),
     "projector": (metrics.PROJECTION_POSITION, metrics.PROJECTION_LAG_EVENTS, metrics.PROJECTION_LAG_SECONDS),
 }
@@ -269,8 +278,8 @@ def _look_into_broker(house: House, status: Status) -> None:
         status.problems.append(str(error))
         if not status.broker_reachable:
             status.problems.append(
-                "until Kafka answers, it is not known how far intake and relay are behind, and whether the topics "
-                "are ahead of the ledger, as after it was restored from a backup"
+                "until Kafka answers, it is not known how far intake, relay and payouts are behind, and whether the "
+                "topics are ahead of the ledger, as after it was restored from a backup"
             )
         return
     status.lags = carried + status.lags
@@ -379,4 +388,5 @@ def answer(status: Status) -> StatusFound:
 
 def number_of(lag: Lag) -> str:
     """By which number a part counts what it works on."""
-    return f"partition {lag.number}" if lag.part not in ("projector", "notices") else f"shard {lag.number}"
+    of_a_topic = lag.part in ("intake", "relay")
+    return f"partition {lag.number}" if of_a_topic else f"shard {lag.number}"

@@ -15,6 +15,8 @@ from consumers.kafka.security import WrongSecurity
 from consumers.kafka.topics import TOPICS
 from consumers.notices import Notices
 from consumers.part import Part, PartFailed, collect_rarely, run_parts
+from consumers.payouts.asking import Payouts
+from consumers.payouts.request_topic import RequestTopic
 from consumers.projector import KafkaSource, Projector, StoreSource
 from consumers.relay import Relay
 from consumers.restored import carried_by
@@ -27,8 +29,8 @@ from makegood.house.opening import House, check_vault, open_house
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
 
-PARTS = ("intake", "relay", "projector", "timers", "notices", "api")
-NEED_KAFKA = ("intake", "relay")
+PARTS = ("intake", "relay", "projector", "timers", "notices", "payouts", "api")
+NEED_KAFKA = ("intake", "relay", "payouts")
 
 
 def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
@@ -68,6 +70,7 @@ def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> li
     relay = Relay(house.database, cluster) if cluster is not None and "relay" in wanted else None
 
     notices: Notices | None = None
+    payouts: Payouts | None = None
 
     def recorded() -> None:
         """Something was recorded in this process: who follows need not wait until they look again."""
@@ -76,9 +79,13 @@ def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> li
             relay.wake()
         if notices is not None:
             notices.wake()
+        if payouts is not None:
+            payouts.wake()
 
     if "notices" in wanted:
         notices = notices_for(house, recorded)
+    if "payouts" in wanted and cluster is not None:
+        payouts = Payouts(house.ledger, RequestTopic(house.database, cluster), recorded=recorded)
     parts: list[Part] = []
     for name in dict.fromkeys(wanted):
         if name == "intake" and cluster is not None:
@@ -92,6 +99,8 @@ def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> li
             parts.append(Timers(house.ledger, recorded=recorded))
         elif name == "notices" and notices is not None:
             parts.append(notices)
+        elif name == "payouts" and payouts is not None:
+            parts.append(payouts)
         elif name == "api":
             parts += _api(house, recorded, must="api" in names or "http" in house.settings.model_fields_set)
     return parts + _probes(house)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from ledger.store.database import Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
+from ledger.store.reading.left_for_people import Left, left
 
 _SET_ASIDE = (
     "EXISTS (SELECT 1 FROM set_aside s LEFT JOIN closures c ON c.kept = 'set-aside' AND c.kept_id = s.set_aside_id "
@@ -36,6 +37,11 @@ def approved_refunds(transaction: Transaction, after: ApprovedRefund | None, lim
         (since, since, account, account, refund_id, limit),
     )
     return [ApprovedRefund(row[0], row[1], from_microseconds(row[2]), bool(row[3])) for row in rows]
+
+
+def approved_left(transaction: Transaction) -> Left:
+    """How many refunds are approved and not submitted, and since when the first of them is."""
+    return left(transaction, "SELECT COUNT(*), MIN(since) FROM approved_refunds")
 
 
 def has_set_aside(transaction: Transaction, account: str) -> bool:
