@@ -1,6 +1,7 @@
 """`makegood doctor`: what it finds broken around Makegood, and what it says to do about it."""
 
 import os
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,10 +17,11 @@ from tests.consumers.conftest import authority, pem, postbox
 from tests.consumers.postbox import Postbox
 from tests.door.conftest import Door
 from tests.parts.process import free_ports
+from tests.parts.stripe import KEY, Stripe, in_front_of, stripe_mock
 
 __all__ = ["authority", "pem", "postbox"]
 
-CHECKS = ["settings", "store", "vault", "broker", "topics", "mail", "disk", "clock"]
+CHECKS = ["settings", "store", "vault", "broker", "topics", "mail", "stripe", "disk", "clock"]
 
 
 def rows(door: Door, *options: str, exits: int = 0) -> dict[str, tuple[str, str, str | None]]:
@@ -40,6 +42,7 @@ def test_a_store_that_works_is_well_and_what_is_not_configured_is_unchecked(twen
         "broker": "unchecked",
         "topics": "unchecked",
         "mail": "unchecked",
+        "stripe": "unchecked",
         "disk": "unchecked" if on_a_server else "well",
         "clock": "well",
     }
@@ -115,6 +118,61 @@ def test_a_mail_server_is_connected_to_and_gets_nothing(
 
     monkeypatch.setenv("MAKEGOOD_MAIL_FROM", "")
     assert "MAKEGOOD_MAIL_FROM" in rows(sandbox, exits=1)["mail"][1]
+
+
+class TestStripe:
+    @pytest.fixture
+    def stripe(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stripe]:
+        with stripe_mock() as port, in_front_of(port) as stripe:
+            monkeypatch.setenv("MAKEGOOD_STRIPE_URL", stripe.address)
+            yield stripe
+
+    def test_a_key_that_stripe_takes_is_well_and_webhooks_are_asked_for(
+        self, sandbox: Door, stripe: Stripe, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MAKEGOOD_STRIPE_KEY", KEY)
+        verdict, found, what_next = rows(sandbox, exits=1)["stripe"]
+        assert (verdict, "no webhooks are awaited" in found) == ("broken", True)
+        assert "MAKEGOOD_STRIPE_WEBHOOK_SECRET" in str(what_next)
+        monkeypatch.setenv("MAKEGOOD_STRIPE_WEBHOOK_SECRET", "whsec_1,whsec_2")
+        assert rows(sandbox)["stripe"] == ("well", "Stripe takes the key, which is for its test mode", None)
+        assert {request.method for request in stripe.requests} == {"GET"}
+
+    def test_a_key_that_stripe_refuses_is_broken_and_is_not_shown(
+        self, sandbox: Door, stripe: Stripe, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MAKEGOOD_STRIPE_KEY", "sk_test_Another")
+        verdict, found, what_next = rows(sandbox, exits=1)["stripe"]
+        assert (verdict, found) == ("broken", "Stripe cannot be asked: stripe_key_refused")
+        assert "MAKEGOOD_STRIPE_KEY" in str(what_next)
+        assert "sk_test_Another" not in sandbox("doctor", exits=1)
+
+    def test_a_stripe_that_is_not_there_is_broken(self, sandbox: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+        (port,) = free_ports(1)
+        monkeypatch.setenv("MAKEGOOD_STRIPE_KEY", KEY)
+        monkeypatch.setenv("MAKEGOOD_STRIPE_URL", f"http://127.0.0.1:{port}")
+        assert rows(sandbox, exits=1)["stripe"] == (
+            "broken",
+            "Stripe cannot be asked: stripe_unreachable",
+            "check the network and MAKEGOOD_STRIPE_URL",
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "value", "expected"),
+        [
+            ("STRIPE_KEY", "pk_live_s3cret", "begins with sk_ or rk_"),
+            ("STRIPE_KEY", "sk_live s3cret", "begins with sk_ or rk_"),
+            ("STRIPE_WEBHOOK_SECRET", "s3cret", "begins with whsec_"),
+            ("STRIPE_WEBHOOK_SECRET", "whsec_s3cret,", "begins with whsec_"),
+        ],
+    )
+    def test_a_setting_of_another_form_is_named_and_never_shown(
+        self, sandbox: Door, name: str, value: str, expected: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(f"MAKEGOOD_{name}", value)
+        verdict, found, _ = rows(sandbox, exits=1)["stripe"]
+        assert (verdict, expected in found, f"MAKEGOOD_{name}" in found) == ("broken", True, True)
+        assert "s3cret" not in sandbox("doctor", exits=1) + sandbox.errors + sandbox("config", "--json")
 
 
 def test_a_full_disk_is_broken(

@@ -32,6 +32,7 @@ def somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("PROXIES", "10.0.0.1/8", "IP addresses or networks"),
         ("PROXIES", "proxy.example.com", "IP addresses or networks"),
         ("SECRET_HOSTS", "https://vault.example.com", "HOST or HOST:PORT"),
+        ("STRIPE_URL", "api.stripe.com", "https://api.stripe.com"),
         ("LOG", "loud", "one of debug, info, warning, error, critical"),
     ],
 )

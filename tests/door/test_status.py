@@ -5,14 +5,18 @@ import re
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ledger.store.asked_returns import count_as_answered, queue_returns
 from ledger.store.connecting import connect
 from ledger.store.notice_queue import queue_notices
+from ledger.store.reading.asked_returns import AskedReturn
 from ledger.store.reading.notice_queue import QueuedNotice
 from makegood.answers.metrics import METRICS, Metric, Sample, exposed
 from projections.catalog import CATALOG
@@ -20,6 +24,7 @@ from tests.door.conftest import Door
 from tests.parts.process import free_ports
 
 YEAR_2026 = datetime(2026, 1, 1, tzinfo=UTC)
+OF_STRIPE = ("makegood_unasked",)
 OF_THE_MAIL = ("makegood_notices", "makegood_unsent")
 OF_THE_BROKER = ("makegood_broker", "makegood_intake", "makegood_relay", "makegood_payouts")
 
@@ -133,6 +138,25 @@ class TestLate:
         assert any(line[:2] == ["notices", "e-mails"] and line[2] == "1" for line in lines)
         assert any(line[:2] == ["e-mails", "1"] and line[-2:] == ["makegood", "notices"] for line in lines)
 
+    def test_returns_that_stripe_has_not_taken_are_late_where_they_should_be(
+        self, books: Door, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        waiting = AskedReturn("ret-1", "acct-0001", "refund/x/1", "pi_1", Decimal("1.00"), "EUR", YEAR_2026)
+        under_way = replace(waiting, return_id="ret-2", reference="re_1")
+        with closing(connect(books.store)) as database, database.writing() as transaction:
+            queue_returns(transaction, [waiting, under_way])
+        assert books.json("status")["status"] == "well"
+        monkeypatch.setenv("MAKEGOOD_STRIPE_KEY", "sk_test_1")
+        found = books.json("status", exits=2)
+        assert number(found, "makegood_unasked_returns") == 1
+        (late,) = found["late"]
+        assert late.startswith("returns of refunds wait for Stripe: the oldest is ")
+        lines = [line.split() for line in books("status", exits=2).splitlines()]
+        assert any(line[:3] == ["stripe", "returns", "1"] for line in lines)
+        with closing(connect(books.store)) as database, database.writing() as transaction:
+            count_as_answered(transaction, "ret-1")
+        assert books.json("status")["late"] == []
+
     def test_an_account_that_is_overdue_is_late(self, books: Door) -> None:
         now = number(books.json("status"), "makegood_store_clock_seconds")
         change(books, "UPDATE heads SET due_at = ? WHERE account = 'acct-0006'", (now - 400) * 1_000_000)
@@ -215,9 +239,10 @@ class TestMetrics:
     ) -> None:
         """Those that need a broker are looked for where there is one (tests/integration/test_status.py)."""
         listed = {metric.name for metric in METRICS if not metric.name.startswith(OF_THE_BROKER)}
-        of_the_mail = {name for name in listed if name.startswith(OF_THE_MAIL)}
-        assert names(books("status", "--metrics")) == listed - of_the_mail
+        not_configured = {name for name in listed if name.startswith((*OF_THE_MAIL, *OF_STRIPE))}
+        assert names(books("status", "--metrics")) == listed - not_configured
         monkeypatch.setenv("MAKEGOOD_SMTP", "smtp://mail.example")
+        monkeypatch.setenv("MAKEGOOD_STRIPE_KEY", "sk_test_1")
         assert names(books("status", "--metrics", "--max-age", str(10**10))) == listed
         assert set(books.json("status")["metrics"]) == listed
 

@@ -119,14 +119,17 @@ def test_every_metric_is_told_where_there_is_a_broker(
 
     def doctor_on_topics(exits: int) -> list[str]:
         monkeypatch.delenv("MAKEGOOD_SMTP")
+        monkeypatch.delenv("MAKEGOOD_STRIPE_KEY")
         code = run(["doctor", "--json", "--store", books.database.url, "--kafka", own_kafka.bootstrap])
         monkeypatch.setenv("MAKEGOOD_SMTP", "smtp://mail.example")
+        monkeypatch.setenv("MAKEGOOD_STRIPE_KEY", "sk_test_1")
         found = json.loads(capsys.readouterr().out)["checks"]
         assert code == exits, found
         (topics,) = [check for check in found if check["check"] == "topics"]
         return [topics["verdict"], topics["found"], topics["next"]]
 
     monkeypatch.setenv("MAKEGOOD_SMTP", "smtp://mail.example")  # else nothing is told of e-mails
+    monkeypatch.setenv("MAKEGOOD_STRIPE_KEY", "sk_test_1")
     missing = json.loads(status("--json", exits=1))
     assert missing["broker"]["reachable"] is True
     assert missing["problems"][0].startswith("topic provisioning.events does not exist; ")

@@ -48,6 +48,7 @@ STORE_TABLES = (
     "readers",
     "notices",
     "activation_links",
+    "asked_returns",
     "vault",
     "vault_bound",
     "vault_lost",

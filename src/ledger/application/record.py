@@ -235,7 +235,7 @@ class Recording:
 
     def _again(self, transaction: Transaction, item: Statement, same: bool) -> Became:
         """A message known by (source, id): a duplicate, or a conflict where it says something else."""
-        if not same:
+        if not same and not item.first_stands:
             first = self._said.get((item.message.source, item.message.id))
             before = said_by(first) if first else said_before(transaction, self._ledger.vault, item)
             return conflicting(item, before)

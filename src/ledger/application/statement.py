@@ -33,6 +33,9 @@ class Statement:
     correlation_id: str | None = None
     traceparent: str | None = None
     line: int | None = None
+    first_stands: bool = False
+    """Of messages with its identity the first one holds, and the others are duplicates whatever they say: so is what
+    a payment processor says of a refund by several ways."""
 
     def refused(self, field: str, reason: str) -> Refusal:
         """The refusal of this message, by what the ledger knows and the message does not show by itself."""

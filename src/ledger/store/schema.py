@@ -90,6 +90,15 @@ TABLES = (
     """CREATE TABLE IF NOT EXISTS activation_links (
         notice_id TEXT PRIMARY KEY, tries BIGINT NOT NULL, tries_since BIGINT NOT NULL, claimed_at BIGINT,
         collected_at BIGINT)""",
+    # The returns of refunds that a processor is asked for one by one (the topic of requests needs none of this), in
+    # major units. `next_attempt_at` is null once a return is answered; `reference` is the processor's for one that it
+    # has under way.
+    """CREATE TABLE IF NOT EXISTS asked_returns (
+        return_id TEXT PRIMARY KEY, account TEXT NOT NULL, refund_id TEXT NOT NULL, payment_id TEXT NOT NULL,
+        amount TEXT NOT NULL, currency TEXT NOT NULL, queued_at BIGINT NOT NULL, attempts BIGINT NOT NULL,
+        next_attempt_at BIGINT, reference TEXT, last_error TEXT)""",
+    """CREATE INDEX IF NOT EXISTS asked_returns_next ON asked_returns (next_attempt_at, return_id)
+        WHERE next_attempt_at IS NOT NULL""",
     # Personal data, encrypted; keys are kept in a database of their own.
     """CREATE TABLE IF NOT EXISTS vault (
         ref TEXT PRIMARY KEY, subject TEXT NOT NULL, nonce BYTES NOT NULL, ciphertext BYTES NOT NULL)""",

@@ -34,6 +34,7 @@ from makegood.house.mail_server import post_of
 from makegood.house.opening import OlderStore, check_vault, open_house
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
+from makegood.house.stripe_account import in_test_mode, stripe_of, webhook_secrets
 from projections.ahead import projections_ahead
 
 Verdict = Literal["well", "broken", "unchecked"]
@@ -49,7 +50,7 @@ MAIL_PATIENCE = 5.0
 class Check(TypedDict):
     """One check: its verdict, what was found, and what to do next where something is broken."""
 
-    check: Literal["settings", "store", "vault", "broker", "topics", "mail", "disk", "clock"]
+    check: Literal["settings", "store", "vault", "broker", "topics", "mail", "stripe", "disk", "clock"]
     verdict: Annotated[Verdict, Field(description="`unchecked` where it is not configured or depends on another.")]
     found: str
     next: str | None
@@ -75,7 +76,7 @@ class _Unchecked(Exception):
 
 
 class _Checking(NamedTuple):
-    check: Literal["store", "vault", "broker", "topics", "mail", "disk", "clock"]
+    check: Literal["store", "vault", "broker", "topics", "mail", "stripe", "disk", "clock"]
     look: Callable[[Settings], str]
 
 
@@ -184,6 +185,39 @@ def _mail(settings: Settings) -> str:
     return f"connected and logged in at {redacted(settings.smtp)}"
 
 
+def _stripe(settings: Settings) -> str:
+    try:
+        secrets, client = webhook_secrets(settings), stripe_of(settings)
+    except Stop as error:
+        raise _Broken(str(error), "correct the setting; README.md lists all of them") from None
+    if client is None and not secrets:
+        raise _Unchecked("no key for Stripe is configured: refunds are requested on the topic")
+    if client is None:
+        return "webhooks are awaited; without MAKEGOOD_STRIPE_KEY refunds are requested on the topic"
+    from consumers.payouts.stripe.client import Passing, Refused
+
+    try:
+        client.check()
+    except Passing as error:
+        raise _Broken(f"Stripe cannot be asked: {error.code}", _WHAT_NEXT.get(error.code, _TRY_LATER)) from None
+    except Refused as error:
+        raise _Broken(str(error), "check MAKEGOOD_STRIPE_KEY and MAKEGOOD_STRIPE_URL") from None
+    if not secrets:
+        raise _Broken(
+            "Stripe takes the key, and no webhooks are awaited: a refund that bounces later goes unnoticed",
+            "add a webhook endpoint for this server in Stripe's dashboard, and set MAKEGOOD_STRIPE_WEBHOOK_SECRET",
+        )
+    return f"Stripe takes the key, which is for its {'test' if in_test_mode(settings) else 'live'} mode"
+
+
+_TRY_LATER = "try again later; Stripe's status is at https://status.stripe.com"
+_WHAT_NEXT = {
+    "stripe_unreachable": "check the network and MAKEGOOD_STRIPE_URL",
+    "stripe_key_refused": "set MAKEGOOD_STRIPE_KEY to a key that Stripe's dashboard shows as active",
+    "stripe_key_lacks_rights": "give the key the right to write refunds, and to read charges and payment intents",
+}
+
+
 def _disk(settings: Settings) -> str:
     files = [url.removeprefix("sqlite:///") for url in (settings.store, settings.vault) if url.startswith("sqlite:")]
     folders = {Path(unquote(file)).absolute().parent for file in files if file != ":memory:"}
@@ -256,6 +290,7 @@ _CHECKS = (
     _Checking("broker", _broker),
     _Checking("topics", _topics),
     _Checking("mail", _mail),
+    _Checking("stripe", _stripe),
     _Checking("disk", _disk),
     _Checking("clock", _clock),
 )

@@ -122,6 +122,10 @@ UNSENT = Metric(
     "makegood_unsent_emails", "emails", (), "Number of e-mails to customers that are queued or being sent."
 )
 UNSENT_AGE = Metric("makegood_unsent_emails_oldest_seconds", "seconds", (), "Age of the oldest of them.")
+UNASKED = Metric(
+    "makegood_unasked_returns", "returns", (), "Number of returns of refunds that Stripe has not taken yet."
+)
+UNASKED_AGE = Metric("makegood_unasked_returns_oldest_seconds", "seconds", (), "Age of the oldest of them.")
 
 DEAD_LETTERS = Metric("makegood_open_dead_letters", "letters", (), "Number of open dead letters.")
 DEAD_LETTERS_AGE = Metric(

@@ -18,6 +18,7 @@ from ledger.store.database import StoreError, Transaction, redacted
 from ledger.store.instants import to_microseconds
 from ledger.store.positions import Reached
 from ledger.store.reading.approved_refunds import approved_left
+from ledger.store.reading.asked_returns import returns_unasked
 from ledger.store.reading.generations import AheadOfLedger
 from ledger.store.reading.heads import due_by
 from ledger.store.reading.kept_messages import kept_left
@@ -134,6 +135,8 @@ class Status:
     due: Left | None = None
     unsent: Left | None = None
     """Where a mail server is set: without one e-mails wait, and nothing is late."""
+    unasked: Left | None = None
+    """Where a key for Stripe is set: the returns that it has not taken yet."""
     left: Mapping[str, Left] = field(default_factory=dict)
 
     def age_of(self, lag: Lag) -> int | None:
@@ -150,6 +153,10 @@ class Status:
         """Seconds that the oldest e-mail has waited. The queue goes by the world's time, whatever a sandbox says."""
         return seconds_since(self.system_now, self.unsent.since) or 0 if self.unsent is not None else 0
 
+    def unasked_for(self) -> int:
+        """Seconds that the oldest return has waited for Stripe, by the world's time like e-mails."""
+        return seconds_since(self.system_now, self.unasked.since) or 0 if self.unasked is not None else 0
+
     def late(self) -> list[str]:
         """The parts whose oldest work has waited for longer than allowed."""
         waited = [
@@ -157,6 +164,7 @@ class Status:
         ] + [
             ("timers are behind on accounts that fell due", self.overdue()),
             ("e-mails to customers are delayed", self.unsent_for()),
+            ("returns of refunds wait for Stripe", self.unasked_for()),
         ]
         return [f"{what}: the oldest is {age(seconds)} old" for what, seconds in waited if seconds > self.max_age]
 
@@ -218,6 +226,8 @@ def _look_into_store(house: House, status: Status) -> None:
         if house.settings.smtp:
             status.lags += notices_lags(transaction)
             status.unsent = unsent(transaction)
+        if house.settings.stripe_key.get_secret_value():
+            status.unasked = returns_unasked(transaction)
         status.left = {kind.name: kind.left(transaction) for kind in KINDS}
         status.problems += [_lost_in_words(lost) for lost in lost_ranges(transaction, closed=False)]
         status.problems += _ahead_in_words(projections_ahead(transaction))
@@ -316,6 +326,9 @@ def samples(status: Status) -> Iterator[Sample]:
     if status.unsent is not None:
         yield from one(metrics.UNSENT, status.unsent.count)
         yield from one(metrics.UNSENT_AGE, status.unsent_for())
+    if status.unasked is not None:
+        yield from one(metrics.UNASKED, status.unasked.count)
+        yield from one(metrics.UNASKED_AGE, status.unasked_for())
     for kind in KINDS:
         if (left := status.left.get(kind.name)) is not None:
             yield from one(kind.count, left.count)

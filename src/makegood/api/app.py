@@ -23,9 +23,11 @@ from makegood.api.problems import answer_problems
 from makegood.house.opening import House
 from makegood.house.stop import Stop
 
-WITHOUT_PERMISSION = frozenset({"/healthz", "/livez", "/readyz", "/openapi.json", "/activate/{token}"})
-"""The paths that need no authentication: the checks of health, the API's description, and the page behind a one-time
-link, which is itself the credential."""
+WITHOUT_PERMISSION = frozenset(
+    {"/healthz", "/livez", "/readyz", "/openapi.json", "/activate/{token}", "/processors/stripe"}
+)
+"""The paths that need no authentication: the checks of health, the API's description, the page behind a one-time
+link, which is itself the credential, and what Stripe sends, which is signed."""
 
 DESCRIBED = (probes, *questions.ROUTERS, events, *acts.ROUTERS)
 """The routes that the API's description covers."""

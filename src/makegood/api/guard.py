@@ -131,15 +131,20 @@ def _check_rate(rate: RequestRate, caller: str) -> None:
         )
 
 
+_HOW = (
+    "send `Authorization: Bearer …` with a valid API key, or with a valid token of the configured issuer for this "
+    "service"
+)
+
+
 def _unauthenticated(request: Request, challenge: str) -> Refused:
-    """Whoever proves nothing is counted by address. Raises Refused for one that asks too often."""
+    return unproven(request, challenge, _HOW)
+
+
+def unproven(request: Request, challenge: str, detail: str) -> Refused:
+    """The answer to somebody who proves nothing, counted by address. Raises Refused for one that asks too often."""
     _check_rate(request.app.state.unproven_rate, request.client.host if request.client is not None else "")
-    return Refused(
-        UNAUTHENTICATED,
-        "send `Authorization: Bearer …` with a valid API key, or with a valid token of the configured issuer for "
-        "this service",
-        headers={"WWW-Authenticate": challenge},
-    )
+    return Refused(UNAUTHENTICATED, detail, headers={"WWW-Authenticate": challenge})
 
 
 def _is_binary_mode(request: Request) -> bool:

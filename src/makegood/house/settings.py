@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     smtp_ca: str = ""
     mail_from: str = ""
     secret_hosts: str = ""
+    stripe_key: SecretStr = SecretStr("")
+    stripe_webhook_secret: SecretStr = SecretStr("")
+    stripe_url: str = ""
     log: str = "info"
     max_age: int = 300
 
@@ -185,6 +188,7 @@ _FORMS: Mapping[str, _Form] = {
         "HOST or HOST:PORT, or several with commas between them",
         _all(lambda text: _is_address(text if re.search(r":[0-9]+$", text) else f"{text}:443")),
     ),
+    "stripe_url": _Form("the address of a website, such as https://api.stripe.com", _is_web_address),
     "log": _Form(f"one of {', '.join(_LEVELS)}", lambda text: text.lower() in _LEVELS),
     "max_age": _Form(
         "a whole number of seconds, such as 300", lambda text: re.fullmatch("[0-9]{1,9}", text) is not None

@@ -83,6 +83,10 @@ def _parts(status: Status) -> Table:
         waits = _waits(status.unsent_for(), status.unsent.count)
         style = _style(status, status.unsent_for())
         table.add_row("notices", "e-mails", "", "", str(status.unsent.count), waits, style=style)
+    if status.unasked is not None:
+        waits = _waits(status.unasked_for(), status.unasked.count)
+        style = _style(status, status.unasked_for())
+        table.add_row("stripe", "returns", "", "", str(status.unasked.count), waits, style=style)
     return table
 
 

@@ -1,0 +1,1 @@
+"""Refunds through Stripe, which is asked over HTTP and answers by webhooks: the extra `makegood[stripe]`."""

@@ -1,0 +1,86 @@
+"""A process that asks Stripe, in a hurry, and ends itself hard at a place that the environment names."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from consumers.part import run_parts
+from consumers.payouts.stripe import asking
+from consumers.payouts.stripe.asking import StripeReturns
+from consumers.payouts.stripe.client import StripeClient
+from makegood.house.clock import system_clock
+from makegood.house.logs import configure_logs, say
+from makegood.house.opening import open_house
+from makegood.house.settings import Settings
+from makegood.house.stripe_account import stripe_of
+
+PLACES = (
+    "before the claim",
+    "after the claim",
+    "before it asks",
+    "after Stripe answered",
+    "before it is recorded",
+    "after it is recorded",
+    "after it is answered",
+)
+LEASE_SECONDS = 1.0
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def dying(what: Callable[..., Any], *, before: bool = False) -> Callable[..., Any]:
+    def does(*arguments: Any, **named: Any) -> Any:
+        if before:
+            die()
+        done = what(*arguments, **named)
+        die()
+        return done
+
+    return does
+
+
+def install(place: str) -> None:
+    match place:
+        case "before the claim":
+            asking.claim_returns = dying(asking.claim_returns, before=True)
+        case "after the claim":
+            StripeReturns._serve = dying(StripeReturns._serve, before=True)  # type: ignore[method-assign]
+        case "before it asks":
+            StripeClient.create = dying(StripeClient.create, before=True)  # type: ignore[method-assign]
+        case "after Stripe answered":
+            StripeClient.create = dying(StripeClient.create)  # type: ignore[method-assign]
+        case "before it is recorded":
+            asking.take = dying(asking.take, before=True)
+        case "after it is recorded":
+            asking.take = dying(asking.take)
+        case "after it is answered":
+            StripeReturns._record = dying(StripeReturns._record)  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    settings = Settings(store=sys.argv[1])
+    configure_logs("info")
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    install(os.environ.get("STRIPE_DIE", ""))
+    client = stripe_of(settings)
+    assert client is not None
+    with open_house(settings) as house:
+        part = StripeReturns(
+            house.ledger,
+            client,
+            clock=system_clock,
+            jitter=random.random,
+            lease=LEASE_SECONDS,
+            retry_first=0.2,
+            idle=0.05,
+        )
+        run_parts([part], stop, lambda: say("ready"))
