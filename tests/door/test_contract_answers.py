@@ -21,6 +21,7 @@ from makegood.answers.preview import Previewed
 from makegood.answers.restored import RestoredFound
 from makegood.answers.status import StatusFound
 from makegood.answers.vault import LossFound, VaultStands
+from makegood.exports.exporting import ExportDone
 from projections.access import ApiKey, Granted
 from projections.account_state import Balance
 from projections.accounts import Invoice, Subscription
@@ -62,6 +63,7 @@ ANSWERS: dict[str, type] = {
     "rebuild": done.Rebuilt,
     "rebuild --compare-only": done.Compared,
     "restored": RestoredFound,
+    "export claims": ExportDone,
     "access grant": done.RoleChanged,
     "access list": Granted,
     "access key issue": done.KeyIssued,

@@ -38,6 +38,7 @@ Action = Literal[
     "notice.read",
     "status.read",
     "access.read",
+    "export.read",
     # doing
     "events.publish",
     "subscription.cancel",
@@ -98,6 +99,7 @@ PERMISSIONS: dict[Action, Roles] = {
     "notice.read": _of("support", "operator", "auditor"),
     "status.read": _MACHINERY,
     "access.read": _of("auditor"),
+    "export.read": _of("finance", "approver", "auditor"),
     "events.publish": _of("provisioning"),
     "subscription.cancel": _of("support", "customer"),
     "subscription.withdraw_cancellation": _of("support", "customer"),

@@ -43,6 +43,7 @@ access_app = typer.Typer(help="Access: roles of people and machines, and API key
 key_app = typer.Typer(help="API keys, which authenticate machines.", no_args_is_help=True)
 vault_app = typer.Typer(help="The vault's key database: its status, and losses of keys.")
 notices_app = typer.Typer(help="E-mails to customers: list the queue, resend and discard.")
+export_app = typer.Typer(help="Export all rows of a list to a file.", no_args_is_help=True)
 access_app.add_typer(key_app, name="key")
 app.add_typer(agreement_app, name="agreement")
 app.add_typer(letters_app, name="dead-letters")
@@ -52,6 +53,7 @@ app.add_typer(contract_app, name="contract")
 app.add_typer(access_app, name="access")
 app.add_typer(notices_app, name="notices")
 app.add_typer(vault_app, name="vault")
+app.add_typer(export_app, name="export")
 
 Store = Annotated[str, typer.Option("--store", help="The database URL: sqlite:///FILE or postgresql://…")]
 Kafka = Annotated[str, typer.Option("--kafka", help="The Kafka brokers: HOST:PORT,…")]
@@ -124,6 +126,12 @@ def _kind(text: str) -> str:
     return _one_of(text, "kinds of instructions", tuple(KINDS))
 
 
+def _format(text: str) -> str:
+    from makegood.exports.exporting import FORMATS
+
+    return _one_of(text, "formats", FORMATS)
+
+
 ClauseOption = Annotated[
     str | None,
     typer.Option("--clause", parser=_clause, metavar="CLAUSE", help="Only this clause of the policy."),
@@ -158,6 +166,12 @@ NoticeStatusOption = Annotated[
 KindOption = Annotated[
     str | None,
     typer.Option("--kind", parser=_kind, metavar="KIND", help="Only this kind, such as invoice.reduced."),
+]
+
+
+FormatOption = Annotated[
+    Any,
+    typer.Option("--format", parser=_format, metavar="FORMAT", help="The format: csv, xlsx, jsonl or parquet."),
 ]
 
 

@@ -9,13 +9,14 @@ from consumers import contract
 from consumers.contract.json_schema import as_json
 from makegood.answers.done import DocumentExported
 from makegood.api.app import document
+from makegood.exports.contract import document as exports
 from makegood.house.stop import Stop
 
 
 def documents() -> dict[str, bytes]:
     """Every document of the contract by its path, the same bytes for the same program."""
     found = contract.documents(version("makegood"))
-    return dict(sorted({**found, "openapi.json": as_json(document())}.items()))
+    return dict(sorted({**found, "openapi.json": as_json(document()), "exports.json": as_json(exports())}.items()))
 
 
 def export(folder: Path) -> list[DocumentExported]:

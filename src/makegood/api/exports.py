@@ -1,0 +1,156 @@
+"""The exports: all rows of a list in one file, with the filters of the list.
+
+A file is made whole before its first byte is sent, so that a failure is a problem document and never half a file, and
+a caller who reads slowly holds no transaction.
+"""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response, StreamingResponse
+
+from ledger.events.billing_account import Clause, Outcome
+from makegood.access.caller import Caller
+from makegood.api.guard import Guarded, TheHouse, allowed
+from makegood.api.problems import invalid, unavailable
+from makegood.api.questions import OfAccount
+from makegood.exports.exporting import Format, export
+from makegood.exports.lists import What
+from makegood.exports.parquet import MissingExtra
+from makegood.house.opening import House
+from projections import refunds as refunds_
+
+exports = APIRouter(tags=["Exports"], route_class=Guarded)
+
+AT_ONCE_MAX = 2
+"""So many exports are made at the same time; each keeps a core busy and a connection to the database."""
+_TURNS = threading.BoundedSemaphore(AT_ONCE_MAX)
+CHUNK = 262_144
+
+MEDIA_TYPES: dict[Format, str] = {
+    "csv": "text/csv; charset=utf-8; header=present",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "jsonl": "application/jsonl",
+    "parquet": "application/vnd.apache.parquet",
+}
+_ROWS = "Makegood-Rows"
+_DIGEST = "Repr-Digest"
+
+InFormat = Annotated[Format, Query(alias="format", description="The format of the file.")]
+MayExport = Annotated[Caller, allowed("export.read")]
+
+_A_FILE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file",
+        "content": {
+            media_type.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}}
+            for media_type in MEDIA_TYPES.values()
+        },
+        "headers": {
+            _ROWS: {"description": "The number of rows.", "schema": {"type": "integer"}},
+            _DIGEST: {"description": "The file's SHA-256 (RFC 9530).", "schema": {"type": "string"}},
+        },
+    }
+}
+
+
+@exports.get("/exports/claims", summary="Export claims", response_class=Response, responses=_A_FILE)
+def claims(
+    house: TheHouse,
+    caller: MayExport,
+    format_: InFormat,
+    account: OfAccount = None,
+    clause: Annotated[Clause | None, Query(description="Only this clause of the policy.")] = None,
+    outcome: Annotated[Outcome | None, Query(description="Only this outcome.")] = None,
+) -> Response:
+    """All claims granted, declined, pending or withdrawn."""
+    return _exported(house, caller, "claims", format_, account=account, clause=clause, outcome=outcome)
+
+
+@exports.get("/exports/refunds", summary="Export refunds", response_class=Response, responses=_A_FILE)
+def refunds(
+    house: TheHouse,
+    caller: MayExport,
+    format_: InFormat,
+    account: OfAccount = None,
+    status: Annotated[refunds_.RefundStatus | None, Query(description="Only this status.")] = None,
+) -> Response:
+    """All refunds due, failed and paid out."""
+    return _exported(house, caller, "refunds", format_, account=account, status=status)
+
+
+@exports.get("/exports/credits", summary="Export credits", response_class=Response, responses=_A_FILE)
+def credits(house: TheHouse, caller: MayExport, format_: InFormat, account: OfAccount = None) -> Response:
+    """All credits, with the amounts used and left."""
+    return _exported(house, caller, "credits", format_, account=account)
+
+
+@exports.get("/exports/disputes", summary="Export disputes", response_class=Response, responses=_A_FILE)
+def disputes(
+    house: TheHouse,
+    caller: MayExport,
+    format_: InFormat,
+    account: OfAccount = None,
+    overdue: Annotated[bool, Query(description="Only overdue investigations.")] = False,
+) -> Response:
+    """All disputed charges."""
+    return _exported(house, caller, "disputes", format_, account=account, overdue=overdue)
+
+
+@exports.get("/exports/complaints", summary="Export complaints", response_class=Response, responses=_A_FILE)
+def complaints(
+    house: TheHouse,
+    caller: MayExport,
+    format_: InFormat,
+    account: OfAccount = None,
+    still_open: Annotated[bool, Query(alias="open", description="Only open complaints.")] = False,
+) -> Response:
+    """All complaints, the longest open first."""
+    return _exported(house, caller, "complaints", format_, account=account, still_open=still_open)
+
+
+def _exported(house: House, caller: Caller, what: What, format_: Format, **filters: Any) -> Response:
+    with taking_turns(), tempfile.TemporaryDirectory(prefix="makegood-") as folder:
+        file = Path(folder, f"{what}.{format_}")
+        try:
+            done = export(house, caller.sight, what, format_, file, filters)
+        except MissingExtra:
+            raise invalid(
+                "format", "this server cannot write Parquet: choose another format, or ask its operator to install it"
+            ) from None
+        size, content = file.stat().st_size, file.open("rb")  # the open file outlives its name
+    return StreamingResponse(
+        _chunks(content),
+        media_type=MEDIA_TYPES[format_],
+        headers={
+            "Content-Length": str(size),
+            "Content-Disposition": f'attachment; filename="{what}.{format_}"',
+            _ROWS: str(done["rows"]),
+            _DIGEST: f"sha-256=:{base64.b64encode(bytes.fromhex(done['sha256'])).decode('ascii')}:",
+        },
+    )
+
+
+@contextmanager
+def taking_turns() -> Iterator[None]:
+    """A turn at making an export. Raises Refused where as many as may are being made."""
+    if not _TURNS.acquire(blocking=False):
+        raise unavailable("other exports are being made; try again in a moment")
+    try:
+        yield
+    finally:
+        _TURNS.release()
+
+
+def _chunks(content: BinaryIO) -> Iterator[bytes]:
+    with content:
+        while chunk := content.read(CHUNK):
+            yield chunk

@@ -1,0 +1,117 @@
+"""The exports: all rows of a list in one file, with the filters of the command that shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from makegood.commands.app import (
+    AccountOption,
+    ClauseOption,
+    FormatOption,
+    Json,
+    OutcomeOption,
+    RefundStatusOption,
+    Store,
+    export_app,
+    opened,
+)
+
+if TYPE_CHECKING:
+    from makegood.exports.lists import What
+
+
+To = Annotated[Path, typer.Option("--to", metavar="FILE", help="The file to write.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
+
+
+@export_app.command()
+def claims(
+    format_: FormatOption,
+    to: To,
+    account: AccountOption = None,
+    clause: ClauseOption = None,
+    outcome: OutcomeOption = None,
+    force: Force = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Claims: granted with an amount, declined with a reason, pending or withdrawn."""
+    _export("claims", format_, to, force, store, json, account=account, clause=clause, outcome=outcome)
+
+
+@export_app.command()
+def refunds(
+    format_: FormatOption,
+    to: To,
+    account: AccountOption = None,
+    status: RefundStatusOption = None,
+    force: Force = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Refunds: due, failed and paid out."""
+    _export("refunds", format_, to, force, store, json, account=account, status=status)
+
+
+@export_app.command()
+def credits(
+    format_: FormatOption,
+    to: To,
+    account: AccountOption = None,
+    force: Force = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Credits: granted, used and left."""
+    _export("credits", format_, to, force, store, json, account=account)
+
+
+@export_app.command()
+def disputes(
+    format_: FormatOption,
+    to: To,
+    account: AccountOption = None,
+    overdue: Annotated[bool, typer.Option("--overdue", help="Only overdue investigations.")] = False,
+    force: Force = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Disputed charges: under investigation with a deadline, confirmed or rejected."""
+    _export("disputes", format_, to, force, store, json, account=account, overdue=overdue)
+
+
+@export_app.command()
+def complaints(
+    format_: FormatOption,
+    to: To,
+    account: AccountOption = None,
+    still_open: Annotated[bool, typer.Option("--open", help="Only open complaints.")] = False,
+    force: Force = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Customers' complaints, the longest open first."""
+    _export("complaints", format_, to, force, store, json, account=account, still_open=still_open)
+
+
+def _export(what: What, format_: Any, to: Path, force: bool, store: str, json: bool, **filters: Any) -> None:
+    """Write the file, and say what is in it."""
+    from makegood.access.sight import EVERYTHING
+    from makegood.commands.terminal.export import show_export
+    from makegood.commands.terminal.printing import print_json, progress_bar
+    from makegood.exports.exporting import export
+    from makegood.house.whole_file import whole_file
+
+    with (
+        opened(store, filters["account"]) as house,
+        whole_file(to, force=force) as file,
+        progress_bar(f"exporting {what}", None, "rows") as told,
+    ):
+        done = export(house, EVERYTHING, what, format_, file, filters, told)
+    if json:
+        print_json(done)
+    else:
+        show_export(what, to, done)
