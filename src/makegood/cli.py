@@ -68,7 +68,18 @@ def _is_for_people(error: Exception) -> bool:
     from makegood.answers.unknown import Unknown
     from projections.asking import UnknownAccount
 
-    expected = (Stop, FilterRefused, StoreError, AgreementRefused, AccessRefused, Gone, Damaged, Unknown, UnknownAccount, OSError)
+    expected = (
+        Stop,
+        FilterRefused,
+        StoreError,
+        AgreementRefused,
+        AccessRefused,
+        Gone,
+        Damaged,
+        Unknown,
+        UnknownAccount,
+        OSError,
+    )
     return isinstance(error, expected)
 
 

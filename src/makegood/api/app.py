@@ -13,9 +13,10 @@ from makegood.access.authentication import issuer_of
 from makegood.access.permissions import Action, rows
 from makegood.access.rate import RequestRate
 from makegood.answers.readiness import Readiness
-from makegood.api import acts, finance, questions
+from makegood.api import acts, questions
 from makegood.api.describing import describe
 from makegood.api.events import events
+from makegood.api.finance import finance
 from makegood.api.guard import action_of
 from makegood.api.outermost import Outermost
 from makegood.api.probes import probes

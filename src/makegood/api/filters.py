@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Literal, TypeVar
 
 from fastapi import Depends, Query
-from pydantic import AfterValidator
 
 from ledger.events.billing_account import Clause
 from makegood.answers.filters import Filters
-from makegood.api.questions import Identifier, OfAccount
+from makegood.api.asked import Identifier, OfAccount
 
 W = TypeVar("W", bound=str)
 
@@ -63,16 +62,13 @@ AskedFilters = Annotated[Filters, Depends(_of_items)]
 AskedFiltersAndPeriod = Annotated[Filters, Depends(_of_a_period)]
 
 
-def words_of(known: Sequence[W], always: Sequence[str], description: str) -> Any:
-    """A parameter that takes several words with commas between them; those that always hold may be named too."""
-    word = "|".join((*always, *known))
-
-    def apart(text: str) -> list[W]:
-        return [cast(W, each) for each in dict.fromkeys(text.split(",")) if each not in always]
-
-    return Annotated[
-        str, AfterValidator(apart), Query(pattern=f"^({word})(,({word}))*$", description=description)
-    ]
+def pattern_of(words: Sequence[str]) -> str:
+    """What several of these words look like, with commas between them."""
+    word = "|".join(words)
+    return f"^({word})(,({word}))*$"
 
 
-Apart = Callable[[str], list[str]]
+def words_in(text: str, known: Sequence[W]) -> list[W]:
+    """Those of the words in a text that are known, each once."""
+    named = text.split(",")
+    return [word for word in known if word in named]
