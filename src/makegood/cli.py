@@ -16,6 +16,7 @@ from makegood.commands import dead_letters as dead_letters
 from makegood.commands import lost_ranges as lost_ranges
 from makegood.commands import questions as questions
 from makegood.commands import exports as exports
+from makegood.commands import finance as finance
 from makegood.commands import roles_and_keys as roles_and_keys
 from makegood.commands import notices as notices
 from makegood.commands import operation as operation
@@ -64,10 +65,22 @@ def _is_for_people(error: Exception) -> bool:
     from ledger.application.access import AccessRefused
     from ledger.store.database import StoreError
     from ledger.vault import Damaged, Gone
+    from makegood.answers.filters import FilterRefused
     from makegood.answers.unknown import Unknown
     from projections.asking import UnknownAccount
 
-    expected = (Stop, StoreError, AgreementRefused, AccessRefused, Gone, Damaged, Unknown, UnknownAccount, OSError)
+    expected = (
+        Stop,
+        FilterRefused,
+        StoreError,
+        AgreementRefused,
+        AccessRefused,
+        Gone,
+        Damaged,
+        Unknown,
+        UnknownAccount,
+        OSError,
+    )
     return isinstance(error, expected)
 
 

@@ -41,7 +41,10 @@ ROWS = Table(
     },
     key=("account", "account_version"),
     appends=True,
-    indexes=(Index("claim_id", ("claim_id",), "claim_id IS NOT NULL"),),
+    indexes=(
+        Index("claim_id", ("claim_id",), "claim_id IS NOT NULL"),
+        Index("recorded", ("recorded_at", "account")),
+    ),
 )
 
 KINDS = {type_: "decision" if issubclass(event, Decision) else "fact" for type_, event in STORED_TYPES.items()}

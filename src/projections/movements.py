@@ -85,10 +85,8 @@ MOVEMENTS_MADE = Table(
     key=("account", "event_id", "number"),
     appends=True,
     indexes=(
-        Index("recorded", ("recorded_at", "account", "event_id", "number")),
-        Index("occurred", ("occurred_at", "account", "event_id", "number")),
-        Index("position", ("shard", "position")),
-        Index("of_account", ("account", "position", "number")),
+        Index("recorded", ("recorded_at", "shard", "position", "number")),
+        Index("occurred", ("occurred_at", "shard", "position", "number")),
     ),
     finding=True,
 )
@@ -98,7 +96,7 @@ OWING = {
     "counted_as": "TEXT",
     "item_id": "TEXT",
     "currency": "TEXT",
-    "row": "INTEGER",
+    "number": "INTEGER",
     "clause": "TEXT",
     "claim_id": "TEXT",
     "charge_id": "TEXT",
@@ -114,20 +112,20 @@ OWING = {
     "position": "BIGINT",
     "recorded_at": "INSTANT",
 }
-"""An item as it is owed from an event on: `since` is when it came to be owed, and `row` counts where its amount takes
-more than one."""
+"""An item as it is owed from an event on: `since` is when it came to be owed, and `number` counts the rows that its
+amount takes, which is one."""
 
 OWED_NOW = Table(
     "amounts_owed",
     {**OWING},  # type: ignore[dict-item]
-    key=("account", "counted_as", "item_id", "currency", "row"),
+    key=("account", "counted_as", "item_id", "currency", "number"),
     reads=READING,
     finding=True,
 )
 OWED_BEFORE = Table(
     "amounts_owed_before",
     {**OWING, "until_position": "BIGINT", "until": "INSTANT"},  # type: ignore[dict-item]
-    key=("account", "counted_as", "item_id", "currency", "row", "position"),
+    key=("account", "counted_as", "item_id", "currency", "number", "position"),
     appends=True,
     indexes=(Index("recorded", ("recorded_at", "until")),),
     finding=True,
@@ -319,7 +317,7 @@ class Telling:
                     "counted_as": counted_as,
                     "item_id": item_id,
                     "currency": self.currency,
-                    "row": number,
+                    "number": number,
                     **whose,
                     "net": of_net,
                     "tax": of_tax,

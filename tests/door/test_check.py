@@ -1,4 +1,4 @@
-"""`makegood check` on the command line: what it says of sound books, and of rows that are not what the events make."""
+"""`makegood check` on the command line: of sound books, and of rows that are not what the events make."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from makegood.api import acts, questions
 from makegood.api.describing import describe
 from makegood.api.events import events
 from makegood.api.exports import exports
+from makegood.api.finance import finance
 from makegood.api.guard import action_of
 from makegood.api.outermost import Outermost
 from makegood.api.probes import probes
@@ -30,7 +31,7 @@ WITHOUT_PERMISSION = frozenset(
 """The paths that need no authentication: the checks of health, the API's description, the page behind a one-time
 link, which is itself the credential, and what Stripe sends, which is signed."""
 
-DESCRIBED = (probes, *questions.ROUTERS, exports, events, *acts.ROUTERS)
+DESCRIBED = (probes, *questions.ROUTERS, finance, exports, events, *acts.ROUTERS)
 """The routes that the API's description covers."""
 
 

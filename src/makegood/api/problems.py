@@ -22,6 +22,7 @@ from ledger.store.database import Conflict, NotPermitted, StoreError, Unavailabl
 from ledger.store.vault_keys import VaultMismatch
 from ledger.vault import Erased, Gone
 from makegood.answers.explanation import SeveralHaveIt, Unexplained
+from makegood.answers.filters import FilterRefused
 from makegood.answers.unknown import Unknown
 from makegood.api.paths import sent
 from projections.asking import UnknownAccount
@@ -158,7 +159,16 @@ def answer_problems(app: FastAPI) -> None:
             request.state.reason = reason_of(error)
         return problem(sent(request.scope), refused)
 
-    for kind in (HTTPException, RequestValidationError, StoreError, Gone, Unexplained, Unknown, UnknownAccount):
+    for kind in (
+        HTTPException,
+        RequestValidationError,
+        StoreError,
+        Gone,
+        Unexplained,
+        FilterRefused,
+        Unknown,
+        UnknownAccount,
+    ):
         app.add_exception_handler(kind, handle)
 
 
@@ -179,6 +189,8 @@ def as_refused(error: Exception) -> Refused:
             return not_found(
                 "no claim, refund or credit has this id, or you have no access to it; GET /claims lists the claims"
             )
+        case FilterRefused():
+            return invalid(error.word, str(error))
         case Unknown():
             return not_found("this name or id does not exist; see the list that it belongs to")
         case Conflict():

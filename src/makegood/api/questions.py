@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
 from starlette.responses import JSONResponse, Response
 
 from ledger.events import KeptAs, RefundStatus
 from ledger.events.billing_account import Clause, Outcome
 from ledger.instructions import Kind
-from ledger.store.positions import PATTERN, KnownAt
 from ledger.store.reading import kept_messages as kept
 from ledger.store.reading import lost as lost_
 from ledger.store.reading import notice_queue as queue
 from ledger.store.reading import waiting as waiting_
 from ledger.store.reading.notice_queue import NoticeStatus
 from ledger.store.reading.page import Page
-from ledger.values import is_identifier
 from makegood.access.caller import Caller
 from makegood.answers import account as answering
 from makegood.answers import agreements as published
@@ -33,11 +28,11 @@ from makegood.answers.complaint_in_full import complaint as told
 from makegood.answers.explanation import explain
 from makegood.answers.explanation_types import Explanation
 from makegood.answers.instructions import instructions as instructed
-from makegood.answers.moments import AS_OF, KNOWN_AT, as_of_from_text, known_at_from_text
 from makegood.answers.notices import Notice
 from makegood.answers.notices import notices as queued
 from makegood.answers.waiting import Waiting
 from makegood.answers.waiting import waiting as waiting_for
+from makegood.api.asked import AsOf, Identifier, KnownAtMoment, OfAccount, Printable
 from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.paging import answer_page, pages
 from makegood.api.paths import AccountId, PathId
@@ -65,47 +60,6 @@ ROUTERS = (finance, accounts, messages, machinery)
 # --- what is asked ------------------------------------------------------------------------------------------------
 
 
-def _identifier(text: str) -> str:
-    if not is_identifier(text):
-        raise PydanticCustomError("identifier", "an id must have 1 to 128 printable characters without spaces")
-    return text
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise PydanticCustomError("printable", "the value contains unprintable characters")
-    return text
-
-
-def _as_of(text: str) -> date:
-    try:
-        return as_of_from_text(text)
-    except ValueError as error:
-        raise PydanticCustomError("as_of", AS_OF) from error
-
-
-def _known_at(text: str) -> KnownAt:
-    try:
-        return known_at_from_text(text)
-    except ValueError as error:
-        raise PydanticCustomError("known_at", KNOWN_AT) from error
-
-
-_AN_INSTANT = {"type": "string", "format": "date-time"}
-
-
-Identifier = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_identifier)]
-Printable = Annotated[str, Field(max_length=1_024), AfterValidator(_printable)]
-AsOf = Annotated[
-    Any, PlainValidator(_as_of), WithJsonSchema({"anyOf": [_AN_INSTANT, {"type": "string", "format": "date"}]})
-]
-KnownAtMoment = Annotated[
-    Any,
-    PlainValidator(_known_at),
-    WithJsonSchema({"anyOf": [_AN_INSTANT, {"type": "string", "pattern": PATTERN}]}),
-]
-
-OfAccount = Annotated[Identifier | None, Query(description="Only this account.")]
 OfSource = Annotated[Printable | None, Query(description="Only messages from this source.")]
 CLOSED_TOO = "Include closed ones."
 KeptPosition = Annotated[int, Path(ge=1, lt=2**63, description="The message's number in the list.")]

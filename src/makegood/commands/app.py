@@ -90,7 +90,8 @@ def makegood(
     """The ledger for the refunds and credits that a VoIP provider owes its customers."""
 
 
-def _one_of(text: str, what: str, known: Sequence[str]) -> str:
+def one_of(text: str, what: str, known: Sequence[str]) -> str:
+    """A word that a user typed, which must be one of those known. Raises BadParameter."""
     if text not in known:
         raise typer.BadParameter(f"{text!r} is none of the {what}: {', '.join(known)}")
     return text
@@ -99,31 +100,31 @@ def _one_of(text: str, what: str, known: Sequence[str]) -> str:
 def _clause(text: str) -> str:
     from ledger.events.billing_account import Clause
 
-    return _one_of(text, "clauses", get_args(Clause))
+    return one_of(text, "clauses", get_args(Clause))
 
 
 def _outcome(text: str) -> str:
     from ledger.events.billing_account import Outcome
 
-    return _one_of(text, "outcomes", get_args(Outcome))
+    return one_of(text, "outcomes", get_args(Outcome))
 
 
 def _refund_status(text: str) -> str:
     from ledger.events import RefundStatus
 
-    return _one_of(text, "statuses of refunds", get_args(RefundStatus))
+    return one_of(text, "statuses of refunds", get_args(RefundStatus))
 
 
 def _notice_status(text: str) -> str:
     from ledger.store.reading.notice_queue import NoticeStatus
 
-    return _one_of(text, "statuses of e-mails", get_args(NoticeStatus))
+    return one_of(text, "statuses of e-mails", get_args(NoticeStatus))
 
 
 def _kind(text: str) -> str:
     from ledger.instructions import KINDS
 
-    return _one_of(text, "kinds of instructions", tuple(KINDS))
+    return one_of(text, "kinds of instructions", tuple(KINDS))
 
 
 def _format(text: str) -> str:
@@ -209,6 +210,11 @@ KnownAt = Annotated[
         "--known-at", parser=_known_at, metavar="INSTANT|POSITION", help="Show only events recorded by then."
     ),
 ]
+
+
+def known_at_option(text: str) -> Any:
+    """An instant or a position that a user typed. Raises BadParameter."""
+    return _known_at(text)
 
 
 def settings_from(store: str = "", kafka: str = "", http: str = "") -> Settings:

@@ -6,6 +6,7 @@ A test holds every column to a field of the rows' type, unless it is made for th
 from __future__ import annotations
 
 from makegood.answers.agreements import Agreement
+from makegood.answers.finance import MovedSums, OwedSums
 from makegood.answers.kept_messages import DeadLetter, SetAside
 from makegood.answers.lost_ranges import LostRange
 from makegood.answers.notices import Notice
@@ -16,13 +17,16 @@ from projections.account_state import Balance
 from projections.accounts import Charge, Invoice, Payment, Subscription
 from projections.alarms import Alarm
 from projections.audit_trail import Entry
+from projections.changes import Change
 from projections.claims import Claim
 from projections.complaints import Complaint
 from projections.credits import Credit
 from projections.disputes import Dispute
 from projections.instructions import AgedInstruction
 from projections.linked_goodwill import GoodwillLinked
+from projections.moved import Movement
 from projections.outages import Outage
+from projections.owed import AmountOwed
 from projections.refunds import Refund
 
 CLAIMS = Columns(
@@ -341,4 +345,65 @@ API_KEYS = Columns(
     ApiKey,
     {"key_id": "key", "principal": "principal", "issued_at": "issued at", "issued_by": "by"},
     give_way=("issued_by", "issued_at"),
+)
+OWED_SUMS = Columns(
+    OwedSums,
+    {
+        "refunds_due": "refunds due",
+        "credits_left": "credits left",
+        "excess": "excess",
+        "overpaid": "overpaid",
+        "total": "total",
+        "currency": "",
+        "count": "count",
+    },
+    right=("count",),
+    totals=("refunds_due", "credits_left", "excess", "overpaid", "total"),
+    give_way=("count",),
+)
+AMOUNTS_OWED = Columns(
+    AmountOwed,
+    {
+        "account_id": "account",
+        "counted_as": "counted as",
+        "id": "id",
+        "total": "total",
+        "currency": "",
+        "since": "since",
+        "age_days": "days",
+        "agreement": "agreement",
+        "plan": "plan",
+    },
+    right=("age_days",),
+    totals=("total",),
+    give_way=("plan", "agreement", "since", "account_id"),
+)
+MOVEMENTS = Columns(
+    Movement,
+    {
+        "recorded_at": "recorded at",
+        "occurred_at": "true from",
+        "account_id": "account",
+        "kind": "kind",
+        "claim_id": "claim",
+        "item_id": "refund or credit",
+        "net": "net",
+        "tax": "tax",
+        "total": "total",
+        "currency": "",
+    },
+    give_way=("item_id", "occurred_at", "tax", "net", "account_id"),
+)
+MOVEMENT_SUMS = Columns(
+    MovedSums,
+    {"kind": "kind", "count": "count", "net": "net", "tax": "tax", "total": "total", "currency": ""},
+    right=("count",),
+    give_way=("tax", "net"),
+)
+CHANGES = Columns(
+    Change,
+    {"account_id": "account", "kind": "kind", "id": "id", "changed": "changed"},
+    made=("changed",),
+    prose=("changed",),
+    give_way=("account_id",),
 )

@@ -1,0 +1,336 @@
+"""The questions that finance asks: what is owed, what moved in a period, and what changed (contract §3b).
+
+Sums come with the filter that gives their rows, and rows lead to their claim, which `explain` tells with its facts.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Literal, NotRequired, cast, get_args
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from ledger.events import AgreementPublished
+from ledger.store.positions import KnownAt
+from ledger.store.reading.events import (
+    accounts_after,
+    events_of_types,
+    how_many_accounts,
+    read_accounts,
+    recorded_by,
+)
+from ledger.store.reading.page import Listed, Page, in_memory
+from ledger.values import SYSTEM_ACCOUNT, instant_to_text
+from makegood.access.sight import Sight
+from makegood.answers.filters import FilterRefused, Filters
+from makegood.answers.moments import known_at_to_text
+from makegood.house.opening import House
+from projections import changes as changes_
+from projections import moved, owed
+from projections.age_classes import AgeClass
+from projections.follower import Progress
+from projections.movement_kinds import KINDS, MovementKind, Owed, Settlement
+from projections.narrowing import NONE
+from projections.owed import AmountOwed, GroupedSums, Sums
+from projections.shown_values import Amount, Currency, Instant, Reached
+
+FilterWords = Annotated[
+    dict[str, str],
+    Field(
+        description="The filters that give the rows of this sum, by name; an empty value is for rows without one.",
+        examples=[{"currency": "EUR", "clause": "unused_period"}],
+    ),
+]
+AT_ONCE = 50
+"""The events of so many accounts are in memory together."""
+
+
+def _no_progress(done: int, of: int) -> None:
+    """Nobody is told."""
+
+
+# --- what is owed -------------------------------------------------------------------------------------------------
+
+
+class OwedSums(GroupedSums):
+    """What is owed in one currency, or of a group of it."""
+
+    filter: FilterWords
+
+
+class OwedFound(TypedDict):
+    """What is owed at a moment; rows add up to the totals."""
+
+    as_of: Annotated[
+        Instant | str | None,
+        Field(description="The instant or date of the assessment; null for what is recorded."),
+    ]
+    known_at: Annotated[Instant | Reached | None, Field(description="The limit of the recorded events used.")]
+    rows: list[OwedSums]
+    totals: list[Sums]
+
+
+def owed_sums(
+    house: House,
+    sight: Sight,
+    filters: Filters,
+    by: Sequence[owed.Grouping] = (),
+    *,
+    counted_as: Owed | None = None,
+    age: AgeClass | None = None,
+    as_of: date | None = None,
+    known_at: KnownAt | None = None,
+    on_progress: Progress = _no_progress,
+) -> OwedFound:
+    """What is owed, or was as recorded by `known_at`, or by the facts that were true `as_of` an instant or date.
+
+    With `as_of` accounts are assessed anew, one after the other.
+    """
+    moment = {
+        "as_of": _as_of_to_text(as_of) if as_of is not None else None,
+        "known_at": known_at_to_text(known_at) if known_at is not None else None,
+    }
+    words = {**filters.words(), **_words(counted_as=counted_as, age=age, **moment)}
+    if as_of is None:
+        narrowing = filters.narrowing(sight, house.settings.time_zone, counted_as=counted_as)
+        at = _instant(house, known_at)
+        sums = owed.summed(house.database, narrowing, at, by, known_at=known_at, age=age)
+    else:
+        items = _assessed_anew(house, sight, filters, counted_as, age, as_of, known_at, on_progress)
+        sums = owed.summed_of(items, by)
+    rows = [cast(OwedSums, {**row, "filter": {**words, **_group_words(row, ("currency", *by))}}) for row in sums]
+    return {"as_of": moment["as_of"], "known_at": moment["known_at"], "rows": rows, "totals": owed.totals(rows)}
+
+
+def owed_items(
+    house: House,
+    sight: Sight,
+    filters: Filters,
+    *,
+    counted_as: Owed | None = None,
+    age: AgeClass | None = None,
+    as_of: date | None = None,
+    known_at: KnownAt | None = None,
+    page: Page | None = None,
+    on_progress: Progress = _no_progress,
+) -> Listed[AmountOwed]:
+    """The refunds, credits, excesses and amounts overpaid that `owed_sums` adds up, by account and id."""
+    if as_of is not None:
+        items = _assessed_anew(house, sight, filters, counted_as, age, as_of, known_at, on_progress)
+        return in_memory(list(items), lambda i: (i["account_id"], i["counted_as"], i["id"], i["currency"], 1), page)
+    narrowing = filters.narrowing(sight, house.settings.time_zone, counted_as=counted_as)
+    at = _instant(house, known_at)
+    return owed.listed(house.database, narrowing, at, known_at=known_at, age=age, page=page)
+
+
+def _instant(house: House, known_at: KnownAt | None) -> datetime:
+    """The instant by which ages are told."""
+    with house.database.reading() as transaction:
+        found = owed.instant_of(transaction, known_at)
+    return found or house.now()
+
+
+def _assessed_anew(
+    house: House,
+    sight: Sight,
+    filters: Filters,
+    counted_as: Owed | None,
+    age: AgeClass | None,
+    as_of: date,
+    known_at: KnownAt | None,
+    on_progress: Progress,
+) -> Iterator[AmountOwed]:
+    """What is owed to each account by the facts that were true at an instant, or by the end of a date there."""
+    from ledger.application.as_of import assess_as_of  # only here: whoever asks for rows needs no policy
+
+    with house.database.reading() as transaction:
+        published = events_of_types(transaction, SYSTEM_ACCOUNT, [AgreementPublished.stored_as])
+        of = how_many_accounts(transaction)
+    published = recorded_by(published, known_at)
+    narrowing = filters.narrowing(sight, house.settings.time_zone, counted_as=counted_as)
+    done = 0
+    for accounts in _accounts(house, sight.among(filters.account)):
+        with house.database.reading() as transaction:
+            recorded = read_accounts(transaction, accounts)
+        for account in accounts:
+            anew = assess_as_of(account, recorded_by(recorded.pop(account, []), known_at), published, as_of)
+            for item in owed.assessed(anew.events, anew.as_of):
+                if owed.is_asked_for(item, narrowing) and age in (None, item["age"]):
+                    yield item
+        done += len(accounts)
+        on_progress(done, max(done, of))
+
+
+def _accounts(house: House, among: frozenset[str] | None) -> Iterator[list[str]]:
+    """The accounts that are asked about, some at a time."""
+    if among is not None:
+        yield sorted(among)
+        return
+    last = ""
+    while True:
+        with house.database.reading() as transaction:
+            page = accounts_after(transaction, last, AT_ONCE)
+        if not page:
+            return
+        yield [account for account in page if account != SYSTEM_ACCOUNT]
+        last = page[-1]
+
+
+def _as_of_to_text(as_of: date) -> str:
+    return instant_to_text(as_of) if isinstance(as_of, datetime) else as_of.isoformat()
+
+
+# --- what moved ---------------------------------------------------------------------------------------------------
+
+Grouping = Literal["clause", "settlement", "agreement", "plan", "account", "day", "month"]
+GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
+
+
+class MovedSums(moved.Moved):
+    """The sum of the movements of one kind and currency, or of a group of them."""
+
+    day: NotRequired[Annotated[str, Field(description="In the provider's legal time zone.", examples=["2026-04-24"])]]
+    month: NotRequired[Annotated[str, Field(examples=["2026-04"])]]
+    filter: FilterWords
+
+
+class MovedTotal(TypedDict):
+    """The sum of all movements of one kind and currency."""
+
+    currency: Currency
+    kind: MovementKind
+    count: int
+    net: Amount
+    tax: Amount
+    total: Amount
+
+
+class MovementsFound(TypedDict):
+    """The movements of a period; rows add up to the totals."""
+
+    rows: list[moved.Movement]
+    totals: list[MovedTotal]
+
+
+class MovementSumsFound(TypedDict):
+    """The sums of the movements of a period; rows add up to the totals."""
+
+    rows: list[MovedSums]
+    totals: list[MovedTotal]
+
+
+def movements(
+    house: House,
+    sight: Sight,
+    filters: Filters,
+    *,
+    kind: MovementKind | None = None,
+    settlement: Settlement | None = None,
+    by_occurrence: bool = False,
+    page: Page | None = None,
+) -> Listed[moved.Movement]:
+    """The movements of a period, by the day on which they were recorded or, if asked, became true."""
+    narrowing = filters.narrowing(sight, house.settings.time_zone, kind=kind, settlement=settlement)
+    return moved.listed(house.database, narrowing, _clock(by_occurrence), page)
+
+
+def movement_sums(
+    house: House,
+    sight: Sight,
+    filters: Filters,
+    by: Sequence[Grouping] = (),
+    *,
+    kind: MovementKind | None = None,
+    settlement: Settlement | None = None,
+    by_occurrence: bool = False,
+) -> MovementSumsFound:
+    """The sums of the movements of a period, by currency, kind, and any of the groups.
+
+    Days and months are those of the provider's legal time zone. Raises FilterRefused where they are asked for without
+    a period.
+    """
+    words = {**filters.words(), **_words(kind=kind, settlement=settlement)}
+    if by_occurrence:
+        words["by_occurrence"] = "true"
+    groups = cast(Sequence[moved.Grouping], [each for each in by if each not in ("day", "month")])
+    rows: list[MovedSums] = []
+    for when, within in _parts_of_period(filters, by):
+        narrowing = within.narrowing(sight, house.settings.time_zone, kind=kind, settlement=settlement)
+        for row in moved.summed(house.database, narrowing, _clock(by_occurrence), groups):
+            filter_ = {**words, **within.words(), **_group_words(row, ("currency", "kind", *groups))}
+            rows.append(cast(MovedSums, {**row, **when, "filter": filter_}))
+    return {"rows": rows, "totals": movement_totals(rows)}
+
+
+def movement_totals(rows: Sequence[MovedSums] | Sequence[moved.Movement]) -> list[MovedTotal]:
+    """The totals of rows by currency and kind."""
+    counts: dict[tuple[str, MovementKind], int] = defaultdict(int)
+    amounts: dict[tuple[str, MovementKind], tuple[Decimal, Decimal]] = {}
+    for row in rows:
+        key = (row["currency"], row["kind"])
+        net, tax = amounts.get(key, (Decimal(0), Decimal(0)))
+        amounts[key] = net + Decimal(row["net"]), tax + Decimal(row["tax"])
+        counts[key] += cast(MovedTotal, row).get("count", 1)
+    return [
+        {
+            "currency": currency,
+            "kind": kind,
+            "count": counts[currency, kind],
+            "net": str(net),
+            "tax": str(tax),
+            "total": str(net + tax),
+        }
+        for (currency, kind), (net, tax) in sorted(amounts.items(), key=lambda of: (of[0][0], KINDS.index(of[0][1])))
+    ]
+
+
+def _clock(by_occurrence: bool) -> moved.By:
+    return "occurred_at" if by_occurrence else "recorded_at"
+
+
+def _parts_of_period(filters: Filters, by: Sequence[Grouping]) -> Iterator[tuple[dict[str, str], Filters]]:
+    """The days or months of a period, or all of it."""
+    if not {"day", "month"} & {*by}:
+        yield {}, filters
+        return
+    if filters.from_ is None or filters.to is None:
+        raise FilterRefused("by", "days and months are told of a period: name it with the filters from and to")
+    day = filters.from_
+    while day <= filters.to:
+        last = day if "day" in by else min(_last_of_month(day), filters.to)
+        said = {"day": day.isoformat()} if "day" in by else {}
+        yield said | ({"month": f"{day:%Y-%m}"} if "month" in by else {}), filters.within(day, last)
+        day = last + timedelta(days=1)
+
+
+def _last_of_month(day: date) -> date:
+    return (day.replace(day=1) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+
+
+# --- what changed -------------------------------------------------------------------------------------------------
+
+
+def changes(
+    house: House,
+    sight: Sight,
+    since: KnownAt,
+    *,
+    account: str | None = None,
+    page: Page | None = None,
+    on_progress: Progress = _no_progress,
+) -> Listed[changes_.Change]:
+    """The claims, refunds and credits that changed after an instant or a position, before and after."""
+    return changes_.listed(house.database, since, accounts=sight.among(account), page=page, on_progress=on_progress)
+
+
+def _words(**said: str | None) -> dict[str, str]:
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _group_words(row: object, names: Sequence[str]) -> dict[str, str]:
+    of = cast(dict[str, str | None], row)
+    return {name: of[name] or NONE for name in names}

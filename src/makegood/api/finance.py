@@ -1,0 +1,150 @@
+"""The questions that finance asks: what is owed, what moved in a period, and what changed (contract §3b)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import JSONResponse, Response
+
+from ledger.store.reading.page import Order, Page
+from makegood.access.caller import Caller
+from makegood.answers import finance as answering
+from makegood.answers.filters import FilterRefused
+from makegood.api.asked import AsOf, KnownAtMoment, OfAccount
+from makegood.api.filters import AskedFilters, AskedFiltersAndPeriod, pattern_of, words_in
+from makegood.api.guard import Guarded, TheHouse, allowed
+from makegood.api.paging import answer_page, pages
+from makegood.api.questions import answers
+from projections import changes as changes_
+from projections import moved, owed
+from projections.age_classes import AgeClass
+from projections.movement_kinds import MovementKind, Owed, Settlement
+
+finance = APIRouter(tags=["Finance"], route_class=Guarded)
+
+OfAge = Annotated[AgeClass | None, Query(description="Only this class of age, in days.")]
+CountedAs = Annotated[Owed | None, Query(description="Only amounts that are counted so.")]
+OfKind = Annotated[MovementKind | None, Query(description="Only this kind.")]
+OfSettlement = Annotated[Settlement | None, Query(description="Only this way of settling.")]
+ByOccurrence = Annotated[
+    bool,
+    Query(description="Take the period in which movements became true, not that in which they were recorded."),
+]
+AsOfThen = Annotated[
+    AsOf | None,
+    Query(description="Assess one account anew from the facts that were true by then; requires `account`."),
+]
+KnownThen = Annotated[KnownAtMoment | None, Query(description="Use only events recorded by then.")]
+OwedBy = Annotated[
+    str,
+    Query(
+        pattern=pattern_of(("currency", *owed.GROUPINGS)),
+        description="The groups of the sums, with commas between them; currencies always are.",
+    ),
+]
+MovedBy = Annotated[
+    str,
+    Query(
+        pattern=pattern_of(("currency", "kind", *answering.GROUPINGS)),
+        description="The groups of the sums, with commas between them; currencies and kinds always are.",
+    ),
+]
+MOVEMENTS_ORDER: Order = {"at": int, "shard": int, "position": int, "number": int}
+
+
+@finance.get("/owed", summary="Get the amounts owed, in sums", responses=answers(answering.OwedFound))
+def owed_sums(
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("owed.read")],
+    filters: AskedFilters,
+    by: OwedBy = "currency",
+    counted_as: CountedAs = None,
+    age: OfAge = None,
+    as_of: AsOfThen = None,
+    known_at: KnownThen = None,
+) -> Response:
+    """Refunds due, credits left and excess payments, less overpaid amounts, by currency and the given groups.
+
+    An assessment of all accounts anew takes long, so `as_of` is for one account; the command line does it for all.
+    """
+    _check_as_of(as_of, filters.account)
+    groups = words_in(by, owed.GROUPINGS)
+    found = answering.owed_sums(
+        house, caller.sight, filters, groups, counted_as=counted_as, age=age, as_of=as_of, known_at=known_at
+    )
+    return JSONResponse(found)
+
+
+@finance.get("/owed/items", summary="List the amounts owed", responses=answers(list[owed.AmountOwed]))
+def owed_items(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("owed.read")],
+    page: Annotated[Page, pages(owed.ORDER)],
+    filters: AskedFilters,
+    counted_as: CountedAs = None,
+    age: OfAge = None,
+    as_of: AsOfThen = None,
+    known_at: KnownThen = None,
+) -> Response:
+    """The refunds, credits, excess payments and overpaid amounts behind the sums, by account and id."""
+    _check_as_of(as_of, filters.account)
+    found = answering.owed_items(
+        house, caller.sight, filters, counted_as=counted_as, age=age, as_of=as_of, known_at=known_at, page=page
+    )
+    return answer_page(request, found)
+
+
+def _check_as_of(as_of: object, account: str | None) -> None:
+    if as_of is not None and account is None:
+        raise FilterRefused("account", "an assessment of all accounts takes long: name one, or use the command line")
+
+
+@finance.get("/movements", summary="List movements", responses=answers(list[moved.Movement]))
+def movements(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("movement.read")],
+    page: Annotated[Page, pages(MOVEMENTS_ORDER)],
+    filters: AskedFiltersAndPeriod,
+    kind: OfKind = None,
+    settlement: OfSettlement = None,
+    by_occurrence: ByOccurrence = False,
+) -> Response:
+    """The differences that events made to claims, refunds, credits and invoices, in the order of their instants."""
+    found = answering.movements(
+        house, caller.sight, filters, kind=kind, settlement=settlement, by_occurrence=by_occurrence, page=page
+    )
+    return answer_page(request, found)
+
+
+@finance.get("/movements/sums", summary="Get movements in sums", responses=answers(answering.MovementSumsFound))
+def movement_sums(
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("movement.read")],
+    filters: AskedFiltersAndPeriod,
+    by: MovedBy = "currency,kind",
+    kind: OfKind = None,
+    settlement: OfSettlement = None,
+    by_occurrence: ByOccurrence = False,
+) -> Response:
+    """The sums of movements by currency, kind and the given groups; days and months require a period."""
+    groups = words_in(by, answering.GROUPINGS)
+    found = answering.movement_sums(
+        house, caller.sight, filters, groups, kind=kind, settlement=settlement, by_occurrence=by_occurrence
+    )
+    return JSONResponse(found)
+
+
+@finance.get("/changes", summary="List changed claims, refunds and credits", responses=answers(list[changes_.Change]))
+def changes(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("change.read")],
+    page: Annotated[Page, pages(changes_.ORDER)],
+    since: Annotated[KnownAtMoment, Query(description="The instant or position after which they changed.")],
+    account: OfAccount = None,
+) -> Response:
+    """The claims, refunds and credits that are not what they were, before and after, by account and id."""
+    return answer_page(request, answering.changes(house, caller.sight, since, account=account, page=page))

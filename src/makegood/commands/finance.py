@@ -1,0 +1,166 @@
+"""The questions that finance asks: what is owed, what moved in a period, and what changed (contract §3b)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from makegood.commands.app import (
+    AccountOption,
+    AsOf,
+    ColumnsOption,
+    Json,
+    KnownAt,
+    Store,
+    app,
+    known_at_option,
+    opened,
+    show_list,
+)
+from makegood.commands.filter_options import (
+    AgeOption,
+    AgreementOption,
+    ClauseOrNoneOption,
+    CountedAsOption,
+    CurrencyOption,
+    FromOption,
+    MinOption,
+    MovementKindOption,
+    PlanOption,
+    SettlementOption,
+    ToOption,
+    filters_of,
+    groups_of,
+)
+
+
+@app.command()
+def owed(
+    by: Annotated[
+        str | None,
+        typer.Option("--by", metavar="GROUP,…", help="Sums by currency, and by clause, age, agreement or plan."),
+    ] = None,
+    items: Annotated[
+        bool, typer.Option("--items", help="The refunds, credits and other amounts one by one, without sums.")
+    ] = False,
+    account: AccountOption = None,
+    currency: CurrencyOption = None,
+    clause: ClauseOrNoneOption = None,
+    agreement: AgreementOption = None,
+    plan: PlanOption = None,
+    counted_as: CountedAsOption = None,
+    age: AgeOption = None,
+    min_amount: MinOption = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Amounts owed: refunds due, credits left and excess payments, less overpaid amounts.
+
+    --known-at shows them as recorded by then. --as-of assesses every account anew from the facts that were true by
+    then, which takes a while: --account limits it to one. Both together assess from the facts that were recorded by
+    the one and true by the other.
+    """
+    from makegood.access.sight import EVERYTHING
+    from makegood.answers import finance as answering
+    from makegood.commands.terminal import finance as reading
+    from makegood.commands.terminal.printing import print_json, progress_bar
+    from projections.owed import GROUPINGS
+
+    groups = groups_of(by, GROUPINGS, ("currency",))
+    filters = filters_of(account, currency, clause, agreement, plan, min_amount)
+    with opened(store, account) as house, progress_bar("assessing", None, "accounts") as told:
+        asked: dict[str, Any] = {"counted_as": counted_as, "age": age, "as_of": as_of, "known_at": known_at}
+        if items:
+            found = answering.owed_items(house, EVERYTHING, filters, **asked, on_progress=told)
+        else:
+            sums = answering.owed_sums(house, EVERYTHING, filters, groups, **asked, on_progress=told)
+    if json:
+        print_json(found if items else sums)
+    elif items:
+        reading.show_owed_items(found)
+    else:
+        reading.show_owed(sums, groups)
+
+
+@app.command()
+def movements(
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="GROUP,…",
+            help="Sums by currency and kind, and by clause, settlement, agreement, plan, account, day or month.",
+        ),
+    ] = None,
+    by_occurrence: Annotated[
+        bool, typer.Option("--by-occurrence", help="By the day on which they became true, not that of recording.")
+    ] = False,
+    from_: FromOption = None,
+    to: ToOption = None,
+    account: AccountOption = None,
+    currency: CurrencyOption = None,
+    clause: ClauseOrNoneOption = None,
+    agreement: AgreementOption = None,
+    plan: PlanOption = None,
+    kind: MovementKindOption = None,
+    settlement: SettlementOption = None,
+    min_amount: MinOption = None,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Movements of a period: granted, reduced, refunded, credited, applied and others, with totals by currency."""
+    from makegood.access.sight import EVERYTHING
+    from makegood.answers import finance as answering
+    from makegood.commands.terminal import finance as reading
+    from makegood.commands.terminal.printing import print_json
+
+    groups = groups_of(by, answering.GROUPINGS, ("currency", "kind"))
+    filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, to)
+    asked: dict[str, Any] = {"kind": kind, "settlement": settlement, "by_occurrence": by_occurrence}
+    with opened(store, account) as house:
+        if by is None:
+            rows = answering.movements(house, EVERYTHING, filters, **asked)
+            found: Any = {"rows": rows, "totals": answering.movement_totals(rows)}
+        else:
+            found = answering.movement_sums(house, EVERYTHING, filters, groups, **asked)
+    if json:
+        print_json(found)
+    elif by is None:
+        reading.show_movements(found)
+    else:
+        reading.show_movement_sums(found, groups)
+
+
+@app.command()
+def changes(
+    since: Annotated[
+        str, typer.Option("--since", metavar="INSTANT|POSITION", help="The instant or position after which.")
+    ],
+    account: AccountOption = None,
+    columns: ColumnsOption = None,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Claims, refunds and credits that changed since an instant or a position, before and after."""
+    from makegood.access.sight import EVERYTHING
+    from makegood.answers import finance as answering
+    from makegood.commands.terminal.finance import change_in_words
+    from makegood.commands.terminal.printing import progress_bar
+    from makegood.commands.terminal.tables import CHANGES
+
+    moment = known_at_option(since)
+    with progress_bar("comparing", None, "accounts") as told:
+        show_list(
+            store,
+            json,
+            lambda house: answering.changes(house, EVERYTHING, moment, account=account, on_progress=told),
+            CHANGES,
+            in_words=change_in_words,
+            account=account,
+            chosen=columns,
+            title=f"Changes since {since}",
+            empty=f"no claim, refund or credit changed since {since}",
+        )

@@ -1,0 +1,135 @@
+"""What moved in a period: movements one by one, and their sums (contract §3b, `makegood movements`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal, NotRequired, get_args
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from ledger.events.billing_account import Clause
+from ledger.store.amounts import exact_sum, from_minor_units, sums_of
+from ledger.store.database import Database
+from ledger.store.reading.page import Listed, Order, Page, Where
+from projections.asking import rows_listed
+from projections.movement_kinds import KINDS, MovementKind, Settlement
+from projections.movements import MOVEMENTS, MOVEMENTS_MADE
+from projections.narrowing import NONE, Narrowing
+from projections.projection import Row
+from projections.shown_values import Amount, Currency, Instant, Position, shown_instant
+
+By = Literal["recorded_at", "occurred_at"]
+"""Whether a period is one in which movements were recorded, or in which they became true."""
+
+
+class Movement(TypedDict):
+    """The difference that one event made to one claim, refund, credit or invoice."""
+
+    kind: MovementKind
+    settlement: Annotated[Settlement | None, Field(description="The way of settling; null if it belongs to none.")]
+    clause: Annotated[Clause | None, Field(description="Null for an excess payment on an invoice.")]
+    account_id: str
+    claim_id: str | None
+    item_id: Annotated[str | None, Field(description="The refund or credit; null for a claim itself.")]
+    charge_id: str | None
+    invoice_id: str | None
+    subscription_id: str | None
+    agreement: str | None
+    plan: str | None
+    currency: Currency
+    net: Annotated[Amount, Field(description="Negative where something was taken back.")]
+    tax: Amount
+    total: Amount
+    recorded_at: Instant
+    occurred_at: Instant
+    position: Position
+    event_id: str
+    number: Annotated[int, Field(description="The number among the movements of the event.")]
+
+
+Grouping = Literal["clause", "settlement", "agreement", "plan", "account"]
+GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
+"""By what sums can be told apart besides currency and kind, which always are."""
+
+
+class Moved(TypedDict):
+    """The sum of the movements of one kind and currency, or of a group of them."""
+
+    currency: Currency
+    kind: MovementKind
+    clause: NotRequired[Clause | None]
+    settlement: NotRequired[Settlement | None]
+    agreement: NotRequired[str | None]
+    plan: NotRequired[str | None]
+    account: NotRequired[str]
+    count: int
+    net: Amount
+    tax: Amount
+    total: Amount
+
+
+def order(by: By) -> Order:
+    """Movements in the order in which they were recorded or became true, each event's in its own."""
+    return {by: int, "shard": int, "position": int, "number": int}
+
+
+def listed(database: Database, narrowing: Narrowing, by: By, page: Page | None = None) -> Listed[Movement]:
+    """The movements of a period, in order."""
+    where = narrowing.of_movements(by)
+    with database.reading() as transaction:
+        found = rows_listed(transaction, MOVEMENTS, MOVEMENTS_MADE, where, page, order(by))
+    return Listed(map(_shown, found), found.next)
+
+
+def summed(database: Database, narrowing: Narrowing, by: By, groups: Sequence[Grouping] = ()) -> list[Moved]:
+    """The sums of the movements of a period: by currency and kind, and by any of the groups.
+
+    The database adds up exact numbers; no row is read one by one.
+    """
+    columns = ("currency", "kind", *groups)
+    where: Where = narrowing.of_movements(by)
+    statement = (
+        f"SELECT {', '.join(columns)}, COUNT(*), {exact_sum('net', 'tax')} "
+        f"FROM {MOVEMENTS.stored_name(MOVEMENTS_MADE)}{where} GROUP BY {', '.join(columns)}"
+    )
+    with database.reading() as transaction:
+        rows = transaction.rows(statement, where.values)
+    found = [_summed(columns, row[: len(columns)], row[len(columns)], row[len(columns) + 1 :]) for row in rows]
+    return sorted(found, key=lambda each: _order_of_sum(each, groups))
+
+
+def _summed(columns: Iterable[str], named: Iterable[str | None], count: int, sums: tuple[int, ...]) -> Moved:
+    by = dict(zip(columns, named, strict=True))
+    net, tax = (from_minor_units(value, str(by["currency"])) for value in sums_of(sums))
+    return {**by, "count": count, "net": str(net), "tax": str(tax), "total": str(net + tax)}  # type: ignore[typeddict-item]
+
+
+def _order_of_sum(moved: Moved, groups: Iterable[Grouping]) -> tuple[object, ...]:
+    return (moved["currency"], *(moved[name] or NONE for name in groups), KINDS.index(moved["kind"]))
+
+
+def _shown(row: Row) -> Movement:
+    net, tax = from_minor_units(row["net"], row["currency"]), from_minor_units(row["tax"], row["currency"])
+    return {
+        "kind": row["kind"],
+        "settlement": row["settlement"],
+        "clause": row["clause"],
+        "account_id": row["account"],
+        "claim_id": row["claim_id"],
+        "item_id": row["item_id"],
+        "charge_id": row["charge_id"],
+        "invoice_id": row["invoice_id"],
+        "subscription_id": row["subscription_id"],
+        "agreement": row["agreement"],
+        "plan": row["plan"],
+        "currency": row["currency"],
+        "net": str(net),
+        "tax": str(tax),
+        "total": str(net + tax),
+        "recorded_at": shown_instant(row["recorded_at"]),
+        "occurred_at": shown_instant(row["occurred_at"]),
+        "position": f"{row['shard']}:{row['position']}",
+        "event_id": row["event_id"],
+        "number": row["number"],
+    }
