@@ -32,6 +32,7 @@ def somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("PROXIES", "10.0.0.1/8", "IP addresses or networks"),
         ("PROXIES", "proxy.example.com", "IP addresses or networks"),
         ("SECRET_HOSTS", "https://vault.example.com", "HOST or HOST:PORT"),
+        ("TIME_ZONE", "Berlin", "the name of a time zone in the IANA database, such as Europe/Berlin"),
         ("LOG", "loud", "one of debug, info, warning, error, critical"),
     ],
 )
@@ -56,6 +57,8 @@ def test_a_wrong_value_is_one_sentence_that_names_the_setting(
         ("HTTP", "localhost:8700"),
         ("PROXIES", "10.0.0.7, fd00::/8"),
         ("SECRET_HOSTS", "vault.example.com,10.0.0.7:8200"),
+        ("TIME_ZONE", "Europe/Berlin"),
+        ("TIME_ZONE", ""),
         ("LOG", "WARNING"),
         ("MAX_AGE", "0"),
         ("MAX_AGE", ""),

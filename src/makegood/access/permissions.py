@@ -37,6 +37,7 @@ Action = Literal[
     "notice.read",
     "status.read",
     "access.read",
+    "period.read",
     # doing
     "events.publish",
     "subscription.cancel",
@@ -57,6 +58,7 @@ Action = Literal[
     "complaint.reopen",
     "goodwill.propose",
     "goodwill.decide",
+    "period.close",
 ]
 """The actions that need permission."""
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -96,6 +98,7 @@ PERMISSIONS: dict[Action, Roles] = {
     "notice.read": _of("support", "operator", "auditor"),
     "status.read": _MACHINERY,
     "access.read": _of("auditor"),
+    "period.read": _of("finance", "approver", "auditor"),
     "events.publish": _of("provisioning"),
     "subscription.cancel": _of("support", "customer"),
     "subscription.withdraw_cancellation": _of("support", "customer"),
@@ -115,6 +118,7 @@ PERMISSIONS: dict[Action, Roles] = {
     "complaint.reopen": _of("support", "customer"),
     "goodwill.propose": _of("support"),
     "goodwill.decide": _of("approver"),
+    "period.close": _of("finance"),
 }
 """The roles that permit an action; `customer` permits it for the customer's own account."""
 

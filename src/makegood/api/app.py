@@ -13,7 +13,7 @@ from makegood.access.authentication import issuer_of
 from makegood.access.permissions import Action, rows
 from makegood.access.rate import RequestRate
 from makegood.answers.readiness import Readiness
-from makegood.api import acts, questions
+from makegood.api import acts, periods, questions
 from makegood.api.describing import describe
 from makegood.api.events import events
 from makegood.api.guard import action_of
@@ -27,7 +27,7 @@ WITHOUT_PERMISSION = frozenset({"/healthz", "/livez", "/readyz", "/openapi.json"
 """The paths that need no authentication: the checks of health, the API's description, and the page behind a one-time
 link, which is itself the credential."""
 
-DESCRIBED = (probes, *questions.ROUTERS, events, *acts.ROUTERS)
+DESCRIBED = (probes, *questions.ROUTERS, periods.router, events, *acts.ROUTERS)
 """The routes that the API's description covers."""
 
 

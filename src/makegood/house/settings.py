@@ -15,6 +15,7 @@ from pydantic import SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ledger.store.database import beside, redacted
+from ledger.values import is_time_zone
 from makegood.house.stop import Stop
 
 PREFIX = "MAKEGOOD_"
@@ -39,6 +40,7 @@ class Settings(BaseSettings):
 
     store: str = "sqlite:///makegood.db"
     vault: str = ""
+    time_zone: str = "UTC"
     kafka: str = ""
     kafka_member: str = ""
     kafka_group: str = ""
@@ -186,6 +188,7 @@ _FORMS: Mapping[str, _Form] = {
         _all(lambda text: _is_address(text if re.search(r":[0-9]+$", text) else f"{text}:443")),
     ),
     "log": _Form(f"one of {', '.join(_LEVELS)}", lambda text: text.lower() in _LEVELS),
+    "time_zone": _Form("the name of a time zone in the IANA database, such as Europe/Berlin", is_time_zone),
     "max_age": _Form(
         "a whole number of seconds, such as 300", lambda text: re.fullmatch("[0-9]{1,9}", text) is not None
     ),
