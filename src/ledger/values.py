@@ -207,6 +207,48 @@ def midnight(day: date, zone: str) -> datetime:
     return high
 
 
+# --- Calendar months --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Month:
+    """A calendar month, written `YYYY-MM`: the period for which accounts are closed."""
+
+    year: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.year:04}-{self.number:02}"
+
+    @property
+    def next(self) -> Month:
+        """The month after it."""
+        return Month(self.year + self.number // 12, self.number % 12 + 1)
+
+    def begins(self, zone: str) -> datetime:
+        """Its first instant in a time zone, in UTC; it ends where the next one begins."""
+        return midnight(date(self.year, self.number, 1), zone)
+
+
+_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
+
+
+def month_from_text(text: str) -> Month:
+    """A calendar month, `YYYY-MM`. Raises ValueError."""
+    match = _MONTH.fullmatch(text)
+    if match is None:
+        raise ValueError("a month must have the form YYYY-MM, such as '2026-01'")
+    if int(match[1]) not in YEARS:
+        raise ValueError(f"the year must be between {YEARS.start} and {YEARS.stop - 1}")
+    return Month(int(match[1]), int(match[2]))
+
+
+def month_of(instant: datetime, zone: str) -> Month:
+    """The month in which an instant falls for someone in the zone."""
+    day = local_date(instant, zone)
+    return Month(day.year, day.month)
+
+
 # --- Half-open periods ------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from projections.instructions import INSTRUCTIONS
 from projections.movements import MOVEMENTS
 from projections.outages import OUTAGES
 from projections.overpaid import OVERPAID
+from projections.periods import PERIODS
 from projections.projection import Projection
 from projections.refunds import REFUNDS
 from projections.retractions import RETRACTIONS
@@ -31,6 +32,7 @@ CATALOG: tuple[Projection, ...] = (
     MOVEMENTS,
     OUTAGES,
     OVERPAID,
+    PERIODS,
     REFUNDS,
     RETRACTIONS,
 )

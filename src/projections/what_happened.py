@@ -68,6 +68,7 @@ from ledger.events import (
     OverpaidWrittenOff,
     PaymentCaptured,
     PaymentFailed,
+    PeriodClosed,
     RefundApproved,
     RefundFailed,
     RefundRejected,
@@ -264,6 +265,8 @@ def what_happened(event: LedgerEvent) -> str:
             return f"The loss of vault keys was accepted; entries that cannot be read any more: {data.entries}"
         case StoreRestored(data=data):
             return f"The store was restored from a backup, and generation {data.generation} of its positions began"
+        case PeriodClosed(data=data):
+            return f"The month {data.period} was closed with everything known up to position {data.position}"
         case RoleGranted(data=data):
             return f"The role {_role(data)} was granted to {data.principal}"
         case RoleRevoked(data=data):

@@ -64,7 +64,12 @@ IDS = {
     "credit_id": "gw-1",
     "name": "standard",
     "position": "1",
+    "period": "2026-03",
 }
+CLOSING = "/periods/{period}/close"
+"""No month is closed here: the one that is asked for has not ended."""
+OF_NO_ACCOUNT = ("/agreements/{name}", "/dead-letters/{position}", "/periods/{period}", "/periods/{period}/cut-off")
+"""The questions about something else that is named in the path."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,8 @@ def asking(endpoint: Endpoint, account: str, **ids: str) -> Asked:
         payment = Upstream(account, source="/upstream/http").payment_captured()
         headers = {"Content-Type": "application/cloudevents-batch+json"}
         return Asked("POST", path, {}, headers, json.dumps([payment]).encode())
+    if endpoint.path == CLOSING:
+        return Asked("POST", path, {}, {"Idempotency-Key": "k-1"}, b"{}")
     return Asked("POST", path, {"preview": "true"}, {}, json.dumps(body_of(endpoint)).encode())
 
 
@@ -153,11 +160,12 @@ class TestEveryCell:
             cell = (role, account, answer.text)
             if role not in PERMISSIONS[endpoint.action]:
                 assert answer.status_code == 403, cell
+            elif endpoint.path == CLOSING:
+                assert answer.status_code == 409, cell
             elif account == OWN or (account == ANOTHERS and role != "customer"):
                 assert answer.status_code == (404 if endpoint.path == "/aside/{position}" else 200), cell
             elif "{" in endpoint.path or endpoint.path == "/explanations":
-                there = endpoint.path in ("/agreements/{name}", "/dead-letters/{position}")
-                assert answer.status_code == (200 if there else 404), cell
+                assert answer.status_code == (200 if endpoint.path in OF_NO_ACCOUNT else 404), cell
             else:
                 assert answer.status_code == 200, cell
 

@@ -17,6 +17,7 @@ from makegood.answers.explanation_types import Explanation, LeftOutFact, RefundC
 from makegood.answers.kept_messages import DeadLetter, SetAside
 from makegood.answers.lost_ranges import LostRange
 from makegood.answers.notices import Notice
+from makegood.answers.periods import CutOff, PeriodInFull
 from makegood.answers.preview import Previewed
 from makegood.answers.restored import RestoredFound
 from makegood.answers.status import StatusFound
@@ -74,6 +75,8 @@ ANSWERS: dict[str, type] = {
     "vault": VaultStands,
     "vault accept-loss": LossFound,
     "status": StatusFound,
+    "period close": PeriodInFull,
+    "period cut-off": CutOff,
 }
 LATER = {"audit verify"}
 """Told by the contract, and still to be built."""

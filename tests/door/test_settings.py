@@ -33,6 +33,7 @@ def somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("PROXIES", "proxy.example.com", "IP addresses or networks"),
         ("SECRET_HOSTS", "https://vault.example.com", "HOST or HOST:PORT"),
         ("STRIPE_URL", "api.stripe.com", "https://api.stripe.com"),
+        ("TIME_ZONE", "Berlin", "the name of a time zone in the IANA database, such as Europe/Berlin"),
         ("LOG", "loud", "one of debug, info, warning, error, critical"),
     ],
 )
@@ -57,6 +58,8 @@ def test_a_wrong_value_is_one_sentence_that_names_the_setting(
         ("HTTP", "localhost:8700"),
         ("PROXIES", "10.0.0.7, fd00::/8"),
         ("SECRET_HOSTS", "vault.example.com,10.0.0.7:8200"),
+        ("TIME_ZONE", "Europe/Berlin"),
+        ("TIME_ZONE", ""),
         ("LOG", "WARNING"),
         ("MAX_AGE", "0"),
         ("MAX_AGE", ""),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,15 +13,18 @@ import pytest
 
 from consumers.replaying import replay
 from ledger.agreement import AgreementRefused
-from ledger.application import notice_delivery
+from ledger.application import notice_delivery, periods
 from ledger.application.access import grant, issue_key, revoke, revoke_key
 from ledger.application.acts import By
 from ledger.application.agreements import publish
 from ledger.application.kept_messages import AlreadyClosed, Closing, Kept, discard
 from ledger.application.notice_delivery import NotForPeople
-from ledger.events import Grant
+from ledger.events import Grant, PeriodClosed, PeriodFigures
 from ledger.store.database import CommitUnknown
 from ledger.store.notice_queue import QueuedNotice, queue_notices
+from ledger.store.positions import Reached
+from ledger.values import Month
+from projections.period_figures import figures_of
 from tests.ledger import kept
 from tests.ledger.books import Books
 from tests.ledger.messages import Upstream
@@ -143,6 +146,19 @@ def publishes(books: Books, name: str, number: int) -> bool:
     )
 
 
+def closes(books: Books, name: str, number: int) -> bool:
+    month = Month(2026, int(name.removeprefix("somebody-")) + 1)
+
+    def compute(position: Reached, closed: Sequence[PeriodClosed]) -> PeriodFigures:
+        return figures_of(books.database, month, position, closed, "UTC").recorded
+
+    return takes_effect(
+        lambda: periods.close(books.ledger, month, "UTC", 1, compute, BOB),
+        periods.AlreadyClosed,
+        "by /makegood/cli/bob",
+    )
+
+
 RACES = {
     "a role is granted": Race(
         nothing,
@@ -169,6 +185,7 @@ RACES = {
     "a version of an agreement is published with several contents": Race(
         nothing, publishes, ("agreement-published.v1",)
     ),
+    "a month is closed": Race(nothing, closes, ("period-closed.v1",)),
 }
 
 every_race = pytest.mark.parametrize("race", RACES.values(), ids=RACES)

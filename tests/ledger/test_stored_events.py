@@ -27,6 +27,8 @@ from ledger.application.lost_keys import accept_loss
 from ledger.application.lost_messages import close, pass_over
 from ledger.application.notice_delivery import Delivery, record_failed, record_sent, resend
 from ledger.application.notice_delivery import discard as discard_notice
+from ledger.application.periods import Compute
+from ledger.application.periods import close as close_month
 from ledger.application.restoring import Restored, begin_generation
 from ledger.events import STORED_TYPES, FoundAhead, Grant, LostRange, SettledAnew, UnknownStoredType, from_stored
 from ledger.store.notice_queue import queue_notices
@@ -34,7 +36,10 @@ from ledger.store.reading.events import StoredEnvelope
 from ledger.store.reading.lost import lost_ranges
 from ledger.store.reading.notice_queue import QueuedNotice
 from ledger.store.writing import Head
+from ledger.values import Month
 from ledger.vault import Bound
+from projections.movements import MOVEMENTS
+from projections.period_figures import figures_of
 from tests.ledger.books import Books, KeysByName, no_randomness
 from tests.ledger.messages import Upstream
 from tests.ledger.test_refunds import BY_HAND, IN_APRIL, Desk
@@ -126,6 +131,7 @@ def stored_today() -> Iterator[tuple[str, bytes]]:
         [lost] = lost_ranges(transaction)
     close(books.ledger, lost.lost_id, "sent again", by)
     told(books, by)
+    close_months(books, by)
     begin_generation(books.ledger, restored(), "the disk broke", by)
     accept_loss(books.ledger, KeysBurnt(), "Disk and backup burnt", by)  # type: ignore[arg-type]
     fullest: dict[str, bytes] = {}
@@ -197,6 +203,18 @@ class KeysBurnt(KeysByName):
     def bind(self, store_id: str, *, new_store_key: bool) -> Bound:
         assert new_store_key
         return self.begin(store_id)
+
+
+def close_months(books: Books, by: By) -> None:
+    """March of everything above, in which a fact of February is booked late."""
+
+    def compute(month: Month) -> Compute:
+        return lambda position, closed: figures_of(books.database, month, position, closed, "Europe/Berlin").recorded
+
+    for month in (Month(2026, 2), Month(2026, 3)):
+        close_month(books.ledger, month, "Europe/Berlin", MOVEMENTS.version, compute(month), by)
+        late = {"amount": "1.00", "time": "2026-02-27T10:00:00Z"}
+        books.take([Upstream(source="/billing").overcharge_confirmed("dis-7", **late)])
 
 
 def lost_range() -> LostRange:

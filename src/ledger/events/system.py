@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import date
 from typing import Literal, get_args
 
+from ledger.events.billing_account import Clause
 from ledger.events.envelope import Decision, Sealed, Stored
+from ledger.events.settlement import SignedAmount
 
 
 class AgreementPublished(Decision):
@@ -218,5 +220,62 @@ class ApiKeyRevoked(Decision):
     class Data(Stored):
         key_id: str
         principal: str
+
+    data: Data
+
+
+class PeriodTotal(Stored):
+    """The sum of a month's movements of one currency, clause, kind and way of settling, and how many they are.
+
+    `clause` is null for the excess of an invoice, which belongs to no claim; `settlement` is null for kinds that
+    belong to no way of settling.
+    """
+
+    currency: str
+    clause: Clause | None
+    kind: str
+    settlement: str | None
+    count: int
+    net: SignedAmount
+    tax: SignedAmount
+
+
+class Manifest(Stored):
+    """The list of all accounts with what a month's closing covers of each, by its number of rows and its SHA-256.
+
+    `events` is the number of events that it covers in all.
+    """
+
+    accounts: int
+    events: int
+    sha256: str
+
+
+class PeriodFigures(Stored):
+    """What a month comes to.
+
+    `late` are those of the `totals` that occurred in an earlier month, which was closed when they became known.
+    """
+
+    totals: tuple[PeriodTotal, ...]
+    late: tuple[PeriodTotal, ...]
+    manifest: Manifest
+
+
+class PeriodClosed(Decision):
+    """A month was closed, with everything known of it at a position and in no month that was closed before.
+
+    `position` is the last position covered in each shard, as written by `Reached`. `time_zone` is the provider's,
+    by which a movement has its day. `movements` is the version of the projection whose fold made the figures.
+    """
+
+    stored_as = "period-closed.v1"
+
+    class Data(Stored):
+        period: str
+        time_zone: str
+        position: str
+        movements: int
+        figures: PeriodFigures
 
     data: Data

@@ -17,6 +17,7 @@ TABLES = (
         account TEXT PRIMARY KEY, shard INTEGER NOT NULL, version BIGINT NOT NULL, leaf_hash TEXT,
         recorded_at BIGINT NOT NULL, due_at BIGINT)""",
     "CREATE INDEX IF NOT EXISTS heads_due ON heads (due_at, account) WHERE due_at IS NOT NULL",
+    'CREATE INDEX IF NOT EXISTS heads_account ON heads (account COLLATE "C")',
     # The events. `envelope` is what is hashed; the other columns are copies for finding things.
     """CREATE TABLE IF NOT EXISTS events (
         shard INTEGER NOT NULL, position BIGINT NOT NULL, account TEXT NOT NULL, account_version BIGINT NOT NULL,

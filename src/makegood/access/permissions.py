@@ -42,6 +42,7 @@ Action = Literal[
     "owed.read",
     "movement.read",
     "change.read",
+    "period.read",
     # doing
     "events.publish",
     "subscription.cancel",
@@ -62,6 +63,7 @@ Action = Literal[
     "complaint.reopen",
     "goodwill.propose",
     "goodwill.decide",
+    "period.close",
 ]
 """The actions that need permission."""
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -106,6 +108,7 @@ PERMISSIONS: dict[Action, Roles] = {
     "owed.read": _of("finance", "approver", "auditor"),
     "movement.read": _of("finance", "approver", "auditor"),
     "change.read": _of("finance", "approver", "auditor"),
+    "period.read": _of("finance", "approver", "auditor"),
     "events.publish": _of("provisioning"),
     "subscription.cancel": _of("support", "customer"),
     "subscription.withdraw_cancellation": _of("support", "customer"),
@@ -125,6 +128,7 @@ PERMISSIONS: dict[Action, Roles] = {
     "complaint.reopen": _of("support", "customer"),
     "goodwill.propose": _of("support"),
     "goodwill.decide": _of("approver"),
+    "period.close": _of("finance"),
 }
 """The roles that permit an action; `customer` permits it for the customer's own account."""
 

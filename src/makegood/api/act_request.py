@@ -313,7 +313,7 @@ def acting(action: Action) -> Any:
     ) -> Acting:
         _check_account(house, caller.sight.check(account_id))
         if key is not None or not previewed:
-            _check_key(key)
+            check_key(key)
         return Acting(
             house=house,
             caller=caller,
@@ -338,7 +338,8 @@ def _check_account(house: House, account: str) -> None:
     raise not_found(NO_SUCH_ACCOUNT)
 
 
-def _check_key(key: str | None) -> None:
+def check_key(key: str | None) -> None:
+    """Raises Refused for a request that acts without a key, and for a key that is none."""
     if key is None:
         raise _without_key()
     if re.fullmatch(KEY_PATTERN, key, re.ASCII) is None:

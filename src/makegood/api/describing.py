@@ -31,6 +31,7 @@ _TAGS = {
     "Disputes": "Billing errors under investigation.",
     "Complaints": "Complaints, their notes and links.",
     "Goodwill": "Goodwill credits, proposed and decided.",
+    "Months": "Closed months, their figures recomputed, and cut-off reports.",
     "Messages": "Messages of upstream systems: sent, refused, set aside, waiting or lost.",
     "Machinery": "Agreements, roles and keys, the status, and the answers to monitors.",
 }

@@ -24,3 +24,16 @@ def last_recorded_at(transaction: Transaction) -> datetime | None:
 def due_by(transaction: Transaction, now: datetime) -> Left:
     """The accounts that had fallen due by an instant and were not assessed since, the first by when it fell due."""
     return left(transaction, "SELECT COUNT(*), MIN(due_at) FROM heads WHERE due_at <= ?", (to_microseconds(now),))
+
+
+def accounts_by_code_point(transaction: Transaction, after: str, limit: int) -> list[str]:
+    """The next accounts that have events, ordered alike on every database; the first after an empty name."""
+    rows = transaction.rows(
+        'SELECT account FROM heads WHERE account COLLATE "C" > ? ORDER BY account COLLATE "C" LIMIT ?', (after, limit)
+    )
+    return [row[0] for row in rows]
+
+
+def how_many_heads(transaction: Transaction) -> int:
+    """How many accounts have events, the ledger's own account among them."""
+    return int(transaction.rows("SELECT COUNT(*) FROM heads")[0][0])

@@ -27,6 +27,7 @@ from projections.linked_goodwill import GoodwillLinked
 from projections.moved import Movement
 from projections.outages import Outage
 from projections.owed import AmountOwed
+from projections.periods import Period
 from projections.refunds import Refund
 
 CLAIMS = Columns(
@@ -324,6 +325,21 @@ NOTICES = Columns(
     right=("attempts",),
     prose=("last_error", "next"),
     give_way=("last_error", "queued_at", "attempts", "kind", "account_id", "next"),
+)
+PERIODS = Columns(
+    Period,
+    {
+        "period": "month",
+        "closed_at": "closed at",
+        "closed_by": "by",
+        "position": "position",
+        "movements": "movements",
+        "accounts": "accounts",
+        "sha256": "SHA-256 of the manifest",
+    },
+    right=("movements", "accounts"),
+    made=("movements",),
+    give_way=("sha256", "position", "accounts", "closed_by"),
 )
 AGREEMENTS = Columns(
     Agreement,
