@@ -17,16 +17,16 @@ from typing import Annotated, Any, BinaryIO
 from fastapi import APIRouter, Query
 from starlette.responses import Response, StreamingResponse
 
+from ledger.events import RefundStatus
 from ledger.events.billing_account import Clause, Outcome
 from makegood.access.caller import Caller
+from makegood.api.asked import OfAccount
 from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.problems import invalid, unavailable
-from makegood.api.questions import OfAccount
 from makegood.exports.exporting import Format, export
 from makegood.exports.lists import What
 from makegood.exports.parquet import MissingExtra
 from makegood.house.opening import House
-from projections import refunds as refunds_
 
 exports = APIRouter(tags=["Exports"], route_class=Guarded)
 
@@ -81,7 +81,7 @@ def refunds(
     caller: MayExport,
     format_: InFormat,
     account: OfAccount = None,
-    status: Annotated[refunds_.RefundStatus | None, Query(description="Only this status.")] = None,
+    status: Annotated[RefundStatus | None, Query(description="Only this status.")] = None,
 ) -> Response:
     """All refunds due, failed and paid out."""
     return _exported(house, caller, "refunds", format_, account=account, status=status)

@@ -132,7 +132,7 @@ def _kind(text: str) -> str:
 def _format(text: str) -> str:
     from makegood.exports.exporting import FORMATS
 
-    return _one_of(text, "formats", FORMATS)
+    return one_of(text, "formats", FORMATS)
 
 
 ClauseOption = Annotated[
