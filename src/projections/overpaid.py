@@ -16,11 +16,11 @@ from pydantic_core import from_json, to_json
 from typing_extensions import TypedDict
 
 from ledger.events import SETTLING, Into, OverpaidRecoveryOrdered, SettledPart, Settling, claims_settled
-from ledger.store.database import Database
+from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
 from ledger.store.reading.page import Listed, Order, Page, Where
 from ledger.values import zero
-from projections.asking import Accounts, accounts_of, rows_listed, rows_of
+from projections.asking import Accounts, accounts_of, rows_listed, rows_of, the_only
 from projections.projection import Index, Place, Projection, Row, Rows, State, Table
 from projections.shown_values import Amount, Currency, Instant, shown_instant
 
@@ -148,8 +148,18 @@ ORDER: Order = {"since": int, "account": str, "claim_id": str, "currency": str}
 def listed(database: Database, *, accounts: Accounts = None, page: Page | None = None) -> Listed[Overpaid]:
     """Claims for which more went out than they stand at now, those that fell away included; the longest first."""
     with database.reading() as transaction:
-        found = rows_listed(transaction, OVERPAID, ROWS, Where().among("account", accounts), page, ORDER)
-        ordered = rows_of(transaction, OVERPAID, ORDERED, accounts_of(found))
+        return _listed(transaction, Where().among("account", accounts), page)
+
+
+def find(database: Database, claim_id: str, account: str | None = None) -> Overpaid | None:
+    """What went out too much for this claim, if anything did. Raises AmbiguousId where several accounts have it."""
+    with database.reading() as transaction:
+        return the_only(_listed(transaction, Where().equal(account=account, claim_id=claim_id)), claim_id)
+
+
+def _listed(transaction: Transaction, where: Where, page: Page | None = None) -> Listed[Overpaid]:
+    found = rows_listed(transaction, OVERPAID, ROWS, where, page, ORDER)
+    ordered = rows_of(transaction, OVERPAID, ORDERED, accounts_of(found))
     return Listed(_in_order(found, ordered), found.next)
 
 

@@ -58,10 +58,25 @@ def life_of(up: Upstream, of: str = "1") -> list[Message]:
         up.billing_error_reported(f"dis-{of}", charge),
         up.billing_error_reported(f"dis-{of}-confirmed", charge),
         up.overcharge_confirmed(f"dis-{of}-confirmed", charge, amount="2.00", settle_as="refund"),
+        *money_that_went_out(up, of),
         up.complaint_linked(f"com-{of}", "outage", f"out-{of}"),
         up.complaint_noted(f"com-{of}", note=f"a note about {up.account}"),
         up.goodwill_proposed(f"gw-{of}", f"com-{of}", reason="in the words of support"),
         up.goodwill_proposed(f"gw-{of}-given", f"com-{of}"),
         up.goodwill_approved(f"gw-{of}-given"),
         up.cancellation_requested(subscription_id=sub, requested_at="2026-03-03T12:00:00Z"),
+    ]
+
+
+def money_that_went_out(up: Upstream, of: str) -> list[Message]:
+    """A refund that failed, and another of which too much arrived."""
+    sub, charge, failed, over = f"sub-{of}", f"chg-{of}-over", f"dis-{of}-failed", f"dis-{of}-over"
+    return [
+        up.overcharge_confirmed(failed, f"chg-{of}", amount="1.00", settle_as="refund"),
+        up.refund_failed(f"refund/billing-error/{failed}/1"),
+        up.payment_captured(f"inv-{charge}", "15.00"),  # before its charge, so that no credit pays for it too
+        up.charge_posted(charge, subscription_id=sub),
+        up.overcharge_confirmed(over, charge, amount="3.00", settle_as="refund"),
+        up.refund_succeeded(f"refund/billing-error/{over}/1"),
+        up.overcharge_confirmed(over, charge, amount="1.00", settle_as="refund", time="2026-02-01T00:00:00Z"),
     ]

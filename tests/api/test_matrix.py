@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from httpx import Response
@@ -24,6 +24,7 @@ from makegood.api.app import Endpoint, document, endpoints
 from tests.api.conftest import BY
 from tests.api.desk import Desk, Served
 from tests.api.lives import ANOTHERS, CUSTOMER, NOBODYS, OWN, WHO, WITHOUT_ROLE, settled
+from tests.api.test_permissions import seen_by_customers
 from tests.ledger.messages import Upstream
 
 ENDPOINTS = endpoints()
@@ -52,8 +53,15 @@ BODIES: dict[str, dict[str, Any]] = {
     "/notes": {"note": "called back"},
     "/links": {"kind": "outage", "linked_id": "out-1"},
     "/complaints/{complaint_id}/goodwill": {"amount": "5.00", "currency": "EUR"},
-    "/approve": {},
+    "/goodwill/{credit_id}/approve": {},
     "/goodwill/{credit_id}/reject": {"reason": "made good already"},
+    "/refunds/{refund_id}/approve": {"seen": "0" * 64},
+    "/refunds/{refund_id}/reject": {"reason": "paid back by hand"},
+    "/retry": {},
+    "/to-credit": {},
+    "/refund": {},
+    "/write-off": {"reason": "too small"},
+    "/recover": {"reason": "as agreed"},
 }
 """What each instruction says, by how its path ends."""
 IDS = {
@@ -65,11 +73,25 @@ IDS = {
     "name": "standard",
     "position": "1",
     "period": "2026-03",
+    "refund_id": "refund/billing-error/dis-1-failed/1",
+    "claim_id": "billing-error/dis-1-over",
 }
 CLOSING = "/periods/{period}/close"
 """No month is closed here: the one that is asked for has not ended."""
 OF_NO_ACCOUNT = ("/agreements/{name}", "/dead-letters/{position}", "/periods/{period}", "/periods/{period}/cut-off")
 """The questions about something else that is named in the path."""
+IDS_IN: dict[str, dict[str, str]] = {
+    "/refunds/{refund_id}/approve": {"refund_id": "refund/billing-error/dis-1-confirmed/1"},
+    "/refunds/{refund_id}/reject": {"refund_id": "refund/billing-error/dis-1-confirmed/1"},
+    "/credits/{credit_id}/refund": {"credit_id": "credit/goodwill/gw-1-given/1"},
+}
+"""Other ids than those, by how a path ends."""
+PERMITTED_AND_REFUSED = {
+    "/accounts/{account_id}/refunds/{refund_id}/approve": 409,  # it is not what was seen
+    "/accounts/{account_id}/credits/{credit_id}/refund": 409,  # a subscription is left
+    "/aside/{position}": 404,
+}
+"""What whoever may is answered where it is not 200."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +127,9 @@ class Asked:
 
 def asking(endpoint: Endpoint, account: str, **ids: str) -> Asked:
     """A request that is in order, about an account."""
-    path = endpoint.path.format(account_id=account, **IDS | ids)
+    of_path = next((of for ending, of in IDS_IN.items() if endpoint.path.endswith(ending)), {})
+    in_path = {name: quote(id_, safe="") for name, id_ in (IDS | of_path | ids).items()}
+    path = endpoint.path.format(account_id=account, **in_path)
     if endpoint.method == "GET":
         parameters = {"id": "unused/cyc-1"} if endpoint.path == "/explanations" else {}
         if "account" in FILTERS.get(endpoint.path, ()):
@@ -163,7 +187,7 @@ class TestEveryCell:
             elif endpoint.path == CLOSING:
                 assert answer.status_code == 409, cell
             elif account == OWN or (account == ANOTHERS and role != "customer"):
-                assert answer.status_code == (404 if endpoint.path == "/aside/{position}" else 200), cell
+                assert answer.status_code == PERMITTED_AND_REFUSED.get(endpoint.path, 200), cell
             elif "{" in endpoint.path or endpoint.path == "/explanations":
                 assert answer.status_code == (200 if endpoint.path in OF_NO_ACCOUNT else 404), cell
             else:
@@ -317,11 +341,19 @@ def fields_of(endpoint: Endpoint) -> set[str]:
     return set(DOCUMENT["components"]["schemas"][name]["properties"])
 
 
-LISTS = [endpoint.path for endpoint in OF_CUSTOMERS if endpoint.method == "GET" and "after" in FILTERS[endpoint.path]]
+LISTS = [
+    endpoint.path
+    for endpoint in OF_CUSTOMERS
+    if endpoint.method == "GET" and "after" in FILTERS[endpoint.path] and endpoint.path != "/credits/dormant"
+]
+"""The lists that have rows of both; of two customers with a subscription no credit is dormant."""
 
 
 def shown_to_customers(path: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of a list as their customer sees them: of goodwill only what was granted."""
+    """The rows of a list as their customer sees them: of goodwill only what was granted, of a refund not what people
+    go by."""
+    if path == "/refunds":
+        return [seen_by_customers(row) for row in rows]
     if path == "/claims":
         return [row for row in rows if row["clause"] != "complaint" or row["outcome"] == "granted"]
     if path == "/complaints":
@@ -343,7 +375,7 @@ class TestWhatCustomersSee:
 
     @pytest.mark.parametrize("path", LISTS)
     def test_nor_does_a_page_that_begins_after_anothers_row(self, matrix: Desk, path: str) -> None:
-        own = rows_of(matrix, "otto", path, account=OWN)
+        own = shown_to_customers(path, rows_of(matrix, "otto", path, account=OWN))
         for cursor in cursors(matrix, "otto", path):
             shown = matrix.get(CUSTOMER, f"{path}?after={cursor}")
             assert shown.status_code == 200

@@ -40,6 +40,9 @@ fact's actor is its source, and whoever could take the identity of such a messag
 being recorded.
 """
 
+SOURCE_OF_COMMANDS = "/makegood/cli"
+"""The source of what people do by commands."""
+
 DOOR_MESSAGES: dict[str, type[MessageData]] = {}
 """Makegood's own messages, by CloudEvents type."""
 

@@ -32,6 +32,10 @@ class RefundRefused(Exception):
     """A person may not decide this about the refund as it stands: the sentence says why, and what to do."""
 
 
+class ProposalMoved(RefundRefused):
+    """The refund is not what the person has seen: the sentence says what it is now."""
+
+
 class NoSuchRefund(Exception):
     """The account has no such refund, credit, or claim for which too much went out."""
 
@@ -167,7 +171,7 @@ def _seen(transaction: Transaction, owed: Owed, seen: str | None) -> Proposal:
     proposal = leaf_hash(stored.envelope)
     if seen not in (None, proposal):
         event = stored.event()
-        raise RefundRefused(
+        raise ProposalMoved(
             f"refund {owed.refund_id} is not what was seen: since {event.recorded_at.isoformat()} it is "
             f"{owed.total} {owed.currency} ({owed.net} and {owed.tax} tax), set by event {owed.set_by}; look at it "
             f"again, then decide about its proposal {proposal}"

@@ -18,6 +18,7 @@ Action = Literal[
     "claim.read",
     "refund.read",
     "credit.read",
+    "overpaid.read",
     "dispute.read",
     "complaint.read",
     "complaint.read_words",
@@ -64,6 +65,11 @@ Action = Literal[
     "goodwill.propose",
     "goodwill.decide",
     "period.close",
+    "refund.decide",
+    "refund.retry",
+    "refund.to_credit",
+    "credit.refund",
+    "overpaid.decide",
 ]
 """The actions that need permission."""
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -84,6 +90,7 @@ PERMISSIONS: dict[Action, Roles] = {
     "claim.read": _MONEY | _OWN,
     "refund.read": _MONEY | _OWN,
     "credit.read": _MONEY | _OWN,
+    "overpaid.read": _of("finance", "approver", "auditor"),
     "dispute.read": _MONEY | _OWN,
     "complaint.read": _MONEY | _OWN,
     "complaint.read_words": _of("support", "approver", "auditor"),
@@ -129,6 +136,11 @@ PERMISSIONS: dict[Action, Roles] = {
     "goodwill.propose": _of("support"),
     "goodwill.decide": _of("approver"),
     "period.close": _of("finance"),
+    "refund.decide": _of("approver"),
+    "refund.retry": _of("finance"),
+    "refund.to_credit": _of("finance"),
+    "credit.refund": _of("finance"),
+    "overpaid.decide": _of("finance"),
 }
 """The roles that permit an action; `customer` permits it for the customer's own account."""
 

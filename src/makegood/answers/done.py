@@ -9,6 +9,8 @@ from typing_extensions import TypedDict
 from ledger.events import Role
 from ledger.events.system import ReplayOutcome
 from makegood.answers.refusals import RefusedMessage
+from projections.refunds import Refund
+from projections.shown_values import Amount, Currency
 
 
 class Ingested(TypedDict):
@@ -68,6 +70,22 @@ class LostRangeDone(TypedDict):
 
     lost_id: str
     outcome: Literal["closed"]
+
+
+class RefundTurned(Refund):
+    """A failed refund as it stood, and the credit that it became: `makegood refund to-credit`."""
+
+    turned_into: str
+
+
+class OverpaidDecided(TypedDict):
+    """What a person decided about an overpaid claim: `makegood overpaid write-off|recover`."""
+
+    account_id: str
+    claim_id: str
+    amount: Amount
+    currency: Currency
+    outcome: Literal["written_off", "recovery_ordered"]
 
 
 class RoleChanged(TypedDict):

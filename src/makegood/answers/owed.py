@@ -12,6 +12,7 @@ from projections import credits as credits_
 from projections import disputes as disputes_
 from projections import linked_goodwill
 from projections import outages as outages_
+from projections import overpaid as overpaid_
 from projections import refunds as refunds_
 
 
@@ -54,6 +55,22 @@ def credits(
 ) -> Listed[credits_.Credit]:
     """The credits, by account and id."""
     return sight.rows(credits_.Credit, credits_.listed(house.database, accounts=sight.among(account), page=page))
+
+
+def dormant_credits(
+    house: House, sight: Sight, *, account: str | None = None, page: Page | None = None
+) -> Listed[credits_.Credit]:
+    """The credits of which something is left after the last subscription, the longest dormant first."""
+    found = credits_.listed_dormant(house.database, accounts=sight.among(account), page=page)
+    return sight.rows(credits_.Credit, found)
+
+
+def overpaid(
+    house: House, sight: Sight, *, account: str | None = None, page: Page | None = None
+) -> Listed[overpaid_.Overpaid]:
+    """The claims for which too much went out, the longest overpaid first."""
+    found = overpaid_.listed(house.database, accounts=sight.among(account), page=page)
+    return sight.rows(overpaid_.Overpaid, found)
 
 
 def disputes(

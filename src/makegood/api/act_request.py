@@ -27,10 +27,18 @@ from consumers.upstream.findings import Finding, findings
 from ledger.application import requests
 from ledger.application.acts import Act
 from ledger.application.known_by import Kind, currency_of, known_by, taken_by, verdict_on
+from ledger.application.payouts import NoSuchRefund, RefundRefused
 from ledger.application.preview import preview
 from ledger.application.requests import Answered, KeyReused, NotTaken, VersionMoved
 from ledger.application.statement import Refusal, Statement
-from ledger.events import ClaimAssessed, Fact, GoodwillApproved, GoodwillProposed, SubscriptionStatusChanged
+from ledger.events import (
+    ClaimAssessed,
+    Fact,
+    GoodwillApproved,
+    GoodwillProposed,
+    RefundStatusChanged,
+    SubscriptionStatusChanged,
+)
 from ledger.store.database import Transaction
 from ledger.store.reading.heads import account_version
 from ledger.values import MADE_ID_PREFIX, SYSTEM_ACCOUNT, instant_to_text, is_identifier, is_made_id
@@ -53,6 +61,7 @@ from makegood.api.problems import (
 )
 from makegood.api.versions import changed, expected_version, tag_of
 from makegood.api.wait_for import POSITION
+from makegood.decisions.refunds import Deciding
 from makegood.house.opening import House
 
 KEY = "Idempotency-Key"
@@ -63,12 +72,14 @@ TRACEPARENT_LENGTH = 55
 
 
 class Decided(BaseModel):
-    """A decision of the ledger about a claim or a subscription's status."""
+    """A decision of the ledger about a claim, a refund or a subscription's status."""
 
     event_id: str
     type: str = Field(description="The decision's stored type, such as `claim-assessed.v1`.")
     subscription_id: str | None
-    claim_id: str | None = Field(None, description="For claims only, like all following fields but the last two.")
+    claim_id: str | None = Field(
+        None, description="For claims and refunds only, like all following fields but status and effective_on."
+    )
     clause: str | None = None
     charge_id: str | None = None
     outcome: str | None = Field(None, description="Null if the claim no longer exists.")
@@ -76,8 +87,9 @@ class Decided(BaseModel):
     amount: str | None = None
     tax: str | None = None
     currency: str | None = None
-    status: str | None = Field(None, description="For subscriptions only.")
+    status: str | None = Field(None, description="For subscriptions and refunds only.")
     effective_on: str | None = None
+    refund_id: str | None = Field(None, description="For refunds only, whose `amount` and `tax` are what is due.")
 
 
 class Recorded(BaseModel):
@@ -116,7 +128,16 @@ class Known:
     origin: Origin
     by_customer: bool
     """Whether the caller may do this for accounts of their own only."""
-    _transaction: Transaction
+    act: Act
+
+    @property
+    def deciding(self) -> Deciding:
+        """The caller, who decides about money of the account."""
+        return Deciding(self.act, self.account, self.origin.principal)
+
+    @property
+    def _transaction(self) -> Transaction:
+        return self.act.transaction
 
     def fact(self, kind: Kind, id_: str) -> Fact:
         """The fact by which the account knows what a path names. Raises Refused: there is nothing here."""
@@ -225,7 +246,7 @@ class Acting:
             raise _without_key()
 
         def messages(act: Act) -> Sequence[Statement]:
-            found = self._messages(act.transaction, act.now(), say)
+            found = self._messages(act, say)
             requests.check_version(act, self.account, self.expects())
             return found
 
@@ -246,17 +267,22 @@ class Acting:
     def _preview(self, say: Say) -> Response:
         ledger = self.house.ledger
         with ledger.database.reading() as transaction:
-            messages = self._messages(transaction, ledger.clock_in(transaction)(), say)
+            messages = self._messages(Act(ledger, transaction), say)
         return JSONResponse(previewing.answer(preview(ledger, messages)))
 
-    def _messages(self, transaction: Transaction, now: datetime, say: Say) -> list[Statement]:
+    def _messages(self, act: Act, say: Say) -> list[Statement]:
         """The messages of the act, made in one state of the store. Raises Refused."""
+        now = act.now()
         origin = Origin(self.caller.principal, CHANNEL, self.key, self.previewed, self.traceparent)
         by_customer = self.caller.scope.accounts is not None
         try:
-            said = say(Known(self.account, now, origin, by_customer, transaction))
+            said = say(Known(self.account, now, origin, by_customer, act))
         except ValidationError as error:
             raise _wrong(*findings(error)) from None
+        except RefundRefused as not_allowed:
+            raise Refused(CONFLICT, str(not_allowed)) from None
+        except NoSuchRefund:
+            raise not_found(_NOTHING_TO_DECIDE) from None
         items = statements(self.account, said, origin, now)
         refused = [_finding(item) for item in items if isinstance(item, Refusal)]
         if refused:
@@ -395,6 +421,12 @@ def _unknown(kind: Kind) -> str:
     return f"the account has no such {NOUNS[kind]}; ids are compared letter by letter, capitals included"
 
 
+_NOTHING_TO_DECIDE = (
+    "the account has no such refund, credit or overpaid claim: GET /refunds, /credits and /overpaid list them; ids "
+    "are compared letter by letter"
+)
+
+
 def _finding(refusal: Refusal) -> Finding:
     return Finding(refusal.field, refusal.reason)
 
@@ -429,7 +461,7 @@ def _recorded(answer: Answered) -> Response:
     )
 
 
-_SHOWN = (ClaimAssessed, SubscriptionStatusChanged)
+_SHOWN = (ClaimAssessed, SubscriptionStatusChanged, RefundStatusChanged)
 
 
 def _ids(fact: Fact) -> dict[str, str]:
@@ -437,7 +469,20 @@ def _ids(fact: Fact) -> dict[str, str]:
     return {name: id_ for name, id_ in data.items() if id_ is not None}
 
 
-def _decided(event: ClaimAssessed | SubscriptionStatusChanged) -> Decided:
+def _decided(event: ClaimAssessed | SubscriptionStatusChanged | RefundStatusChanged) -> Decided:
+    if isinstance(event, RefundStatusChanged):
+        return Decided(
+            event_id=event.event_id,
+            type=event.type,
+            subscription_id=None,
+            claim_id=event.data.claim_id,
+            charge_id=event.data.charge_id,
+            amount=str(event.data.net),
+            tax=str(event.data.tax),
+            currency=event.data.currency,
+            status=event.data.after,
+            refund_id=event.data.refund_id,
+        )
     if isinstance(event, SubscriptionStatusChanged):
         effective_on = event.data.effective_on
         return Decided(

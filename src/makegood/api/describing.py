@@ -25,6 +25,7 @@ the caller's roles decide what is permitted, and everything else is denied.
 _TAGS = {
     "Claims and payments": "Claims, refunds and credits, with their explanations.",
     "Exports": "Lists as files: all rows, not in pages.",
+    "Payouts": "Decisions about refunds, credits and overpaid claims.",
     "Accounts": "One account: as it stands, as it stood, and how it came about.",
     "Subscriptions": "Cancelling, suspending, reinstating and terminating.",
     "Outages": "Failures of service.",

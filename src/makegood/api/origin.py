@@ -1,7 +1,7 @@
-"""From whom an act comes, and the messages that it becomes: they go through upstream's inbox (decision 0021).
+"""From whom an act over HTTP comes, and the messages that it becomes.
 
-A message is known by its source, which is the door's alone, and by an id made of the caller and their key: whatever
-is sent again under one key is one message. It is read by the same strict reader as any other.
+A message is known by its source and by an id made of the caller and their key: whatever is sent again under one key
+is one message.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from pydantic_core import to_json
-
-from consumers.upstream import MessageData, known_at_the_door, read_act
+from consumers.upstream import MessageData
 from consumers.upstream.door_messages import SOURCE
 from ledger.application.statement import Refusal, Statement
-from ledger.values import MADE_ID_PREFIX, instant_to_text
+from ledger.values import MADE_ID_PREFIX
+from makegood.decisions.messages import Sent, statement
 
 SOURCE_BESIDE = f"{SOURCE}/beside"
 """The source of the message that goes in beside a request's own, such as the link to a complaint."""
@@ -46,6 +45,10 @@ class Origin:
             caller = sha256(caller.encode()).hexdigest()[: CALLER_LENGTH_MAX + 1]
         return f"{PREVIEWED if self.previewed else self.key}/{caller}"
 
+    def sent(self, source: str) -> Sent:
+        """What a message of the act from one of the door's sources is known by."""
+        return Sent(source, self.message_id, self.principal, self.channel, f"http:{self.principal}", self.traceparent)
+
     def made(self, kind: str) -> str:
         """The id of something that the caller gave none: the same whenever the request is sent again.
 
@@ -60,27 +63,6 @@ class Origin:
 def statements(account: str, said: Sequence[MessageData], origin: Origin, at: datetime) -> list[Statement | Refusal]:
     """What an act says at an instant as messages that the ledger takes, or refused; the first is the act's own."""
     return [
-        read_act(
-            _cloud_event(account, each, origin, at, SOURCE_BESIDE if number else SOURCE),
-            actor=origin.principal,
-            channel=origin.channel,
-            origin=f"http:{origin.principal}",
-            known=known_at_the_door(),
-        )
+        statement(account, each, origin.sent(SOURCE_BESIDE if number else SOURCE), at)
         for number, each in enumerate(said)
     ]
-
-
-def _cloud_event(account: str, said: MessageData, origin: Origin, at: datetime, source: str) -> bytes:
-    event: dict[str, object] = {
-        "specversion": "1.0",
-        "id": origin.message_id,
-        "source": source,
-        "type": said.message_type,
-        "subject": account,
-        "time": instant_to_text(at),
-        "data": said.stated(),
-    }
-    if origin.traceparent is not None:
-        event["traceparent"] = origin.traceparent
-    return to_json(event)

@@ -46,6 +46,7 @@ from projections import credits as credits_
 from projections import disputes as disputes_
 from projections import instructions as instructions_
 from projections import outages as outages_
+from projections import overpaid as overpaid_
 from projections import refunds as refunds_
 from projections import replay as replaying
 
@@ -112,6 +113,30 @@ def credits(
 ) -> Response:
     """Credits for accounts' next charges, with the amounts used and left, by account and id."""
     return answer_page(request, owed.credits(house, caller.sight, account=account, page=page))
+
+
+@finance.get("/credits/dormant", summary="List dormant credits", responses=answers(list[credits_.Credit]))
+def dormant_credits(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("credit.read")],
+    page: Annotated[Page, pages(credits_.DORMANT_ORDER)],
+    account: OfAccount = None,
+) -> Response:
+    """Credits with something left after the account's last subscription has ended, the longest dormant first."""
+    return answer_page(request, owed.dormant_credits(house, caller.sight, account=account, page=page))
+
+
+@finance.get("/overpaid", summary="List overpaid claims", responses=answers(list[overpaid_.Overpaid]))
+def overpaid(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("overpaid.read")],
+    page: Annotated[Page, pages(overpaid_.ORDER)],
+    account: OfAccount = None,
+) -> Response:
+    """Claims for which too much went out, with what went out for them, the longest overpaid first."""
+    return answer_page(request, owed.overpaid(house, caller.sight, account=account, page=page))
 
 
 @finance.get("/disputes", summary="List disputes", responses=answers(list[disputes_.Dispute]))

@@ -63,7 +63,7 @@ def refunds(
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Refunds: due, failed and paid out."""
+    """Refunds: due, approved, submitted, paid out, failed and rejected."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
     from makegood.commands.terminal.tables import REFUNDS
@@ -85,11 +85,14 @@ def refunds(
 @app.command()
 def credits(
     account: AccountOption = None,
+    dormant: Annotated[
+        bool, typer.Option("--dormant", help="Only credits left after the last subscription, the longest first.")
+    ] = False,
     columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Credits: granted, used and left."""
+    """Credits: granted, used, refunded and left."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
     from makegood.commands.terminal.tables import CREDITS
@@ -97,12 +100,12 @@ def credits(
     show_list(
         store,
         json,
-        lambda house: owed.credits(house, EVERYTHING, account=account),
+        lambda house: (owed.dormant_credits if dormant else owed.credits)(house, EVERYTHING, account=account),
         CREDITS,
         account=account,
         chosen=columns,
         title="Credits",
-        empty="no credits; see the decisions with `makegood claims`",
+        empty="no dormant credits" if dormant else "no credits; see the decisions with `makegood claims`",
     )
 
 

@@ -26,6 +26,7 @@ from projections.instructions import AgedInstruction
 from projections.linked_goodwill import GoodwillLinked
 from projections.moved import Movement
 from projections.outages import Outage
+from projections.overpaid import Overpaid
 from projections.owed import AmountOwed
 from projections.periods import Period
 from projections.refunds import Refund
@@ -57,9 +58,11 @@ REFUNDS = Columns(
         "currency": "",
         "due_at": "due since",
         "settled_at": "settled at",
+        "approved_by": "approved by",
+        "waits_for": "waits for",
     },
     totals=("net", "tax", "total"),
-    give_way=("settled_at", "due_at", "tax", "net", "account_id"),
+    give_way=("settled_at", "approved_by", "due_at", "tax", "net", "waits_for", "account_id"),
 )
 CREDITS = Columns(
     Credit,
@@ -70,12 +73,32 @@ CREDITS = Columns(
         "tax": "tax",
         "total": "total",
         "used": "used",
+        "refunded": "refunded",
         "left": "left",
         "currency": "",
         "granted_at": "granted at",
+        "dormant_since": "dormant since",
     },
-    totals=("net", "tax", "total", "used", "left"),
-    give_way=("granted_at", "tax", "net", "used", "account_id"),
+    totals=("net", "tax", "total", "used", "refunded", "left"),
+    give_way=("granted_at", "tax", "net", "refunded", "used", "dormant_since", "account_id"),
+)
+OVERPAID = Columns(
+    Overpaid,
+    {
+        "account_id": "account",
+        "claim_id": "claim",
+        "overpaid": "overpaid",
+        "currency": "",
+        "since": "since",
+        "out": "went out",
+        "recovery": "recovery",
+        "recovered": "recovered",
+        "written_off": "written off",
+    },
+    made=("out", "recovery"),
+    prose=("out",),
+    totals=("overpaid",),
+    give_way=("written_off", "recovered", "recovery", "out", "since", "account_id"),
 )
 DISPUTES = Columns(
     Dispute,

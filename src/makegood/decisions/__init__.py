@@ -1,0 +1,1 @@
+"""What people decide about money, by whichever door they come: checked, and told as messages."""
