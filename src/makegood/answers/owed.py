@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing_extensions import Unpack
+
 from ledger.store.reading.page import Listed, Page
 from makegood.access.sight import Sight
+from makegood.answers.filters import Asked, Filters
 from makegood.house.opening import House
 from projections import alarms as alarms_
 from projections import claims as claims_
@@ -19,18 +22,16 @@ def claims(
     house: House,
     sight: Sight,
     *,
-    account: str | None = None,
-    clause: str | None = None,
     outcome: str | None = None,
     page: Page | None = None,
+    **asked: Unpack[Asked],
 ) -> Listed[claims_.Claim]:
     """Claims granted, declined, pending or withdrawn, by account and id."""
     found = claims_.listed(
         house.database,
-        accounts=sight.among(account),
-        clause=clause,
         outcome=outcome,
         goodwill_in_full=sight.goodwill,
+        narrowing=Filters(**asked).narrowing(sight, house.settings.time_zone),
         page=page,
     )
     return sight.rows(claims_.Claim, found)
@@ -40,20 +41,27 @@ def refunds(
     house: House,
     sight: Sight,
     *,
-    account: str | None = None,
     status: str | None = None,
     page: Page | None = None,
+    **asked: Unpack[Asked],
 ) -> Listed[refunds_.Refund]:
     """The refunds, by account and id."""
-    found = refunds_.listed(house.database, accounts=sight.among(account), status=status, page=page)
+    narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone)
+    found = refunds_.listed(house.database, status=status, narrowing=narrowing, page=page)
     return sight.rows(refunds_.Refund, found)
 
 
 def credits(
-    house: House, sight: Sight, *, account: str | None = None, page: Page | None = None
+    house: House,
+    sight: Sight,
+    *,
+    status: credits_.CreditStatus | None = None,
+    page: Page | None = None,
+    **asked: Unpack[Asked],
 ) -> Listed[credits_.Credit]:
     """The credits, by account and id."""
-    return sight.rows(credits_.Credit, credits_.listed(house.database, accounts=sight.among(account), page=page))
+    narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone)
+    return sight.rows(credits_.Credit, credits_.listed(house.database, status=status, narrowing=narrowing, page=page))
 
 
 def disputes(

@@ -11,6 +11,7 @@ from fastapi import Depends, Query
 from ledger.events.billing_account import Clause
 from makegood.answers.filters import Filters
 from makegood.api.asked import Identifier, OfAccount
+from projections.credits import CreditStatus
 
 W = TypeVar("W", bound=str)
 
@@ -32,6 +33,11 @@ FirstDay = Annotated[
     date | None, Query(alias="from", description="The first day, in the provider's legal time zone.")
 ]
 LastDay = Annotated[date | None, Query(description="The last day, which is included.")]
+
+
+OfCreditStatus = Annotated[
+    CreditStatus | None, Query(description="Only this status: `open` while something is left, then `used`.")
+]
 
 
 def _of_items(

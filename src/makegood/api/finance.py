@@ -71,7 +71,7 @@ def owed_sums(
     _check_as_of(as_of, filters.account)
     groups = words_in(by, owed.GROUPINGS)
     found = answering.owed_sums(
-        house, caller.sight, filters, groups, counted_as=counted_as, age=age, as_of=as_of, known_at=known_at
+        house, caller.sight, groups, counted_as=counted_as, age=age, as_of=as_of, known_at=known_at, **filters.asked()
     )
     return JSONResponse(found)
 
@@ -91,7 +91,14 @@ def owed_items(
     """The refunds, credits, excess payments and overpaid amounts behind the sums, by account and id."""
     _check_as_of(as_of, filters.account)
     found = answering.owed_items(
-        house, caller.sight, filters, counted_as=counted_as, age=age, as_of=as_of, known_at=known_at, page=page
+        house,
+        caller.sight,
+        counted_as=counted_as,
+        age=age,
+        as_of=as_of,
+        known_at=known_at,
+        page=page,
+        **filters.asked(),
     )
     return answer_page(request, found)
 
@@ -114,7 +121,13 @@ def movements(
 ) -> Response:
     """The differences that events made to claims, refunds, credits and invoices, in the order of their instants."""
     found = answering.movements(
-        house, caller.sight, filters, kind=kind, settlement=settlement, by_occurrence=by_occurrence, page=page
+        house,
+        caller.sight,
+        kind=kind,
+        settlement=settlement,
+        by_occurrence=by_occurrence,
+        page=page,
+        **filters.asked(),
     )
     return answer_page(request, found)
 
@@ -132,7 +145,7 @@ def movement_sums(
     """The sums of movements by currency, kind and the given groups; days and months require a period."""
     groups = words_in(by, answering.GROUPINGS)
     found = answering.movement_sums(
-        house, caller.sight, filters, groups, kind=kind, settlement=settlement, by_occurrence=by_occurrence
+        house, caller.sight, groups, kind=kind, settlement=settlement, by_occurrence=by_occurrence, **filters.asked()
     )
     return JSONResponse(found)
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from ledger.events import KeptAs, RefundStatus
-from ledger.events.billing_account import Clause, Outcome
+from ledger.events.billing_account import Outcome
 from ledger.instructions import Kind
 from ledger.store.reading import kept_messages as kept
 from ledger.store.reading import lost as lost_
@@ -33,6 +33,7 @@ from makegood.answers.notices import notices as queued
 from makegood.answers.waiting import Waiting
 from makegood.answers.waiting import waiting as waiting_for
 from makegood.api.asked import AsOf, Identifier, KnownAtMoment, OfAccount, Printable
+from makegood.api.filters import AskedFiltersAndPeriod, OfCreditStatus
 from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.paging import answer_page, pages
 from makegood.api.paths import AccountId, PathId
@@ -79,14 +80,11 @@ def claims(
     house: TheHouse,
     caller: Annotated[Caller, allowed("claim.read")],
     page: Annotated[Page, pages(claims_.ORDER)],
-    account: OfAccount = None,
-    clause: Annotated[Clause | None, Query(description="Only this clause of the policy.")] = None,
+    filters: AskedFiltersAndPeriod,
     outcome: Annotated[Outcome | None, Query(description="Only this outcome.")] = None,
 ) -> Response:
-    """Claims granted, declined, pending or withdrawn, by account and id."""
-    return answer_page(
-        request, owed.claims(house, caller.sight, account=account, clause=clause, outcome=outcome, page=page)
-    )
+    """Claims granted, declined, pending or withdrawn, by account and id; a period is that of their last change."""
+    return answer_page(request, owed.claims(house, caller.sight, outcome=outcome, page=page, **filters.asked()))
 
 
 @finance.get("/refunds", summary="List refunds", responses=answers(list[refunds_.Refund]))
@@ -95,11 +93,12 @@ def refunds(
     house: TheHouse,
     caller: Annotated[Caller, allowed("refund.read")],
     page: Annotated[Page, pages(refunds_.ORDER)],
-    account: OfAccount = None,
+    filters: AskedFiltersAndPeriod,
     status: Annotated[RefundStatus | None, Query(description="Only this status.")] = None,
 ) -> Response:
-    """Refunds due, approved, submitted, paid out, failed and rejected, by account and id."""
-    return answer_page(request, owed.refunds(house, caller.sight, account=account, status=status, page=page))
+    """Refunds due, approved, submitted, paid out, failed and rejected, by account and id; a period is that in which
+    they became due."""
+    return answer_page(request, owed.refunds(house, caller.sight, status=status, page=page, **filters.asked()))
 
 
 @finance.get("/credits", summary="List credits", responses=answers(list[credits_.Credit]))
@@ -108,10 +107,12 @@ def credits(
     house: TheHouse,
     caller: Annotated[Caller, allowed("credit.read")],
     page: Annotated[Page, pages(credits_.ORDER)],
-    account: OfAccount = None,
+    filters: AskedFiltersAndPeriod,
+    status: OfCreditStatus = None,
 ) -> Response:
-    """Credits for accounts' next charges, with the amounts used and left, by account and id."""
-    return answer_page(request, owed.credits(house, caller.sight, account=account, page=page))
+    """Credits for accounts' next charges, with the amounts used and left, by account and id; a period is that in
+    which they were granted."""
+    return answer_page(request, owed.credits(house, caller.sight, status=status, page=page, **filters.asked()))
 
 
 @finance.get("/disputes", summary="List disputes", responses=answers(list[disputes_.Dispute]))

@@ -97,12 +97,6 @@ def one_of(text: str, what: str, known: Sequence[str]) -> str:
     return text
 
 
-def _clause(text: str) -> str:
-    from ledger.events.billing_account import Clause
-
-    return one_of(text, "clauses", get_args(Clause))
-
-
 def _outcome(text: str) -> str:
     from ledger.events.billing_account import Outcome
 
@@ -130,13 +124,9 @@ def _kind(text: str) -> str:
 def _format(text: str) -> str:
     from makegood.exports.exporting import FORMATS
 
-    return _one_of(text, "formats", FORMATS)
+    return one_of(text, "formats", FORMATS)
 
 
-ClauseOption = Annotated[
-    str | None,
-    typer.Option("--clause", parser=_clause, metavar="CLAUSE", help="Only this clause of the policy."),
-]
 OutcomeOption = Annotated[
     str | None,
     typer.Option(

@@ -9,7 +9,6 @@ import typer
 from makegood.commands.app import (
     AccountOption,
     AsOf,
-    ClauseOption,
     ColumnsOption,
     Json,
     KindOption,
@@ -20,6 +19,17 @@ from makegood.commands.app import (
     app,
     opened,
     show_list,
+)
+from makegood.commands.filter_options import (
+    AgreementOption,
+    ClauseOrNoneOption,
+    CreditStatusOption,
+    CurrencyOption,
+    FromOption,
+    MinOption,
+    PlanOption,
+    ToOption,
+    filters_of,
 )
 from makegood.house.stop import Stop
 
@@ -32,7 +42,13 @@ if TYPE_CHECKING:
 @app.command()
 def claims(
     account: AccountOption = None,
-    clause: ClauseOption = None,
+    currency: CurrencyOption = None,
+    clause: ClauseOrNoneOption = None,
+    agreement: AgreementOption = None,
+    plan: PlanOption = None,
+    min_amount: MinOption = None,
+    from_: FromOption = None,
+    to: ToOption = None,
     outcome: OutcomeOption = None,
     columns: ColumnsOption = None,
     store: Store = "",
@@ -43,21 +59,31 @@ def claims(
     from makegood.answers import owed
     from makegood.commands.terminal.tables import CLAIMS
 
+    filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, to)
     show_list(
         store,
         json,
-        lambda house: owed.claims(house, EVERYTHING, account=account, clause=clause, outcome=outcome),
+        lambda house: owed.claims(house, EVERYTHING, outcome=outcome, **filters),
         CLAIMS,
         account=account,
         chosen=columns,
         title="Claims",
-        empty="no claims; record messages with `makegood ingest FILE` or `makegood run`",
+        empty="no claims match these filters"
+        if filters
+        else "no claims; record messages with `makegood ingest FILE` or `makegood run`",
     )
 
 
 @app.command()
 def refunds(
     account: AccountOption = None,
+    currency: CurrencyOption = None,
+    clause: ClauseOrNoneOption = None,
+    agreement: AgreementOption = None,
+    plan: PlanOption = None,
+    min_amount: MinOption = None,
+    from_: FromOption = None,
+    to: ToOption = None,
     status: RefundStatusOption = None,
     columns: ColumnsOption = None,
     store: Store = "",
@@ -68,15 +94,18 @@ def refunds(
     from makegood.answers import owed
     from makegood.commands.terminal.tables import REFUNDS
 
+    filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, to)
     show_list(
         store,
         json,
-        lambda house: owed.refunds(house, EVERYTHING, account=account, status=status),
+        lambda house: owed.refunds(house, EVERYTHING, status=status, **filters),
         REFUNDS,
         account=account,
         chosen=columns,
         title="Refunds",
-        empty="no refunds; see the decisions with `makegood claims`"
+        empty="no refunds match these filters"
+        if filters
+        else "no refunds; see the decisions with `makegood claims`"
         if status is None
         else f"no refunds with the status {status}",
     )
@@ -85,6 +114,14 @@ def refunds(
 @app.command()
 def credits(
     account: AccountOption = None,
+    currency: CurrencyOption = None,
+    clause: ClauseOrNoneOption = None,
+    agreement: AgreementOption = None,
+    plan: PlanOption = None,
+    min_amount: MinOption = None,
+    from_: FromOption = None,
+    to: ToOption = None,
+    status: CreditStatusOption = None,
     columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
@@ -94,15 +131,18 @@ def credits(
     from makegood.answers import owed
     from makegood.commands.terminal.tables import CREDITS
 
+    filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, to)
     show_list(
         store,
         json,
-        lambda house: owed.credits(house, EVERYTHING, account=account),
+        lambda house: owed.credits(house, EVERYTHING, status=status, **filters),
         CREDITS,
         account=account,
         chosen=columns,
         title="Credits",
-        empty="no credits; see the decisions with `makegood claims`",
+        empty="no credits match these filters"
+        if filters or status is not None
+        else "no credits; see the decisions with `makegood claims`",
     )
 
 
