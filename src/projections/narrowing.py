@@ -15,6 +15,8 @@ from ledger.store.reading.page import Where
 from projections.asking import Accounts
 from projections.movements import CLAIMS, MOVEMENTS
 
+OF_CLAIM = "claims_of"
+"""The name under which conditions speak of the claim that a row is for."""
 NONE = ""
 """Asks for what has no agreement, plan or clause; an excess has none of them."""
 
@@ -68,16 +70,15 @@ class Narrowing:
         of_claim = Where()
         for column, value in (("agreement", self.agreement), ("plan", self.plan)):
             if value is not None and value != NONE:
-                of_claim.that(f"claims_of.{column} = ?", value)
+                of_claim.that(f"{OF_CLAIM}.{column} = ?", value)
         if period is None:
-            self._period(of_claim, "claims_of.recorded_at")
+            self._period(of_claim, f"{OF_CLAIM}.recorded_at")
         else:
             self._period(where, period)
-        if of_claim.conditions:
-            where.that(f"EXISTS ({_claim_of(table)} AND {' AND '.join(of_claim.conditions)})", *of_claim.values)
+        of_claims(where, table, of_claim)
         for column, value in (("agreement", self.agreement), ("plan", self.plan)):
             if value == NONE:
-                where.that(f"NOT EXISTS ({_claim_of(table)} AND claims_of.{column} IS NOT NULL)")
+                where.that(f"NOT EXISTS ({_claim_of(table)} AND {OF_CLAIM}.{column} IS NOT NULL)")
         if self.min_amount is not None and self.currency is not None:
             total = " + ".join(map(in_minor_units, amounts))
             where.that(f"{total} >= ?", _minor_units(self.min_amount, self.currency))
@@ -105,9 +106,16 @@ def _minor_units(amount: Decimal, currency: str) -> int:
     return min(to_minor_units(amount, currency), 2**63 - 1)
 
 
+def of_claims(where: Where, table: str, of_claim: Where) -> Where:
+    """Have something hold of the claim that a row is for."""
+    if of_claim.conditions:
+        where.that(f"EXISTS ({_claim_of(table)} AND {' AND '.join(of_claim.conditions)})", *of_claim.values)
+    return where
+
+
 def _claim_of(table: str) -> str:
     claims = MOVEMENTS.stored_name(CLAIMS)
     return (
-        f"SELECT 1 FROM {claims} AS claims_of "
-        f"WHERE claims_of.account = {table}.account AND claims_of.claim_id = {table}.claim_id"
+        f"SELECT 1 FROM {claims} AS {OF_CLAIM} "
+        f"WHERE {OF_CLAIM}.account = {table}.account AND {OF_CLAIM}.claim_id = {table}.claim_id"
     )

@@ -30,8 +30,8 @@ from makegood.answers.filters import Asked, FilterRefused, Filters
 from makegood.answers.moments import known_at_to_text
 from makegood.house.opening import House
 from projections import changes as changes_
-from projections import moved, owed
-from projections.age_classes import AgeClass
+from projections import complaints, disputes, moved, owed
+from projections.age_classes import AgeClass, Aged
 from projections.follower import Progress
 from projections.movement_kinds import KINDS, MovementKind, Owed, Settlement
 from projections.narrowing import NONE
@@ -328,6 +328,45 @@ def changes(
 ) -> Listed[changes_.Change]:
     """The claims, refunds and credits that changed after an instant or a position, before and after."""
     return changes_.listed(house.database, since, accounts=sight.among(account), page=page, on_progress=on_progress)
+
+
+# --- what is open, by age ------------------------------------------------------------------------------------------
+
+
+class AgedSums(Aged):
+    """How much is open of one class of age, and the filter that gives the rows."""
+
+    filter: FilterWords
+
+
+class AgesTotal(TypedDict):
+    """All that is open."""
+
+    count: int
+    overdue: int
+
+
+class AgesFound(TypedDict):
+    """What is open by age; rows add up to the totals."""
+
+    rows: list[AgedSums]
+    totals: AgesTotal
+
+
+def dispute_ages(house: House, sight: Sight, *, account: str | None = None) -> AgesFound:
+    """The open disputes by age, and how many of them are investigated for longer than agreed."""
+    return _ages(disputes.by_age(house.database, house.now(), accounts=sight.among(account)), account)
+
+
+def complaint_ages(house: House, sight: Sight, *, account: str | None = None) -> AgesFound:
+    """The open complaints by age."""
+    return _ages(complaints.by_age(house.database, house.now(), accounts=sight.among(account)), account)
+
+
+def _ages(classes: Sequence[Aged], account: str | None) -> AgesFound:
+    rows: list[AgedSums] = [{**each, "filter": _words(account=account, age=each["age"])} for each in classes]
+    count, overdue = (sum(each[name] for each in classes) for name in ("count", "overdue"))
+    return {"rows": rows, "totals": {"count": count, "overdue": overdue}}
 
 
 def _words(**said: str | None) -> dict[str, str]:

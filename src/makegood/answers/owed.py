@@ -16,6 +16,7 @@ from projections import disputes as disputes_
 from projections import linked_goodwill
 from projections import outages as outages_
 from projections import refunds as refunds_
+from projections.age_classes import AgeClass
 
 
 def claims(
@@ -65,19 +66,34 @@ def credits(
 
 
 def disputes(
-    house: House, sight: Sight, *, account: str | None = None, overdue: bool = False, page: Page | None = None
+    house: House,
+    sight: Sight,
+    *,
+    account: str | None = None,
+    overdue: bool = False,
+    age: AgeClass | None = None,
+    page: Page | None = None,
 ) -> Listed[disputes_.Dispute]:
-    """The disputes, by account and id; `overdue` lists only investigations that are open longer than agreed."""
-    found = disputes_.listed(house.database, house.now(), accounts=sight.among(account), overdue=overdue, page=page)
+    """The disputes, by account and id; `overdue` lists only investigations that are open longer than agreed, `age`
+    only open disputes of that class."""
+    found = disputes_.listed(
+        house.database, house.now(), accounts=sight.among(account), overdue=overdue, age=age, page=page
+    )
     return sight.rows(disputes_.Dispute, found)
 
 
 def complaints(
-    house: House, sight: Sight, *, account: str | None = None, still_open: bool = False, page: Page | None = None
+    house: House,
+    sight: Sight,
+    *,
+    account: str | None = None,
+    still_open: bool = False,
+    age: AgeClass | None = None,
+    page: Page | None = None,
 ) -> Listed[complaints_.Complaint]:
-    """The complaints, those first that have been open longest."""
+    """The complaints, those first that have been open longest; `age` lists only open ones of that class."""
     found = complaints_.listed(
-        house.database, house.now(), accounts=sight.among(account), still_open=still_open, page=page
+        house.database, house.now(), accounts=sight.among(account), still_open=still_open, age=age, page=page
     )
     told = Listed((sight.complaint(complaint) for complaint in found), found.next)
     return sight.rows(complaints_.Complaint, told)

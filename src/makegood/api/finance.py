@@ -12,18 +12,16 @@ from makegood.access.caller import Caller
 from makegood.answers import finance as answering
 from makegood.answers.filters import FilterRefused
 from makegood.api.asked import AsOf, KnownAtMoment, OfAccount
-from makegood.api.filters import AskedFilters, AskedFiltersAndPeriod, pattern_of, words_in
+from makegood.api.filters import AskedFilters, AskedFiltersAndPeriod, OfAge, pattern_of, words_in
 from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.paging import answer_page, pages
 from makegood.api.questions import answers
 from projections import changes as changes_
 from projections import moved, owed
-from projections.age_classes import AgeClass
 from projections.movement_kinds import MovementKind, Owed, Settlement
 
 finance = APIRouter(tags=["Finance"], route_class=Guarded)
 
-OfAge = Annotated[AgeClass | None, Query(description="Only this class of age, in days.")]
 CountedAs = Annotated[Owed | None, Query(description="Only amounts that are counted so.")]
 OfKind = Annotated[MovementKind | None, Query(description="Only this kind.")]
 OfSettlement = Annotated[Settlement | None, Query(description="Only this way of settling.")]
@@ -161,3 +159,19 @@ def changes(
 ) -> Response:
     """The claims, refunds and credits that are not what they were, before and after, by account and id."""
     return answer_page(request, answering.changes(house, caller.sight, since, account=account, page=page))
+
+
+@finance.get("/disputes/ages", summary="Count open disputes by age", responses=answers(answering.AgesFound))
+def dispute_ages(
+    house: TheHouse, caller: Annotated[Caller, allowed("dispute.read")], account: OfAccount = None
+) -> Response:
+    """The open disputes in classes of age, with the number of overdue investigations."""
+    return JSONResponse(answering.dispute_ages(house, caller.sight, account=account))
+
+
+@finance.get("/complaints/ages", summary="Count open complaints by age", responses=answers(answering.AgesFound))
+def complaint_ages(
+    house: TheHouse, caller: Annotated[Caller, allowed("complaint.read")], account: OfAccount = None
+) -> Response:
+    """The open complaints in classes of age."""
+    return JSONResponse(answering.complaint_ages(house, caller.sight, account=account))

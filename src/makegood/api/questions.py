@@ -33,7 +33,7 @@ from makegood.answers.notices import notices as queued
 from makegood.answers.waiting import Waiting
 from makegood.answers.waiting import waiting as waiting_for
 from makegood.api.asked import AsOf, Identifier, KnownAtMoment, OfAccount, Printable
-from makegood.api.filters import AskedFiltersAndPeriod, OfCreditStatus
+from makegood.api.filters import AskedFiltersAndPeriod, OfCreditStatus, OfOpenAge
 from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.paging import answer_page, pages
 from makegood.api.paths import AccountId, PathId
@@ -123,9 +123,11 @@ def disputes(
     page: Annotated[Page, pages(disputes_.ORDER)],
     account: OfAccount = None,
     overdue: Annotated[bool, Query(description="Only overdue investigations.")] = False,
+    age: OfOpenAge = None,
 ) -> Response:
     """Disputed charges, under investigation with a deadline, confirmed or rejected, by account and id."""
-    return answer_page(request, owed.disputes(house, caller.sight, account=account, overdue=overdue, page=page))
+    found = owed.disputes(house, caller.sight, account=account, overdue=overdue, age=age, page=page)
+    return answer_page(request, found)
 
 
 @finance.get("/complaints", summary="List complaints", responses=answers(list[complaints_.Complaint]))
@@ -136,11 +138,11 @@ def complaints(
     page: Annotated[Page, pages(complaints_.ORDER)],
     account: OfAccount = None,
     still_open: Annotated[bool, Query(alias="open", description="Only open complaints.")] = False,
+    age: OfOpenAge = None,
 ) -> Response:
     """Customers' complaints, the longest open first."""
-    return answer_page(
-        request, owed.complaints(house, caller.sight, account=account, still_open=still_open, page=page)
-    )
+    found = owed.complaints(house, caller.sight, account=account, still_open=still_open, age=age, page=page)
+    return answer_page(request, found)
 
 
 @finance.get("/outages", summary="List outages", responses=answers(list[outages_.Outage]))

@@ -21,6 +21,7 @@ from makegood.commands.app import (
     show_list,
 )
 from makegood.commands.filter_options import (
+    AgeOption,
     AgreementOption,
     ClauseOrNoneOption,
     CreditStatusOption,
@@ -150,6 +151,8 @@ def credits(
 def disputes(
     account: AccountOption = None,
     overdue: Annotated[bool, typer.Option("--overdue", help="Only overdue investigations.")] = False,
+    age: AgeOption = None,
+    by_age: Annotated[bool, typer.Option("--by-age", help="The numbers of open disputes by age.")] = False,
     columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
@@ -157,12 +160,16 @@ def disputes(
     """Disputed charges: under investigation with a deadline, confirmed or rejected."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
+    from makegood.commands.terminal.finance import show_ages
     from makegood.commands.terminal.tables import DISPUTES
 
+    if by_age:
+        show_ages(store, json, "disputes", account)
+        return
     show_list(
         store,
         json,
-        lambda house: owed.disputes(house, EVERYTHING, account=account, overdue=overdue),
+        lambda house: owed.disputes(house, EVERYTHING, account=account, overdue=overdue, age=age),
         DISPUTES,
         account=account,
         chosen=columns,
@@ -175,6 +182,8 @@ def disputes(
 def complaints(
     account: AccountOption = None,
     still_open: Annotated[bool, typer.Option("--open", help="Only open complaints.")] = False,
+    age: AgeOption = None,
+    by_age: Annotated[bool, typer.Option("--by-age", help="The numbers of open complaints by age.")] = False,
     columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
@@ -183,12 +192,16 @@ def complaints(
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
     from makegood.commands.terminal.complaint import complaint_in_words
+    from makegood.commands.terminal.finance import show_ages
     from makegood.commands.terminal.tables import COMPLAINTS
 
+    if by_age:
+        show_ages(store, json, "complaints", account)
+        return
     show_list(
         store,
         json,
-        lambda house: owed.complaints(house, EVERYTHING, account=account, still_open=still_open),
+        lambda house: owed.complaints(house, EVERYTHING, account=account, still_open=still_open, age=age),
         COMPLAINTS,
         in_words=complaint_in_words,
         account=account,
