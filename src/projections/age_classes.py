@@ -5,8 +5,11 @@ A day is 24 hours, and the days that have begun but not ended do not count: afte
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal, get_args
+
+from typing_extensions import TypedDict
 
 from ledger.store.instants import to_microseconds
 from ledger.store.reading.page import Where
@@ -16,6 +19,20 @@ AgeClass = Literal["0-7", "8-30", "31-60", "over-60"]
 AGE_CLASSES: tuple[AgeClass, ...] = get_args(AgeClass)
 _DAYS: dict[AgeClass, int] = {"0-7": 8, "8-30": 31, "31-60": 61}
 """So many whole days is too old for each class; the last has no end."""
+
+
+class Aged(TypedDict):
+    """How much is open of one class of age, and how much of it is overdue."""
+
+    age: AgeClass
+    count: int
+    overdue: int
+
+
+def aged(rows: Iterable[tuple[AgeClass, int, int]]) -> list[Aged]:
+    """Classes with what is open of each, from the youngest."""
+    found: list[Aged] = [{"age": age, "count": int(count), "overdue": int(overdue)} for age, count, overdue in rows]
+    return sorted(found, key=lambda each: AGE_CLASSES.index(each["age"]))
 
 
 def age_class(since: int, now: datetime) -> AgeClass:

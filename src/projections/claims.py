@@ -23,6 +23,7 @@ from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
 from ledger.store.reading.page import Listed, Page, Where
 from projections.asking import Accounts, accounts_of, order_of, rows_listed, rows_of, the_only
+from projections.narrowing import EVERYTHING, Narrowing
 from projections.projection import Index, Place, Projection, Row, Rows, State, Table
 from projections.shown_values import Amount, Currency, Instant, Position, shown_instant
 
@@ -172,10 +173,12 @@ def listed(
     clause: str | None = None,
     outcome: str | None = None,
     goodwill_in_full: bool = True,
+    narrowing: Narrowing = EVERYTHING,
     page: Page | None = None,
 ) -> Listed[Claim]:
     """The claims that stand, by account and id; of goodwill only what was granted, unless `goodwill_in_full`."""
-    where = Where().among("account", accounts).equal(clause=clause, outcome=outcome)
+    where = narrowing.of_list(CLAIMS.stored_name(ROWS), ["amount", "tax"], clause="clause").among("account", accounts)
+    where.equal(clause=clause, outcome=outcome)
     if not goodwill_in_full:
         where.that("(clause <> 'complaint' OR outcome = 'granted')")
     with database.reading() as transaction:

@@ -35,6 +35,7 @@ from ledger.store.instants import to_microseconds
 from ledger.store.reading.page import Listed, Order, Page, Where
 from ledger.values import instant_from_text
 from projections import goodwill
+from projections.age_classes import AgeClass, Aged, age_in_sql, aged, of_age
 from projections.alarms import left_out_in
 from projections.asking import Accounts, accounts_of, rows_listed, rows_of, the_only
 from projections.first_message import MESSAGE, LeftOut, counting, message_of, order_of_fact
@@ -193,14 +194,30 @@ def listed(
     *,
     accounts: Accounts = None,
     still_open: bool = False,
+    age: AgeClass | None = None,
     page: Page | None = None,
 ) -> Listed[Complaint]:
-    """The complaints, those first that have been open longest; `still_open` leaves out the resolved ones."""
-    where = Where().among("account", accounts)
-    if still_open:
+    """The complaints, those first that have been open longest; `still_open` leaves out the resolved ones, `age` all
+    but the open ones of that class."""
+    where = of_age(Where().among("account", accounts), "opened_at", age, now)
+    if still_open or age is not None:
         where.that("resolved = 0")
     with database.reading() as transaction:
         return _listed(transaction, now, where, page)
+
+
+def by_age(database: Database, now: datetime, *, accounts: Accounts = None) -> list[Aged]:
+    """The open complaints in classes of age. None is overdue: the policy sets no term for them."""
+    where = Where().among("account", accounts).that("resolved = 0")
+    standings = COMPLAINTS.stored_name(STANDINGS)
+    with database.reading() as transaction:
+        return aged(
+            transaction.rows(
+                f"SELECT age, COUNT(*), 0 FROM (SELECT {age_in_sql('opened_at', now)} AS age FROM {standings}{where}"
+                ") AS complaints GROUP BY age",
+                where.values,
+            )
+        )
 
 
 def find(database: Database, now: datetime, complaint_id: str, account: str | None = None) -> Complaint | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -32,6 +32,7 @@ from ledger.store.instants import to_microseconds
 from ledger.store.reading.page import Listed, Order, Page, Where
 from ledger.values import zero
 from projections.asking import Accounts, accounts_of, order_of, rows_listed, rows_of, the_only
+from projections.narrowing import EVERYTHING, Narrowing, in_minor_units
 from projections.projection import Index, Key, Place, Projection, Row, Rows, State, Table, Value
 from projections.settled_parts import PART, part_row, parts
 from projections.shown_values import Amount, Currency, Instant, shown_instant
@@ -316,10 +317,24 @@ ORDER = order_of(ROWS)
 DORMANT_ORDER: Order = {"dormant_since": int, "account": str, "credit_id": str}
 
 
-def listed(database: Database, *, accounts: Accounts = None, page: Page | None = None) -> Listed[Credit]:
+CreditStatus = Literal["open", "used"]
+"""Whether anything is left of a credit."""
+
+
+def listed(
+    database: Database,
+    *,
+    accounts: Accounts = None,
+    status: CreditStatus | None = None,
+    narrowing: Narrowing = EVERYTHING,
+    page: Page | None = None,
+) -> Listed[Credit]:
     """The credits granted, and what is left of them; by account and id."""
+    where = narrowing.of_list(CREDITS.stored_name(ROWS), ["total"], "granted_at").among("account", accounts)
+    if status is not None:
+        where.that(f"{in_minor_units('left_over')} {'>' if status == 'open' else '='} 0")
     with database.reading() as transaction:
-        return _listed(transaction, Where().among("account", accounts), page)
+        return _listed(transaction, where, page)
 
 
 def listed_dormant(database: Database, *, accounts: Accounts = None, page: Page | None = None) -> Listed[Credit]:

@@ -14,9 +14,14 @@ from ledger.store.instants import to_microseconds
 from ledger.store.reading.page import Listed, Page, Where
 from ledger.values import instant_from_text
 from projections import claims
-from projections.asking import Accounts
+from projections.age_classes import AgeClass, Aged, age_in_sql, aged
+from projections.age_classes import of_age as claims_of_age
+from projections.asking import Accounts, rows_of
 from projections.complaints import Linked, linked_in
-from projections.shown_values import Instant
+from projections.movements import CLAIMS as OPENED
+from projections.movements import MOVEMENTS
+from projections.narrowing import OF_CLAIM, of_claims
+from projections.shown_values import Instant, shown_instant
 
 DisputeStatus = Literal["investigating", "waiting", "confirmed", "rejected"]
 
@@ -32,6 +37,11 @@ class Dispute(TypedDict):
     status: DisputeStatus
     outcome: Outcome
     reason: str | None
+    opened_at: Annotated[
+        Instant | None,
+        Field(description="The instant at which it was reported or found; null while rows are built anew."),
+    ]
+    age_seconds: Annotated[int | None, Field(description="Null once it is confirmed or rejected.")]
     investigate_by: Instant | None
     overdue: bool
     complaint_ids: Annotated[list[str], Field(description="The linked complaints.")]
@@ -46,23 +56,54 @@ def listed(
     *,
     accounts: Accounts = None,
     overdue: bool = False,
+    age: AgeClass | None = None,
     page: Page | None = None,
 ) -> Listed[Dispute]:
     """Every dispute by account and id, with until when its investigation is in time.
 
     `status` is `investigating` while no verdict is known, `confirmed` or `rejected` after one, and `waiting` where a
-    confirmation waits for its charge. `overdue` lists only investigations that are open longer than agreed.
+    confirmation waits for its charge. `overdue` lists only investigations that are open longer than agreed, `age`
+    only open disputes of that class.
     """
     where = Where().among("account", accounts).equal(clause="billing_error")
     if overdue:
         where.that("investigate_by < ?", to_microseconds(now))
+    if age is not None:
+        of_age = claims_of_age(Where(), f"{OF_CLAIM}.opened_at", age, now)
+        of_claims(where.equal(outcome="pending"), claims.CLAIMS.stored_name(claims.ROWS), of_age)
     with database.reading() as transaction:
         found = claims.claims_in(transaction, where, page)
-        linked = linked_in(transaction, {claim["account_id"] for claim in found})
-    return Listed((_shown(claim, now, linked) for claim in found), found.next)
+        accounts_found = {claim["account_id"] for claim in found}
+        linked = linked_in(transaction, accounts_found)
+        opened = {
+            (row["account"], row["claim_id"]): row["opened_at"]
+            for row in rows_of(transaction, MOVEMENTS, OPENED, accounts_found)
+        }
+    return Listed(
+        (_shown(claim, now, linked, opened.get((claim["account_id"], claim["claim_id"]))) for claim in found),
+        found.next,
+    )
 
 
-def _shown(claim: claims.Claim, now: datetime, linked: Linked) -> Dispute:
+def by_age(database: Database, now: datetime, *, accounts: Accounts = None) -> list[Aged]:
+    """The open disputes in classes of age, and how many of them are overdue."""
+    where = Where().among("stands.account", accounts).that("clause = 'billing_error' AND outcome = 'pending'")
+    overdue = f"CASE WHEN investigate_by < {to_microseconds(now)} THEN 1 ELSE 0 END"
+    with database.reading() as transaction:
+        return aged(
+            transaction.rows(
+                f"SELECT age, COUNT(*), SUM(overdue) FROM ("
+                f"SELECT {age_in_sql('opened_at', now)} AS age, {overdue} AS overdue "
+                f"FROM {claims.CLAIMS.stored_name(claims.ROWS)} AS stands "
+                f"JOIN {MOVEMENTS.stored_name(OPENED)} AS opened "
+                f"ON opened.account = stands.account AND opened.claim_id = stands.claim_id{where}"
+                ") AS disputes GROUP BY age",
+                where.values,
+            )
+        )
+
+
+def _shown(claim: claims.Claim, now: datetime, linked: Linked, opened_at: int | None) -> Dispute:
     dispute_id = claim["claim_id"].removeprefix("billing-error/")
     investigate_by = claim["investigate_by"]
     return {
@@ -74,10 +115,17 @@ def _shown(claim: claims.Claim, now: datetime, linked: Linked) -> Dispute:
         "status": _status(claim),
         "outcome": claim["outcome"],
         "reason": claim["reason"],
+        "opened_at": shown_instant(opened_at),
+        "age_seconds": _age(opened_at, now) if opened_at is not None and claim["outcome"] == "pending" else None,
         "investigate_by": investigate_by,
         "overdue": investigate_by is not None and instant_from_text(investigate_by) < now,
         "complaint_ids": linked.get((claim["account_id"], "dispute", dispute_id), []),
     }
+
+
+def _age(opened_at: int, now: datetime) -> int:
+    """How long it has been open, 0 where a sandbox's clock stands before."""
+    return max(0, to_microseconds(now) - opened_at) // 1_000_000
 
 
 def _status(claim: claims.Claim) -> DisputeStatus:

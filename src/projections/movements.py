@@ -30,6 +30,7 @@ from ledger.events import (
     LedgerEvent,
     OverpaidRecovered,
     PartStatus,
+    RefundReport,
     RefundStatus,
     RefundStatusChanged,
     RefundSubmitted,
@@ -206,6 +207,14 @@ CREDITS = Table(
     reads=READING,
     finding=True,
 )
+REPORTS = Table(
+    "movement_reports",
+    {"account": "TEXT", "event_id": "TEXT"},
+    key=("account", "event_id"),
+    reads=SETTLING,
+    finding=True,
+)
+"""The reports of payment processors: a settlement that one of them causes gives back nothing that was applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +352,15 @@ class Telling:
         if row["position"] != self._place.position:
             self.rows.put(OWED_BEFORE, {**row, "until_position": self._place.position, "until": self.at})
 
+    def is_caused_by_report(self) -> bool:
+        """Whether it is a settlement that a payment processor's report causes."""
+        cause = self.event.causation_id
+        return (
+            isinstance(self.event, Settling)
+            and cause is not None
+            and self.rows.get(REPORTS, self.account, cause) is not None
+        )
+
     def attribute(self) -> None:
         """Have what is owed belong to the agreement and plan that its claims have now."""
         for row in self.rows.of_account(OWED_NOW, self.account):
@@ -355,6 +373,7 @@ class Telling:
 
 Handled = (
     SubscriptionRegistered
+    | RefundReport
     | AgreementBound
     | ClaimAssessed
     | Settling
@@ -372,6 +391,9 @@ def fold(rows: Rows, place: Place, event: Handled) -> None:
         case SubscriptionRegistered():
             plan = {"registration": event.event_id, "plan": event.data.plan}
             rows.put(PLANS, {"account": event.account, **plan})
+            return
+        case RefundReport():
+            rows.put(REPORTS, {"account": event.account, "event_id": event.event_id})
             return
         case AgreementBound():
             _bind(rows, event)
@@ -700,17 +722,23 @@ def _with(credit: Row, amount: Money, used: Money) -> Row:
 
 def _put_credit(told: Telling, credit: Row, of: Item) -> None:
     """Have a credit stand otherwise, and note what was applied of it or given back: what was used of it but for what
-    was refunded and kept back."""
+    was refunded and kept back.
+
+    Where a report of the payment processor has a refund bounce, that is used no more, and a moment later the refund
+    stands so: nothing that was applied was given back between the two.
+    """
     refunds = [row for row in told.rows.of_account(REFUNDS, told.account) if row["credit_id"] == credit["credit_id"]]
     amount, used = _money(credit), _money(credit, "used_")
     out = _total_standing(refunds, "submitted", "succeeded")
     applied = used - out - _money(credit, "kept_back_")
+    if told.is_caused_by_report():
+        applied = _money(credit, "applied_")
     told.move("applied", applied - _money(credit, "applied_"), of)
-    if amount or used or applied:
+    left = amount - used - _total_standing(refunds, "due", "approved", "failed")
+    if amount or used or applied or left:
         told.rows.put(CREDITS, {**credit, "applied_net": str(applied.net), "applied_tax": str(applied.tax)})
     else:
         told.rows.delete(CREDITS, *CREDITS.key_of(credit))
-    left = amount - used - _total_standing(refunds, "due", "approved", "failed")
     belongs = Item(credit["claim_id"], credit["credit_id"], credit["charge_id"], credit["invoice_id"])
     told.owe("credits_left", credit["credit_id"], left, belongs, credit["since"])
 
@@ -733,7 +761,7 @@ def _item_id(of: Item) -> str:
 MOVEMENTS = Projection(
     "movements",
     1,
-    (MOVEMENTS_MADE, OWED_NOW, OWED_BEFORE, PLANS, SUBSCRIPTIONS, CLAIMS, REFUNDS, CREDITS),
-    (SubscriptionRegistered, *READING),
+    (MOVEMENTS_MADE, OWED_NOW, OWED_BEFORE, PLANS, SUBSCRIPTIONS, CLAIMS, REFUNDS, CREDITS, REPORTS),
+    (SubscriptionRegistered, RefundReport, *READING),
     fold,
 )

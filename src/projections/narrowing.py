@@ -5,6 +5,7 @@ What a word names has a column, or stands in the row of the claim that something
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -14,6 +15,8 @@ from ledger.store.reading.page import Where
 from projections.asking import Accounts
 from projections.movements import CLAIMS, MOVEMENTS
 
+OF_CLAIM = "claims_of"
+"""The name under which conditions speak of the claim that a row is for."""
 NONE = ""
 """Asks for what has no agreement, plan or clause; an excess has none of them."""
 
@@ -47,37 +50,38 @@ class Narrowing:
             elif value is not None:
                 where.that(f"{column} = ?", value)
         if self.min_amount is not None and self.currency is not None:
-            where.that("net + tax >= ?", to_minor_units(self.min_amount, self.currency))
+            where.that("net + tax >= ?", _minor_units(self.min_amount, self.currency))
         return where
 
-    def of_list(self, table: str, total: str, period: str | None) -> Where:
+    def of_list(
+        self, table: str, amounts: Sequence[str], period: str | None = None, clause: str | None = None
+    ) -> Where:
         """The rows of a list whose amounts are text, and which are for a claim.
 
-        `total` is SQL for their gross amount. Where `period` is None, it is the claim's: the instant at which it was
-        last assessed.
+        Their gross amount is the sum of some columns. Where no column is named for the period, it is the claim's: the
+        instant at which it was last assessed. Where none is named for the clause, it is told by the claim's id.
         """
         where = Where().among("account", self.accounts).equal(currency=self.currency)
-        if self.clause is not None:
+        if clause is not None:
+            where.equal(**{clause: self.clause})
+        elif self.clause is not None:
             named = next((prefix for prefix, clause in CLAUSES.items() if clause == self.clause), None)
             where.that("claim_id IS NULL") if named is None else where.that("claim_id LIKE ?", f"{named}/%")
         of_claim = Where()
         for column, value in (("agreement", self.agreement), ("plan", self.plan)):
             if value is not None and value != NONE:
-                of_claim.that(f"claims_of.{column} = ?", value)
+                of_claim.that(f"{OF_CLAIM}.{column} = ?", value)
         if period is None:
-            self._period(of_claim, "claims_of.recorded_at")
+            self._period(of_claim, f"{OF_CLAIM}.recorded_at")
         else:
             self._period(where, period)
-        if of_claim.conditions:
-            where.that(f"EXISTS ({_claim_of(table)} AND {' AND '.join(of_claim.conditions)})", *of_claim.values)
+        of_claims(where, table, of_claim)
         for column, value in (("agreement", self.agreement), ("plan", self.plan)):
             if value == NONE:
-                where.that(f"NOT EXISTS ({_claim_of(table)} AND claims_of.{column} IS NOT NULL)")
-        if self.min_amount is not None:
-            # Texts at one scale, without a sign, compare as their numbers do: the longer one is the greater.
-            least = str(self.min_amount)
-            where.that(f"(LENGTH({total}), {total}) >= (LENGTH(?), ?)", least, least)
-            where.that(f"{total} NOT LIKE '-%'")
+                where.that(f"NOT EXISTS ({_claim_of(table)} AND {OF_CLAIM}.{column} IS NOT NULL)")
+        if self.min_amount is not None and self.currency is not None:
+            total = " + ".join(map(in_minor_units, amounts))
+            where.that(f"{total} >= ?", _minor_units(self.min_amount, self.currency))
         return where
 
     def _period(self, where: Where, column: str) -> Where:
@@ -92,9 +96,26 @@ EVERYTHING = Narrowing()
 """Leaves nothing out."""
 
 
+def in_minor_units(column: str) -> str:
+    """SQL for the minor units of an amount that is text at its currency's scale."""
+    return f"CAST(REPLACE({column}, '.', '') AS NUMERIC)"
+
+
+def _minor_units(amount: Decimal, currency: str) -> int:
+    """What a database can compare with; no row has more."""
+    return min(to_minor_units(amount, currency), 2**63 - 1)
+
+
+def of_claims(where: Where, table: str, of_claim: Where) -> Where:
+    """Have something hold of the claim that a row is for."""
+    if of_claim.conditions:
+        where.that(f"EXISTS ({_claim_of(table)} AND {' AND '.join(of_claim.conditions)})", *of_claim.values)
+    return where
+
+
 def _claim_of(table: str) -> str:
     claims = MOVEMENTS.stored_name(CLAIMS)
     return (
-        f"SELECT 1 FROM {claims} AS claims_of "
-        f"WHERE claims_of.account = {table}.account AND claims_of.claim_id = {table}.claim_id"
+        f"SELECT 1 FROM {claims} AS {OF_CLAIM} "
+        f"WHERE {OF_CLAIM}.account = {table}.account AND {OF_CLAIM}.claim_id = {table}.claim_id"
     )

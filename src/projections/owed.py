@@ -15,7 +15,7 @@ from typing import Annotated, Literal, NotRequired, cast, get_args
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from ledger.events import Fact, LedgerEvent
+from ledger.events import Fact, LedgerEvent, RefundSubmitted
 from ledger.events.billing_account import Clause
 from ledger.store.amounts import exact_sum, from_minor_units, sums_of, to_minor_units
 from ledger.store.database import Database, Transaction
@@ -193,7 +193,7 @@ def _as_it_became_true(events: Iterable[LedgerEvent]) -> Iterator[LedgerEvent]:
     for event in events:
         if event.causation_id in true_at:
             event = event.model_copy(update={"recorded_at": true_at[event.causation_id]})
-        elif isinstance(event, Fact):
+        elif isinstance(event, Fact | RefundSubmitted):
             true_at[event.event_id] = event.occurred_at
         yield event
 

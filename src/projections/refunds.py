@@ -40,6 +40,7 @@ from ledger.store.reading.kept_messages import accounts_set_aside
 from ledger.store.reading.page import Listed, Page, Where
 from projections.asking import Accounts, accounts_of, order_of, rows_listed, rows_of, the_only
 from projections.first_message import MESSAGE, LeftOut, counting, message_of, order_of_fact
+from projections.narrowing import EVERYTHING, Narrowing
 from projections.projection import ColumnType, Index, Place, Projection, Row, Rows, State, Table, Value
 from projections.retractions import never_said_in
 from projections.settled_parts import PART, part_row, refund_parts
@@ -284,11 +285,17 @@ ORDER = order_of(ROWS)
 
 
 def listed(
-    database: Database, *, accounts: Accounts = None, status: str | None = None, page: Page | None = None
+    database: Database,
+    *,
+    accounts: Accounts = None,
+    status: str | None = None,
+    narrowing: Narrowing = EVERYTHING,
+    page: Page | None = None,
 ) -> Listed[Refund]:
     """The refunds: due, approved, submitted, and what the payment processor said of them; by account and id."""
+    where = narrowing.of_list(REFUNDS.stored_name(ROWS), ["total"], "due_at").among("account", accounts)
     with database.reading() as transaction:
-        return _listed(transaction, Where().among("account", accounts).equal(status=status), page)
+        return _listed(transaction, where.equal(status=status), page)
 
 
 def find(database: Database, refund_id: str, account: str | None = None) -> Refund | None:

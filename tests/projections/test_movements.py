@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from hypothesis import given, settings
@@ -14,6 +17,7 @@ from ledger.agreement import read_agreement
 from ledger.application.account import Account
 from ledger.application.catalogue import Catalogue
 from ledger.events import LedgerEvent
+from ledger.policy.payout import Owed
 from ledger.store.amounts import from_minor_units
 from ledger.store.writing import Head
 from projections.account_state import FOLDED, account_state
@@ -21,6 +25,7 @@ from projections.movement_kinds import EFFECTS, OWED
 from projections.movements import MOVEMENTS, MOVEMENTS_MADE, OWED_BEFORE, OWED_NOW
 from projections.projection import Row, State, Unrecorded, fold_account
 from tests.ledger.books import LONG_AFTER, WITHOUT_SHRINKING
+from tests.ledger.messages import Upstream
 from tests.oracle import histories
 from tests.policy.case import read
 from tests.search import sample
@@ -32,32 +37,112 @@ Sums = dict[tuple[str, str], Decimal]
 # --- balances that add up -------------------------------------------------------------------------------------------
 
 
+class Life:
+    """One account that hears a random history and its provider's people, and what was recorded with each step."""
+
+    def __init__(self, seed: int) -> None:
+        catalogue = Catalogue()
+        for text in histories.agreement_texts(money=True).values():
+            catalogue.add(read_agreement(text))
+        self.account = Account(Head("acct-1"), catalogue)
+        self.now = datetime(2026, 5, 1, tzinfo=UTC)
+        self.steps: list[list[LedgerEvent]] = []
+        self._chance = random.Random(f"people {seed}")
+        self._says = Upstream("acct-1")
+        seen = set()
+        for message in histories.history(seed, account="acct-1", money=True):
+            if (message["source"], message["id"]) not in seen:
+                seen.add((message["source"], message["id"]))
+                self.hear(message)
+                while self._chance.random() < 0.5:
+                    self._decide()
+        self.account.assess_anew(LONG_AFTER)
+        self.steps.append(self.account.collect())
+
+    def hear(self, message: dict[str, Any]) -> None:
+        self.now += timedelta(minutes=1)
+        self.account.record(read(message), None, self.now)
+        self.steps.append(self.account.collect())
+
+    def _decide(self) -> None:
+        """One of the things that people or the payment processor may do now, if there is any."""
+        can = [*self._about_refunds(), *self._about_credits(), *self._about_overpaid()]
+        if can:
+            self._chance.choice(can)()
+
+    def _about_refunds(self) -> Iterator[Callable[[], None]]:
+        ids = {part.id for of in self.account.billing.settlements.claims.values() for part in of.parts}
+        asked = {f"refund/{credit_id}/{n}" for credit_id in self.account.billing.credits for n in range(1, 4)}
+        for refund_id in sorted({id_ for id_ in ids if id_.startswith("refund/")} | asked):
+            owed = self.account.refunds.owed(refund_id, self.now)
+            if owed is None:
+                continue
+            status = self.account.refunds.status(owed)
+            if status in ("due", "failed"):
+                yield partial(self._judge, "refund.approved", owed)
+            if status == "due":
+                yield partial(self._judge, "refund.rejected", owed, reason="a mistake")
+            if status == "approved":
+                yield partial(self._submit, refund_id)
+            if status in ("submitted", "succeeded"):
+                yield partial(self._report, self._says.refund_failed, refund_id)
+            if status == "submitted":
+                yield partial(self._report, self._says.refund_succeeded, refund_id)
+            if status == "failed":
+                yield partial(self._judge, "refund.retried", owed)
+                amount = {"amount": str(owed.total), "currency": owed.currency}
+                if owed.credit_id is None and owed.total:
+                    yield partial(self._act, "refund.turned_into_credit", refund_id=refund_id, **amount)
+
+    def _about_credits(self) -> Iterator[Callable[[], None]]:
+        for credit_id, credit in self.account.billing.credits.items():
+            if credit.left > 0:
+                refund_id = f"refund/{credit_id}/{self._chance.randint(1, 3)}"
+                yield partial(self._act, "credit.refund_requested", refund_id=refund_id, credit_id=credit_id)
+
+    def _about_overpaid(self) -> Iterator[Callable[[], None]]:
+        for (claim_id, currency), settled in self.account.billing.settlements.claims.items():
+            for part in settled.parts:
+                if part.into == "overpaid" and part.net + part.tax < 0:
+                    said = {"claim_id": claim_id, "amount": str(-(part.net + part.tax)), "currency": currency}
+                    for kind in ("overpaid.written_off", "overpaid.recovery_ordered"):
+                        yield partial(self._act, kind, **said, reason="too small")
+
+    def _judge(self, kind: str, owed: Owed, **more: str) -> None:
+        said = {"net": str(owed.net), "tax": str(owed.tax), "currency": owed.currency, "set_by": owed.set_by}
+        self._act(kind, refund_id=owed.refund_id, proposal="0" * 64, **said, **more)
+
+    def _act(self, kind: str, **said: str) -> None:
+        message = self._says.instructs(kind, **said, decided_by="fin")
+        self.hear(message | {"time": self.now.isoformat().replace("+00:00", "Z")})
+
+    def _report(self, says: Callable[..., dict[str, Any]], refund_id: str) -> None:
+        self.hear(says(refund_id) | {"time": self.now.isoformat().replace("+00:00", "Z")})
+
+    def _submit(self, refund_id: str) -> None:
+        self.now += timedelta(minutes=1)
+        self.account.submit([refund_id], self.now)
+        self.steps.append(self.account.collect())
+
+
 def lived(seed: int) -> list[list[LedgerEvent]]:
-    """A random history of one account: what was recorded with each message, a minute apart, and long afterwards."""
-    catalogue = Catalogue()
-    for text in histories.agreement_texts(money=True).values():
-        catalogue.add(read_agreement(text))
-    account = Account(Head("acct-1"), catalogue)
-    messages = histories.history(seed, account="acct-1", money=True)
-    seen, told = set(), []
-    now = datetime(2026, 5, 1, tzinfo=UTC)
-    for message in messages:
-        if (message["source"], message["id"]) not in seen:
-            seen.add((message["source"], message["id"]))
-            now += timedelta(minutes=1)
-            account.record(read(message), None, now)
-            told.append(account.collect())
-    account.assess_anew(LONG_AFTER)
-    told.append(account.collect())
-    return told
+    return Life(seed).steps
 
 
 def from_other_projections(state: State) -> Sums:
-    """What the account's balances say is owed, which other projections make."""
-    found = {}
-    for balance in account_state(state, "acct-1")["balances"]:
+    """What the account's balances say is owed, which other projections make.
+
+    A credit that is to be refunded is a credit left in its account's balance, and a refund due in what is owed.
+    """
+    found: Sums = {}
+    shown = account_state(state, "acct-1")
+    for balance in shown["balances"]:
         for name, field in zip(OWED, ("refund_due", "credit_left", "captured_in_excess", "overpaid"), strict=True):
             found[balance["currency"], name] = Decimal(balance[field])  # type: ignore[literal-required]
+    for refund in shown["refunds"]:
+        if refund["credit_id"] is not None and refund["status"] in ("due", "approved", "failed"):
+            found[refund["currency"], "credits_left"] -= Decimal(refund["total"])
+            found[refund["currency"], "refunds_due"] += Decimal(refund["total"])
     return nonzero(found)
 
 

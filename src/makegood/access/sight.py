@@ -50,8 +50,8 @@ CUSTOMERS_SEE: Mapping[str, frozenset[str]] = {
     "Recovered": _of("application_id claim_id amount recovered_at"),
     "Applied": _of("application_id charge_id invoice_id amount applied_at"),
     "Dispute": _of(
-        "dispute_id claim_id account_id subscription_id charge_id status outcome reason investigate_by overdue "
-        "complaint_ids"
+        "dispute_id claim_id account_id subscription_id charge_id status outcome reason opened_at age_seconds "
+        "investigate_by overdue complaint_ids"
     ),
     "Complaint": _of(f"{_COMPLAINT} age_seconds"),
     "ComplaintOfAccount": _of(_COMPLAINT),

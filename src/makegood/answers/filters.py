@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
-from typing import Self
+from typing import Self, cast
 
-from ledger.events.billing_account import Clause
+from typing_extensions import TypedDict
+
 from ledger.store.instants import to_microseconds
 from ledger.values import CURRENCY_SCALES, amount_from_text, midnight
 from makegood.access.sight import Sight
@@ -21,9 +22,22 @@ class FilterRefused(ValueError):
         self.word = word
 
 
+class Asked(TypedDict, total=False):
+    """The filters as questions take them."""
+
+    account: str | None
+    currency: str | None
+    clause: str | None
+    agreement: str | None
+    plan: str | None
+    min_amount: str | None
+    from_: date | None
+    to: date | None
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What is asked for; a filter that is None leaves nothing out.
+    """What is asked for; a filter that is None leaves nothing out. Raises FilterRefused.
 
     `from_` and `to` are dates in the provider's legal time zone (`MAKEGOOD_TIME_ZONE`), both included. `min_amount`
     is gross. An empty agreement, plan or clause asks for what has none.
@@ -31,7 +45,7 @@ class Filters:
 
     account: str | None = None
     currency: str | None = None
-    clause: Clause | str | None = None
+    clause: str | None = None
     agreement: str | None = None
     plan: str | None = None
     min_amount: str | None = None
@@ -51,9 +65,13 @@ class Filters:
         if self.from_ is not None and self.to is not None and self.from_ > self.to:
             raise FilterRefused("to", "the last day of the period must not be before its first")
 
+    def asked(self) -> Asked:
+        """The filters that are used, as questions take them."""
+        return cast(Asked, {name: value for name, value in asdict(self).items() if value is not None})
+
     def words(self) -> dict[str, str]:
         """The filters that are used, as they are written."""
-        return {_WORDS.get(name, name): str(value) for name, value in asdict(self).items() if value is not None}
+        return {_WORDS.get(name, name): str(value) for name, value in self.asked().items()}
 
     def within(self, begin: date, end: date) -> Self:
         """The same, of no more than these days."""
@@ -80,7 +98,3 @@ class Filters:
 
 
 _WORDS = {"from_": "from", "min_amount": "min"}
-FILTERS = tuple(_WORDS.get(each.name, each.name) for each in fields(Filters))
-"""The words themselves."""
-NO_FILTERS = Filters()
-"""All rows."""

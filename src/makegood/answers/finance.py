@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Annotated, Literal, NotRequired, cast, get_args
 
 from pydantic import Field
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, Unpack
 
 from ledger.events import AgreementPublished
 from ledger.store.positions import KnownAt
@@ -26,12 +26,12 @@ from ledger.store.reading.events import (
 from ledger.store.reading.page import Listed, Page, in_memory
 from ledger.values import SYSTEM_ACCOUNT, instant_to_text
 from makegood.access.sight import Sight
-from makegood.answers.filters import FilterRefused, Filters
+from makegood.answers.filters import Asked, FilterRefused, Filters
 from makegood.answers.moments import known_at_to_text
 from makegood.house.opening import House
 from projections import changes as changes_
-from projections import moved, owed
-from projections.age_classes import AgeClass
+from projections import complaints, disputes, moved, owed
+from projections.age_classes import AgeClass, Aged
 from projections.follower import Progress
 from projections.movement_kinds import KINDS, MovementKind, Owed, Settlement
 from projections.narrowing import NONE
@@ -77,7 +77,6 @@ class OwedFound(TypedDict):
 def owed_sums(
     house: House,
     sight: Sight,
-    filters: Filters,
     by: Sequence[owed.Grouping] = (),
     *,
     counted_as: Owed | None = None,
@@ -85,11 +84,13 @@ def owed_sums(
     as_of: date | None = None,
     known_at: KnownAt | None = None,
     on_progress: Progress = _no_progress,
+    **asked: Unpack[Asked],
 ) -> OwedFound:
     """What is owed, or was as recorded by `known_at`, or by the facts that were true `as_of` an instant or date.
 
     With `as_of` accounts are assessed anew, one after the other.
     """
+    filters = Filters(**asked)
     moment = {
         "as_of": _as_of_to_text(as_of) if as_of is not None else None,
         "known_at": known_at_to_text(known_at) if known_at is not None else None,
@@ -109,7 +110,6 @@ def owed_sums(
 def owed_items(
     house: House,
     sight: Sight,
-    filters: Filters,
     *,
     counted_as: Owed | None = None,
     age: AgeClass | None = None,
@@ -117,8 +117,10 @@ def owed_items(
     known_at: KnownAt | None = None,
     page: Page | None = None,
     on_progress: Progress = _no_progress,
+    **asked: Unpack[Asked],
 ) -> Listed[AmountOwed]:
     """The refunds, credits, excesses and amounts overpaid that `owed_sums` adds up, by account and id."""
+    filters = Filters(**asked)
     if as_of is not None:
         items = _assessed_anew(house, sight, filters, counted_as, age, as_of, known_at, on_progress)
         return in_memory(list(items), lambda i: (i["account_id"], i["counted_as"], i["id"], i["currency"], 1), page)
@@ -226,33 +228,34 @@ class MovementSumsFound(TypedDict):
 def movements(
     house: House,
     sight: Sight,
-    filters: Filters,
     *,
     kind: MovementKind | None = None,
     settlement: Settlement | None = None,
     by_occurrence: bool = False,
     page: Page | None = None,
+    **asked: Unpack[Asked],
 ) -> Listed[moved.Movement]:
     """The movements of a period, by the day on which they were recorded or, if asked, became true."""
-    narrowing = filters.narrowing(sight, house.settings.time_zone, kind=kind, settlement=settlement)
+    narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone, kind=kind, settlement=settlement)
     return moved.listed(house.database, narrowing, _clock(by_occurrence), page)
 
 
 def movement_sums(
     house: House,
     sight: Sight,
-    filters: Filters,
     by: Sequence[Grouping] = (),
     *,
     kind: MovementKind | None = None,
     settlement: Settlement | None = None,
     by_occurrence: bool = False,
+    **asked: Unpack[Asked],
 ) -> MovementSumsFound:
     """The sums of the movements of a period, by currency, kind, and any of the groups.
 
     Days and months are those of the provider's legal time zone. Raises FilterRefused where they are asked for without
     a period.
     """
+    filters = Filters(**asked)
     words = {**filters.words(), **_words(kind=kind, settlement=settlement)}
     if by_occurrence:
         words["by_occurrence"] = "true"
@@ -325,6 +328,45 @@ def changes(
 ) -> Listed[changes_.Change]:
     """The claims, refunds and credits that changed after an instant or a position, before and after."""
     return changes_.listed(house.database, since, accounts=sight.among(account), page=page, on_progress=on_progress)
+
+
+# --- what is open, by age ------------------------------------------------------------------------------------------
+
+
+class AgedSums(Aged):
+    """How much is open of one class of age, and the filter that gives the rows."""
+
+    filter: FilterWords
+
+
+class AgesTotal(TypedDict):
+    """All that is open."""
+
+    count: int
+    overdue: int
+
+
+class AgesFound(TypedDict):
+    """What is open by age; rows add up to the totals."""
+
+    rows: list[AgedSums]
+    totals: AgesTotal
+
+
+def dispute_ages(house: House, sight: Sight, *, account: str | None = None) -> AgesFound:
+    """The open disputes by age, and how many of them are investigated for longer than agreed."""
+    return _ages(disputes.by_age(house.database, house.now(), accounts=sight.among(account)), account)
+
+
+def complaint_ages(house: House, sight: Sight, *, account: str | None = None) -> AgesFound:
+    """The open complaints by age."""
+    return _ages(complaints.by_age(house.database, house.now(), accounts=sight.among(account)), account)
+
+
+def _ages(classes: Sequence[Aged], account: str | None) -> AgesFound:
+    rows: list[AgedSums] = [{**each, "filter": _words(account=account, age=each["age"])} for each in classes]
+    count, overdue = (sum(each[name] for each in classes) for name in ("count", "overdue"))
+    return {"rows": rows, "totals": {"count": count, "overdue": overdue}}
 
 
 def _words(**said: str | None) -> dict[str, str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing_extensions import Unpack
+
 from ledger.store.reading.page import Listed, Page
 from makegood.access.sight import Sight
+from makegood.answers.filters import Asked, Filters
 from makegood.house.opening import House
 from projections import alarms as alarms_
 from projections import claims as claims_
@@ -14,24 +17,23 @@ from projections import linked_goodwill
 from projections import outages as outages_
 from projections import overpaid as overpaid_
 from projections import refunds as refunds_
+from projections.age_classes import AgeClass
 
 
 def claims(
     house: House,
     sight: Sight,
     *,
-    account: str | None = None,
-    clause: str | None = None,
     outcome: str | None = None,
     page: Page | None = None,
+    **asked: Unpack[Asked],
 ) -> Listed[claims_.Claim]:
     """Claims granted, declined, pending or withdrawn, by account and id."""
     found = claims_.listed(
         house.database,
-        accounts=sight.among(account),
-        clause=clause,
         outcome=outcome,
         goodwill_in_full=sight.goodwill,
+        narrowing=Filters(**asked).narrowing(sight, house.settings.time_zone),
         page=page,
     )
     return sight.rows(claims_.Claim, found)
@@ -41,20 +43,27 @@ def refunds(
     house: House,
     sight: Sight,
     *,
-    account: str | None = None,
     status: str | None = None,
     page: Page | None = None,
+    **asked: Unpack[Asked],
 ) -> Listed[refunds_.Refund]:
     """The refunds, by account and id."""
-    found = refunds_.listed(house.database, accounts=sight.among(account), status=status, page=page)
+    narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone)
+    found = refunds_.listed(house.database, status=status, narrowing=narrowing, page=page)
     return sight.rows(refunds_.Refund, found)
 
 
 def credits(
-    house: House, sight: Sight, *, account: str | None = None, page: Page | None = None
+    house: House,
+    sight: Sight,
+    *,
+    status: credits_.CreditStatus | None = None,
+    page: Page | None = None,
+    **asked: Unpack[Asked],
 ) -> Listed[credits_.Credit]:
     """The credits, by account and id."""
-    return sight.rows(credits_.Credit, credits_.listed(house.database, accounts=sight.among(account), page=page))
+    narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone)
+    return sight.rows(credits_.Credit, credits_.listed(house.database, status=status, narrowing=narrowing, page=page))
 
 
 def dormant_credits(
@@ -74,19 +83,34 @@ def overpaid(
 
 
 def disputes(
-    house: House, sight: Sight, *, account: str | None = None, overdue: bool = False, page: Page | None = None
+    house: House,
+    sight: Sight,
+    *,
+    account: str | None = None,
+    overdue: bool = False,
+    age: AgeClass | None = None,
+    page: Page | None = None,
 ) -> Listed[disputes_.Dispute]:
-    """The disputes, by account and id; `overdue` lists only investigations that are open longer than agreed."""
-    found = disputes_.listed(house.database, house.now(), accounts=sight.among(account), overdue=overdue, page=page)
+    """The disputes, by account and id; `overdue` lists only investigations that are open longer than agreed, `age`
+    only open disputes of that class."""
+    found = disputes_.listed(
+        house.database, house.now(), accounts=sight.among(account), overdue=overdue, age=age, page=page
+    )
     return sight.rows(disputes_.Dispute, found)
 
 
 def complaints(
-    house: House, sight: Sight, *, account: str | None = None, still_open: bool = False, page: Page | None = None
+    house: House,
+    sight: Sight,
+    *,
+    account: str | None = None,
+    still_open: bool = False,
+    age: AgeClass | None = None,
+    page: Page | None = None,
 ) -> Listed[complaints_.Complaint]:
-    """The complaints, those first that have been open longest."""
+    """The complaints, those first that have been open longest; `age` lists only open ones of that class."""
     found = complaints_.listed(
-        house.database, house.now(), accounts=sight.among(account), still_open=still_open, page=page
+        house.database, house.now(), accounts=sight.among(account), still_open=still_open, age=age, page=page
     )
     told = Listed((sight.complaint(complaint) for complaint in found), found.next)
     return sight.rows(complaints_.Complaint, told)

@@ -18,9 +18,10 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response, StreamingResponse
 
 from ledger.events import RefundStatus
-from ledger.events.billing_account import Clause, Outcome
+from ledger.events.billing_account import Outcome
 from makegood.access.caller import Caller
 from makegood.api.asked import OfAccount
+from makegood.api.filters import AskedFiltersAndPeriod, OfCreditStatus
 from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.problems import invalid, unavailable
 from makegood.exports.exporting import Format, export
@@ -67,12 +68,11 @@ def claims(
     house: TheHouse,
     caller: MayExport,
     format_: InFormat,
-    account: OfAccount = None,
-    clause: Annotated[Clause | None, Query(description="Only this clause of the policy.")] = None,
+    filters: AskedFiltersAndPeriod,
     outcome: Annotated[Outcome | None, Query(description="Only this outcome.")] = None,
 ) -> Response:
     """All claims granted, declined, pending or withdrawn."""
-    return _exported(house, caller, "claims", format_, account=account, clause=clause, outcome=outcome)
+    return _exported(house, caller, "claims", format_, **filters.asked(), outcome=outcome)
 
 
 @exports.get("/exports/refunds", summary="Export refunds", response_class=Response, responses=_A_FILE)
@@ -80,17 +80,23 @@ def refunds(
     house: TheHouse,
     caller: MayExport,
     format_: InFormat,
-    account: OfAccount = None,
+    filters: AskedFiltersAndPeriod,
     status: Annotated[RefundStatus | None, Query(description="Only this status.")] = None,
 ) -> Response:
     """All refunds due, failed and paid out."""
-    return _exported(house, caller, "refunds", format_, account=account, status=status)
+    return _exported(house, caller, "refunds", format_, **filters.asked(), status=status)
 
 
 @exports.get("/exports/credits", summary="Export credits", response_class=Response, responses=_A_FILE)
-def credits(house: TheHouse, caller: MayExport, format_: InFormat, account: OfAccount = None) -> Response:
+def credits(
+    house: TheHouse,
+    caller: MayExport,
+    format_: InFormat,
+    filters: AskedFiltersAndPeriod,
+    status: OfCreditStatus = None,
+) -> Response:
     """All credits, with the amounts used and left."""
-    return _exported(house, caller, "credits", format_, account=account)
+    return _exported(house, caller, "credits", format_, **filters.asked(), status=status)
 
 
 @exports.get("/exports/disputes", summary="Export disputes", response_class=Response, responses=_A_FILE)

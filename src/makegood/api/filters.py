@@ -11,6 +11,8 @@ from fastapi import Depends, Query
 from ledger.events.billing_account import Clause
 from makegood.answers.filters import Filters
 from makegood.api.asked import Identifier, OfAccount
+from projections.age_classes import AgeClass
+from projections.credits import CreditStatus
 
 W = TypeVar("W", bound=str)
 
@@ -32,6 +34,13 @@ FirstDay = Annotated[
     date | None, Query(alias="from", description="The first day, in the provider's legal time zone.")
 ]
 LastDay = Annotated[date | None, Query(description="The last day, which is included.")]
+
+
+OfAge = Annotated[AgeClass | None, Query(description="Only this class of age, in days.")]
+OfOpenAge = Annotated[AgeClass | None, Query(description="Only open ones of this class of age, in days.")]
+OfCreditStatus = Annotated[
+    CreditStatus | None, Query(description="Only this status: `open` while something is left, then `used`.")
+]
 
 
 def _of_items(

@@ -12,18 +12,16 @@ from makegood.access.caller import Caller
 from makegood.answers import finance as answering
 from makegood.answers.filters import FilterRefused
 from makegood.api.asked import AsOf, KnownAtMoment, OfAccount
-from makegood.api.filters import AskedFilters, AskedFiltersAndPeriod, pattern_of, words_in
+from makegood.api.filters import AskedFilters, AskedFiltersAndPeriod, OfAge, pattern_of, words_in
 from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.paging import answer_page, pages
 from makegood.api.questions import answers
 from projections import changes as changes_
 from projections import moved, owed
-from projections.age_classes import AgeClass
 from projections.movement_kinds import MovementKind, Owed, Settlement
 
 finance = APIRouter(tags=["Finance"], route_class=Guarded)
 
-OfAge = Annotated[AgeClass | None, Query(description="Only this class of age, in days.")]
 CountedAs = Annotated[Owed | None, Query(description="Only amounts that are counted so.")]
 OfKind = Annotated[MovementKind | None, Query(description="Only this kind.")]
 OfSettlement = Annotated[Settlement | None, Query(description="Only this way of settling.")]
@@ -71,7 +69,7 @@ def owed_sums(
     _check_as_of(as_of, filters.account)
     groups = words_in(by, owed.GROUPINGS)
     found = answering.owed_sums(
-        house, caller.sight, filters, groups, counted_as=counted_as, age=age, as_of=as_of, known_at=known_at
+        house, caller.sight, groups, counted_as=counted_as, age=age, as_of=as_of, known_at=known_at, **filters.asked()
     )
     return JSONResponse(found)
 
@@ -91,7 +89,14 @@ def owed_items(
     """The refunds, credits, excess payments and overpaid amounts behind the sums, by account and id."""
     _check_as_of(as_of, filters.account)
     found = answering.owed_items(
-        house, caller.sight, filters, counted_as=counted_as, age=age, as_of=as_of, known_at=known_at, page=page
+        house,
+        caller.sight,
+        counted_as=counted_as,
+        age=age,
+        as_of=as_of,
+        known_at=known_at,
+        page=page,
+        **filters.asked(),
     )
     return answer_page(request, found)
 
@@ -114,7 +119,13 @@ def movements(
 ) -> Response:
     """The differences that events made to claims, refunds, credits and invoices, in the order of their instants."""
     found = answering.movements(
-        house, caller.sight, filters, kind=kind, settlement=settlement, by_occurrence=by_occurrence, page=page
+        house,
+        caller.sight,
+        kind=kind,
+        settlement=settlement,
+        by_occurrence=by_occurrence,
+        page=page,
+        **filters.asked(),
     )
     return answer_page(request, found)
 
@@ -132,7 +143,7 @@ def movement_sums(
     """The sums of movements by currency, kind and the given groups; days and months require a period."""
     groups = words_in(by, answering.GROUPINGS)
     found = answering.movement_sums(
-        house, caller.sight, filters, groups, kind=kind, settlement=settlement, by_occurrence=by_occurrence
+        house, caller.sight, groups, kind=kind, settlement=settlement, by_occurrence=by_occurrence, **filters.asked()
     )
     return JSONResponse(found)
 
@@ -148,3 +159,19 @@ def changes(
 ) -> Response:
     """The claims, refunds and credits that are not what they were, before and after, by account and id."""
     return answer_page(request, answering.changes(house, caller.sight, since, account=account, page=page))
+
+
+@finance.get("/disputes/ages", summary="Count open disputes by age", responses=answers(answering.AgesFound))
+def dispute_ages(
+    house: TheHouse, caller: Annotated[Caller, allowed("dispute.read")], account: OfAccount = None
+) -> Response:
+    """The open disputes in classes of age, with the number of overdue investigations."""
+    return JSONResponse(answering.dispute_ages(house, caller.sight, account=account))
+
+
+@finance.get("/complaints/ages", summary="Count open complaints by age", responses=answers(answering.AgesFound))
+def complaint_ages(
+    house: TheHouse, caller: Annotated[Caller, allowed("complaint.read")], account: OfAccount = None
+) -> Response:
+    """The open complaints in classes of age."""
+    return JSONResponse(answering.complaint_ages(house, caller.sight, account=account))

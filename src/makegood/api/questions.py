@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from ledger.events import KeptAs, RefundStatus
-from ledger.events.billing_account import Clause, Outcome
+from ledger.events.billing_account import Outcome
 from ledger.instructions import Kind
 from ledger.store.reading import kept_messages as kept
 from ledger.store.reading import lost as lost_
@@ -33,6 +33,7 @@ from makegood.answers.notices import notices as queued
 from makegood.answers.waiting import Waiting
 from makegood.answers.waiting import waiting as waiting_for
 from makegood.api.asked import AsOf, Identifier, KnownAtMoment, OfAccount, Printable
+from makegood.api.filters import AskedFiltersAndPeriod, OfCreditStatus, OfOpenAge
 from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.paging import answer_page, pages
 from makegood.api.paths import AccountId, PathId
@@ -80,14 +81,11 @@ def claims(
     house: TheHouse,
     caller: Annotated[Caller, allowed("claim.read")],
     page: Annotated[Page, pages(claims_.ORDER)],
-    account: OfAccount = None,
-    clause: Annotated[Clause | None, Query(description="Only this clause of the policy.")] = None,
+    filters: AskedFiltersAndPeriod,
     outcome: Annotated[Outcome | None, Query(description="Only this outcome.")] = None,
 ) -> Response:
-    """Claims granted, declined, pending or withdrawn, by account and id."""
-    return answer_page(
-        request, owed.claims(house, caller.sight, account=account, clause=clause, outcome=outcome, page=page)
-    )
+    """Claims granted, declined, pending or withdrawn, by account and id; a period is that of their last change."""
+    return answer_page(request, owed.claims(house, caller.sight, outcome=outcome, page=page, **filters.asked()))
 
 
 @finance.get("/refunds", summary="List refunds", responses=answers(list[refunds_.Refund]))
@@ -96,11 +94,12 @@ def refunds(
     house: TheHouse,
     caller: Annotated[Caller, allowed("refund.read")],
     page: Annotated[Page, pages(refunds_.ORDER)],
-    account: OfAccount = None,
+    filters: AskedFiltersAndPeriod,
     status: Annotated[RefundStatus | None, Query(description="Only this status.")] = None,
 ) -> Response:
-    """Refunds due, approved, submitted, paid out, failed and rejected, by account and id."""
-    return answer_page(request, owed.refunds(house, caller.sight, account=account, status=status, page=page))
+    """Refunds due, approved, submitted, paid out, failed and rejected, by account and id; a period is that in which
+    they became due."""
+    return answer_page(request, owed.refunds(house, caller.sight, status=status, page=page, **filters.asked()))
 
 
 @finance.get("/credits", summary="List credits", responses=answers(list[credits_.Credit]))
@@ -109,10 +108,12 @@ def credits(
     house: TheHouse,
     caller: Annotated[Caller, allowed("credit.read")],
     page: Annotated[Page, pages(credits_.ORDER)],
-    account: OfAccount = None,
+    filters: AskedFiltersAndPeriod,
+    status: OfCreditStatus = None,
 ) -> Response:
-    """Credits for accounts' next charges, with the amounts used and left, by account and id."""
-    return answer_page(request, owed.credits(house, caller.sight, account=account, page=page))
+    """Credits for accounts' next charges, with the amounts used and left, by account and id; a period is that in
+    which they were granted."""
+    return answer_page(request, owed.credits(house, caller.sight, status=status, page=page, **filters.asked()))
 
 
 @finance.get("/credits/dormant", summary="List dormant credits", responses=answers(list[credits_.Credit]))
@@ -147,9 +148,11 @@ def disputes(
     page: Annotated[Page, pages(disputes_.ORDER)],
     account: OfAccount = None,
     overdue: Annotated[bool, Query(description="Only overdue investigations.")] = False,
+    age: OfOpenAge = None,
 ) -> Response:
     """Disputed charges, under investigation with a deadline, confirmed or rejected, by account and id."""
-    return answer_page(request, owed.disputes(house, caller.sight, account=account, overdue=overdue, page=page))
+    found = owed.disputes(house, caller.sight, account=account, overdue=overdue, age=age, page=page)
+    return answer_page(request, found)
 
 
 @finance.get("/complaints", summary="List complaints", responses=answers(list[complaints_.Complaint]))
@@ -160,11 +163,11 @@ def complaints(
     page: Annotated[Page, pages(complaints_.ORDER)],
     account: OfAccount = None,
     still_open: Annotated[bool, Query(alias="open", description="Only open complaints.")] = False,
+    age: OfOpenAge = None,
 ) -> Response:
     """Customers' complaints, the longest open first."""
-    return answer_page(
-        request, owed.complaints(house, caller.sight, account=account, still_open=still_open, page=page)
-    )
+    found = owed.complaints(house, caller.sight, account=account, still_open=still_open, age=age, page=page)
+    return answer_page(request, found)
 
 
 @finance.get("/outages", summary="List outages", responses=answers(list[outages_.Outage]))

@@ -107,12 +107,6 @@ def one_of(text: str, what: str, known: Sequence[str]) -> str:
     return text
 
 
-def _clause(text: str) -> str:
-    from ledger.events.billing_account import Clause
-
-    return one_of(text, "clauses", get_args(Clause))
-
-
 def _outcome(text: str) -> str:
     from ledger.events.billing_account import Outcome
 
@@ -143,10 +137,6 @@ def _format(text: str) -> str:
     return one_of(text, "formats", FORMATS)
 
 
-ClauseOption = Annotated[
-    str | None,
-    typer.Option("--clause", parser=_clause, metavar="CLAUSE", help="Only this clause of the policy."),
-]
 OutcomeOption = Annotated[
     str | None,
     typer.Option(

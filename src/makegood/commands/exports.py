@@ -9,7 +9,6 @@ import typer
 
 from makegood.commands.app import (
     AccountOption,
-    ClauseOption,
     FormatOption,
     Json,
     OutcomeOption,
@@ -17,6 +16,17 @@ from makegood.commands.app import (
     Store,
     export_app,
     opened,
+)
+from makegood.commands.filter_options import (
+    AgreementOption,
+    ClauseOrNoneOption,
+    CreditStatusOption,
+    CurrencyOption,
+    FromOption,
+    MinOption,
+    PlanOption,
+    UntilOption,
+    filters_of,
 )
 
 if TYPE_CHECKING:
@@ -32,14 +42,21 @@ def claims(
     format_: FormatOption,
     to: To,
     account: AccountOption = None,
-    clause: ClauseOption = None,
+    currency: CurrencyOption = None,
+    clause: ClauseOrNoneOption = None,
+    agreement: AgreementOption = None,
+    plan: PlanOption = None,
+    min_amount: MinOption = None,
+    from_: FromOption = None,
+    until: UntilOption = None,
     outcome: OutcomeOption = None,
     force: Force = False,
     store: Store = "",
     json: Json = False,
 ) -> None:
     """Claims: granted with an amount, declined with a reason, pending or withdrawn."""
-    _export("claims", format_, to, force, store, json, account=account, clause=clause, outcome=outcome)
+    filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, until)
+    _export("claims", format_, to, force, store, json, **filters, outcome=outcome)
 
 
 @export_app.command()
@@ -47,13 +64,21 @@ def refunds(
     format_: FormatOption,
     to: To,
     account: AccountOption = None,
+    currency: CurrencyOption = None,
+    clause: ClauseOrNoneOption = None,
+    agreement: AgreementOption = None,
+    plan: PlanOption = None,
+    min_amount: MinOption = None,
+    from_: FromOption = None,
+    until: UntilOption = None,
     status: RefundStatusOption = None,
     force: Force = False,
     store: Store = "",
     json: Json = False,
 ) -> None:
     """Refunds: due, failed and paid out."""
-    _export("refunds", format_, to, force, store, json, account=account, status=status)
+    filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, until)
+    _export("refunds", format_, to, force, store, json, **filters, status=status)
 
 
 @export_app.command()
@@ -61,12 +86,21 @@ def credits(
     format_: FormatOption,
     to: To,
     account: AccountOption = None,
+    currency: CurrencyOption = None,
+    clause: ClauseOrNoneOption = None,
+    agreement: AgreementOption = None,
+    plan: PlanOption = None,
+    min_amount: MinOption = None,
+    from_: FromOption = None,
+    until: UntilOption = None,
+    status: CreditStatusOption = None,
     force: Force = False,
     store: Store = "",
     json: Json = False,
 ) -> None:
     """Credits: granted, used and left."""
-    _export("credits", format_, to, force, store, json, account=account)
+    filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, until)
+    _export("credits", format_, to, force, store, json, **filters, status=status)
 
 
 @export_app.command()
@@ -97,7 +131,7 @@ def complaints(
     _export("complaints", format_, to, force, store, json, account=account, still_open=still_open)
 
 
-def _export(what: What, format_: Any, to: Path, force: bool, store: str, json: bool, **filters: Any) -> None:
+def _export(what: What, format_: Any, file_to: Path, force: bool, store: str, json: bool, **filters: Any) -> None:
     """Write the file, and say what is in it."""
     from makegood.access.sight import EVERYTHING
     from makegood.commands.terminal.export import show_export
@@ -106,12 +140,12 @@ def _export(what: What, format_: Any, to: Path, force: bool, store: str, json: b
     from makegood.house.whole_file import whole_file
 
     with (
-        opened(store, filters["account"]) as house,
-        whole_file(to, force=force) as file,
+        opened(store, filters.get("account")) as house,
+        whole_file(file_to, force=force) as file,
         progress_bar(f"exporting {what}", None, "rows") as told,
     ):
         done = export(house, EVERYTHING, what, format_, file, filters, told)
     if json:
         print_json(done)
     else:
-        show_export(what, to, done)
+        show_export(what, file_to, done)

@@ -10,7 +10,7 @@ import typer
 from makegood.commands.app import one_of
 
 if TYPE_CHECKING:
-    from makegood.answers.filters import Filters
+    from makegood.answers.filters import Asked
 
 W = TypeVar("W", bound=str)
 
@@ -43,6 +43,12 @@ def _counted_as(text: str) -> str:
     from projections.movement_kinds import OWED
 
     return one_of(text, "amounts owed", OWED)
+
+
+def _credit_status(text: str) -> str:
+    from projections.credits import CreditStatus
+
+    return one_of(text, "statuses of credits", get_args(CreditStatus))
 
 
 def _date(text: str) -> Any:
@@ -80,7 +86,10 @@ FromOption = Annotated[
         help="The first day, in the time zone MAKEGOOD_TIME_ZONE.",
     ),
 ]
-ToOption = Annotated[Any, typer.Option("--to", parser=_date, metavar="DATE", help="The last day, which is included.")]
+_LAST_DAY = "The last day, which is included."
+ToOption = Annotated[Any, typer.Option("--to", "--until", parser=_date, metavar="DATE", help=_LAST_DAY)]
+UntilOption = Annotated[Any, typer.Option("--until", parser=_date, metavar="DATE", help=_LAST_DAY)]
+"""For exports, of which `--to` is the file."""
 AgeOption = Annotated[
     Any,
     typer.Option("--age", parser=_age, metavar="DAYS", help="Only this class of age: 0-7, 8-30, 31-60 or over-60."),
@@ -96,6 +105,15 @@ SettlementOption = Annotated[
         parser=_settlement,
         metavar="WAY",
         help="Only this way of settling: invoice_reduction, refund or credit.",
+    ),
+]
+CreditStatusOption = Annotated[
+    Any,
+    typer.Option(
+        "--status",
+        parser=_credit_status,
+        metavar="STATUS",
+        help="Only this status: open while something is left, then used.",
     ),
 ]
 CountedAsOption = Annotated[
@@ -118,12 +136,12 @@ def filters_of(
     min_amount: str | None = None,
     from_: Any = None,
     to: Any = None,
-) -> Filters:
+) -> Asked:
     """The filters that a command was given. Raises BadParameter."""
     from makegood.answers.filters import FilterRefused, Filters
 
     try:
-        return Filters(account, currency, clause, agreement, plan, min_amount, from_, to)
+        return Filters(account, currency, clause, agreement, plan, min_amount, from_, to).asked()
     except FilterRefused as error:
         raise typer.BadParameter(str(error), param_hint=f"--{error.word}") from None
 

@@ -72,11 +72,17 @@ def owed(
     groups = groups_of(by, GROUPINGS, ("currency",))
     filters = filters_of(account, currency, clause, agreement, plan, min_amount)
     with opened(store, account) as house, progress_bar("assessing", None, "accounts") as told:
-        asked: dict[str, Any] = {"counted_as": counted_as, "age": age, "as_of": as_of, "known_at": known_at}
+        asked: dict[str, Any] = {
+            "counted_as": counted_as,
+            "age": age,
+            "as_of": as_of,
+            "known_at": known_at,
+            **filters,
+        }
         if items:
-            found = answering.owed_items(house, EVERYTHING, filters, **asked, on_progress=told)
+            found = answering.owed_items(house, EVERYTHING, **asked, on_progress=told)
         else:
-            sums = answering.owed_sums(house, EVERYTHING, filters, groups, **asked, on_progress=told)
+            sums = answering.owed_sums(house, EVERYTHING, groups, **asked, on_progress=told)
     if json:
         print_json(found if items else sums)
     elif items:
@@ -119,13 +125,13 @@ def movements(
 
     groups = groups_of(by, answering.GROUPINGS, ("currency", "kind"))
     filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, to)
-    asked: dict[str, Any] = {"kind": kind, "settlement": settlement, "by_occurrence": by_occurrence}
+    asked: dict[str, Any] = {"kind": kind, "settlement": settlement, "by_occurrence": by_occurrence, **filters}
     with opened(store, account) as house:
         if by is None:
-            rows = answering.movements(house, EVERYTHING, filters, **asked)
+            rows = answering.movements(house, EVERYTHING, **asked)
             found: Any = {"rows": rows, "totals": answering.movement_totals(rows)}
         else:
-            found = answering.movement_sums(house, EVERYTHING, filters, groups, **asked)
+            found = answering.movement_sums(house, EVERYTHING, groups, **asked)
     if json:
         print_json(found)
     elif by is None:

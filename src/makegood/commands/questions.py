@@ -9,7 +9,6 @@ import typer
 from makegood.commands.app import (
     AccountOption,
     AsOf,
-    ClauseOption,
     ColumnsOption,
     Json,
     KindOption,
@@ -20,6 +19,18 @@ from makegood.commands.app import (
     app,
     opened,
     show_list,
+)
+from makegood.commands.filter_options import (
+    AgeOption,
+    AgreementOption,
+    ClauseOrNoneOption,
+    CreditStatusOption,
+    CurrencyOption,
+    FromOption,
+    MinOption,
+    PlanOption,
+    ToOption,
+    filters_of,
 )
 from makegood.house.stop import Stop
 
@@ -32,7 +43,13 @@ if TYPE_CHECKING:
 @app.command()
 def claims(
     account: AccountOption = None,
-    clause: ClauseOption = None,
+    currency: CurrencyOption = None,
+    clause: ClauseOrNoneOption = None,
+    agreement: AgreementOption = None,
+    plan: PlanOption = None,
+    min_amount: MinOption = None,
+    from_: FromOption = None,
+    to: ToOption = None,
     outcome: OutcomeOption = None,
     columns: ColumnsOption = None,
     store: Store = "",
@@ -43,21 +60,31 @@ def claims(
     from makegood.answers import owed
     from makegood.commands.terminal.tables import CLAIMS
 
+    filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, to)
     show_list(
         store,
         json,
-        lambda house: owed.claims(house, EVERYTHING, account=account, clause=clause, outcome=outcome),
+        lambda house: owed.claims(house, EVERYTHING, outcome=outcome, **filters),
         CLAIMS,
         account=account,
         chosen=columns,
         title="Claims",
-        empty="no claims; record messages with `makegood ingest FILE` or `makegood run`",
+        empty="no claims match these filters"
+        if filters
+        else "no claims; record messages with `makegood ingest FILE` or `makegood run`",
     )
 
 
 @app.command()
 def refunds(
     account: AccountOption = None,
+    currency: CurrencyOption = None,
+    clause: ClauseOrNoneOption = None,
+    agreement: AgreementOption = None,
+    plan: PlanOption = None,
+    min_amount: MinOption = None,
+    from_: FromOption = None,
+    to: ToOption = None,
     status: RefundStatusOption = None,
     columns: ColumnsOption = None,
     store: Store = "",
@@ -68,15 +95,18 @@ def refunds(
     from makegood.answers import owed
     from makegood.commands.terminal.tables import REFUNDS
 
+    filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, to)
     show_list(
         store,
         json,
-        lambda house: owed.refunds(house, EVERYTHING, account=account, status=status),
+        lambda house: owed.refunds(house, EVERYTHING, status=status, **filters),
         REFUNDS,
         account=account,
         chosen=columns,
         title="Refunds",
-        empty="no refunds; see the decisions with `makegood claims`"
+        empty="no refunds match these filters"
+        if filters
+        else "no refunds; see the decisions with `makegood claims`"
         if status is None
         else f"no refunds with the status {status}",
     )
@@ -88,6 +118,14 @@ def credits(
     dormant: Annotated[
         bool, typer.Option("--dormant", help="Only credits left after the last subscription, the longest first.")
     ] = False,
+    currency: CurrencyOption = None,
+    clause: ClauseOrNoneOption = None,
+    agreement: AgreementOption = None,
+    plan: PlanOption = None,
+    min_amount: MinOption = None,
+    from_: FromOption = None,
+    to: ToOption = None,
+    status: CreditStatusOption = None,
     columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
@@ -97,15 +135,24 @@ def credits(
     from makegood.answers import owed
     from makegood.commands.terminal.tables import CREDITS
 
+    filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, to)
     show_list(
         store,
         json,
-        lambda house: (owed.dormant_credits if dormant else owed.credits)(house, EVERYTHING, account=account),
+        lambda house: (
+            owed.dormant_credits(house, EVERYTHING, account=account)
+            if dormant
+            else owed.credits(house, EVERYTHING, status=status, **filters)
+        ),
         CREDITS,
         account=account,
         chosen=columns,
         title="Credits",
-        empty="no dormant credits" if dormant else "no credits; see the decisions with `makegood claims`",
+        empty="no dormant credits"
+        if dormant
+        else "no credits match these filters"
+        if filters or status is not None
+        else "no credits; see the decisions with `makegood claims`",
     )
 
 
@@ -113,6 +160,8 @@ def credits(
 def disputes(
     account: AccountOption = None,
     overdue: Annotated[bool, typer.Option("--overdue", help="Only overdue investigations.")] = False,
+    age: AgeOption = None,
+    by_age: Annotated[bool, typer.Option("--by-age", help="The numbers of open disputes by age.")] = False,
     columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
@@ -120,12 +169,16 @@ def disputes(
     """Disputed charges: under investigation with a deadline, confirmed or rejected."""
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
+    from makegood.commands.terminal.finance import show_ages
     from makegood.commands.terminal.tables import DISPUTES
 
+    if by_age:
+        show_ages(store, json, "disputes", account)
+        return
     show_list(
         store,
         json,
-        lambda house: owed.disputes(house, EVERYTHING, account=account, overdue=overdue),
+        lambda house: owed.disputes(house, EVERYTHING, account=account, overdue=overdue, age=age),
         DISPUTES,
         account=account,
         chosen=columns,
@@ -138,6 +191,8 @@ def disputes(
 def complaints(
     account: AccountOption = None,
     still_open: Annotated[bool, typer.Option("--open", help="Only open complaints.")] = False,
+    age: AgeOption = None,
+    by_age: Annotated[bool, typer.Option("--by-age", help="The numbers of open complaints by age.")] = False,
     columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
@@ -146,12 +201,16 @@ def complaints(
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
     from makegood.commands.terminal.complaint import complaint_in_words
+    from makegood.commands.terminal.finance import show_ages
     from makegood.commands.terminal.tables import COMPLAINTS
 
+    if by_age:
+        show_ages(store, json, "complaints", account)
+        return
     show_list(
         store,
         json,
-        lambda house: owed.complaints(house, EVERYTHING, account=account, still_open=still_open),
+        lambda house: owed.complaints(house, EVERYTHING, account=account, still_open=still_open, age=age),
         COMPLAINTS,
         in_words=complaint_in_words,
         account=account,

@@ -29,7 +29,7 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 Filters = Mapping[str, Any]
 """The filters of a list's question; None where a filter is not used."""
-_NAMES = {"still_open": "open"}
+_NAMES = {"still_open": "open", "from_": "from", "min_amount": "min"}
 """The names of filters on the command line, where these differ."""
 
 

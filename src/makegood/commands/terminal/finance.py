@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from ledger.store.reading.page import Listed
-from makegood.answers.finance import MovementsFound, MovementSumsFound, OwedFound
+from makegood.access.sight import EVERYTHING
+from makegood.answers.finance import MovementsFound, MovementSumsFound, OwedFound, complaint_ages, dispute_ages
+from makegood.commands.app import opened
 from makegood.commands.filter_options import as_options
 from makegood.commands.terminal.layout import Columns
-from makegood.commands.terminal.printing import print_rows, say
-from makegood.commands.terminal.tables import AMOUNTS_OWED, MOVEMENT_SUMS, MOVEMENTS, OWED_SUMS
+from makegood.commands.terminal.printing import print_json, print_rows, say
+from makegood.commands.terminal.tables import AGES, AMOUNTS_OWED, MOVEMENT_SUMS, MOVEMENTS, OWED_SUMS
 from projections.changes import Change
 from projections.owed import AmountOwed
 
@@ -46,6 +48,19 @@ def show_movement_sums(found: MovementSumsFound, groups: Sequence[str]) -> None:
     if found["rows"]:
         print_rows(found["totals"], MOVEMENT_SUMS, title="Totals", empty="")
         say(f"the movements behind a sum: makegood movements {as_options(found['rows'][0]['filter'])}")
+
+
+def show_ages(store: str, json: bool, what: Literal["disputes", "complaints"], account: str | None) -> None:
+    """Print how many disputes or complaints are open by age, and how to see the oldest."""
+    with opened(store, account) as house:
+        ages = dispute_ages if what == "disputes" else complaint_ages
+        found = ages(house, EVERYTHING, account=account)
+    if json:
+        print_json(found)
+        return
+    print_rows(found["rows"], AGES, title=f"Open {what}, by days", empty=f"no open {what}")
+    if found["rows"]:
+        say(f"the oldest: makegood {what} {as_options(found['rows'][-1]['filter'])}")
 
 
 def change_in_words(change: Change) -> Mapping[str, Any]:

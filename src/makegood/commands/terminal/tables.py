@@ -6,7 +6,7 @@ A test holds every column to a field of the rows' type, unless it is made for th
 from __future__ import annotations
 
 from makegood.answers.agreements import Agreement
-from makegood.answers.finance import MovedSums, OwedSums
+from makegood.answers.finance import AgedSums, MovedSums, OwedSums
 from makegood.answers.kept_messages import DeadLetter, SetAside
 from makegood.answers.lost_ranges import LostRange
 from makegood.answers.notices import Notice
@@ -438,6 +438,12 @@ MOVEMENT_SUMS = Columns(
     {"kind": "kind", "count": "count", "net": "net", "tax": "tax", "total": "total", "currency": ""},
     right=("count",),
     give_way=("tax", "net"),
+)
+AGES = Columns(
+    AgedSums,
+    {"age": "days", "count": "open", "overdue": "overdue"},
+    right=("count", "overdue"),
+    give_way=("overdue",),
 )
 CHANGES = Columns(
     Change,
