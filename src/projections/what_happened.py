@@ -71,6 +71,7 @@ from ledger.events import (
     RefundApproved,
     RefundFailed,
     RefundRejected,
+    RefundRequestsFound,
     RefundRetried,
     RefundStatusChanged,
     RefundSubmitted,
@@ -264,6 +265,8 @@ def what_happened(event: LedgerEvent) -> str:
             return f"The loss of vault keys was accepted; entries that cannot be read any more: {data.entries}"
         case StoreRestored(data=data):
             return f"The store was restored from a backup, and generation {data.generation} of its positions began"
+        case RefundRequestsFound(data=data):
+            return f"The store was restored; refunds found requested, not to be requested again: {len(data.requests)}"
         case RoleGranted(data=data):
             return f"The role {_role(data)} was granted to {data.principal}"
         case RoleRevoked(data=data):
