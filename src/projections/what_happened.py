@@ -72,6 +72,7 @@ from ledger.events import (
     RefundApproved,
     RefundFailed,
     RefundRejected,
+    RefundRequestsFound,
     RefundRetried,
     RefundStatusChanged,
     RefundSubmitted,
@@ -267,6 +268,8 @@ def what_happened(event: LedgerEvent) -> str:
             return f"The store was restored from a backup, and generation {data.generation} of its positions began"
         case PeriodClosed(data=data):
             return f"The month {data.period} was closed with everything known up to position {data.position}"
+        case RefundRequestsFound(data=data):
+            return f"The store was restored; refunds found requested, not to be requested again: {len(data.requests)}"
         case RoleGranted(data=data):
             return f"The role {_role(data)} was granted to {data.principal}"
         case RoleRevoked(data=data):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import closing
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from consumers.restored import GivenUp, Lost
+from ledger.events import RequestFound
 from ledger.store.connecting import connect
 from ledger.store.schema import TABLES
 from makegood.answers.restored import answer
@@ -22,6 +24,9 @@ LEDGER_TABLES = [
     for name in (statement.split()[5] for statement in TABLES if statement.startswith("CREATE TABLE"))
     if name not in OF_THE_STORE
 ]
+REQUESTED = RequestFound(
+    account_id="acct-1", refund_id="refund/claim-1/1", attempt=1, amount=Decimal("11.90"), currency="EUR"
+)
 PROJECTION_TABLES = ["projection_positions", *(p.stored_name(table) for p in CATALOG for table in p.tables)]
 
 Kept = dict[str, list[tuple[Any, ...]]]
@@ -55,7 +60,7 @@ def sample(accounts: int) -> list[str]:
 
 def answers(door: Door) -> list[Any]:
     """What is owed, without when and where it was recorded."""
-    arrival = {"position", "due_at", "granted_at", "applied_at"}
+    arrival = {"position", "due_at", "granted_at", "applied_at", "proposal"}
 
     def without(value: Any) -> Any:
         if isinstance(value, list):
@@ -91,6 +96,14 @@ def behind(sandbox: Door, lines: Callable[..., str]) -> tuple[Door, list[str], l
         ({"kind": "dead letter"}, "send it again"),
         ({"kind": "e-mail", "id": "a-notice"}, "was sent; it is not sent again"),
         ({"kind": "e-mail"}, "was sent; it may be sent again"),
+        (
+            {"kind": "refund request"},
+            "was submitted; ask the payment processor whether it has it before it is approved again",
+        ),
+        (
+            {"kind": "refund request", "request": REQUESTED},
+            "was requested; this attempt is not requested again: wait for the processor's answer",
+        ),
     ],
 )
 def test_each_thing_that_is_lost_says_what_to_do(lost: dict[str, Any], says: str) -> None:

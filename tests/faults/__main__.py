@@ -20,6 +20,7 @@ from pathlib import Path
 import structlog
 
 from tests.faults import kinds
+from tests.faults.failpoints import PARTS
 from tests.faults.kinds import Fault, NotReached, strike
 from tests.faults.stage import Stage
 from tests.faults.theatre import Theatre, theatre
@@ -133,8 +134,10 @@ def main() -> int:
         for kind, fault in wanted.items():
             if not only or kind.startswith(only):
                 programme.play(kind, [fault] * times[kind], house.stage)
-        if not only or "kill -9 at a named place".startswith(only):
-            programme.play("kill -9 at a named place", _kills_at_places(house), house.stage)
+        for part in PARTS:
+            kind = f"kill -9 at a named place of {part}"
+            if not only or kind.startswith(only):
+                programme.play(kind, _kills_at_places(house, part), house.stage)
         if not only or "SQLite full".startswith(only):
             programme.play("SQLite full", [house.disk_full()] * rounds, house.stage_on_sqlite)
         if not only or "restored from a backup, SQLite".startswith(only):
@@ -146,9 +149,9 @@ def main() -> int:
         return 0 if programme.table() else 1
 
 
-def _kills_at_places(house: Theatre) -> list[Fault]:
+def _kills_at_places(house: Theatre, part: str) -> list[Fault]:
     """Those that only a new store comes to are first on their stage, the others follow them."""
-    places = house.places()
+    places = [place for place in house.places() if place.startswith(f"{part}:")]
     first = [place for place in places if "INTO projection_positions" in place]
     others = [place for place in places if place not in first]
     turns: list[str] = []

@@ -21,7 +21,7 @@ from ledger.store.database import Row, Transaction
 from ledger.store.postgresql import PostgreSQL
 from ledger.store.sqlite import SQLite
 
-PARTS = ("intake", "relay", "projector", "timers")
+PARTS = ("intake", "relay", "projector", "timers", "payouts")
 SEEN_MOST = 3
 """How many times of one place get a name in the list of those seen."""
 
@@ -62,7 +62,7 @@ class Failpoints:
         self.reach(f"after {what}")
 
     def install(self) -> None:
-        """Put the places into the databases' transactions and the relay's sender."""
+        """Put the places into the databases' transactions and what is sent to Kafka."""
         for kind in (SQLite, PostgreSQL):
             self._install_in(kind)
         sends = KafkaSender.send
@@ -136,4 +136,4 @@ class _Watched(Transaction):
 
 def _without_suffix(topic: str) -> str:
     """`ledger.events` of `ledger.events-1f2e3d4c`: a place has the same name on every stage."""
-    return topic.partition("-")[0] if not topic.startswith("provisioning.dead") else "provisioning.dead-letters"
+    return topic.rpartition("-")[0]

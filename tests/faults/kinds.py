@@ -225,6 +225,32 @@ def frozen_in_a_transaction(place: str) -> Fault:
     return freeze
 
 
+def frozen_before_it_sends(place: str) -> Fault:
+    """Frozen when all that is left is to send: when it is woken, another has asked for the same refunds."""
+
+    def freeze(stage: Stage, lot: Lot) -> str:
+        stage.make_room()
+        process = stage.start(MAKEGOOD_FAILPOINT=place, FAULTS_SIGNAL="SIGSTOP")
+        stage.publish(lot)
+        until(lambda: process.frozen or stage.all_is_taken(lot), PATIENCE)
+        stage.make_due(lot)
+        until(lambda: process.frozen or stage.at_rest(lot), PATIENCE)
+        if not process.frozen:
+            stage.leave_to(process)
+            raise NotReached(place)
+        other = stage.start()
+        stage.leave_to(other)
+        until(other.is_ready, PATIENCE)
+        stage.settle(lot)
+        process.wake()
+        until(process.is_ready, PATIENCE)
+        time.sleep(stage.dice.uniform(0.5, 3.0))
+        process.terminate()
+        return f"{stage.requests} refunds requested in all"
+
+    return freeze
+
+
 def members(stage: Stage, lot: Lot) -> str:
     """Two more join, and all but one leave, in any order, while there is work."""
     three = [stage.whole(), stage.start(), stage.start()]

@@ -19,6 +19,14 @@ PARTITIONS = 4
 STRAYS_EACH = 2
 """Messages of no account in each lot, all of them refused."""
 
+APPROVES = """
+[approval]
+hold = "PT0S"
+[approval.automatic_up_to]
+EUR = "500.00"
+USD = "500.00"
+GBP = "500.00"
+"""
 REGISTERED = "voip.subscription.registered.v1"
 
 
@@ -30,9 +38,11 @@ class Lot:
     messages: list[Sent]
     accounts: list[str]
     late_agreement: str
-    """The text of the agreement that is published when all messages have been taken."""
+    """The text of the agreement that is published when all messages have been taken. It approves small refunds."""
     since_dead_letter: int = 0
     """The position of the last dead letter before this lot's."""
+    left_approved: set[tuple[str, str]] | None = None
+    """The refunds that an undisturbed run leaves approved and not submitted, once that is known."""
     published: int = 0
     """How often all of it was published."""
     ends: dict[int, int] = field(default_factory=dict)
@@ -84,7 +94,12 @@ def _lot(name: str, messages: dict[str, list[bytes]], strays: list[bytes]) -> Lo
         for number, (account, lines) in enumerate(messages.items()):
             if turn < len(lines):
                 sent.append(_renamed(lines[turn], account, name, late if number % 4 == 3 else "standard"))
-    return Lot(name, sent, [f"{account}-{name}" for account in messages], standard.replace('"standard"', f'"{late}"'))
+    return Lot(
+        name,
+        sent,
+        [f"{account}-{name}" for account in messages],
+        standard.replace('"standard"', f'"{late}"') + APPROVES,
+    )
 
 
 def _renamed(line: bytes, account: str, lot: str, agreement: str) -> Sent:

@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import consumers.intake
+from consumers import carrying
 from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, UPSTREAM
+from consumers.payouts import request_topic
 from consumers.payouts.request_topic import RequestTopic
 from consumers.projector import KafkaSource
 from consumers.relay import Relay
@@ -47,6 +49,9 @@ def say_how(environment: dict[str, str]) -> None:
         for topic in (UPSTREAM, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, DEAD_LETTERS)
     )
     consumers.intake.WATCH_SECONDS = LOOK_SECONDS
+    request_topic.CONFIRMED_WITHIN = 2.0
+    RequestTopic.settles_within = 3.0
+    carrying.LEASE_SECONDS = 1.0
     database.IDLE_IN_TRANSACTION = "3s"
     for name, shorter in {
         "TOPICS": (upstream, events, instructions, requests, letters),

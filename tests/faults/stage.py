@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,16 @@ from typing import Any
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from consumers.kafka.records import BrokerError, Partition, Record
+from consumers.payouts.asking import reader_of
+from consumers.payouts.requests import key_in
 from consumers.places import place_of
 from consumers.projector import PublishedEvent, event_of
 from ledger.application.agreements import publish
+from ledger.events import RefundSubmitted
+from ledger.refund_requests import request_of
 from ledger.store.database import Database, Unavailable
 from ledger.store.positions import event_sequence
+from ledger.store.reading.found_requests import requests_found
 from ledger.store.reading.generations import Generations, generations_of
 from ledger.store.reading.lost import LostMessages, lost_ranges
 from projections.catalog import CATALOG
@@ -125,7 +131,7 @@ class Process:
 
 
 class Stage:
-    """One store, four topics and the processes on them, with lots that are published one after the other."""
+    """One store, five topics and the processes on them, with lots that are published one after the other."""
 
     def __init__(
         self, kafka: Kafka, url: str, folder: Path, dice: random.Random, *, seen_by: str = "", accounts: int = 12
@@ -141,6 +147,8 @@ class Stage:
         self._processes: list[Process] = []
         self._whole: Process | None = None
         self._environment: dict[str, str] = {}
+        self.requests = 0
+        """How many refunds were requested, when it was last looked."""
         self.span = 1.0
         """Seconds that an undisturbed lot takes, within which faults strike."""
 
@@ -268,7 +276,26 @@ class Stage:
             self._relayed(self.place.events.name, "/0") == end
             and self._relayed(self.place.instructions.name, "/0") == end
             and self._relayed(self.place.dead_letters.name, "") == letters
+            and self._requested() == end
+            and self._approved(lot) == self._left_approved(lot)
         )
+
+    def _requested(self) -> int:
+        rows = self.books.rows("SELECT position FROM readers WHERE reader = ?", reader_of(0))
+        return int(rows[0][0]) if rows else 0
+
+    def _approved(self, lot: Lot) -> set[tuple[str, str]]:
+        """The refunds of a lot that are approved and not submitted."""
+        found = self.books.rows(
+            "SELECT account, refund_id FROM approved_refunds WHERE account LIKE '%-' || ?", lot.name
+        )
+        return {(account, refund_id) for account, refund_id in found}
+
+    def _left_approved(self, lot: Lot) -> set[tuple[str, str]]:
+        """Those that an undisturbed run leaves: they wait for something."""
+        if lot.left_approved is None:
+            lot.left_approved = set(undisturbed(lot)["approved_refunds"])
+        return lot.left_approved
 
     def _due(self) -> int:
         now = int(self.books.clock().timestamp() * 1_000_000)
@@ -293,8 +320,10 @@ class Stage:
         self._wait(lambda: self.all_is_taken(lot), "the messages were not all taken")
         self.make_due(lot)
         self._wait(lambda: self.at_rest(lot), "it did not come to rest")
-        told = differences(undisturbed(lot), found_in(self.books, lot, lot.since_dead_letter)) + damage(
-            self.books, [*lot.accounts]
+        told = (
+            differences(undisturbed(lot), found_in(self.books, lot, lot.since_dead_letter))
+            + damage(self.books, [*lot.accounts])
+            + self.requests_differ()
         )
         if told:
             more = f"\n… and {len(told) - 20} more" if len(told) > 20 else ""
@@ -315,10 +344,11 @@ class Stage:
             time.sleep(0.05)
 
     def check_whole_store(self) -> None:
-        """All of the store by itself, and the topics against it: every event in order, its bytes as stored, and every
-        instruction as the rows have it."""
+        """All of the store by itself, and the topics against it: every event in order, its bytes as stored, every
+        instruction as the rows have it, and every refund requested once."""
         accounts = [row[0] for row in self.books.rows("SELECT account FROM heads")]
         told = damage(self.books, accounts) + self._topic_differs() + self._instructions_differ()
+        told += self.requests_differ()
         if told:
             raise NotRecovered("\n".join(told[:20]))
 
@@ -360,6 +390,22 @@ class Stage:
             if kept.get(instruction["id"]) != instruction["data"]:
                 told.append(f"instruction {instruction['id']} says on the topic what the rows do not")
         return told + [f"instruction {missing} was never published" for missing in sorted(kept.keys() - sent)]
+
+    def requests_differ(self) -> list[str]:
+        """Requests that are on the topic twice, or not at all; what was requested before a store was restored counts,
+        unless nothing was submitted again under its name."""
+        asked = Counter(key_in(record) for record in self._records(self.place.refund_requests.name))
+        submitted = set()
+        for (envelope,) in self.books.rows("SELECT envelope FROM events WHERE type = ?", RefundSubmitted.stored_as):
+            submitted.add(request_of(RefundSubmitted.model_validate_json(bytes(envelope))).key)
+        with self.books.database.reading() as transaction:
+            found = requests_found(transaction)
+        self.requests = len(submitted)
+        return (
+            [f"{key} was requested {times} times" for key, times in asked.items() if times > 1]
+            + [f"{key} was never requested" for key in sorted(submitted - asked.keys())]
+            + [f"{key} was requested, and nobody knows of it" for key in asked.keys() - submitted - found.keys()]
+        )
 
     def _generations(self) -> Generations:
         with self.books.database.reading() as transaction:

@@ -50,7 +50,7 @@ def test_killed_at_random_instants(stage: Stage) -> None:
 
 def test_killed_at_a_named_place(house: Theatre, stage: Stage) -> None:
     places = [place for place in house.places() if "INTO projection_positions" not in place]  # only a new store's
-    assert {place.partition(":")[0] for place in places} == {"intake", "relay", "projector", "timers"}
+    assert {place.partition(":")[0] for place in places} == {"intake", "relay", "projector", "timers", "payouts"}
     for place in house.dice.sample(places, 4):
         with suppress(NotReached):  # few lots bring the projector to the tables that few accounts have rows in
             play(stage, kinds.kill_at(place))
@@ -81,6 +81,10 @@ def test_cut_off_at_a_commit(house: Theatre, stage: Stage) -> None:
 
 def test_frozen_until_another_has_its_work(house: Theatre, stage: Stage) -> None:
     play(stage, house.kinds()["frozen in a transaction"])
+
+
+def test_frozen_before_it_asks_for_refunds_until_another_has_asked(house: Theatre, stage: Stage) -> None:
+    play(stage, house.kinds()["frozen before it sends"])
 
 
 def test_members_that_join_and_leave(stage: Stage) -> None:

@@ -22,6 +22,7 @@ from tests.parts.kafka import Kafka, find_kafka
 from tests.parts.postgres import Postgres, find_postgres
 
 _OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+FROZEN_BEFORE = "payouts: before SEND payments.refund-requests#1"
 FROZEN_AT = "intake: before COMMIT of events#2"
 
 
@@ -119,6 +120,7 @@ class Theatre:
             "connection cut at commit": kinds.commit_cut(self.proxy),
             "frozen and woken": kinds.frozen,
             "frozen in a transaction": kinds.frozen_in_a_transaction(FROZEN_AT),
+            "frozen before it sends": kinds.frozen_before_it_sends(FROZEN_BEFORE),
             "members join and leave": kinds.members,
             "deleted before it was read": kinds.deleted_before_it_was_read,
             "older vault restored": kinds.older_vault,

@@ -24,6 +24,8 @@ from consumers.intake import Intake
 from consumers.kafka.records import Partition, Record
 from consumers.notices import Notices
 from consumers.part import Part, PartFailed
+from consumers.payouts.asking import Payouts
+from consumers.payouts.request_topic import RequestTopic
 from consumers.places import place_of
 from consumers.projector import KafkaSource, Projector
 from consumers.relay import Relay
@@ -42,7 +44,8 @@ from makegood.house import broker
 from makegood.program import running as program
 from tests.faults.lots import Lot, lots
 from tests.faults.undisturbed import damage, differences, found_in, undisturbed
-from tests.integration.world import Books, Place, Sent, running, until
+from tests.integration.world import Books, Place, Sent, running, structured, until
+from tests.ledger.messages import Upstream
 from tests.parts.postgres import Postgres
 
 pytestmark = pytest.mark.long
@@ -297,6 +300,86 @@ def test_restored_under_a_running_relay_it_sends_nothing_more(postgres: Postgres
     assert records(place, place.events.name) == on_the_topic
     books.close()
     postgres.drop_database(kept.url)
+
+
+def test_a_refund_that_was_requested_is_not_requested_again_with_whatever_amount(
+    kept: Kept, place: Place, commands: Any
+) -> None:
+    """The topic of requests alone is ahead: the relay was cut off when the store broke."""
+    books = Books(kept.url).create()
+    publish(books.ledger(), APPROVES, actor="test", channel="test")
+    upstream = Upstream()
+    take_directly(books, [structured(message) for message in upstream.customer()])
+    work(books, place, None)
+    books.close()
+    kept.backup()
+    books = Books(kept.url)
+    pay_out(books, place, upstream.overcharge_confirmed(amount="10.00"))
+    (request,) = requests(place)
+    books.close()
+    kept.restore()
+
+    kafka = ("--kafka", place.cluster.bootstrap)
+    for command in ("run", "status"):
+        code, said = commands(kept.url, command, *kafka)
+        assert code == 1
+        assert f"{place.refund_requests.name} has position" in said.replace("\n", " ")
+    books = Books(kept.url)
+    with pytest.raises(PartFailed, match="makegood restored"), running(payouts(books, place)):
+        until(lambda: False, 5)
+    books.close()
+    told = json.loads(commands(kept.url, "restored", *kafka, "--json")[1])
+    (lost,) = told["lost"]
+    assert (lost["kind"], lost["id"], lost["attempt"]) == ("refund request", request["refund_id"], 1)
+    assert (lost["account_id"], lost["amount"], lost["currency"]) == ("acct-1", "10.00", "EUR")
+    assert "not requested again" in lost["next"]
+
+    books = Books(kept.url)
+    pay_out(books, place, upstream.overcharge_confirmed(amount="8.00"))
+    assert requests(place) == [request]
+    (returned,) = request["returns"]
+    answer = upstream.refund_succeeded(returned["return_id"], amount="10.00", currency="EUR")
+    take_directly(books, [structured(answer)])
+    work(books, place, None)
+    books.close()
+    (refund,) = json.loads(commands(kept.url, "refunds", "--json")[1])
+    assert (refund["status"], refund["total"]) == ("succeeded", "10.00")
+    code, said = commands(kept.url, "status", *kafka, "--json", "--max-age", "100000")
+    assert (code, json.loads(said)["problems"]) == (0, [])
+
+
+APPROVES = """
+name = "standard"
+version = 2
+valid_from = 2000-01-02
+[approval]
+hold = "PT0S"
+[approval.automatic_up_to]
+EUR = "100.00"
+"""
+
+
+def payouts(books: Books, place: Place) -> Payouts:
+    topic = RequestTopic(books.database, place.fresh_cluster(), place.refund_requests)
+    topic.settles_within = 0.5
+    return Payouts(books.ledger(), topic)
+
+
+def pay_out(books: Books, place: Place, message: dict[str, Any]) -> None:
+    """Take a message by which a refund is owed, which the agreement approves at once, and have it requested."""
+    take_directly(books, [structured(message)])
+    do_due_work(books.ledger(), books.clock())
+    with running(payouts(books, place)):
+        until(
+            lambda: (
+                books.rows("SELECT 1 FROM readers WHERE reader = 'payouts' AND position = ?", books.end())
+                and books.rows("SELECT 1 FROM events WHERE type = 'refund-submitted.v1'")
+            )
+        )
+
+
+def requests(place: Place) -> list[dict[str, Any]]:
+    return [json.loads(record.value or b"")["data"] for record in records(place, place.refund_requests.name)]
 
 
 def test_restored_and_gone_on_it_is_what_an_undisturbed_run_is(kept: Kept, place: Place, commands: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,16 @@ from ledger.application.notice_delivery import discard as discard_notice
 from ledger.application.periods import Compute
 from ledger.application.periods import close as close_month
 from ledger.application.restoring import Restored, begin_generation
-from ledger.events import STORED_TYPES, FoundAhead, Grant, LostRange, SettledAnew, UnknownStoredType, from_stored
+from ledger.events import (
+    STORED_TYPES,
+    FoundAhead,
+    Grant,
+    LostRange,
+    RequestFound,
+    SettledAnew,
+    UnknownStoredType,
+    from_stored,
+)
 from ledger.store.notice_queue import queue_notices
 from ledger.store.reading.events import StoredEnvelope
 from ledger.store.reading.lost import lost_ranges
@@ -229,7 +239,14 @@ def restored() -> Restored:
     rows = FoundAhead(kind="projection", name="refunds", partition=None, shard=0, position=118, generation=None)
     now = datetime(2026, 6, 1, tzinfo=UTC)
     sent = QueuedNotice("a-notice", "acct-1", "refund", "an-event", 0, now)
-    return Restored(2, [rows, topic], {"shard:0": 3}, notices_sent=[sent])
+    requested = RequestFound(
+        account_id="acct-1",
+        refund_id="refund/billing-error/dis-1/1",
+        attempt=1,
+        amount=Decimal("10.00"),
+        currency="EUR",
+    )
+    return Restored(2, [rows, topic], {"shard:0": 3}, notices_sent=[sent], requested=[requested])
 
 
 def settled_anew() -> SettledAnew:

@@ -14,6 +14,7 @@ from ledger.refund_requests import RefundRequest, request_of
 from ledger.store.database import Transaction
 from ledger.store.positions import numbered
 from ledger.store.reading.events import read_shard
+from ledger.store.reading.found_requests import requests_found
 
 BATCH_MAX = 1_000
 """So many events are looked at together."""
@@ -22,7 +23,9 @@ AGAIN_AFTER, AGAIN_BY_ITSELF_AFTER = 1.0, 10.0
 
 
 class RequestLane(Lane[RefundRequest]):
-    """The requests that follow from the events of one shard."""
+    """The requests that follow from the events of one shard, without those of a history that was given up: whatever
+    is submitted now under the same name, its money is on its way, and the answer says how much it was.
+    """
 
     def __init__(self, name: str, shard: int, at_once: int) -> None:
         super().__init__(name, shard)
@@ -39,7 +42,8 @@ class RequestLane(Lane[RefundRequest]):
                 assert isinstance(event, RefundSubmitted)
                 requests.append(request_of(event))
             last = stored.position
-        return Batch(requests, last)
+        found = requests_found(transaction) if requests else {}
+        return Batch([request for request in requests if request.key not in found], last)
 
 
 class Payouts(Carrier[RequestLane, RefundRequest]):

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from consumers.ahead import Carried
 from consumers.kafka.records import Headers, Outgoing, Record
-from ledger.events import RefundSubmitted
+from ledger.events import RefundSubmitted, RequestFound
 from ledger.refund_requests import RefundRequest, request_of
 from ledger.store.positions import event_sequence
 from ledger.store.reading.events import StoredEnvelope
@@ -68,11 +68,17 @@ def said_in(record: Record) -> Mapping[str, Any] | None:
 
 def key_in(record: Record) -> tuple[str, str, int] | None:
     """By what the request in a record is known: account, refund and attempt; None where it is none of ours."""
+    found = request_in(record)
+    return (found.account_id, found.refund_id, found.attempt) if found is not None else None
+
+
+def request_in(record: Record) -> RequestFound | None:
+    """The refund that a record of ours asks for; None where it is none of ours."""
     said = said_in(record) or {}
-    account, refund, attempt = (said.get(name) for name in ("account_id", "refund_id", "attempt"))
-    if isinstance(account, str) and isinstance(refund, str) and type(attempt) is int:
-        return account, refund, attempt
-    return None
+    try:
+        return RequestFound.model_validate_json(to_json({name: said[name] for name in RequestFound.model_fields}))
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def requests_carried(topic: str) -> Carried:

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from consumers.ahead import Ahead
 from ledger.application.restoring import Restored
-from ledger.events import FoundAhead
+from ledger.events import FoundAhead, RequestFound
 from ledger.store.database import Transaction
 from ledger.store.positions import dead_letter_sequence, event_sequence
 from ledger.store.reading.notice_queue import QueuedNotice
@@ -18,7 +18,7 @@ from projections.catalog import CATALOG
 from projections.follower import positions_of
 from projections.projection import Projection
 
-Kind = Literal["message", "act", "dead letter", "e-mail", "instruction"]
+Kind = Literal["message", "act", "dead letter", "e-mail", "instruction", "refund request"]
 """What the history that is given up had, as far as somebody has to know: the rest follows from it."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 BY_PEOPLE = ("cli", "http")
@@ -31,8 +31,8 @@ PAGE = 1_000
 class Lost:
     """One thing that the history had that is given up, and the ledger does not have.
 
-    `id` is that of the message, of the dead letter, the e-mail or the instruction, as far as it is known. `returns`
-    says whether intake reads it again.
+    `id` is that of the message, of the dead letter, the e-mail, the instruction or the refund, as far as it is known.
+    `returns` says whether intake reads it again.
     """
 
     kind: Kind
@@ -47,6 +47,8 @@ class Lost:
     event_id: str | None = None
     origin: str | None = None
     returns: bool = False
+    request: RequestFound | None = None
+    """What was requested, where it is a refund that a payment processor was asked for, for certain."""
 
 
 @dataclass(slots=True)
@@ -87,7 +89,13 @@ class GivenUp:
             for each in self.topics
         ]
         return Restored(
-            self.generation, ahead, self.keeps, self.readers, list(self.notices_sent.values()), self.collected
+            self.generation,
+            ahead,
+            self.keeps,
+            self.readers,
+            list(self.notices_sent.values()),
+            self.collected,
+            [lost.request for lost in self.lost if lost.request is not None],
         )
 
     def kept(self, transaction: Transaction) -> dict[str, int]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from consumers.restored.given_up import BY_PEOPLE, PAGE, GivenUp, Kind, Lost
-from ledger.events import NoticeDiscarded, NoticeResent, NoticeSent
+from ledger.events import NoticeDiscarded, NoticeResent, NoticeSent, RefundSubmitted
 from ledger.events.event_ids import message_event_id
 from ledger.store.database import Transaction
 from ledger.store.instants import from_microseconds
@@ -85,6 +85,8 @@ def _lost_row(row: Mapping[str, Any], known: Mapping[str, tuple[str, str, dateti
         kind = "message"
     elif row["type"] == NoticeSent.stored_as:
         kind = "e-mail"
+    elif row["type"] == RefundSubmitted.stored_as:
+        kind = "refund request"
     elif row["channel"] in BY_PEOPLE and (row["account"] == SYSTEM_ACCOUNT or row["type"] in _OF_NOTICES):
         kind = "act"
     else:

@@ -9,16 +9,19 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from consumers.ahead import RecordsAtEnd, has_record
+from consumers.ahead import Carried, RecordsAtEnd, has_record
 from consumers.intake import read_record, stored_positions
 from consumers.kafka.records import Extent, Partition, Record, TopicIdentity, TopicMissing
+from consumers.payouts.asking import reader_of
+from consumers.payouts.requests import TYPE, request_in, requests_carried
 from consumers.places import Place, place_of
 from consumers.projector import EventProbe, event_of, offset_after
 from consumers.relay import DeadLetterLane, EventLane, InstructionLane, TopicLane
 from consumers.restored.given_up import BY_PEOPLE, PAGE, GivenUp, Lost
 from consumers.topic_lag import TopicNames
 from ledger.application.statement import Refusal
-from ledger.events import CredentialsCollected, Decision, Fact, LedgerEvent, NoticeSent
+from ledger.events import CredentialsCollected, Decision, Fact, LedgerEvent, NoticeSent, RefundSubmitted
+from ledger.refund_requests import request_of
 from ledger.store.database import Database
 from ledger.store.positions import event_sequence
 from ledger.store.reading.generations import generations_of
@@ -72,6 +75,8 @@ class TopicsBeyond:
         self._found = found
         self._on_progress = on_progress
         self._read = 0
+        self._submitted: dict[tuple[str, str, int], Lost] = {}
+        """The refunds that were submitted in what a shard gives up, as far as they are not known to be requested."""
 
     def look(self) -> None:
         """Add all that is found to what is known. Raises BrokerError."""
@@ -80,6 +85,10 @@ class TopicsBeyond:
         for shard in shards:
             with suppress(TopicMissing):
                 self._events(EventLane(self._names.events, shard), shard)
+            with suppress(TopicMissing):
+                self._refund_requests(self._names.refund_requests, shard)
+            self._found.lost += self._submitted.values()
+            self._submitted.clear()
             with suppress(TopicMissing):
                 self._instructions(InstructionLane(self._names.instructions, shard), shard)
             with suppress(TopicMissing):
@@ -99,12 +108,35 @@ class TopicsBeyond:
             match event:
                 case NoticeSent():
                     self._found.notices_sent[event.data.notice_id] = _sent(event)
+                case RefundSubmitted():
+                    request = request_of(event)
+                    self._submitted[request.key] = _requested(event.account, request.refund_id, event.event_id)
                 case CredentialsCollected():
                     self._found.collected[event.data.notice_id] = event.recorded_at
         if given_up:
             sequence = event_sequence(shard)
             first = min(place.position for place in given_up)
             self._found.keeps[sequence] = min(self._found.keeps.get(sequence, 2**62), first - 1)
+
+    def _refund_requests(self, topic: str, shard: int) -> None:
+        """Requests that went out and that the ledger knows nothing of: there is money behind each."""
+        first: list[int] = []
+        given_up: dict[tuple[str, str, int], Lost] = {}
+        carried = requests_carried(topic)
+        for number in self._cluster.partitions(topic):
+            for place, record in self._not_there(carried, reader_of(shard), shard, Partition(topic, number)):
+                first.append(place.position)
+                request = request_in(record)
+                if request is not None:
+                    key = request.account_id, request.refund_id, request.attempt
+                    submitted = self._submitted.pop(key, given_up.get(key))
+                    event_id = submitted.event_id if submitted is not None else None
+                    lost = _requested(request.account_id, request.refund_id, event_id)
+                    given_up[key] = replace(lost, request=request, time=_instant(_document(record), "time"))
+        self._found.lost += given_up.values()
+        if first:
+            sequence = event_sequence(shard)
+            self._found.keeps[sequence] = min(self._found.keeps.get(sequence, 2**62), min(first) - 1)
 
     def _instructions(self, lane: TopicLane, shard: int) -> None:
         given_up: dict[str, Lost] = {}
@@ -156,8 +188,14 @@ class TopicsBeyond:
         What the relay's position covers was on the topic when the backup was made, and need not be read.
         """
         reader = lane.reader(self._cluster.identity(lane.topic))
-        sequence = lane.carried.sequence(shard)
-        self._found.readers[reader] = sequence
+        self._found.readers[reader] = lane.carried.sequence(shard)
+        yield from self._not_there(lane.carried, reader, shard, partition, kept)
+
+    def _not_there(
+        self, carried: Carried, reader: str, shard: int, partition: Partition, kept: int | None = None
+    ) -> Iterator[tuple[Place, Record]]:
+        """The same, of what a topic carries whose position is stored under a name."""
+        sequence = carried.sequence(shard)
         with self._database.reading() as transaction:
             store = store_id(transaction).encode()
             generations = generations_of(transaction, sequence)
@@ -175,7 +213,7 @@ class TopicsBeyond:
                         if generations.gave_up(place.generation, place.position):
                             continue
                         beyond = kept is not None and place.position > kept
-                        if beyond or not has_record(transaction, lane.carried, generations, place, record):
+                        if beyond or not has_record(transaction, carried, generations, place, record):
                             yield place, record
 
     def _mark_what_returns(self) -> None:
@@ -214,6 +252,21 @@ def _pages(records: Iterable[Record]) -> Iterator[list[Record]]:
             page = []
     if page:
         yield page
+
+
+def _requested(account: str, refund_id: str, event_id: str | None) -> Lost:
+    return Lost(
+        kind="refund request",
+        id=refund_id,
+        source=None,
+        type=TYPE,
+        account=account,
+        time=None,
+        recorded_at=None,
+        channel=None,
+        actor=None,
+        event_id=event_id,
+    )
 
 
 def _lost(event: LedgerEvent) -> Lost | None:

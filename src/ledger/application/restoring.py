@@ -9,7 +9,7 @@ from datetime import datetime
 from ledger.aggregates import SystemRecord, stream_name
 from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
-from ledger.events import FoundAhead, SequenceKept, StoreRestored
+from ledger.events import FoundAhead, RefundRequestsFound, RequestFound, SequenceKept, StoreRestored
 from ledger.store.database import StoreError
 from ledger.store.positions import dead_letter_sequence, event_sequence
 from ledger.store.reading.generations import newest_generation
@@ -41,13 +41,16 @@ class Restored:
     """E-mails that the given-up history says were taken over."""
     collected: Mapping[str, datetime] = field(default_factory=dict)
     """The notices whose link was used in that history, and when."""
+    requested: Collection[RequestFound] = ()
+    """The refunds that a payment processor was asked for in that history."""
 
 
 def begin_generation(ledger: Ledger, restored: Restored, reason: str | None, by: By) -> Mapping[str, int]:
     """Record that the store was restored; by sequence, the position up to which earlier generations hold.
 
     Readers of the topics go back to there. E-mails that went out count as sent, and are not sent again when what they
-    tell of is recorded again. Raises GenerationBegun, Conflict, and Unavailable.
+    tell of is recorded again; refunds that were requested are not requested again. Raises GenerationBegun, Conflict,
+    and Unavailable.
     """
 
     def decide(act: Act) -> Mapping[str, int]:
@@ -80,6 +83,10 @@ def begin_generation(ledger: Ledger, restored: Restored, reason: str | None, by:
         )
         stream = stream_name("generation", str(restored.generation))
         act.record(SystemRecord.empty(stream), StoreRestored, data, by)
+        if restored.requested:
+            found = RefundRequestsFound.Data(generation=restored.generation, requests=tuple(restored.requested))
+            stream = stream_name("refund-requests-found", str(restored.generation))
+            act.record(SystemRecord.empty(stream), RefundRequestsFound, found, by)
         return keeps
 
     return perform(ledger, {SYSTEM_ACCOUNT}, decide)

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Literal, get_args
 
 from ledger.events.billing_account import Clause
-from ledger.events.envelope import Decision, Sealed, Stored
+from ledger.events.envelope import Amount, Decision, Sealed, Stored
 from ledger.events.settlement import SignedAmount
 
 
@@ -166,6 +166,28 @@ class StoreRestored(Decision):
         ahead: tuple[FoundAhead, ...]
         notices_sent: tuple[str, ...]
         sealed: Sealed | None
+
+    data: Data
+
+
+class RequestFound(Stored):
+    """An attempt of a refund that a payment processor was asked for, gross."""
+
+    account_id: str
+    refund_id: str
+    attempt: int
+    amount: Amount
+    currency: str
+
+
+class RefundRequestsFound(Decision):
+    """Refunds were requested in a history that was given up when the store was restored: none is requested again."""
+
+    stored_as = "refund-requests-found.v1"
+
+    class Data(Stored):
+        generation: int
+        requests: tuple[RequestFound, ...]
 
     data: Data
 

@@ -32,9 +32,10 @@ class LostFound(TypedDict):
     """Something that the given-up history had, and the ledger has not.
 
     `id` and `source` are null where nothing tells them any more. `returns`: intake reads it again by itself.
+    `attempt`, `amount` and `currency` are those of a refund that was requested, null for all else.
     """
 
-    kind: Literal["message", "act", "dead letter", "e-mail", "instruction"]
+    kind: Literal["message", "act", "dead letter", "e-mail", "instruction", "refund request"]
     source: str | None
     id: str | None
     type: str | None
@@ -44,6 +45,9 @@ class LostFound(TypedDict):
     channel: str | None
     actor: str | None
     returns: bool
+    attempt: int | None
+    amount: Annotated[str | None, Field(description="What was requested, tax included.")]
+    currency: str | None
     next: str
 
 
@@ -116,6 +120,9 @@ def _shown(lost: Lost) -> LostFound:
         "channel": lost.channel,
         "actor": lost.actor,
         "returns": lost.returns,
+        "attempt": lost.request.attempt if lost.request is not None else None,
+        "amount": str(lost.request.amount) if lost.request is not None else None,
+        "currency": lost.request.currency if lost.request is not None else None,
         "next": _next(lost),
     }
 
@@ -133,4 +140,8 @@ def _next(lost: Lost) -> str:
             return "do it again"
         case "e-mail":
             return "was sent; it is not sent again" if lost.id is not None else "was sent; it may be sent again"
+        case "refund request" if lost.request is not None:
+            return "was requested; this attempt is not requested again: wait for the processor's answer"
+        case "refund request":
+            return "was submitted; ask the payment processor whether it has it before it is approved again"
     return "was published; the same id comes again where it is decided again"
