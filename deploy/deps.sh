@@ -18,6 +18,14 @@ has_java() {
     [ "${major:-0}" -ge 17 ]
 }
 
+# Stripe's mock wants Go 1.22; from 1.21 on Go fetches the version that a program wants. `go version` reads: go version
+# go1.26.8 linux/amd64
+has_go() {
+    has go || return 1
+    minor=$(go version 2>/dev/null | sed -n 's/^go version go1\.\([0-9][0-9]*\).*/\1/p')
+    [ "${minor:-0}" -ge 21 ]
+}
+
 has_postgres() {
     if has initdb && has postgres; then return 0; fi
     for initdb in /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb; do
@@ -33,6 +41,7 @@ missing() {
     has_java || echo java
     has mvn || echo maven
     has_postgres || echo postgresql
+    has_go || echo golang
 }
 
 wanted=$(missing)
@@ -42,7 +51,7 @@ if [ -z "$wanted" ]; then
 fi
 
 if [ "$(id -u)" -ne 0 ] || ! has apt-get; then
-    echo "deps: missing: $(echo $wanted | sed 's/java/java (17 or later)/')" >&2
+    echo "deps: missing: $(echo $wanted | sed 's/java/java (17 or later)/; s/golang/golang (1.21 or later)/')" >&2
     if has apt-get; then
         echo "deps: run this as root to install them" >&2
     else

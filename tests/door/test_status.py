@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from consumers.payouts.asking import reader_of
 from ledger.store.asked_returns import count_as_answered, queue_returns
 from ledger.store.connecting import connect
 from ledger.store.notice_queue import queue_notices
@@ -145,10 +146,16 @@ class TestLate:
         under_way = replace(waiting, return_id="ret-2", reference="re_1")
         with closing(connect(books.store)) as database, database.writing() as transaction:
             queue_returns(transaction, [waiting, under_way])
+            transaction.run(
+                "INSERT INTO readers (reader, position, epoch) "
+                "SELECT ?, position, 1 FROM sequences WHERE name = 'shard:0'",
+                (reader_of(0),),
+            )
         assert books.json("status")["status"] == "well"
         monkeypatch.setenv("MAKEGOOD_STRIPE_KEY", "sk_test_1")
         found = books.json("status", exits=2)
         assert number(found, "makegood_unasked_returns") == 1
+        assert number(found, "makegood_payouts_lag_events", processor="stripe", shard="0") == 0
         (late,) = found["late"]
         assert late.startswith("returns of refunds wait for Stripe: the oldest is ")
         lines = [line.split() for line in books("status", exits=2).splitlines()]
@@ -243,8 +250,9 @@ class TestMetrics:
         assert names(books("status", "--metrics")) == listed - not_configured
         monkeypatch.setenv("MAKEGOOD_SMTP", "smtp://mail.example")
         monkeypatch.setenv("MAKEGOOD_STRIPE_KEY", "sk_test_1")
+        listed |= {metric.name for metric in METRICS if metric.name.startswith("makegood_payouts")}
         assert names(books("status", "--metrics", "--max-age", str(10**10))) == listed
-        assert set(books.json("status")["metrics"]) == listed
+        assert set(books.json("status", exits=2)["metrics"]) == listed
 
     def test_they_are_told_in_the_text_format_of_openmetrics(self, books: Door) -> None:
         lines = books("status", "--metrics").splitlines()

@@ -42,7 +42,8 @@ def queue_returns(transaction: Transaction, returns: Iterable[AskedReturn]) -> i
 def claim_returns(transaction: Transaction, now: datetime, until: datetime, limit: int) -> list[AskedReturn]:
     """Take the returns whose time has come, up to a limit, so that nobody else takes them until an instant."""
     claimed = []
-    for each in returns_due(transaction, now, limit):
+    # In one order, so that two who claim at once do not wait for each other.
+    for each in sorted(returns_due(transaction, now, limit), key=lambda due: due.return_id):
         mine = replace(each, attempts=each.attempts + 1, next_attempt_at=until)
         if _change(transaction, each, mine):
             claimed.append(mine)

@@ -226,11 +226,20 @@ def _look_into_store(house: House, status: Status) -> None:
         if house.settings.smtp:
             status.lags += notices_lags(transaction)
             status.unsent = unsent(transaction)
-        if house.settings.stripe_key.get_secret_value():
+        if _asks_stripe(house):
+            # Only here: without somebody who pays none of this is loaded.
+            from consumers.topic_lag import payouts_lags
+
+            status.lags += payouts_lags(transaction, "stripe")
             status.unasked = returns_unasked(transaction)
         status.left = {kind.name: kind.left(transaction) for kind in KINDS}
         status.problems += [_lost_in_words(lost) for lost in lost_ranges(transaction, closed=False)]
         status.problems += _ahead_in_words(projections_ahead(transaction))
+
+
+def _asks_stripe(house: House) -> bool:
+    """Whether Stripe is asked for refunds, and the topic of requests gets none."""
+    return bool(house.settings.stripe_key.get_secret_value())
 
 
 def _ahead_in_words(found: Sequence[object]) -> list[str]:
@@ -282,6 +291,8 @@ def _look_into_broker(house: House, status: Status) -> None:
                 "topics are ahead of the ledger, as after it was restored from a backup"
             )
         return
+    if _asks_stripe(house):
+        carried = [lag for lag in carried if lag.part != "payouts"]
     status.lags = carried + status.lags
     status.problems += _ahead_in_words(ahead)
     status.problems += [

@@ -6,6 +6,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from consumers.ahead import ahead_of_ledger, check_none_ahead
 from consumers.intake import Intake
@@ -28,9 +29,13 @@ from makegood.house.mail_server import post_of
 from makegood.house.opening import House, check_vault, open_house
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
+from makegood.house.stripe_account import stripe_of
+
+if TYPE_CHECKING:
+    from consumers.payouts.stripe.asking import StripeReturns
 
 PARTS = ("intake", "relay", "projector", "timers", "notices", "payouts", "api")
-NEED_KAFKA = ("intake", "relay", "payouts")
+NEED_KAFKA = ("intake", "relay")
 
 
 def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
@@ -65,12 +70,17 @@ def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> li
     lacking = [name for name in names if name in NEED_KAFKA and cluster is None]
     if lacking:
         raise Stop(f"{lacking[0]} needs a broker: give --kafka HOST:PORT or set MAKEGOOD_KAFKA")
-    wanted = list(names) or [name for name in PARTS if cluster is not None or name not in NEED_KAFKA]
+    pays = cluster is not None or bool(house.settings.stripe_key.get_secret_value())
+    if "payouts" in names and not pays:
+        raise Stop("payouts needs somebody who pays: set MAKEGOOD_KAFKA, or MAKEGOOD_STRIPE_KEY")
+    possible = [name for name in PARTS if cluster is not None or name not in NEED_KAFKA]
+    wanted = list(names) or [name for name in possible if pays or name != "payouts"]
     store_source = StoreSource()
     relay = Relay(house.database, cluster) if cluster is not None and "relay" in wanted else None
 
     notices: Notices | None = None
     payouts: Payouts | None = None
+    stripe: StripeReturns | None = None
 
     def recorded() -> None:
         """Something was recorded in this process: who follows need not wait until they look again."""
@@ -84,8 +94,12 @@ def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> li
 
     if "notices" in wanted:
         notices = notices_for(house, recorded)
-    if "payouts" in wanted and cluster is not None:
-        payouts = Payouts(house.ledger, RequestTopic(house.database, cluster), recorded=recorded)
+    if "payouts" in wanted:
+        stripe = stripe_for(house, recorded)
+        if stripe is not None:
+            payouts = Payouts(house.ledger, stripe, recorded=recorded)
+        elif cluster is not None:
+            payouts = Payouts(house.ledger, RequestTopic(house.database, cluster), recorded=recorded)
     parts: list[Part] = []
     for name in dict.fromkeys(wanted):
         if name == "intake" and cluster is not None:
@@ -100,7 +114,7 @@ def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> li
         elif name == "notices" and notices is not None:
             parts.append(notices)
         elif name == "payouts" and payouts is not None:
-            parts.append(payouts)
+            parts += [payouts, stripe] if stripe is not None else [payouts]
         elif name == "api":
             parts += _api(house, recorded, must="api" in names or "http" in house.settings.model_fields_set)
     return parts + _probes(house)
@@ -109,6 +123,16 @@ def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> li
 def notices_for(house: House, recorded: Callable[[], None]) -> Notices:
     """The part that tells customers. Raises Stop where the settings for e-mail are wrong."""
     return Notices(house.ledger, post_of(house.settings), clock=system_clock, jitter=random.random, recorded=recorded)
+
+
+def stripe_for(house: House, recorded: Callable[[], None]) -> StripeReturns | None:
+    """The part that asks Stripe, in whose place nobody else is asked; None without a key. Raises Stop."""
+    client = stripe_of(house.settings)
+    if client is None:
+        return None
+    from consumers.payouts.stripe.asking import StripeReturns
+
+    return StripeReturns(house.ledger, client, clock=system_clock, jitter=random.random, recorded=recorded)
 
 
 def _api(house: House, recorded: Callable[[], None], *, must: bool) -> list[Part]:
