@@ -139,9 +139,8 @@ class TestAListInAFile:
     ) -> None:
         file = tmp_path / "refunds.csv"
         said = twenty_accounts_in_july("export", "refunds", "--format", "csv", "--to", str(file))
-        assert said.startswith(
-            f"{len(rows_of(file, 'refunds'))} refunds written to {file}, as of 2026-07-01T00:00:00Z"
-        )
+        count = len(rows_of(file, columns_of("refunds")))
+        assert said.startswith(f"{count} refunds written to {file}, as of 2026-07-01T00:00:00Z, SHA-256 ")
         assert "EUR" in said
         assert twenty_accounts_in_july.errors == ""
 
