@@ -131,7 +131,7 @@ class Period(TypedDict):
     sha256: Annotated[Hash, Field(description="The SHA-256 of the manifest.")]
     recomputed: Annotated[
         bool | None,
-        Field(description="Whether the figures follow from the events; null where they were not recomputed."),
+        Field(description="True if the figures follow from the events; null if they were not recomputed."),
     ]
 
 

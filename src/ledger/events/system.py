@@ -274,7 +274,7 @@ class Manifest(Stored):
 
 
 class PeriodFigures(Stored):
-    """What a month comes to.
+    """The figures of a month.
 
     `late` are those of the `totals` that occurred in an earlier month, which was closed when they became known.
     """

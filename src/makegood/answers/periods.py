@@ -43,7 +43,7 @@ class PeriodInFull(closings.Period):
 
     cut_off: Annotated[
         list[LateMovement],
-        Field(description="What became known when the month in which it occurred was closed, and is booked here."),
+        Field(description="The movements that are booked here because their own month was closed."),
     ]
     differing: Annotated[
         list[PeriodDiffers], Field(description="The figures that do not follow from the events; none is expected.")
