@@ -8,28 +8,42 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from consumers.intake import stored_positions
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.in_process import UNREAD_BYTES_MAX, InProcessBroker
 from consumers.kafka.publish import publish
-from consumers.kafka.topics import TOPICS, UPSTREAM
+from consumers.kafka.topics import REFUND_REQUESTS, TOPICS, UPSTREAM
 from consumers.part import Part, run_parts
+from consumers.upstream import MessageData
 from ledger.application import agreements, due_work
+from ledger.application.acts import By
 from ledger.store.reading.shards import shard_ends
-from ledger.values import instant_from_text
+from ledger.values import Month, instant_from_text, instant_to_text
+from makegood.access.sight import EVERYTHING
+from makegood.answers import owed
 from makegood.answers.demo_summary import summary_of
+from makegood.answers.periods import PeriodInFull, close
 from makegood.api.serving import Serving
-from makegood.commands.terminal.demo_summary import show_live, show_summary
+from makegood.commands.terminal.demo_summary import show_live, show_month_end, show_summary
 from makegood.commands.terminal.printing import progress_bar, say
+from makegood.decisions.commands import Typed, decide
+from makegood.decisions.refunds import Deciding
+from makegood.exports.exporting import export
 from makegood.house.logs import configure_logs
 from makegood.house.opening import House, open_house
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
 from makegood.program.running import PARTS, parts_for
+from projections import refunds as refunds_
 
 STORE = Path("makegood-demo.db")
+EXPORT = Path("makegood-demo-refunds.xlsx")
 WEEK = timedelta(days=7)
 PATIENCE_SECONDS = 60.0
 
@@ -37,8 +51,8 @@ PATIENCE_SECONDS = 60.0
 def show_demo(*, serve: bool) -> None:
     """Run the sample through every part, print the summary, and stay until interrupted if asked to."""
     configure_logs("error")
-    for left_over in STORE.parent.glob(f"{STORE.stem}*.db*"):
-        left_over.unlink()
+    for left_over in (*STORE.parent.glob(f"{STORE.stem}*.db*"), EXPORT):
+        left_over.unlink(missing_ok=True)
     settings = Settings(store=f"sqlite:///{STORE}")
     if "http" not in settings.model_fields_set:
         settings = Settings(store=settings.store, http="127.0.0.1:0")
@@ -51,15 +65,24 @@ def show_demo(*, serve: bool) -> None:
         parts = parts_for(house, cluster, PARTS if serve else [name for name in PARTS if name != "api"])
         with _all_parts(parts, cluster) as wait_for:
             published = _publish_week_by_week(house, cluster, sample / "events.jsonl", wait_for)
-            with house.database.reading() as transaction:
-                end = shard_ends(transaction)
-            wait_for("the projector", lambda: all(at.covers(end) for at in house.projections.positions().values()))
+            _projected(house, wait_for)
+            _pay_out(house, cluster, wait_for)
+            closed = _close_month(house)
+            _projected(house, wait_for)
             summary = summary_of(house, published)
             show_summary(house, summary, time.monotonic() - started)
+            show_month_end(house, closed, _export_refunds(house))
             if serve:
                 show_live(house, broker.bootstrap, next(part.address for part in parts if isinstance(part, Serving)))
                 with _until_interrupted():
                     threading.Event().wait()
+
+
+def _projected(house: House, wait_for: Wait) -> None:
+    """Every projection has come to what is recorded now."""
+    with house.database.reading() as transaction:
+        end = shard_ends(transaction)
+    wait_for("the projector", lambda: all(at.covers(end) for at in house.projections.positions().values()))
 
 
 def _sample() -> Path:
@@ -163,4 +186,70 @@ def _time_of(line: bytes) -> datetime | None:
         return None
 
 
-# --- the summary --------------------------------------------------------------------------------------------------
+# --- paying out, and the end of a month ----------------------------------------------------------------------------
+
+APPROVER = Typed("demo-approver", "/makegood/demo")
+LEFT_FOR_A_PERSON = 1
+"""So many refunds, the largest, wait for whoever looks at the demo."""
+ONE_FAILS_OF = 25
+"""Of so many returns the sample's payment processor cannot pay one."""
+MONTH = Month(2026, 1)
+
+
+def _pay_out(house: House, cluster: Cluster, wait_for: Wait) -> None:
+    """Approve what is due, have it requested, and answer as the sample's payment processor would."""
+    due = sorted(owed.refunds(house, EVERYTHING, status="due"), key=lambda refund: Decimal(refund["total"]))
+    approved = due[:-LEFT_FOR_A_PERSON]
+    for refund in approved:
+        decide(house.ledger, refund["account_id"], APPROVER, partial(_approve, refund=refund))
+    requests: list[dict[str, Any]] = []
+
+    def requested() -> bool:
+        records = cluster.last_records(REFUND_REQUESTS.name, len(approved))
+        requests[:] = [json.loads(record.value or b"")["data"] for record in records]
+        return len(requests) == len(approved)
+
+    wait_for("the refund requests", requested)
+    returns = sorted(
+        ((request["account_id"], each["return_id"]) for request in requests for each in request["returns"]),
+        key=itemgetter(1),
+    )
+    answers = [_answer(number, *each, house.ledger.now()) for number, each in enumerate(returns)]
+    identity = cluster.identity(UPSTREAM.name)
+    taken = sum(stored_positions(house.database, identity).values())
+    with closing(cluster.sender("demo")) as sender:
+        publish(answers, sender)
+    wait_for("intake", lambda: sum(stored_positions(house.database, identity).values()) >= taken + len(answers))
+
+
+def _approve(by: Deciding, refund: refunds_.Refund) -> MessageData:
+    return by.approve(refund["refund_id"], refund["proposal"] or "")
+
+
+def _answer(number: int, account: str, return_id: str, now: datetime) -> bytes:
+    """The payment processor's answer about a return: a line as upstream publishes it."""
+    failed = number % ONE_FAILS_OF == 0
+    at = instant_to_text(now)
+    said = {"reason": "the account is closed"} if failed else {"processor_reference": f"psp-{return_id[4:16]}"}
+    message = {
+        "specversion": "1.0",
+        "id": f"answer-{return_id}",
+        "source": "/payments/demo",
+        "type": "voip.refund.failed.v1" if failed else "voip.refund.succeeded.v1",
+        "subject": account,
+        "time": at,
+        "data": {"refund_id": return_id, **said, **({} if failed else {"succeeded_at": at})},
+    }
+    return json.dumps(message).encode()
+
+
+def _close_month(house: House) -> PeriodInFull:
+    with progress_bar(f"closing {MONTH}", None, "accounts") as show:
+        _, closed = close(house, MONTH, By(APPROVER.actor, "cli"), show)
+    house.projections.catch_up()
+    return closed
+
+
+def _export_refunds(house: House) -> Path:
+    export(house, EVERYTHING, "refunds", "xlsx", EXPORT, {})
+    return EXPORT

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from makegood.access.sight import EVERYTHING
+from makegood.answers import owed
 from makegood.answers.demo_summary import Summary
 from makegood.answers.explanation import explain
+from makegood.answers.periods import PeriodInFull
 from makegood.commands.terminal.explanation import show_explanation
 from makegood.commands.terminal.layout import Columns
 from makegood.commands.terminal.printing import people, print_rows, say
@@ -100,7 +102,8 @@ def show_summary(house: House, summary: Summary, seconds: float) -> None:
         "  Granted amounts first reduce open invoices; the rest becomes credits, which pay for the next charges, or "
         "refunds. Less overpaid amounts, these columns add up to the amounts granted. Excess payments that are not "
         "used yet are credits too, in addition: in the sample, customers pay invoices in full although credits "
-        "covered part of some. Refunds stay due, because approval and payout are not built yet.",
+        "covered part of some. All refunds but the largest were approved, requested from the sample's payment "
+        "processor and answered; a few failed and are owed again.",
         soft_wrap=True,
     )
     heading("Open work for people and other systems")
@@ -111,6 +114,26 @@ def show_summary(house: House, summary: Summary, seconds: float) -> None:
         account, claim_id = summary.to_explain
         show_explanation(explain(house, EVERYTHING, claim_id, account))
     _show_next(console, house, summary)
+
+
+def show_month_end(house: House, closed: PeriodInFull, export: Path) -> None:
+    """Print what is left to approve, the month that was closed, and where the export lies."""
+    console, command = people(), _command()
+    store = f"--store {house.settings.store}"
+
+    def heading(text: str) -> None:
+        console.print(Text(f"\n{text}", "bold"))
+
+    heading("Waiting for a person's approval")
+    for refund in owed.refunds(house, EVERYTHING, status="due"):
+        id_, account = refund["refund_id"], refund["account_id"]
+        console.print(Text(f"  {id_} of {account}: {refund['total']} {refund['currency']}"))
+        approve = f"refund approve {id_} --account {account} --as YOU --seen {refund['proposal']}"
+        console.print(Text(f"  {command} {approve} {store}"), soft_wrap=True)
+    heading(f"The month {closed['period']} is closed, up to position {closed['position']}")
+    console.print(Text(f"  {command} period show {closed['period']} {store}"), soft_wrap=True)
+    heading("All refunds as a spreadsheet")
+    console.print(Text(f"  {export}"))
 
 
 def _command() -> Path:
