@@ -38,8 +38,9 @@ ARRIVAL = {
     "until_position",
 }
 """Columns that say when and in which company an event was recorded."""
-OCCURRED = "CASE WHEN channel = 'timer' THEN NULL ELSE occurred_at END"
-"""What no message caused became true when it fell due, which here is when its agreement was published."""
+OCCURRED = "CASE WHEN channel IN ('timer', 'payouts') THEN NULL ELSE occurred_at END"
+"""What no message caused became true when it fell due, which here is when its agreement was published, or when it was
+submitted."""
 
 OF_THE_LEDGER = {
     "inbox": ("source, id", "id LIKE '%-' || ?"),
