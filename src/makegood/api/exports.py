@@ -22,10 +22,11 @@ from ledger.events.billing_account import Outcome
 from makegood.access.caller import Caller
 from makegood.api.asked import OfAccount
 from makegood.api.filters import AskedFiltersAndPeriod, OfCreditStatus
+from makegood.api.finance import ByOccurrence, OfKind, OfSettlement
 from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.problems import invalid, unavailable
-from makegood.exports.exporting import Format, export
-from makegood.exports.lists import What
+from makegood.exports.exporting import export
+from makegood.exports.lists import JOURNAL_FORMATS, LIST_FORMATS, Format, JournalFormat, ListFormat, What
 from makegood.exports.parquet import MissingExtra
 from makegood.house.opening import House
 
@@ -41,29 +42,36 @@ MEDIA_TYPES: dict[Format, str] = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "jsonl": "application/jsonl",
     "parquet": "application/vnd.apache.parquet",
+    "hledger": "text/plain; charset=utf-8",
+    "beancount": "text/plain; charset=utf-8",
 }
 _ROWS = "Makegood-Rows"
 _DIGEST = "Repr-Digest"
 
-InFormat = Annotated[Format, Query(alias="format", description="The format of the file.")]
+InFormat = Annotated[ListFormat, Query(alias="format", description="The format of the file.")]
+InJournalFormat = Annotated[JournalFormat, Query(alias="format", description="The program that reads the journal.")]
 MayExport = Annotated[Caller, allowed("export.read")]
 
-_A_FILE: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The file",
-        "content": {
-            media_type.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}}
-            for media_type in MEDIA_TYPES.values()
-        },
-        "headers": {
-            _ROWS: {"description": "The number of rows.", "schema": {"type": "integer"}},
-            _DIGEST: {"description": "The file's SHA-256 (RFC 9530).", "schema": {"type": "string"}},
-        },
+
+def _a_file(*formats: Format) -> dict[int | str, dict[str, Any]]:
+    """What a route answers that sends a file in one of these formats."""
+    media_types = dict.fromkeys(MEDIA_TYPES[each].partition(";")[0] for each in formats)
+    return {
+        200: {
+            "description": "The file",
+            "content": {each: {"schema": {"type": "string", "format": "binary"}} for each in media_types},
+            "headers": {
+                _ROWS: {"description": "The number of rows.", "schema": {"type": "integer"}},
+                _DIGEST: {"description": "The file's SHA-256 (RFC 9530).", "schema": {"type": "string"}},
+            },
+        }
     }
-}
 
 
-@exports.get("/exports/claims", summary="Export claims", response_class=Response, responses=_A_FILE)
+_A_LIST, _A_JOURNAL = _a_file(*LIST_FORMATS), _a_file(*JOURNAL_FORMATS)
+
+
+@exports.get("/exports/claims", summary="Export claims", response_class=Response, responses=_A_LIST)
 def claims(
     house: TheHouse,
     caller: MayExport,
@@ -75,7 +83,7 @@ def claims(
     return _exported(house, caller, "claims", format_, **filters.asked(), outcome=outcome)
 
 
-@exports.get("/exports/refunds", summary="Export refunds", response_class=Response, responses=_A_FILE)
+@exports.get("/exports/refunds", summary="Export refunds", response_class=Response, responses=_A_LIST)
 def refunds(
     house: TheHouse,
     caller: MayExport,
@@ -87,7 +95,7 @@ def refunds(
     return _exported(house, caller, "refunds", format_, **filters.asked(), status=status)
 
 
-@exports.get("/exports/credits", summary="Export credits", response_class=Response, responses=_A_FILE)
+@exports.get("/exports/credits", summary="Export credits", response_class=Response, responses=_A_LIST)
 def credits(
     house: TheHouse,
     caller: MayExport,
@@ -99,7 +107,7 @@ def credits(
     return _exported(house, caller, "credits", format_, **filters.asked(), status=status)
 
 
-@exports.get("/exports/disputes", summary="Export disputes", response_class=Response, responses=_A_FILE)
+@exports.get("/exports/disputes", summary="Export disputes", response_class=Response, responses=_A_LIST)
 def disputes(
     house: TheHouse,
     caller: MayExport,
@@ -111,7 +119,7 @@ def disputes(
     return _exported(house, caller, "disputes", format_, account=account, overdue=overdue)
 
 
-@exports.get("/exports/complaints", summary="Export complaints", response_class=Response, responses=_A_FILE)
+@exports.get("/exports/complaints", summary="Export complaints", response_class=Response, responses=_A_LIST)
 def complaints(
     house: TheHouse,
     caller: MayExport,
@@ -121,6 +129,33 @@ def complaints(
 ) -> Response:
     """All complaints, the longest open first."""
     return _exported(house, caller, "complaints", format_, account=account, still_open=still_open)
+
+
+@exports.get("/exports/movements", summary="Export movements", response_class=Response, responses=_A_LIST)
+def movements(
+    house: TheHouse,
+    caller: MayExport,
+    format_: InFormat,
+    filters: AskedFiltersAndPeriod,
+    kind: OfKind = None,
+    settlement: OfSettlement = None,
+    by_occurrence: ByOccurrence = False,
+) -> Response:
+    """All movements of a period, in the order of their instants."""
+    more = {"kind": kind, "settlement": settlement, "by_occurrence": by_occurrence}
+    return _exported(house, caller, "movements", format_, **filters.asked(), **more)
+
+
+@exports.get("/exports/journal", summary="Export the journal", response_class=Response, responses=_A_JOURNAL)
+def journal(
+    house: TheHouse,
+    caller: MayExport,
+    format_: InJournalFormat,
+    filters: AskedFiltersAndPeriod,
+    by_occurrence: ByOccurrence = False,
+) -> Response:
+    """The movements of a period in a double-entry journal for hledger or beancount."""
+    return _exported(house, caller, "journal", format_, **filters.asked(), by_occurrence=by_occurrence)
 
 
 def _exported(house: House, caller: Caller, what: What, format_: Format, **filters: Any) -> Response:

@@ -132,9 +132,15 @@ def _kind(text: str) -> str:
 
 
 def _format(text: str) -> str:
-    from makegood.exports.exporting import FORMATS
+    from makegood.exports.lists import LIST_FORMATS
 
-    return one_of(text, "formats", FORMATS)
+    return one_of(text, "formats", LIST_FORMATS)
+
+
+def _journal_format(text: str) -> str:
+    from makegood.exports.lists import JOURNAL_FORMATS
+
+    return one_of(text, "formats of journals", JOURNAL_FORMATS)
 
 
 OutcomeOption = Annotated[
@@ -173,6 +179,10 @@ KindOption = Annotated[
 FormatOption = Annotated[
     Any,
     typer.Option("--format", parser=_format, metavar="FORMAT", help="The format: csv, xlsx, jsonl or parquet."),
+]
+JournalFormatOption = Annotated[
+    Any,
+    typer.Option("--format", parser=_journal_format, metavar="FORMAT", help="The format: hledger or beancount."),
 ]
 
 

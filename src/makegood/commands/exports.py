@@ -10,6 +10,7 @@ import typer
 from makegood.commands.app import (
     AccountOption,
     FormatOption,
+    JournalFormatOption,
     Json,
     OutcomeOption,
     RefundStatusOption,
@@ -24,7 +25,9 @@ from makegood.commands.filter_options import (
     CurrencyOption,
     FromOption,
     MinOption,
+    MovementKindOption,
     PlanOption,
+    SettlementOption,
     UntilOption,
     filters_of,
 )
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
 
 
 To = Annotated[Path, typer.Option("--to", metavar="FILE", help="The file to write.")]
+ByOccurrence = Annotated[
+    bool, typer.Option("--by-occurrence", help="By the day on which they became true, not that of recording.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
 
 
@@ -129,6 +135,52 @@ def complaints(
 ) -> None:
     """Customers' complaints, the longest open first."""
     _export("complaints", format_, to, force, store, json, account=account, still_open=still_open)
+
+
+@export_app.command()
+def movements(
+    format_: FormatOption,
+    to: To,
+    by_occurrence: ByOccurrence = False,
+    from_: FromOption = None,
+    until: UntilOption = None,
+    account: AccountOption = None,
+    currency: CurrencyOption = None,
+    clause: ClauseOrNoneOption = None,
+    agreement: AgreementOption = None,
+    plan: PlanOption = None,
+    kind: MovementKindOption = None,
+    settlement: SettlementOption = None,
+    min_amount: MinOption = None,
+    force: Force = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Movements of a period, one by one: granted, reduced, refunded, credited, applied and others."""
+    filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, until)
+    more: dict[str, Any] = {"kind": kind, "settlement": settlement, "by_occurrence": by_occurrence}
+    _export("movements", format_, to, force, store, json, **filters, **more)
+
+
+@export_app.command()
+def journal(
+    format_: JournalFormatOption,
+    to: To,
+    by_occurrence: ByOccurrence = False,
+    from_: FromOption = None,
+    until: UntilOption = None,
+    account: AccountOption = None,
+    currency: CurrencyOption = None,
+    clause: ClauseOrNoneOption = None,
+    agreement: AgreementOption = None,
+    plan: PlanOption = None,
+    force: Force = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """The movements of a period in a double-entry journal for hledger or beancount."""
+    filters = filters_of(account, currency, clause, agreement, plan, None, from_, until)
+    _export("journal", format_, to, force, store, json, **filters, by_occurrence=by_occurrence)
 
 
 def _export(what: What, format_: Any, file_to: Path, force: bool, store: str, json: bool, **filters: Any) -> None:

@@ -21,15 +21,8 @@ Row = Mapping[str, Any]
 """A row of a list, as it answers with `--json`."""
 Kind = Literal["text", "currency", "amount", "integer", "boolean", "date", "instant", "list"]
 
-_KINDS: Mapping[Any, Kind] = {
-    Amount: "amount",
-    Currency: "currency",
-    Instant: "instant",
-    LocalDate: "date",
-    bool: "boolean",
-    int: "integer",
-    str: "text",
-}
+_SHOWN: Mapping[Any, Kind] = {Amount: "amount", Currency: "currency", Instant: "instant", LocalDate: "date"}
+_KINDS: Mapping[Any, Kind] = {bool: "boolean", int: "integer", str: "text"}
 DESCRIBED: Mapping[Kind, str] = {
     "text": "Text.",
     "currency": "ISO 4217.",
@@ -76,10 +69,17 @@ def _look_at(hint: Any) -> tuple[set[Kind], bool, str | None]:
     if get_origin(hint) in (list, tuple):
         return {"list"}, False, None
     if hasattr(hint, "__metadata__"):
-        kinds, nullable, description = _look_at(hint.__origin__)
-        said = (each.description for each in hint.__metadata__ if isinstance(each, FieldInfo))
-        return kinds, nullable, next(filter(None, said), description)
+        named = next((kind for value, kind in _SHOWN.items() if _is(hint, value)), None)
+        kinds, nullable, description = ({named}, False, None) if named is not None else _look_at(hint.__origin__)
+        shown = {id(each) for value in _SHOWN for each in value.__metadata__}
+        said = (each for each in hint.__metadata__ if isinstance(each, FieldInfo) and id(each) not in shown)
+        return kinds, nullable, next((each.description for each in said if each.description), description)
     found = [_look_at(part) for part in get_args(hint)]
     kinds = {kind for part, _, _ in found for kind in part}
     descriptions = (description for _, _, description in found if description is not None)
     return kinds, any(nullable for _, nullable, _ in found), next(descriptions, None)
+
+
+def _is(hint: Any, value: Any) -> bool:
+    """Whether a hint is that of a shown value, perhaps with more said of it: Python makes one of nested ones."""
+    return bool(hint.__metadata__[: len(value.__metadata__)] == value.__metadata__)

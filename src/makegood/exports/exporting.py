@@ -8,8 +8,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, NotRequired, Protocol, cast
 
 from typing_extensions import TypedDict
 
@@ -17,26 +18,24 @@ from ledger.store.positions import Reached
 from ledger.values import instant_to_text
 from makegood.access.sight import Sight
 from makegood.exports.columns import Column, Row, columns_of
-from makegood.exports.lists import EXPORTED, Exported, What
+from makegood.exports.lists import EXPORTED, Exported, Format, What
 from makegood.exports.reading import covered, one_state, pages
 from makegood.house.opening import House
+from projections.movement_kinds import MovementKind
 from projections.shown_values import Amount, Currency, Hash, Instant
 from projections.shown_values import Reached as ReachedText
 
-Format = Literal["csv", "xlsx", "jsonl", "parquet"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-"""The formats of lists."""
-
-Filters = Mapping[str, Any]
+Asked = Mapping[str, Any]
 """The filters of a list's question; None where a filter is not used."""
-_NAMES = {"still_open": "open", "from_": "from", "min_amount": "min"}
+_NAMES = {"still_open": "open", "from_": "from", "to": "until", "min_amount": "min"}
 """The names of filters on the command line, where these differ."""
 
 
 class ExportTotal(TypedDict):
-    """The sums of all exported rows in one currency, by the names of their columns."""
+    """The sums of all exported rows in one currency, by the names of their columns; of movements also by kind."""
 
     currency: Currency
+    kind: NotRequired[MovementKind]
     rows: int
     sums: dict[str, Amount]
 
@@ -51,39 +50,48 @@ class ExportDone(TypedDict):
     position: ReachedText
 
 
+Group = tuple[str, ...]
+"""A currency, and what else totals are by."""
+
+
 @dataclass(slots=True)
 class Totals:
-    """The number of rows, and the sums of each amount by currency."""
+    """The number of rows, and the sums of each amount by currency and the columns in `groups`."""
 
+    amounts: tuple[str, ...]
+    groups: tuple[str, ...] = ()
     rows: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
-    sums: dict[str, dict[str, Decimal]] = field(default_factory=dict)
+    counts: dict[Group, int] = field(default_factory=dict)
+    sums: dict[Group, dict[str, Decimal]] = field(default_factory=dict)
 
-    def add(self, rows: list[Row], amounts: tuple[str, ...]) -> None:
+    def add(self, rows: list[Row]) -> None:
         """Count a page of rows."""
         self.rows += len(rows)
-        if not amounts:
+        if not self.amounts:
             return
+        by = itemgetter("currency", *self.groups)
         for row in rows:
-            currency = row["currency"]
-            if currency is None:
-                continue
-            sums = self.sums.setdefault(currency, {})
-            self.counts[currency] = self.counts.get(currency, 0) + 1
-            for name in amounts:
-                amount = row[name]
-                if amount is not None:
-                    sums[name] = sums[name] + Decimal(amount) if name in sums else Decimal(amount)
+            group = by(row) if self.groups else (by(row),)
+            sums = self.sums.setdefault(group, {})
+            self.counts[group] = self.counts.get(group, 0) + 1
+            for name in self.amounts:
+                if row[name] is not None:
+                    sums[name] = sums.get(name, 0) + Decimal(row[name])
+
+    def by_group(self) -> Iterator[tuple[dict[str, str], int, dict[str, Decimal]]]:
+        """What each group has in common, the number of its rows, and their sums."""
+        for group, sums in sorted(self.sums.items()):
+            yield dict(zip(("currency", *self.groups), group, strict=True)), self.counts[group], sums
+
+    def currencies(self) -> set[str]:
+        """The currencies of the rows."""
+        return {group[0] for group in self.sums}
 
     def shown(self) -> list[ExportTotal]:
-        """By currency."""
+        """As the answer has them."""
         return [
-            {
-                "currency": currency,
-                "rows": self.counts[currency],
-                "sums": {name: str(amount) for name, amount in sums.items()},
-            }
-            for currency, sums in sorted(self.sums.items())
+            cast(ExportTotal, {**group, "rows": count, "sums": {name: str(amount) for name, amount in sums.items()}})
+            for group, count, sums in self.by_group()
         ]
 
 
@@ -91,12 +99,13 @@ class Totals:
 class Export:
     """What a format writes: columns, the rows a page at a time, and what is said above them.
 
-    `totals` are whole once all pages were taken.
+    Days are those of the time zone `zone`. `totals` are whole once all pages were taken.
     """
 
     exported: Exported
     columns: tuple[Column, ...]
-    filters: Filters
+    filters: Asked
+    zone: str
     as_of: datetime
     position: Reached
     pages: Iterator[list[Row]]
@@ -104,9 +113,10 @@ class Export:
 
     def filter_in_words(self) -> str:
         """The filters that are used, as they are written on the command line."""
-        used = {_NAMES.get(name, name): value for name, value in self.filters.items() if value not in (None, False)}
-        said = (f"--{name}" if value is True else f"--{name} {value}" for name, value in used.items())
-        return " ".join(said) or "none"
+        used = {_NAMES.get(name, name): value for name, value in self.filters.items()}
+        said = {f"--{name.replace('_', '-')}": value for name, value in used.items() if value not in (None, False)}
+        options = (name if value is True else f"{name} {value or repr(value)}" for name, value in said.items())
+        return " ".join(options) or "none"
 
 
 class Write(Protocol):
@@ -126,6 +136,10 @@ def _write_of(format_: Format) -> Write:
             from makegood.exports.json_lines import write
         case "parquet":
             from makegood.exports.parquet import write
+        case "hledger":
+            from makegood.exports.journal import write_hledger as write
+        case "beancount":
+            from makegood.exports.journal import write_beancount as write
     return write
 
 
@@ -135,7 +149,7 @@ def export(
     what: What,
     format_: Format,
     file: Path,
-    filters: Filters,
+    filters: Asked,
     told: Callable[[int], None] = lambda _: None,
 ) -> ExportDone:
     """Write all rows of a list that the filters let through, as far as `sight` allows.
@@ -147,19 +161,19 @@ def export(
     exported = EXPORTED[what]
     columns = columns_of(exported.rows)
     amounts = tuple(column.name for column in columns if column.kind == "amount")
-    totals = Totals()
+    totals = Totals(amounts, exported.groups)
     with ExitStack() as reading:
         standing = reading.enter_context(one_state(house))
         as_of, position = standing.now(), covered(standing)
 
         def counted() -> Iterator[list[Row]]:
             for rows in pages(standing, lambda now, page: exported.question(now, sight, page=page, **filters)):
-                totals.add(rows, amounts)
+                totals.add(rows)
                 yield rows
                 told(totals.rows)
             reading.close()  # a format may still have a minute's work to do, in which no transaction must wait
 
-        write(Export(exported, columns, filters, as_of, position, counted(), totals), file)
+        write(Export(exported, columns, filters, house.settings.time_zone, as_of, position, counted(), totals), file)
     return {
         "rows": totals.rows,
         "sha256": _sha256(file),

@@ -118,13 +118,13 @@ class _Sheets:
             self.at += 1
         if not totals.sums:
             self._text(0, f"{totals.rows} rows")
-        for currency, sums in sorted(totals.sums.items()):
-            self._text(0, f"total of {totals.counts[currency]} rows", self._bold())
+        for group, count, sums in totals.by_group():
+            self._text(0, f"total of {count} rows", self._bold())
             for number, column in enumerate(self.export.columns):
-                if column.kind == "currency":
-                    self._text(number, currency, self._bold())
+                if column.name in group:
+                    self._text(number, group[column.name], self._bold())
                 elif column.name in sums:
-                    self._amount(number, sums[column.name], currency, bold=True)
+                    self._amount(number, sums[column.name], group["currency"], bold=True)
             self.at += 1
 
     def _open(self, *, headed: bool = True) -> None:

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
 def show_export(what: str, file: Path, done: ExportDone) -> None:
     """The number of rows, the totals by currency, and the file's SHA-256."""
-    print_sentences(f"{done['rows']} {what} written to {file}, as of {done['as_of']}, SHA-256 {done['sha256']}")
-    totals = [{"currency": total["currency"], "rows": total["rows"], **total["sums"]} for total in done["totals"]]
+    rows = "transactions" if what == "journal" else what
+    print_sentences(f"{done['rows']} {rows} written to {file}, as of {done['as_of']}, SHA-256 {done['sha256']}")
+    totals = [
+        {name: value for name, value in total.items() if name != "sums"} | total["sums"] for total in done["totals"]
+    ]
     if totals:
         names = list(dict.fromkeys(name for total in totals for name in total))
-        amounts = tuple(name for name in names if name != "currency")
+        amounts = tuple(name for name in names if name not in ("currency", "kind"))
         print_rows(
             totals,
             Columns.made_of({name: name.replace("_", " ") for name in names}, right=amounts),
