@@ -17,11 +17,10 @@ from ledger.values import Month, month_from_text, month_of
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """The month in which a movement occurred, the one that it is booked in, and whether that is closed with it."""
+    """The month in which a movement occurred, and the one that it is booked in."""
 
     occurred_in: Month
     booked_in: Month
-    closed: bool
 
     @property
     def late(self) -> bool:
@@ -62,11 +61,11 @@ class Booking:
     def book(self, occurred_at: datetime, at: Position) -> Booked:
         """The month of a movement that occurred at an instant and became known at a position."""
         for closing in self._closings[self._first_that_covers(at) :]:
-            booked = self._open_from(month_of(occurred_at, closing.zone), closing.number)
-            if booked == closing.month:
-                return Booked(month_of(occurred_at, closing.zone), booked, closed=True)
+            occurred_in = month_of(occurred_at, closing.zone)
+            if self._open_from(occurred_in, closing.number) == closing.month:
+                return Booked(occurred_in, closing.month)
         occurred_in = month_of(occurred_at, self._zone)
-        return Booked(occurred_in, self._open_from(occurred_in, len(self._closings)), closed=False)
+        return Booked(occurred_in, occurred_in)
 
     def _first_that_covers(self, at: Position) -> int:
         """The number of the first closing with a position in it: each covers all that those before it do."""
@@ -76,7 +75,7 @@ class Booking:
             if self._closings[middle].covers.covers(at):
                 high = middle
             else:
-                low = middle + 1
+                low = middle + 1 if middle else 1
         return low
 
     def _open_from(self, month: Month, closings: int) -> Month:

@@ -101,7 +101,7 @@ def figures_of(
         own = _Totals()
         for movement in account.movements:
             booked = booking.book(movement.occurred_at, movement.at)
-            if booked.closed or booked.booked_in != month:
+            if booked.booked_in != month:
                 continue
             own.add(movement)
             if booked.late:

@@ -90,14 +90,11 @@ def _record(
     by: By,
     request: Request | None,
 ) -> PeriodClosed:
-    """Record what was worked out. Raises AlreadyClosed, and _Overtaken."""
+    """Record what was worked out. Raises _Overtaken."""
     stream = stream_name("period", str(month))
 
     def decide(act: Act) -> None:
-        closed = closed_periods(act.transaction)
-        if _checked(ledger, act.transaction, month, data.time_zone, closed, request) is not None:
-            return
-        if [each.event_id for each in closed] != [each.event_id for each in before]:
+        if closed_periods(act.transaction) != before:
             raise _Overtaken
         act.record(SystemRecord.empty(stream, 0), PeriodClosed, data, by)
         if request is not None:
