@@ -1,4 +1,7 @@
-"""A process that asks Stripe, in a hurry, and ends itself hard at a place that the environment names."""
+"""A process that asks Stripe, in a hurry, and ends itself hard at a place that the environment names.
+
+With further arguments it is `makegood` with these; without, only the part that asks for what is in the queue.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from consumers.part import run_parts
+from consumers.payouts.asking import Payouts
 from consumers.payouts.stripe import asking
 from consumers.payouts.stripe.asking import StripeReturns
 from consumers.payouts.stripe.client import StripeClient
+from makegood import cli
 from makegood.house.clock import system_clock
 from makegood.house.logs import configure_logs, say
 from makegood.house.opening import open_house
@@ -29,6 +35,7 @@ PLACES = (
     "after it is recorded",
     "after it is answered",
 )
+PLACES_OF_PAYOUTS = ("before it is queued", "after it is queued", "after the position moved")
 LEASE_SECONDS = 1.0
 
 
@@ -36,12 +43,13 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def dying(what: Callable[..., Any], *, before: bool = False) -> Callable[..., Any]:
+def dying(what: Callable[..., Any], *, before: bool = False, unless: object = "never") -> Callable[..., Any]:
     def does(*arguments: Any, **named: Any) -> Any:
         if before:
             die()
         done = what(*arguments, **named)
-        die()
+        if done != unless:
+            die()
         return done
 
     return does
@@ -61,26 +69,35 @@ def install(place: str) -> None:
             asking.take = dying(asking.take, before=True)
         case "after it is recorded":
             asking.take = dying(asking.take)
+        case "before it is queued":
+            StripeReturns.request = dying(StripeReturns.request, before=True)  # type: ignore[method-assign]
+        case "after it is queued":
+            StripeReturns.request = dying(StripeReturns.request)  # type: ignore[method-assign]
+        case "after the position moved":
+            Payouts._carry = dying(Payouts._carry, unless=0)  # type: ignore[method-assign]
         case "after it is answered":
             StripeReturns._record = dying(StripeReturns._record)  # type: ignore[method-assign]
 
 
-if __name__ == "__main__":
-    settings = Settings(store=sys.argv[1])
+IN_A_HURRY = {"lease": LEASE_SECONDS, "retry_first": 0.2, "idle": 0.05}
+
+
+def ask_only(store: str) -> None:
+    settings = Settings(store=store)
     configure_logs("info")
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    install(os.environ.get("STRIPE_DIE", ""))
     client = stripe_of(settings)
     assert client is not None
     with open_house(settings) as house:
-        part = StripeReturns(
-            house.ledger,
-            client,
-            clock=system_clock,
-            jitter=random.random,
-            lease=LEASE_SECONDS,
-            retry_first=0.2,
-            idle=0.05,
-        )
+        part = StripeReturns(house.ledger, client, clock=system_clock, jitter=random.random, **IN_A_HURRY)
         run_parts([part], stop, lambda: say("ready"))
+
+
+if __name__ == "__main__":
+    install(os.environ.get("STRIPE_DIE", ""))
+    if len(sys.argv) == 2:
+        ask_only(sys.argv[1])
+    else:
+        asking.StripeReturns = partial(StripeReturns, **IN_A_HURRY)  # type: ignore[misc, assignment]
+        cli.main()

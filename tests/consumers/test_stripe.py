@@ -201,6 +201,23 @@ class TestAsking:
         ]
         assert desk.queued("pi_bad").attempts == 5
 
+    def test_one_whose_outcome_cannot_be_recorded_waits_by_itself(self, desk: Desk, stripe: Stripe) -> None:
+        """A defect of ours, not a passing cause."""
+
+        def defect() -> None:
+            raise ZeroDivisionError
+
+        desk.part.request([requested("pi_1")])
+        desk.books.database.before_commit.extend([lambda: None, defect])  # it is claimed, and then recorded
+        assert desk.ask() == 1
+        assert desk.queued("pi_1").last_error == "failed"
+        assert desk.facts() == []
+        desk.part.request([requested("pi_2")])
+        desk.later(hours=1)
+        assert desk.ask() == 2
+        assert len(desk.facts()) == 2
+        assert stripe.made() == {return_id_of("pi_1"): 1, return_id_of("pi_2"): 1}
+
     def test_attempts_come_ever_more_rarely_and_never_end(self, desk: Desk, stripe: Stripe) -> None:
         stripe.faults["pi_1"].extend([TOO_MANY] * 50)
         desk.part.request([requested("pi_1")])

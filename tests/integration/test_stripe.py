@@ -24,6 +24,7 @@ from ledger.application.agreements import publish
 from ledger.application.due_work import do_due_work
 from ledger.store.database import Conflict
 from tests.api.test_stripe_webhooks import SECRET, event, signature
+from tests.consumers.stripe_process import PLACES_OF_PAYOUTS
 from tests.integration.world import Books, new_books, take_all, until
 from tests.ledger.messages import Upstream
 from tests.parts.process import free_ports
@@ -87,17 +88,24 @@ def owe(books: Books, payments: dict[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def makegood(books: Books, stripe: Stripe, log: Path, *parts: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`makegood run` of these parts, without Kafka; whoever is still there in the end is asked to end."""
+def makegood(
+    books: Books, stripe: Stripe, log: Path, *parts: str, die: str = ""
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`makegood run` of these parts, without Kafka; whoever is still there in the end is asked to end.
+
+    It may be told to `die` at a place that `tests.consumers.stripe_process` knows.
+    """
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("MAKEGOOD_")},
-        "PYTHONPATH": str(ROOT / "src"),
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
         "MAKEGOOD_STRIPE_KEY": KEY,
         "MAKEGOOD_STRIPE_URL": stripe.address,
         "MAKEGOOD_STRIPE_WEBHOOK_SECRET": SECRET,
         "MAKEGOOD_HTTP": f"127.0.0.1:{PORT}",
+        "STRIPE_DIE": die,
     }
-    command = [sys.executable, "-m", "makegood.cli", "run", *parts, "--store", books.database.url]
+    program = [sys.executable, "-m", "tests.consumers.stripe_process" if die else "makegood.cli"]
+    command = [*program, "run", *parts, "--store", books.database.url]
     with log.open("ab") as said:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said)
     try:
@@ -178,6 +186,22 @@ def test_refunds_go_out_through_stripe_and_come_to_what_stripe_says_of_them(
     assert KEY not in said
     assert SECRET not in said
     assert books.rows("SELECT position FROM readers WHERE reader = ?", reader_of(0)) == [(books.end(),)]
+
+
+@pytest.mark.parametrize("place", PLACES_OF_PAYOUTS)
+def test_wherever_payouts_die_each_refund_comes_into_the_queue_once(
+    place: str, books: Books, stripe: Stripe, tmp_path: Path
+) -> None:
+    owe(books, {f"acct-{number}": f"pi_{number}" for number in range(3)})
+    log = tmp_path / "said.txt"
+    with makegood(books, stripe, log, "payouts", die=place) as process:
+        assert process.wait(40) == -signal.SIGKILL, log.read_text()
+    with makegood(books, stripe, log, "payouts"):
+        until(lambda: hours_later(books, stripe) or answered(books, 3), 60)
+    returns = {row["returns"][0]["return_id"] for row in refunds(books).values()}
+    assert stripe.made() == dict.fromkeys(returns, 1)
+    assert set(stripe.asked()) == returns
+    assert {row["status"] for row in refunds(books).values()} == {"succeeded"}
 
 
 def test_killed_again_and_again_it_asks_for_each_return_once(books: Books, stripe: Stripe, tmp_path: Path) -> None:

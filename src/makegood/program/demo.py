@@ -14,6 +14,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from consumers.intake import stored_positions
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.in_process import UNREAD_BYTES_MAX, InProcessBroker
@@ -53,9 +55,10 @@ def show_demo(*, serve: bool) -> None:
     configure_logs("error")
     for left_over in (*STORE.parent.glob(f"{STORE.stem}*.db*"), EXPORT):
         left_over.unlink(missing_ok=True)
-    settings = Settings(store=f"sqlite:///{STORE}")
+    none = SecretStr("")  # nobody is asked to pay the sample's refunds, whatever the environment says
+    settings = Settings(store=f"sqlite:///{STORE}", stripe_key=none)
     if "http" not in settings.model_fields_set:
-        settings = Settings(store=settings.store, http="127.0.0.1:0")
+        settings = Settings(store=settings.store, http="127.0.0.1:0", stripe_key=none)
     started = time.monotonic()
     with open_house(settings, create=True, sandbox=True) as house, InProcessBroker() as broker:
         sample = _sample()

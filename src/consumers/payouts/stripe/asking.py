@@ -35,7 +35,7 @@ from ledger.store.asked_returns import (
     queue_returns,
 )
 from ledger.store.database import Conflict, Transaction, Unavailable
-from ledger.store.reading.asked_returns import AskedReturn
+from ledger.store.reading.asked_returns import AskedReturn, returns_due
 
 T = TypeVar("T")
 
@@ -161,6 +161,9 @@ class StripeReturns:
         if self._monotonic() < self._rests_until:
             return 0
         now = self._clock()
+        with self._ledger.database.reading() as transaction:
+            if not returns_due(transaction, now, 1):
+                return 0
         with self._ledger.database.writing() as transaction:
             claimed = claim_returns(transaction, now, now + self._lease, AT_ONCE)
         served = list(threads.map(self._serve, claimed))
@@ -176,6 +179,12 @@ class StripeReturns:
         """See to one return; whether Stripe could be asked at all."""
         try:
             outcome = self._outcome(claimed)
+            if isinstance(outcome, StripeRefund):
+                self._keep_under_way(claimed, outcome)
+            else:
+                self._record(claimed, outcome)
+        except (Unavailable, Conflict):
+            raise
         except _Stopping:
             self._put_back(claimed, claimed.last_error, wait=0.0)
             return True
@@ -185,13 +194,8 @@ class StripeReturns:
             return not passing.everybody
         except Exception as error:
             # A defect, or an answer of an unknown form: this return waits, and no other does.
-            log.error("return_cannot_be_asked", **_said_of(claimed), reason=reason_of(error))  # noqa: TRY400
-            self._put_back(claimed, "unknown_answer" if isinstance(error, Unknown) else "cannot_be_asked")
-            return True
-        if isinstance(outcome, StripeRefund):
-            self._keep_under_way(claimed, outcome)
-        else:
-            self._record(claimed, outcome)
+            log.error("return_fails", **_said_of(claimed), reason=reason_of(error))  # noqa: TRY400
+            self._put_back(claimed, "unknown_answer" if isinstance(error, Unknown) else "failed")
         return True
 
     def _outcome(self, claimed: AskedReturn) -> Statement | Refusal | StripeRefund:
