@@ -112,6 +112,20 @@ def _bring_up_to_date(house: House, keys: KeyDatabase) -> None:
     house.projections.catch_up()
 
 
+def _renew_views(house: House) -> None:
+    """Have the views that finance asks be as this program defines them, if it may make them: it needs none itself."""
+    from projections.finance_views import FINANCE
+    from projections.making_views import renew
+
+    try:
+        renew(house.database, FINANCE)
+    except StoreError as error:
+        say(
+            f"makegood: the views for finance are missing or out of date, and could not be made: {error}; "
+            "run `makegood migrate` as who owns the tables and may create the views (docs/finance-views.md)"
+        )
+
+
 def _check_none_ahead(database: Database) -> None:
     """Raises AheadOfLedger where a projection says what the ledger does not: nobody may take its answers for true."""
     with database.reading() as transaction:
@@ -168,6 +182,8 @@ def open_house(
             key_database.belongs_to(bound)
         if exists and not restored:
             _check_none_ahead(database)
+        if not exists or migrate:
+            _renew_views(house)
         yield house
     finally:
         database.close()
