@@ -51,7 +51,8 @@ class Theatre:
     def stage_on_sqlite(self) -> Iterator[Stage]:
         """A new stage on SQLite, whose pages are limited by a file."""
         self.pages.write_text("{}")
-        self.store.unlink(missing_ok=True)
+        for left_over in self.folder.glob(f"{self.store.stem}*.db*"):  # its keys, too, are another store's
+            left_over.unlink()
         stage = Stage(self.kafka, f"sqlite:///{self.store}", self.folder, self.dice)
         yield from self._stage(stage, {"FAULTS_PAGES": str(self.pages)})
 
