@@ -1,8 +1,9 @@
-"""Whatever people, the payment processor and upstream do, and in whatever order: the books keep their laws."""
+"""Whatever people, the payment processor and upstream do, in whatever order: the books keep their laws, and a closed
+month stays as it was."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -12,9 +13,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from ledger.application.acts import By
 from ledger.application.checking import check_books
 from ledger.application.payouts import NoSuchRefund, RefundRefused
+from ledger.application.periods import AlreadyClosed, close
+from ledger.events import PeriodClosed, PeriodFigures
+from ledger.store.positions import Reached, reached_from_text
 from ledger.store.reading.events import read_accounts
+from ledger.store.reading.periods import closed_periods
+from ledger.values import Month, month_from_text
+from projections.movements import MOVEMENTS
+from projections.period_figures import figures_of
 from tests.ledger.books import Books
 from tests.ledger.test_refunds import AUTOMATIC, IN_APRIL, Desk
 from tests.parts.postgres import Postgres
@@ -150,6 +159,16 @@ class Lives(RuleBasedStateMachine):
     def another_process_takes_over(self) -> None:
         self.desk.books = self.books.another_process()
 
+    @rule(month=st.sampled_from([Month(2026, 2), Month(2026, 3)]))
+    def close(self, month: Month) -> None:
+        database = self.books.database.real
+
+        def compute(position: Reached, closed: Sequence[PeriodClosed]) -> PeriodFigures:
+            return figures_of(database, month, position, closed, "UTC").recorded
+
+        with suppress(AlreadyClosed):
+            close(self.books.ledger, month, "UTC", MOVEMENTS.version, compute, By("felix", "cli"))
+
     # --- laws ----------------------------------------------------------------------------------------------------
 
     @invariant()
@@ -158,6 +177,16 @@ class Lives(RuleBasedStateMachine):
             events = [stored.event() for stored in read_accounts(transaction, ["acct-1"])["acct-1"]]
             catalogue = self.books.ledger.catalogue(transaction)
         assert check_books("acct-1", events, catalogue).broken == []
+
+    @invariant()
+    def a_closed_month_stays_as_it_was_closed(self) -> None:
+        database = self.books.database.real
+        with database.reading() as transaction:
+            closed = closed_periods(transaction)
+        for number, each in enumerate(closed):
+            month, position = month_from_text(each.data.period), reached_from_text(each.data.position)
+            again = figures_of(database, month, position, closed[:number], "UTC")
+            assert again.recorded == each.data.figures
 
     @invariant()
     def nothing_is_asked_for_twice(self) -> None:
