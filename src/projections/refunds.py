@@ -37,6 +37,7 @@ from ledger.events import (
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
 from ledger.store.reading.kept_messages import accounts_set_aside
+from ledger.store.reading.left_for_people import Left, left
 from ledger.store.reading.page import Listed, Page, Where
 from projections.asking import Accounts, accounts_of, order_of, rows_listed, rows_of, the_only
 from projections.first_message import MESSAGE, LeftOut, counting, message_of, order_of_fact
@@ -296,6 +297,12 @@ def listed(
     where = narrowing.of_list(REFUNDS.stored_name(ROWS), ["total"], "due_at").among("account", accounts)
     with database.reading() as transaction:
         return _listed(transaction, where.equal(status=status), page)
+
+
+def unanswered_left(transaction: Transaction) -> Left:
+    """How many refunds were submitted and have no answer of the payment processor, and since when."""
+    refunds = REFUNDS.stored_name(ROWS)
+    return left(transaction, f"SELECT COUNT(*), MIN(submitted_at) FROM {refunds} WHERE status = 'submitted'")
 
 
 def find(database: Database, refund_id: str, account: str | None = None) -> Refund | None:

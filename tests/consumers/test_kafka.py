@@ -119,6 +119,17 @@ def test_a_full_queue_is_waited_out(broker: InProcessBroker) -> None:
     assert place.cluster.bounds(Partition(place.events.name, 0))[1] == 25_000
 
 
+def test_after_its_deadline_nothing_is_sent(broker: InProcessBroker) -> None:
+    """As where the process was frozen just before it sent."""
+    place = new_place(broker)
+    sender = place.cluster.sender("test")
+    with pytest.raises(Undelivered, match="the time for sending was over"):
+        sender.send([Outgoing(place.events.name, None, b"x", (), 0)], time.monotonic() - 0.01)
+    sender.send([Outgoing(place.events.name, None, b"y", (), 0)], time.monotonic() + 10)
+    sender.close()
+    assert place.cluster.bounds(Partition(place.events.name, 0))[1] == 1
+
+
 def test_what_was_not_confirmed_is_an_error_and_the_sender_can_be_used_again() -> None:
     sender = nobody().sender("test")
     for _ in range(2):

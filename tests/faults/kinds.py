@@ -226,26 +226,22 @@ def frozen_in_a_transaction(place: str) -> Fault:
 
 
 def frozen_before_it_sends(place: str) -> Fault:
-    """Frozen when all that is left is to send: when it is woken, another has asked for the same refunds."""
+    """Payouts are frozen when all that is left is to send: when they are woken, another has asked for the same."""
 
     def freeze(stage: Stage, lot: Lot) -> str:
-        stage.make_room()
-        process = stage.start(MAKEGOOD_FAILPOINT=place, FAULTS_SIGNAL="SIGSTOP")
+        stage.whole()
+        payouts = _ready(stage.start("payouts", MAKEGOOD_FAILPOINT=place, FAULTS_SIGNAL="SIGSTOP"))
         stage.publish(lot)
-        until(lambda: process.frozen or stage.all_is_taken(lot), PATIENCE)
+        until(lambda: stage.all_is_taken(lot), PATIENCE)
         stage.make_due(lot)
-        until(lambda: process.frozen or stage.at_rest(lot), PATIENCE)
-        if not process.frozen:
-            stage.leave_to(process)
+        until(lambda: payouts.frozen or stage.at_rest(lot), PATIENCE)
+        if not payouts.frozen:
+            payouts.terminate()
             raise NotReached(place)
-        other = stage.start()
-        stage.leave_to(other)
-        until(other.is_ready, PATIENCE)
         stage.settle(lot)
-        process.wake()
-        until(process.is_ready, PATIENCE)
+        payouts.wake()
         time.sleep(stage.dice.uniform(0.5, 3.0))
-        process.terminate()
+        payouts.terminate()
         return f"{stage.requests} refunds requested in all"
 
     return freeze

@@ -174,6 +174,12 @@ APPROVED_REFUNDS = Metric(
 APPROVED_REFUNDS_AGE = Metric(
     "makegood_approved_refunds_oldest_seconds", "seconds", (), "Time since the oldest of them was approved."
 )
+SUBMITTED_REFUNDS = Metric(
+    "makegood_unanswered_refunds", "refunds", (), "Number of refunds submitted and not answered by the processor."
+)
+SUBMITTED_REFUNDS_AGE = Metric(
+    "makegood_unanswered_refunds_oldest_seconds", "seconds", (), "Time since the oldest of them was submitted."
+)
 UNDELIVERED = Metric(
     "makegood_undelivered_emails", "emails", (), "Number of e-mails to customers that failed or are in doubt."
 )

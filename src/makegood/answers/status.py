@@ -40,6 +40,7 @@ from projections.alarms import alarms_left
 from projections.catalog import CATALOG
 from projections.goodwill import goodwill_left
 from projections.instructions import instructions_left
+from projections.refunds import unanswered_left
 from projections.shown_values import Instant
 
 BROKER_PATIENCE = 2.0
@@ -97,11 +98,18 @@ KINDS = (
         "makegood instructions --open",
     ),
     Kind(
-        "refunds",
+        "approved refunds",
         approved_left,
         metrics.APPROVED_REFUNDS,
         metrics.APPROVED_REFUNDS_AGE,
         "makegood refunds --status approved",
+    ),
+    Kind(
+        "unanswered refunds",
+        unanswered_left,
+        metrics.SUBMITTED_REFUNDS,
+        metrics.SUBMITTED_REFUNDS_AGE,
+        "makegood refunds --status submitted",
     ),
     Kind("goodwill", goodwill_left, metrics.GOODWILL, metrics.GOODWILL_AGE, "makegood goodwill"),
 )
