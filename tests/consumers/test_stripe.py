@@ -127,6 +127,13 @@ class TestAsking:
             assert (data["amount"], data["currency"]) == ("10.00", "EUR")
             assert datetime.fromisoformat(data["succeeded_at"]).timestamp() == refund["created"]
 
+    def test_the_longest_refund_id_fits_into_stripes_metadata(self, desk: Desk, stripe: Stripe) -> None:
+        desk.part.request([requested("pi_1", refund="refund/" + "x" * 505)])
+        desk.ask()
+        (refund,) = stripe.refunds.values()
+        assert len(refund["metadata"]["makegood_refund"]) == 500
+        assert len(desk.facts()) == 1
+
     def test_the_same_request_again_adds_nothing(self, desk: Desk, stripe: Stripe) -> None:
         request = requested("pi_1")
         desk.part.request([request])
@@ -297,6 +304,23 @@ class TestAsking:
             ("refund-failed", "re_000001/2-failed")
         ]
         assert reasons(desk) == ["Stripe refund re_000001 failed: expired_or_canceled_card"]
+
+    def test_one_that_is_under_way_and_not_found_any_more_has_not_failed(self, desk: Desk, stripe: Stripe) -> None:
+        """As where the key was changed for that of another account."""
+        stripe.status = "pending"
+        desk.part.request([requested("pi_1")])
+        desk.ask()
+        gone = dict(stripe.refunds)
+        stripe.refunds.clear()
+        desk.later(hours=7)
+        desk.ask()
+        assert desk.facts() == []
+        assert desk.queued("pi_1").last_error == "unknown_answer"
+        stripe.refunds |= gone
+        stripe.settle(return_id_of("pi_1"), "succeeded")
+        desk.later(hours=7)
+        desk.ask()
+        assert [kind for kind, _, _ in desk.facts()] == ["refund-succeeded"]
 
     def test_canceled_is_a_failure(self, desk: Desk, stripe: Stripe) -> None:
         stripe.status = "canceled"

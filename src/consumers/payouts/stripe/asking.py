@@ -202,7 +202,7 @@ class StripeReturns:
         """A message that says what became of a return, or its refund under way. Raises what `_serve` catches."""
         try:
             if claimed.reference is not None:
-                return self._said(claimed, self._client.look_at(claimed.reference), self._clock())
+                return self._said(claimed, self._look_at(claimed.reference), self._clock())
             asked = self._asked(claimed)
             self._go_on()
             found = self._client.find(asked)
@@ -212,6 +212,13 @@ class StripeReturns:
         except (NotStatable, Refused) as error:
             log.warning("return_refused", **_said_of(claimed))
             return refusal(claimed.account, claimed.return_id, str(error), self._clock())
+
+    def _look_at(self, reference: str) -> StripeRefund:
+        """A refund that Stripe had under way. Raises Unknown where it has none any more, which says nothing of it."""
+        try:
+            return self._client.look_at(reference)
+        except Refused:
+            raise Unknown(f"Stripe does not find {reference}: see whether the key is of the same account") from None
 
     def _go_on(self) -> None:
         """Raises _Stopping where the part is to end: it could not wait for one more answer."""

@@ -16,6 +16,7 @@ CONNECT_SECONDS, ANSWER_SECONDS = 3.0, 6.0
 INTENT = "pi_"
 CHARGES = ("ch_", "py_")
 """How the ids of payments begin to which Stripe can return money."""
+METADATA_LENGTH_MAX = 500
 BUSY = frozenset(("lock_timeout", "idempotency_key_in_use"))
 """Codes of a request that is in the way of another one about the same payment."""
 
@@ -93,7 +94,11 @@ class StripeClient:
 
     def create(self, asked: Asked) -> StripeRefund:
         """Have a return refunded, with its id as idempotency key."""
-        metadata = {ACCOUNT: asked.account, REFUND: asked.refund_id, RETURN: asked.return_id}
+        metadata = {
+            ACCOUNT: asked.account,
+            REFUND: asked.refund_id[:METADATA_LENGTH_MAX],
+            RETURN: asked.return_id,
+        }
         params: Any = {**_payment(asked.payment_id), "amount": asked.amount, "metadata": metadata}
         created = _answer(lambda: self._client.v1.refunds.create(params, {"idempotency_key": asked.return_id}))
         return StripeRefund.of(created.to_dict())
