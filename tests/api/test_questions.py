@@ -45,14 +45,14 @@ SAME: dict[str, str] = {
     "credits": "/credits",
     "credits --account acct-0002": "/credits?account=acct-0002",
     "claims --currency EUR --plan business-voip --min 10": "/claims?currency=EUR&plan=business-voip&min=10",
-    "claims --from 2026-07-01 --to 2026-07-01": "/claims?from=2026-07-01&to=2026-07-01",
+    "claims --from 2020-01-01 --to 2089-12-31": "/claims?from=2020-01-01&to=2089-12-31",
     "refunds --currency EUR --agreement standard": "/refunds?currency=EUR&agreement=standard",
     "refunds --clause unused_period --min 5.00 --currency EUR": "/refunds?clause=unused_period&min=5.00&currency=EUR",
-    "credits --status open --to 2026-12-31": "/credits?status=open&to=2026-12-31",
+    "credits --status open --to 2089-12-31": "/credits?status=open&to=2089-12-31",
     "credits --clause service_disruption": "/credits?clause=service_disruption",
     "owed": "/owed",
     "owed --by clause,age --currency EUR": "/owed?by=clause,age&currency=EUR",
-    f"owed --by agreement,plan --known-at {JUNE}": f"/owed?by=agreement,plan&known_at={JUNE}",
+    "owed --by agreement,plan --known-at 0:1500": "/owed?by=agreement,plan&known_at=0:1500",
     "owed --as-of 2026-06-01 --account acct-0006": "/owed?as_of=2026-06-01&account=acct-0006",
     "owed --items": "/owed/items",
     "owed --items --counted-as refunds_due --age 0-7": "/owed/items?counted_as=refunds_due&age=0-7",
@@ -61,16 +61,16 @@ SAME: dict[str, str] = {
     "movements --account acct-0006 --kind granted --by-occurrence": (
         "/movements?account=acct-0006&kind=granted&by_occurrence=true"
     ),
-    "movements --by clause,month --from 2026-04-01 --to 2026-07-31": (
-        "/movements?by=clause,month&from=2026-04-01&to=2026-07-31"
+    "movements --by clause,month --by-occurrence --from 2026-04-01 --to 2026-07-31": (
+        "/movements?by=clause,month&by_occurrence=true&from=2026-04-01&to=2026-07-31"
     ),
     "movements --by settlement,account --currency EUR": "/movements?by=settlement,account&currency=EUR",
     f"changes --since {JUNE}": f"/changes?since={JUNE}",
-    "changes --since 0:1000 --account acct-0006": "/changes?since=0:1000&account=acct-0006",
+    "changes --since 0:10 --account acct-0006": "/changes?since=0:10&account=acct-0006",
     "disputes --by-age": "/disputes/ages",
     "disputes --age over-60": "/disputes?age=over-60",
     "complaints --by-age": "/complaints/ages",
-    "complaints --age 0-7 --account acct-0006": "/complaints?age=0-7&account=acct-0006",
+    "complaints --age over-60 --account acct-0006": "/complaints?age=over-60&account=acct-0006",
     "disputes": "/disputes",
     "disputes --account acct-0007": "/disputes?account=acct-0007",
     "disputes --overdue": "/disputes?overdue=true",
