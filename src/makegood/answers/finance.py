@@ -57,13 +57,13 @@ def _no_progress(done: int, of: int) -> None:
 
 
 class OwedSums(GroupedSums):
-    """What is owed in one currency, or of a group of it."""
+    """The amounts owed in one currency, or in a group of it."""
 
     filter: FilterWords
 
 
 class OwedFound(TypedDict):
-    """What is owed at a moment; rows add up to the totals."""
+    """The amounts owed at a moment; rows add up to the totals."""
 
     as_of: Annotated[
         Instant | str | None,
@@ -347,7 +347,7 @@ def changes(
 
 
 class AgedSums(Aged):
-    """How much is open of one class of age, and the filter that gives the rows."""
+    """The number of open ones of a class of age, and the filter that gives the rows."""
 
     filter: FilterWords
 
@@ -360,7 +360,7 @@ class AgesTotal(TypedDict):
 
 
 class AgesFound(TypedDict):
-    """What is open by age; rows add up to the totals."""
+    """Open disputes or complaints by age; rows add up to the totals."""
 
     rows: list[AgedSums]
     totals: AgesTotal
