@@ -22,7 +22,7 @@ _DAYS: dict[AgeClass, int] = {"0-7": 8, "8-30": 31, "31-60": 61}
 
 
 class Aged(TypedDict):
-    """How much is open of one class of age, and how much of it is overdue."""
+    """The number of open ones of a class of age, and of those that are overdue."""
 
     age: AgeClass
     count: int

@@ -63,7 +63,7 @@ class AmountOwed(TypedDict):
 
 
 class Sums(TypedDict):
-    """What is owed in one currency: `total` is refunds due, credits left and excess, less what is overpaid."""
+    """The amounts owed in one currency: `total` is refunds due, credits left and excess, less what is overpaid."""
 
     currency: Currency
     refunds_due: Annotated[Amount, Field(description="Refunds due, approved, submitted or failed.")]

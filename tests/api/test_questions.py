@@ -34,6 +34,7 @@ COMPLAINT = message(
 CLAIM = "unused/cyc-0006-2026-04-02"
 REFUND = f"refund/{CLAIM}/1"
 MARCH = "2026-03-01T00:00:00Z"
+JUNE = "2026-06-15T00:00:00Z"
 SAME: dict[str, str] = {
     "claims": "/claims",
     "claims --account acct-0006": "/claims?account=acct-0006",
@@ -43,6 +44,33 @@ SAME: dict[str, str] = {
     "refunds --account acct-0006": "/refunds?account=acct-0006",
     "credits": "/credits",
     "credits --account acct-0002": "/credits?account=acct-0002",
+    "claims --currency EUR --plan business-voip --min 10": "/claims?currency=EUR&plan=business-voip&min=10",
+    "claims --from 2020-01-01 --to 2089-12-31": "/claims?from=2020-01-01&to=2089-12-31",
+    "refunds --currency EUR --agreement standard": "/refunds?currency=EUR&agreement=standard",
+    "refunds --clause unused_period --min 5.00 --currency EUR": "/refunds?clause=unused_period&min=5.00&currency=EUR",
+    "credits --status open --to 2089-12-31": "/credits?status=open&to=2089-12-31",
+    "credits --clause service_disruption": "/credits?clause=service_disruption",
+    "owed": "/owed",
+    "owed --by clause,age --currency EUR": "/owed?by=clause,age&currency=EUR",
+    "owed --by agreement,plan --known-at 0:1500": "/owed?by=agreement,plan&known_at=0:1500",
+    "owed --as-of 2026-06-01 --account acct-0006": "/owed?as_of=2026-06-01&account=acct-0006",
+    "owed --items": "/owed/items",
+    "owed --items --counted-as refunds_due --age 0-7": "/owed/items?counted_as=refunds_due&age=0-7",
+    f"owed --items --account acct-0006 --as-of {JUNE}": f"/owed/items?account=acct-0006&as_of={JUNE}",
+    "movements --account acct-0006": "/movements?account=acct-0006",
+    "movements --account acct-0006 --kind granted --by-occurrence": (
+        "/movements?account=acct-0006&kind=granted&by_occurrence=true"
+    ),
+    "movements --by clause,month --by-occurrence --from 2026-04-01 --to 2026-07-31": (
+        "/movements?by=clause,month&by_occurrence=true&from=2026-04-01&to=2026-07-31"
+    ),
+    "movements --by settlement,account --currency EUR": "/movements?by=settlement,account&currency=EUR",
+    f"changes --since {JUNE}": f"/changes?since={JUNE}",
+    "changes --since 0:10 --account acct-0006": "/changes?since=0:10&account=acct-0006",
+    "disputes --by-age": "/disputes/ages",
+    "disputes --age over-60": "/disputes?age=over-60",
+    "complaints --by-age": "/complaints/ages",
+    "complaints --age over-60 --account acct-0006": "/complaints?age=over-60&account=acct-0006",
     "disputes": "/disputes",
     "disputes --account acct-0007": "/disputes?account=acct-0007",
     "disputes --overdue": "/disputes?overdue=true",

@@ -14,6 +14,7 @@ from makegood.answers.account import Account
 from makegood.answers.complaint_in_full import ComplaintInFull
 from makegood.answers.doctor import Examined
 from makegood.answers.explanation_types import Explanation, LeftOutFact, RefundCourse
+from makegood.answers.finance import MovementsFound, OwedFound
 from makegood.answers.kept_messages import DeadLetter, SetAside
 from makegood.answers.lost_ranges import LostRange
 from makegood.answers.notices import Notice
@@ -27,6 +28,7 @@ from projections.access import ApiKey, Granted
 from projections.account_state import Balance
 from projections.accounts import Invoice, Subscription
 from projections.alarms import Alarm
+from projections.changes import Change
 from projections.claims import Claim
 from projections.complaints import Complaint
 from projections.credits import Credit
@@ -50,6 +52,9 @@ ANSWERS: dict[str, type] = {
     "complaint": ComplaintInFull,
     "outages": Outage,
     "goodwill": GoodwillLinked,
+    "owed": OwedFound,
+    "movements": MovementsFound,
+    "changes": Change,
     "refunds": Refund,
     "credits": Credit,
     "dead-letters list": DeadLetter,

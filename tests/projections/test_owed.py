@@ -39,7 +39,7 @@ def told() -> Story:
     # Bob had a credit of 5.95, and 2.38 of it paid for his next charge.
     credit = "credit/disruption/cycle-1/1"
     of_bob: dict[str, Any] = {"account": "bob", "claim_id": "disruption/cycle-1"}
-    story.assess(None, granted("5.00", "0.95"), **of_bob)
+    story.assess(None, granted("5.00", "0.95"), clause="service_disruption", **of_bob)
     story.settle(part("credit", credit, "5.00", "0.95"), **of_bob)
     used = {"application_id": "a-1", "credit_id": credit, "claim_id": "disruption/cycle-1", "charge_id": "cycle-2"}
     used |= {"invoice_id": "inv-2", "currency": "EUR", "rules": 1, "now": START}

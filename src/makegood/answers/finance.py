@@ -57,13 +57,13 @@ def _no_progress(done: int, of: int) -> None:
 
 
 class OwedSums(GroupedSums):
-    """What is owed in one currency, or of a group of it."""
+    """The amounts owed in one currency, or in a group of it."""
 
     filter: FilterWords
 
 
 class OwedFound(TypedDict):
-    """What is owed at a moment; rows add up to the totals."""
+    """The amounts owed at a moment; rows add up to the totals."""
 
     as_of: Annotated[
         Instant | str | None,
@@ -212,7 +212,7 @@ class MovedTotal(TypedDict):
 
 
 class MovementsFound(TypedDict):
-    """The movements of a period; rows add up to the totals."""
+    """The movements of a period, in pages over HTTP; all rows add up to the totals."""
 
     rows: list[moved.Movement]
     totals: list[MovedTotal]
@@ -266,18 +266,31 @@ def movement_sums(
         for row in moved.summed(house.database, narrowing, _clock(by_occurrence), groups):
             filter_ = {**words, **within.words(), **_group_words(row, ("currency", "kind", *groups))}
             rows.append(cast(MovedSums, {**row, **when, "filter": filter_}))
-    return {"rows": rows, "totals": movement_totals(rows)}
+    return {"rows": rows, "totals": _totals_of(rows)}
 
 
-def movement_totals(rows: Sequence[MovedSums] | Sequence[moved.Movement]) -> list[MovedTotal]:
-    """The totals of rows by currency and kind."""
+def movement_totals(
+    house: House,
+    sight: Sight,
+    *,
+    kind: MovementKind | None = None,
+    settlement: Settlement | None = None,
+    by_occurrence: bool = False,
+    **asked: Unpack[Asked],
+) -> list[MovedTotal]:
+    """The totals of all movements of a period, by currency and kind."""
+    narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone, kind=kind, settlement=settlement)
+    return cast(list[MovedTotal], moved.summed(house.database, narrowing, _clock(by_occurrence)))
+
+
+def _totals_of(rows: Sequence[MovedSums]) -> list[MovedTotal]:
     counts: dict[tuple[str, MovementKind], int] = defaultdict(int)
     amounts: dict[tuple[str, MovementKind], tuple[Decimal, Decimal]] = {}
     for row in rows:
         key = (row["currency"], row["kind"])
         net, tax = amounts.get(key, (Decimal(0), Decimal(0)))
         amounts[key] = net + Decimal(row["net"]), tax + Decimal(row["tax"])
-        counts[key] += cast(MovedTotal, row).get("count", 1)
+        counts[key] += row["count"]
     return [
         {
             "currency": currency,
@@ -334,7 +347,7 @@ def changes(
 
 
 class AgedSums(Aged):
-    """How much is open of one class of age, and the filter that gives the rows."""
+    """The number of open ones of a class of age, and the filter that gives the rows."""
 
     filter: FilterWords
 
@@ -347,7 +360,7 @@ class AgesTotal(TypedDict):
 
 
 class AgesFound(TypedDict):
-    """What is open by age; rows add up to the totals."""
+    """Open disputes or complaints by age; rows add up to the totals."""
 
     rows: list[AgedSums]
     totals: AgesTotal

@@ -26,6 +26,7 @@ _TAGS = {
     "Claims and payments": "Claims, refunds and credits, with their explanations.",
     "Exports": "Lists as files: all rows, not in pages.",
     "Payouts": "Decisions about refunds, credits and overpaid claims.",
+    "Finance": "Amounts owed, movements and changes across all accounts.",
     "Accounts": "One account: as it stands, as it stood, and how it came about.",
     "Subscriptions": "Cancelling, suspending, reinstating and terminating.",
     "Outages": "Failures of service.",

@@ -21,7 +21,7 @@ from ledger.events import RefundStatus
 from ledger.events.billing_account import Outcome
 from makegood.access.caller import Caller
 from makegood.api.asked import OfAccount
-from makegood.api.filters import AskedFiltersAndPeriod, OfCreditStatus
+from makegood.api.filters import AskedFiltersAndPeriod, OfCreditStatus, OfOpenAge
 from makegood.api.finance import ByOccurrence, OfKind, OfSettlement
 from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.problems import invalid, unavailable
@@ -114,9 +114,10 @@ def disputes(
     format_: InFormat,
     account: OfAccount = None,
     overdue: Annotated[bool, Query(description="Only overdue investigations.")] = False,
+    age: OfOpenAge = None,
 ) -> Response:
     """All disputed charges."""
-    return _exported(house, caller, "disputes", format_, account=account, overdue=overdue)
+    return _exported(house, caller, "disputes", format_, account=account, overdue=overdue, age=age)
 
 
 @exports.get("/exports/complaints", summary="Export complaints", response_class=Response, responses=_A_LIST)
@@ -126,9 +127,10 @@ def complaints(
     format_: InFormat,
     account: OfAccount = None,
     still_open: Annotated[bool, Query(alias="open", description="Only open complaints.")] = False,
+    age: OfOpenAge = None,
 ) -> Response:
     """All complaints, the longest open first."""
-    return _exported(house, caller, "complaints", format_, account=account, still_open=still_open)
+    return _exported(house, caller, "complaints", format_, account=account, still_open=still_open, age=age)
 
 
 @exports.get("/exports/movements", summary="Export movements", response_class=Response, responses=_A_LIST)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
@@ -17,7 +17,7 @@ from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.paging import answer_page, pages
 from makegood.api.questions import answers
 from projections import changes as changes_
-from projections import moved, owed
+from projections import owed
 from projections.movement_kinds import MovementKind, Owed, Settlement
 
 finance = APIRouter(tags=["Finance"], route_class=Guarded)
@@ -42,7 +42,7 @@ OwedBy = Annotated[
     ),
 ]
 MovedBy = Annotated[
-    str,
+    str | None,
     Query(
         pattern=pattern_of(("currency", "kind", *answering.GROUPINGS)),
         description="The groups of the sums, with commas between them; currencies and kinds always are.",
@@ -106,46 +106,34 @@ def _check_as_of(as_of: object, account: str | None) -> None:
         raise FilterRefused("account", "an assessment of all accounts takes long: name one, or use the command line")
 
 
-@finance.get("/movements", summary="List movements", responses=answers(list[moved.Movement]))
+@finance.get(
+    "/movements",
+    summary="List movements, or get them in sums",
+    responses=answers(answering.MovementsFound | answering.MovementSumsFound),
+)
 def movements(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("movement.read")],
     page: Annotated[Page, pages(MOVEMENTS_ORDER)],
     filters: AskedFiltersAndPeriod,
+    by: MovedBy = None,
     kind: OfKind = None,
     settlement: OfSettlement = None,
     by_occurrence: ByOccurrence = False,
 ) -> Response:
-    """The differences that events made to claims, refunds, credits and invoices, in the order of their instants."""
-    found = answering.movements(
-        house,
-        caller.sight,
-        kind=kind,
-        settlement=settlement,
-        by_occurrence=by_occurrence,
-        page=page,
-        **filters.asked(),
-    )
-    return answer_page(request, found)
+    """The differences that events made to claims, refunds, credits and invoices, in pages, with the totals of all.
 
-
-@finance.get("/movements/sums", summary="Get movements in sums", responses=answers(answering.MovementSumsFound))
-def movement_sums(
-    house: TheHouse,
-    caller: Annotated[Caller, allowed("movement.read")],
-    filters: AskedFiltersAndPeriod,
-    by: MovedBy = "currency,kind",
-    kind: OfKind = None,
-    settlement: OfSettlement = None,
-    by_occurrence: ByOccurrence = False,
-) -> Response:
-    """The sums of movements by currency, kind and the given groups; days and months require a period."""
-    groups = words_in(by, answering.GROUPINGS)
-    found = answering.movement_sums(
-        house, caller.sight, groups, kind=kind, settlement=settlement, by_occurrence=by_occurrence, **filters.asked()
-    )
-    return JSONResponse(found)
+    With `by` they are sums by currency, kind and the given groups; days and months require a period.
+    """
+    asked: dict[str, Any] = {"kind": kind, "settlement": settlement, "by_occurrence": by_occurrence}
+    asked |= filters.asked()
+    if by is not None:
+        groups = words_in(by, answering.GROUPINGS)
+        return JSONResponse(answering.movement_sums(house, caller.sight, groups, **asked))
+    rows = answering.movements(house, caller.sight, **asked, page=page)
+    totals = answering.movement_totals(house, caller.sight, **asked)
+    return answer_page(request, rows, {"rows": rows, "totals": totals})
 
 
 @finance.get("/changes", summary="List changed claims, refunds and credits", responses=answers(list[changes_.Change]))

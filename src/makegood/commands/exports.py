@@ -19,6 +19,7 @@ from makegood.commands.app import (
     opened,
 )
 from makegood.commands.filter_options import (
+    AgeOption,
     AgreementOption,
     ClauseOrNoneOption,
     CreditStatusOption,
@@ -115,12 +116,13 @@ def disputes(
     to: To,
     account: AccountOption = None,
     overdue: Annotated[bool, typer.Option("--overdue", help="Only overdue investigations.")] = False,
+    age: AgeOption = None,
     force: Force = False,
     store: Store = "",
     json: Json = False,
 ) -> None:
     """Disputed charges: under investigation with a deadline, confirmed or rejected."""
-    _export("disputes", format_, to, force, store, json, account=account, overdue=overdue)
+    _export("disputes", format_, to, force, store, json, account=account, overdue=overdue, age=age)
 
 
 @export_app.command()
@@ -129,12 +131,13 @@ def complaints(
     to: To,
     account: AccountOption = None,
     still_open: Annotated[bool, typer.Option("--open", help="Only open complaints.")] = False,
+    age: AgeOption = None,
     force: Force = False,
     store: Store = "",
     json: Json = False,
 ) -> None:
     """Customers' complaints, the longest open first."""
-    _export("complaints", format_, to, force, store, json, account=account, still_open=still_open)
+    _export("complaints", format_, to, force, store, json, account=account, still_open=still_open, age=age)
 
 
 @export_app.command()

@@ -129,7 +129,8 @@ def movements(
     with opened(store, account) as house:
         if by is None:
             rows = answering.movements(house, EVERYTHING, **asked)
-            found: Any = {"rows": rows, "totals": answering.movement_totals(rows)}
+            totals = answering.movement_totals(house, EVERYTHING, **asked)
+            found: Any = {"rows": rows, "totals": totals}
         else:
             found = answering.movement_sums(house, EVERYTHING, groups, **asked)
     if json:

@@ -136,6 +136,8 @@ def credits(
     from makegood.commands.terminal.tables import CREDITS
 
     filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, to)
+    if dormant and (status is not None or filters.keys() - {"account"}):
+        raise typer.BadParameter("dormant credits can only be narrowed by --account", param_hint="--dormant")
     show_list(
         store,
         json,

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import zip_longest
-from typing import Any
+from typing import Any, get_args
 
 from typing_extensions import get_type_hints
 
@@ -78,11 +78,19 @@ class Columns:
 
     def to_the_right(self) -> frozenset[str]:
         """The columns that stand to the right: amounts, and the numbers that are named so."""
-        amounts = {name for name, of in self._fields().items() if Amount in (of, *getattr(of, "__args__", ()))}
+        amounts = {name for name, of in self._fields().items() if _is_amount(of)}
         return frozenset(amounts.union(self.right).intersection(self.headings))
 
     def _fields(self) -> Mapping[str, Any]:
         return get_type_hints(self.of, include_extras=True) if self.of is not dict else {}
+
+
+def _is_amount(hint: Any) -> bool:
+    """Whether a field holds an amount: also where it may be null, and where more is said of it."""
+    (of_amounts,) = Amount.__metadata__  # type: ignore[attr-defined]
+    return any(each is of_amounts for each in getattr(hint, "__metadata__", ())) or any(
+        _is_amount(part) for part in get_args(hint)
+    )
 
 
 NOTHING = "–"
