@@ -65,7 +65,7 @@ class Booking:
             if self._open_from(occurred_in, closing.number) == closing.month:
                 return Booked(occurred_in, closing.month)
         occurred_in = month_of(occurred_at, self._zone)
-        return Booked(occurred_in, occurred_in)
+        return Booked(occurred_in, self._open_from(occurred_in, len(self._closings)))
 
     def _first_that_covers(self, at: Position) -> int:
         """The number of the first closing with a position in it: each covers all that those before it do."""
@@ -75,7 +75,7 @@ class Booking:
             if self._closings[middle].covers.covers(at):
                 high = middle
             else:
-                low = middle + 1 if middle else 1
+                low = middle + 1
         return low
 
     def _open_from(self, month: Month, closings: int) -> Month:

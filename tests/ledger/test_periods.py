@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from hashlib import sha256
+from itertools import count
 from typing import Any
 
 import pytest
@@ -191,6 +195,35 @@ def test_a_month_that_another_was_closed_before_is_worked_out_anew(finance: Fina
     assert [closed for _, closed in finance.worked_out] == [[], ["2026-01"]]
     assert (finance.granted(JANUARY), finance.granted(FEBRUARY)) == ("2.07", "2.07")
     assert len({str(position) for position, _ in finance.worked_out}) == 2
+
+
+def test_two_close_months_while_intake_records_and_every_movement_is_in_one(finance: Finance) -> None:
+    books, stop = finance.books, threading.Event()
+    books.take(january("acct-0"))
+    intake, other = books.another_process(), Finance(books.another_process())
+
+    def record() -> int:
+        for number in count(1):
+            intake.take(january(f"acct-{number}"))
+            if stop.is_set():
+                return number
+        raise AssertionError("it counts for ever")
+
+    with ThreadPoolExecutor(3) as pool:
+        recording = pool.submit(record)
+        closing = [pool.submit(each.close, month) for each, month in ((finance, FEBRUARY), (other, JANUARY))]
+        for each in closing:
+            each.result(60)
+        stop.set()
+        accounts = 1 + recording.result(60)
+    finance.close(MARCH)
+    closed = finance.closed()
+    assert sorted(each.data.period for each in closed) == ["2026-01", "2026-02", "2026-03"]
+    granted = [total for each in closed for total in each.data.figures.totals if total.kind == "granted"]
+    assert sum(total.net for total in granted) == accounts * Decimal("2.07")
+    for month in (JANUARY, FEBRUARY, MARCH):
+        assert finance.again(month).recorded == next(e.data.figures for e in closed if e.data.period == str(month))
+    books.check_positions()
 
 
 def test_months_close_in_any_order_and_each_fact_is_in_one(finance: Finance) -> None:

@@ -173,3 +173,28 @@ def test_a_month_in_words(january_closed: Door, lines: Lines) -> None:
     assert "no movement of 2025-12 is booked in another month" in door("period", "cut-off", "2025-12")
     assert FELIX in door("periods")
     assert "The month 2026-01 was closed with everything known up to position" in door("history", "system")
+
+
+def moved(door: Door, until: str) -> dict[tuple[str, str | None], tuple[int, Decimal]]:
+    """What `makegood movements` says of the days from January on: by kind and clause, how often and how much, net."""
+    asked = ("--by-occurrence", "--by", "clause,settlement", "--from", "2026-01-01", "--to", until)
+    rows = door.json("movements", *asked)["rows"]
+    return {(row["kind"], row["clause"]): (row["count"], Decimal(row["net"])) for row in rows}
+
+
+def test_closed_months_and_movements_agree(january_closed: Door, lines: Lines) -> None:
+    """A month without late facts is what moved on its days; with late facts the months together are."""
+    door = january_closed
+    [closed] = door.json("periods")
+    of_january = {(each["kind"], each["clause"]): (each["count"], Decimal(each["net"])) for each in closed["totals"]}
+    assert moved(door, "2026-01-31") == of_january
+    door("ingest", lines(overcharge("acct-1", "2026-01-25T10:00:00Z"), overcharge("acct-2", "2026-02-04T10:00:00Z")))
+    door("advance", "2026-03-01T00:00:00Z")
+    door("period", "close", "2026-02")
+    together: dict[tuple[str, str | None], tuple[int, Decimal]] = {}
+    for month in door.json("periods"):
+        for each in month["totals"]:
+            count, amount = together.get((each["kind"], each["clause"]), (0, Decimal(0)))
+            together[each["kind"], each["clause"]] = count + each["count"], amount + Decimal(each["net"])
+    assert moved(door, "2026-02-28") == together
+    assert moved(door, "2026-01-31") != of_january
