@@ -17,7 +17,7 @@ Kind = Literal["text", "integer", "boolean", "date", "instant", "amount"]
 """What a column of a view holds."""
 Kept = Literal["as shown", "in minor units"]
 
-DESCRIBED: Mapping[Kind, Mapping[str, str]] = {
+TYPES: Mapping[Kind, Mapping[str, str]] = {
     "text": {"postgresql": "text", "sqlite": "TEXT"},
     "integer": {"postgresql": "bigint", "sqlite": "INTEGER"},
     "boolean": {"postgresql": "boolean", "sqlite": "INTEGER: 1 for yes, 0 for no"},

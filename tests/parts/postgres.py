@@ -360,3 +360,16 @@ def without_password(url: str) -> str:
     """The address as it may be shown."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+def psql() -> Path:
+    """PostgreSQL's own client: on the PATH, or beside the server's binaries."""
+    if (found := shutil.which("psql")) is not None:
+        return Path(found)
+    for folder in candidates():
+        if os.access(folder / "psql", os.X_OK):
+            return folder / "psql"
+    raise PartMissing(
+        "psql is neither on the PATH nor beside PostgreSQL's server binaries. Install the client (Debian: "
+        "postgresql-client; `make deps` as root)"
+    )

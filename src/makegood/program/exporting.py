@@ -11,12 +11,14 @@ from makegood.answers.done import DocumentExported
 from makegood.api.app import document
 from makegood.exports.contract import document as exports
 from makegood.house.stop import Stop
+from makegood.program.views_document import document as views
 
 
 def documents() -> dict[str, bytes]:
     """Every document of the contract by its path, the same bytes for the same program."""
-    found = contract.documents(version("makegood"))
-    return dict(sorted({**found, "openapi.json": as_json(document()), "exports.json": as_json(exports())}.items()))
+    ours = {"openapi.json": document(), "exports.json": exports(), "finance-views.json": views()}
+    found = {**contract.documents(version("makegood")), **{path: as_json(told) for path, told in ours.items()}}
+    return dict(sorted(found.items()))
 
 
 def export(folder: Path) -> list[DocumentExported]:
