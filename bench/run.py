@@ -1,6 +1,7 @@
 """`make bench`: what this machine does a second, each figure beside what it is to be compared with, in one run.
 
-    bench/run.py [--messages N] [SECTION…]      sections: intake, accounts, projector, account
+    bench/run.py [--messages N] [--refunds N] [SECTION…]
+                                        sections: intake, accounts, projector, account, finance
 
 It judges nothing. Kafka and PostgreSQL are found or started as the tests do it; what was used is printed first.
 """
@@ -23,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from bench import finance
 from confluent_kafka import Consumer, TopicPartition
 from tests.parts.kafka import find_kafka
 from tests.parts.postgres import Postgres, find_postgres
@@ -53,13 +55,14 @@ WAITING = 5_000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "sections", nargs="*", metavar="SECTION", help="intake, accounts, projector, account; all by default"
+        "sections", nargs="*", metavar="SECTION", help="intake, accounts, projector, account, finance; all by default"
     )
     parser.add_argument("--messages", type=int, default=20_000, help="how many messages a round takes in")
+    parser.add_argument("--refunds", type=int, default=1_000_000, help="over how many refunds finance asks")
     arguments = parser.parse_args()
     configure_logs("error")
     collect_rarely()
-    sections = arguments.sections or ["intake", "accounts", "projector", "account"]
+    sections = arguments.sections or ["intake", "accounts", "projector", "account", "finance"]
     with find_postgres() as postgres, tempfile.TemporaryDirectory() as folder:
         print(f"machine     {os.cpu_count()} processors, Python {platform.python_version()}, {platform.machine()}")
         print(f"PostgreSQL  {postgres.origin}")
@@ -71,6 +74,8 @@ def main() -> None:
             measure_projector(postgres, 3 * arguments.messages)
         if "account" in sections:
             measure_account(Path(folder))
+        if "finance" in sections:
+            measure_finance(postgres, Path(folder), arguments.refunds)
 
 
 def messages(count: int) -> list[bytes]:
@@ -236,6 +241,21 @@ def _read_raw(bootstrap: str, end: int) -> None:
     while seen < end:
         seen += len(consumer.consume(1_000, 0.5))
     consumer.close()
+
+
+# --- finance's questions ------------------------------------------------------------------------------------------
+
+
+def measure_finance(postgres: Postgres, folder: Path, refunds: int) -> None:
+    for name, url in (
+        ("SQLite in a file", f"sqlite:///{folder}/finance.db"),
+        ("PostgreSQL", postgres.new_database()),
+    ):
+        with house_at(url) as house:
+            ledger = house.ledger
+            finance.fill(house, lambda lines: take(ledger, lines), refunds)  # noqa: B023
+            finance.measure(house, name, timed, refunds)
+        finance.measure_exports(url, refunds)
 
 
 # --- one account, young and old -----------------------------------------------------------------------------------

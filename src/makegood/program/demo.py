@@ -233,7 +233,11 @@ def _answer(number: int, account: str, return_id: str, now: datetime) -> bytes:
     """The payment processor's answer about a return: a line as upstream publishes it."""
     failed = number % ONE_FAILS_OF == 0
     at = instant_to_text(now)
-    said = {"reason": "the account is closed"} if failed else {"processor_reference": f"psp-{return_id[4:16]}"}
+    said = (
+        {"reason": "the account is closed"}
+        if failed
+        else {"processor_reference": f"psp-{return_id.removeprefix('ret-')}"}
+    )
     message = {
         "specversion": "1.0",
         "id": f"answer-{return_id}",
