@@ -106,9 +106,10 @@ CLAIMS = View(
 DISPUTES = View(
     "disputes",
     "A disputed charge with the status of its investigation; one row for each dispute, which is a claim too.",
-    (
-        _account(),
-        _text("dispute_id", "The dispute, unique within its account.", "SUBSTR(claim_id, 15)"),
+    _of(
+        "claim",
+        _account("claim.account"),
+        _text("dispute_id", "The dispute, unique within its account.", "SUBSTR(claim.claim_id, 15)"),
         _text("claim_id", "Its claim."),
         _text("subscription_id", "The subscription; null if there is none."),
         _CHARGE,
@@ -120,12 +121,15 @@ DISPUTES = View(
         ),
         _text("outcome", "The outcome of its claim."),
         _text("reason", "The reason for which the claim was declined; null unless it was."),
+        _instant("opened_at", "The instant at which it was reported or found.", "opened.opened_at"),
         _instant("investigate_by", "The instant by which it is to be investigated; null once there is a verdict."),
         _amount("amount", "The net amount of the claim."),
         _amount("tax", "The tax that comes back with it."),
         _CURRENCY,
     ),
-    "{claims} WHERE clause = 'billing_error'",
+    "{claims} AS claim LEFT JOIN {movement_claims} AS opened "
+    "ON opened.account = claim.account AND opened.claim_id = claim.claim_id WHERE clause = 'billing_error'",
+    "claim.currency",
 )
 
 REFUNDS = View(
