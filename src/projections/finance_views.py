@@ -86,12 +86,14 @@ CLAIMS = View(
         _amount("amount", "The net amount of the claim."),
         _amount("tax", "The tax that comes back with it."),
         _CURRENCY,
-        _text("reason", "Why it was declined; null unless it was."),
+        _text("reason", "The reason for which it was declined; null unless it was."),
         _text(
             "settlement", "refund, credit, invoice_reduction or mixed; null if nothing is settled.", "way.settlement"
         ),
-        _amount("overpaid", "What was paid out and is no longer owed; null if nothing is.", "way.overpaid"),
-        _instant("investigate_by", "Until when the investigation of a billing error is in time; null for others."),
+        _amount(
+            "overpaid", "The amount that was paid out and is no longer owed; null if there is none.", "way.overpaid"
+        ),
+        _instant("investigate_by", "The instant by which a billing error is to be investigated; null for others."),
         _text("agreement", "The agreement by whose terms it was decided; null if none was bound."),
         _integer("agreement_version", "The version of the agreement."),
         _POSITION,
@@ -104,9 +106,10 @@ CLAIMS = View(
 DISPUTES = View(
     "disputes",
     "A disputed charge with the status of its investigation; one row for each dispute, which is a claim too.",
-    (
-        _account(),
-        _text("dispute_id", "The dispute, unique within its account.", "SUBSTR(claim_id, 15)"),
+    _of(
+        "claim",
+        _account("claim.account"),
+        _text("dispute_id", "The dispute, unique within its account.", "SUBSTR(claim.claim_id, 15)"),
         _text("claim_id", "Its claim."),
         _text("subscription_id", "The subscription; null if there is none."),
         _CHARGE,
@@ -117,13 +120,16 @@ DISPUTES = View(
             "WHEN outcome = 'pending' THEN 'waiting' WHEN reason = 'rejected' THEN 'rejected' ELSE 'confirmed' END",
         ),
         _text("outcome", "The outcome of its claim."),
-        _text("reason", "Why the claim was declined; null unless it was."),
-        _instant("investigate_by", "Until when the investigation is in time; null once there is a verdict."),
+        _text("reason", "The reason for which the claim was declined; null unless it was."),
+        _instant("opened_at", "The instant at which it was reported or found.", "opened.opened_at"),
+        _instant("investigate_by", "The instant by which it is to be investigated; null once there is a verdict."),
         _amount("amount", "The net amount of the claim."),
         _amount("tax", "The tax that comes back with it."),
         _CURRENCY,
     ),
-    "{claims} WHERE clause = 'billing_error'",
+    "{claims} AS claim LEFT JOIN {movement_claims} AS opened "
+    "ON opened.account = claim.account AND opened.claim_id = claim.claim_id WHERE clause = 'billing_error'",
+    "claim.currency",
 )
 
 REFUNDS = View(
@@ -141,15 +147,15 @@ REFUNDS = View(
         _amount("total", "Net and tax together."),
         _CURRENCY,
         _text("status", "due, approved, submitted, succeeded, failed or rejected."),
-        _instant("due_at", "When it became due."),
+        _instant("due_at", "The instant at which it became due."),
         _text("proposal", "The hash of the event that set the amount."),
         _text("approved_by", "The member of staff who approved it, or the agreement that did; null before."),
-        _instant("approved_at", "When it was approved; null before."),
-        _integer("attempt", "How often it was submitted; null while nobody decided about it."),
-        _instant("submitted_at", "When it was last submitted; null before."),
+        _instant("approved_at", "The instant at which it was approved; null before."),
+        _integer("attempt", "The number of times it was submitted; null while nobody has decided about it."),
+        _instant("submitted_at", "The instant at which it was last submitted; null before."),
         _instant(
             "settled_at",
-            "When the payment processor paid it; null before.",
+            "The instant at which the payment processor paid it; null before.",
             "COALESCE(result.succeeded_at, refund.settled_at)",
         ),
         _text(
@@ -171,10 +177,10 @@ RETURNS = View(
     (
         _account("refund.account"),
         _text("refund_id", "The refund.", "refund.refund_id"),
-        _integer("attempt", "How often the refund was submitted.", "refund.attempt"),
+        _integer("attempt", "The number of times the refund was submitted.", "refund.attempt"),
         _text("return_id", "The id under which the payment processor was asked.", "each.value ->> 'return_id'"),
         _text("payment_id", "The payment that it goes back to.", "each.value ->> 'payment_id'"),
-        _text("method", "How the payment was made: card, bank, balance or other.", "each.value ->> 'method'"),
+        _text("method", "The method of the payment: card, bank, balance or other.", "each.value ->> 'method'"),
         _amount("amount", "The amount, tax included.", "(each.value ->> 'amount')"),
         _text("currency", _CURRENCY.description, "refund.currency"),
         _text("status", "submitted, succeeded or failed.", "each.value ->> 'status'"),
@@ -200,18 +206,20 @@ CREDITS = View(
         _amount("tax", "The tax."),
         _amount("total", "Net and tax together."),
         _CURRENCY,
-        _amount("used", "What was applied to charges, or kept back for overpaid claims."),
-        _amount("refunded", "What was submitted to be paid out, or has been."),
-        _amount("left_over", "What is left."),
-        _instant("granted_at", "When it was granted."),
-        _instant("dormant_since", "When the last subscription ended, if something is left since; else null."),
+        _amount("used", "The amount applied to charges, or kept back for overpaid claims."),
+        _amount("refunded", "The amount submitted to be paid out, or paid out."),
+        _amount("left_over", "The amount that is left."),
+        _instant("granted_at", "The instant at which it was granted."),
+        _instant(
+            "dormant_since", "The end of the account's last subscription, if something is left since; else null."
+        ),
     ),
     "{credits}",
 )
 
 CREDIT_USES = View(
     "credit_uses",
-    "What was used of a credit, and for what; one row for each application to a charge or overpaid claim.",
+    "A use of a credit; one row for each application to a charge or an overpaid claim.",
     (
         _account(),
         _text("credit_id", "The credit."),
@@ -222,7 +230,7 @@ CREDIT_USES = View(
         _text("claim_id", "The overpaid claim; null where it was applied."),
         _amount("amount", "The amount, tax included."),
         _CURRENCY,
-        _instant("used_at", "When it was recorded."),
+        _instant("used_at", "The instant at which it was recorded."),
     ),
     "(SELECT account, credit_id, application_id, 'applied' AS kind, charge_id, invoice_id, "
     "CAST(NULL AS TEXT) AS claim_id, amount, currency, applied_at AS used_at FROM {credit_applications} "
@@ -247,7 +255,7 @@ MOVEMENTS = View(
         _account(),
         _text("event_id", "The event."),
         _integer("number", "The number among the movements of the event."),
-        _text("kind", "What was moved, such as granted, reduced, refunded, credited or applied."),
+        _text("kind", "The kind of movement, such as granted, reduced, refunded, credited or applied."),
         _text("settlement", "The way of settling that the kind belongs to; null if it belongs to none."),
         *_WHOSE,
         _text("item_id", "The refund or credit; null for a claim itself."),
@@ -255,8 +263,8 @@ MOVEMENTS = View(
         _minor("net", "The net amount; negative where something was taken back."),
         _minor("tax", "The tax."),
         _minor("total", "Net and tax together.", "net + tax"),
-        _instant("recorded_at", "When it was recorded."),
-        _instant("occurred_at", "When it became true."),
+        _instant("recorded_at", "The instant at which it was recorded."),
+        _instant("occurred_at", "The instant at which it became true."),
         Column("position", "text", _POSITION.description, "CAST(shard AS TEXT) || ':' || CAST(position AS TEXT)"),
     ),
     "{movements}",
@@ -264,7 +272,7 @@ MOVEMENTS = View(
 
 OWED = View(
     "owed",
-    "What is owed now; one row for each refund, credit, excess payment and amount overpaid.",
+    "An amount that is owed now; one row for each refund, credit, excess payment and amount overpaid.",
     (
         _account(),
         _text("counted_as", "refunds_due, credits_left, excess, or overpaid, which counts against the others."),
@@ -276,10 +284,10 @@ OWED = View(
         _minor("total", "Net and tax together.", "net + tax"),
         _minor(
             "owed",
-            "The same, negative for what is overpaid: its sum is what is owed.",
+            "The total, negative for an overpaid amount, so that its sum is the amount owed.",
             "CASE WHEN counted_as = 'overpaid' THEN -(net + tax) ELSE net + tax END",
         ),
-        _instant("since", "From when it has been owed."),
+        _instant("since", "The instant from which it has been owed."),
         _text("event_id", "The event that set the amount."),
         Column("position", "text", _POSITION.description, "CAST(shard AS TEXT) || ':' || CAST(position AS TEXT)"),
     ),
@@ -288,7 +296,7 @@ OWED = View(
 
 OVERPAID = View(
     "overpaid",
-    "What was paid out for a claim and is no longer owed; one row for each claim of which some is undecided.",
+    "An amount that was paid out for a claim and is no longer owed; one row for each claim with an undecided part.",
     _of(
         "claim",
         _account("claim.account"),
@@ -296,15 +304,17 @@ OVERPAID = View(
         _CHARGE,
         _amount("overpaid", "The amount that is neither recovered nor written off."),
         _CURRENCY,
-        _instant("since", "From when it has been overpaid."),
-        _amount("recovered", "What was kept back of credits for it."),
-        _amount("written_off", "What was written off."),
+        _instant("since", "The instant from which it has been overpaid."),
+        _amount("recovered", "The amount kept back of credits for it."),
+        _amount("written_off", "The amount written off."),
         _text(
             "recovery_ordered_by",
             "The member of staff who ordered it recovered from the account's next credits; null if nobody did.",
             "last.ordered_by",
         ),
-        _instant("recovery_ordered_at", "When that was ordered; null if it was not.", "last.ordered_at"),
+        _instant(
+            "recovery_ordered_at", "The instant at which that was ordered; null if it was not.", "last.ordered_at"
+        ),
     ),
     "{overpaid} AS claim LEFT JOIN (SELECT told.account, told.claim_id, told.currency, told.ordered_by, "
     "told.ordered_at, ROW_NUMBER() OVER (PARTITION BY told.account, told.claim_id, told.currency "
@@ -322,12 +332,12 @@ INVOICES = View(
         _text("invoice_id", "The invoice, unique within its account."),
         _CURRENCY,
         _amount("charged", "The sum of its charges."),
-        _amount("paid_in_money", "What was paid on it by card, bank or otherwise."),
-        _amount("paid_from_balance", "What was paid on it from credits and balance."),
+        _amount("paid_in_money", "The payments on it by card, bank or otherwise."),
+        _amount("paid_from_balance", "The payments on it from credits and balance."),
         _amount("excess_used", "The used part of the credit for its excess."),
-        _amount("reduced", "What claims took off it."),
-        _amount("asks_for", "What is still to be paid on it."),
-        _amount("excess", "What was paid beyond its charges and is left."),
+        _amount("reduced", "The reduction by claims."),
+        _amount("asks_for", "The amount still to be paid on it."),
+        _amount("excess", "The amount paid beyond its charges and not used yet."),
         _amount("excess_credit", "The credit for its excess; null until the agreement's hold has ended."),
     ),
     "{invoices}",
@@ -347,7 +357,7 @@ CHARGES = View(
         _amount("tax", "The tax."),
         _CURRENCY,
         _text("invoice_id", "The invoice."),
-        Column("prepaid", "boolean", "Whether a cycle is paid in advance; null for a one-off."),
+        Column("prepaid", "boolean", "True if a cycle is paid in advance; null for a one-off."),
     ),
     f"{_counting('charges', 'charge_id', _FIRST)} AS charge WHERE nth = 1",
 )
@@ -383,14 +393,14 @@ def _parts(names: Sequence[str], *tables: tuple[str, dict[str, str]]) -> str:
 _BALANCES = {
     "charged": "The sum of all charges.",
     "captured": "All payments that arrived, but those made by applying a credit.",
-    "reduced": "What claims took off invoices.",
-    "owed": "What is still to be paid on invoices.",
-    "captured_in_excess": "What was paid on invoices beyond their charges and is no credit yet.",
+    "reduced": "The reductions of invoices by claims.",
+    "owed": "The amounts still to be paid on invoices.",
+    "captured_in_excess": "The amounts paid on invoices beyond their charges that are no credits yet.",
     "refund_due": "Refunds that are due, approved, submitted or failed.",
     "refunded": "Refunds that were paid.",
-    "credit_used": "What was used of credits.",
-    "credit_left": "What is left of credits.",
-    "overpaid": "What was paid out for claims, is no longer owed, and is undecided.",
+    "credit_used": "The used part of credits.",
+    "credit_left": "The rest of credits.",
+    "overpaid": "The amounts paid out for claims that are no longer owed and undecided.",
 }
 
 _OWING = (
@@ -448,18 +458,18 @@ COMPLAINTS = View(
         _text("category", "The category as a code; null if it is free text.", "opened.category"),
         _text("channel", "The channel as a code; null if it is free text.", "opened.channel"),
         _text("status", "open or resolved.", "CASE WHEN latest.step = 'resolved' THEN 'resolved' ELSE 'open' END"),
-        _instant("opened_at", "When the customer complained.", "opened.message_time"),
+        _instant("opened_at", "The instant at which the customer complained.", "opened.message_time"),
         _instant(
             "resolved_at",
-            "When support resolved it; null while it is open.",
+            "The instant at which support resolved it; null while it is open.",
             "CASE WHEN latest.step = 'resolved' THEN latest.message_time END",
         ),
         _text(
             "resolution_code",
-            "How it was resolved, as a code; null while it is open, or where that is free text.",
+            "The resolution as a code; null while it is open, or if it is free text.",
             "CASE WHEN latest.step = 'resolved' THEN latest.resolution_code END",
         ),
-        _integer("notes", "How many notes it has.", "COALESCE(noted.notes, 0)"),
+        _integer("notes", "The number of notes.", "COALESCE(noted.notes, 0)"),
     ),
     f"{_counting('complaints', 'complaint_id', _FIRST, _OPENED)} AS opened "
     f"JOIN {_counting('complaints', 'complaint_id', _LATEST, _STANDING)} AS latest "
@@ -471,7 +481,7 @@ COMPLAINTS = View(
 
 COMPLAINT_LINKS = View(
     "complaint_links",
-    "What a complaint has to do with; one row for each outage, dispute or goodwill credit linked to it.",
+    "A link of a complaint; one row for each outage, dispute or goodwill credit linked to it.",
     (
         _account("linked.account"),
         _text("complaint_id", "The complaint.", "linked.complaint_id"),
@@ -492,8 +502,8 @@ PERIODS = View(
     (
         _text("period", "The month, as YYYY-MM."),
         _text("time_zone", "The provider's time zone, by which a movement has its day."),
-        _instant("closed_at", "When it was closed."),
-        _text("closed_by", "Who closed it."),
+        _instant("closed_at", "The instant at which it was closed."),
+        _text("closed_by", "The member of staff who closed it, or for whom it was closed."),
         _text("position", "The last position that the figures cover."),
         _integer("accounts", "The rows of the manifest."),
         _integer("events", "The events covered, of all accounts."),
@@ -504,15 +514,15 @@ PERIODS = View(
 
 PERIOD_TOTALS = View(
     "period_totals",
-    "What a closed month came to; one row for each currency, clause and kind of movement, which never changes.",
+    "A total of a closed month; one row for each currency, clause and kind of movement, which never changes.",
     (
         _text("period", "The month, as YYYY-MM."),
         _text("counted", "all movements booked in the month, or those of them that became known late."),
         _CURRENCY,
         _text("clause", "The clause; null for an excess payment on an invoice.", "NULLIF(clause, '')"),
-        _text("kind", "What was moved, such as granted, reduced, refunded, credited or applied."),
+        _text("kind", "The kind of movement, such as granted, reduced, refunded, credited or applied."),
         _text("settlement", "The way of settling that the kind belongs to; null if it belongs to none."),
-        _integer("count", "How many movements.", "movements"),
+        _integer("count", "The number of movements.", "movements"),
         _amount("net", "The net amount."),
         _amount("tax", "The tax."),
     ),

@@ -45,7 +45,7 @@ __all__ = ["open_books"]
 
 VIEWS = {view.name: view for view in all_views(FINANCE)}
 LEFT_OUT = {
-    "disputes": {"overdue", "complaint_ids"},
+    "disputes": {"age_seconds", "overdue", "complaint_ids"},
     "refunds": {"returns", "waits_for"},
     "credits": {"applied", "recovered"},
     "overpaid": {"went_out"},
