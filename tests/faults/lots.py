@@ -1,8 +1,8 @@
 """Lots: months of some of the sample's accounts, under names that no other lot has, as upstream publishes them.
 
 Every fourth account of a lot is sold under an agreement that is published only when the lot has been taken: so that
-timers have work too, and find it due. It approves refunds, which nobody has reported for these accounts: so that
-payouts have work.
+timers have work too, and find it due. It approves refunds, nobody has reported any for these accounts, and each was
+charged too much once: so that payouts have work.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 from tests.integration.world import SAMPLE, Sent, sample_lines
 
@@ -27,6 +28,7 @@ hold = "PT0S"
 EUR = "500.00"
 USD = "500.00"
 GBP = "500.00"
+JPY = "50000"
 """
 REPORTED = b"voip.refund."
 REGISTERED = "voip.subscription.registered.v1"
@@ -90,6 +92,10 @@ def _lot(name: str, messages: dict[str, list[bytes]], strays: list[bytes]) -> Lo
     standard = (SAMPLE / "agreements" / "standard.toml").read_text(encoding="utf-8")
     named = [stray.replace(b"evt-", b"%b-" % name.encode(), 1) for stray in strays]
     sent = [Sent(stray, None, partition=zlib.crc32(stray) % PARTITIONS) for stray in named]
+    messages = {
+        account: [*lines, *_charged_too_much(lines)] if number % 4 == 3 else lines
+        for number, (account, lines) in enumerate(messages.items())
+    }
     longest = max(len(lines) for lines in messages.values())
     # By turns, as the accounts of a provider do: each account's own in their order.
     for turn in range(longest):
@@ -103,6 +109,45 @@ def _lot(name: str, messages: dict[str, list[bytes]], strays: list[bytes]) -> Lo
         [f"{account}-{name}" for account in messages],
         standard.replace('"standard"', f'"{late}"') + APPROVES,
     )
+
+
+def _charged_too_much(lines: list[bytes]) -> list[bytes]:
+    """What upstream says of an account that paid a charge by card, and was charged too much."""
+    events = [_event(line) for line in lines]
+    registered = next(event for event in events if event.get("type") == "voip.account.registered.v1")
+    subscription = next(event for event in events if event.get("type") == REGISTERED)
+    currency = registered["data"]["currency"]
+    invoice = {"invoice_id": "inv-too-much", "currency": currency}
+    said = {
+        "charge.posted": {
+            "charge_id": "chg-too-much",
+            "subscription_id": subscription["data"]["subscription_id"],
+            "price": "200",
+            "description": "a headset",
+            **invoice,
+        },
+        "payment.captured": {"payment_id": "pay-too-much", "amount": "200", "method": "card", **invoice},
+        "overcharge.confirmed": {
+            "dispute_id": "dsp-too-much",
+            "charge_id": "chg-too-much",
+            "amount": "50",
+            "currency": currency,
+        },
+    }
+    return [
+        json.dumps(
+            {**registered, "id": f"{kind}-too-much-{registered['subject']}", "type": f"voip.{kind}.v1", "data": data}
+        ).encode()
+        for kind, data in said.items()
+    ]
+
+
+def _event(line: bytes) -> dict[str, Any]:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}
 
 
 def _renamed(line: bytes, account: str, lot: str, agreement: str) -> Sent:
