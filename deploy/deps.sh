@@ -38,6 +38,7 @@ has_postgres() {
 missing() {
     has_venv || echo python3-venv
     has kcat || echo kcat
+    has hledger || echo hledger
     has_java || echo java
     has mvn || echo maven
     has_postgres || echo postgresql

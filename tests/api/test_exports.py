@@ -14,7 +14,7 @@ import pytest
 from ledger.events import ROLES
 from makegood.api.app import document
 from makegood.api.exports import AT_ONCE_MAX, MEDIA_TYPES, taking_turns
-from makegood.exports.lists import EXPORTED
+from makegood.exports.lists import EXPORTED, LIST_FORMATS
 from tests.api.conftest import Api
 from tests.door.conftest import Door
 from tests.door.read_back import columns_of, rows_of
@@ -27,7 +27,7 @@ def test_the_file_is_the_one_that_the_command_writes(
     busy: Api, twenty_accounts_in_july: Door, format_: str, tmp_path: Path
 ) -> None:
     key = busy.key("finance")
-    for what in EXPORTED:
+    for what in (what for what, exported in EXPORTED.items() if format_ in exported.formats):
         file = tmp_path / f"{what}.{format_}"
         done = twenty_accounts_in_july.json("export", what, "--format", format_, "--to", str(file))
         answer = busy.ask(key, f"/exports/{what}?format={format_}")
@@ -38,8 +38,7 @@ def test_the_file_is_the_one_that_the_command_writes(
         assert int(answer.headers["content-length"]) == len(answer.content)
         digest = base64.b64encode(hashlib.sha256(answer.content).digest()).decode()
         assert answer.headers["repr-digest"] == f"sha-256=:{digest}:"
-        (back := tmp_path / f"back.{format_}").write_bytes(answer.content)
-        assert rows_of(back, columns_of(what)) == rows_of(file, columns_of(what))
+        assert answer.content == file.read_bytes()
 
 
 def test_filters_are_those_of_the_list(busy: Api, tmp_path: Path) -> None:
@@ -55,7 +54,7 @@ def test_filters_are_those_of_the_list(busy: Api, tmp_path: Path) -> None:
 
 def test_an_export_is_described_with_the_parameters_of_its_list() -> None:
     paths = document()["paths"]
-    for what in EXPORTED:
+    for what in (what for what, exported in EXPORTED.items() if exported.formats == LIST_FORMATS):
         of_the_list, of_the_export = (
             {
                 each["name"]: each["schema"].get("enum", each["schema"].get("type"))
@@ -63,7 +62,7 @@ def test_an_export_is_described_with_the_parameters_of_its_list() -> None:
             }
             for path in (f"/{what}", f"/exports/{what}")
         )
-        assert of_the_export.pop("format") == list(MEDIA_TYPES)
+        assert of_the_export.pop("format") == list(EXPORTED[what].formats)
         del of_the_list["limit"], of_the_list["after"]
         assert of_the_export == of_the_list
 
@@ -72,7 +71,10 @@ def test_only_finance_approvers_and_auditors_may_export(api: Api) -> None:
     for role in ROLES:
         key = api.key(role, *(("acct-1",) if role == "customer" else ()))
         for what in EXPORTED:
-            assert api.ask(key, f"/exports/{what}?format=csv").status_code == (200 if role in MAY else 403), role
+            format_ = EXPORTED[what].formats[0]
+            assert api.ask(key, f"/exports/{what}?format={format_}").status_code == (200 if role in MAY else 403), (
+                role
+            )
 
 
 def test_what_cannot_be_exported_is_a_problem_that_says_so(api: Api) -> None:

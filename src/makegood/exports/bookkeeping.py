@@ -118,7 +118,7 @@ def postings(
     parts: dict[Of, Decimal] = {"net": net, "tax": tax, "total": net + tax}
     entry = ENTRIES[kind]
     booked = [
-        Posting(_account(account, clause, submitted=submitted), sign * parts[of])
+        Posting(_account(account, clause, submitted=submitted), sign * parts[of] + 0)  # no -0.00
         for side, sign in ((entry.debit, 1), (entry.credit, -1))
         for account, of in side.items()
     ]
