@@ -12,6 +12,7 @@ from projections import (
     credits,
     goodwill,
     instructions,
+    movements,
     outages,
     overpaid,
     refunds,
@@ -41,6 +42,11 @@ def fill(database: Database, number: int) -> None:
         money = {"currency": "EUR", "net": "10.00", "tax": "1.90", "total": "11.90"}
         message = {"message_time": at, "message_id": f"m-{n}", "message_source": "/s"}
         claim = {"amount": "10.00", "tax": "1.90", "currency": "EUR", "position": f"0:{n + 1}"}
+        event = {"event_id": f"e-{n}", "number": 1, "shard": 0, "position": n + 1, "recorded_at": at}
+        sums = {"currency": "EUR", "net": 1_000, "tax": 190, **event}
+        put(movements.MOVEMENTS, movements.MOVEMENTS_MADE, **of, **sums, kind="granted", occurred_at=at)
+        owing = {"counted_as": "refunds_due", "item_id": "refund/unused/c/1", "since": at}
+        put(movements.MOVEMENTS, movements.OWED_NOW, **of, **sums, **owing)
         put(
             claims.CLAIMS,
             claims.ROWS,

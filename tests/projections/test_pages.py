@@ -20,12 +20,15 @@ from projections import (
     disputes,
     instructions,
     linked_goodwill,
+    moved,
     outages,
     overpaid,
+    owed,
     refunds,
 )
 from projections.follower import Follower
-from tests.projections.many import fill, plans
+from projections.narrowing import Narrowing
+from tests.projections.many import AT, HOUR, fill, plans
 from tests.projections.stories import START
 
 ACCOUNTS, SIZE = 5_000, 20
@@ -44,6 +47,12 @@ def notices(database: Database, page: Page | None) -> Listed[Any]:
 
 
 LISTS: dict[str, Ask] = {
+    "movements": lambda database, page: moved.listed(database, Narrowing(), "recorded_at", page),
+    "movements by occurrence": lambda database, page: moved.listed(database, Narrowing(), "occurred_at", page),
+    "movements of a period": lambda database, page: moved.listed(
+        database, Narrowing(begin=AT, end=AT + 2_000 * HOUR), "recorded_at", page
+    ),
+    "amounts owed": lambda database, page: owed.listed(database, Narrowing(), LATER, page=page),
     "claims": lambda database, page: claims.listed(database, page=page),
     "claims under a clause": lambda database, page: claims.listed(database, clause="billing_error", page=page),
     "claims with an outcome": lambda database, page: claims.listed(database, outcome="pending", page=page),
