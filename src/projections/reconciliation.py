@@ -326,7 +326,7 @@ def _payout(row: Row) -> Payout:
 
 
 class PayoutSaid(TypedDict):
-    """What one side says of a payout, gross; `day` is the date in the file."""
+    """A payout as one side has it, gross; `day` is the date in the file."""
 
     amount: Amount
     currency: Currency

@@ -52,7 +52,7 @@ class FileReconciled(Decision):
 
 
 class PayoutStanding(Stored):
-    """What one side says of a payout, gross. A file states `day`, the date of its row."""
+    """A payout as one side has it, gross. A file states `day`, the date of its row."""
 
     amount: Amount
     currency: str

@@ -42,7 +42,7 @@ class UnreadableRow(TypedDict):
 
 
 class Reconciled(TypedDict):
-    """What a processor's file came to: `makegood reconcile`."""
+    """The result of reconciling a processor's file: `makegood reconcile`."""
 
     sha256: Annotated[Hash, Field(description="The SHA-256 of the file.")]
     format: FileFormat
