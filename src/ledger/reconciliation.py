@@ -115,7 +115,7 @@ def compare(row: ListedPayout, file: str, here: Sequence[Payout], occurrences: S
     """
     own = Occurrence(file[:FILE_LENGTH], row.line, row.digest, row.day, row.status)
     last = max(occurrences, key=lambda each: each.order, default=own)
-    listed = frozenset(_missing_id(payout) for payout in here)
+    listed = frozenset(missing_id(payout) for payout in here)
     again = _again(own, occurrences)
     if again is not None:
         standing = _together(here) if here else None
@@ -138,7 +138,7 @@ def compare(row: ListedPayout, file: str, here: Sequence[Payout], occurrences: S
 def missing(payout: Payout, file: str) -> DiscrepancyFound.Data:
     """The discrepancy of a payout that no file lists."""
     return DiscrepancyFound.Data(
-        discrepancy_id=_missing_id(payout),
+        discrepancy_id=missing_id(payout),
         kind="missing_there",
         account_id=payout.account_id,
         refund_id=payout.refund_id,
@@ -167,15 +167,15 @@ def is_same(one: DiscrepancyFound.Data, other: DiscrepancyFound.Data) -> bool:
 
 
 def _together(here: Sequence[Payout]) -> PayoutStanding:
-    """What stands here of what a row is about. A row of a whole refund lists what of it arrived."""
+    """What stands here of what a row is about. A row of a whole refund lists what of it arrived, under a reference of
+    its own where it has several returns."""
     arrived = [payout for payout in here if payout.status != "failed"] or list(here)
     statuses = {payout.status for payout in arrived}
-    references = {payout.reference for payout in arrived}
     return PayoutStanding(
         amount=sum((payout.amount for payout in arrived[1:]), arrived[0].amount),
         currency=arrived[0].currency,
         status="submitted" if "submitted" in statuses else arrived[0].status,
-        reference=references.pop() if len(references) == 1 else None,
+        reference=here[0].reference if len(here) == 1 else None,
         day=None,
     )
 
@@ -243,7 +243,8 @@ def discrepancy_id(kind: DiscrepancyKind, *about: str) -> str:
     return f"dsc-{_digest(kind, *about)[:16]}"
 
 
-def _missing_id(payout: Payout) -> str:
+def missing_id(payout: Payout) -> str:
+    """The id of the discrepancy that no file lists a payout."""
     return discrepancy_id("missing_there", payout.account_id, payout.return_id or payout.refund_id)
 
 

@@ -34,7 +34,6 @@ from ledger.reconciliation import Payout
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.reading.page import Listed, Order, Page, Where
-from ledger.values import SYSTEM_ACCOUNT
 from projections.asking import rows_listed
 from projections.projection import Index, Place, Projection, Row, Rows, Table
 from projections.settled_parts import refund_parts
@@ -298,14 +297,14 @@ def payouts_named(transaction: Transaction, ids: Collection[str], references: Co
 
 
 def payouts_between(database: Database, start: datetime, end: datetime, at_once: int) -> Iterator[list[Payout]]:
-    """The payouts since an instant and before another that arrived or are under way, some at a time."""
+    """The payouts since an instant and before another, some at a time."""
     page: Page | None = Page(at_once)
     order: Order = {"since": int, "account": str, "payout_id": str}
     while page is not None:
         where = Where().that("since >= ?", to_microseconds(start)).that("since < ?", to_microseconds(end))
         with database.reading() as transaction:
             found = rows_listed(transaction, RECONCILIATION, PAYOUTS, where, page, order)
-        yield [_payout(row) for row in found if row["status"] != "failed"]
+        yield [_payout(row) for row in found]
         page = Page(at_once, found.next) if found.next is not None else None
 
 
@@ -363,7 +362,7 @@ ORDER: Order = {"found_at": int, "discrepancy_id": str}
 
 def listed(database: Database, *, settled: bool = False, page: Page | None = None) -> Listed[Discrepancy]:
     """The discrepancies, those found first in front; those settled too, if asked for."""
-    where = Where().equal(account=SYSTEM_ACCOUNT, status=None if settled else "open")
+    where = Where().equal(status=None if settled else "open")
     with database.reading() as transaction:
         found = rows_listed(transaction, RECONCILIATION, DISCREPANCIES, where, page, ORDER)
     return Listed(map(_shown, found), found.next)

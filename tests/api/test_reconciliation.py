@@ -78,7 +78,7 @@ def test_a_file_that_is_none_is_refused(quick_desk: Desk) -> None:
         ({"csv": HEADING}, "the file lists no refund"),
         ({"csv": OUTSIDE, "from": "2026-04-01", "to": "2026-03-01"}, "ends before it begins"),
         ({"csv": OUTSIDE, "from": "soon"}, "date"),
-        ({"csv": OUTSIDE, "sheet": 1}, "unknown name"),
+        ({"csv": OUTSIDE, "sheet": 1}, "unknown field"),
     ):
         answer = quick_desk.post("felix", "/reconciliations", body)
         assert (answer.status_code, said in answer.text) == (422, True), answer.text

@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 
 from consumers.payouts.processor_file import Looked, NoRefund, NotReadable, Open, Read, Unreadable, look, read
 from ledger.events import DiscrepancyFound, FileFormat, FileReconciled
-from ledger.reconciliation import ListedPayout, Payout, compare, missing
+from ledger.reconciliation import ListedPayout, Payout, compare, missing, missing_id
 from ledger.store.reading.listed_payouts import occurrences_of
 from ledger.store.reading.page import Listed, Page
 from ledger.store.reading.shards import shard_ends
@@ -170,7 +170,7 @@ class _Comparing:
             self.matched += sum(not each.found and not each.ignored for each in compared)
 
     def look_for_missing(self, first_day: date, last_day: date) -> None:
-        """Find what went out in a period, by the days of UTC, and is in no file."""
+        """Find what went out in a period, by the days of UTC, and is in no file; what failed since is not missing."""
         from ledger.application.reconciliation import record_found
 
         start = datetime.combine(first_day, time(), UTC)
@@ -178,11 +178,13 @@ class _Comparing:
         for payouts in payouts_between(self.house.database, start, end, AT_ONCE):
             with self.house.database.reading() as transaction:
                 listed = occurrences_of(transaction, {name for payout in payouts for name in payout.names})
-            lacking = [payout for payout in payouts if not any(name in listed for name in payout.names)]
-            if lacking:
-                findings = [missing(payout, self.looked.sha256) for payout in lacking]
-                standing = record_found(self.house.ledger, findings, (), self.by)
-                self._stands(standing.open, standing.settled)
+            findings = [
+                missing(payout, self.looked.sha256)
+                for payout in payouts
+                if payout.status != "failed" and not any(name in listed for name in payout.names)
+            ]
+            standing = record_found(self.house.ledger, findings, list(map(missing_id, payouts)), self.by)
+            self._stands(standing.open, standing.settled)
 
     def record(self, first_day: date, last_day: date) -> Reconciled:
         """Record what it came to."""
