@@ -52,6 +52,11 @@ def lost_range_subject(lost_id: str) -> str:
     return f"lost-range/{lost_id}"
 
 
+def discrepancy_subject(discrepancy_id: str) -> str:
+    """The subject of what people say of a discrepancy between a processor's file and the ledger."""
+    return f"discrepancy/{discrepancy_id}"
+
+
 def generation_subject(generation: int) -> str:
     """The subject of what people say of a restored store."""
     return f"generation/{generation}"

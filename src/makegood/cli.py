@@ -19,6 +19,7 @@ from makegood.commands import exports as exports
 from makegood.commands import finance as finance
 from makegood.commands import periods as periods
 from makegood.commands import payouts as payouts
+from makegood.commands import reconciliation as reconciliation
 from makegood.commands import roles_and_keys as roles_and_keys
 from makegood.commands import notices as notices
 from makegood.commands import operation as operation

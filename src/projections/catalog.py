@@ -16,6 +16,7 @@ from projections.outages import OUTAGES
 from projections.overpaid import OVERPAID
 from projections.periods import PERIODS
 from projections.projection import Projection
+from projections.reconciliation import RECONCILIATION
 from projections.refunds import REFUNDS
 from projections.retractions import RETRACTIONS
 
@@ -33,6 +34,7 @@ CATALOG: tuple[Projection, ...] = (
     OUTAGES,
     OVERPAID,
     PERIODS,
+    RECONCILIATION,
     REFUNDS,
     RETRACTIONS,
 )

@@ -39,7 +39,10 @@ from ledger.events import (
     CreditRefundRequested,
     CustomerChanged,
     CycleStarted,
+    DiscrepancyFound,
+    DiscrepancySettled,
     FactRetracted,
+    FileReconciled,
     GoodwillApproved,
     GoodwillProposed,
     GoodwillRejected,
@@ -221,6 +224,14 @@ def what_happened(event: LedgerEvent) -> str:
             return f"Refund {data.refund_id} was submitted{again}: {_returns(data)}"
         case RefundStatusChanged(data=data):
             return _standing(data)
+        case FileReconciled(data=data):
+            period = f"{data.first_day} to {data.last_day}"
+            return f"A processor's file for {period} was reconciled: {data.matched} of {data.rows} rows match"
+        case DiscrepancyFound(data=data):
+            return f"Discrepancy {data.discrepancy_id} was found: {_discrepancy(data)}"
+        case DiscrepancySettled(data=data):
+            why = ": both sides match" if data.settled_by == "match" else ""
+            return f"Discrepancy {data.discrepancy_id} was settled{why}"
         case OverpaidWrittenOff(data=data):
             of = f"{data.amount} {data.currency} for claim {data.claim_id}"
             return f"An overpayment of {of} was written off by {data.decided_by}"
@@ -388,6 +399,21 @@ def _returns(data: RefundSubmitted.Data) -> str:
     return " and ".join(
         f"{each.net + each.tax} {data.currency} to payment {each.payment_id}" for each in data.returns
     )
+
+
+def _discrepancy(data: DiscrepancyFound.Data) -> str:
+    of = data.there or data.here
+    amount = f"{of.amount} {of.currency}" if of is not None else "a payout"
+    what = f"{amount}, {data.return_id or data.refund_id or (of.reference if of is not None else None)}"
+    match data.kind:
+        case "missing_there":
+            return f"no file of the processor lists {what}"
+        case "unknown_here":
+            return f"nothing here is known of {what}"
+        case "differing":
+            return f"{what} differs in {', '.join(data.differs)}"
+        case "duplicate":
+            return f"{what} is listed once more"
 
 
 def _standing(data: RefundStatusChanged.Data) -> str:

@@ -62,6 +62,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "/refund": {},
     "/write-off": {"reason": "too small"},
     "/recover": {"reason": "as agreed"},
+    "/reconciliations": {"csv": "return_id,amount,currency,date,status\n"},
+    "/discrepancies/{discrepancy_id}/settle": {"reason": "paid by hand"},
 }
 """What each instruction says, by how its path ends."""
 IDS = {
@@ -75,6 +77,7 @@ IDS = {
     "period": "2026-03",
     "refund_id": "refund/billing-error/dis-1-failed/1",
     "claim_id": "billing-error/dis-1-over",
+    "discrepancy_id": "dsc-1",
 }
 CLOSING = "/periods/{period}/close"
 """No month is closed here: the one that is asked for has not ended."""
@@ -92,6 +95,8 @@ PERMITTED_AND_REFUSED = {
     "/aside/{position}": 404,
 }
 """What whoever may is answered where it is not 200."""
+REFUSED_HERE = {"/reconciliations": 422, "/discrepancies/{discrepancy_id}/settle": 404}
+"""What is of no account and cannot be previewed: a file that lists nothing, a discrepancy that is not there."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,8 @@ def asking(endpoint: Endpoint, account: str, **ids: str) -> Asked:
         return Asked("POST", path, {}, headers, json.dumps([payment]).encode())
     if endpoint.path == CLOSING:
         return Asked("POST", path, {}, {"Idempotency-Key": "k-1"}, b"{}")
+    if endpoint.path in REFUSED_HERE:
+        return Asked("POST", path, {}, {"Idempotency-Key": "k-1"}, json.dumps(body_of(endpoint)).encode())
     return Asked("POST", path, {"preview": "true"}, {}, json.dumps(body_of(endpoint)).encode())
 
 
@@ -186,6 +193,8 @@ class TestEveryCell:
                 assert answer.status_code == 403, cell
             elif endpoint.path == CLOSING:
                 assert answer.status_code == 409, cell
+            elif endpoint.path in REFUSED_HERE:
+                assert answer.status_code == REFUSED_HERE[endpoint.path], cell
             elif account == OWN or (account == ANOTHERS and role != "customer"):
                 assert answer.status_code == PERMITTED_AND_REFUSED.get(endpoint.path, 200), cell
             elif "{" in endpoint.path or endpoint.path == "/explanations":

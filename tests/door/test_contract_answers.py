@@ -20,6 +20,7 @@ from makegood.answers.lost_ranges import LostRange
 from makegood.answers.notices import Notice
 from makegood.answers.periods import CutOff, PeriodInFull
 from makegood.answers.preview import Previewed
+from makegood.answers.reconciliation import DiscrepancyDone, Reconciled
 from makegood.answers.restored import RestoredFound
 from makegood.answers.status import StatusFound
 from makegood.answers.vault import LossFound, VaultStands
@@ -36,6 +37,7 @@ from projections.disputes import Dispute
 from projections.instructions import AgedInstruction
 from projections.linked_goodwill import GoodwillLinked
 from projections.outages import Outage
+from projections.reconciliation import Discrepancy
 from projections.refunds import Refund
 
 CONTRACT = Path(__file__).resolve().parents[2] / "docs" / "contract.md"
@@ -56,6 +58,9 @@ ANSWERS: dict[str, type] = {
     "movements": MovementsFound,
     "changes": Change,
     "refunds": Refund,
+    "reconcile": Reconciled,
+    "reconciliation list": Discrepancy,
+    "reconciliation settle": DiscrepancyDone,
     "credits": Credit,
     "dead-letters list": DeadLetter,
     "dead-letters replay": done.DeadLetterReplayed,

@@ -42,6 +42,7 @@ STORE_TABLES = (
     "awaiting_agreement",
     "waiting",
     "approved_refunds",
+    "listed_payouts",
     "dead_letters",
     "set_aside",
     "closures",

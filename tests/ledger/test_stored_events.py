@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,11 @@ from ledger.application.notice_delivery import Delivery, record_failed, record_s
 from ledger.application.notice_delivery import discard as discard_notice
 from ledger.application.periods import Compute
 from ledger.application.periods import close as close_month
+from ledger.application.reconciliation import record_found, record_reconciled, settle
 from ledger.application.restoring import Restored, begin_generation
 from ledger.events import (
     STORED_TYPES,
+    FileReconciled,
     FoundAhead,
     Grant,
     LostRange,
@@ -41,6 +43,7 @@ from ledger.events import (
     UnknownStoredType,
     from_stored,
 )
+from ledger.reconciliation import ListedPayout, Payout, compare
 from ledger.store.notice_queue import queue_notices
 from ledger.store.reading.events import StoredEnvelope
 from ledger.store.reading.lost import lost_ranges
@@ -142,6 +145,7 @@ def stored_today() -> Iterator[tuple[str, bytes]]:
     close(books.ledger, lost.lost_id, "sent again", by)
     told(books, by)
     close_months(books, by)
+    reconciled(books, by)
     begin_generation(books.ledger, restored(), "the disk broke", by)
     accept_loss(books.ledger, KeysBurnt(), "Disk and backup burnt", by)  # type: ignore[arg-type]
     fullest: dict[str, bytes] = {}
@@ -225,6 +229,50 @@ def close_months(books: Books, by: By) -> None:
         close_month(books.ledger, month, "Europe/Berlin", MOVEMENTS.version, compute(month), by)
         late = {"amount": "1.00", "time": "2026-02-27T10:00:00Z"}
         books.take([Upstream(source="/billing").overcharge_confirmed("dis-7", **late)])
+
+
+def reconciled(books: Books, by: By) -> None:
+    """A processor's file that says something else, with a discrepancy that a person settles."""
+    row = ListedPayout(
+        line=2,
+        account_id="acct-1",
+        refund_id="refund/billing-error/dis-1/1",
+        return_id="ret-0f9d1c6a1b0e4b4f8f3d6f1a2b3c4d5e",
+        reference="psp-78",
+        amount=Decimal("11.00"),
+        currency="EUR",
+        day=date(2026, 3, 30),
+        status="succeeded",
+    )
+    here = Payout(
+        account_id="acct-1",
+        refund_id="refund/billing-error/dis-1/1",
+        return_id="ret-0f9d1c6a1b0e4b4f8f3d6f1a2b3c4d5e",
+        amount=Decimal("10.00"),
+        currency="EUR",
+        status="succeeded",
+        reference="psp-77",
+        since=datetime(2026, 3, 30, tzinfo=UTC),
+    )
+    compared = compare(row, "a" * 64, [here], [])
+    [found] = record_found(books.ledger, compared.found, compared.possible, by).open
+    settle(books.ledger, found.data.discrepancy_id, "the processor's mistake", by)
+    counts = dict.fromkeys(("matched", "settled", "ignored", "unreadable", "missing_there", "unknown_here"), 0)
+    record_reconciled(
+        books.ledger,
+        FileReconciled.Data(
+            sha256="a" * 64,
+            format="makegood",
+            first_day=row.day,
+            last_day=row.day,
+            rows=1,
+            differing=1,
+            duplicates=0,
+            position="0:7",
+            **counts,
+        ),
+        by,
+    )
 
 
 def lost_range() -> LostRange:

@@ -15,6 +15,7 @@ from projections import (
     movements,
     outages,
     overpaid,
+    reconciliation,
     refunds,
     retractions,
 )
@@ -27,8 +28,8 @@ HOUR = 3_600_000_000
 
 def fill(database: Database, number: int) -> None:
     """Give each of so many accounts a claim, a dispute, a refund, a credit, a complaint, a goodwill credit, an
-    instruction, an outage, a fact that waits and an e-mail. Of ten complaints one is open, and of ten instructions,
-    outages and goodwill credits likewise; of forty refunds one has failed.
+    instruction, an outage, a discrepancy, a fact that waits and an e-mail. Of ten complaints one is open, and of ten
+    instructions, outages, discrepancies and goodwill credits likewise; of forty refunds one has failed.
     """
     tables: dict[str, list[dict[str, Any]]] = {}
 
@@ -74,6 +75,10 @@ def fill(database: Database, number: int) -> None:
         if n % 10 == 5:
             owed_back = {"claim_id": "unused/c", "currency": "EUR", "overpaid": "1.00", "went_out": "[]"}
             put(overpaid.OVERPAID, overpaid.ROWS, **of, **owed_back, recovered="0.00", written_off="0.00", since=at)
+        found = {"account": "system", "discrepancy_id": f"dsc-{n}", "kind": "unknown_here", "differs": "[]"}
+        found |= {"sha256": "a" * 64, "line": n + 2, "found_at": at, "found_by": "felix"}
+        stands = {"status": "open" if is_open else "settled"}
+        put(reconciliation.RECONCILIATION, reconciliation.DISCREPANCIES, **found, **stands)
         step = {**of, "complaint_id": f"k-{n}", "channel": "phone", "category": "billing"}
         put(complaints.COMPLAINTS, complaints.STEPS, **step, **message, event_id=f"k-{n}-1", step="opened")
         if not is_open:

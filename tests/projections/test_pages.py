@@ -24,6 +24,7 @@ from projections import (
     outages,
     overpaid,
     owed,
+    reconciliation,
     refunds,
 )
 from projections.follower import Follower
@@ -61,6 +62,8 @@ LISTS: dict[str, Ask] = {
     "credits": lambda database, page: credits.listed(database, page=page),
     "dormant credits": lambda database, page: credits.listed_dormant(database, page=page),
     "overpaid": lambda database, page: overpaid.listed(database, page=page),
+    "discrepancies": lambda database, page: reconciliation.listed(database, settled=True, page=page),
+    "open discrepancies": lambda database, page: reconciliation.listed(database, page=page),
     "disputes": lambda database, page: disputes.listed(database, START, page=page),
     "overdue disputes": lambda database, page: disputes.listed(
         database, START.replace(year=2090), overdue=True, page=page

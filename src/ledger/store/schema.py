@@ -53,6 +53,11 @@ TABLES = (
         account TEXT NOT NULL, refund_id TEXT NOT NULL, since BIGINT NOT NULL, PRIMARY KEY (account, refund_id))""",
     """CREATE INDEX IF NOT EXISTS approved_refunds_oldest
         ON approved_refunds (since, account COLLATE "C", refund_id COLLATE "C")""",
+    # What processors' files list, so that no payout is listed twice unseen: by a digest of what a row is about, with
+    # one of all that it says. `file` begins the SHA-256 of its bytes. Nothing of a file stands here openly.
+    """CREATE TABLE IF NOT EXISTS listed_payouts (
+        name TEXT NOT NULL, file TEXT NOT NULL, line BIGINT NOT NULL, digest TEXT NOT NULL, day TEXT NOT NULL,
+        status TEXT NOT NULL, PRIMARY KEY (name, file, line))""",
     # Refused messages; their bodies lie in the vault under `dead_letter_id`.
     """CREATE TABLE IF NOT EXISTS dead_letters (
         position BIGINT PRIMARY KEY, dead_letter_id TEXT NOT NULL UNIQUE, origin TEXT NOT NULL, reason TEXT NOT NULL,

@@ -44,6 +44,7 @@ Action = Literal[
     "movement.read",
     "change.read",
     "period.read",
+    "discrepancy.read",
     # doing
     "events.publish",
     "subscription.cancel",
@@ -70,6 +71,8 @@ Action = Literal[
     "refund.to_credit",
     "credit.refund",
     "overpaid.decide",
+    "discrepancy.find",
+    "discrepancy.settle",
 ]
 """The actions that need permission."""
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -116,6 +119,7 @@ PERMISSIONS: dict[Action, Roles] = {
     "movement.read": _of("finance", "approver", "auditor"),
     "change.read": _of("finance", "approver", "auditor"),
     "period.read": _of("finance", "approver", "auditor"),
+    "discrepancy.read": _of("finance", "approver", "auditor"),
     "events.publish": _of("provisioning"),
     "subscription.cancel": _of("support", "customer"),
     "subscription.withdraw_cancellation": _of("support", "customer"),
@@ -141,6 +145,8 @@ PERMISSIONS: dict[Action, Roles] = {
     "refund.to_credit": _of("finance"),
     "credit.refund": _of("finance"),
     "overpaid.decide": _of("finance"),
+    "discrepancy.find": _of("finance"),
+    "discrepancy.settle": _of("finance"),
 }
 """The roles that permit an action; `customer` permits it for the customer's own account."""
 

@@ -13,7 +13,7 @@ from makegood.access.authentication import issuer_of
 from makegood.access.permissions import Action, rows
 from makegood.access.rate import RequestRate
 from makegood.answers.readiness import Readiness
-from makegood.api import acts, periods, questions
+from makegood.api import acts, periods, questions, reconciliation
 from makegood.api.describing import describe
 from makegood.api.events import events
 from makegood.api.exports import exports
@@ -31,7 +31,16 @@ WITHOUT_PERMISSION = frozenset(
 """The paths that need no authentication: the checks of health, the API's description, the page behind a one-time
 link, which is itself the credential, and what Stripe sends, which is signed."""
 
-DESCRIBED = (probes, *questions.ROUTERS, finance, periods.router, exports, events, *acts.ROUTERS)
+DESCRIBED = (
+    probes,
+    *questions.ROUTERS,
+    finance,
+    periods.router,
+    reconciliation.router,
+    exports,
+    events,
+    *acts.ROUTERS,
+)
 """The routes that the API's description covers."""
 
 

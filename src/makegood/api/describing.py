@@ -34,6 +34,7 @@ _TAGS = {
     "Complaints": "Complaints, their notes and links.",
     "Goodwill": "Goodwill credits, proposed and decided.",
     "Months": "Closed months, their figures recomputed, and cut-off reports.",
+    "Reconciliation": "Payment processors' files, and discrepancies with what went out.",
     "Messages": "Messages of upstream systems: sent, refused, set aside, waiting or lost.",
     "Machinery": "Agreements, roles and keys, the status, and the answers to monitors.",
 }

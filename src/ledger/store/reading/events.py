@@ -128,6 +128,16 @@ def events_of_stream(transaction: Transaction, stream: str, limit: int | None = 
     return [_envelope(row) for row in rows]
 
 
+def last_of_streams(transaction: Transaction, streams: Sequence[str]) -> dict[str, StoredEnvelope]:
+    """The last event of each of some streams; nothing of a stream that is not there."""
+    rows = transaction.rows_in(f"SELECT {_COLUMNS} FROM events WHERE stream IN (?*)", streams)
+    found: dict[str, StoredEnvelope] = {}
+    for envelope in map(_envelope, rows):
+        if envelope.stream not in found or found[envelope.stream].stream_version < envelope.stream_version:
+            found[envelope.stream] = envelope
+    return found
+
+
 def stream_version(transaction: Transaction, stream: str) -> int:
     """How many events a stream has; 0 where there is no such stream."""
     rows = transaction.rows("SELECT max(stream_version) FROM events WHERE stream = ?", (stream,))

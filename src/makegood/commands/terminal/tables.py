@@ -29,6 +29,7 @@ from projections.outages import Outage
 from projections.overpaid import Overpaid
 from projections.owed import AmountOwed
 from projections.periods import Period
+from projections.reconciliation import Discrepancy
 from projections.refunds import Refund
 
 CLAIMS = Columns(
@@ -317,6 +318,22 @@ LOST_RANGES = Columns(
         "status": "status",
     },
     give_way=("since", "cause", "lost_id"),
+)
+DISCREPANCIES = Columns(
+    Discrepancy,
+    {
+        "discrepancy_id": "discrepancy",
+        "kind": "what",
+        "account_id": "account",
+        "about": "return, refund or reference",
+        "differs": "differs in",
+        "stands_here": "here",
+        "stands_there": "there",
+        "found_at": "found at",
+        "status": "status",
+    },
+    made=("about", "differs", "stands_here", "stands_there"),
+    give_way=("found_at", "account_id", "about"),
 )
 SET_ASIDE = Columns(
     SetAside,

@@ -1,0 +1,254 @@
+"""Reconciliation: what a processor's file came to, and the discrepancies with what went out here (contract §3b)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from consumers.payouts.processor_file import Looked, NoRefund, NotReadable, Open, Read, Unreadable, look, read
+from ledger.events import DiscrepancyFound, FileFormat, FileReconciled
+from ledger.reconciliation import ListedPayout, Payout, compare, missing, missing_id
+from ledger.store.reading.listed_payouts import occurrences_of
+from ledger.store.reading.page import Listed, Page
+from ledger.store.reading.shards import shard_ends
+from makegood.house.opening import House
+from projections import reconciliation as reconciling
+from projections.reconciliation import Discrepancy, payouts_between, payouts_named, shown_found
+from projections.shown_values import Hash
+
+if TYPE_CHECKING:
+    from ledger.application.acts import By
+
+AT_ONCE = 1_000
+"""So many rows are compared together."""
+UNREADABLE_MAX = 1_000
+"""So many unreadable rows are listed; the others are counted."""
+
+Progress = Callable[[int, int | None], object]
+
+
+class UnreadableRow(TypedDict):
+    """A row of a file that could not be read, by its line and column; it was not compared."""
+
+    line: int
+    column: str | None
+    reason: str
+
+
+class Reconciled(TypedDict):
+    """The result of reconciling a processor's file: `makegood reconcile`."""
+
+    sha256: Annotated[Hash, Field(description="The SHA-256 of the file.")]
+    format: FileFormat
+    first_day: Annotated[str, Field(description="The first day for which it was compared.")]
+    last_day: Annotated[str, Field(description="The last day, included.")]
+    rows: int
+    matched: Annotated[int, Field(description="Rows without a discrepancy.")]
+    settled: Annotated[int, Field(description="Discrepancies that a person has settled.")]
+    ignored: Annotated[
+        int, Field(description="Rows that are no refunds, or refunds that failed and are not known here.")
+    ]
+    missing_there: list[Discrepancy]
+    unknown_here: list[Discrepancy]
+    differing: list[Discrepancy]
+    duplicates: list[Discrepancy]
+    unreadable: Annotated[list[UnreadableRow], Field(description="Rows that could not be read and compared.")]
+
+
+class DiscrepancyDone(TypedDict):
+    """A discrepancy that somebody settled: `makegood reconciliation settle`."""
+
+    discrepancy_id: str
+    outcome: Annotated[str, Field(examples=["settled"])]
+
+
+def discrepancies(house: House, *, settled: bool = False, page: Page | None = None) -> Listed[Discrepancy]:
+    """The open discrepancies, those found first in front; those settled too, if asked for."""
+    return reconciling.listed(house.database, settled=settled, page=page)
+
+
+def is_open(reconciled: Reconciled) -> bool:
+    """Whether any discrepancy of a file is open."""
+    return any(reconciled[kind] for kind in ("missing_there", "unknown_here", "differing", "duplicates"))
+
+
+def _unwatched(done: int, of: int | None) -> None:
+    """Nobody watches."""
+
+
+def reconcile(
+    house: House,
+    open_file: Open,
+    by: By,
+    first_day: date | None = None,
+    last_day: date | None = None,
+    on_progress: Progress = _unwatched,
+) -> Reconciled:
+    """Compare a processor's file with what went out here, and record what differs.
+
+    The same file again changes nothing. Without days given the period is that of the file. Projections must have
+    caught up. Told of rows done of how many; each is read three times.
+    Raises NotReadable, Conflict and Unavailable.
+    """
+    found = _Comparing(house, open_file, by, on_progress)
+    first_day, last_day = first_day or found.looked.first_day, last_day or found.looked.last_day
+    if first_day is None or last_day is None:
+        raise NotReadable("the file lists no refund: give the first and the last day to compare a period with it")
+    if last_day < first_day:
+        raise NotReadable(f"the period from {first_day} to {last_day} ends before it begins: give other days")
+    found.compare()
+    found.look_for_missing(first_day, last_day)
+    return found.record(first_day, last_day)
+
+
+@dataclass
+class _Comparing:
+    """A file while it is compared."""
+
+    house: House
+    open_file: Open
+    by: By
+    on_progress: Progress
+    looked: Looked = field(init=False)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    unread: int = 0
+    matched: int = 0
+    ignored: int = 0
+    settled: set[str] = field(default_factory=set)
+    open: dict[str, DiscrepancyFound] = field(default_factory=dict)
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        self.looked = look(self.open_file, self._look_at)
+        with self.house.database.reading() as transaction:
+            self.position = str(shard_ends(transaction))
+
+    def _look_at(self, row: Read) -> None:
+        self.done += 1
+        if self.done % AT_ONCE == 0:
+            self.on_progress(self.done, None)
+        if isinstance(row, Unreadable):
+            self._cannot_read(row)
+        elif isinstance(row, NoRefund):
+            self.ignored += 1
+
+    def _cannot_read(self, row: Unreadable) -> None:
+        self.unread += 1
+        if len(self.unreadable) < UNREADABLE_MAX:
+            self.unreadable.append(row)
+
+    def compare(self) -> None:
+        """Note all rows first, then compare each: what a later one says may change what an earlier one means."""
+        from ledger.application.reconciliation import note, record_found
+
+        sha256 = self.looked.sha256
+        for rows in self._rows_at_once():
+            note(self.house.ledger, sha256, [(row, row.names(here)) for row, here in rows if here is not None])
+        for rows in self._rows_at_once():
+            known = [(row, here, row.names(here)) for row, here in rows if here is not None]
+            for row, here in rows:
+                if here is None:
+                    reason = "several accounts have this refund id: add the column account_id, or name the return"
+                    self._cannot_read(Unreadable(row.line, "refund_id", reason))
+            with self.house.database.reading() as transaction:
+                listed = occurrences_of(transaction, {name for _, _, names in known for name in names})
+            compared = [
+                compare(row, sha256, here, [each for name in names for each in listed.get(name, ())])
+                for row, here, names in known
+            ]
+            findings = [data for each in compared for data in each.found]
+            possible = {id_ for each in compared for id_ in each.possible}
+            standing = record_found(self.house.ledger, findings, possible, self.by)
+            self._stands(standing.open, standing.settled)
+            self.ignored += sum(each.ignored for each in compared)
+            self.matched += sum(not each.found and not each.ignored for each in compared)
+
+    def look_for_missing(self, first_day: date, last_day: date) -> None:
+        """Find what went out in a period, by the days of UTC, and is in no file; what failed since is not missing."""
+        from ledger.application.reconciliation import record_found
+
+        start = datetime.combine(first_day, time(), UTC)
+        end = datetime.combine(last_day, time(), UTC) + timedelta(days=1)
+        for payouts in payouts_between(self.house.database, start, end, AT_ONCE):
+            with self.house.database.reading() as transaction:
+                listed = occurrences_of(transaction, {name for payout in payouts for name in payout.names})
+            findings = [
+                missing(payout, self.looked.sha256)
+                for payout in payouts
+                if payout.status != "failed" and not any(name in listed for name in payout.names)
+            ]
+            standing = record_found(self.house.ledger, findings, list(map(missing_id, payouts)), self.by)
+            self._stands(standing.open, standing.settled)
+
+    def record(self, first_day: date, last_day: date) -> Reconciled:
+        """Record what it came to."""
+        from ledger.application.reconciliation import record_reconciled
+
+        missing_there, unknown_here, differing, duplicates = (
+            [event for event in self.open.values() if event.data.kind == kind]
+            for kind in ("missing_there", "unknown_here", "differing", "duplicate")
+        )
+        record_reconciled(
+            self.house.ledger,
+            FileReconciled.Data(
+                sha256=self.looked.sha256,
+                format=self.looked.format,
+                first_day=first_day,
+                last_day=last_day,
+                rows=self.looked.rows,
+                matched=self.matched,
+                settled=len(self.settled),
+                ignored=self.ignored,
+                unreadable=self.unread,
+                missing_there=len(missing_there),
+                unknown_here=len(unknown_here),
+                differing=len(differing),
+                duplicates=len(duplicates),
+                position=self.position,
+            ),
+            self.by,
+        )
+        return {
+            "sha256": self.looked.sha256,
+            "format": self.looked.format,
+            "first_day": first_day.isoformat(),
+            "last_day": last_day.isoformat(),
+            "rows": self.looked.rows,
+            "matched": self.matched,
+            "settled": len(self.settled),
+            "ignored": self.ignored,
+            "missing_there": shown_found(missing_there),
+            "unknown_here": shown_found(unknown_here),
+            "differing": shown_found(differing),
+            "duplicates": shown_found(duplicates),
+            "unreadable": [
+                {"line": row.line, "column": row.column, "reason": row.reason}
+                for row in sorted(self.unreadable, key=lambda row: row.line)
+            ],
+        }
+
+    def _stands(self, found: Iterable[DiscrepancyFound], settled: Collection[str]) -> None:
+        self.open |= {event.data.discrepancy_id: event for event in found}
+        self.settled |= set(settled)
+
+    def _rows_at_once(self) -> Iterator[list[tuple[ListedPayout, list[Payout] | None]]]:
+        """The rows of the file with the payouts that each is about; None where these are of several accounts."""
+        rows = (row for row in read(self.open_file) if isinstance(row, ListedPayout))
+        while part := list(islice(rows, AT_ONCE)):
+            ids = {id_ for row in part for id_ in (row.return_id, row.refund_id) if id_ is not None}
+            references = {row.reference for row in part if row.reference is not None}
+            with self.house.database.reading() as transaction:
+                known = payouts_named(transaction, ids, references)
+            found: list[tuple[ListedPayout, list[Payout] | None]] = []
+            for row in part:
+                here = known.named(row.account_id, row.refund_id, row.return_id, row.reference)
+                found.append((row, here if len({payout.account_id for payout in here}) < 2 else None))
+            yield found
+            self.done += len(part)
+            self.on_progress(self.done, 3 * self.looked.rows)
