@@ -281,7 +281,7 @@ class Applied(TypedDict):
 
 
 class Recovered(TypedDict):
-    """What was kept back of a credit because too much had gone out for another claim."""
+    """An amount kept back of a credit because another claim was overpaid."""
 
     application_id: str
     claim_id: str

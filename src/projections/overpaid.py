@@ -125,7 +125,7 @@ class WentOut(TypedDict):
 
 
 class Overpaid(TypedDict):
-    """What went out too much for a claim."""
+    """An overpaid claim: more was paid out than is owed."""
 
     account_id: str
     claim_id: Annotated[str, Field(examples=["unused/cyc-0006-2026-04-02"])]
@@ -135,7 +135,7 @@ class Overpaid(TypedDict):
     since: Instant
     recovered: Amount
     written_off: Amount
-    went_out: Annotated[list[WentOut], Field(description="What went out for the claim.")]
+    went_out: Annotated[list[WentOut], Field(description="The refunds paid out and credits used.")]
     recovery_ordered_by: Annotated[
         str | None, Field(description="The person who ordered it recovered from the account's next credits.")
     ]

@@ -36,6 +36,7 @@ from projections.disputes import Dispute
 from projections.instructions import AgedInstruction
 from projections.linked_goodwill import GoodwillLinked
 from projections.outages import Outage
+from projections.overpaid import Overpaid
 from projections.refunds import Refund
 
 CONTRACT = Path(__file__).resolve().parents[2] / "docs" / "contract.md"
@@ -57,6 +58,8 @@ ANSWERS: dict[str, type] = {
     "changes": Change,
     "refunds": Refund,
     "credits": Credit,
+    "overpaid": Overpaid,
+    "overpaid write-off": done.OverpaidDecided,
     "dead-letters list": DeadLetter,
     "dead-letters replay": done.DeadLetterReplayed,
     "dead-letters discard": done.DeadLetterDiscarded,
