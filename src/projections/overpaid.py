@@ -125,12 +125,12 @@ class WentOut(TypedDict):
 
 
 class Overpaid(TypedDict):
-    """An overpaid claim: more was paid out than is owed."""
+    """An overpaid claim: more was paid out than is owed. `overpaid` is neither recovered nor written off yet."""
 
     account_id: str
     claim_id: Annotated[str, Field(examples=["unused/cyc-0006-2026-04-02"])]
     charge_id: str | None
-    overpaid: Annotated[Amount, Field(description="The amount that is neither recovered nor written off.")]
+    overpaid: Amount
     currency: Currency
     since: Instant
     recovered: Amount
