@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
@@ -14,7 +14,6 @@ from typing_extensions import TypedDict
 from ledger.events import LedgerEvent
 from ledger.store.database import Database, Transaction
 from ledger.store.reading.events import StoredEnvelope, follow_account
-from ledger.store.reading.kept_messages import accounts_set_aside
 from ledger.values import zero
 from projections import (
     accounts,
@@ -108,7 +107,7 @@ def account(database: Database, account_id: str) -> AccountFound:
             state |= state_of(transaction, projection, [account_id])
         if version is None and not any(state.values()):
             raise unknown(account_id)
-        held = accounts_set_aside(transaction, [account_id])
+        held = refunds.held_in(transaction, [account_id])
         return AccountFound(account_state(state, account_id, held), version if _stand_alike(transaction) else None)
 
 
@@ -138,10 +137,10 @@ def account_assessed(events: Iterable[LedgerEvent], account_id: str) -> AccountS
     return account_state(last[0].state() if last else {}, account_id)
 
 
-def account_state(state: State, account_id: str, held: Set[str] = frozenset()) -> AccountState:
+def account_state(state: State, account_id: str, held: refunds.Held = refunds.NOTHING_HELD) -> AccountState:
     """The account whose rows these are. Tables that are not given are taken for empty.
 
-    `held` are the accounts of which a message is set aside, so that their refunds wait.
+    `held` says which accounts' payouts wait.
     """
     state = {**EMPTY, **state}
     left_out, gone = alarms.left_out(state), retractions.never_said(state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Annotated
 
 from pydantic import Field
@@ -107,6 +107,15 @@ def _shown(row: Row) -> Alarm:
         "about": from_json(row["about"]),
         "since": shown_instant(row["since"]),
     }
+
+
+LAW_BROKEN = "law_broken"
+"""The alarm about an account whose books break a law: its payouts are stopped (policy §7)."""
+
+
+def stopped(rows: Iterable[Row]) -> set[str]:
+    """The accounts whose payouts are stopped, by the alarms that stand."""
+    return {row["account"] for row in rows if row["alarm"] == LAW_BROKEN}
 
 
 LEAVING_OUT = ("contradiction", "decided_by_proposer")

@@ -281,7 +281,7 @@ class Applied(TypedDict):
 
 
 class Recovered(TypedDict):
-    """What was kept back of a credit because too much had gone out for another claim."""
+    """An amount kept back of a credit because another claim was overpaid."""
 
     application_id: str
     claim_id: str
@@ -326,23 +326,22 @@ def listed(
     *,
     accounts: Accounts = None,
     status: CreditStatus | None = None,
+    dormant: bool = False,
     narrowing: Narrowing = EVERYTHING,
     page: Page | None = None,
 ) -> Listed[Credit]:
-    """The credits granted, and what is left of them; by account and id."""
+    """The credits granted, and what is left of them; by account and id.
+
+    With `dormant` only those of which something is left though the account's last subscription has ended, the longest
+    dormant first.
+    """
     where = narrowing.of_list(CREDITS.stored_name(ROWS), ["total"], "granted_at").among("account", accounts)
     if status is not None:
         where.that(f"{in_minor_units('left_over')} {'>' if status == 'open' else '='} 0")
+    if dormant:
+        where.that("dormant_since IS NOT NULL")
     with database.reading() as transaction:
-        return _listed(transaction, where, page)
-
-
-def listed_dormant(database: Database, *, accounts: Accounts = None, page: Page | None = None) -> Listed[Credit]:
-    """The credits of which something is left though the account's last subscription has ended, the longest dormant
-    first."""
-    where = Where().among("account", accounts).that("dormant_since IS NOT NULL")
-    with database.reading() as transaction:
-        return _listed(transaction, where, page, DORMANT_ORDER)
+        return _listed(transaction, where, page, DORMANT_ORDER if dormant else None)
 
 
 def find(database: Database, credit_id: str, account: str | None = None) -> Credit | None:

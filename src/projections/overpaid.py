@@ -125,17 +125,17 @@ class WentOut(TypedDict):
 
 
 class Overpaid(TypedDict):
-    """What went out too much for a claim."""
+    """An overpaid claim: more was paid out than is owed. `overpaid` is neither recovered nor written off yet."""
 
     account_id: str
     claim_id: Annotated[str, Field(examples=["unused/cyc-0006-2026-04-02"])]
     charge_id: str | None
-    overpaid: Annotated[Amount, Field(description="The amount that is neither recovered nor written off.")]
+    overpaid: Amount
     currency: Currency
     since: Instant
     recovered: Amount
     written_off: Amount
-    went_out: Annotated[list[WentOut], Field(description="What went out for the claim.")]
+    went_out: Annotated[list[WentOut], Field(description="The refunds paid out and credits used.")]
     recovery_ordered_by: Annotated[
         str | None, Field(description="The person who ordered it recovered from the account's next credits.")
     ]

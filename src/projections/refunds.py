@@ -10,7 +10,8 @@ their refund where it is shown.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Set
+from collections.abc import Collection, Set
+from dataclasses import dataclass
 from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
@@ -39,6 +40,7 @@ from ledger.store.instants import to_microseconds
 from ledger.store.reading.kept_messages import accounts_set_aside
 from ledger.store.reading.left_for_people import Left, left
 from ledger.store.reading.page import Listed, Page, Where
+from projections import alarms
 from projections.asking import Accounts, accounts_of, order_of, rows_listed, rows_of, the_only
 from projections.first_message import MESSAGE, LeftOut, counting, message_of, order_of_fact
 from projections.narrowing import EVERYTHING, Narrowing
@@ -236,7 +238,18 @@ def _result(event: RefundReport) -> Row:
 
 REFUNDS = Projection("refunds", 3, (ROWS, SETTLED, RESULTS), (*SETTLING, RefundStatusChanged, RefundReport), fold)
 
-WaitsFor = Literal["approval", "a message set aside", "a contradiction", "a retry"]
+WaitsFor = Literal["approval", "a message set aside", "a contradiction", "a law that does not hold", "a retry"]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The accounts whose payouts wait: a message of theirs is set aside, or their books break a law."""
+
+    set_aside: Set[str] = frozenset()
+    stopped: Set[str] = frozenset()
+
+
+NOTHING_HELD = Held()
 
 
 class Return(TypedDict):
@@ -315,22 +328,25 @@ def _listed(transaction: Transaction, where: Where, page: Page | None = None) ->
     found = rows_listed(transaction, REFUNDS, ROWS, where, page)
     accounts = accounts_of(found)
     state = {ROWS.name: found, RESULTS.name: rows_of(transaction, REFUNDS, RESULTS, accounts)}
-    held = accounts_set_aside(transaction, accounts)
+    held = held_in(transaction, accounts)
     return Listed(shown(state, never_said_in(transaction, accounts), held), found.next)
 
 
-def shown(state: State, left_out: LeftOut = frozenset(), held: Set[str] = frozenset()) -> list[Refund]:
+def held_in(transaction: Transaction, accounts: Collection[str]) -> Held:
+    """Those of some accounts whose payouts wait."""
+    standing = rows_of(transaction, alarms.ALARMS, alarms.ROWS, accounts)
+    return Held(accounts_set_aside(transaction, accounts), alarms.stopped(standing))
+
+
+def shown(state: State, left_out: LeftOut = frozenset(), held: Held = NOTHING_HELD) -> list[Refund]:
     """The refunds as they are shown: by account, then refund.
 
-    `left_out` are results that count for nothing, `held` the accounts of which a message is set aside.
+    `left_out` are results that count for nothing, `held` the accounts whose payouts wait.
     """
     results = defaultdict(list)
     for result in counting(state[RESULTS.name], left_out):
         results[result["account"], result["refund_id"]].append(result)
-    return [
-        _shown(row, results[ROWS.key_of(row)], row["account"] in held)
-        for row in sorted(state[ROWS.name], key=ROWS.key_of)
-    ]
+    return [_shown(row, results[ROWS.key_of(row)], held) for row in sorted(state[ROWS.name], key=ROWS.key_of)]
 
 
 def is_owed(refund: Refund) -> bool:
@@ -343,7 +359,7 @@ def is_owed(refund: Refund) -> bool:
     return refund["status"] in ("due", "approved", "submitted", "failed")
 
 
-def _shown(row: Row, results: list[Row], held: bool) -> Refund:
+def _shown(row: Row, results: list[Row], held: Held) -> Refund:
     """Where nobody had it submitted and it was paid, by the payment processor's last word on it."""
     settled_at, reference = row["settled_at"], row["processor_reference"]
     if not _stands(row) and row["status"] == "succeeded":
@@ -374,15 +390,17 @@ def _shown(row: Row, results: list[Row], held: bool) -> Refund:
     }
 
 
-def _waits_for(row: Row, held: bool) -> WaitsFor | None:
+def _waits_for(row: Row, held: Held) -> WaitsFor | None:
     """Why a refund may not go out yet; None for one that has gone out, or may go out now."""
     match row["status"]:
         case "due":
             return "approval"
         case "failed":
             return "a retry"
-        case "approved" if held:
+        case "approved" if row["account"] in held.set_aside:
             return "a message set aside"
+        case "approved" if row["account"] in held.stopped:
+            return "a law that does not hold"
         case "approved" if row["contradicted"]:
             return "a contradiction"
     return None

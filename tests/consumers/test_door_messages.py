@@ -12,11 +12,15 @@ from consumers.upstream.statements import read_act, read_binary
 from ledger.application.statement import Refusal, Statement
 from tests.ledger.messages import Message, Upstream
 
-EXAMPLES = {message["type"]: message for message in Upstream(source="/makegood/http").every_instruction()}
+DOOR = Upstream(source="/makegood/http")
+EXAMPLES = {message["type"]: message for message in (*DOOR.every_instruction(), *DOOR.every_decision())}
 PRIVATE = {
     "makegood.complaint.noted.v1": {"note"},
     "makegood.goodwill.proposed.v1": {"reason"},
     "makegood.goodwill.rejected.v1": {"reason"},
+    "makegood.refund.rejected.v1": {"reason"},
+    "makegood.overpaid.written_off.v1": {"reason"},
+    "makegood.overpaid.recovery_ordered.v1": {"reason"},
 }
 PROPOSED = "makegood.goodwill.proposed.v1"
 
@@ -99,6 +103,14 @@ def test_an_amount_is_held_at_its_currencys_scale(currency: str, stated: str, he
         ("makegood.complaint.linked.v1", "kind", "invoice"),
         ("makegood.complaint.linked.v1", "linked_id", None),
         ("makegood.complaint.noted.v1", "note", None),
+        ("makegood.refund.approved.v1", "proposal", None),
+        ("makegood.refund.approved.v1", "decided_by", None),
+        ("makegood.refund.approved.v1", "net", "-1.00"),
+        ("makegood.refund.rejected.v1", "reason", None),
+        ("makegood.refund.turned_into_credit.v1", "amount", "0.00"),
+        ("makegood.credit.refund_requested.v1", "credit_id", "x" * 513),
+        ("makegood.overpaid.written_off.v1", "reason", None),
+        ("makegood.overpaid.recovery_ordered.v1", "currency", "EURO"),
     ],
 )
 def test_what_one_message_shows_by_itself_is_refused(type_: str, field: str, value: Any) -> None:

@@ -37,6 +37,7 @@ from projections.disputes import Dispute
 from projections.instructions import AgedInstruction
 from projections.linked_goodwill import GoodwillLinked
 from projections.outages import Outage
+from projections.overpaid import Overpaid
 from projections.reconciliation import Discrepancy
 from projections.refunds import Refund
 
@@ -62,6 +63,8 @@ ANSWERS: dict[str, type] = {
     "reconciliation list": Discrepancy,
     "reconciliation settle": DiscrepancyDone,
     "credits": Credit,
+    "overpaid": Overpaid,
+    "overpaid write-off": done.OverpaidDecided,
     "dead-letters list": DeadLetter,
     "dead-letters replay": done.DeadLetterReplayed,
     "dead-letters discard": done.DeadLetterDiscarded,

@@ -229,6 +229,27 @@ class Upstream:
             self.goodwill_rejected("gw-2"),
         ]
 
+    def every_decision(self) -> list[Message]:
+        """Every decision of people about money, each by itself."""
+        refund_id, amounts = (
+            "refund/billing-error/dis-1/1",
+            {"currency": self.currency, "net": "10.00", "tax": "1.90"},
+        )
+        verdict = {"refund_id": refund_id, "proposal": "0" * 64, "set_by": "an-event", **amounts, "decided_by": "fin"}
+        turned = {"refund_id": refund_id, "currency": self.currency, "amount": "11.90", "decided_by": "fin"}
+        credit_id = "credit/billing-error/dis-1/1"
+        asked = {"refund_id": f"refund/{credit_id}/1", "credit_id": credit_id, "decided_by": "fin"}
+        over = {"claim_id": "billing-error/dis-1", "currency": self.currency, "amount": "2.00", "decided_by": "fin"}
+        return [
+            self.instructs("refund.approved", **verdict),
+            self.instructs("refund.rejected", **verdict, reason="Zoë was paid by hand"),
+            self.instructs("refund.retried", **verdict),
+            self.instructs("refund.turned_into_credit", **turned),
+            self.instructs("credit.refund_requested", **asked),
+            self.instructs("overpaid.written_off", **over, reason="Zoë owes too little"),
+            self.instructs("overpaid.recovery_ordered", **over, reason="as agreed with Zoë"),
+        ]
+
     def every_type(self) -> list[Message]:
         """One life with all 26 types of message in it, and every kind of claim and alarm."""
         words = "Zoë hears an echo on the line"

@@ -338,7 +338,7 @@ def test_dormant_credits_are_listed_the_longest_first(database: Database) -> Non
     follower = Follower(database)
     follower.create()
     follower.catch_up()
-    dormant = credits.listed_dormant(database)
+    dormant = credits.listed(database, dormant=True)
     assert [(credit["account_id"], credit["dormant_since"]) for credit in dormant] == [
         ("acct-3", story.recorded_at(4)),
         ("acct-1", story.recorded_at(5)),

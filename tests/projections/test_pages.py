@@ -60,7 +60,7 @@ LISTS: dict[str, Ask] = {
     "refunds": lambda database, page: refunds.listed(database, page=page),
     "refunds that failed": lambda database, page: refunds.listed(database, status="failed", page=page),
     "credits": lambda database, page: credits.listed(database, page=page),
-    "dormant credits": lambda database, page: credits.listed_dormant(database, page=page),
+    "dormant credits": lambda database, page: credits.listed(database, dormant=True, page=page),
     "overpaid": lambda database, page: overpaid.listed(database, page=page),
     "discrepancies": lambda database, page: reconciliation.listed(database, settled=True, page=page),
     "open discrepancies": lambda database, page: reconciliation.listed(database, page=page),

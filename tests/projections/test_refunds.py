@@ -4,11 +4,20 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from ledger.events import RefundFailed, RefundStatusChanged, RefundSucceeded, RefundSucceededV1, ReturnStanding
+from ledger.aggregates import billing_account
+from ledger.events import (
+    AlarmRaised,
+    RefundFailed,
+    RefundStatusChanged,
+    RefundSucceeded,
+    RefundSucceededV1,
+    ReturnStanding,
+)
 from ledger.store.database import Database
 from projections import refunds
+from projections.alarms import LAW_BROKEN
 from projections.follower import Follower
-from projections.refunds import REFUNDS, is_owed, shown
+from projections.refunds import NOTHING_HELD, REFUNDS, Held, is_owed, shown
 from tests.projections.stories import START, Story, gone_out, granted_v1, part, part_v1
 
 REFUND = "refund/unused/cycle-1/1"
@@ -330,24 +339,29 @@ def test_the_refund_of_a_credit_is_there_by_what_is_said_of_it_alone() -> None:
 
 
 def test_every_refund_says_why_it_does_not_go_out_yet() -> None:
-    def waits_for(status: str, *, held: bool = False, contradicted: bool = False) -> str | None:
+    def waits_for(status: str, held: Held = NOTHING_HELD, *, contradicted: bool = False) -> str | None:
         story = Story()
         stand(story, None, status, contradicted=contradicted)
-        (refund,) = shown(story.folded(REFUNDS), held={"acct-1"} if held else frozenset())
+        (refund,) = shown(story.folded(REFUNDS), held=held)
         return refund["waits_for"]
 
-    assert waits_for("due", held=True) == "approval"
-    assert waits_for("failed") == "a retry"
-    assert waits_for("approved", held=True) == "a message set aside"
+    aside, stopped = Held(set_aside={"acct-1"}), Held(stopped={"acct-1"})
+    assert waits_for("due", aside) == "approval"
+    assert waits_for("failed", aside) == "a retry"
+    assert waits_for("approved", aside) == "a message set aside"
+    assert waits_for("approved", stopped) == "a law that does not hold"
+    assert waits_for("approved", Held({"acct-2"}, {"acct-2"})) is None
     assert waits_for("approved", contradicted=True) == "a contradiction"
     assert [waits_for(status) for status in ("approved", "submitted", "succeeded", "rejected")] == [None] * 4
 
 
-def test_a_list_knows_the_accounts_of_which_a_message_is_set_aside(database: Database) -> None:
+def test_a_list_knows_the_accounts_whose_payouts_wait(database: Database) -> None:
     story = Story()
-    for account in ("acct-1", "acct-2"):
+    for account in ("acct-1", "acct-2", "acct-3"):
         story.settle(part("refund", REFUND, "5.00", "0.95"), account=account)
         stand(story, "due", "approved", **APPROVED, account=account)
+    nothing = {"claim_id": None, "charge_id": None, "subscription_id": None, "now": START}
+    story.tell(AlarmRaised, "acct-3", alarm=LAW_BROKEN, about=("returned",), **nothing)
     story.write(database)
     follower = Follower(database)
     follower.create()
@@ -361,4 +375,6 @@ def test_a_list_knows_the_accounts_of_which_a_message_is_set_aside(database: Dat
     ] == [
         ("acct-1", None),
         ("acct-2", "a message set aside"),
+        ("acct-3", "a law that does not hold"),
     ]
+    assert LAW_BROKEN == billing_account.LAW_BROKEN

@@ -28,7 +28,7 @@ class RefundAct(Fact):
 
 
 class RefundVerdictData(RefundActData):
-    """What the person had before them: the refund's amounts, and the event that set them.
+    """The refund's amounts that the person had before them, and the event that set them.
 
     `proposal` is the leaf hash of that event, `set_by` its event id. A verdict holds for these amounts only.
     """

@@ -58,19 +58,13 @@ def credits(
     sight: Sight,
     *,
     status: credits_.CreditStatus | None = None,
+    dormant: bool = False,
     page: Page | None = None,
     **asked: Unpack[Asked],
 ) -> Listed[credits_.Credit]:
-    """The credits, by account and id."""
+    """The credits, by account and id; `dormant` lists those left after the last subscription, the longest first."""
     narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone)
-    return sight.rows(credits_.Credit, credits_.listed(house.database, status=status, narrowing=narrowing, page=page))
-
-
-def dormant_credits(
-    house: House, sight: Sight, *, account: str | None = None, page: Page | None = None
-) -> Listed[credits_.Credit]:
-    """The credits of which something is left after the last subscription, the longest dormant first."""
-    found = credits_.listed_dormant(house.database, accounts=sight.among(account), page=page)
+    found = credits_.listed(house.database, status=status, dormant=dormant, narrowing=narrowing, page=page)
     return sight.rows(credits_.Credit, found)
 
 

@@ -122,10 +122,11 @@ def dormant_credits(
     house: TheHouse,
     caller: Annotated[Caller, allowed("credit.read")],
     page: Annotated[Page, pages(credits_.DORMANT_ORDER)],
-    account: OfAccount = None,
+    filters: AskedFiltersAndPeriod,
 ) -> Response:
-    """Credits with something left after the account's last subscription has ended, the longest dormant first."""
-    return answer_page(request, owed.dormant_credits(house, caller.sight, account=account, page=page))
+    """Credits with something left after the account's last subscription has ended, the longest dormant first; a
+    period is that in which they were granted."""
+    return answer_page(request, owed.credits(house, caller.sight, dormant=True, page=page, **filters.asked()))
 
 
 @finance.get("/overpaid", summary="List overpaid claims", responses=answers(list[overpaid_.Overpaid]))

@@ -141,11 +141,7 @@ def credits(
     show_list(
         store,
         json,
-        lambda house: (
-            owed.dormant_credits(house, EVERYTHING, account=account)
-            if dormant
-            else owed.credits(house, EVERYTHING, status=status, **filters)
-        ),
+        lambda house: owed.credits(house, EVERYTHING, status=status, dormant=dormant, **filters),
         CREDITS,
         account=account,
         chosen=columns,
