@@ -32,7 +32,7 @@ class BrokenLaw(TypedDict):
 
 
 class Checked(TypedDict):
-    """What checking found."""
+    """The result of a check of the books."""
 
     ok: bool
     accounts: int
