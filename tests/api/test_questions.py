@@ -121,7 +121,17 @@ SAME: dict[str, str] = {
     "access list --principal auditor": "/access/grants?principal=auditor",
     "access key list": "/access/keys",
     "access key list --principal auditor": "/access/keys?principal=auditor",
+    "check --report-only": "/check",
+    "check --report-only --account acct-0006": "/check?account=acct-0006",
+    "periods": "/periods",
+    "period show 2026-01": "/periods/2026-01",
+    "period cut-off 2026-01": "/periods/2026-01/cut-off",
+    "overpaid": "/overpaid",
+    "credits --dormant": "/credits/dormant",
+    "reconciliation list": "/discrepancies",
 }
+NOTHING = ("overpaid", "credits --dormant", "reconciliation list")
+"""Of these the sample's first accounts have none; their own tests ask about some."""
 
 
 def test_the_api_and_the_command_line_give_the_same_answers(busy: Api, twenty_accounts_in_july: Door, lines) -> None:
@@ -144,10 +154,11 @@ def test_the_api_and_the_command_line_give_the_same_answers(busy: Api, twenty_ac
     lost = LostRange(cluster="c", topic="t", topic_id="i", partition=0, first=3, last=5, cause="deleted")
     pass_over(busy.house.ledger, lost, None, By("/makegood/test", "cli"))
     busy.house.projections.catch_up()
+    twenty_accounts_in_july("period", "close", "2026-01", "--as", "felix")
     asked = set()
     for command, path in SAME.items():
         told = twenty_accounts_in_july.json(*command.split(), exits=1 if command == "status" else 0)
-        assert told, command
+        assert told or command in NOTHING, command
         answer = busy.ask(key, path)
         assert answer.status_code == 200, answer.text
         found = busy.every_page(key, path, 7) if isinstance(told, list) else answer.json()
