@@ -57,7 +57,7 @@ _STANDING: dict[str, ColumnType] = {
     "settled_at": "INSTANT",
     "processor_reference": "TEXT",
     "returns": "TEXT",
-    "contradicted": "INTEGER",
+    "held_by": "TEXT",
 }
 """What the events say that tell how a refund stands; null while there are none of it."""
 
@@ -209,7 +209,7 @@ def _standing(data: RefundStatusChanged.Data) -> dict[str, Value]:
         **{name: to_microseconds(at) if at is not None else None for name, at in instants.items()},
         "processor_reference": data.processor_reference,
         "returns": to_json([_return(each) for each in data.returns]).decode(),
-        "contradicted": int(data.contradicted),
+        "held_by": data.held_by,
     }
 
 
@@ -238,7 +238,14 @@ def _result(event: RefundReport) -> Row:
 
 REFUNDS = Projection("refunds", 3, (ROWS, SETTLED, RESULTS), (*SETTLING, RefundStatusChanged, RefundReport), fold)
 
-WaitsFor = Literal["approval", "a message set aside", "a contradiction", "a law that does not hold", "a retry"]
+WaitsFor = Literal[
+    "approval",
+    "a message set aside",
+    "a contradiction",
+    "a law that does not hold",
+    "a payment with enough left on it",
+    "a retry",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +408,8 @@ def _waits_for(row: Row, held: Held) -> WaitsFor | None:
             return "a message set aside"
         case "approved" if row["account"] in held.stopped:
             return "a law that does not hold"
-        case "approved" if row["contradicted"]:
+        case "approved" if row["held_by"] == "contradiction":
             return "a contradiction"
+        case "approved" if row["held_by"] == "payment":
+            return "a payment with enough left on it"
     return None

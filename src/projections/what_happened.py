@@ -416,12 +416,15 @@ def _discrepancy(data: DiscrepancyFound.Data) -> str:
             return f"{what} is listed once more"
 
 
+_HELD_BY = {"contradiction": "a contradiction", "payment": "payments that have not enough left"}
+
+
 def _standing(data: RefundStatusChanged.Data) -> str:
-    """A refund's status, and whether it has to wait because facts about its charge contradict each other."""
+    """A refund's status, and why it has to wait, if it has to."""
     if data.after is None:
         return f"Refund {data.refund_id} is no longer owed; it was {data.before}"
     of = _net_and_tax(data.net, data.tax, data.currency)
-    waits = "; it waits because of a contradiction" if data.contradicted else ""
+    waits = f"; it waits because of {_HELD_BY[data.held_by]}" if data.held_by is not None else ""
     if data.after == data.before:
         return f"Refund {data.refund_id} is still {data.after}: {of}{waits}"
     was = f" from {data.before}" if data.before is not None else ""

@@ -312,7 +312,7 @@ def test_a_contradiction_about_the_charge_holds_the_payout(desk: Desk) -> None:
     desk.tell(other)
     stands = desk.stands()
     assert stands is not None
-    assert (stands["after"], stands["contradicted"]) == ("approved", True)
+    assert (stands["after"], stands["held_by"]) == ("approved", "contradiction")
     assert desk.submit() == 0
     desk.tell(desk.customer.fact_retracted(other))
     assert desk.submit() == 1
@@ -578,6 +578,7 @@ def test_a_credit_without_any_payment_waits_to_be_paid_by_hand(desk: Desk) -> No
     refund_id = desk.refund_credit(CREDIT_ID)
     desk.approve(refund_id)
     assert desk.submit() == 0
+    assert (desk.stands(refund_id) or {})["held_by"] == "payment"
     desk.succeeded(refund_id, processor_reference="transfer-of-2-May")
     assert desk.status(refund_id) == "succeeded"
     assert desk.parts() == [("credit", CREDIT_ID, Decimal("10.00"), "gone_out")]

@@ -168,7 +168,7 @@ def stand(
         ("set_by", "approved_by", "approved_at", "submitted_at", "settled_at", "processor_reference")
     )
     said = {"before": before, "after": after, "net": Decimal(net), "tax": Decimal(tax), "currency": "EUR"}
-    rest = {"attempt": 0, "returns": (), "contradicted": False, "now": START}
+    rest = {"attempt": 0, "returns": (), "held_by": None, "now": START}
     story.tell(RefundStatusChanged, **{**of, **nothing, **said, **rest, **more})
 
 
@@ -339,9 +339,9 @@ def test_the_refund_of_a_credit_is_there_by_what_is_said_of_it_alone() -> None:
 
 
 def test_every_refund_says_why_it_does_not_go_out_yet() -> None:
-    def waits_for(status: str, held: Held = NOTHING_HELD, *, contradicted: bool = False) -> str | None:
+    def waits_for(status: str, held: Held = NOTHING_HELD, held_by: str | None = None) -> str | None:
         story = Story()
-        stand(story, None, status, contradicted=contradicted)
+        stand(story, None, status, held_by=held_by)
         (refund,) = shown(story.folded(REFUNDS), held=held)
         return refund["waits_for"]
 
@@ -351,7 +351,8 @@ def test_every_refund_says_why_it_does_not_go_out_yet() -> None:
     assert waits_for("approved", aside) == "a message set aside"
     assert waits_for("approved", stopped) == "a law that does not hold"
     assert waits_for("approved", Held({"acct-2"}, {"acct-2"})) is None
-    assert waits_for("approved", contradicted=True) == "a contradiction"
+    assert waits_for("approved", held_by="contradiction") == "a contradiction"
+    assert waits_for("approved", held_by="payment") == "a payment with enough left on it"
     assert [waits_for(status) for status in ("approved", "submitted", "succeeded", "rejected")] == [None] * 4
 
 

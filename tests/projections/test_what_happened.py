@@ -196,27 +196,27 @@ def test_what_may_be_there_or_not_is_said_where_it_is(event: Any, data: dict[str
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "contradicted", "said"),
+    ("before", "after", "held_by", "said"),
     [
-        (None, "due", False, "The status of refund r changed to due: 5.00 EUR net and 0.95 EUR tax"),
-        ("due", "due", False, "Refund r is still due: 5.00 EUR net and 0.95 EUR tax"),
+        (None, "due", None, "The status of refund r changed to due: 5.00 EUR net and 0.95 EUR tax"),
+        ("due", "due", None, "Refund r is still due: 5.00 EUR net and 0.95 EUR tax"),
         (
             "due",
             "approved",
-            True,
+            "contradiction",
             (
                 "The status of refund r changed from due to approved: 5.00 EUR net and 0.95 EUR tax; it waits "
                 "because of a contradiction"
             ),
         ),
-        ("approved", None, False, "Refund r is no longer owed; it was approved"),
+        ("approved", None, None, "Refund r is no longer owed; it was approved"),
     ],
 )
 def test_how_a_refund_stands_is_told_with_its_amount(
-    before: str | None, after: str | None, contradicted: bool, said: str
+    before: str | None, after: str | None, held_by: str | None, said: str
 ) -> None:
     story = Story()
-    stand(story, before, after, refund_id="r", contradicted=contradicted)
+    stand(story, before, after, refund_id="r", held_by=held_by)
     assert last(story) == said
 
 

@@ -14,15 +14,7 @@ from ledger.agreement import Agreement
 from ledger.events import PartStatus, RefundRejected, RefundStatus, RefundSubmitted, excess_credit_id
 from ledger.policy.facts import AccountFacts, Touched, claim_of_refund, credit_of_refund
 from ledger.policy.invoices import charge_of, first_charge, terms_of
-from ledger.policy.payout import (
-    Left,
-    Owed,
-    payment_for_credit,
-    payments_of_invoice,
-    returns_of,
-    split,
-    standing,
-)
+from ledger.policy.payout import Owed, returns_of, standing, way_back
 
 
 class OwedRefunds:
@@ -200,25 +192,15 @@ class OwedRefunds:
     def submit(self, refund_id: str, cause: Cause) -> RefundSubmitted | None:
         """Hand an approved refund over to be paid; None where it has to wait."""
         owed, refund = self.owed(refund_id, cause.now), self._refund(refund_id)
-        if owed is None or not refund.is_approved or refund.stands is None or refund.stands.contradicted:
+        if owed is None or not refund.is_approved or refund.stands is None or refund.stands.held_by is not None:
             return None
-        way = self.way_back(owed)
+        way = way_back(self._facts, owed)
         if way is None:
             return None
         invoice_id, shares = way
         attempt = len(self._facts.refunds.attempts(refund_id)) + 1
         returns = returns_of(self._billing.account, owed, attempt, shares)
         return refund.submit(owed, invoice_id, attempt, returns, cause)
-
-    def way_back(self, owed: Owed) -> tuple[str, list[tuple[Left, Decimal]]] | None:
-        """The invoice and the payments that a refund goes back to; None where none has enough left on it."""
-        if owed.credit_id is not None:
-            left = payment_for_credit(self._facts, owed.total)
-            return (left.payment.data.invoice_id, [(left, owed.total)]) if left is not None else None
-        if owed.invoice_id is None:
-            return None
-        shares = split(owed.total, payments_of_invoice(self._facts, owed.invoice_id), owed.currency)
-        return (owed.invoice_id, shares) if shares else None
 
 
 def claim_of_credit(credit_id: str) -> str | None:

@@ -79,6 +79,7 @@ from ledger.events.reconciliation import (
 )
 from ledger.events.refund import (
     CreditRefundRequested,
+    HeldBy,
     OverpaidAct,
     OverpaidRecovered,
     OverpaidRecoveryOrdered,
@@ -218,6 +219,7 @@ __all__ = [
     "GoodwillProposed",
     "GoodwillRejected",
     "Grant",
+    "HeldBy",
     "InstructionCarriedOut",
     "InstructionFact",
     "InstructionRefused",

@@ -10,6 +10,7 @@ from ledger.events.envelope import Amount, Decision, Fact, FactData, Stored
 
 RefundStatus = Literal["due", "approved", "submitted", "succeeded", "failed", "rejected"]
 ReturnStatus = Literal["submitted", "succeeded", "failed"]
+HeldBy = Literal["contradiction", "payment"]
 PaidBy = Literal["card", "bank", "other"]
 """The methods of payment to which money can be returned."""
 
@@ -165,8 +166,8 @@ class RefundStatusChanged(Decision):
     """A refund that somebody decided about, or that was submitted, stands otherwise than before.
 
     `after` is null where it is owed no more. `net` and `tax` are what it is due with or went out with. `set_by` is
-    the id of the event that set its amount. `attempt` is the number of times that it was submitted. `contradicted`
-    says that two facts about its charge contradict each other, so that it waits.
+    the id of the event that set its amount. `attempt` is the number of times that it was submitted. `held_by`
+    says why it waits: two facts about its charge contradict each other, or no payment has enough left on it.
     """
 
     stored_as = "refund-status-changed.v1"
@@ -189,7 +190,7 @@ class RefundStatusChanged(Decision):
         settled_at: AwareDatetime | None
         processor_reference: str | None
         returns: tuple[ReturnStanding, ...]
-        contradicted: bool
+        held_by: HeldBy | None
         now: AwareDatetime
 
     data: Data

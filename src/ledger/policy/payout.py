@@ -15,6 +15,7 @@ from hashlib import sha256
 
 from ledger.agreement import Agreement
 from ledger.events import (
+    HeldBy,
     PartStatus,
     PaymentCaptured,
     RefundApproved,
@@ -110,9 +111,16 @@ def standing(
         settled_at=settled_at,
         processor_reference=reference,
         returns=_returns(last) if last is not None else (),
-        contradicted=status in ("due", "approved", "failed") and facts.contradicted(owed.charge_id, owed.invoice_id),
+        held_by=_held_by(facts, owed) if status in ("due", "approved", "failed") else None,
         now=now,
     )
+
+
+def _held_by(facts: AccountFacts, owed: Owed) -> HeldBy | None:
+    """Why a refund may not go out, whoever approves it."""
+    if facts.contradicted(owed.charge_id, owed.invoice_id):
+        return "contradiction"
+    return "payment" if way_back(facts, owed) is None else None
 
 
 def _status(facts: AccountFacts, owed: Owed, approval: Approval | None, attempts: Sequence[Attempt]) -> RefundStatus:
@@ -195,6 +203,17 @@ def payment_for_credit(facts: AccountFacts, amount: Decimal) -> Left | None:
     latest_first = sorted(facts.payments.standing.values(), key=lambda p: (p.order, p.data.payment_id), reverse=True)
     lefts = (_left(facts, payment) for payment in latest_first)
     return next((left for left in lefts if left is not None and left.amount >= amount), None)
+
+
+def way_back(facts: AccountFacts, owed: Owed) -> tuple[str, list[tuple[Left, Decimal]]] | None:
+    """The invoice and the payments that a refund goes back to; None where none has enough left on it."""
+    if owed.credit_id is not None:
+        left = payment_for_credit(facts, owed.total)
+        return (left.payment.data.invoice_id, [(left, owed.total)]) if left is not None else None
+    if owed.invoice_id is None:
+        return None
+    shares = split(owed.total, payments_of_invoice(facts, owed.invoice_id), owed.currency)
+    return (owed.invoice_id, shares) if shares else None
 
 
 def _left(facts: AccountFacts, payment: PaymentCaptured) -> Left | None:
