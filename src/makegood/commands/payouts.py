@@ -211,7 +211,14 @@ def overpaid(
     )
 
 
-ClaimId = Annotated[str, typer.Argument(metavar="ID", help="The claim's id, from `makegood overpaid`.")]
+def _claim(text: str) -> str:
+    """A claim's id; the settled part `overpaid/CLAIM` names it too."""
+    return text.removeprefix("overpaid/")
+
+
+ClaimId = Annotated[
+    str, typer.Argument(metavar="ID", parser=_claim, help="The claim's id, from `makegood overpaid`.")
+]
 
 
 @overpaid_app.command("write-off")
