@@ -71,11 +71,11 @@ def entry(**other: Any) -> dict[str, Any]:
 
 
 def written(folder: Path, format_: str, pages: Iterator[list[Any]], **more: Any) -> Path:
-    totals = Totals()
+    totals = Totals(("amount", "fee"))
 
     def counted() -> Iterator[list[Any]]:
         for page in pages:
-            totals.add(page, ("amount", "fee"))
+            totals.add(page)
             yield page
 
     file = folder / f"entries.{format_}"
@@ -84,6 +84,7 @@ def written(folder: Path, format_: str, pages: Iterator[list[Any]], **more: Any)
         Exported("claims", 1, "Entries", Entry, lambda: None),  # type: ignore[arg-type, return-value]
         COLUMNS,
         asked,
+        "UTC",
         datetime(2026, 7, 1, tzinfo=UTC),
         reached_from_text("0:12"),
         counted(),
