@@ -151,7 +151,7 @@ def changes(
 
 @finance.get("/disputes/ages", summary="Count open disputes by age", responses=answers(answering.AgesFound))
 def dispute_ages(
-    house: TheHouse, caller: Annotated[Caller, allowed("dispute.read")], account: OfAccount = None
+    house: TheHouse, caller: Annotated[Caller, allowed("owed.read")], account: OfAccount = None
 ) -> Response:
     """The open disputes in classes of age, with the number of overdue investigations."""
     return JSONResponse(answering.dispute_ages(house, caller.sight, account=account))
@@ -159,7 +159,7 @@ def dispute_ages(
 
 @finance.get("/complaints/ages", summary="Count open complaints by age", responses=answers(answering.AgesFound))
 def complaint_ages(
-    house: TheHouse, caller: Annotated[Caller, allowed("complaint.read")], account: OfAccount = None
+    house: TheHouse, caller: Annotated[Caller, allowed("owed.read")], account: OfAccount = None
 ) -> Response:
     """The open complaints in classes of age."""
     return JSONResponse(answering.complaint_ages(house, caller.sight, account=account))
