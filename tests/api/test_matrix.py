@@ -484,7 +484,13 @@ def values_of(parameter: Mapping[str, Any]) -> list[str]:
     return values
 
 
-VALUES = {"clause": ["unused_period", "complaint"], "currency": ["EUR", "JPY"], "from": ["2026-03-01"], "to": ["2026-03-31"], "min": []}
+VALUES: dict[str, list[str]] = {
+    "clause": ["unused_period", "complaint"],
+    "currency": ["EUR", "JPY"],
+    "from": ["2026-03-01"],
+    "to": ["2026-03-31"],
+    "min": [],
+}
 """What the filters are given that take no text; an amount is asked for with its currency."""
 
 
