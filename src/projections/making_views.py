@@ -9,6 +9,7 @@ from hashlib import sha256
 from itertools import groupby
 
 from ledger.store.database import Conflict, Database, NotPermitted, StoreError, Transaction, Unavailable
+from ledger.store.reading.shards import ENDS
 from ledger.values import CURRENCY_SCALES
 from projections.catalog import CATALOG
 from projections.projection import Projection
@@ -59,10 +60,7 @@ def _about(views: Views, catalog: Sequence[Projection], digest: str) -> View:
         ),
         f"(SELECT shard, recorded, (SELECT CASE WHEN COUNT(*) = {len(behind)} THEN MIN(position) ELSE 0 END "
         f"FROM projection_positions AS come WHERE come.shard = ended.shard AND ({which})) AS reached FROM "
-        "(SELECT CAST(REPLACE(name, 'shard:', '') AS INTEGER) AS shard, position AS recorded "
-        "FROM sequences WHERE name LIKE 'shard:%' "
-        "UNION ALL SELECT NULL, 0 WHERE NOT EXISTS (SELECT 1 FROM sequences WHERE name LIKE 'shard:%')) "
-        "AS ended) AS told",
+        f"({ENDS} UNION ALL SELECT NULL, 0 WHERE NOT EXISTS ({ENDS})) AS ended) AS told",
     )
 
 

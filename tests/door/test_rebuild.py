@@ -5,8 +5,10 @@ from contextlib import closing
 import pytest
 
 from ledger.store.connecting import connect
+from projections.accounts import ACCOUNTS
 from projections.catalog import CATALOG
 from projections.rebuild import Rebuild
+from projections.refunds import REFUNDS, ROWS
 from tests.door.conftest import Door
 
 NAMES = [projection.name for projection in CATALOG]
@@ -28,8 +30,9 @@ def test_a_damaged_row_is_found_then_mended_then_sound(books: Door) -> None:
     assert books("rebuild", "--compare-only") == "20 accounts match\n"
     damage(
         books,
-        "UPDATE refunds_v2 SET total = '0.01' WHERE refund_id = 'refund/unused/cyc-0006-2026-04-02/1'",
-        "DELETE FROM accounts_v2 WHERE account = 'acct-0009'",
+        f"UPDATE {REFUNDS.stored_name(ROWS)} SET total = '0.01' "
+        "WHERE refund_id = 'refund/unused/cyc-0006-2026-04-02/1'",
+        f"DELETE FROM {ACCOUNTS.stored_name(ACCOUNTS.tables[0])} WHERE account = 'acct-0009'",
     )
 
     found = books.json("rebuild", "--compare-only", exits=2)

@@ -140,7 +140,7 @@ class TestOptions:
         [
             ("claims", "--outcome", "granted, declined, withdrawn, pending"),
             ("claims", "--clause", "service_disruption, billing_error, unused_period, complaint"),
-            ("refunds", "--status", "due, failed, succeeded"),
+            ("refunds", "--status", "due, approved, submitted, succeeded, failed, rejected"),
             ("notices", "--status", "queued, sending, sent, failed, in_doubt, discarded"),
             ("instructions", "--kind", "cancellation.scheduled"),
         ],

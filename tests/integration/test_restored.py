@@ -35,6 +35,7 @@ from ledger.application.acts import By
 from ledger.application.agreements import publish
 from ledger.application.due_work import do_due_work
 from ledger.application.notice_delivery import Delivery, record_sent
+from ledger.application.payouts import submit_approved
 from ledger.application.record import take
 from ledger.events import Grant
 from ledger.store.notice_queue import change_notice, next_to_send
@@ -443,6 +444,7 @@ def test_restored_and_gone_on_it_is_what_an_undisturbed_run_is(kept: Kept, place
     work(books, place, published)
     publish(books.ledger(), lot.late_agreement, actor="test", channel="test")
     do_due_work(books.ledger(), books.clock())
+    submit_approved(books.ledger())
     Notices(books.ledger(), None, clock=books.clock, jitter=lambda: 0.5).queue()
     work(books, place, published)
     told_apart = differences(undisturbed(lot), found_in(books, lot, 0))

@@ -32,7 +32,7 @@ EVENTS = SAMPLE / "events.jsonl"
 AGREEMENT = SAMPLE / "agreements" / "standard.toml"
 ACCEPTED, DUPLICATES, REFUSED = 4924, 101, 35
 
-PLACES = {"position", "due_at", "granted_at", "applied_at"}
+PLACES = {"position", "due_at", "granted_at", "applied_at", "proposal", "dormant_since"}
 
 PRODUCER = """
 import json, sys

@@ -183,12 +183,12 @@ def test_a_replay_tells_what_each_event_changed_and_how_the_account_stood_then(m
     assert [[change["table"] for change in step["changed"]] for step in steps] == [
         ["accounts"],
         ["claims"],
-        ["invoices", "claim_settlements", "refunds"],
+        ["invoices", "claim_settlements", "payouts", "refunds"],
         ["subscriptions", "instructions", "instructed_ends"],
         ["claims"],
-        ["invoices", "claim_settlements", "refunds"],
+        ["invoices", "claim_settlements", "payouts", "refunds"],
     ]
-    assert steps[2]["changed"][2]["row"]["due_at"] == story.recorded_at(3)
+    assert steps[2]["changed"][3]["row"]["due_at"] == story.recorded_at(3)
     assert steps[4]["changed"][0] == {
         "table": "claims",
         "key": {"account": "acct-1", "claim_id": "unused/cycle-1"},

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from ledger.events import STORED_TYPES, Fact
+from ledger.events import STORED_TYPES, Fact, RefundAct
 from ledger.store.reading.events import how_many_by_type
 from makegood.access.sight import EVERYTHING
 from makegood.answers import owed
@@ -26,6 +26,8 @@ class Summary:
 
     published: int
     facts: Counter[str] = field(default_factory=Counter)
+    acts: int = 0
+    """What people decided about refunds: no message was published for it."""
     decisions: int = 0
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)
     claims: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -41,7 +43,9 @@ def summary_of(house: House, published: int) -> Summary:
     summary = Summary(published)
     with house.database.reading() as transaction:
         for type_, count in how_many_by_type(transaction).items():
-            if issubclass(STORED_TYPES[type_], Fact):
+            if issubclass(STORED_TYPES[type_], RefundAct):
+                summary.acts += count
+            elif issubclass(STORED_TYPES[type_], Fact):
                 summary.facts[type_] = count
             else:
                 summary.decisions += count

@@ -32,7 +32,7 @@ from makegood.answers import owed
 from makegood.answers.demo_summary import summary_of
 from makegood.answers.periods import PeriodInFull, close
 from makegood.api.serving import Serving
-from makegood.commands.terminal.demo_summary import show_live, show_month_end, show_summary
+from makegood.commands.terminal.demo_summary import show_live, show_month_end, show_next, show_summary
 from makegood.commands.terminal.printing import progress_bar, say
 from makegood.decisions.commands import Typed, decide
 from makegood.decisions.refunds import Deciding
@@ -69,12 +69,13 @@ def show_demo(*, serve: bool) -> None:
         with _all_parts(parts, cluster) as wait_for:
             published = _publish_week_by_week(house, cluster, sample / "events.jsonl", wait_for)
             _projected(house, wait_for)
-            _pay_out(house, cluster, wait_for)
+            published += _pay_out(house, cluster, wait_for)
             closed = _close_month(house)
             _projected(house, wait_for)
             summary = summary_of(house, published)
             show_summary(house, summary, time.monotonic() - started)
             show_month_end(house, closed, _export_refunds(house))
+            show_next(house, summary)
             if serve:
                 show_live(house, broker.bootstrap, next(part.address for part in parts if isinstance(part, Serving)))
                 with _until_interrupted():
@@ -199,8 +200,8 @@ ONE_FAILS_OF = 25
 MONTH = Month(2026, 1)
 
 
-def _pay_out(house: House, cluster: Cluster, wait_for: Wait) -> None:
-    """Approve what is due, have it requested, and answer as the sample's payment processor would."""
+def _pay_out(house: House, cluster: Cluster, wait_for: Wait) -> int:
+    """Approve what is due, have it requested, and answer as the payment processor would; how many answers."""
     due = sorted(owed.refunds(house, EVERYTHING, status="due"), key=lambda refund: Decimal(refund["total"]))
     approved = due[:-LEFT_FOR_A_PERSON]
     for refund in approved:
@@ -223,6 +224,7 @@ def _pay_out(house: House, cluster: Cluster, wait_for: Wait) -> None:
     with closing(cluster.sender("demo")) as sender:
         publish(answers, sender)
     wait_for("intake", lambda: sum(stored_positions(house.database, identity).values()) >= taken + len(answers))
+    return len(answers)
 
 
 def _approve(by: Deciding, refund: refunds_.Refund) -> MessageData:

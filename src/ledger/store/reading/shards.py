@@ -36,6 +36,13 @@ def sequence_end(transaction: Transaction, sequence: str) -> int:
     return int(rows[0][0]) if rows else 0
 
 
+ENDS = (
+    "SELECT CAST(REPLACE(name, 'shard:', '') AS INTEGER) AS shard, position AS recorded "
+    "FROM sequences WHERE name LIKE 'shard:%'"
+)
+"""Selects how far the store has come, a row for each shard, as part of a statement."""
+
+
 def shard_ends(transaction: Transaction) -> Reached:
     """How far the store has come, in every shard that anything was recorded in."""
     rows = transaction.rows("SELECT name, position FROM sequences WHERE name LIKE 'shard:%'")

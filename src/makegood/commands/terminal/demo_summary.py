@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 from makegood.access.sight import EVERYTHING
 from makegood.answers import owed
@@ -36,7 +35,7 @@ def show_summary(house: House, summary: Summary, seconds: float) -> None:
     console.print(
         Text(
             f"  {facts} facts recorded, {summary.published - facts - refused} duplicates ignored, "
-            f"{refused} messages refused; {summary.decisions} decisions recorded"
+            f"{refused} messages refused; {summary.decisions} decisions recorded, after {summary.acts} acts of people"
         )
     )
     heading("Refused messages, kept as dead letters")
@@ -113,7 +112,6 @@ def show_summary(house: House, summary: Summary, seconds: float) -> None:
         heading("One claim, explained in full")
         account, claim_id = summary.to_explain
         show_explanation(explain(house, EVERYTHING, claim_id, account))
-    _show_next(console, house, summary)
 
 
 def show_month_end(house: House, closed: PeriodInFull, export: Path) -> None:
@@ -156,8 +154,9 @@ def show_live(house: House, bootstrap: str, address: str) -> None:
         say(f"  {line}")
 
 
-def _show_next(console: Any, house: House, summary: Summary) -> None:
-    shown = _command()
+def show_next(house: House, summary: Summary) -> None:
+    """Print commands to try next, each on a line of its own."""
+    console, shown = people(), _command()
     account, claim_id = summary.declined or summary.to_explain or ("ACCOUNT", "CLAIM")
     console.print(Text("\nTry next", "bold"))
     for rest in (f"explain {claim_id} --account {account}", f"account {account}", "complaints --open"):
