@@ -513,5 +513,5 @@ class TestOnPostgreSQL:
                 assert all(
                     row in own
                     for cursor in cursors(desk, "otto", path)
-                    for row in desk.get(CUSTOMER, f"{path}?after={cursor}").json()
+                    for row in ageless(desk.get(CUSTOMER, f"{path}?after={cursor}").json())
                 )
