@@ -79,16 +79,8 @@ def test_cut_off_at_a_commit(house: Theatre, stage: Stage) -> None:
     play(stage, kinds.commit_cut(house.proxy))
 
 
-def test_frozen_until_another_has_its_work(house: Theatre, stage: Stage) -> None:
-    play(stage, house.kinds()["frozen in a transaction"])
-
-
 def test_frozen_before_it_asks_for_refunds_until_another_has_asked(house: Theatre, stage: Stage) -> None:
     play(stage, house.kinds()["frozen before it sends"])
-
-
-def test_members_that_join_and_leave(stage: Stage) -> None:
-    play(stage, kinds.members)
 
 
 def test_messages_deleted_before_they_were_read_are_told_of_and_come_again(stage: Stage) -> None:
