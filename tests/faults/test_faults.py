@@ -1,4 +1,4 @@
-"""Every kind of fault once or twice, on one stage after the other; `make faults` runs many of each.
+"""Every kind of fault but the two slowest, on one stage after the other; `make faults` runs many of each.
 
 MAKEGOOD_FAULTS_SEED repeats a run: a failure shows the seed that it was played with.
 """
