@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -9,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from ledger.application.account import Account
 from ledger.application.acts import Act, perform
+from ledger.application.catalogue import Catalogue
 from ledger.application.due_work import do_due_work
 from ledger.application.payouts import (
     NoSuchRefund,
@@ -24,6 +28,7 @@ from ledger.application.payouts import (
     turnable,
 )
 from ledger.application.statement import Refusal, Statement
+from ledger.store.writing import Head
 from tests.ledger.books import Books
 from tests.ledger.conftest import Opener
 from tests.ledger.messages import Message, Upstream, read
@@ -659,3 +664,15 @@ def test_what_is_stored_goes_on_as_what_lived(desk: Desk) -> None:
     desk.books = desk.books.another_process()
     assert desk.submit() == 1
     assert desk.books.rows("SELECT * FROM approved_refunds") == []
+
+
+def test_an_account_that_nobody_needs_is_freed_at_once() -> None:
+    """Parts look for circles of objects seldom (`collect_rarely`), so that accounts must not be in any."""
+    account = Account(Head("acct-1"), Catalogue())
+    gone = weakref.ref(account)
+    gc.disable()
+    try:
+        del account
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Iterator, Set
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -18,19 +18,18 @@ from ledger.policy.payout import Owed, returns_of, standing, way_back
 
 
 class OwedRefunds:
-    """The refunds of one account. `refund` gives the aggregate of an id, made where there is none yet."""
+    """The refunds of one account, with their aggregates."""
 
-    def __init__(
-        self,
-        facts: AccountFacts,
-        billing: BillingAccount,
-        recorded: Mapping[str, Refund],
-        refund: Callable[[str], Refund],
-    ) -> None:
+    def __init__(self, facts: AccountFacts, billing: BillingAccount) -> None:
         self._facts = facts
         self._billing = billing
-        self._recorded = recorded
-        self._refund = refund
+        self._recorded: dict[str, Refund] = {}
+
+    def aggregate(self, refund_id: str) -> Refund:
+        """The aggregate of a refund, empty where nothing was recorded of it yet."""
+        if refund_id not in self._recorded:
+            self._recorded[refund_id] = Refund.empty(self._billing.account, refund_id)
+        return self._recorded[refund_id]
 
     # --- what is owed --------------------------------------------------------------------------------------------
 
@@ -73,7 +72,7 @@ class OwedRefunds:
         if found is None:
             return None
         net, tax, status = found
-        refund, claim_id = self._refund(refund_id), claim_of_credit(credit_id)
+        refund, claim_id = self.aggregate(refund_id), claim_of_credit(credit_id)
         stands = refund.stands
         same = stands is not None and stands.after is not None and (stands.net, stands.tax) == (net, tax)
         set_by = stands.set_by if same and stands is not None and stands.set_by else refund.next_decision_id
@@ -154,12 +153,12 @@ class OwedRefunds:
             if touched.everything
             or refund_id in touched.refunds
             or claim_of_refund(refund_id) in changed
-            or (stands := self._refund(refund_id).stands) is None
+            or (stands := self.aggregate(refund_id).stands) is None
             or stands.after not in (None, "succeeded")
         ]
 
     def _note(self, refund_id: str, cause: Cause) -> Refund:
-        refund, owed = self._refund(refund_id), self.owed(refund_id, cause.now)
+        refund, owed = self.aggregate(refund_id), self.owed(refund_id, cause.now)
         if owed is None:
             refund.fall_away(cause)
         else:
@@ -191,7 +190,7 @@ class OwedRefunds:
 
     def submit(self, refund_id: str, cause: Cause) -> RefundSubmitted | None:
         """Hand an approved refund over to be paid; None where it has to wait."""
-        owed, refund = self.owed(refund_id, cause.now), self._refund(refund_id)
+        owed, refund = self.owed(refund_id, cause.now), self.aggregate(refund_id)
         if owed is None or not refund.is_approved or refund.stands is None or refund.stands.held_by is not None:
             return None
         way = way_back(self._facts, owed)

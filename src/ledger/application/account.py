@@ -13,7 +13,6 @@ from ledger.aggregates import (
     LedgerAggregate,
     Notice,
     OwedRefunds,
-    Refund,
     Subscription,
 )
 from ledger.aggregates.laws import broken_laws
@@ -58,8 +57,7 @@ class Account:
         self._catalogue = catalogue
         self._subscriptions: dict[str, Subscription] = {}
         self._complaints: dict[str, Complaint] = {}
-        self._refunds: dict[str, Refund] = {}
-        self.refunds = OwedRefunds(self.facts, self.billing, self._refunds, self._refund)
+        self.refunds = OwedRefunds(self.facts, self.billing)
         self._approved: dict[str, datetime] = {}
         """The refunds that are stored as approved and not submitted."""
         self._instructions = Issued()
@@ -116,7 +114,7 @@ class Account:
             case ComplaintFact():
                 return self._complaint(event.data.complaint_id)
             case RefundAct() | RefundSubmitted() | RefundStatusChanged():
-                return self._refund(event.data.refund_id)
+                return self.refunds.aggregate(event.data.refund_id)
             case NoticeEvent():
                 return self._notice(event.data.notice_id)
         return self.billing
@@ -136,11 +134,6 @@ class Account:
         if complaint_id not in self._complaints:
             self._complaints[complaint_id] = Complaint.empty(self.head.account, complaint_id)
         return self._complaints[complaint_id]
-
-    def _refund(self, refund_id: str) -> Refund:
-        if refund_id not in self._refunds:
-            self._refunds[refund_id] = Refund.empty(self.head.account, refund_id)
-        return self._refunds[refund_id]
 
     def _notice(self, notice_id: str) -> Notice:
         if notice_id not in self._notices:
@@ -253,7 +246,7 @@ class Account:
             cause = Cause(actor=PAYOUTS, channel="payouts", occurred_at=now, recorded_at=self._stamp(now), now=now)
             event = self.refunds.submit(refund_id, cause)
             if event is not None:
-                self._collect(self._refund(refund_id))
+                self._collect(self.refunds.aggregate(refund_id))
                 touched = self.facts.submit(event)
                 self._decide(
                     touched, replace(cause, causation_id=event.event_id, correlation_id=event.correlation_id)
@@ -279,7 +272,7 @@ class Account:
             recorded_at=submitted.recorded_at,
             now=now,
         )
-        refund = self._refund(submitted.data.refund_id)
+        refund = self.refunds.aggregate(submitted.data.refund_id)
         again = refund.record(RefundSubmitted, submitted.data, told)
         self._collect(refund)
         cause = replace(told, occurred_at=now, recorded_at=now, causation_id=again.event_id)
@@ -331,7 +324,7 @@ class Account:
         if issubclass(statement.fact, ComplaintFact):
             return self._complaint(str(statement.data["complaint_id"]))
         if issubclass(statement.fact, RefundAct):
-            return self._refund(str(statement.data["refund_id"]))
+            return self.refunds.aggregate(str(statement.data["refund_id"]))
         return self.billing
 
     def _stamp(self, now: datetime) -> datetime:
