@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from typing import Protocol
 
 from pydantic_core import to_json
 
@@ -20,9 +19,10 @@ from ledger.store.database import Database, Transaction
 from ledger.store.positions import Reached
 from ledger.store.reading.events import (
     StoredEnvelope,
-    accounts_after,
+    account_pages,
     accounts_among,
     how_many_accounts,
+    in_turn,
     read_accounts,
 )
 from ledger.store.reading.shards import shard_ends
@@ -127,11 +127,11 @@ def folded_rows(
 
 def pages(database: Database, projections: Sequence[Projection], limit: int = PAGE) -> Iterator[list[str]]:
     """All accounts that have events, and then those that only rows name, which nothing can have made."""
-    yield from _in_turn(database, partial(accounts_after, limit=limit))
+    yield from account_pages(database, limit)
     told: set[str] = set()
     for projection in projections:
         for table in projection.tables:
-            for page in _in_turn(database, partial(_named_after, name=projection.stored_name(table), limit=limit)):
+            for page in in_turn(database, partial(_named_after, name=projection.stored_name(table), limit=limit)):
                 with database.reading() as transaction:
                     known = accounts_among(transaction, page)
                 strangers = {*page} - known - told
@@ -140,27 +140,11 @@ def pages(database: Database, projections: Sequence[Projection], limit: int = PA
                     yield sorted(strangers)
 
 
-class _PageAfter(Protocol):
-    def __call__(self, transaction: Transaction, account: str) -> list[str]:
-        """The accounts that come next."""
-
-
 def _named_after(transaction: Transaction, account: str, *, name: str, limit: int) -> list[str]:
     rows = transaction.rows(
         f"SELECT DISTINCT account FROM {name} WHERE account > ? ORDER BY account LIMIT ?", (account, limit)
     )
     return [row[0] for row in rows]
-
-
-def _in_turn(database: Database, page_after: _PageAfter) -> Iterator[list[str]]:
-    last = ""
-    while True:
-        with database.reading() as transaction:
-            page = page_after(transaction, last)
-        if not page:
-            return
-        yield page
-        last = page[-1]
 
 
 def differences_of(
@@ -190,18 +174,10 @@ def compare_with_store(
         of = how_many_accounts(transaction)
     for accounts in pages(database, projections, page):
         with database.reading() as transaction:
-            stands = positions_of(transaction, projections)
-            kept = {projection: kept_rows(transaction, projection, accounts) for projection in projections}
             events = read_accounts(transaction, accounts)
-        for account in accounts:
-            folded = folded_rows(projections, events.pop(account, ()), stands)
-            found = [
-                differing
-                for projection in projections
-                if (differing := difference(projection, account, kept[projection][account], folded[projection]))
-            ]
-            differences += found
-            alike += not found and account != SYSTEM_ACCOUNT
+            found = differences_of(transaction, projections, {each: events.get(each, ()) for each in accounts})
+        differences += found
+        alike += len({*accounts} - {differing.account for differing in found} - {SYSTEM_ACCOUNT})
         done += len(accounts)
         on_progress(done, max(of, done))
     with database.reading() as transaction:

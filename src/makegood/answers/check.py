@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from typing_extensions import TypedDict
 
 from ledger.aggregates.laws import Broken
 from ledger.application.acts import By
 from ledger.application.checking import Books, check_books, note_broken
-from ledger.store.reading.events import accounts_after, how_many_accounts, read_accounts
+from ledger.store.reading.events import account_pages, how_many_accounts, read_accounts
 from ledger.values import SYSTEM_ACCOUNT
 from makegood.answers.unknown import check_account
 from makegood.house.opening import House
@@ -54,7 +54,8 @@ def check(
         check_account(house.database, account)
     with house.database.reading() as transaction:
         of = how_many_accounts(transaction) - 1 if account is None else 1
-    for page in _pages(house) if account is None else [[account]]:
+    for page in account_pages(house.database, AT_ONCE) if account is None else [[account]]:
+        page = [each for each in page if each != SYSTEM_ACCOUNT]
         for account_id, books in _checked(house, page).items():
             broken += [_told(account_id, each) for each in books.broken]
             if by is not None and {each.law for each in books.broken} != books.noted:
@@ -64,17 +65,6 @@ def check(
     if by is not None:
         house.projections.catch_up()
     return {"ok": not broken, "accounts": done, "broken": broken}
-
-
-def _pages(house: House) -> Iterator[list[str]]:
-    last = ""
-    while True:
-        with house.database.reading() as transaction:
-            found = accounts_after(transaction, last, AT_ONCE)
-        if not found:
-            return
-        yield [account for account in found if account != SYSTEM_ACCOUNT]
-        last = found[-1]
 
 
 def _checked(house: House, accounts: Sequence[str]) -> dict[str, Books]:

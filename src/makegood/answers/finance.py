@@ -17,7 +17,7 @@ from typing_extensions import TypedDict, Unpack
 from ledger.events import AgreementPublished
 from ledger.store.positions import KnownAt
 from ledger.store.reading.events import (
-    accounts_after,
+    account_pages,
     events_of_types,
     how_many_accounts,
     read_accounts,
@@ -172,14 +172,8 @@ def _accounts(house: House, among: frozenset[str] | None) -> Iterator[list[str]]
     if among is not None:
         yield sorted(among)
         return
-    last = ""
-    while True:
-        with house.database.reading() as transaction:
-            page = accounts_after(transaction, last, AT_ONCE)
-        if not page:
-            return
+    for page in account_pages(house.database, AT_ONCE):
         yield [account for account in page if account != SYSTEM_ACCOUNT]
-        last = page[-1]
 
 
 def _as_of_to_text(as_of: date) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -22,6 +22,7 @@ from makegood.house.stop import Stop
 
 if TYPE_CHECKING:
     from consumers.upstream import MessageData
+    from consumers.upstream.door_messages import OverpaidRecoveryOrderedV1, OverpaidWrittenOffV1
     from makegood.answers.done import OverpaidDecided
     from makegood.decisions.refunds import Deciding
     from makegood.house.opening import House
@@ -231,17 +232,7 @@ def overpaid_write_off(
     json: Json = False,
 ) -> None:
     """Write an overpaid amount off."""
-    with opened(store, account) as house:
-        of_account = _overpaid_account(house, claim_id, account)
-        said = _record(house, of_account, person, lambda by: by.write_off(claim_id, reason))
-    answer: OverpaidDecided = {
-        "account_id": of_account,
-        "claim_id": claim_id,
-        "amount": str(said.amount),
-        "currency": said.currency,
-        "outcome": "written_off",
-    }
-    _show_overpaid(answer, json)
+    _decide_overpaid(claim_id, account, person, store, json, "written_off", lambda by: by.write_off(claim_id, reason))
 
 
 @overpaid_app.command("recover")
@@ -254,15 +245,29 @@ def overpaid_recover(
     json: Json = False,
 ) -> None:
     """Have an overpaid amount recovered from the account's next credits."""
+    _decide_overpaid(
+        claim_id, account, person, store, json, "recovery_ordered", lambda by: by.recover(claim_id, reason)
+    )
+
+
+def _decide_overpaid(
+    claim_id: str,
+    account: str | None,
+    person: str,
+    store: str,
+    json: bool,
+    outcome: Literal["written_off", "recovery_ordered"],
+    decision: Callable[[Deciding], OverpaidWrittenOffV1 | OverpaidRecoveryOrderedV1],
+) -> None:
     with opened(store, account) as house:
         of_account = _overpaid_account(house, claim_id, account)
-        said = _record(house, of_account, person, lambda by: by.recover(claim_id, reason))
+        said = _record(house, of_account, person, decision)
     answer: OverpaidDecided = {
         "account_id": of_account,
         "claim_id": claim_id,
         "amount": str(said.amount),
         "currency": said.currency,
-        "outcome": "recovery_ordered",
+        "outcome": outcome,
     }
     _show_overpaid(answer, json)
 

@@ -42,8 +42,6 @@ class RefundActs:
         """The orders to recover what went out too much, by claim."""
         self.refunds: dict[str, None] = {}
         """The refunds that were decided about."""
-        self.approvals: dict[str, RefundApproved] = {}
-        """The last of each refund, whatever its amount was."""
 
     def learn(self, fact: RefundActFact) -> Touched:
         """Take in one act."""
@@ -56,8 +54,6 @@ class RefundActs:
                 return Touched(claims={fact.data.claim_id})
             case RefundApproved() | RefundRejected():
                 self._verdicts[fact.data.refund_id, fact.data.set_by] = fact
-                if isinstance(fact, RefundApproved):
-                    self.approvals[fact.data.refund_id] = fact
             case RefundRetried(data=data):
                 self._retries[data.refund_id, data.set_by] = self._submissions.before(fact)
             case RefundTurnedIntoCredit():

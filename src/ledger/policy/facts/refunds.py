@@ -80,7 +80,8 @@ class Attempt:
 
     submitted: RefundSubmitted
     returns: tuple[ReturnWord, ...]
-    _digits: Decimal
+    otherwise: Mapping[str, Decimal]
+    """The returns, by id, of which another amount went out than was submitted, with that amount, gross."""
 
     @property
     def out(self) -> tuple[ReturnWord, ...]:
@@ -95,42 +96,7 @@ class Attempt:
     @property
     def as_submitted(self) -> tuple[ReturnWord, ...]:
         """The returns that have gone out with the amounts that were submitted."""
-        other = self.otherwise
-        return tuple(each for each in self.out if each.returned.return_id not in other)
-
-    @property
-    def otherwise(self) -> dict[str, Decimal]:
-        """The returns, by id, of which another amount went out than was submitted, with that amount, gross.
-
-        Where the whole refund is reported with another amount, its first return bears the difference, as far as it
-        goes, then the next.
-        """
-        own: dict[str, Decimal] = {}
-        whole: list[ReturnWord] = []
-        for each in self.out:
-            amount = each.word.amount if each.word is not None else None
-            if amount is not None and each.names_its_own:
-                own[each.returned.return_id] = amount.quantize(self._digits)
-            elif amount is not None:
-                whole.append(each)
-        by_id = {each.returned.return_id: each for each in self.out}
-        differing = {id_: amount for id_, amount in own.items() if amount != by_id[id_].amount}
-        difference = self._difference(own, whole)
-        for each in whole:
-            if difference:
-                amount = max(Decimal(0), each.amount + difference)
-                difference -= amount - each.amount
-                differing[each.returned.return_id] = amount
-        return differing
-
-    def _difference(self, own: Mapping[str, Decimal], whole: Sequence[ReturnWord]) -> Decimal:
-        """By how much the amount that was named for the whole refund last is more than what went out otherwise."""
-        namings = [naming for each in whole if each.word is not None and (naming := each.word.naming) is not None]
-        if not namings:
-            return Decimal(0)
-        named = max(namings, key=_order).data.amount or Decimal(0)
-        out = sum((own.get(each.returned.return_id, each.amount) for each in self.out), Decimal(0))
-        return named.quantize(self._digits) - out
+        return tuple(each for each in self.out if each.returned.return_id not in self.otherwise)
 
     def amount_out(self, of: ReturnWord) -> Decimal:
         """What has gone out of a return, gross."""
@@ -241,9 +207,7 @@ class Refunds:
         of_attempt = self._by_attempt(reports, len(submitted))
         refund.word = _word(of_attempt[0])
         refund.attempts = tuple(
-            Attempt(
-                each, tuple(self._judged(returned, whole) for returned in each.data.returns), unit(each.data.currency)
-            )
+            _attempt(each, tuple(self._judged(returned, whole) for returned in each.data.returns))
             for each, whole in zip(submitted, of_attempt[1:], strict=True)
         )
         refund.names_amount = any(isinstance(r, RefundSucceeded) and r.data.amount is not None for r in reports)
@@ -353,6 +317,39 @@ class Refunds:
                     naming = each.word.naming if each.word is not None else None
                     if naming is not None and each.returned.return_id in attempt.otherwise:
                         yield attempt.submitted, naming
+
+
+def _attempt(submitted: RefundSubmitted, returns: tuple[ReturnWord, ...]) -> Attempt:
+    out = [each for each in returns if each.status != "failed"]
+    return Attempt(submitted, returns, _otherwise(out, unit(submitted.data.currency)))
+
+
+def _otherwise(out: Sequence[ReturnWord], digits: Decimal) -> dict[str, Decimal]:
+    """The amounts of the returns that went out with another than was submitted.
+
+    Where the whole refund is reported with another amount, its first return bears the difference, as far as it goes,
+    then the next.
+    """
+    own: dict[str, Decimal] = {}
+    whole: list[ReturnWord] = []
+    for each in out:
+        amount = each.word.amount if each.word is not None else None
+        if amount is not None and each.names_its_own:
+            own[each.returned.return_id] = amount.quantize(digits)
+        elif amount is not None:
+            whole.append(each)
+    submitted = {each.returned.return_id: each.amount for each in out}
+    differing = {id_: amount for id_, amount in own.items() if amount != submitted[id_]}
+    namings = [naming for each in whole if each.word is not None and (naming := each.word.naming) is not None]
+    if namings:
+        named = max(namings, key=_order).data.amount or Decimal(0)
+        difference = named.quantize(digits) - sum({**submitted, **own}.values(), Decimal(0))
+        for each in whole:
+            if difference:
+                amount = max(Decimal(0), each.amount + difference)
+                difference -= amount - each.amount
+                differing[each.returned.return_id] = amount
+    return differing
 
 
 def _word(reports: Sequence[RefundReport]) -> RefundWord | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from operator import attrgetter
 from typing import TypeVar
 
@@ -190,6 +191,23 @@ def accounts_after(transaction: Transaction, account: str, limit: int) -> list[s
         "SELECT DISTINCT account FROM events WHERE account > ? ORDER BY account LIMIT ?", (account, limit)
     )
     return [row[0] for row in rows]
+
+
+def in_turn(database: Database, page_after: Callable[[Transaction, str], list[str]]) -> Iterator[list[str]]:
+    """All names that `page_after` finds, a page at a time, each page in a state of the store of its own."""
+    last = ""
+    while True:
+        with database.reading() as transaction:
+            page = page_after(transaction, last)
+        if not page:
+            return
+        yield page
+        last = page[-1]
+
+
+def account_pages(database: Database, limit: int) -> Iterator[list[str]]:
+    """All accounts that have events, so many at a time, the ledger's own account among them."""
+    yield from in_turn(database, partial(accounts_after, limit=limit))
 
 
 def accounts_among(transaction: Transaction, accounts: Sequence[str]) -> set[str]:
