@@ -8,7 +8,7 @@ be done once, one is told what stands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence, Set
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -48,7 +48,7 @@ class Act:
     ledger: Ledger
     transaction: Transaction
     writes: Writes = field(default_factory=Writes)
-    _accounts: list[Account] = field(default_factory=list)
+    _accounts: dict[str, Account] = field(default_factory=dict)
     _events: list[LedgerEvent] = field(default_factory=list)
 
     def now(self) -> datetime:
@@ -57,26 +57,23 @@ class Act:
 
     def take(self, statements: Sequence[Statement]) -> list[Became]:
         """Record messages with all that follows from them; what became of each. What is refused is not recorded."""
-        recording = Recording(self.ledger, statements, self.writes)
+        recording = Recording(self.ledger, statements, self.writes, accounts=self._accounts)
         recording.take(self.transaction)
-        self._accounts += recording.accounts
         self._events += recording.events
         return recording.each
 
-    def submit(self, account_id: str, refund_ids: Sequence[str]) -> int:
-        """Submit approved refunds of an account, with all that follows; how many may go out."""
-        account = self.ledger.open_accounts(self.transaction, [account_id])[account_id]
-        submitted = account.submit(refund_ids, self.now())
-        self._accounts.append(account)
-        self._events += account.collect()
-        return len(submitted)
+    def account(self, account_id: str) -> Account:
+        """An account as of this state of the store, opened once for the act."""
+        if account_id not in self._accounts:
+            self._accounts |= self.ledger.open_accounts(self.transaction, [account_id])
+        return self._accounts[account_id]
 
-    def note_broken(self, account_id: str, laws: Set[str], by: By) -> None:
-        """Note which laws of an account do not hold; none where all do."""
-        account = self.ledger.open_accounts(self.transaction, [account_id])[account_id]
-        account.note_broken(laws, by.actor, by.channel, self.now())
-        self._accounts.append(account)
+    def have_decided(self, account_id: str, decide: Callable[[Account], T]) -> T:
+        """Have an account decide, with all that follows; what `decide` answers."""
+        account = self.account(account_id)
+        answer = decide(account)
         self._events += account.collect()
+        return answer
 
     def record(
         self,
@@ -112,7 +109,7 @@ class Act:
 
     def decided(self) -> Decided | None:
         """What is to be written; None where it is nothing."""
-        return Decided(self._accounts, self._events, self.writes) if self._events else None
+        return Decided(self._accounts.values(), self._events, self.writes) if self._events else None
 
 
 def perform(ledger: Ledger, about: Collection[str], decide: Callable[[Act], T]) -> T:

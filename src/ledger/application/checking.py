@@ -54,6 +54,6 @@ def note_broken(ledger: Ledger, account_id: str, laws: Set[str], by: By) -> None
     """
 
     def decide(act: Act) -> None:
-        act.note_broken(account_id, laws, by)
+        act.have_decided(account_id, lambda opened: opened.note_broken(laws, by.actor, by.channel, act.now()))
 
     perform(ledger, {account_id}, decide)

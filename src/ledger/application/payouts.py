@@ -57,7 +57,7 @@ def approvable(act: Act, account: str, refund_id: str, seen: str, person: str) -
 
     Raises NoSuchRefund, and RefundRefused where it changed since, is not due, or came from that person's own act.
     """
-    loaded = _load(act, account)
+    loaded = act.account(account)
     owed, stands = _standing(loaded, refund_id, act.now())
     if stands not in ("due", "failed"):
         raise RefundRefused(_not(refund_id, stands, "approved"))
@@ -72,7 +72,7 @@ def approvable(act: Act, account: str, refund_id: str, seen: str, person: str) -
 
 def rejectable(act: Act, account: str, refund_id: str, seen: str | None, person: str) -> Proposal:
     """What a person rejects; `seen` may be left out. Raises NoSuchRefund and RefundRefused."""
-    owed, stands = _standing(_load(act, account), refund_id, act.now())
+    owed, stands = _standing(act.account(account), refund_id, act.now())
     if stands not in ("due", "approved"):
         raise RefundRefused(_not(refund_id, stands, "rejected"))
     return _seen(act.transaction, owed, seen)
@@ -80,7 +80,7 @@ def rejectable(act: Act, account: str, refund_id: str, seen: str | None, person:
 
 def retryable(act: Act, account: str, refund_id: str) -> Proposal:
     """What is to be submitted anew. Raises NoSuchRefund and RefundRefused."""
-    owed, stands = _standing(_load(act, account), refund_id, act.now())
+    owed, stands = _standing(act.account(account), refund_id, act.now())
     if stands != "failed":
         raise RefundRefused(_not(refund_id, stands, "retried"))
     return _seen(act.transaction, owed, None)
@@ -88,7 +88,7 @@ def retryable(act: Act, account: str, refund_id: str) -> Proposal:
 
 def turnable(act: Act, account: str, refund_id: str) -> tuple[Decimal, str]:
     """The amount, gross, and currency that becomes a credit. Raises NoSuchRefund and RefundRefused."""
-    owed, stands = _standing(_load(act, account), refund_id, act.now())
+    owed, stands = _standing(act.account(account), refund_id, act.now())
     if owed.credit_id is not None:
         raise RefundRefused(f"refund {refund_id} pays out a credit: reject it, and the credit stays what it is")
     if stands != "failed":
@@ -98,7 +98,7 @@ def turnable(act: Act, account: str, refund_id: str) -> tuple[Decimal, str]:
 
 def refundable_credit(act: Act, account: str, credit_id: str) -> str:
     """The id of the refund that what is left of a credit becomes. Raises NoSuchRefund and RefundRefused."""
-    loaded, now = _load(act, account), act.now()
+    loaded, now = act.account(account), act.now()
     credit = loaded.billing.credits.get(credit_id)
     zone = loaded.facts.time_zone
     if credit is None or zone is None:
@@ -126,7 +126,7 @@ _ENDED = ("cancelled", "terminated")
 
 def decidable_overpaid(act: Act, account: str, claim_id: str) -> tuple[Decimal, str]:
     """The amount, gross, and currency that went out too much for a claim. Raises NoSuchRefund."""
-    loaded = _load(act, account)
+    loaded = act.account(account)
     currency = loaded.facts.currency or ""
     settled = loaded.billing.settlements.claims.get((claim_id, currency))
     for part in settled.parts if settled is not None else ():
@@ -136,10 +136,6 @@ def decidable_overpaid(act: Act, account: str, claim_id: str) -> tuple[Decimal, 
 
 
 # --- Looking at an account ------------------------------------------------------------------------------------------
-
-
-def _load(act: Act, account: str) -> Account:
-    return act.ledger.open_accounts(act.transaction, [account])[account]
 
 
 def _standing(account: Account, refund_id: str, now: datetime) -> tuple[Owed, RefundStatus]:
@@ -243,4 +239,4 @@ def submit_approved(ledger: Ledger) -> int:
 def _submit(act: Act, account: str, refund_ids: Sequence[str]) -> int:
     if has_set_aside(act.transaction, account):
         return 0
-    return act.submit(account, refund_ids)
+    return len(act.have_decided(account, lambda opened: opened.submit(refund_ids, act.now())))

@@ -105,7 +105,7 @@ class _Taking:
         def decide(transaction: Transaction) -> Decided:
             recording.take(transaction)
             bury(self._ledger, transaction, recording.refused, recording.writes)
-            return Decided(recording.accounts, recording.events, recording.writes)
+            return Decided(recording.accounts.values(), recording.events, recording.writes)
 
         try:
             self._ledger.decide(decide, frozenset().union(*(share.accounts for share in shares)) if held else ())
@@ -170,11 +170,17 @@ def seen_before(transaction: Transaction, statements: Sequence[Statement]) -> di
 class Recording:
     """Messages that are decided about in one transaction: what became of each, and what is to be written of them.
 
-    `lost` are those that an earlier attempt may have recorded.
+    `lost` are those that an earlier attempt may have recorded. `accounts` are those that are open already in the same
+    state of the store; the others that are decided about are added.
     """
 
     def __init__(
-        self, ledger: Ledger, incoming: Sequence[Incoming], writes: Writes, lost: Collection[tuple[str, str]] = ()
+        self,
+        ledger: Ledger,
+        incoming: Sequence[Incoming],
+        writes: Writes,
+        lost: Collection[tuple[str, str]] = (),
+        accounts: dict[str, Account] | None = None,
     ) -> None:
         self._ledger = ledger
         self._incoming = incoming
@@ -182,7 +188,7 @@ class Recording:
         self._lost = set(lost)
         self._said: dict[tuple[str, str], Statement] = {}
         self.writes = writes
-        self.accounts: Collection[Account] = ()
+        self.accounts = accounts if accounts is not None else {}
         self.events: list[LedgerEvent] = []
         self.each: list[Became] = []
         self._digests = {id(s): ledger.vault.digest_to_keep(s.content) for s in self._statements}
@@ -204,8 +210,7 @@ class Recording:
         )
         seen = seen_before(transaction, self._statements)
         fresh = {s.account for s in self._statements if (s.message.source, s.message.id) not in seen}
-        accounts = self._ledger.open_accounts(transaction, sorted(fresh))
-        self.accounts = accounts.values()
+        self.accounts |= self._ledger.open_accounts(transaction, sorted(fresh - self.accounts.keys()))
         clock = self._ledger.clock_in(transaction)
         for item in self._incoming:
             if isinstance(item, Refusal):
@@ -228,7 +233,7 @@ class Recording:
                 ref = message_event_id(item.message.source, item.message.id)
                 sealed, entry = self._ledger.vault.seal(ref, customer_subject(item.account), item.private)
                 self.writes.vault.append(entry)
-            account = accounts[item.account]
+            account = self.accounts[item.account]
             account.record(item, sealed, clock())
             self.events += account.collect()
             self.each.append("accepted")
