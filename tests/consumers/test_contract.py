@@ -13,8 +13,9 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic_core import from_json, to_json
 
 from consumers.contract.asyncapi import asyncapi
 from consumers.contract.instruction_schemas import instruction_schemas
@@ -30,8 +31,9 @@ from consumers.upstream.findings import SENTENCES
 from ledger.application.statement import Refusal, Statement
 from ledger.events import STORED_TYPES, LedgerEvent, from_stored
 from ledger.values import CURRENCY_SCALES
-from tests.ledger.books import Books
+from tests.ledger.books import WITHOUT_SHRINKING, Books
 from tests.ledger.messages import Upstream
+from tests.projections.test_movements import TAX_BELOW_ZERO, lived
 from tests.search import sample
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,11 +58,23 @@ def checker(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
 CHECKS = {type_: checker(schema) for type_, schema in MESSAGE.items()}
 
 
+def of_data(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an event's data alone: what is decided has no envelope before it is stored."""
+    return {**schema, "properties": {"data": schema["properties"]["data"]}, "required": ["data"]}
+
+
+OF_DATA = {type_: checker(of_data(schema)) for type_, schema in STORED.items()}
+
+
+def as_json(data: object) -> Any:
+    return from_json(to_json(data))
+
+
 def read(message: object) -> Statement | Refusal:
     return read_structured(json.dumps(message).encode(), origin="file:x:1", channel="file")
 
 
-def example(type_: str) -> dict[str, Any]:
+def example_of(type_: str) -> dict[str, Any]:
     made: dict[str, Any] = copy.deepcopy(MESSAGE[type_]["examples"][0])
     return made
 
@@ -99,7 +113,7 @@ def test_private_fields_are_marked_and_no_others(type_: str) -> None:
 
 @pytest.mark.parametrize("type_", MESSAGES)
 def test_an_example_has_every_field_and_is_taken(type_: str) -> None:
-    made = example(type_)
+    made = example_of(type_)
     assert set(made["data"]) == set(MESSAGES[type_].model_fields)
     assert isinstance(read(made), Statement)
     assert why_not(type_, made) == []
@@ -152,7 +166,7 @@ def places(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...
 def changed_messages(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     """A message that is taken, then changed in a place or two: a field less, a field more, another value."""
     type_ = draw(st.sampled_from(sorted(MESSAGES)))
-    message = example(type_)
+    message = example_of(type_)
     values = st.sampled_from(VALUES).map(copy.deepcopy)  # the second change may be made inside the first one's value
     for _ in range(draw(st.integers(1, 2))):
         *within, name = draw(st.sampled_from(sorted(places(message))))
@@ -195,9 +209,9 @@ def rare_and_unprintable(refusal: Refusal, message: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("type_", MESSAGES)
 def test_each_value_in_each_place_is_judged_alike(type_: str) -> None:
-    for *within, name in sorted(places(example(type_))):
+    for *within, name in sorted(places(example_of(type_))):
         for value in VALUES:
-            message = example(type_)
+            message = example_of(type_)
             place = message
             for step in within:
                 place = place[step]
@@ -213,7 +227,7 @@ def test_each_value_in_each_place_is_judged_alike(type_: str) -> None:
 @pytest.mark.parametrize("currency", sorted(CURRENCY_SCALES))
 def test_an_amount_may_have_the_decimals_of_its_currency_and_no_more(currency: str) -> None:
     for decimals in range(6):
-        message = example("voip.overcharge.confirmed.v1")
+        message = example_of("voip.overcharge.confirmed.v1")
         message["data"] |= {"currency": currency, "amount": "7." + "3" * decimals if decimals else "7"}
         assert isinstance(read(message), Statement) == (decimals <= CURRENCY_SCALES[currency])
         assert (why_not(message["type"], message) == []) == (decimals <= CURRENCY_SCALES[currency])
@@ -230,7 +244,7 @@ def test_generators_can_make_a_type_of_every_schema() -> None:
 
 @pytest.mark.parametrize("name", ["d", "da", "dat", "dota", "dataa", "xdata", "x1"])
 def test_an_extension_attribute_is_a_single_value(name: str) -> None:
-    message = example("voip.outage.reopened.v1")
+    message = example_of("voip.outage.reopened.v1")
     assert why_not(message["type"], message | {name: "said"}) == []
     assert isinstance(read(message | {name: "said"}), Statement)
     assert why_not(message["type"], message | {name: {"a": 1}})
@@ -265,6 +279,15 @@ def test_everything_ever_stored_keeps_its_schema_and_nothing_else_does(path: Pat
                 inner[place[-1]] = 1.5
             if "inputs" not in place:  # a claim's inputs have the names that its formula asks for
                 assert not check.is_valid(damaged), (place, change)
+
+
+@settings(max_examples=sample(25), deadline=None, phases=WITHOUT_SHRINKING)
+@given(seed=st.integers(min_value=0, max_value=100_000))
+@example(seed=TAX_BELOW_ZERO)
+@example(seed=12_037)  # a refund whose net amount is below zero, and its tax above
+def test_what_any_history_records_keeps_its_schema(seed: int) -> None:
+    for event in (event for step in lived(seed) for event in step):
+        assert [e.message for e in OF_DATA[event.stored_as].iter_errors({"data": as_json(event.data)})] == []
 
 
 @pytest.mark.parametrize("name", sorted(LedgerEvent.model_fields))
@@ -364,7 +387,7 @@ def test_a_message_in_binary_mode_keeps_what_the_document_says_of_headers_and_va
     document = asyncapi(topic_contracts(), "1.0")
     message = document["channels"]["provisioning.events"]["messages"][f"{type_}.binary"]
     (trait,) = (resolved(document, trait) for trait in message["traits"])
-    event = example(type_)
+    event = example_of(type_)
     data = event.pop("data")
     headers = {"content-type": event.pop("datacontenttype"), **{f"ce_{name}": value for name, value in event.items()}}
     as_sent = [(name, value.encode()) for name, value in headers.items()]

@@ -105,7 +105,9 @@ def test_an_amount_is_held_at_its_currencys_scale(currency: str, stated: str, he
         ("makegood.complaint.noted.v1", "note", None),
         ("makegood.refund.approved.v1", "proposal", None),
         ("makegood.refund.approved.v1", "decided_by", None),
-        ("makegood.refund.approved.v1", "net", "-1.00"),
+        ("makegood.refund.approved.v1", "tax", "-0.00"),
+        ("makegood.refund.approved.v1", "tax", "-0.001"),
+        ("makegood.refund.approved.v1", "tax", "--1.00"),
         ("makegood.refund.rejected.v1", "reason", None),
         ("makegood.refund.turned_into_credit.v1", "amount", "0.00"),
         ("makegood.credit.refund_requested.v1", "credit_id", "x" * 513),
@@ -117,3 +119,10 @@ def test_what_one_message_shows_by_itself_is_refused(type_: str, field: str, val
     refused = instructed(EXAMPLES[type_], **{field: value})
     assert isinstance(refused, Refusal)
     assert refused.field == f"data.{field}"
+
+
+@pytest.mark.parametrize("verdict", ["approved", "rejected", "retried"])
+def test_a_verdict_names_the_tax_as_it_is_due_below_zero_too(verdict: str) -> None:
+    """What is left of a credit has a tax below zero once a use of it went out with more than the claim has now."""
+    taken = accepted(EXAMPLES[f"makegood.refund.{verdict}.v1"], net="10.14", tax="-0.86", currency="EUR")
+    assert (taken.data["net"], taken.data["tax"]) == (Decimal("10.14"), Decimal("-0.86"))

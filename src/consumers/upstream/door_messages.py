@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 from consumers.upstream.fields import (
-    Amount,
     Currency,
     FreeText,
     Identifier,
     NewIdentifier,
     PositiveAmount,
     RefundIdentifier,
+    SignedAmount,
 )
 from consumers.upstream.messages import MESSAGES, MessageData
 from ledger.events import (
@@ -128,8 +128,8 @@ class RefundApprovedV1(DoorData):
     proposal: Identifier
     set_by: Identifier
     currency: Currency
-    net: Amount
-    tax: Amount
+    net: SignedAmount
+    tax: SignedAmount
     decided_by: Identifier
 
 
@@ -144,8 +144,8 @@ class RefundRejectedV1(DoorData):
     proposal: Identifier
     set_by: Identifier
     currency: Currency
-    net: Amount
-    tax: Amount
+    net: SignedAmount
+    tax: SignedAmount
     decided_by: Identifier
     reason: FreeText
 
@@ -160,8 +160,8 @@ class RefundRetriedV1(DoorData):
     proposal: Identifier
     set_by: Identifier
     currency: Currency
-    net: Amount
-    tax: Amount
+    net: SignedAmount
+    tax: SignedAmount
     decided_by: Identifier
 
 

@@ -109,6 +109,13 @@ def _amount(value: object, info: ValidationInfo) -> Decimal:
         raise broken("amount_decimals") from None
 
 
+def _signed(value: object, info: ValidationInfo) -> Decimal:
+    text = str(value) if isinstance(value, Decimal) else value
+    if isinstance(text, str) and text.startswith("-"):
+        return -_positive(_amount(text[1:], info))
+    return _amount(text, info)
+
+
 def _positive(amount: Decimal) -> Decimal:
     if not amount:
         raise broken("amount_zero")
@@ -217,6 +224,12 @@ _POSITIVE_AMOUNT_SCHEMA = {
     "description": "An amount greater than zero in major units, with no more decimals than its currency.",
     "not": {"pattern": r"^[0.]*$"},
 }
+_SIGNED_AMOUNT_SCHEMA = {
+    **_AMOUNT_SCHEMA,
+    "description": "An amount in major units, with no more decimals than its currency; it may be below zero.",
+    "pattern": AMOUNT_PATTERN.replace("^", "^-?", 1),
+    "not": {"pattern": r"^-[0.]*$"},
+}
 _TAX_SCHEMA = {**_AMOUNT_SCHEMA, "type": ["string", "null"]}
 
 
@@ -281,6 +294,9 @@ Amount = Annotated[Decimal, PlainValidator(_amount), WithJsonSchema(_AMOUNT_SCHE
 
 PositiveAmount = Annotated[Amount, AfterValidator(_positive), WithJsonSchema(_POSITIVE_AMOUNT_SCHEMA)]
 """More than zero."""
+
+SignedAmount = Annotated[Decimal, PlainValidator(_signed), WithJsonSchema(_SIGNED_AMOUNT_SCHEMA)]
+"""A net amount or a tax as the ledger worked it out, below zero too; held at the scale of the message's currency."""
 
 Tax = Annotated[Decimal, PlainValidator(_tax), Field(validate_default=True), WithJsonSchema(_TAX_SCHEMA)]
 """An amount that is zero where the message has none. Its default is `NO_TAX`."""

@@ -24,6 +24,19 @@ Amount = Annotated[
 ]
 """An exact amount at its currency's scale; a string wherever it is stored."""
 
+SignedAmount = Annotated[
+    Amount,
+    WithJsonSchema(
+        {
+            "description": "An exact amount in major units, with its currency's decimals; it may be below 0.",
+            "type": "string",
+            "pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,4})?$",
+        },
+        mode="serialization",
+    ),
+]
+"""An exact amount that may be below 0, as the tax of what is left may be after a part went out with more of it."""
+
 
 class Stored(BaseModel):
     """The shape rules of everything inside an envelope: strict, closed and immutable."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime
 
-from ledger.events.envelope import Amount, Decision, Fact, FactData, Stored
+from ledger.events.envelope import Amount, Decision, Fact, FactData, SignedAmount, Stored
 
 RefundStatus = Literal["due", "approved", "submitted", "succeeded", "failed", "rejected"]
 ReturnStatus = Literal["submitted", "succeeded", "failed"]
@@ -36,8 +36,8 @@ class RefundVerdictData(RefundActData):
 
     proposal: str
     set_by: str
-    net: Amount
-    tax: Amount
+    net: SignedAmount
+    tax: SignedAmount
     currency: str
 
 
@@ -118,8 +118,8 @@ class Return(Stored):
     return_id: str
     payment_id: str
     method: PaidBy
-    net: Amount
-    tax: Amount
+    net: SignedAmount
+    tax: SignedAmount
 
 
 class RefundSubmitted(Decision):
@@ -140,8 +140,8 @@ class RefundSubmitted(Decision):
         charge_id: str | None
         invoice_id: str
         currency: str
-        net: Amount
-        tax: Amount
+        net: SignedAmount
+        tax: SignedAmount
         set_by: str
         approved_by: str
         returns: tuple[Return, ...]
@@ -180,8 +180,8 @@ class RefundStatusChanged(Decision):
         currency: str
         before: RefundStatus | None
         after: RefundStatus | None
-        net: Amount
-        tax: Amount
+        net: SignedAmount
+        tax: SignedAmount
         set_by: str | None
         attempt: int
         approved_by: str | None
@@ -211,10 +211,10 @@ class OverpaidRecovered(Decision):
         credit_id: str
         of_claim_id: str | None
         amount: Amount
-        net: Amount
-        tax: Amount
-        recovered_net: Amount
-        recovered_tax: Amount
+        net: SignedAmount
+        tax: SignedAmount
+        recovered_net: SignedAmount
+        recovered_tax: SignedAmount
         currency: str
         rules: int
         now: AwareDatetime

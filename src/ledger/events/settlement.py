@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AwareDatetime, WithJsonSchema
+from pydantic import AwareDatetime
 
 from ledger.events.billing_account import ClaimAssessedV1, ClaimStateV1
-from ledger.events.envelope import Amount, Decision, LedgerEvent, Stored
-
-SignedAmount = Annotated[
-    Amount,
-    WithJsonSchema(
-        {
-            "description": "An exact amount in major units, with its currency's decimals; it may be below 0.",
-            "type": "string",
-            "pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,4})?$",
-        },
-        mode="serialization",
-    ),
-]
-"""An exact amount that may be negative."""
+from ledger.events.envelope import Amount, Decision, LedgerEvent, SignedAmount, Stored
 
 Into = Literal[
     "invoice_reduction", "offset", "refund", "credit", "recovered", "written_off", "overpaid", "correction"
@@ -131,8 +118,8 @@ class CreditApplied(CreditUse):
         charge_id: str
         invoice_id: str
         amount: Amount
-        net: Amount
-        tax: Amount
+        net: SignedAmount
+        tax: SignedAmount
         currency: str
         rules: int
         now: AwareDatetime

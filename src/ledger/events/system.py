@@ -6,8 +6,7 @@ from datetime import date
 from typing import Literal, get_args
 
 from ledger.events.billing_account import Clause
-from ledger.events.envelope import Amount, Decision, Sealed, Stored
-from ledger.events.settlement import SignedAmount
+from ledger.events.envelope import Amount, Decision, Sealed, SignedAmount, Stored
 
 
 class AgreementPublished(Decision):
