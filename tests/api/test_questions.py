@@ -64,6 +64,9 @@ SAME: dict[str, str] = {
     "movements --by clause,month --by-occurrence --from 2026-04-01 --to 2026-07-31": (
         "/movements?by=clause,month&by_occurrence=true&from=2026-04-01&to=2026-07-31"
     ),
+    "rollforward --by-occurrence --from 2026-04-01 --to 2026-04-30 --currency EUR": (
+        "/rollforward?by_occurrence=true&from=2026-04-01&to=2026-04-30&currency=EUR"
+    ),
     "movements --by settlement,account --currency EUR": "/movements?by=settlement,account&currency=EUR",
     f"changes --since {JUNE}": f"/changes?since={JUNE}",
     "changes --since 0:10 --account acct-0006": "/changes?since=0:10&account=acct-0006",

@@ -15,7 +15,7 @@ from makegood.answers.check import Checked
 from makegood.answers.complaint_in_full import ComplaintInFull
 from makegood.answers.doctor import Examined
 from makegood.answers.explanation_types import Explanation, LeftOutFact, RefundCourse
-from makegood.answers.finance import MovementsFound, OwedFound
+from makegood.answers.finance import MovementsFound, OwedFound, RollforwardFound
 from makegood.answers.kept_messages import DeadLetter, SetAside
 from makegood.answers.lost_ranges import LostRange
 from makegood.answers.notices import Notice
@@ -59,6 +59,7 @@ ANSWERS: dict[str, type] = {
     "goodwill": GoodwillLinked,
     "owed": OwedFound,
     "movements": MovementsFound,
+    "rollforward": RollforwardFound,
     "changes": Change,
     "refunds": Refund,
     "reconcile": Reconciled,

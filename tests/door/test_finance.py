@@ -82,6 +82,29 @@ class TestAtTheTerminal:
         owed = {row["currency"]: {name: Decimal(row[name]) for name in OWED} for row in door.json("owed")["totals"]}
         assert {currency: of for currency, of in moved.items() if any(of.values())} == owed
 
+    def test_a_rollforward_leads_from_what_was_owed_to_what_is_owed(self, twenty_accounts_in_july: Door) -> None:
+        door = twenty_accounts_in_july
+        days = sorted({row["recorded_at"][:10] for row in door.json("movements")["rows"]})
+        first = days[0]
+        for period in ((), ("--to", first), ("--from", "2026-07-02"), ("--by-occurrence", "--from", "2026-03-01")):
+            found = door.json("rollforward", *period)
+            for row in found["rows"]:
+                moved = sum((Decimal(each["total"]) for each in row["movements"]), Decimal(0))
+                assert Decimal(row["opening"]) + moved == Decimal(row["closing"])
+        whole = door.json("rollforward")
+        owed = {total["currency"]: total for total in door.json("owed")["totals"]}
+        assert {"refunds_due", "credits_left", "excess"} <= {row["counted_as"] for row in whole["rows"]} <= set(OWED)
+        for row in whole["rows"]:
+            assert Decimal(row["opening"]) == 0
+            assert row["closing"] == owed[row["currency"]][row["counted_as"]]
+        for total in whole["totals"]:
+            assert total["closing"] == owed[total["currency"]]["total"]
+        march = door.json("rollforward", "--by-occurrence", "--from", "2026-03-01", "--to", "2026-03-31")["totals"]
+        later = door.json("rollforward", "--by-occurrence", "--from", "2026-04-01")["totals"]
+        opening = {each["currency"]: each["opening"] for each in later}
+        assert all(opening[each["currency"]] == each["closing"] for each in march)
+        assert "opening" in door("rollforward", "--by-occurrence", "--from", "2026-04-01")
+
     def test_months_and_days_add_up_to_the_period(self, twenty_accounts_in_july: Door) -> None:
         door = twenty_accounts_in_july
         period = ("--by-occurrence", "--from", "2026-01-15", "--to", "2026-06-10")
@@ -102,6 +125,7 @@ class TestAtTheTerminal:
         sandbox("owed", "--min", "5", exits=64)
         sandbox("movements", "--by", "day", exits=1)
         assert "name it with the filters from and to" in sandbox.errors
+        sandbox("rollforward", "--from", "2026-02-01", "--to", "2026-01-01", exits=64)
         sandbox("credits", "--dormant", "--currency", "EUR", exits=64)
 
     def test_where_nothing_is_owed_it_says_where_to_look(self, sandbox: Door) -> None:

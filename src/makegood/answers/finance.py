@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal, NotRequired, cast, get_args
@@ -24,7 +25,7 @@ from ledger.store.reading.events import (
     recorded_by,
 )
 from ledger.store.reading.page import Listed, Page, in_memory
-from ledger.values import SYSTEM_ACCOUNT, instant_to_text
+from ledger.values import SYSTEM_ACCOUNT, instant_to_text, zero
 from makegood.access.sight import Sight
 from makegood.answers.filters import Asked, FilterRefused, Filters
 from makegood.answers.moments import known_at_to_text
@@ -33,7 +34,7 @@ from projections import changes as changes_
 from projections import complaints, disputes, moved, owed
 from projections.age_classes import AgeClass, Aged
 from projections.follower import Progress
-from projections.movement_kinds import KINDS, MovementKind, Owed, Settlement
+from projections.movement_kinds import EFFECTS, KINDS, OWED, MovementKind, Owed, Settlement
 from projections.narrowing import NONE
 from projections.owed import AmountOwed, GroupedSums, Sums
 from projections.shown_values import Amount, Currency, Instant, Reached
@@ -319,6 +320,109 @@ def _parts_of_period(filters: Filters, by: Sequence[Grouping]) -> Iterator[tuple
 
 def _last_of_month(day: date) -> date:
     return (day.replace(day=1) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+
+
+# --- what was owed, what moved it, and what is owed ----------------------------------------------------------------
+
+
+class RollforwardMovement(TypedDict):
+    """By how much the movements of one kind raised or lowered an amount owed."""
+
+    kind: MovementKind
+    count: int
+    total: Annotated[Amount, Field(description="Gross; negative where it lowers what is owed.")]
+
+
+class Rollforward(TypedDict):
+    """One amount owed in one currency: the opening balance, what moved it, and the closing balance, all gross."""
+
+    currency: Currency
+    counted_as: Annotated[Owed, Field(description="Overpaid amounts are owed by customers.")]
+    opening: Amount
+    movements: list[RollforwardMovement]
+    closing: Amount
+
+
+class RollforwardTotal(TypedDict):
+    """All that is owed in one currency, less overpaid amounts."""
+
+    currency: Currency
+    opening: Amount
+    closing: Amount
+
+
+class RollforwardFound(TypedDict):
+    """Balances of a period. Each row's movements lead from its opening to its closing balance."""
+
+    rows: list[Rollforward]
+    totals: list[RollforwardTotal]
+
+
+def rollforward(
+    house: House, sight: Sight, *, by_occurrence: bool = False, **asked: Unpack[Asked]
+) -> RollforwardFound:
+    """The opening balances of a period, the movements in it, and the closing balances, by currency.
+
+    Closing balances of a period by recording are those of `owed` known at its end. Raises FilterRefused for a least
+    amount: what is left out of movements would be missing in the balances.
+    """
+    if asked.get("min_amount") is not None:
+        raise FilterRefused("min", "balances are of all amounts: leave it out, or list the movements with it")
+    filters = Filters(**asked)
+    earlier: list[moved.Moved] = []
+    if filters.from_ is not None:
+        before = replace(filters, from_=None, to=filters.from_ - timedelta(days=1))
+        earlier = _moved(house, sight, before, by_occurrence)
+    within = _moved(house, sight, filters, by_occurrence)
+    rows = [
+        row
+        for currency in sorted({each["currency"] for each in (*earlier, *within)})
+        for row in _rolled_forward(currency, earlier, within)
+    ]
+    return {"rows": rows, "totals": _rollforward_totals(rows)}
+
+
+def _moved(house: House, sight: Sight, filters: Filters, by_occurrence: bool) -> list[moved.Moved]:
+    return moved.summed(house.database, filters.narrowing(sight, house.settings.time_zone), _clock(by_occurrence))
+
+
+def _rolled_forward(
+    currency: str, earlier: Sequence[moved.Moved], within: Sequence[moved.Moved]
+) -> Iterator[Rollforward]:
+    """The amounts owed in a currency; those that were never owed are left out."""
+    for name in OWED:
+        before, during = (
+            [
+                (each, EFFECTS[each["kind"]][name] * Decimal(each["total"]))
+                for each in of
+                if each["currency"] == currency and name in EFFECTS[each["kind"]]
+            ]
+            for of in (earlier, within)
+        )
+        if not before and not during:
+            continue
+        opening = sum((effect for _, effect in before), zero(currency))
+        yield {
+            "currency": currency,
+            "counted_as": name,
+            "opening": str(opening),
+            "movements": [
+                {"kind": each["kind"], "count": each["count"], "total": str(effect)} for each, effect in during
+            ],
+            "closing": str(sum((effect for _, effect in during), opening)),
+        }
+
+
+def _rollforward_totals(rows: Sequence[Rollforward]) -> list[RollforwardTotal]:
+    totals: dict[str, tuple[Decimal, Decimal]] = {}
+    for row in rows:
+        opening, closing = totals.get(row["currency"], (zero(row["currency"]),) * 2)
+        sign = -1 if row["counted_as"] == "overpaid" else 1
+        totals[row["currency"]] = opening + sign * Decimal(row["opening"]), closing + sign * Decimal(row["closing"])
+    return [
+        {"currency": currency, "opening": str(opening), "closing": str(closing)}
+        for currency, (opening, closing) in totals.items()
+    ]
 
 
 # --- what changed -------------------------------------------------------------------------------------------------

@@ -136,6 +136,21 @@ def movements(
     return answer_page(request, rows, {"rows": rows, "totals": totals})
 
 
+@finance.get(
+    "/rollforward",
+    summary="Get the balances of a period",
+    responses=answers(answering.RollforwardFound),
+)
+def rollforward(
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("movement.read")],
+    filters: AskedFiltersAndPeriod,
+    by_occurrence: ByOccurrence = False,
+) -> Response:
+    """Opening balances, movements by kind and closing balances of what is owed, by currency; `min` is refused."""
+    return JSONResponse(answering.rollforward(house, caller.sight, by_occurrence=by_occurrence, **filters.asked()))
+
+
 @finance.get("/changes", summary="List changed claims, refunds and credits", responses=answers(list[changes_.Change]))
 def changes(
     request: Request,

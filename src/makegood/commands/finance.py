@@ -142,6 +142,36 @@ def movements(
 
 
 @app.command()
+def rollforward(
+    by_occurrence: Annotated[
+        bool, typer.Option("--by-occurrence", help="By the day on which movements became true, not of recording.")
+    ] = False,
+    from_: FromOption = None,
+    to: ToOption = None,
+    account: AccountOption = None,
+    currency: CurrencyOption = None,
+    clause: ClauseOrNoneOption = None,
+    agreement: AgreementOption = None,
+    plan: PlanOption = None,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Balances of a period: opening, movements by kind, and closing, of refunds due, credits, excess and overpaid."""
+    from makegood.access.sight import EVERYTHING
+    from makegood.answers import finance as answering
+    from makegood.commands.terminal import finance as reading
+    from makegood.commands.terminal.printing import print_json
+
+    filters = filters_of(account, currency, clause, agreement, plan, from_=from_, to=to)
+    with opened(store, account) as house:
+        found = answering.rollforward(house, EVERYTHING, by_occurrence=by_occurrence, **filters)
+    if json:
+        print_json(found)
+    else:
+        reading.show_rollforward(found)
+
+
+@app.command()
 def changes(
     since: Annotated[
         str, typer.Option("--since", metavar="INSTANT|POSITION", help="The instant or position after which.")

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from ledger.store.reading.page import Listed
 from makegood.access.sight import EVERYTHING
-from makegood.answers.finance import MovementsFound, MovementSumsFound, OwedFound, complaint_ages, dispute_ages
+from makegood.answers.finance import (
+    MovementsFound,
+    MovementSumsFound,
+    OwedFound,
+    RollforwardFound,
+    complaint_ages,
+    dispute_ages,
+)
 from makegood.commands.app import opened
 from makegood.commands.filter_options import as_options
 from makegood.commands.terminal.layout import Columns
 from makegood.commands.terminal.printing import print_json, print_rows, say
-from makegood.commands.terminal.tables import AGES, AMOUNTS_OWED, MOVEMENT_SUMS, MOVEMENTS, OWED_SUMS
+from makegood.commands.terminal.tables import (
+    AGES,
+    AMOUNTS_OWED,
+    MOVEMENT_SUMS,
+    MOVEMENTS,
+    OWED_SUMS,
+    ROLLFORWARD,
+    ROLLFORWARD_TOTALS,
+)
 from projections.changes import Change
 from projections.owed import AmountOwed
 
@@ -48,6 +63,29 @@ def show_movement_sums(found: MovementSumsFound, groups: Sequence[str]) -> None:
     if found["rows"]:
         print_rows(found["totals"], MOVEMENT_SUMS, title="Totals", empty="")
         say(f"the movements behind a sum: makegood movements {as_options(found['rows'][0]['filter'])}")
+
+
+def show_rollforward(found: RollforwardFound) -> None:
+    """Print the balances of a period, a line for each kind of movement between opening and closing."""
+    print_rows(list(_lines(found)), ROLLFORWARD, title="Rollforward", empty=NOTHING_MOVED)
+    if found["rows"]:
+        print_rows(found["totals"], ROLLFORWARD_TOTALS, title="Owed in all, less overpaid", empty="")
+
+
+def _lines(found: RollforwardFound) -> Iterator[dict[str, Any]]:
+    for row in found["rows"]:
+        of = row["counted_as"].replace("_", " ")
+        yield {"of": of, "line": "opening", "count": None, "amount": row["opening"], "currency": row["currency"]}
+        for each in row["movements"]:
+            line = each["kind"].replace("_", " ")
+            yield {
+                "of": "",
+                "line": line,
+                "count": each["count"],
+                "amount": each["total"],
+                "currency": row["currency"],
+            }
+        yield {"of": "", "line": "closing", "count": None, "amount": row["closing"], "currency": row["currency"]}
 
 
 def show_ages(store: str, json: bool, what: Literal["disputes", "complaints"], account: str | None) -> None:

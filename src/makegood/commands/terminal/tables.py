@@ -6,7 +6,7 @@ A test holds every column to a field of the rows' type, unless it is made for th
 from __future__ import annotations
 
 from makegood.answers.agreements import Agreement
-from makegood.answers.finance import AgedSums, MovedSums, OwedSums
+from makegood.answers.finance import AgedSums, MovedSums, OwedSums, RollforwardTotal
 from makegood.answers.kept_messages import DeadLetter, SetAside
 from makegood.answers.lost_ranges import LostRange
 from makegood.answers.notices import Notice
@@ -456,6 +456,10 @@ MOVEMENT_SUMS = Columns(
     right=("count",),
     give_way=("tax", "net"),
 )
+ROLLFORWARD = Columns.made_of(
+    {"of": "amounts owed", "line": "", "count": "count", "amount": "gross", "currency": ""}, right=("count", "amount")
+)
+ROLLFORWARD_TOTALS = Columns(RollforwardTotal, {"opening": "opening", "closing": "closing", "currency": ""})
 AGES = Columns(
     AgedSums,
     {"age": "days", "count": "open", "overdue": "overdue"},
