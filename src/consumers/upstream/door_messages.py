@@ -118,11 +118,8 @@ class GoodwillRejectedV1(DoorData):
     reason: FreeText
 
 
-class RefundApprovedV1(DoorData):
-    """A person approved a refund as it is due: `proposal` and `set_by` name the event that set its amounts."""
-
-    message_type = "makegood.refund.approved.v1"
-    becomes = RefundApproved
+class RefundVerdict(DoorData):
+    """A person's verdict on a refund as it is due: `proposal` and `set_by` name the event that set its amounts."""
 
     refund_id: RefundIdentifier
     proposal: Identifier
@@ -133,36 +130,28 @@ class RefundApprovedV1(DoorData):
     decided_by: Identifier
 
 
-class RefundRejectedV1(DoorData):
+class RefundApprovedV1(RefundVerdict):
+    """A person approved a refund as it is due: `proposal` and `set_by` name the event that set its amounts."""
+
+    message_type = "makegood.refund.approved.v1"
+    becomes = RefundApproved
+
+
+class RefundRejectedV1(RefundVerdict):
     """A person rejected a refund as it is due."""
 
     message_type = "makegood.refund.rejected.v1"
     becomes = RefundRejected
     private = ("reason",)
 
-    refund_id: RefundIdentifier
-    proposal: Identifier
-    set_by: Identifier
-    currency: Currency
-    net: SignedAmount
-    tax: SignedAmount
-    decided_by: Identifier
     reason: FreeText
 
 
-class RefundRetriedV1(DoorData):
+class RefundRetriedV1(RefundVerdict):
     """A person had a failed refund submitted anew, as it is due."""
 
     message_type = "makegood.refund.retried.v1"
     becomes = RefundRetried
-
-    refund_id: RefundIdentifier
-    proposal: Identifier
-    set_by: Identifier
-    currency: Currency
-    net: SignedAmount
-    tax: SignedAmount
-    decided_by: Identifier
 
 
 class RefundTurnedIntoCreditV1(DoorData):
@@ -188,29 +177,27 @@ class CreditRefundRequestedV1(DoorData):
     decided_by: Identifier
 
 
-class OverpaidWrittenOffV1(DoorData):
+class OverpaidDecision(DoorData):
+    """A person decided about what went out too much for a claim; `amount` is all of it, gross."""
+
+    private = ("reason",)
+
+    claim_id: RefundIdentifier
+    currency: Currency
+    amount: PositiveAmount
+    decided_by: Identifier
+    reason: FreeText
+
+
+class OverpaidWrittenOffV1(OverpaidDecision):
     """A person wrote off what went out too much for a claim, gross."""
 
     message_type = "makegood.overpaid.written_off.v1"
     becomes = OverpaidWrittenOff
-    private = ("reason",)
-
-    claim_id: RefundIdentifier
-    currency: Currency
-    amount: PositiveAmount
-    decided_by: Identifier
-    reason: FreeText
 
 
-class OverpaidRecoveryOrderedV1(DoorData):
+class OverpaidRecoveryOrderedV1(OverpaidDecision):
     """A person had what went out too much for a claim recovered from the account's next credits, gross."""
 
     message_type = "makegood.overpaid.recovery_ordered.v1"
     becomes = OverpaidRecoveryOrdered
-    private = ("reason",)
-
-    claim_id: RefundIdentifier
-    currency: Currency
-    amount: PositiveAmount
-    decided_by: Identifier
-    reason: FreeText

@@ -74,18 +74,11 @@ def show_rollforward(found: RollforwardFound) -> None:
 
 def _lines(found: RollforwardFound) -> Iterator[dict[str, Any]]:
     for row in found["rows"]:
-        of = row["counted_as"].replace("_", " ")
-        yield {"of": of, "line": "opening", "count": None, "amount": row["opening"], "currency": row["currency"]}
-        for each in row["movements"]:
-            line = each["kind"].replace("_", " ")
-            yield {
-                "of": "",
-                "line": line,
-                "count": each["count"],
-                "amount": each["total"],
-                "currency": row["currency"],
-            }
-        yield {"of": "", "line": "closing", "count": None, "amount": row["closing"], "currency": row["currency"]}
+        named = row["counted_as"].replace("_", " ")
+        moved = [(each["kind"].replace("_", " "), each["count"], each["total"]) for each in row["movements"]]
+        for line, count, amount in (("opening", None, row["opening"]), *moved, ("closing", None, row["closing"])):
+            yield {"of": named, "line": line, "count": count, "amount": amount, "currency": row["currency"]}
+            named = ""
 
 
 def show_ages(store: str, json: bool, what: Literal["disputes", "complaints"], account: str | None) -> None:
