@@ -107,9 +107,12 @@ def makegood(
     program = [sys.executable, "-m", "tests.consumers.stripe_process" if die else "makegood.cli"]
     command = [*program, "run", *parts, "--store", books.database.url]
     with log.open("ab") as said:
+        before = said.tell()
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said)
     try:
         yield process
+        # A process that is still starting does not answer signals yet.
+        until(lambda: process.poll() is not None or b"ready\n" in log.read_bytes()[before:])
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         assert process.wait(30) in (0, -signal.SIGKILL), log.read_text()
