@@ -154,6 +154,7 @@ CLAIMS = Table(
         "subscription_id": "TEXT",
         "agreement": "TEXT",
         "plan": "TEXT",
+        "currency": "TEXT",
         "opened_at": "INSTANT",
         "recorded_at": "INSTANT",
     },
@@ -201,6 +202,9 @@ CREDITS = Table(
         "applied_tax": "TEXT",
         "kept_back_net": "TEXT",
         "kept_back_tax": "TEXT",
+        "applying": "TEXT",
+        "applied_to_charge": "TEXT",
+        "applied_to_invoice": "TEXT",
         "since": "INSTANT",
     },
     key=("account", "credit_id", "currency"),
@@ -267,11 +271,12 @@ class Telling:
         self._place = place
         self._number = 0
 
-    def move(self, kind: MovementKind, amount: Money, of: Item) -> None:
-        """Note a movement; of nothing there is none."""
+    def move(self, kind: MovementKind, amount: Money, of: Item, currency: str | None = None) -> None:
+        """Note a movement, in another currency than the event's where one is given; of nothing there is none."""
         if not amount:
             return
-        net, tax = (to_minor_units(each, self.currency) for each in (amount.net, amount.tax))
+        currency = currency or self.currency
+        net, tax = (to_minor_units(each, currency) for each in (amount.net, amount.tax))
         for of_net, of_tax in in_columns(net, tax):
             self._number += 1
             self.rows.put(
@@ -286,7 +291,7 @@ class Telling:
                     "item_id": of.item_id,
                     "charge_id": of.charge_id,
                     "invoice_id": of.invoice_id,
-                    "currency": self.currency,
+                    "currency": currency,
                     "net": of_net,
                     "tax": of_tax,
                     "shard": self._place.shard,
@@ -434,9 +439,11 @@ def _bind(rows: Rows, event: AgreementBound) -> None:
 
 
 def _assess(told: Telling, event: ClaimAssessed | ClaimAssessedV1) -> None:
+    """What a claim is granted; where its charge has another currency by now, nothing is left in the one before."""
     data = event.data
+    before = told.rows.get(CLAIMS, told.account, data.claim_id)
+    was_in = before["currency"] if before is not None else data.currency
     if data.after is not None and data.after.outcome is not None:
-        before = told.rows.get(CLAIMS, told.account, data.claim_id)
         told.rows.put(
             CLAIMS,
             {
@@ -445,13 +452,18 @@ def _assess(told: Telling, event: ClaimAssessed | ClaimAssessedV1) -> None:
                 "subscription_id": data.subscription_id,
                 "agreement": data.terms.agreement if data.terms is not None else None,
                 "plan": _plan(told, data.subscription_id),
+                "currency": data.currency,
                 "opened_at": before["opened_at"] if before is not None else to_microseconds(event.occurred_at),
                 "recorded_at": told.at,
             },
         )
         told.attribute()
-    change = _granted(data.after) - _granted(data.before)
-    told.move("granted", change, Item(data.claim_id, None, data.charge_id, None))
+    of, was, is_now = Item(data.claim_id, None, data.charge_id, None), _granted(data.before), _granted(data.after)
+    if was_in == data.currency:
+        told.move("granted", is_now - was, of)
+    else:
+        told.move("granted", -was, of, was_in)
+        told.move("granted", is_now, of)
 
 
 def _plan(told: Telling, subscription_id: str | None) -> str | None:
@@ -653,11 +665,11 @@ def _follow_credit(told: Telling, of: Item, amount: Money, used: Money | None) -
 def _follow_excess(told: Telling, data: SettlementChanged.Data, invoice_id: str) -> None:
     """What was paid on an invoice in excess, and the credit for it, which belongs to no claim and has no tax.
 
-    Where the invoice has no charge any more, what was used of the credit stays used.
+    An invoice without a charge stands as long as something of the credit is used: once it is gone, nothing is.
     """
     of = Item(None, excess_credit_id(invoice_id), None, invoice_id)
     before = _credit_of(told, of)
-    used = Money(data.after.excess_used, zero(data.currency)) if data.after is not None else _money(before, "used_")
+    used = Money(data.after.excess_used, zero(data.currency)) if data.after is not None else NOTHING
     was_open, is_open = _excess(data.before), _excess(data.after)
     credited = used
     if data.after is not None and data.after.excess_credit is not None:
@@ -677,13 +689,19 @@ def _excess(standing: InvoiceStanding | None) -> Money:
 
 
 def _apply(told: Telling, data: CreditApplied.Data | CreditAppliedV1.Data) -> None:
+    """To which charge a credit is applied; how much of it is used then, the settlement that follows says.
+
+    Nothing is, where billing had said before that this payment failed. An older version said it only here.
+    """
     credit = told.rows.get(CREDITS, told.account, data.credit_id, told.currency)
     if credit is None:
         return
     if isinstance(data, CreditApplied.Data):
-        amount = Money(data.net, data.tax)
-    else:
-        amount = _in_proportion(data.amount, _money(credit), data.currency)
+        applying = {"applying": told.event.correlation_id}
+        applying |= {"applied_to_charge": data.charge_id, "applied_to_invoice": data.invoice_id}
+        told.rows.put(CREDITS, {**credit, **applying})
+        return
+    amount = _in_proportion(data.amount, _money(credit), data.currency)
     of = Item(data.claim_id, data.credit_id, data.charge_id, data.invoice_id)
     _put_credit(told, _with(credit, _money(credit), _money(credit, "used_") + amount), of)
 
@@ -700,7 +718,6 @@ def _keep_back(told: Telling, data: OverpaidRecovered.Data) -> None:
     of = Item(data.of_claim_id, data.credit_id, None, None)
     credit, amount = _credit_of(told, of), Money(data.net, data.tax)
     kept_back = _money(credit, "kept_back_") + amount
-    told.move("kept_back", amount, of)
     credit = {**credit, "kept_back_net": str(kept_back.net), "kept_back_tax": str(kept_back.tax)}
     _put_credit(told, _with(credit, _money(credit), _money(credit, "used_") + amount), of)
 
@@ -710,8 +727,12 @@ def _credit_of(told: Telling, of: Item) -> Row:
     key = {"account": told.account, "credit_id": _item_id(of), "currency": told.currency}
     nothing = str(zero(told.currency))
     amounts = {column: nothing for column in CREDITS.columns if column.endswith(("net", "tax"))}
-    begun = {**key, "charge_id": of.charge_id, "invoice_id": of.invoice_id, **amounts, "since": told.at}
+    begun = {**key, "charge_id": of.charge_id, "invoice_id": of.invoice_id, **amounts, **_APPLYING_NOTHING}
+    begun |= {"since": told.at}
     return told.rows.get(CREDITS, *key.values()) or {**begun, "claim_id": of.claim_id}
+
+
+_APPLYING_NOTHING: Mapping[str, Value] = {"applying": None, "applied_to_charge": None, "applied_to_invoice": None}
 
 
 def _with(credit: Row, amount: Money, used: Money) -> Row:
@@ -730,17 +751,28 @@ def _put_credit(told: Telling, credit: Row, of: Item) -> None:
     refunds = [row for row in told.rows.of_account(REFUNDS, told.account) if row["credit_id"] == credit["credit_id"]]
     amount, used = _money(credit), _money(credit, "used_")
     out = _total_standing(refunds, "submitted", "succeeded")
-    applied = used - out - _money(credit, "kept_back_")
+    kept_back = _kept_back(credit)
+    told.move("kept_back", kept_back - _kept_back(told.rows.get(CREDITS, *CREDITS.key_of(credit))), of)
+    applied = used - out - kept_back
     if told.is_caused_by_report():
         applied = _money(credit, "applied_")
-    told.move("applied", applied - _money(credit, "applied_"), of)
+    change = applied - _money(credit, "applied_")
+    if change and credit["applying"] == told.event.correlation_id:
+        of = Item(of.claim_id, of.item_id, credit["applied_to_charge"], credit["applied_to_invoice"])
+        credit = {**credit, **_APPLYING_NOTHING}
+    told.move("applied", change, of)
     left = amount - used - _total_standing(refunds, "due", "approved", "failed")
-    if amount or used or applied or left:
+    if amount or used or applied or left or _money(credit, "kept_back_"):
         told.rows.put(CREDITS, {**credit, "applied_net": str(applied.net), "applied_tax": str(applied.tax)})
     else:
         told.rows.delete(CREDITS, *CREDITS.key_of(credit))
     belongs = Item(credit["claim_id"], credit["credit_id"], credit["charge_id"], credit["invoice_id"])
     told.owe("credits_left", credit["credit_id"], left, belongs, credit["since"])
+
+
+def _kept_back(credit: Row | None) -> Money:
+    """What is kept back of a credit, for as long as the credit is there: its claim may be in another currency now."""
+    return _money(credit, "kept_back_") if credit is not None and _money(credit, "used_") else NOTHING
 
 
 def _total_standing(refunds: Iterable[Row], *statuses: RefundStatus) -> Money:

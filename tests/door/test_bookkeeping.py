@@ -34,7 +34,15 @@ from projections.movement_kinds import EFFECTS, KINDS, MovementKind
 from projections.movements import MOVEMENTS, MOVEMENTS_MADE
 from projections.projection import State, Unrecorded, fold_account
 from tests.ledger.books import WITHOUT_SHRINKING
-from tests.projections.test_movements import TAX_BELOW_ZERO, from_other_projections, lived
+from tests.projections.test_movements import (
+    CLAIM_IN_ANOTHER_CURRENCY,
+    FAILED_BEFORE_IT_WAS_APPLIED,
+    RECOVERY_OF_A_CREDIT_THAT_WENT,
+    TAX_BELOW_ZERO,
+    USED_OF_AN_EXCESS_AND_GIVEN_BACK,
+    from_other_projections,
+    lived,
+)
 from tests.search import sample
 
 CONTRACT = Path(__file__).resolve().parents[2] / "docs" / "contract.md"
@@ -65,6 +73,10 @@ def booked(state: State) -> Balances:
 @settings(max_examples=sample(40), deadline=None, phases=WITHOUT_SHRINKING)
 @given(seed=st.integers(min_value=0, max_value=100_000))
 @example(seed=TAX_BELOW_ZERO)
+@example(seed=FAILED_BEFORE_IT_WAS_APPLIED)
+@example(seed=USED_OF_AN_EXCESS_AND_GIVEN_BACK)
+@example(seed=CLAIM_IN_ANOTHER_CURRENCY)
+@example(seed=RECOVERY_OF_A_CREDIT_THAT_WENT)
 def test_after_any_history_the_books_foot_with_everything_else_that_is_known(seed: int) -> None:
     events = [event for told in lived(seed) for event in told]
     *_, last = fold_account((Unrecorded(event, n) for n, event in enumerate(events, 1)), [*FOLDED, MOVEMENTS])

@@ -114,7 +114,7 @@ class TestOwed:
             5: {},
             6: {("EUR",): "refunds_due 11.90 total 11.90 count 1"},
             8: {("EUR",): "refunds_due 11.90 credits_left 5.95 total 17.85 count 2"},
-            9: {("EUR",): "refunds_due 11.90 credits_left 3.57 total 15.47 count 2"},
+            10: {("EUR",): "refunds_due 11.90 credits_left 3.57 total 15.47 count 2"},
             11: {
                 ("EUR",): "refunds_due 11.90 credits_left 3.57 total 15.47 count 2",
                 ("JPY",): "excess 500 total 500 count 1",
@@ -144,7 +144,7 @@ class TestOwed:
     def test_an_item_stays_as_old_as_it_is_when_something_is_taken_of_it(self, books: Database) -> None:
         [credit] = owed.listed(books, Narrowing(accounts={"bob"}), NOW)
         assert credit["since"] == (START + timedelta(minutes=8)).isoformat().replace("+00:00", "Z")
-        assert credit["position"] == "0:9", "and the event that set the amount is the last"
+        assert credit["position"] == "0:10", "and the event that set the amount is the last"
 
     @pytest.mark.parametrize("known_at", [None, Reached({0: 11}), Reached({0: 13}), NOW])
     @pytest.mark.parametrize("groups", [(), ("clause",), ("age", "clause"), ("plan", "agreement", "age", "clause")])
@@ -189,7 +189,7 @@ class TestMoved:
             ("ann", "refund_due", "10.00", "1.90", "0:6"),
             ("bob", "granted", "5.00", "0.95", "0:7"),
             ("bob", "credited", "5.00", "0.95", "0:8"),
-            ("bob", "applied", "2.00", "0.38", "0:9"),
+            ("bob", "applied", "2.00", "0.38", "0:10"),
             ("cleo", "paid_in_excess", "500", "0", "0:11"),
             ("cleo", "excess_credited", "500", "0", "0:12"),
             ("dan", "granted", "3.00", "0.00", "0:13"),
