@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 """Counts the changes here. A version adds tables and indexes, and changes no table (`Ledger.bring_up_to_date`)."""
 
 TABLES = (
@@ -114,6 +114,23 @@ TABLES = (
         vault_id TEXT PRIMARY KEY, serial BIGINT NOT NULL, mark TEXT NOT NULL)""",
     # What of the vault nobody can read any more, and the event by which a person accepted that.
     "CREATE TABLE IF NOT EXISTS vault_lost (ref TEXT PRIMARY KEY, loss_id TEXT NOT NULL)",
+    # The Merkle trees over the shards' envelopes, by C2SP tlog-tiles: of each tile as many hashes as there are yet.
+    # How far a tree has come is the position of its reader.
+    """CREATE TABLE IF NOT EXISTS audit_tiles (
+        shard INTEGER NOT NULL, level INTEGER NOT NULL, number BIGINT NOT NULL, hashes BYTES NOT NULL,
+        PRIMARY KEY (shard, level, number))""",
+    # The names under which a shard's tree was signed, one after the other, each with the signed note of the
+    # checkpoint that it follows. One of a shard that has no row has the name that follows from the store's id.
+    """CREATE TABLE IF NOT EXISTS audit_logs (
+        shard INTEGER NOT NULL, number BIGINT NOT NULL, origin TEXT NOT NULL UNIQUE, follows TEXT,
+        PRIMARY KEY (shard, number))""",
+    # Signed checkpoints: notes with the log's own signatures. A witness's cosignature is a line beside them.
+    """CREATE TABLE IF NOT EXISTS audit_checkpoints (
+        origin TEXT NOT NULL, size BIGINT NOT NULL, note TEXT NOT NULL, signed_at BIGINT NOT NULL,
+        PRIMARY KEY (origin, size))""",
+    """CREATE TABLE IF NOT EXISTS audit_cosignatures (
+        origin TEXT NOT NULL, size BIGINT NOT NULL, name TEXT NOT NULL, key_id TEXT NOT NULL, line TEXT NOT NULL,
+        PRIMARY KEY (origin, size, name, key_id))""",
 )
 
 KEY_TABLES = (

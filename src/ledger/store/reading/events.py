@@ -72,13 +72,18 @@ def read_shard(transaction: Transaction, shard: int, after: int, limit: int) -> 
         (shard, after, limit),
     )
     found = [_envelope(row) for row in rows]
-    for expected, envelope in enumerate(found, after + 1):
-        if envelope.position != expected:
+    check_without_holes(shard, after, [each.position for each in found])
+    return found
+
+
+def check_without_holes(shard: int, after: int, positions: Sequence[int]) -> None:
+    """Raises PositionMissing where some positions of a shard are not those that come next after another."""
+    for expected, position in enumerate(positions, after + 1):
+        if position != expected:
             raise PositionMissing(
-                f"position {shard}:{expected} is missing before {shard}:{envelope.position}: "
+                f"position {shard}:{expected} is missing before {shard}:{position}: "
                 "the store is damaged: stop all writers and restore it from a backup"
             )
-    return found
 
 
 def event_at(transaction: Transaction, at: Position) -> StoredEnvelope | None:

@@ -1,0 +1,162 @@
+"""The Merkle trees over the shards' envelopes, the logs under whose names they are signed, and their checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ledger.store.database import Row, Transaction
+from ledger.store.instants import from_microseconds
+from ledger.store.positions import numbered
+from ledger.store.reading.events import check_without_holes
+from ledger.store.reading.readers import reader_position
+from ledger.store.reading.store import store_id
+
+HASH_BYTES = 32
+"""The length of a node's hash, SHA-256."""
+
+
+def tree_reader(shard: int) -> str:
+    """Who follows a shard's events and builds its tree; its position is the tree's size."""
+    return numbered("checkpoints", shard, between="/")
+
+
+# --- logs -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A name under which a shard's tree is signed: the `number`-th, from 1, and the note of what it follows."""
+
+    shard: int
+    number: int
+    origin: str
+    follows: str | None = None
+
+
+def origin_for(store: str, shard: int, number: int = 1) -> str:
+    """What the `number`-th log of a shard is called; one line without spaces and plus signs, as C2SP asks."""
+    first = f"makegood/{store}/{shard}"
+    return first if number == 1 else f"{first}/{number}"
+
+
+def logs_of(transaction: Transaction, shard: int) -> list[Log]:
+    """All logs of a shard, the first one first; there is always one, whether or not anything was signed."""
+    rows = transaction.rows(
+        "SELECT shard, number, origin, follows FROM audit_logs WHERE shard = ? ORDER BY number", (shard,)
+    )
+    return [Log(*row) for row in rows] or [Log(shard, 1, origin_for(store_id(transaction), shard))]
+
+
+def log_of(transaction: Transaction, shard: int) -> Log:
+    """The log under whose name a shard's tree is signed now."""
+    return logs_of(transaction, shard)[-1]
+
+
+def origin_of(transaction: Transaction, shard: int) -> str:
+    """The origin of the checkpoints that are signed over a shard's tree now."""
+    return log_of(transaction, shard).origin
+
+
+# --- trees ----------------------------------------------------------------------------------------------------------
+
+
+def tree_size(transaction: Transaction, shard: int) -> int:
+    """How many leaves a shard's tree has: it covers the events up to this position."""
+    return reader_position(transaction, tree_reader(shard))
+
+
+def tile(transaction: Transaction, shard: int, level: int, number: int) -> bytes:
+    """The hashes of a tile, as many as there are yet; empty where there is none."""
+    rows = transaction.rows(
+        "SELECT hashes FROM audit_tiles WHERE shard = ? AND level = ? AND number = ?", (shard, level, number)
+    )
+    return bytes(rows[0][0]) if rows else b""
+
+
+def tiles_from(transaction: Transaction, shard: int, level: int, number: int, limit: int) -> list[tuple[int, bytes]]:
+    """The tiles of a level from a number on, each with its number, in order."""
+    rows = transaction.rows(
+        "SELECT number, hashes FROM audit_tiles WHERE shard = ? AND level = ? AND number >= ? "
+        "ORDER BY number LIMIT ?",
+        (shard, level, number, limit),
+    )
+    return [(int(found), bytes(hashes)) for found, hashes in rows]
+
+
+def leaves_after(transaction: Transaction, shard: int, position: int, limit: int) -> list[bytes]:
+    """The envelopes that come next after a position, in order and without holes. Raises PositionMissing."""
+    rows = transaction.rows(
+        "SELECT position, envelope FROM events WHERE shard = ? AND position > ? ORDER BY position LIMIT ?",
+        (shard, position, limit),
+    )
+    check_without_holes(shard, position, [found for found, _ in rows])
+    return [bytes(envelope) for _, envelope in rows]
+
+
+# --- checkpoints ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A signed checkpoint: a note with the log's own signatures. Its size is the position up to which it covers."""
+
+    origin: str
+    size: int
+    note: str
+    signed_at: datetime
+
+
+_CHECKPOINT = "origin, size, note, signed_at"
+
+
+def latest_checkpoint(transaction: Transaction, origin: str) -> StoredCheckpoint | None:
+    """The checkpoint of a log that covers most."""
+    rows = transaction.rows(
+        f"SELECT {_CHECKPOINT} FROM audit_checkpoints WHERE origin = ? ORDER BY size DESC LIMIT 1", (origin,)
+    )
+    return _checkpoint(rows[0]) if rows else None
+
+
+def checkpoint_of(transaction: Transaction, origin: str, size: int) -> StoredCheckpoint | None:
+    """The checkpoint of a log at a size."""
+    rows = transaction.rows(
+        f"SELECT {_CHECKPOINT} FROM audit_checkpoints WHERE origin = ? AND size = ?", (origin, size)
+    )
+    return _checkpoint(rows[0]) if rows else None
+
+
+def checkpoints_after(transaction: Transaction, origin: str, size: int, limit: int) -> list[StoredCheckpoint]:
+    """The checkpoints of a log that cover more than a size, the smallest first."""
+    rows = transaction.rows(
+        f"SELECT {_CHECKPOINT} FROM audit_checkpoints WHERE origin = ? AND size > ? ORDER BY size LIMIT ?",
+        (origin, size, limit),
+    )
+    return [_checkpoint(row) for row in rows]
+
+
+def cosignature_lines(transaction: Transaction, origin: str, size: int) -> list[str]:
+    """The witnesses' signature lines of a checkpoint, each without a newline, in an order that stays."""
+    rows = transaction.rows(
+        "SELECT line FROM audit_cosignatures WHERE origin = ? AND size = ? "
+        'ORDER BY name COLLATE "C", key_id COLLATE "C"',
+        (origin, size),
+    )
+    return [line for (line,) in rows]
+
+
+def checkpoint_note(transaction: Transaction, origin: str, size: int) -> str | None:
+    """The signed note of a checkpoint, with the cosignatures that were collected for it; None where it has none."""
+    found = checkpoint_of(transaction, origin, size)
+    return None if found is None else with_lines(found.note, cosignature_lines(transaction, origin, size))
+
+
+def with_lines(note: str, lines: Sequence[str]) -> str:
+    """A note with further signature lines."""
+    return note + "".join(f"{line}\n" for line in lines)
+
+
+def _checkpoint(row: Row) -> StoredCheckpoint:
+    origin, size, note, signed_at = row
+    return StoredCheckpoint(origin, int(size), note, from_microseconds(signed_at))
