@@ -129,6 +129,9 @@ class Carrier(ABC, Generic[L, T]):
         """Those of some records that did not arrive before."""
         return records
 
+    def _write(self, transaction: Transaction, lane: L, position: int, batch: Batch[T]) -> None:
+        """Write what must stand in the store exactly where a lane's position moves on from another one."""
+
     def _let_go(self) -> None:
         """Let go of connections."""
 
@@ -248,6 +251,7 @@ class Carrier(ABC, Generic[L, T]):
         try:
             with self._database.writing() as transaction:
                 move_reader(transaction, ReaderMove(standing.reader, epoch, position, batch.last))
+                self._write(transaction, lane, position, batch)
         except ReaderFenced:
             return 0  # another process has it, and hands over what this one did not
         standing.position = batch.last

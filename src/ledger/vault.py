@@ -62,6 +62,11 @@ def generation_subject(generation: int) -> str:
     return f"generation/{generation}"
 
 
+def log_origin_subject(shard: int, number: int) -> str:
+    """The subject of what people say of a shard's new log."""
+    return f"log-origin/{shard}/{number}"
+
+
 def lost_keys_subject(loss_id: str) -> str:
     """The subject of the reason for which a person accepted that keys are lost."""
     return f"lost-keys/{loss_id}"

@@ -52,6 +52,7 @@ from ledger.events import (
     InvoiceStanding,
     KeysLost,
     LedgerEvent,
+    LogOriginBegun,
     LostRangeClosed,
     MessageDiscarded,
     MessageReplayed,
@@ -277,6 +278,8 @@ def what_happened(event: LedgerEvent) -> str:
             return f"The loss of vault keys was accepted; entries that cannot be read any more: {data.entries}"
         case StoreRestored(data=data):
             return f"The store was restored from a backup, and generation {data.generation} of its positions began"
+        case LogOriginBegun(data=data):
+            return f"Checkpoints are signed under a new origin from here on: {data.origin}"
         case PeriodClosed(data=data):
             return f"The month {data.period} was closed with everything known up to position {data.position}"
         case RefundRequestsFound(data=data):

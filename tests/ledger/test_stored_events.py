@@ -24,6 +24,7 @@ from ledger.application.acts import By
 from ledger.application.catalogue import Catalogue
 from ledger.application.due_work import advance
 from ledger.application.kept_messages import Closing, Kept, discard
+from ledger.application.log_origins import begin_log_origin
 from ledger.application.lost_keys import accept_loss
 from ledger.application.lost_messages import close, pass_over
 from ledger.application.notice_delivery import Delivery, record_failed, record_sent, resend
@@ -32,6 +33,7 @@ from ledger.application.periods import Compute
 from ledger.application.periods import close as close_month
 from ledger.application.reconciliation import record_found, record_reconciled, settle
 from ledger.application.restoring import Restored, begin_generation
+from ledger.audit import Checkpoint, Note, SignatureType, SigningKey, signed
 from ledger.events import (
     STORED_TYPES,
     FileReconciled,
@@ -45,6 +47,8 @@ from ledger.events import (
 )
 from ledger.reconciliation import ListedPayout, Payout, compare
 from ledger.store.notice_queue import queue_notices
+from ledger.store.positions import SYSTEM_SHARD
+from ledger.store.reading.audit import origin_of
 from ledger.store.reading.events import StoredEnvelope
 from ledger.store.reading.lost import lost_ranges
 from ledger.store.reading.notice_queue import QueuedNotice
@@ -148,12 +152,20 @@ def stored_today() -> Iterator[tuple[str, bytes]]:
     reconciled(books, by)
     begin_generation(books.ledger, restored(), "the disk broke", by)
     accept_loss(books.ledger, KeysBurnt(), "Disk and backup burnt", by)  # type: ignore[arg-type]
+    begin_log_origin(books.ledger, SYSTEM_SHARD, last_checkpoint(books), "the disk broke", by)
     fullest: dict[str, bytes] = {}
     for stored in (*books.envelopes(), *refunded(), *overpaid()):
         if _filled(stored.envelope) > _filled(fullest.get(stored.type, b"{}")):
             fullest[stored.type] = stored.envelope
     fullest["settled-anew.v1"] = settled_anew().stored()
     yield from sorted(fullest.items())
+
+
+def last_checkpoint(books: Books) -> Note:
+    """What was signed of more events than the store has, before it was restored."""
+    with books.database.reading() as transaction:
+        origin = origin_of(transaction, SYSTEM_SHARD)
+    return signed(Checkpoint(origin, 999, bytes(32)), [SigningKey(origin, SignatureType.ED25519, bytes(32))], at=0)
 
 
 def refunded() -> list[StoredEnvelope]:

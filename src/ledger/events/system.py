@@ -169,6 +169,25 @@ class StoreRestored(Decision):
     data: Data
 
 
+class LogOriginBegun(Decision):
+    """A shard's Merkle tree is signed under a new name from here on, because it does not go on from what was signed.
+
+    `follows` is the signed note of the last checkpoint that is known of the log before. It may cover events that the
+    store does not have. This log is the shard's `number`-th. The reason lies in the vault.
+    """
+
+    stored_as = "log-origin-begun.v1"
+
+    class Data(Stored):
+        shard: int
+        number: int
+        origin: str
+        follows: str
+        sealed: Sealed
+
+    data: Data
+
+
 class RequestFound(Stored):
     """An attempt of a refund that a payment processor was asked for, gross."""
 

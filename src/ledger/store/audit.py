@@ -1,18 +1,19 @@
-"""The Merkle trees over the shards' envelopes, the logs that they are signed for, and checkpoints: how they grow.
+"""The Merkle trees over the shards' envelopes, and their checkpoints: how they grow.
 
 A tree grows with its reader's position, in one transaction (design rule 7): what was built twice is built once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
+from ledger.audit import tiles_after
 from ledger.store.database import Transaction
 from ledger.store.instants import to_microseconds
-from ledger.store.reading.audit import Log, tree_reader
-from ledger.store.writing import ReaderMove, move_reader
+from ledger.store.reading.audit import tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,32 +25,15 @@ class Cosignature:
     line: str
 
 
-def grow_tree(
-    transaction: Transaction,
-    shard: int,
-    epoch: int,
-    size: int,
-    to: int,
-    tiles: Iterable[tuple[int, int, bytes]],
-) -> None:
-    """Write tiles (level, number, hashes) that changed as a shard's tree grew from one size to another.
-
-    Raises ReaderFenced where another process took the tree over, or it has not that size any more.
+def write_leaves(transaction: Transaction, shard: int, size: int, digests: Sequence[bytes]) -> None:
+    """Write the tiles that change as leaves are appended to a shard's tree of a size, in the transaction that moves
+    its reader on by as many. Raises TileInvalid where the tree does not have that size.
     """
+    read = partial(tile, transaction, shard)
     transaction.run_each(
         "INSERT INTO audit_tiles (shard, level, number, hashes) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (shard, level, number) DO UPDATE SET hashes = excluded.hashes",
-        [(shard, level, number, hashes) for level, number, hashes in tiles],
-    )
-    move_reader(transaction, ReaderMove(tree_reader(shard), epoch, size, to))
-
-
-def begin_log(transaction: Transaction, log: Log) -> None:
-    """Begin a log. One that is there stays as it is."""
-    transaction.run(
-        "INSERT INTO audit_logs (shard, number, origin, follows) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (shard, number) DO NOTHING",
-        (log.shard, log.number, log.origin, log.follows),
+        [(shard, level, number, hashes) for level, number, hashes in tiles_after(size, digests, read)],
     )
 
 

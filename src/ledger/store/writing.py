@@ -13,6 +13,7 @@ from ledger.store.database import Conflict, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.notice_queue import change_notice, count_as_sent, hold_link, note_collected
 from ledger.store.positions import dead_letter_sequence, set_aside_sequence, shard_of_new
+from ledger.store.reading.audit import Log
 from ledger.store.reading.notice_queue import QueuedNotice
 from ledger.store.reading.shards import shards_of
 from ledger.vault import Bound, VaultEntry
@@ -197,6 +198,8 @@ class Writes:
     reader: ReaderMove | None = None
     sandbox_clock: datetime | None = None
     generation: Begun | None = None
+    log: Log | None = None
+    """The log under whose name a shard's tree is signed from now on."""
 
     def write_before_events(self, transaction: Transaction) -> None:
         """Everything but the events, in the order that keeps writers from waiting for each other in a circle.
@@ -229,6 +232,12 @@ class Writes:
             note_collected(transaction, notice_id, collected_at)
         if self.generation is not None:
             _begin_generation(transaction, self.generation)
+        if self.log is not None:
+            transaction.insert(
+                "audit_logs",
+                ("shard", "number", "origin", "follows"),
+                [(self.log.shard, self.log.number, self.log.origin, self.log.follows)],
+            )
         if self.sandbox_clock is not None:
             transaction.run(
                 "INSERT INTO store (name, value) VALUES ('clock', ?) "

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
+from ledger.audit import TileTree
 from ledger.store.database import Row, Transaction
 from ledger.store.instants import from_microseconds
 from ledger.store.positions import numbered
 from ledger.store.reading.events import check_without_holes
 from ledger.store.reading.readers import reader_position
 from ledger.store.reading.store import store_id
-
-HASH_BYTES = 32
-"""The length of a node's hash, SHA-256."""
 
 
 def tree_reader(shard: int) -> str:
@@ -42,11 +41,11 @@ def origin_for(store: str, shard: int, number: int = 1) -> str:
 
 
 def logs_of(transaction: Transaction, shard: int) -> list[Log]:
-    """All logs of a shard, the first one first; there is always one, whether or not anything was signed."""
+    """All logs of a shard, the first one first, which every shard has, whether or not anything was signed."""
     rows = transaction.rows(
         "SELECT shard, number, origin, follows FROM audit_logs WHERE shard = ? ORDER BY number", (shard,)
     )
-    return [Log(*row) for row in rows] or [Log(shard, 1, origin_for(store_id(transaction), shard))]
+    return [Log(shard, 1, origin_for(store_id(transaction), shard)), *(Log(*row) for row in rows)]
 
 
 def log_of(transaction: Transaction, shard: int) -> Log:
@@ -67,6 +66,13 @@ def tree_size(transaction: Transaction, shard: int) -> int:
     return reader_position(transaction, tree_reader(shard))
 
 
+class StoredTree(TileTree):
+    """A shard's tree as a transaction sees it; its hashes are read from the store's tiles."""
+
+    def __init__(self, transaction: Transaction, shard: int) -> None:
+        super().__init__(tree_size(transaction, shard), lambda level, number: tile(transaction, shard, level, number))
+
+
 def tile(transaction: Transaction, shard: int, level: int, number: int) -> bytes:
     """The hashes of a tile, as many as there are yet; empty where there is none."""
     rows = transaction.rows(
@@ -85,14 +91,21 @@ def tiles_from(transaction: Transaction, shard: int, level: int, number: int, li
     return [(int(found), bytes(hashes)) for found, hashes in rows]
 
 
-def leaves_after(transaction: Transaction, shard: int, position: int, limit: int) -> list[bytes]:
-    """The envelopes that come next after a position, in order and without holes. Raises PositionMissing."""
+class Leaf(NamedTuple):
+    """What becomes a leaf: an event's envelope, and its stored type."""
+
+    type: str
+    envelope: bytes
+
+
+def leaves_after(transaction: Transaction, shard: int, position: int, limit: int) -> list[Leaf]:
+    """What comes next after a position, in order and without holes. Raises PositionMissing."""
     rows = transaction.rows(
-        "SELECT position, envelope FROM events WHERE shard = ? AND position > ? ORDER BY position LIMIT ?",
+        "SELECT position, type, envelope FROM events WHERE shard = ? AND position > ? ORDER BY position LIMIT ?",
         (shard, position, limit),
     )
-    check_without_holes(shard, position, [found for found, _ in rows])
-    return [bytes(envelope) for _, envelope in rows]
+    check_without_holes(shard, position, [found for found, _, _ in rows])
+    return [Leaf(type_, bytes(envelope)) for _, type_, envelope in rows]
 
 
 # --- checkpoints ----------------------------------------------------------------------------------------------------
