@@ -6,6 +6,8 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from pydantic import BaseModel
+
 from ledger.aggregates import (
     BillingAccount,
     Cause,
@@ -84,16 +86,7 @@ class Account:
         `waiting` is what is stored of the facts that wait: by event id, what each waits for.
         """
         for event in events:
-            self._mutate(event)
-            self._instructions.follow(event)
-            match event:
-                case Fact():
-                    self.facts.learn(event)
-                case RefundSubmitted():
-                    self.facts.submit(event)
-                case AgreementBound():
-                    published = self._catalogue.version(event.data.agreement, event.data.version)
-                    self.facts.bind(event, published)
+            self.remember(event)
         self._considered = set(self.facts.charges.standing)
         self._by_older_rules = self.billing.settlements.is_by_older_rules
         self._awaited = self.agreements_awaited()
@@ -106,6 +99,19 @@ class Account:
                 event_id: w for event_id, w in found.items() if w is not None and waiting.get(event_id) != w.waits_for
             },
         }
+
+    def remember(self, event: LedgerEvent) -> None:
+        """Take in one stored event, the next of its stream."""
+        self._mutate(event)
+        self._instructions.follow(event)
+        match event:
+            case Fact():
+                self.facts.learn(event)
+            case RefundSubmitted():
+                self.facts.submit(event)
+            case AgreementBound():
+                published = self._catalogue.version(event.data.agreement, event.data.version)
+                self.facts.bind(event, published)
 
     def _aggregate(self, event: LedgerEvent) -> LedgerAggregate:
         match event:
@@ -157,10 +163,25 @@ class Account:
             correlation_id=statement.correlation_id,
             traceparent=statement.traceparent,
         )
-        aggregate = self._home(statement)
-        fact = aggregate.record(statement.fact, data, cause)
+        self._take(self._home(statement), statement.fact, data, cause)
+
+    def record_again(self, fact: Fact, now: datetime) -> None:
+        """Record a fact that another account has recorded, by the same cause, and every difference it makes."""
+        cause = Cause(
+            actor=fact.actor,
+            channel=fact.channel,
+            occurred_at=fact.occurred_at,
+            recorded_at=self._stamp(fact.recorded_at),
+            now=now,
+            correlation_id=fact.correlation_id,
+            traceparent=fact.traceparent,
+        )
+        self._take(self._aggregate(fact), type(fact), fact.data, cause)
+
+    def _take(self, aggregate: LedgerAggregate, fact_class: type[Fact], data: BaseModel, cause: Cause) -> None:
+        fact = aggregate.record(fact_class, data, cause)
         self._collect(aggregate)
-        due_before = self._activations(now)
+        due_before = self._activations(cause.now)
         touched = self.facts.learn(fact)
         cause = replace(cause, causation_id=fact.event_id, correlation_id=fact.correlation_id)
         self._decide(touched, cause)
@@ -195,6 +216,10 @@ class Account:
     def assess_anew(self, now: datetime) -> None:
         """Assess everything at an instant: a sandbox's clock was set for the first time."""
         self._pass_time(now, now, EVERYTHING)
+
+    def pass_time_again(self, instant: datetime, recorded_at: datetime, *, anew: bool) -> None:
+        """Do what another account did because time had come to an instant; `anew` where it assessed everything."""
+        self._pass_time(instant, recorded_at, EVERYTHING if anew else self.facts.touched_by_time())
 
     def _pass_time(self, instant: datetime, recorded_at: datetime, touched: Touched) -> None:
         cause = Cause(
@@ -241,18 +266,18 @@ class Account:
         self.note_broken([each.law for each in broken_laws(self.facts, self.billing, now)], PAYOUTS, "payouts", now)
         if self.billing.laws_broken:
             return []
-        submitted = []
-        for refund_id in refund_ids:
-            cause = Cause(actor=PAYOUTS, channel="payouts", occurred_at=now, recorded_at=self._stamp(now), now=now)
-            event = self.refunds.submit(refund_id, cause)
-            if event is not None:
-                self._collect(self.refunds.aggregate(refund_id))
-                touched = self.facts.submit(event)
-                self._decide(
-                    touched, replace(cause, causation_id=event.event_id, correlation_id=event.correlation_id)
-                )
-                submitted.append(refund_id)
-        return submitted
+        return [refund_id for refund_id in refund_ids if self.submit_one(refund_id, now)]
+
+    def submit_one(self, refund_id: str, now: datetime) -> bool:
+        """Hand an approved refund over to be paid, with all that follows; whether that was done."""
+        cause = Cause(actor=PAYOUTS, channel="payouts", occurred_at=now, recorded_at=self._stamp(now), now=now)
+        event = self.refunds.submit(refund_id, cause)
+        if event is None:
+            return False
+        self._collect(self.refunds.aggregate(refund_id))
+        touched = self.facts.submit(event)
+        self._decide(touched, replace(cause, causation_id=event.event_id, correlation_id=event.correlation_id))
+        return True
 
     def note_broken(self, laws: Iterable[str], actor: str, channel: str, now: datetime) -> None:
         """Raise an alarm for the laws that do not hold, and clear the one for those that hold again.
@@ -337,6 +362,11 @@ class Account:
         for event in events:
             self._instructions.follow(event)
         self._new.extend(events)
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When time changes the account next."""
+        return self._due_at
 
     # --- what is to be written -----------------------------------------------------------------------------------
 
