@@ -1,8 +1,8 @@
 """Performs an account's recorded decisions again, and lists each that does not follow from its facts (policy §1).
 
-What an auditor may do, and must get the same: the stored facts are taken in their order by an account of its own, each
-at the `now` of its decisions and with the agreements that were published by then, and what that account decides is
-compared with what was recorded. Nothing is stored, and no vault is needed.
+What an auditor may do, and must get the same: the stored facts are taken in their order by an account of its own,
+each at the `now` of its decisions and with the agreements that were published by then, and what that account decides
+is compared with what was recorded. Nothing is stored, and no vault is needed.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 from eventsourcing.domain import OriginatorVersionError
 
-from ledger.agreement import PublishedAgreement
 from ledger.aggregates.billing_account import LAW_BROKEN
+from ledger.agreement import PublishedAgreement
 from ledger.application.account import TIMER, Account
 from ledger.application.catalogue import Catalogue
 from ledger.application.checking import check_books
@@ -30,6 +30,7 @@ from ledger.events import (
     LedgerEvent,
     NoticeEvent,
     RefundSubmitted,
+    SettledAnew,
 )
 from ledger.policy.rules import RULES
 from ledger.store.positions import Position
@@ -134,6 +135,16 @@ def _rules(event: LedgerEvent) -> int | None:
     return rules if isinstance(rules, int) else None
 
 
+def _first_rules(steps: Sequence[_Step]) -> int:
+    """The rules of an account's first decisions, which need not say: older ones, where all was settled anew later."""
+    for step in steps:
+        if any(isinstance(event, SettledAnew) for event in step.events):
+            return RULES - 1
+        if (rules := step.rules()) is not None:
+            return rules
+    return RULES
+
+
 def _notes_law(event: LedgerEvent) -> bool:
     return isinstance(event, AlarmRaised | AlarmCleared) and event.data.alarm == LAW_BROKEN
 
@@ -201,7 +212,7 @@ class _Reperforming:
 
     def reperform(self, recorded: Sequence[StoredEnvelope]) -> Reperformed:
         steps = list(_steps([_Recorded(each.at, each.event()) for each in recorded], self._published))
-        rules = next((found for step in steps if (found := step.rules()) is not None), RULES)
+        rules = _first_rules(steps)
         behind = False
         for step in steps:
             rules = step.rules() or rules
@@ -235,7 +246,7 @@ class _Reperforming:
         account.replay(events, {})
         self._account, self._events = account, list(events)
 
-    # --- performing --------------------------------------------------------------------------------------------------
+    # --- performing -------------------------------------------------------------------------------------------------
 
     def _perform(self, step: _Step) -> None:
         """Perform one step, and note what differs."""
@@ -302,7 +313,7 @@ class _Reperforming:
         except OriginatorVersionError:
             self._go_on_from(self._events)
 
-    # --- comparing ---------------------------------------------------------------------------------------------------
+    # --- comparing --------------------------------------------------------------------------------------------------
 
     def _note_law(self, step: _Step, asked: bool) -> None:
         """An alarm for a law of the books follows from what was recorded before it; one for projections does not."""

@@ -51,6 +51,7 @@ notices_app = typer.Typer(help="E-mails to customers: list the queue, resend and
 export_app = typer.Typer(help="Export all rows of a list to a file.", no_args_is_help=True)
 period_app = typer.Typer(help="Months: close, show with recomputed figures, cut-off report.", no_args_is_help=True)
 reconciliation_app = typer.Typer(help="Discrepancies with processors' files: list and settle.", no_args_is_help=True)
+audit_app = typer.Typer(help="For auditors: what the ledger says, shown from its events.", no_args_is_help=True)
 access_app.add_typer(key_app, name="key")
 app.add_typer(refund_app, name="refund")
 app.add_typer(credit_app, name="credit")
@@ -66,6 +67,7 @@ app.add_typer(notices_app, name="notices")
 app.add_typer(reconciliation_app, name="reconciliation")
 app.add_typer(vault_app, name="vault")
 app.add_typer(export_app, name="export")
+app.add_typer(audit_app, name="audit")
 
 Store = Annotated[str, typer.Option("--store", help="The database URL: sqlite:///FILE or postgresql://…")]
 Kafka = Annotated[str, typer.Option("--kafka", help="The Kafka brokers: HOST:PORT,…")]
