@@ -124,10 +124,16 @@ def recorded(database: Database, account_id: str, to: int | None = None) -> list
     return envelopes
 
 
-def account_recorded(envelopes: Iterable[StoredEnvelope], account_id: str) -> AccountState:
-    """An account as these events left it, decisions included: read as it was recorded up to one of its events."""
+def account_recorded(envelopes: Iterable[StoredEnvelope], account_id: str, set_aside: bool = False) -> AccountState:
+    """An account as these events left it, decisions included: read as it was recorded up to one of its events.
+
+    `set_aside` says whether messages of it had been set aside, because of which its payouts waited.
+    """
     last = deque(fold_account(envelopes, FOLDED), maxlen=1)
-    return account_state(last[0].state() if last else {}, account_id)
+    state = last[0].state() if last else {}
+    waiting = frozenset({account_id}) if set_aside else frozenset[str]()
+    held = refunds.Held(waiting, alarms.stopped(state.get(alarms.ROWS.name, ())))
+    return account_state(state, account_id, held)
 
 
 def account_assessed(events: Iterable[LedgerEvent], account_id: str) -> AccountState:

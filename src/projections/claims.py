@@ -160,7 +160,9 @@ class ClaimHead(TypedDict):
 class Claim(ClaimHead):
     """The result of one clause of the policy for one charge."""
 
-    position: Position
+    position: Annotated[
+        Position | None, Field(description="Null if it was assessed for this answer, as of another time.")
+    ]
 
 
 ORDER = order_of(ROWS)

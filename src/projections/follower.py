@@ -217,7 +217,7 @@ class Follower:
                     projection.fold(rows[projection], envelope, event)
         for projection in projections:
             for table, changes in rows[projection].changes().items():
-                _write(transaction, projection.stored_name(table), table, changes)
+                write(transaction, projection.stored_name(table), table, changes)
 
     def _move(
         self, transaction: Transaction, projections: Sequence[Projection], shard: int, after: int, to: int
@@ -265,7 +265,8 @@ def positions_of(transaction: Transaction, projections: Iterable[Projection]) ->
     }
 
 
-def _write(transaction: Transaction, name: str, table: Table, changes: Mapping[Key, Values | None]) -> None:
+def write(transaction: Transaction, name: str, table: Table, changes: Mapping[Key, Values | None]) -> None:
+    """Have a table's rows be as a fold changed them."""
     rows = [values for values in changes.values() if values is not None]
     if table.appends:
         transaction.insert(name, tuple(table.columns), rows)

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from ledger.store.database import Database, Transaction
 from ledger.store.reading.page import Listed, Page
 from projections import moved
+from projections.asking import accounts_of
 from projections.movements import MOVEMENTS, MOVEMENTS_MADE
 from projections.narrowing import Narrowing
+from projections.projection import Row
 
 
 class JournalEntry(moved.Movement):
@@ -24,9 +26,9 @@ _Refund = tuple[str, str | None, str]
 def listed(database: Database, narrowing: Narrowing, by: moved.By, page: Page | None = None) -> Listed[JournalEntry]:
     """The movements of a period, in the order in which they were recorded or became true."""
     with database.reading() as transaction:
-        found = moved.listed(database, narrowing, by, page)
-        first = _first_submissions(transaction, {movement["account_id"] for movement in found})
-    return Listed(({**movement, "submitted": _submitted(movement, first)} for movement in found), found.next)
+        found = moved.rows_moved(transaction, narrowing, by, page)
+        first = _first_submissions(transaction, accounts_of(found))
+    return Listed(({**moved.shown(row), "submitted": _submitted(row, first)} for row in found), found.next)
 
 
 def _first_submissions(transaction: Transaction, accounts: Iterable[str]) -> dict[_Refund, int]:
@@ -39,6 +41,6 @@ def _first_submissions(transaction: Transaction, accounts: Iterable[str]) -> dic
     return {(account, item_id, currency): int(position) for account, item_id, currency, position in rows}
 
 
-def _submitted(movement: moved.Movement, first: dict[_Refund, int]) -> bool:
-    at = first.get((movement["account_id"], movement["item_id"], movement["currency"]))
-    return at is not None and at <= int(movement["position"].partition(":")[2])
+def _submitted(movement: Row, first: dict[_Refund, int]) -> bool:
+    at = first.get((movement["account"], movement["item_id"], movement["currency"]))
+    return at is not None and at <= movement["position"]

@@ -10,11 +10,11 @@ from typing_extensions import TypedDict
 
 from ledger.events.billing_account import Clause
 from ledger.store.amounts import exact_sum, from_minor_units, sums_of
-from ledger.store.database import Database
+from ledger.store.database import Database, Transaction
 from ledger.store.reading.page import Listed, Order, Page, Where
 from projections.asking import rows_listed
 from projections.movement_kinds import KINDS, MovementKind, Settlement
-from projections.movements import MOVEMENTS, MOVEMENTS_MADE
+from projections.movements import MOVEMENTS, MOVEMENTS_MADE, NOT_RECORDED
 from projections.narrowing import NONE, Narrowing
 from projections.projection import Row
 from projections.shown_values import Amount, Currency, Instant, Position, shown_instant
@@ -43,7 +43,7 @@ class Movement(TypedDict):
     total: Amount
     recorded_at: Instant
     occurred_at: Instant
-    position: Position
+    position: Annotated[Position | None, Field(description="Null if it was assessed for this answer.")]
     event_id: str
     number: Annotated[int, Field(description="The number among the movements of the event.")]
 
@@ -76,10 +76,15 @@ def order(by: By) -> Order:
 
 def listed(database: Database, narrowing: Narrowing, by: By, page: Page | None = None) -> Listed[Movement]:
     """The movements of a period, in order."""
-    where = narrowing.of_movements(by)
     with database.reading() as transaction:
-        found = rows_listed(transaction, MOVEMENTS, MOVEMENTS_MADE, where, page, order(by))
-    return Listed(map(_shown, found), found.next)
+        found = rows_moved(transaction, narrowing, by, page)
+    return Listed(map(shown, found), found.next)
+
+
+def rows_moved(transaction: Transaction, narrowing: Narrowing, by: By, page: Page | None = None) -> Listed[Row]:
+    """Their rows, which `shown` shows."""
+    where = narrowing.of_movements(by)
+    return rows_listed(transaction, MOVEMENTS, MOVEMENTS_MADE, where, page, order(by))
 
 
 def summed(database: Database, narrowing: Narrowing, by: By, groups: Sequence[Grouping] = ()) -> list[Moved]:
@@ -109,7 +114,8 @@ def _order_of_sum(moved: Moved, groups: Iterable[Grouping]) -> tuple[object, ...
     return (moved["currency"], *(moved[name] or NONE for name in groups), KINDS.index(moved["kind"]))
 
 
-def _shown(row: Row) -> Movement:
+def shown(row: Row) -> Movement:
+    """A movement as it is shown."""
     net, tax = from_minor_units(row["net"], row["currency"]), from_minor_units(row["tax"], row["currency"])
     return {
         "kind": row["kind"],
@@ -129,7 +135,7 @@ def _shown(row: Row) -> Movement:
         "total": str(net + tax),
         "recorded_at": shown_instant(row["recorded_at"]),
         "occurred_at": shown_instant(row["occurred_at"]),
-        "position": f"{row['shard']}:{row['position']}",
+        "position": f"{row['shard']}:{row['position']}" if row["shard"] != NOT_RECORDED else None,
         "event_id": row["event_id"],
         "number": row["number"],
     }

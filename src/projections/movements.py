@@ -92,6 +92,9 @@ MOVEMENTS_MADE = Table(
     finding=True,
 )
 
+NOT_RECORDED = -1
+"""The shard of movements that nobody recorded, by which they are ordered."""
+
 OWING = {
     "account": "TEXT",
     "counted_as": "TEXT",
@@ -294,7 +297,7 @@ class Telling:
                     "currency": currency,
                     "net": of_net,
                     "tax": of_tax,
-                    "shard": self._place.shard,
+                    "shard": self._place.shard if self._place.shard is not None else NOT_RECORDED,
                     "position": self._place.position,
                     "recorded_at": self.at,
                     "occurred_at": to_microseconds(self.event.occurred_at),

@@ -172,7 +172,7 @@ def assessed(events: Iterable[LedgerEvent], as_of: datetime) -> list[AmountOwed]
     A decision counts from when the fact became true that it follows from: nobody knew of it before.
     """
     rows: Sequence[Row] = ()
-    told = (Unrecorded(event, number) for number, event in enumerate(_as_it_became_true(events), 1))
+    told = (Unrecorded(event, number) for number, event in enumerate(as_it_became_true(events), 1))
     for step in fold_account(told, [MOVEMENTS]):
         rows = step.state()[OWED_NOW.name] if step.changes else rows
     return [_shown(row, as_of) for row in sorted(rows, key=OWED_NOW.key_of)]
@@ -188,11 +188,13 @@ def is_asked_for(item: AmountOwed, narrowing: Narrowing) -> bool:
     return narrowing.min_amount is None or Decimal(item["total"]) >= narrowing.min_amount
 
 
-def _as_it_became_true(events: Iterable[LedgerEvent]) -> Iterator[LedgerEvent]:
+def as_it_became_true(events: Iterable[LedgerEvent]) -> Iterator[LedgerEvent]:
+    """What was assessed anew, each decision with the instant at which the fact became true that it follows from."""
     true_at: dict[str, datetime] = {}
     for event in events:
         if event.causation_id in true_at:
-            event = event.model_copy(update={"recorded_at": true_at[event.causation_id]})
+            then = true_at[event.causation_id]
+            event = event.model_copy(update={"recorded_at": then, "occurred_at": then})
         elif isinstance(event, Fact | RefundSubmitted):
             true_at[event.event_id] = event.occurred_at
         yield event

@@ -387,6 +387,14 @@ class TestWhatCustomersSee:
                 assert shown == [], parameters
             assert all(row in own for row in shown), parameters
 
+    @pytest.mark.parametrize("path", ["/claims", "/refunds", "/credits"])
+    def test_nor_does_it_as_of_another_time(self, matrix: Desk, path: str) -> None:
+        as_of = "2026-07-01"
+        own = rows_of(matrix, CUSTOMER, path, as_of=as_of)
+        assert {row["account_id"] for row in own} <= {OWN}
+        assert own == shown_to_customers(path, rows_of(matrix, "otto", path, as_of=as_of, account=OWN))
+        assert rows_of(matrix, CUSTOMER, path, as_of=as_of, account=ANOTHERS) == []
+
     @pytest.mark.parametrize("path", LISTS)
     def test_nor_does_a_page_that_begins_after_anothers_row(self, matrix: Desk, path: str) -> None:
         own = shown_to_customers(path, rows_of(matrix, "otto", path, account=OWN))
@@ -494,8 +502,11 @@ VALUES: dict[str, list[str]] = {
     "from": ["2026-03-01"],
     "to": ["2026-03-31"],
     "min": [],
+    "known_at": ["0:999999", "2089-01-01T00:00:00Z"],
+    "as_of": [],
 }
-"""What the filters are given that take no text; an amount is asked for with its currency."""
+"""What the filters are given that take no text. An amount is asked for with its currency, and what is assessed anew
+has rows of its own."""
 
 
 class TestOnPostgreSQL:

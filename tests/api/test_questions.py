@@ -3,11 +3,13 @@
 import json
 from urllib.parse import quote
 
+import pytest
 from fastapi.routing import APIRoute
 
 from ledger.application.acts import By
 from ledger.application.lost_messages import pass_over
 from ledger.events import LostRange
+from makegood.answers import another_time
 from makegood.api.guard import action_of
 from makegood.program.running import notices_for
 from tests.api.conftest import Api, erase_key
@@ -50,6 +52,16 @@ SAME: dict[str, str] = {
     "refunds --clause unused_period --min 5.00 --currency EUR": "/refunds?clause=unused_period&min=5.00&currency=EUR",
     "credits --status open --to 2089-12-31": "/credits?status=open&to=2089-12-31",
     "credits --clause service_disruption": "/credits?clause=service_disruption",
+    "claims --known-at 0:1500": "/claims?known_at=0:1500",
+    "claims --known-at 2089-01-01T00:00:00Z --outcome granted": (
+        "/claims?known_at=2089-01-01T00:00:00Z&outcome=granted"
+    ),
+    "refunds --known-at 0:1500 --currency EUR": "/refunds?known_at=0:1500&currency=EUR",
+    "refunds --as-of 2026-06-01 --account acct-0006": "/refunds?as_of=2026-06-01&account=acct-0006",
+    "credits --known-at 0:1500": "/credits?known_at=0:1500",
+    f"credits --as-of {JUNE} --known-at 0:1500 --account acct-0002": (
+        f"/credits?as_of={JUNE}&known_at=0:1500&account=acct-0002"
+    ),
     "owed": "/owed",
     "owed --by clause,age --currency EUR": "/owed?by=clause,age&currency=EUR",
     "owed --by agreement,plan --known-at 0:1500": "/owed?by=agreement,plan&known_at=0:1500",
@@ -205,3 +217,23 @@ def test_several_accounts_may_have_an_id_and_then_it_must_be_said_which(api: Api
     assert (unclear.status_code, unclear.json()["type"]) == (409, "urn:makegood:problem:conflict")
     assert api.json(key, "/explanations?id=unused/c&account=acct-2")["account_id"] == "acct-2"
     assert api.json(api.key("customer", "acct-2"), "/explanations?id=unused/c")["account_id"] == "acct-2"
+
+
+def test_a_list_of_another_time_is_read_in_pages_of_few_accounts(busy: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page may even be empty; the links lead to all rows. What is assessed anew is of one account."""
+    key = busy.key("auditor")
+    for path in ("/claims?outcome=declined&known_at=0:999999", "/refunds?known_at=0:1500", "/credits?known_at=0:900"):
+        whole = busy.json(key, f"{path}&limit=1000")
+        assert whole
+        monkeypatch.setattr(another_time, "ACCOUNTS_A_PAGE", 2)
+        assert busy.every_page(key, path, 2) == whole
+        monkeypatch.undo()
+    for path in ("/claims", "/refunds", "/credits", "/exports/claims"):
+        refused = busy.ask(key, f"{path}?as_of=2026-04-15{'&format=csv' if 'exports' in path else ''}")
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "account"), refused.text
+    stands = busy.ask(key, "/exports/claims?format=csv")
+    assert busy.ask(key, "/exports/claims?format=csv&known_at=0:999999").content == stands.content
+    one = busy.ask(key, "/exports/claims?format=jsonl&as_of=2026-06-01&account=acct-0006")
+    assert [json.loads(row) for row in one.text.splitlines()] == busy.json(
+        key, "/claims?as_of=2026-06-01&account=acct-0006"
+    )

@@ -23,7 +23,8 @@ from makegood.answers import owed
 from makegood.cli import app
 from makegood.exports.contract import document
 from makegood.exports.lists import EXPORTED, LIST_FORMATS
-from makegood.exports.reading import one_state, pages
+from makegood.exports.reading import pages
+from makegood.house.one_state import one_state
 from makegood.house.opening import open_house
 from makegood.house.settings import Settings
 from tests.door.conftest import Door

@@ -16,7 +16,8 @@ from ledger.store.reading.kept_messages import kept_left
 from ledger.store.reading.page import Listed, Page, in_memory
 from ledger.values import SYSTEM_ACCOUNT, instant_to_text
 from makegood.access.sight import Sight
-from makegood.answers.moments import known_at_to_text
+from makegood.answers.another_time import instant_known, set_aside_then
+from makegood.answers.moments import Moment, known_at_to_text
 from makegood.house.opening import House
 from projections import account_state, audit_trail, replay
 from projections.account_state import AccountState, Balance, ClaimOfAccount
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from ledger.application.as_of import AssessedAnew
 
 
-class Moment(TypedDict):
+class MomentTold(TypedDict):
     """The moments that an account is told for, and why there may be nothing of it."""
 
     as_of: Annotated[Instant | None, Field(description="The instant of the assessment; null for the current state.")]
@@ -43,7 +44,7 @@ class Moment(TypedDict):
     nothing_yet: Annotated[str | None, Field(description="An explanation, if nothing was true or recorded by then.")]
 
 
-class Account(Moment, Registered):
+class Account(MomentTold, Registered):
     """One account in full."""
 
     account_id: Annotated[str, Field(examples=["acct-0006"])]
@@ -86,15 +87,17 @@ def account(
     sight.check(account_id)
     if as_of is None and known_at is None:
         stands = account_state.account(house.database, account_id)
-        as_it_stands: Moment = {"as_of": None, "known_at": None, "nothing_yet": None}
-        return AccountFound(_told(house, sight, stands.state, as_it_stands), stands.version)
-    state, moment = _account_then(house, account_id, as_of, known_at)
-    return AccountFound(_told(house, sight, state, moment), None)
+        as_it_stands: MomentTold = {"as_of": None, "known_at": None, "nothing_yet": None}
+        with house.database.reading() as transaction:
+            aside = kept_left(transaction, "set-aside", account_id).count
+        return AccountFound(_told(sight, stands.state, as_it_stands, aside), stands.version)
+    at = Moment(as_of, known_at)
+    aside = set_aside_then(house, at, [account_id], instant_known(house, at)).get(account_id, 0)
+    state, moment = _account_then(house, account_id, as_of, known_at, aside)
+    return AccountFound(_told(sight, state, moment, aside), None)
 
 
-def _told(house: House, sight: Sight, state: AccountState, moment: Moment) -> Account:
-    with house.database.reading() as transaction:
-        aside = kept_left(transaction, "set-aside", state["account_id"]).count
+def _told(sight: Sight, state: AccountState, moment: MomentTold, aside: int) -> Account:
     told: Account = {"account_id": state["account_id"], **moment, **state, "set_aside": aside}
     told["claims"] = sight.claims(told["claims"])
     told["complaints"] = [sight.complaint(complaint) for complaint in told["complaints"]]
@@ -102,11 +105,11 @@ def _told(house: House, sight: Sight, state: AccountState, moment: Moment) -> Ac
 
 
 def _account_then(
-    house: House, account_id: str, as_of: date | None, known_at: KnownAt | None
-) -> tuple[AccountState, Moment]:
+    house: House, account_id: str, as_of: date | None, known_at: KnownAt | None, aside: int
+) -> tuple[AccountState, MomentTold]:
     recorded = account_state.recorded(house.database, account_id)
     known = recorded_by(recorded, known_at)
-    moment: Moment = {"as_of": None, "known_at": None, "nothing_yet": None}
+    moment: MomentTold = {"as_of": None, "known_at": None, "nothing_yet": None}
     if known_at is not None:
         moment["known_at"] = known_at_to_text(known_at)
         if not known:
@@ -116,7 +119,7 @@ def _account_then(
                 f"at {instant_to_text(first.event().recorded_at)}, at position {first.at}"
             )
     if as_of is None:
-        return account_state.account_recorded(known, account_id), moment
+        return account_state.account_recorded(known, account_id, aside > 0), moment
     with house.database.reading() as transaction:
         published = events_of_types(transaction, SYSTEM_ACCOUNT, [AgreementPublished.stored_as])
     from ledger.application.as_of import assess_as_of  # only here: whoever asks for rows needs no policy

@@ -8,27 +8,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal, NotRequired, cast, get_args
 
 from pydantic import Field
 from typing_extensions import TypedDict, Unpack
 
-from ledger.events import AgreementPublished
 from ledger.store.positions import KnownAt
-from ledger.store.reading.events import (
-    account_pages,
-    events_of_types,
-    how_many_accounts,
-    read_accounts,
-    recorded_by,
-)
 from ledger.store.reading.page import Listed, Page, in_memory
-from ledger.values import SYSTEM_ACCOUNT, instant_to_text, zero
+from ledger.values import zero
 from makegood.access.sight import Sight
+from makegood.answers.another_time import accounts_then, all_accounts, instant_known, no_progress
 from makegood.answers.filters import Asked, FilterRefused, Filters
-from makegood.answers.moments import known_at_to_text
+from makegood.answers.moments import Moment, as_of_to_text, known_at_to_text
 from makegood.house.opening import House
 from projections import changes as changes_
 from projections import complaints, disputes, moved, owed
@@ -46,12 +39,6 @@ FilterWords = Annotated[
         examples=[{"currency": "EUR", "clause": "unused_period"}],
     ),
 ]
-AT_ONCE = 50
-"""The events of so many accounts are in memory together."""
-
-
-def _no_progress(done: int, of: int) -> None:
-    """Nobody is told."""
 
 
 # --- what is owed -------------------------------------------------------------------------------------------------
@@ -84,7 +71,7 @@ def owed_sums(
     age: AgeClass | None = None,
     as_of: date | None = None,
     known_at: KnownAt | None = None,
-    on_progress: Progress = _no_progress,
+    on_progress: Progress = no_progress,
     **asked: Unpack[Asked],
 ) -> OwedFound:
     """What is owed, or was as recorded by `known_at`, or by the facts that were true `as_of` an instant or date.
@@ -93,13 +80,13 @@ def owed_sums(
     """
     filters = Filters(**asked)
     moment = {
-        "as_of": _as_of_to_text(as_of) if as_of is not None else None,
+        "as_of": as_of_to_text(as_of) if as_of is not None else None,
         "known_at": known_at_to_text(known_at) if known_at is not None else None,
     }
     words = {**filters.words(), **_words(counted_as=counted_as, age=age, **moment)}
     if as_of is None:
         narrowing = filters.narrowing(sight, house.settings.time_zone, counted_as=counted_as)
-        at = _instant(house, known_at)
+        at = instant_known(house, Moment(known_at=known_at))
         sums = owed.summed(house.database, narrowing, at, by, known_at=known_at, age=age)
     else:
         items = _assessed_anew(house, sight, filters, counted_as, age, as_of, known_at, on_progress)
@@ -117,7 +104,7 @@ def owed_items(
     as_of: date | None = None,
     known_at: KnownAt | None = None,
     page: Page | None = None,
-    on_progress: Progress = _no_progress,
+    on_progress: Progress = no_progress,
     **asked: Unpack[Asked],
 ) -> Listed[AmountOwed]:
     """The refunds, credits, excesses and amounts overpaid that `owed_sums` adds up, by account and id."""
@@ -126,15 +113,8 @@ def owed_items(
         items = _assessed_anew(house, sight, filters, counted_as, age, as_of, known_at, on_progress)
         return in_memory(list(items), lambda i: (i["account_id"], i["counted_as"], i["id"], i["currency"], 1), page)
     narrowing = filters.narrowing(sight, house.settings.time_zone, counted_as=counted_as)
-    at = _instant(house, known_at)
+    at = instant_known(house, Moment(known_at=known_at))
     return owed.listed(house.database, narrowing, at, known_at=known_at, age=age, page=page)
-
-
-def _instant(house: House, known_at: KnownAt | None) -> datetime:
-    """The instant by which ages are told."""
-    with house.database.reading() as transaction:
-        found = owed.instant_of(transaction, known_at)
-    return found or house.now()
 
 
 def _assessed_anew(
@@ -148,37 +128,14 @@ def _assessed_anew(
     on_progress: Progress,
 ) -> Iterator[AmountOwed]:
     """What is owed to each account by the facts that were true at an instant, or by the end of a date there."""
-    from ledger.application.as_of import assess_as_of  # only here: whoever asks for rows needs no policy
-
-    with house.database.reading() as transaction:
-        published = events_of_types(transaction, SYSTEM_ACCOUNT, [AgreementPublished.stored_as])
-        of = how_many_accounts(transaction)
-    published = recorded_by(published, known_at)
     narrowing = filters.narrowing(sight, house.settings.time_zone, counted_as=counted_as)
-    done = 0
-    for accounts in _accounts(house, sight.among(filters.account)):
-        with house.database.reading() as transaction:
-            recorded = read_accounts(transaction, accounts)
-        for account in accounts:
-            anew = assess_as_of(account, recorded_by(recorded.pop(account, []), known_at), published, as_of)
-            for item in owed.assessed(anew.events, anew.as_of):
+    accounts = all_accounts(house, sight.among(filters.account))
+    for some in accounts_then(house, Moment(as_of, known_at), accounts, on_progress):
+        for looked in some:
+            assert looked.anew is not None, "it is assessed anew"
+            for item in owed.assessed(looked.anew.events, looked.anew.as_of):
                 if owed.is_asked_for(item, narrowing) and age in (None, item["age"]):
                     yield item
-        done += len(accounts)
-        on_progress(done, max(done, of))
-
-
-def _accounts(house: House, among: frozenset[str] | None) -> Iterator[list[str]]:
-    """The accounts that are asked about, some at a time."""
-    if among is not None:
-        yield sorted(among)
-        return
-    for page in account_pages(house.database, AT_ONCE):
-        yield [account for account in page if account != SYSTEM_ACCOUNT]
-
-
-def _as_of_to_text(as_of: date) -> str:
-    return instant_to_text(as_of) if isinstance(as_of, datetime) else as_of.isoformat()
 
 
 # --- what moved ---------------------------------------------------------------------------------------------------
@@ -435,7 +392,7 @@ def changes(
     *,
     account: str | None = None,
     page: Page | None = None,
-    on_progress: Progress = _no_progress,
+    on_progress: Progress = no_progress,
 ) -> Listed[changes_.Change]:
     """The claims, refunds and credits that changed after an instant or a position, before and after."""
     return changes_.listed(house.database, since, accounts=sight.among(account), page=page, on_progress=on_progress)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Depends, Query
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ledger.store.positions import PATTERN, KnownAt
 from ledger.values import is_identifier
-from makegood.answers.moments import AS_OF, KNOWN_AT, as_of_from_text, known_at_from_text
+from makegood.access.sight import Sight
+from makegood.answers.filters import FilterRefused
+from makegood.answers.moments import AS_OF, KNOWN_AT, Moment, as_of_from_text, known_at_from_text
 
 
 def _identifier(text: str) -> str:
@@ -53,5 +55,25 @@ KnownAtMoment = Annotated[
     PlainValidator(_known_at),
     WithJsonSchema({"anyOf": [_AN_INSTANT, {"type": "string", "pattern": PATTERN}]}),
 ]
+
+AsOfThen = Annotated[
+    AsOf | None,
+    Query(description="Assess one account anew from the facts that were true by then; requires `account`."),
+]
+KnownThen = Annotated[KnownAtMoment | None, Query(description="Use only events recorded by then.")]
+
+
+def _moment(as_of: AsOfThen = None, known_at: KnownThen = None) -> Moment:
+    return Moment(as_of, known_at)
+
+
+AskedMoment = Annotated[Moment, Depends(_moment)]
+
+
+def check_as_of(sight: Sight, as_of: object, account: str | None) -> None:
+    """Raises FilterRefused where all accounts are to be assessed anew: a request has no time for that."""
+    if as_of is not None and sight.among(account) is None:
+        raise FilterRefused("account", "an assessment of all accounts takes long: name one, or use the command line")
+
 
 OfAccount = Annotated[Identifier | None, Query(description="Only this account.")]

@@ -10,7 +10,7 @@ import base64
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -20,7 +20,9 @@ from starlette.responses import Response, StreamingResponse
 from ledger.events import RefundStatus
 from ledger.events.billing_account import Outcome
 from makegood.access.caller import Caller
-from makegood.api.asked import OfAccount
+from makegood.answers.another_time import house_then
+from makegood.answers.moments import Moment
+from makegood.api.asked import AskedMoment, OfAccount, check_as_of
 from makegood.api.filters import AskedFiltersAndPeriod, OfCreditStatus, OfOpenAge
 from makegood.api.finance import ByOccurrence, OfKind, OfSettlement
 from makegood.api.guard import Guarded, TheHouse, allowed
@@ -77,10 +79,11 @@ def claims(
     caller: MayExport,
     format_: InFormat,
     filters: AskedFiltersAndPeriod,
+    at: AskedMoment,
     outcome: Annotated[Outcome | None, Query(description="Only this outcome.")] = None,
 ) -> Response:
     """All claims granted, declined, pending or withdrawn."""
-    return _exported(house, caller, "claims", format_, **filters.asked(), outcome=outcome)
+    return _exported(house, caller, at, "claims", format_, **filters.asked(), outcome=outcome)
 
 
 @exports.get("/exports/refunds", summary="Export refunds", response_class=Response, responses=_A_LIST)
@@ -89,10 +92,11 @@ def refunds(
     caller: MayExport,
     format_: InFormat,
     filters: AskedFiltersAndPeriod,
+    at: AskedMoment,
     status: Annotated[RefundStatus | None, Query(description="Only this status.")] = None,
 ) -> Response:
     """All refunds due, failed and paid out."""
-    return _exported(house, caller, "refunds", format_, **filters.asked(), status=status)
+    return _exported(house, caller, at, "refunds", format_, **filters.asked(), status=status)
 
 
 @exports.get("/exports/credits", summary="Export credits", response_class=Response, responses=_A_LIST)
@@ -101,10 +105,11 @@ def credits(
     caller: MayExport,
     format_: InFormat,
     filters: AskedFiltersAndPeriod,
+    at: AskedMoment,
     status: OfCreditStatus = None,
 ) -> Response:
     """All credits, with the amounts used and left."""
-    return _exported(house, caller, "credits", format_, **filters.asked(), status=status)
+    return _exported(house, caller, at, "credits", format_, **filters.asked(), status=status)
 
 
 @exports.get("/exports/disputes", summary="Export disputes", response_class=Response, responses=_A_LIST)
@@ -112,12 +117,13 @@ def disputes(
     house: TheHouse,
     caller: MayExport,
     format_: InFormat,
+    at: AskedMoment,
     account: OfAccount = None,
     overdue: Annotated[bool, Query(description="Only overdue investigations.")] = False,
     age: OfOpenAge = None,
 ) -> Response:
     """All disputed charges."""
-    return _exported(house, caller, "disputes", format_, account=account, overdue=overdue, age=age)
+    return _exported(house, caller, at, "disputes", format_, account=account, overdue=overdue, age=age)
 
 
 @exports.get("/exports/complaints", summary="Export complaints", response_class=Response, responses=_A_LIST)
@@ -125,12 +131,13 @@ def complaints(
     house: TheHouse,
     caller: MayExport,
     format_: InFormat,
+    at: AskedMoment,
     account: OfAccount = None,
     still_open: Annotated[bool, Query(alias="open", description="Only open complaints.")] = False,
     age: OfOpenAge = None,
 ) -> Response:
     """All complaints, the longest open first."""
-    return _exported(house, caller, "complaints", format_, account=account, still_open=still_open, age=age)
+    return _exported(house, caller, at, "complaints", format_, account=account, still_open=still_open, age=age)
 
 
 @exports.get("/exports/movements", summary="Export movements", response_class=Response, responses=_A_LIST)
@@ -139,13 +146,14 @@ def movements(
     caller: MayExport,
     format_: InFormat,
     filters: AskedFiltersAndPeriod,
+    at: AskedMoment,
     kind: OfKind = None,
     settlement: OfSettlement = None,
     by_occurrence: ByOccurrence = False,
 ) -> Response:
     """All movements of a period, in the order of their instants."""
     more = {"kind": kind, "settlement": settlement, "by_occurrence": by_occurrence}
-    return _exported(house, caller, "movements", format_, **filters.asked(), **more)
+    return _exported(house, caller, at, "movements", format_, **filters.asked(), **more)
 
 
 @exports.get("/exports/journal", summary="Export the journal", response_class=Response, responses=_A_JOURNAL)
@@ -154,17 +162,23 @@ def journal(
     caller: MayExport,
     format_: InJournalFormat,
     filters: AskedFiltersAndPeriod,
+    at: AskedMoment,
     by_occurrence: ByOccurrence = False,
 ) -> Response:
     """The movements of a period in a double-entry journal for hledger or beancount."""
-    return _exported(house, caller, "journal", format_, **filters.asked(), by_occurrence=by_occurrence)
+    return _exported(house, caller, at, "journal", format_, **filters.asked(), by_occurrence=by_occurrence)
 
 
-def _exported(house: House, caller: Caller, what: What, format_: Format, **filters: Any) -> Response:
-    with taking_turns(), tempfile.TemporaryDirectory(prefix="makegood-") as folder:
+def _exported(house: House, caller: Caller, at: Moment, what: What, format_: Format, **filters: Any) -> Response:
+    account = filters.get("account")
+    check_as_of(caller.sight, at.as_of, account)
+    with ExitStack() as until_made:
+        until_made.enter_context(taking_turns())
+        folder = until_made.enter_context(tempfile.TemporaryDirectory(prefix="makegood-"))
+        then = until_made.enter_context(house_then(house, caller.sight, at, account)) if at else house
         file = Path(folder, f"{what}.{format_}")
         try:
-            done = export(house, caller.sight, what, format_, file, filters)
+            done = export(then, caller.sight, what, format_, file, filters, at=at)
         except MissingExtra:
             raise invalid(
                 "format", "this server cannot write Parquet: choose another format, or ask its operator to install it"

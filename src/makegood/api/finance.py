@@ -10,8 +10,7 @@ from starlette.responses import JSONResponse, Response
 from ledger.store.reading.page import Order, Page
 from makegood.access.caller import Caller
 from makegood.answers import finance as answering
-from makegood.answers.filters import FilterRefused
-from makegood.api.asked import AsOf, KnownAtMoment, OfAccount
+from makegood.api.asked import AsOfThen, KnownAtMoment, KnownThen, OfAccount, check_as_of
 from makegood.api.filters import AskedFilters, AskedFiltersAndPeriod, OfAge, pattern_of, words_in
 from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.paging import answer_page, pages
@@ -29,11 +28,6 @@ ByOccurrence = Annotated[
     bool,
     Query(description="Take the period in which movements became true, not that in which they were recorded."),
 ]
-AsOfThen = Annotated[
-    AsOf | None,
-    Query(description="Assess one account anew from the facts that were true by then; requires `account`."),
-]
-KnownThen = Annotated[KnownAtMoment | None, Query(description="Use only events recorded by then.")]
 OwedBy = Annotated[
     str,
     Query(
@@ -66,7 +60,7 @@ def owed_sums(
 
     An assessment of all accounts anew takes long, so `as_of` is for one account; the command line does it for all.
     """
-    _check_as_of(as_of, filters.account)
+    check_as_of(caller.sight, as_of, filters.account)
     groups = words_in(by, owed.GROUPINGS)
     found = answering.owed_sums(
         house, caller.sight, groups, counted_as=counted_as, age=age, as_of=as_of, known_at=known_at, **filters.asked()
@@ -87,7 +81,7 @@ def owed_items(
     known_at: KnownThen = None,
 ) -> Response:
     """The refunds, credits, excess payments and overpaid amounts behind the sums, by account and id."""
-    _check_as_of(as_of, filters.account)
+    check_as_of(caller.sight, as_of, filters.account)
     found = answering.owed_items(
         house,
         caller.sight,
@@ -99,11 +93,6 @@ def owed_items(
         **filters.asked(),
     )
     return answer_page(request, found)
-
-
-def _check_as_of(as_of: object, account: str | None) -> None:
-    if as_of is not None and account is None:
-        raise FilterRefused("account", "an assessment of all accounts takes long: name one, or use the command line")
 
 
 @finance.get(

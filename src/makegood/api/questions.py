@@ -15,12 +15,13 @@ from ledger.store.reading import lost as lost_
 from ledger.store.reading import notice_queue as queue
 from ledger.store.reading import waiting as waiting_
 from ledger.store.reading.notice_queue import NoticeStatus
-from ledger.store.reading.page import Page
+from ledger.store.reading.page import Listed, Page
 from makegood.access.caller import Caller
 from makegood.answers import account as answering
 from makegood.answers import agreements as published
 from makegood.answers import kept_messages, lost_ranges, owed
 from makegood.answers import status as standing
+from makegood.answers.another_time import listed_then
 from makegood.answers.check import Checked
 from makegood.answers.check import check as checked
 from makegood.answers.complaint_in_full import ComplaintInFull
@@ -32,7 +33,7 @@ from makegood.answers.notices import Notice
 from makegood.answers.notices import notices as queued
 from makegood.answers.waiting import Waiting
 from makegood.answers.waiting import waiting as waiting_for
-from makegood.api.asked import AsOf, Identifier, KnownAtMoment, OfAccount, Printable
+from makegood.api.asked import AskedMoment, AsOf, Identifier, KnownAtMoment, OfAccount, Printable, check_as_of
 from makegood.api.filters import AskedFiltersAndPeriod, OfCreditStatus, OfOpenAge
 from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.paging import answer_page, pages
@@ -82,10 +83,16 @@ def claims(
     caller: Annotated[Caller, allowed("claim.read")],
     page: Annotated[Page, pages(claims_.ORDER)],
     filters: AskedFiltersAndPeriod,
+    at: AskedMoment,
     outcome: Annotated[Outcome | None, Query(description="Only this outcome.")] = None,
 ) -> Response:
     """Claims granted, declined, pending or withdrawn, by account and id; a period is that of their last change."""
-    return answer_page(request, owed.claims(house, caller.sight, outcome=outcome, page=page, **filters.asked()))
+    check_as_of(caller.sight, at.as_of, filters.account)
+
+    def question(then: House, page: Page) -> Listed[claims_.Claim]:
+        return owed.claims(then, caller.sight, outcome=outcome, page=page, **filters.asked())
+
+    return answer_page(request, listed_then(house, caller.sight, at, filters.account, page, question))
 
 
 @finance.get("/refunds", summary="List refunds", responses=answers(list[refunds_.Refund]))
@@ -95,11 +102,17 @@ def refunds(
     caller: Annotated[Caller, allowed("refund.read")],
     page: Annotated[Page, pages(refunds_.ORDER)],
     filters: AskedFiltersAndPeriod,
+    at: AskedMoment,
     status: Annotated[RefundStatus | None, Query(description="Only this status.")] = None,
 ) -> Response:
     """Refunds due, approved, submitted, paid out, failed and rejected, by account and id; a period is that in which
     they became due."""
-    return answer_page(request, owed.refunds(house, caller.sight, status=status, page=page, **filters.asked()))
+    check_as_of(caller.sight, at.as_of, filters.account)
+
+    def question(then: House, page: Page) -> Listed[refunds_.Refund]:
+        return owed.refunds(then, caller.sight, status=status, page=page, **filters.asked())
+
+    return answer_page(request, listed_then(house, caller.sight, at, filters.account, page, question))
 
 
 @finance.get("/credits", summary="List credits", responses=answers(list[credits_.Credit]))
@@ -109,11 +122,17 @@ def credits(
     caller: Annotated[Caller, allowed("credit.read")],
     page: Annotated[Page, pages(credits_.ORDER)],
     filters: AskedFiltersAndPeriod,
+    at: AskedMoment,
     status: OfCreditStatus = None,
 ) -> Response:
     """Credits for accounts' next charges, with the amounts used and left, by account and id; a period is that in
     which they were granted."""
-    return answer_page(request, owed.credits(house, caller.sight, status=status, page=page, **filters.asked()))
+    check_as_of(caller.sight, at.as_of, filters.account)
+
+    def question(then: House, page: Page) -> Listed[credits_.Credit]:
+        return owed.credits(then, caller.sight, status=status, page=page, **filters.asked())
+
+    return answer_page(request, listed_then(house, caller.sight, at, filters.account, page, question))
 
 
 @finance.get("/credits/dormant", summary="List dormant credits", responses=answers(list[credits_.Credit]))

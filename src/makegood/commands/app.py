@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TypeVar, get_args
 
@@ -15,6 +15,7 @@ from makegood.house.stop import Stop
 R = TypeVar("R", bound=Mapping[str, Any])
 
 if TYPE_CHECKING:
+    from makegood.answers.moments import Moment
     from makegood.commands.terminal.layout import Columns
     from makegood.house.opening import House
     from makegood.house.settings import Settings
@@ -281,10 +282,11 @@ def show_list(
     empty: str,
     chosen: str | None = None,
     account: str | None = None,
+    at: Moment | None = None,
     in_words: Callable[[R], Mapping[str, Any]] | None = None,
 ) -> None:
     """Show the rows of a question, as a table or as JSON, of all fields or of those `chosen`; `in_words` says a row
-    to people.
+    to people, and `at` has accounts be as they were at another time.
 
     Raises UnknownAccount where the question is about an account that the store does not know, and BadParameter for a
     field that the rows do not have.
@@ -297,14 +299,44 @@ def show_list(
         asked = (columns.fields() if json else columns).chosen(names) if names else columns
     except NoSuchColumn as error:
         raise typer.BadParameter(str(error), param_hint="--columns") from None
-    with opened(store, account) as house:
-        rows = query(house)
+    with opened(store, account) as house, house_at(house, at, account) as then:
+        rows = query(then)
     if json:
         print_json([{name: row[name] for name in names} for row in rows] if names else rows)
     else:
-        print_rows(
-            [in_words(row) for row in rows] if in_words else rows, asked, title=title, empty=empty, choosable=True
-        )
+        said = in_words_of(at)
+        shown = [in_words(row) for row in rows] if in_words else rows
+        print_rows(shown, asked, title=title + said, empty=empty + said, choosable=True)
+
+
+@contextmanager
+def house_at(house: House, at: Moment | None, account: str | None = None) -> Iterator[House]:
+    """The house at a moment, with progress on standard error while accounts are folded or assessed; now for None."""
+    if not at:
+        yield house
+        return
+    from makegood.access.sight import EVERYTHING
+    from makegood.answers.another_time import house_then
+    from makegood.commands.terminal.printing import progress_bar
+
+    with ExitStack() as until_the_end:
+        what = "assessing" if at.as_of is not None else "reading"
+        with progress_bar(what, None, "accounts") as told:
+            then = until_the_end.enter_context(house_then(house, EVERYTHING, at, account, told))
+        yield then
+
+
+def moment_of(as_of: Any, known_at: Any) -> Moment | None:
+    """The moment that a command is asked about; None for now."""
+    from makegood.answers.moments import Moment
+
+    return Moment(as_of, known_at) if as_of is not None or known_at is not None else None
+
+
+def in_words_of(at: Moment | None) -> str:
+    """A moment as it is written behind a title."""
+    words = at.words() if at is not None else {}
+    return "".join(f", {name.replace('_', ' ')} {value}" for name, value in words.items())
 
 
 def _messages_of(name: str, stream: BinaryIO) -> Iterator[bytes]:

@@ -9,13 +9,17 @@ import typer
 
 from makegood.commands.app import (
     AccountOption,
+    AsOf,
     FormatOption,
     JournalFormatOption,
     Json,
+    KnownAt,
     OutcomeOption,
     RefundStatusOption,
     Store,
     export_app,
+    house_at,
+    moment_of,
     opened,
 )
 from makegood.commands.filter_options import (
@@ -34,6 +38,7 @@ from makegood.commands.filter_options import (
 )
 
 if TYPE_CHECKING:
+    from makegood.answers.moments import Moment
     from makegood.exports.lists import What
 
 
@@ -57,13 +62,16 @@ def claims(
     from_: FromOption = None,
     until: UntilOption = None,
     outcome: OutcomeOption = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     force: Force = False,
     store: Store = "",
     json: Json = False,
 ) -> None:
     """Claims: granted with an amount, declined with a reason, pending or withdrawn."""
     filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, until)
-    _export("claims", format_, to, force, store, json, **filters, outcome=outcome)
+    at = moment_of(as_of, known_at)
+    _export("claims", format_, to, force, store, json, at, **filters, outcome=outcome)
 
 
 @export_app.command()
@@ -79,13 +87,16 @@ def refunds(
     from_: FromOption = None,
     until: UntilOption = None,
     status: RefundStatusOption = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     force: Force = False,
     store: Store = "",
     json: Json = False,
 ) -> None:
     """Refunds: due, failed and paid out."""
     filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, until)
-    _export("refunds", format_, to, force, store, json, **filters, status=status)
+    at = moment_of(as_of, known_at)
+    _export("refunds", format_, to, force, store, json, at, **filters, status=status)
 
 
 @export_app.command()
@@ -101,13 +112,16 @@ def credits(
     from_: FromOption = None,
     until: UntilOption = None,
     status: CreditStatusOption = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     force: Force = False,
     store: Store = "",
     json: Json = False,
 ) -> None:
     """Credits: granted, used and left."""
     filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, until)
-    _export("credits", format_, to, force, store, json, **filters, status=status)
+    at = moment_of(as_of, known_at)
+    _export("credits", format_, to, force, store, json, at, **filters, status=status)
 
 
 @export_app.command()
@@ -117,12 +131,15 @@ def disputes(
     account: AccountOption = None,
     overdue: Annotated[bool, typer.Option("--overdue", help="Only overdue investigations.")] = False,
     age: AgeOption = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     force: Force = False,
     store: Store = "",
     json: Json = False,
 ) -> None:
     """Disputed charges: under investigation with a deadline, confirmed or rejected."""
-    _export("disputes", format_, to, force, store, json, account=account, overdue=overdue, age=age)
+    at = moment_of(as_of, known_at)
+    _export("disputes", format_, to, force, store, json, at, account=account, overdue=overdue, age=age)
 
 
 @export_app.command()
@@ -132,12 +149,15 @@ def complaints(
     account: AccountOption = None,
     still_open: Annotated[bool, typer.Option("--open", help="Only open complaints.")] = False,
     age: AgeOption = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     force: Force = False,
     store: Store = "",
     json: Json = False,
 ) -> None:
     """Customers' complaints, the longest open first."""
-    _export("complaints", format_, to, force, store, json, account=account, still_open=still_open, age=age)
+    at = moment_of(as_of, known_at)
+    _export("complaints", format_, to, force, store, json, at, account=account, still_open=still_open, age=age)
 
 
 @export_app.command()
@@ -155,6 +175,8 @@ def movements(
     kind: MovementKindOption = None,
     settlement: SettlementOption = None,
     min_amount: MinOption = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     force: Force = False,
     store: Store = "",
     json: Json = False,
@@ -162,7 +184,8 @@ def movements(
     """Movements of a period, one by one: granted, reduced, refunded, credited, applied and others."""
     filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, until)
     more: dict[str, Any] = {"kind": kind, "settlement": settlement, "by_occurrence": by_occurrence}
-    _export("movements", format_, to, force, store, json, **filters, **more)
+    at = moment_of(as_of, known_at)
+    _export("movements", format_, to, force, store, json, at, **filters, **more)
 
 
 @export_app.command()
@@ -177,18 +200,24 @@ def journal(
     clause: ClauseOrNoneOption = None,
     agreement: AgreementOption = None,
     plan: PlanOption = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     force: Force = False,
     store: Store = "",
     json: Json = False,
 ) -> None:
     """The movements of a period in a double-entry journal for hledger or beancount."""
     filters = filters_of(account, currency, clause, agreement, plan, None, from_, until)
-    _export("journal", format_, to, force, store, json, **filters, by_occurrence=by_occurrence)
+    at = moment_of(as_of, known_at)
+    _export("journal", format_, to, force, store, json, at, **filters, by_occurrence=by_occurrence)
 
 
-def _export(what: What, format_: Any, file_to: Path, force: bool, store: str, json: bool, **filters: Any) -> None:
+def _export(
+    what: What, format_: Any, file_to: Path, force: bool, store: str, json: bool, at: Moment | None, **filters: Any
+) -> None:
     """Write the file, and say what is in it."""
     from makegood.access.sight import EVERYTHING
+    from makegood.answers.moments import NOW
     from makegood.commands.terminal.export import show_export
     from makegood.commands.terminal.printing import print_json, progress_bar
     from makegood.exports.exporting import export
@@ -197,9 +226,10 @@ def _export(what: What, format_: Any, file_to: Path, force: bool, store: str, js
     with (
         opened(store, filters.get("account")) as house,
         whole_file(file_to, force=force) as file,
+        house_at(house, at, filters.get("account")) as then,
         progress_bar(f"exporting {what}", None, "rows") as told,
     ):
-        done = export(house, EVERYTHING, what, format_, file, filters, told)
+        done = export(then, EVERYTHING, what, format_, file, filters, told, at or NOW)
     if json:
         print_json(done)
     else:

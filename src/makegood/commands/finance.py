@@ -14,7 +14,9 @@ from makegood.commands.app import (
     KnownAt,
     Store,
     app,
+    house_at,
     known_at_option,
+    moment_of,
     opened,
     show_list,
 )
@@ -114,6 +116,8 @@ def movements(
     kind: MovementKindOption = None,
     settlement: SettlementOption = None,
     min_amount: MinOption = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
@@ -126,13 +130,13 @@ def movements(
     groups = groups_of(by, answering.GROUPINGS, ("currency", "kind"))
     filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, to)
     asked: dict[str, Any] = {"kind": kind, "settlement": settlement, "by_occurrence": by_occurrence, **filters}
-    with opened(store, account) as house:
+    with opened(store, account) as house, house_at(house, moment_of(as_of, known_at), account) as then:
         if by is None:
-            rows = answering.movements(house, EVERYTHING, **asked)
-            totals = answering.movement_totals(house, EVERYTHING, **asked)
+            rows = answering.movements(then, EVERYTHING, **asked)
+            totals = answering.movement_totals(then, EVERYTHING, **asked)
             found: Any = {"rows": rows, "totals": totals}
         else:
-            found = answering.movement_sums(house, EVERYTHING, groups, **asked)
+            found = answering.movement_sums(then, EVERYTHING, groups, **asked)
     if json:
         print_json(found)
     elif by is None:

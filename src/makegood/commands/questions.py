@@ -17,6 +17,7 @@ from makegood.commands.app import (
     RefundStatusOption,
     Store,
     app,
+    moment_of,
     opened,
     show_list,
 )
@@ -51,11 +52,18 @@ def claims(
     from_: FromOption = None,
     to: ToOption = None,
     outcome: OutcomeOption = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Claims: granted with an amount, declined with a reason, pending or withdrawn."""
+    """Claims: granted with an amount, declined with a reason, pending or withdrawn.
+
+    --known-at shows them as recorded by then. --as-of assesses every account anew from the facts that were true by
+    then, which takes a while: --account limits it to one. Both together assess from the facts that were recorded by
+    the one and true by the other.
+    """
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
     from makegood.commands.terminal.tables import CLAIMS
@@ -67,6 +75,7 @@ def claims(
         lambda house: owed.claims(house, EVERYTHING, outcome=outcome, **filters),
         CLAIMS,
         account=account,
+        at=moment_of(as_of, known_at),
         chosen=columns,
         title="Claims",
         empty="no claims match these filters"
@@ -86,11 +95,18 @@ def refunds(
     from_: FromOption = None,
     to: ToOption = None,
     status: RefundStatusOption = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Refunds: due, approved, submitted, paid out, failed and rejected."""
+    """Refunds: due, approved, submitted, paid out, failed and rejected.
+
+    --known-at shows them as recorded by then. --as-of assesses every account anew from the facts that were true by
+    then, which takes a while: --account limits it to one. Both together assess from the facts that were recorded by
+    the one and true by the other.
+    """
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
     from makegood.commands.terminal.tables import REFUNDS
@@ -102,6 +118,7 @@ def refunds(
         lambda house: owed.refunds(house, EVERYTHING, status=status, **filters),
         REFUNDS,
         account=account,
+        at=moment_of(as_of, known_at),
         chosen=columns,
         title="Refunds",
         empty="no refunds match these filters"
@@ -126,11 +143,18 @@ def credits(
     from_: FromOption = None,
     to: ToOption = None,
     status: CreditStatusOption = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Credits: granted, used, refunded and left."""
+    """Credits: granted, used, refunded and left.
+
+    --known-at shows them as recorded by then. --as-of assesses every account anew from the facts that were true by
+    then, which takes a while: --account limits it to one. Both together assess from the facts that were recorded by
+    the one and true by the other.
+    """
     from makegood.access.sight import EVERYTHING
     from makegood.answers import owed
     from makegood.commands.terminal.tables import CREDITS
@@ -144,6 +168,7 @@ def credits(
         lambda house: owed.credits(house, EVERYTHING, status=status, dormant=dormant, **filters),
         CREDITS,
         account=account,
+        at=moment_of(as_of, known_at),
         chosen=columns,
         title="Credits",
         empty="no dormant credits"
@@ -160,6 +185,8 @@ def disputes(
     overdue: Annotated[bool, typer.Option("--overdue", help="Only overdue investigations.")] = False,
     age: AgeOption = None,
     by_age: Annotated[bool, typer.Option("--by-age", help="The numbers of open disputes by age.")] = False,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
@@ -170,6 +197,8 @@ def disputes(
     from makegood.commands.terminal.finance import show_ages
     from makegood.commands.terminal.tables import DISPUTES
 
+    if by_age and (as_of is not None or known_at is not None):
+        raise typer.BadParameter("the numbers by age are those of now", param_hint="--by-age")
     if by_age:
         show_ages(store, json, "disputes", account)
         return
@@ -179,6 +208,7 @@ def disputes(
         lambda house: owed.disputes(house, EVERYTHING, account=account, overdue=overdue, age=age),
         DISPUTES,
         account=account,
+        at=moment_of(as_of, known_at),
         chosen=columns,
         title="Disputes",
         empty="no overdue investigations" if overdue else "no disputes",
@@ -191,6 +221,8 @@ def complaints(
     still_open: Annotated[bool, typer.Option("--open", help="Only open complaints.")] = False,
     age: AgeOption = None,
     by_age: Annotated[bool, typer.Option("--by-age", help="The numbers of open complaints by age.")] = False,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
@@ -202,6 +234,8 @@ def complaints(
     from makegood.commands.terminal.finance import show_ages
     from makegood.commands.terminal.tables import COMPLAINTS
 
+    if by_age and (as_of is not None or known_at is not None):
+        raise typer.BadParameter("the numbers by age are those of now", param_hint="--by-age")
     if by_age:
         show_ages(store, json, "complaints", account)
         return
@@ -212,6 +246,7 @@ def complaints(
         COMPLAINTS,
         in_words=complaint_in_words,
         account=account,
+        at=moment_of(as_of, known_at),
         chosen=columns,
         title="Complaints",
         empty="no open complaints" if still_open else "no complaints",

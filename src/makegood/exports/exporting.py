@@ -17,9 +17,12 @@ from typing_extensions import TypedDict
 from ledger.store.positions import Reached
 from ledger.values import instant_to_text
 from makegood.access.sight import Sight
+from makegood.answers.another_time import HouseThen
+from makegood.answers.moments import NOW, Moment
 from makegood.exports.columns import Column, Row, columns_of
 from makegood.exports.lists import EXPORTED, Exported, Format, What
-from makegood.exports.reading import covered, one_state, pages
+from makegood.exports.reading import covered, pages
+from makegood.house.one_state import one_state
 from makegood.house.opening import House
 from projections.movement_kinds import MovementKind
 from projections.shown_values import Amount, Currency, Hash, Instant
@@ -151,9 +154,11 @@ def export(
     file: Path,
     filters: Asked,
     told: Callable[[int], None] = lambda _: None,
+    at: Moment = NOW,
 ) -> ExportDone:
     """Write all rows of a list that the filters let through, as far as `sight` allows.
 
+    `at` is the moment of which the house is, where it is a house of another time (makegood/answers/another_time.py).
     `told` is called with the number of rows written so far. Raises MissingExtra where the format needs a library that
     is not installed, and OSError where the file cannot be written.
     """
@@ -164,7 +169,7 @@ def export(
     totals = Totals(amounts, exported.groups)
     with ExitStack() as reading:
         standing = reading.enter_context(one_state(house))
-        as_of, position = standing.now(), covered(standing)
+        as_of, position = standing.now(), house.reached if isinstance(house, HouseThen) else covered(standing)
 
         def counted() -> Iterator[list[Row]]:
             for rows in pages(standing, lambda now, page: exported.question(now, sight, page=page, **filters)):
@@ -173,7 +178,8 @@ def export(
                 told(totals.rows)
             reading.close()  # a format may still have a minute's work to do, in which no transaction must wait
 
-        write(Export(exported, columns, filters, house.settings.time_zone, as_of, position, counted(), totals), file)
+        asked, zone = {**filters, **at.words()}, house.settings.time_zone
+        write(Export(exported, columns, asked, zone, as_of, position, counted(), totals), file)
     return {
         "rows": totals.rows,
         "sha256": _sha256(file),

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict
 
 from ledger.events import KeptAs
 from ledger.store.database import Transaction
-from ledger.store.instants import from_microseconds
+from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.reading.left_for_people import Left, left
 from ledger.store.reading.page import Listed, Order, Page, Where, listed
 
@@ -80,6 +80,16 @@ def accounts_set_aside(transaction: Transaction, accounts: Collection[str]) -> s
     """Those of some accounts of which a message is set aside, neither replayed nor discarded."""
     statement = f"SELECT DISTINCT account FROM {_TABLE['set-aside']} WHERE outcome IS NULL AND account IN (?*)"
     return {row[0] for row in transaction.rows_in(statement, sorted(accounts))}
+
+
+def set_aside_by(transaction: Transaction, accounts: Collection[str], instant: datetime) -> dict[str, int]:
+    """How many messages of some accounts were set aside at an instant; nothing of an account that had none."""
+    at = to_microseconds(instant)
+    statement = (
+        f"SELECT account, COUNT(*) FROM {_TABLE['set-aside']} WHERE set_aside_at <= {at} "
+        f"AND (closed_at IS NULL OR closed_at > {at}) AND account IN (?*) GROUP BY account"
+    )
+    return {account: int(found) for account, found in transaction.rows_in(statement, sorted(accounts))}
 
 
 def refused_of(transaction: Transaction, dead_letter_ids: Sequence[str]) -> set[str]:

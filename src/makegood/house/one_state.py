@@ -1,0 +1,54 @@
+"""A house that stands still: every question that it is asked sees one state of a database, at one time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from ledger.store.database import Database, Transaction
+from makegood.house.opening import House
+
+
+@contextmanager
+def one_state(house: House) -> Iterator[House]:
+    """A house whose database and clock stand still, for questions; not for writing."""
+    now = house.now()
+    with house.database.reading() as transaction:
+        yield StandingHouse(house, OneState(house.database, transaction), now)
+
+
+class StandingHouse(House):
+    """A house on another database, where it is always the same time."""
+
+    def __init__(self, house: House, database: Database, now: datetime) -> None:
+        super().__init__(house.settings, database, house.vault, house.projections)
+        self._now = now
+
+    def now(self) -> datetime:
+        return self._now
+
+
+class OneState(Database):
+    """A database of which every question sees the state of one transaction."""
+
+    def __init__(self, database: Database, transaction: Transaction) -> None:
+        self.dialect = database.dialect
+        self.url = database.url
+        self._database = database
+        self._transaction = transaction
+
+    @contextmanager
+    def writing(self) -> Iterator[Transaction]:
+        raise TypeError("one state of the store is for reading")
+        yield  # makes it a generator
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        yield self._transaction
+
+    def in_dialect(self, ddl: str) -> str:
+        return self._database.in_dialect(ddl)
+
+    def close(self) -> None:
+        """Whoever opened the database closes it."""
