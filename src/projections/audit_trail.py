@@ -18,9 +18,10 @@ from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
 from ledger.store.reading.events import StoredEnvelope, account_events
 from ledger.store.reading.page import Listed, Order, Page, Where
+from ledger.values import instant_from_text, instant_to_text
 from projections.asking import rows_listed, unknown
 from projections.projection import Index, Place, Projection, Row, Rows, Table
-from projections.shown_values import Instant, Position, shown_instant
+from projections.shown_values import Instant, Position
 from projections.what_happened import what_happened
 
 ROWS = Table(
@@ -47,7 +48,10 @@ ROWS = Table(
     ),
 )
 
-KINDS = {type_: "decision" if issubclass(event, Decision) else "fact" for type_, event in STORED_TYPES.items()}
+Kind = Literal["fact", "decision"]
+KINDS: dict[str, Kind] = {
+    type_: "decision" if issubclass(event, Decision) else "fact" for type_, event in STORED_TYPES.items()
+}
 """Whether a stored type was said by upstream or concluded by the ledger."""
 
 NAMING_A_CLAIM = frozenset(
@@ -86,7 +90,7 @@ class Entry(TypedDict):
 
     position: Position
     version: int
-    kind: Literal["fact", "decision"]
+    kind: Kind
     type: Annotated[str, Field(examples=["cycle-started.v1"])]
     name: Annotated[str, Field(examples=["CycleStarted"])]
     summary: Annotated[str, Field(description="The event in one sentence, with its amount.")]
@@ -140,32 +144,38 @@ def _entries(transaction: Transaction, account_id: str, found: Sequence[Row]) ->
     first, last = found[0]["account_version"], found[-1]["account_version"]
     events = account_events(transaction, account_id, first, last)
     by_version = {stored.account_version: stored for stored in events}
-    return [_entry(row, by_version[row["account_version"]]) for row in found]
+    return [entry(by_version[row["account_version"]]) for row in found]
 
 
 _OF_A_NEWER_PROGRAM = "A newer version of Makegood recorded this event"
 
 
-def _entry(row: Row, stored: StoredEnvelope) -> Entry:
+def entry(stored: StoredEnvelope) -> Entry:
+    """What the trail tells of a stored event."""
     envelope = from_json(stored.envelope)
-    of_type = STORED_TYPES.get(row["type"])
+    of_type = STORED_TYPES.get(stored.type)
+    data = envelope["data"]
     return {
-        "position": f"{row['shard']}:{row['position']}",
-        "version": row["account_version"],
-        "kind": row["kind"],
-        "type": row["type"],
-        "name": of_type.__name__ if of_type is not None else row["type"],
+        "position": str(stored.at),
+        "version": stored.account_version,
+        "kind": KINDS.get(stored.type, "fact" if "message" in data else "decision"),
+        "type": stored.type,
+        "name": of_type.__name__ if of_type is not None else stored.type,
         "summary": what_happened(stored.event()) if of_type is not None else _OF_A_NEWER_PROGRAM,
-        "event_id": row["event_id"],
+        "event_id": envelope["event_id"],
         "stream": envelope["stream"],
-        "occurred_at": shown_instant(row["occurred_at"]),
-        "recorded_at": shown_instant(row["recorded_at"]),
-        "actor": row["actor"],
-        "channel": row["channel"],
+        "occurred_at": _instant(envelope["occurred_at"]),
+        "recorded_at": _instant(envelope["recorded_at"]),
+        "actor": envelope["actor"],
+        "channel": envelope["channel"],
         "cause": envelope["causation_id"],
-        "claim_id": row["claim_id"],
-        "data": envelope["data"],
+        "claim_id": data["claim_id"] if stored.type in NAMING_A_CLAIM else None,
+        "data": data,
     }
+
+
+def _instant(stored: str) -> str:
+    return instant_to_text(instant_from_text(stored))
 
 
 def _claims_of(entry: Entry) -> set[str | None]:

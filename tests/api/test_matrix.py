@@ -79,7 +79,11 @@ IDS = {
     "claim_id": "billing-error/dis-1-over",
     "discrepancy_id": "dsc-1",
 }
-NEEDED = {"/explanations": {"id": "unused/cyc-1"}, "/changes": {"since": "0:1"}}
+NEEDED = {
+    "/explanations": {"id": "unused/cyc-1"},
+    "/changes": {"since": "0:1"},
+    "/accounts/{account_id}/diff": {"from": "0:1", "to": "0:9"},
+}
 """What a question has to be asked with."""
 CLOSING = "/periods/{period}/close"
 """No month is closed here: the one that is asked for has not ended."""

@@ -127,6 +127,10 @@ SAME: dict[str, str] = {
     "account acct-0006 --as-of 2019-03-01": "/accounts/acct-0006?as_of=2019-03-01",
     "history acct-0006": "/accounts/acct-0006/history",
     "history system": "/accounts/system/history",
+    "audit diff --account acct-0006 --from 0:200 --to 0:2000": "/accounts/acct-0006/diff?from=0:200&to=0:2000",
+    f"audit diff --account acct-0006 --from {MARCH} --to {JUNE}": (
+        f"/accounts/acct-0006/diff?from={MARCH}&to={JUNE}"
+    ),
     "replay acct-0006": "/accounts/acct-0006/replay",
     "replay acct-0006 --to 12": "/accounts/acct-0006/replay?to=12",
     f"explain {CLAIM}": f"/explanations?id={CLAIM}",

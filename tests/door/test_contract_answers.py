@@ -11,6 +11,7 @@ from typing_extensions import get_type_hints, is_typeddict
 from consumers.upstream.checking import Problem
 from makegood.answers import done
 from makegood.answers.account import Account
+from makegood.answers.audit.difference import AccountDifference
 from makegood.answers.audit.reperformance import Reperformance
 from makegood.answers.check import Checked
 from makegood.answers.complaint_in_full import ComplaintInFull
@@ -51,6 +52,7 @@ ANSWERS: dict[str, type] = {
     "ingest": done.Ingested,
     "check": Checked,
     "audit reperform": Reperformance,
+    "audit diff": AccountDifference,
     "claims": Claim,
     "alarms": Alarm,
     "preview": Previewed,

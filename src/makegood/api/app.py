@@ -14,6 +14,7 @@ from makegood.access.permissions import Action, rows
 from makegood.access.rate import RequestRate
 from makegood.answers.readiness import Readiness
 from makegood.api import acts, periods, questions, reconciliation
+from makegood.api.audit import audit
 from makegood.api.describing import describe
 from makegood.api.events import events
 from makegood.api.exports import exports
@@ -35,6 +36,7 @@ DESCRIBED = (
     probes,
     *questions.ROUTERS,
     finance,
+    audit,
     periods.router,
     reconciliation.router,
     exports,

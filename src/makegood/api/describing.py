@@ -28,6 +28,7 @@ _TAGS = {
     "Payouts": "Decisions about refunds, credits and overpaid claims.",
     "Finance": "Amounts owed, movements and changes across all accounts.",
     "Accounts": "One account: as it stands, as it stood, and how it came about.",
+    "Audit": "Evidence for auditors: differences between two moments.",
     "Subscriptions": "Cancelling, suspending, reinstating and terminating.",
     "Outages": "Failures of service.",
     "Disputes": "Billing errors under investigation.",

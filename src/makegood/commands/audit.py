@@ -15,6 +15,7 @@ from makegood.commands.app import (
     Json,
     Store,
     audit_app,
+    known_at_option,
     settings_from,
 )
 
@@ -61,3 +62,42 @@ def audit_reperform(
         answer = reperformed(house, month=period, account=account, progress=show)
     (print_json if json else show_reperformance)(answer)
     return MISMATCH if answer["differing"] else OK
+
+
+@audit_app.command("diff")
+def audit_diff(
+    account: Annotated[str, typer.Option("--account", metavar="ACCOUNT", help="The account.")],
+    from_: Annotated[
+        Any,
+        typer.Option(
+            "--from",
+            parser=known_at_option,
+            metavar="INSTANT|POSITION",
+            help="The first moment: events recorded by then are left out.",
+        ),
+    ],
+    to: Annotated[
+        Any,
+        typer.Option(
+            "--to",
+            parser=known_at_option,
+            metavar="INSTANT|POSITION",
+            help="The second moment: events recorded by then are listed.",
+        ),
+    ],
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """The difference between two moments of an account: its events in between, in words, and what they changed."""
+    from makegood.access.sight import EVERYTHING
+    from makegood.answers.audit.difference import difference
+    from makegood.answers.filters import FilterRefused
+    from makegood.commands.terminal.audit import show_difference
+    from makegood.commands.terminal.printing import print_json
+
+    with audited(store) as house:
+        try:
+            answer = difference(house, EVERYTHING, account, from_, to)
+        except FilterRefused as error:
+            raise typer.BadParameter(str(error), param_hint=f"--{error.word}") from None
+    (print_json if json else show_difference)(answer)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from makegood.answers.audit.difference import AccountDifference, RowDiffers
 from makegood.answers.audit.reperformance import DecisionDiffers, Reperformance
-from makegood.commands.terminal.layout import Columns
+from makegood.commands.terminal.layout import NOTHING, Columns
 from makegood.commands.terminal.printing import print_rows, print_sentences
+from makegood.commands.terminal.tables import HISTORY
 
 DIFFERING = Columns(
     DecisionDiffers,
@@ -23,6 +26,9 @@ DIFFERING = Columns(
     give_way=("claim_id",),
 )
 FIELDS_SHOWN_MAX = 4
+CHANGES_OF_STATE = Columns.made_of(
+    {"part": "of", "id": "id", "field": "field", "before": "before", "after": "after"}, prose=("before", "after")
+)
 
 
 def show_reperformance(answer: Reperformance) -> None:
@@ -44,5 +50,44 @@ def show_reperformance(answer: Reperformance) -> None:
 def _in_words(content: Mapping[str, Any] | None) -> str:
     if content is None:
         return "no such decision"
-    fields = [f"{name} {value}" for name, value in list(content.items())[:FIELDS_SHOWN_MAX]]
+    fields = [f"{name} {_value(value)}" for name, value in list(content.items())[:FIELDS_SHOWN_MAX]]
     return ", ".join(fields) + (", …" if len(content) > FIELDS_SHOWN_MAX else "")
+
+
+def show_difference(answer: AccountDifference) -> None:
+    """Print the events between two moments of an account, and what they changed of its state."""
+    account, from_, to = answer["account_id"], answer["before"]["known_at"], answer["after"]["known_at"]
+    print_rows(
+        answer["events"],
+        HISTORY,
+        title=f"Events of {account} after {from_}, up to {to}",
+        empty=f"no event of {account} was recorded after {from_} and by {to}",
+    )
+    if answer["events"]:
+        print_rows(
+            [change for row in answer["differing"] for change in _changes(row)],
+            CHANGES_OF_STATE,
+            title="What they changed",
+            empty="they changed nothing of its state",
+        )
+
+
+def _changes(row: RowDiffers) -> Iterator[dict[str, str]]:
+    """What became of a row: in one line where it is new or gone, and otherwise a line for each field."""
+    before, after = row["before"], row["after"]
+    of = {"part": row["part"], "id": row["id"]}
+    if before is None or after is None:
+        fields = {name: value for name, value in (before or after or {}).items() if not name.endswith("_id")}
+        said = _in_words(fields)
+        gone, new = {"before": said, "after": NOTHING}, {"before": NOTHING, "after": said}
+        yield {**of, "field": "new", **new} if before is None else {**of, "field": "gone", **gone}
+        return
+    for name, was in before.items():
+        if was != after[name]:
+            yield {**of, "field": name, "before": _value(was), "after": _value(after[name])}
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return NOTHING
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
