@@ -18,8 +18,8 @@ has_java() {
     [ "${major:-0}" -ge 17 ]
 }
 
-# Stripe's mock wants Go 1.22; from 1.21 on Go fetches the version that a program wants. `go version` reads: go version
-# go1.26.8 linux/amd64
+# The tests' programs want up to Go 1.25; from 1.21 on Go fetches the version that one wants. `go version` reads:
+# go version go1.26.8 linux/amd64
 has_go() {
     has go || return 1
     minor=$(go version 2>/dev/null | sed -n 's/^go version go1\.\([0-9][0-9]*\).*/\1/p')

@@ -1,19 +1,15 @@
 """Stripe as the tests have it: its own `stripe-mock`, which checks requests against Stripe's API description, behind
 a proxy that remembers what stripe-mock forgets, counts what it is asked, and fails where a test says so.
 
-stripe-mock is a Go program. It is built once for a user, by `go install`, in the version that is pinned here.
+stripe-mock is a Go program, built in the version that is pinned here.
 """
 
 from __future__ import annotations
 
-import fcntl
 import http.client
 import itertools
 import json
-import os
 import shutil
-import subprocess
-import tempfile
 import threading
 import time
 from collections import Counter, defaultdict, deque
@@ -21,61 +17,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.parts import PartFailed, PartMissing
+from tests.parts.go_programs import installed
 from tests.parts.process import Server, answers, free_ports, new_folder
 
 VERSION = "v0.203.0"
 KEY = "sk_test_OfTheseTests"
 
 
-def find_stripe_mock() -> Path:
-    """The program, built where it is not there yet. Raises PartMissing and PartFailed."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "makegood"
-    program = cache / f"stripe-mock-{VERSION}" / "stripe-mock"
-    if program.exists():
-        return program
-    go = shutil.which("go")
-    if go is None:
-        raise PartMissing(
-            f"stripe-mock is not in {program.parent}, and there is no `go` to build it. Install Go 1.22 or later "
-            f"(Debian: golang; `make deps` as root), or put stripe-mock {VERSION} there."
-        )
-    cache.mkdir(parents=True, exist_ok=True)
-    with Path(f"{program.parent}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not program.exists():
-            _build(go, program)
-    return program
-
-
-def _build(go: str, program: Path) -> None:
-    beside = Path(tempfile.mkdtemp(prefix=f"{program.parent.name}.partial-", dir=program.parent.parent))
-    try:
-        done = subprocess.run(
-            [go, "install", f"github.com/stripe/stripe-mock@{VERSION}"],
-            env={**os.environ, "GOBIN": str(beside)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise PartFailed(f"go could not build stripe-mock (exit {done.returncode}):\n{done.stdout[-4000:]}")
-        beside.rename(program.parent)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
 @contextmanager
 def stripe_mock() -> Iterator[int]:
     """A running stripe-mock; its port."""
-    program = find_stripe_mock()
+    program = installed("github.com/stripe/stripe-mock", VERSION)
     folder = new_folder("makegood-stripe-")
     (port,) = free_ports(1)
     # It would listen for HTTPS at a port of its own as well, which two of them cannot share.
