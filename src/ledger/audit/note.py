@@ -64,8 +64,10 @@ _SIGNATURE_BYTES = {
 
 
 def is_key_name(name: str) -> bool:
-    """Whether a key, and so an origin, may be called so: not empty, without spaces, plus and control characters."""
-    return bool(name) and not re.search(r"[\s+\x00-\x1f]", name)
+    """Whether a key, and so an origin, may be called so: not empty, in UTF-8, without spaces, plus and control
+    characters.
+    """
+    return bool(name) and not re.search(r"[\s+\x00-\x1f\ud800-\udfff]", name)
 
 
 # --- notes ---------------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def tile_path(level: int | Literal["entries"], number: int, width: int = TILE_WI
 
 
 _PATH = re.compile(
-    r"tile/(?P<level>entries|0|[1-5]?[0-9]|6[0-3])/(?P<folders>(?:x[0-9]{3}/){0,5})(?P<last>[0-9]{3})"
+    r"tile/(?P<level>entries|[1-5]?[0-9]|6[0-3])/(?P<folders>(?:x[0-9]{3}/){0,5})(?P<last>[0-9]{3})"
     r"(?:\.p/(?P<width>[1-9][0-9]{0,2}))?",
     re.ASCII,
 )
@@ -68,7 +68,7 @@ def tile_at(path: str) -> Tile | None:
     level = found["level"]
     number = int(found["folders"].replace("x", "").replace("/", "") + found["last"])
     tile = Tile("entries" if level == "entries" else int(level), number, int(found["width"] or TILE_WIDTH))
-    return tile if tile.path == path else None
+    return tile if tile.width <= TILE_WIDTH and tile.path == path else None
 
 
 def tiles_of(size: int) -> Iterator[Tile]:

@@ -171,8 +171,10 @@ def verify_consistency(
     if old_size in (0, new_size):
         if proof:
             raise ProofInvalid("a tree that is empty or did not grow needs no consistency proof, and one is given")
-        if old_root != (EMPTY_ROOT if old_size == 0 else new_root):
+        if old_size == new_size and old_root != new_root:
             raise ProofInvalid(f"two trees of {old_size} leaves have different roots")
+        if old_size == 0 and old_root != EMPTY_ROOT:
+            raise ProofInvalid("a tree without leaves has the root of another one")
         return
     path = list(proof)
     if old_size.bit_count() == 1:
