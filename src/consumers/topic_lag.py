@@ -9,7 +9,7 @@ from typing import Protocol
 
 from consumers.intake import stored_positions
 from consumers.kafka.records import BrokerUnavailable, Extent, Partition, Record, TopicIdentity
-from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, UPSTREAM
+from consumers.kafka.topics import CHECKPOINTS, DEAD_LETTERS, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, UPSTREAM
 from consumers.lag import Lag, next_recorded_at
 from consumers.payouts.asking import reader_of
 from consumers.relay import DeadLetterLane, EventLane, InstructionLane
@@ -61,6 +61,7 @@ class TopicNames:
     instructions: str = INSTRUCTIONS.name
     refund_requests: str = REFUND_REQUESTS.name
     dead_letters: str = DEAD_LETTERS.name
+    checkpoints: str = CHECKPOINTS.name
 
 
 def carrier_lags(database: Database, cluster: ProbedCluster, topics: TopicNames | None = None) -> list[Lag]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ledger.audit import SignatureType, SigningKey
 from makegood.cli import run
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
@@ -34,6 +35,8 @@ def somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("SECRET_HOSTS", "https://vault.example.com", "HOST or HOST:PORT"),
         ("STRIPE_URL", "api.stripe.com", "https://api.stripe.com"),
         ("TIME_ZONE", "Berlin", "the name of a time zone in the IANA database, such as Europe/Berlin"),
+        ("AUDIT_EVENTS", "0", "a whole number of events of at least 1, such as 10000"),
+        ("AUDIT_SECONDS", "soon", "a whole number of seconds"),
         ("LOG", "loud", "one of debug, info, warning, error, critical"),
     ],
 )
@@ -46,6 +49,18 @@ def test_a_wrong_value_is_one_sentence_that_names_the_setting(
     assert said.startswith(f"makegood: MAKEGOOD_{name} ")
     assert f"must be {expected}" in said or expected in said
     assert said.endswith(f"not {value!r}")
+
+
+def test_a_signing_key_in_place_of_its_file_is_quoted_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = SigningKey("makegood/1/0", SignatureType.ED25519, bytes(32)).secret_text()
+    (tmp_path / "audit.key").write_text(f"{key}\n")
+    monkeypatch.setenv("MAKEGOOD_AUDIT_KEY_FILE", str(tmp_path / "audit.key"))
+    assert run(["config"]) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("makegood: MAKEGOOD_AUDIT_KEY is a signing key")
+    assert "AAAA" not in said
 
 
 @pytest.mark.parametrize(

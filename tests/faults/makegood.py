@@ -22,7 +22,7 @@ import consumers.intake
 from consumers import carrying
 from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
-from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, UPSTREAM
+from consumers.kafka.topics import CHECKPOINTS, DEAD_LETTERS, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, UPSTREAM
 from consumers.payouts import request_topic
 from consumers.payouts.request_topic import RequestTopic
 from consumers.projector import KafkaSource
@@ -44,9 +44,9 @@ SQLITE_MOST_PAGES = 4_294_967_294
 def say_how(environment: dict[str, str]) -> None:
     """Put in force what the environment says."""
     suffix, batch = environment["FAULTS_TOPICS"], int(environment["FAULTS_BATCH"])
-    upstream, events, instructions, requests, letters = (
+    upstream, events, instructions, requests, letters, checkpoints = (
         replace(topic, name=f"{topic.name}-{suffix}")
-        for topic in (UPSTREAM, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, DEAD_LETTERS)
+        for topic in (UPSTREAM, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, DEAD_LETTERS, CHECKPOINTS)
     )
     consumers.intake.WATCH_SECONDS = LOOK_SECONDS
     request_topic.CONFIRMED_WITHIN = 2.0
@@ -54,7 +54,7 @@ def say_how(environment: dict[str, str]) -> None:
     carrying.LEASE_SECONDS = 1.0
     database.IDLE_IN_TRANSACTION = "3s"
     for name, shorter in {
-        "TOPICS": (upstream, events, instructions, requests, letters),
+        "TOPICS": (upstream, events, instructions, requests, letters, checkpoints),
         "Cluster": partial(
             Cluster,
             group=f"makegood-{suffix}",
@@ -74,7 +74,9 @@ def say_how(environment: dict[str, str]) -> None:
         "KafkaSource": partial(KafkaSource, topic=events, batch=4 * batch, look_seconds=LOOK_SECONDS),
     }.items():
         setattr(running, name, shorter)
-    broker.NAMES = TopicNames(upstream.name, events.name, instructions.name, requests.name, letters.name)
+    broker.NAMES = TopicNames(
+        upstream.name, events.name, instructions.name, requests.name, letters.name, checkpoints.name
+    )
     seen = environment.get("FAULTS_SEEN")
     sign = signal.Signals[environment.get("FAULTS_SIGNAL", "SIGKILL")]
     Failpoints(environment.get("MAKEGOOD_FAILPOINT"), Path(seen) if seen else None, sign).install()

@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from consumers.checkpoints.topic import CONTENT_TYPE as CHECKPOINT_TYPE
+from consumers.contract.checkpoint_schema import checkpoint_schema
 from consumers.contract.instruction_schemas import instruction_schemas
 from consumers.contract.json_schema import Schema, SchemaFile
 from consumers.contract.message_schemas import message_schemas
 from consumers.contract.request_schema import request_schema
 from consumers.contract.stored import dead_letter_schema, stored_schemas
-from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, UPSTREAM, Topic
+from consumers.kafka.topics import CHECKPOINTS, DEAD_LETTERS, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, UPSTREAM, Topic
 from consumers.payouts.requests import TYPE
 from consumers.upstream.fields import IDENTIFIER_SCHEMA
 
@@ -56,7 +58,7 @@ class TopicContract:
 
 def topic_contracts() -> tuple[TopicContract, ...]:
     """One for each topic that Makegood reads or writes (contract §1, §1a)."""
-    return (_upstream(), _events(), _instructions(), _refund_requests(), _dead_letters())
+    return (_upstream(), _events(), _instructions(), _refund_requests(), _dead_letters(), _checkpoints())
 
 
 # --- What comes in ------------------------------------------------------------------------------------------------
@@ -237,6 +239,27 @@ def _refund_requests() -> TopicContract:
             "voip.refund.succeeded.v1 or voip.refund.failed.v1, whose refund_id is the refund's or a return's."
         ),
         records=(RecordForm(TYPE, _first_sentence(file), request, file),),
+    )
+
+
+def _checkpoints() -> TopicContract:
+    file = checkpoint_schema()
+    key = {"description": "The log's origin: the first line of the checkpoint.", "type": "string"}
+    media_type = {"const": CHECKPOINT_TYPE.decode()}
+    checkpoint = Common(
+        "checkpoint", CHECKPOINT_TYPE.decode(), key, _headers({"content-type": media_type}, ["content-type"])
+    )
+    return TopicContract(
+        topic=CHECKPOINTS,
+        action="send",
+        operation="publishCheckpoints",
+        title="Checkpoints",
+        description=(
+            "Signed checkpoints of the Merkle trees over the ledger's events, each log's in the order of its sizes. "
+            "A checkpoint comes again once witnesses have cosigned it, with their signatures, and may come again "
+            "after a crash."
+        ),
+        records=(RecordForm("checkpoint", _first_sentence(file), checkpoint, file),),
     )
 
 

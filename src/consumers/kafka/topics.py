@@ -45,5 +45,11 @@ REFUND_REQUESTS = Topic(
     # Kept for ever: after a crash it is looked up here what was asked for already.
     settings={"cleanup.policy": "delete", "retention.ms": "-1"},
 )
+CHECKPOINTS = Topic(
+    "makegood.checkpoints",
+    partitions=1,
+    # Kept for ever and never compacted: each is evidence of what the ledger was, and they are small.
+    settings={"cleanup.policy": "delete", "retention.ms": "-1"},
+)
 
-TOPICS = (UPSTREAM, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, DEAD_LETTERS)
+TOPICS = (UPSTREAM, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, DEAD_LETTERS, CHECKPOINTS)

@@ -37,15 +37,12 @@ def write_leaves(transaction: Transaction, shard: int, size: int, digests: Seque
     )
 
 
-def keep_checkpoint(transaction: Transaction, origin: str, size: int, note: str, signed_at: datetime) -> bool:
-    """Keep a signed checkpoint; whether it is new. One that is there stays as it is: it was published."""
-    return (
-        transaction.run(
-            "INSERT INTO audit_checkpoints (origin, size, note, signed_at) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (origin, size) DO NOTHING",
-            (origin, size, note, to_microseconds(signed_at)),
-        )
-        == 1
+def keep_checkpoint(transaction: Transaction, origin: str, size: int, note: str, signed_at: datetime) -> None:
+    """Keep a signed checkpoint; of one that is there already the note that has more signatures."""
+    transaction.run(
+        "INSERT INTO audit_checkpoints (origin, size, note, signed_at) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (origin, size) DO UPDATE SET note = excluded.note",
+        (origin, size, note, to_microseconds(signed_at)),
     )
 
 

@@ -71,6 +71,11 @@ class Settings(BaseSettings):
     stripe_key: SecretStr = SecretStr("")
     stripe_webhook_secret: SecretStr = SecretStr("")
     stripe_url: str = ""
+    audit_key: str = ""
+    audit_policy: str = ""
+    audit_folder: str = ""
+    audit_events: int = 10_000
+    audit_seconds: int = 300
     log: str = "info"
     max_age: int = 300
 
@@ -89,10 +94,12 @@ class Settings(BaseSettings):
         return values
 
     @model_validator(mode="after")
-    def _place_vault(self) -> Self:
-        """Place the vault's keys beside the store where no other place is set."""
+    def _place_keys(self) -> Self:
+        """Place the vault's keys and those that sign beside the store where no other place is set."""
         if not self.vault:
             object.__setattr__(self, "vault", beside(self.store, "vault"))
+        if not self.audit_key:
+            object.__setattr__(self, "audit_key", _audit_key_beside(self.store))
         return self
 
 
@@ -122,11 +129,25 @@ def _content(name: str, path: str) -> str:
 
 
 def _check(name: str, value: str) -> None:
+    if name == "audit_key" and "PRIVATE+KEY+" in value:
+        raise Stop(
+            f"{PREFIX}AUDIT_KEY is a signing key, and must be the path of the file that has it: name that file, and "
+            f"do not set {PREFIX}AUDIT_KEY_FILE"
+        )
     form = _FORMS.get(name)
     if form is None or (not value and Settings.model_fields[name].default == "") or form.fits(value):
         return
     option = f" (--{name.replace('_', '-')})" if name in ("store", "kafka", "http", "max_age") else ""
     raise Stop(f"{PREFIX}{name.upper()}{option} must be {form.expected}, not {redacted(value)!r}")
+
+
+def _audit_key_beside(store: str) -> str:
+    """The file of the signing key: `makegood.db` → `makegood-audit.key`; of a database `books` it is
+    `books-audit.key` in the folder where the program runs.
+    """
+    if store.startswith("sqlite:///"):
+        return str(Path(store.removeprefix("sqlite:///")).with_suffix("")) + "-audit.key"
+    return f"{urlsplit(store).path.rpartition('/')[2] or 'makegood'}-audit.key"
 
 
 class _Form(NamedTuple):
@@ -193,6 +214,13 @@ _FORMS: Mapping[str, _Form] = {
     "stripe_url": _Form("the address of a website, such as https://api.stripe.com", _is_web_address),
     "log": _Form(f"one of {', '.join(_LEVELS)}", lambda text: text.lower() in _LEVELS),
     "time_zone": _Form("the name of a time zone in the IANA database, such as Europe/Berlin", is_time_zone),
+    "audit_events": _Form(
+        "a whole number of events of at least 1, such as 10000",
+        lambda text: re.fullmatch("[1-9][0-9]{0,8}", text) is not None,
+    ),
+    "audit_seconds": _Form(
+        "a whole number of seconds, such as 300", lambda text: re.fullmatch("[0-9]{1,9}", text) is not None
+    ),
     "max_age": _Form(
         "a whole number of seconds, such as 300", lambda text: re.fullmatch("[0-9]{1,9}", text) is not None
     ),

@@ -23,7 +23,8 @@ def run_parts(
     parts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PART…]", help="Parts to run, default all: intake, relay, projector, timers, notices, api."
+            metavar="[PART…]",
+            help="Parts to run, default all: intake, relay, projector, timers, notices, payouts, checkpoints, api.",
         ),
     ] = None,
     store: Store = "",

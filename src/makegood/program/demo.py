@@ -25,10 +25,12 @@ from consumers.part import Part, run_parts
 from consumers.upstream import MessageData
 from ledger.application import agreements, due_work
 from ledger.application.acts import By
+from ledger.store.positions import SYSTEM_SHARD
 from ledger.store.reading.shards import shard_ends
 from ledger.values import Month, instant_from_text, instant_to_text
 from makegood.access.sight import EVERYTHING
 from makegood.answers import owed
+from makegood.answers.audit.checkpoints import new_key
 from makegood.answers.demo_summary import summary_of
 from makegood.answers.periods import PeriodInFull, close
 from makegood.api.serving import Serving
@@ -53,14 +55,16 @@ PATIENCE_SECONDS = 60.0
 def show_demo(*, serve: bool) -> None:
     """Run the sample through every part, print the summary, and stay until interrupted if asked to."""
     configure_logs("error")
-    for left_over in (*STORE.parent.glob(f"{STORE.stem}*.db*"), EXPORT):
+    for left_over in (*STORE.parent.glob(f"{STORE.stem}*.db*"), EXPORT, STORE.with_name(f"{STORE.stem}-audit.key")):
         left_over.unlink(missing_ok=True)
-    none = SecretStr("")  # nobody is asked to pay the sample's refunds, whatever the environment says
-    settings = Settings(store=f"sqlite:///{STORE}", stripe_key=none)
+    # Whatever the environment says: nobody is asked to pay the sample's refunds, or to witness its checkpoints.
+    nobody: dict[str, Any] = {"stripe_key": SecretStr(""), "audit_key": "", "audit_folder": "", "audit_policy": ""}
+    settings = Settings(store=f"sqlite:///{STORE}", **nobody)
     if "http" not in settings.model_fields_set:
-        settings = Settings(store=settings.store, http="127.0.0.1:0", stripe_key=none)
+        settings = Settings(store=settings.store, http="127.0.0.1:0", **nobody)
     started = time.monotonic()
     with open_house(settings, create=True, sandbox=True) as house, InProcessBroker() as broker:
+        new_key(house, SYSTEM_SHARD)
         sample = _sample()
         for file in sorted((sample / "agreements").glob("*.toml")):
             agreements.publish(house.ledger, file.read_text(encoding="utf-8"), actor="/makegood/demo", channel="cli")

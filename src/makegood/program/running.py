@@ -6,9 +6,14 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from consumers.ahead import ahead_of_ledger, check_none_ahead
+from consumers.checkpoints.part import Checkpoints
+from consumers.checkpoints.signing import Rhythm
+from consumers.checkpoints.witnesses import Witnesses
 from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.records import BrokerError
@@ -22,6 +27,8 @@ from consumers.projector import KafkaSource, Projector, StoreSource
 from consumers.relay import Relay
 from consumers.restored import carried_by
 from consumers.timers import Timers
+from makegood.house.audit_keys import keys_of, policy_of
+from makegood.house.audit_places import places_of
 from makegood.house.broker import cluster_for, topic_names
 from makegood.house.clock import system_clock
 from makegood.house.logs import configure_logs, say
@@ -34,7 +41,7 @@ from makegood.house.stripe_account import stripe_of
 if TYPE_CHECKING:
     from consumers.payouts.stripe.asking import StripeReturns
 
-PARTS = ("intake", "relay", "projector", "timers", "notices", "payouts", "api")
+PARTS = ("intake", "relay", "projector", "timers", "notices", "payouts", "checkpoints", "api")
 NEED_KAFKA = ("intake", "relay")
 
 
@@ -101,6 +108,7 @@ def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> li
         elif cluster is not None:
             payouts = Payouts(house.ledger, RequestTopic(house.database, cluster), recorded=recorded)
     parts: list[Part] = []
+    checkpoints = checkpoints_for(house, cluster) if "checkpoints" in wanted else None
     for name in dict.fromkeys(wanted):
         if name == "intake" and cluster is not None:
             parts.append(Intake(house.ledger, cluster, recorded=recorded))
@@ -115,6 +123,8 @@ def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> li
             parts.append(notices)
         elif name == "payouts" and payouts is not None:
             parts += [payouts, stripe] if stripe is not None else [payouts]
+        elif checkpoints is not None and name == "checkpoints":
+            parts.append(checkpoints)
         elif name == "api":
             parts += _api(house, recorded, must="api" in names or "http" in house.settings.model_fields_set)
     return parts + _probes(house)
@@ -133,6 +143,20 @@ def stripe_for(house: House, recorded: Callable[[], None]) -> StripeReturns | No
     from consumers.payouts.stripe.asking import StripeReturns
 
     return StripeReturns(house.ledger, client, clock=system_clock, jitter=random.random, recorded=recorded)
+
+
+def checkpoints_for(house: House, cluster: Cluster | None) -> Checkpoints:
+    """The part that builds and signs the trees. Raises Stop where the trust policy cannot be used."""
+    settings = house.settings
+    policy = policy_of(settings)
+    return Checkpoints(
+        house.database,
+        partial(keys_of, settings),
+        clock=system_clock,
+        places=places_of(house, cluster),
+        witnesses=Witnesses(policy.witnesses.values()) if policy is not None else None,
+        rhythm=Rhythm(settings.audit_events, timedelta(seconds=settings.audit_seconds)),
+    )
 
 
 def _api(house: House, recorded: Callable[[], None], *, must: bool) -> list[Part]:

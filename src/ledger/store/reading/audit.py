@@ -159,6 +159,14 @@ def cosignature_lines(transaction: Transaction, origin: str, size: int) -> list[
     return [line for (line,) in rows]
 
 
+def cosigned_by(transaction: Transaction, origin: str, size: int) -> set[tuple[str, str]]:
+    """Who cosigned a checkpoint: the names of the keys, and their ids in hexadecimal."""
+    rows = transaction.rows(
+        "SELECT name, key_id FROM audit_cosignatures WHERE origin = ? AND size = ?", (origin, size)
+    )
+    return {(name, key_id) for name, key_id in rows}
+
+
 def checkpoint_note(transaction: Transaction, origin: str, size: int) -> str | None:
     """The signed note of a checkpoint, with the cosignatures that were collected for it; None where it has none."""
     found = checkpoint_of(transaction, origin, size)

@@ -171,6 +171,15 @@ def events_of_type(transaction: Transaction, account: str, *event_classes: type[
     ]
 
 
+def last_of_type(transaction: Transaction, account: str, event_class: type[LedgerEvent]) -> Position | None:
+    """Where an account's last event of a stored type stands."""
+    rows = transaction.rows(
+        "SELECT shard, position FROM events WHERE account = ? AND type = ? ORDER BY account_version DESC LIMIT 1",
+        (account, event_class.stored_as),
+    )
+    return Position(*rows[0]) if rows else None
+
+
 def status_before(transaction: Transaction, event: SubscriptionStatusChanged) -> SubscriptionStatusChanged | None:
     """The change of status before this one in its subscription's stream; None where it is the first."""
     rows = transaction.rows(
