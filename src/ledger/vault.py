@@ -21,6 +21,8 @@ from pydantic_core import from_json, to_json
 from ledger.events import Sealed
 
 KEY_BYTES = 32
+ERASED = "erased"
+"""What stands in place of a commitment where nothing was sealed, because the subject had been erased."""
 NONCE_BYTES = 12
 WARM_KEYS_MAX = 50_000
 STORE_SUBJECT = "store"
@@ -65,6 +67,11 @@ def generation_subject(generation: int) -> str:
 def log_origin_subject(shard: int, number: int) -> str:
     """The subject of what people say of a shard's new log."""
     return f"log-origin/{shard}/{number}"
+
+
+def erasure_subject(account: str) -> str:
+    """The subject of the basis on which an account was erased. It is not the customer's, and is not erased."""
+    return f"erasure/{account}"
 
 
 def lost_keys_subject(loss_id: str) -> str:
@@ -139,6 +146,9 @@ class InStore(Protocol):
     def with_ciphertext(self, subjects: Collection[str]) -> Collection[str]:
         """Those of some subjects of whom the store has anything that their key is to decrypt."""
 
+    def erased(self, subjects: Collection[str]) -> Collection[str]:
+        """Those of some subjects whose erasure is recorded."""
+
 
 class Keys(Protocol):
     """Where keys are kept. A key that was returned once has been committed.
@@ -155,6 +165,12 @@ class Keys(Protocol):
 
     def existing(self, subject: str) -> Key | None:
         """A subject's key, None where it never had one. Raises Erased."""
+
+    def erase(self, subjects: Collection[str], in_store: InStore) -> int:
+        """Destroy the keys of subjects for good, and have none made for them again; how many there were."""
+
+    def erased(self, subjects: Collection[str] | None = None) -> set[str]:
+        """Those of some subjects whose key was erased; all of them where none are named."""
 
     def store_subject(self) -> str:
         """The subject of the store's own key: another one than at first where that key was lost."""
@@ -189,6 +205,8 @@ class Vault:
         self._keys = keys
         self._randomness = randomness
         self._warm: dict[str, Key] = {}
+        self._erased: set[str] = set()
+        """Subjects that are known to be erased: what is said of them is left out."""
 
     def begin(self, store_id: str) -> Bound:
         """Have a vault for a store that is yet to be made, under the id that comes back."""
@@ -201,24 +219,54 @@ class Vault:
     def prepare(self, subjects: Iterable[str], in_store: InStore) -> None:
         """Have the keys of all subjects committed before anything is encrypted with them.
 
-        Also where this process knows them all, it is asked whether the vault is still the store's.
+        Also where this process knows them all, it is asked whether the vault is still the store's. Which of them are
+        erased the store is asked each time, so that a key that this process still knows encrypts nothing more; an
+        erased subject gets no key again, also where only the key database knows of it.
         """
         wanted = set(subjects)
         if not wanted:
             return
-        missing = sorted(subject for subject in wanted if subject not in self._warm)
+        self._forget(in_store.erased(wanted))
+        missing = sorted(subject for subject in wanted if subject not in self._warm and subject not in self._erased)
         found = self._keys.of(missing, in_store)
+        self._forget(set(missing) - found.keys())
         if len(self._warm) > WARM_KEYS_MAX:
             self._warm = {subject: key for subject, key in self._warm.items() if subject in wanted}
         self._warm.update(found)
 
-    def seal(self, ref: str, subject: str, content: Mapping[str, Any]) -> tuple[Sealed, VaultEntry]:
-        """Encrypt JSON content; returns what the envelope says of it and what the vault stores."""
+    def erase(self, subjects: Collection[str], in_store: InStore) -> int:
+        """Destroy the keys of subjects whose erasure is recorded; how many there were."""
+        self._forget(subjects)
+        return self._keys.erase(subjects, in_store)
+
+    def erased_keys(self) -> set[str]:
+        """The subjects whose key was erased, whether the store knows of it or not."""
+        return self._keys.erased()
+
+    def erased_among(self, subjects: Collection[str], in_store: InStore) -> set[str]:
+        """Those of some subjects that are erased, by what the store says or by what the key database does."""
+        found = {*in_store.erased(subjects), *self._keys.erased(subjects)} if subjects else set()
+        self._forget(found)
+        return found
+
+    def _forget(self, subjects: Collection[str]) -> None:
+        """Know no key of subjects any more; they are erased."""
+        for subject in subjects:
+            self._erased.add(subject)
+            self._warm.pop(subject, None)
+
+    def seal(self, ref: str, subject: str, content: Mapping[str, Any]) -> tuple[Sealed, list[VaultEntry]]:
+        """Encrypt JSON content; returns what the envelope says of it and what the vault stores.
+
+        Of an erased subject nothing is stored, and the envelope says so: the content is left out for good.
+        """
+        if subject in self._erased:
+            return Sealed(ref=ref, nonce="", commitment=ERASED), []
         plaintext = to_json(content)
         entry = self.encrypt(ref, subject, plaintext)
         nonce = self._randomness(NONCE_BYTES)
         commitment = _commitment(self._key(subject).secret, nonce, plaintext)
-        return Sealed(ref=ref, nonce=nonce.hex(), commitment=commitment), entry
+        return Sealed(ref=ref, nonce=nonce.hex(), commitment=commitment), [entry]
 
     def encrypt(self, ref: str, subject: str, plaintext: bytes) -> VaultEntry:
         """Encrypt bytes under a subject's key, bound to their reference (AES-256-GCM, RFC 5116)."""
@@ -250,7 +298,11 @@ class Vault:
 
     def still_opens(self, subject: str) -> None:
         """Ask whether a subject's key is still there, whatever this process remembers. Raises Erased."""
-        self._keys.existing(subject)
+        try:
+            self._keys.existing(subject)
+        except Erased:
+            self._forget({subject})
+            raise
 
     def mark(self, subject: str, purpose: str, content: bytes) -> str:
         """What only this vault can say of some content: a keyed digest under a key derived for one purpose.

@@ -89,6 +89,7 @@ from ledger.events import (
     SettledPart,
     SettlementChanged,
     StoreRestored,
+    SubjectErased,
     SubscriptionRegistered,
     SubscriptionReinstated,
     SubscriptionStatusChanged,
@@ -261,6 +262,9 @@ def what_happened(event: LedgerEvent) -> str:
             return f"The e-mail about {_ABOUT[data.kind]} was discarded"
         case CredentialsCollected(data=data):
             return f"The customer collected the credentials of subscription {data.subscription_id}"
+        case SubjectErased(data=data):
+            again = ", again after the store was restored from a backup" if data.restored else ""
+            return f"The customer's personal data was erased{again}; entries of the vault destroyed: {data.entries}"
         # --- the provider ------------------------------------------------------------------------------------------
         case AgreementPublished(data=data):
             return f"Version {data.version} of {data.name} was published, valid from {data.valid_from}"

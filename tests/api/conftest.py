@@ -91,10 +91,12 @@ def serving(store: str, *more: APIRouter, **settings: Any) -> Iterator[Api]:
         assert not thread.is_alive()
 
 
-def erase_key(store: str, subject: str) -> None:
-    """Have the vault refuse what is said of an account, so that its messages are set aside."""
+def damage_key(store: str, subject: str) -> None:
+    """Damage the key of an account that nothing was said of yet, so that its messages are set aside."""
     with closing(connect(beside(store, "vault"))) as keys, keys.writing() as transaction:
-        transaction.run("INSERT INTO vault_keys (subject, created_at, erased_at) VALUES (?, 1, 2)", (subject,))
+        transaction.run(
+            "INSERT INTO vault_keys (subject, key, created_at) VALUES (?, ?, 1)", (subject, b"half of it")
+        )
 
 
 @pytest.fixture

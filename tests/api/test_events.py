@@ -16,7 +16,7 @@ from tests.api.desk import Desk, Served
 from tests.ledger import kept
 from tests.ledger.books import Books, killed
 from tests.ledger.messages import Message, Upstream
-from tests.ledger.test_kept import KeysLost
+from tests.ledger.test_kept import KeysDamaged
 from tests.ledger.test_store import answer_lost
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json; charset=utf-8"}
@@ -277,7 +277,7 @@ class TestRequests:
 
 
 def test_one_that_keeps_failing_is_set_aside_and_stops_no_other(served: Served) -> None:
-    books = Books.open(keys=KeysLost({"account/acct-8"}))
+    books = Books.open(keys=KeysDamaged({"account/acct-8"}))
     messages = [m for n in (7, 8, 9) for m in Upstream(f"acct-{n}", source="/billing").customer()[:2]]
     with Desk.on(books, books.database.url, served) as desk:
         first = many(desk, messages)

@@ -12,7 +12,7 @@ from ledger.events import LostRange
 from makegood.answers import another_time
 from makegood.api.guard import action_of
 from makegood.program.running import notices_for
-from tests.api.conftest import Api, erase_key
+from tests.api.conftest import Api, damage_key
 from tests.door.conftest import Door
 from tests.door.test_commands import ACCOUNT, CANCELLATION, STORY, message
 from tests.published import hold_to_address
@@ -168,7 +168,7 @@ def test_the_api_and_the_command_line_give_the_same_answers(busy: Api, twenty_ac
     assert proposed.status_code == 201, proposed.text
     while notices_for(busy.house, lambda: None).queue():
         pass
-    erase_key(twenty_accounts_in_july.store, "account/acct-1")
+    damage_key(twenty_accounts_in_july.store, "account/acct-1")
     twenty_accounts_in_july("ingest", lines(ACCOUNT), exits=3)
     lost = LostRange(cluster="c", topic="t", topic_id="i", partition=0, first=3, last=5, cause="deleted")
     pass_over(busy.house.ledger, lost, None, By("/makegood/test", "cli"))

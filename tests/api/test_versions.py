@@ -11,7 +11,7 @@ from ledger.store.reading.shards import shard_end
 from makegood.api import wait_for as waiting
 from makegood.api.problems import Refused
 from makegood.api.versions import expected_version
-from tests.api.conftest import Api, erase_key
+from tests.api.conftest import Api, damage_key
 from tests.door.conftest import Door
 from tests.door.test_commands import ACCOUNT, CYCLE, STORY, SUBSCRIPTION
 
@@ -39,7 +39,7 @@ class TestVersions:
         key = api.key("support")
         sandbox("ingest", lines(SUBSCRIPTION))
         first = api.ask(key, "/accounts/acct-1")
-        erase_key(sandbox.store, "account/acct-1")
+        damage_key(sandbox.store, "account/acct-1")
         sandbox("ingest", lines(ACCOUNT), exits=3)
         changed = api.ask(key, "/accounts/acct-1", headers={"If-None-Match": first.headers["etag"]})
         assert (changed.status_code, changed.json()["set_aside"]) == (200, 1)

@@ -24,7 +24,6 @@ from ledger.application.notice_delivery import NotForPeople, discard, resend
 from ledger.store.database import Unavailable
 from ledger.store.notice_queue import next_to_send
 from ledger.store.reading.notice_queue import QueuedNotice, notices_in
-from ledger.vault import Erased, InStore, Key
 from projections.catalog import CATALOG
 from projections.follower import Follower
 from projections.rebuild import Rebuild
@@ -740,16 +739,18 @@ class TestFailure:
     def test_a_customer_whose_key_was_erased_is_written_to_no_more(
         self, open_books: Opener, postbox: Postbox, pem: Path
     ) -> None:
-        keys = Erasing()
+        keys = KeysByName()
         office = Office(open_books(keys=keys), postbox, pem)
         upstream = Upstream()
         office.books.take([*customer(upstream), upstream.payment_captured()])
-        keys.erased.add("account/acct-1")
+        keys.destroyed.add("account/acct-1")
         assert office.works() == []
         assert (office.row().status, office.row().last_error) == ("failed", "erased")
         assert office.events()[0][1]["code"] == "erased"
         discard(office.books.ledger, office.row().notice_id, BOB, "asked to be forgotten")
-        assert office.events()[1][1]["sealed"] is None, "nothing can be kept for them any more"
+        sealed = office.events()[1][1]["sealed"]
+        assert sealed["commitment"] == "erased", "nothing can be kept for them any more"
+        assert office.books.rows("SELECT 1 FROM vault WHERE ref = ?", sealed["ref"]) == []
 
     def test_a_customer_whose_key_was_lost_is_written_to_once_their_address_is_known_again(
         self, waiting: Office
@@ -837,21 +838,6 @@ class Away:
 
     def existing(self, subject: str) -> Any:
         raise Unavailable("the keys are away")
-
-
-class Erasing(KeysByName):
-    """Keys that can be erased."""
-
-    def __init__(self) -> None:
-        self.erased: set[str] = set()
-
-    def of(self, subjects: Any, in_store: InStore) -> dict[str, Key]:
-        return super().of([subject for subject in subjects if subject not in self.erased], in_store)
-
-    def existing(self, subject: str) -> Key | None:
-        if subject in self.erased:
-            raise Erased(f"the key of {subject} was erased")
-        return super().existing(subject)
 
 
 # --- a law --------------------------------------------------------------------------------------------------------

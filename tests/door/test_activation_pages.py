@@ -26,9 +26,9 @@ from makegood.pages.activation_words import ENGLISH, GERMAN, Pages, Words
 from makegood.program.running import notices_for
 from tests.consumers.conftest import authority, pem, postbox
 from tests.consumers.postbox import Postbox
-from tests.ledger.books import Books
+from tests.ledger.books import Books, KeysByName
 from tests.ledger.messages import Upstream, read_all
-from tests.ledger.test_activation import NOW, SECRET, Keeper, Keys, activate, token
+from tests.ledger.test_activation import NOW, SECRET, Keeper, activate, token
 
 __all__ = ["authority", "pem", "postbox"]
 
@@ -39,7 +39,7 @@ class Site:
     """The pages, with somebody in front of them."""
 
     def __init__(self) -> None:
-        self.keys = Keys()
+        self.keys = KeysByName()
         self.books = Books.open(keys=self.keys)
         activate(self.books)
         self.keeper = Keeper()
@@ -206,7 +206,7 @@ def test_every_trouble_has_one_page_that_says_what_to_do(
         case "wrong":
             site.link, pages = site.link[:-1] + ("0" if site.link[-1] != "0" else "1"), ENGLISH
         case "erased":
-            site.keys.erased.add("account/acct-1")
+            site.keys.destroyed.add("account/acct-1")
             pages = ENGLISH
         case "lost":
             site.books.database.lose_keys("account/acct-1")

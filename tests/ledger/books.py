@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from ledger.store.database import Database, Row, Transaction
 from ledger.store.reading.events import StoredEnvelope, read_shard
 from ledger.store.vault_keys import KeyDatabase
 from ledger.store.writing import ReaderMove
-from ledger.vault import STORE_SUBJECT, Bound, InStore, Key, Keys, Ring, Serial, Vault
+from ledger.vault import STORE_SUBJECT, Bound, Erased, InStore, Key, Keys, Ring, Serial, Vault
 from tests.ledger.messages import Message, read_all
 from tests.oracle import histories
 
@@ -53,6 +53,7 @@ STORE_TABLES = (
     "vault",
     "vault_bound",
     "vault_lost",
+    "erasures",
 )
 
 
@@ -69,14 +70,27 @@ class StandingClock:
 class KeysByName:
     """Keys that follow from their subjects, so that two stores encrypt alike. Only for comparing stores."""
 
+    def __init__(self) -> None:
+        self.destroyed: set[str] = set()
+
     def begin(self, store_id: str) -> Bound:
         return Bound(store_id, "0123456789abcdef", Serial(1, "0123456789abcdef"))
 
     def of(self, subjects: Any, in_store: InStore) -> dict[str, Key]:
-        return {subject: _key_by_name(subject) for subject in subjects}
+        return {subject: _key_by_name(subject) for subject in subjects if subject not in self.destroyed}
 
     def existing(self, subject: str) -> Key | None:
+        if subject in self.destroyed:
+            raise Erased(f"the key of {subject} was erased")
         return _key_by_name(subject)
+
+    def erase(self, subjects: Collection[str], in_store: InStore) -> int:
+        before = len(self.destroyed)
+        self.destroyed.update(subjects)
+        return len(self.destroyed) - before
+
+    def erased(self, subjects: Collection[str] | None = None) -> set[str]:
+        return self.destroyed if subjects is None else self.destroyed & set(subjects)
 
     def store_subject(self) -> str:
         return STORE_SUBJECT

@@ -28,7 +28,6 @@ from ledger.application.due_work import do_due_work
 from ledger.store.database import Conflict, Unavailable
 from ledger.store.notice_queue import queue_notices
 from ledger.store.reading.notice_queue import QueuedNotice
-from ledger.vault import Erased, Key
 from tests.ledger.books import Books, KeysByName
 from tests.ledger.conftest import Opener
 from tests.ledger.messages import Message, Upstream
@@ -158,18 +157,6 @@ REFERENCE = "https://secrets.ruf.example/x7"
 SECRET = "s3cr3t-of-zoë"
 
 
-class Keys(KeysByName):
-    """Keys of which one can be erased."""
-
-    def __init__(self) -> None:
-        self.erased: set[str] = set()
-
-    def existing(self, subject: str) -> Key | None:
-        if subject in self.erased:
-            raise Erased(f"the key of {subject} was erased")
-        return super().existing(subject)
-
-
 class Keeper:
     """Keeps a secret, and hands it out once."""
 
@@ -185,12 +172,12 @@ class Keeper:
 
 
 @pytest.fixture
-def keys() -> Keys:
-    return Keys()
+def keys() -> KeysByName:
+    return KeysByName()
 
 
 @pytest.fixture
-def books(open_books: Opener, keys: Keys) -> Books:
+def books(open_books: Opener, keys: KeysByName) -> Books:
     """Books with one activation that is due and queued."""
     books = open_books(keys=keys)
     activate(books)
@@ -263,7 +250,7 @@ def test_a_secret_in_a_file_is_refused_when_the_message_comes_but_in_a_sandbox()
     in_a_file = {"username": "zoe.quux", "server": "sip.ruf.example", "secret_ref": "FILE:///run/secrets/zoe"}
     said = Upstream()
     for sandbox in (False, True):
-        with contextlib.closing(Books.open(keys=Keys(), sandbox=sandbox)) as books:
+        with contextlib.closing(Books.open(keys=KeysByName(), sandbox=sandbox)) as books:
             taken = books.take([said.subscription_registered(credentials=in_a_file, message_id="m-1")])
             if sandbox:
                 assert taken.accepted == 1
@@ -283,18 +270,18 @@ def test_it_expires(books: Books) -> None:
     assert why(lambda: collect(books.ledger, token(books), Keeper(), NOW + VALID_FOR)) == ("expired", "de")
 
 
-def test_it_dies_with_the_customers_key(books: Books, keys: Keys) -> None:
+def test_it_dies_with_the_customers_key(books: Books, keys: KeysByName) -> None:
     link = token(books)
-    keys.erased.add("account/acct-1")
+    keys.destroyed.add("account/acct-1")
     assert why(lambda: open_link(books.ledger, link, NOW)) == ("erased", None)
     assert why(lambda: collect(books.ledger, link, Keeper(), NOW)) == ("erased", None)
 
 
-def test_one_of_before_the_customers_key_was_lost_says_so(books: Books, keys: Keys) -> None:
+def test_one_of_before_the_customers_key_was_lost_says_so(books: Books, keys: KeysByName) -> None:
     link = token(books)
     books.database.lose_keys("account/acct-1")
     assert why(lambda: open_link(books.ledger, link, NOW)) == ("lost", None)
-    keys.erased.add("account/acct-1")  # as one that is not there: nothing new was said of them yet
+    keys.destroyed.add("account/acct-1")  # as one that is not there: nothing new was said of them yet
     assert why(lambda: collect(books.ledger, link, Keeper(), NOW)) == ("lost", None)
 
 

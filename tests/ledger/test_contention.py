@@ -20,7 +20,7 @@ from ledger.store.writing import ReaderFenced, ReaderMove, take_over_reader
 from tests.ledger.books import Books
 from tests.ledger.conftest import Opener
 from tests.ledger.messages import Message, Upstream, read_all
-from tests.ledger.test_kept import KeysLost
+from tests.ledger.test_kept import KeysDamaged
 
 READER = "kafka:c/t/0"
 
@@ -172,7 +172,7 @@ class TestABatch:
 
     def test_one_that_fails_is_set_aside_though_others_were_faster(self, open_books: Opener) -> None:
         """What was recorded before it failed is not called a duplicate afterwards."""
-        books = open_books(keys=KeysLost({"account/acct-09"}))
+        books = open_books(keys=KeysDamaged({"account/acct-09"}))
         accounts = customers(books, 3)
         others_are_faster(books, accounts[0])
         stranger = Upstream("acct-09")

@@ -29,7 +29,7 @@ from ledger.store.database import CommitUnknown, StoreError
 from ledger.store.schema import SCHEMA_VERSION
 from ledger.store.vault_keys import KeyDatabase
 from ledger.store.writing import ReaderFenced, ReaderMove, take_over_reader
-from ledger.vault import Erased, InStore, Key
+from ledger.vault import Damaged, InStore, Key
 from tests.ledger import kept
 from tests.ledger.books import Books, StandingClock
 from tests.ledger.conftest import Opener
@@ -38,21 +38,17 @@ from tests.ledger.messages import Message, Upstream, read_all
 BOB = "/makegood/cli/bob"
 
 
-class KeysLost(KeyDatabase):
-    """A key database that has lost the keys of some customers: whatever is said about them cannot be sealed."""
+class KeysDamaged(KeyDatabase):
+    """A key database in which the keys of some customers are damaged: what is said about them cannot be sealed."""
 
-    def __init__(self, lost: set[str]) -> None:
+    def __init__(self, damaged: set[str]) -> None:
         super().__init__(connect("sqlite:///:memory:"), StandingClock())
-        self.lost = lost
+        self.damaged = damaged
 
     def of(self, subjects: Iterable[str], in_store: InStore) -> dict[str, Key]:
-        found = super().of(subjects, in_store)
-        return {subject: key for subject, key in found.items() if subject not in self.lost}
-
-    def existing(self, subject: str) -> Key | None:
-        if subject in self.lost:
-            raise Erased(f"the key of {subject} was erased")
-        return super().existing(subject)
+        if self.damaged & set(asked := list(subjects)):
+            raise Damaged("a key is damaged")
+        return dict(super().of(asked, in_store))
 
 
 def closing(of: Kept, **options: object) -> Closing:
@@ -269,7 +265,7 @@ def statement_of(message: Message) -> Statement:
 
 class TestSetAside:
     def test_a_message_that_fails_is_set_aside_and_the_others_go_on(self, open_books: Opener) -> None:
-        keys = KeysLost({"account/acct-2"})
+        keys = KeysDamaged({"account/acct-2"})
         books = open_books(keys=keys)
         lines = [
             json.dumps(m).encode()
@@ -280,11 +276,11 @@ class TestSetAside:
         assert (taken.read, taken.accepted, taken.set_aside) == (10, 9, 1)
         [row] = kept.set_aside(books.database)
         assert (row.account, row.origin, row.status) == ("acct-2", "file:story:3", "open")
-        assert "Erased" in str(row.reason) or "erased" in str(row.reason)
+        assert "a key is damaged" in str(row.reason)
         again = files.ingest(books.ledger, lines, "story")
         assert (again.accepted, again.duplicates, len(kept.set_aside(books.database))) == (0, 9, 1)
 
-        keys.lost.clear()
+        keys.damaged.clear()
         became = replay(books.ledger, closing(Kept("set-aside", str(row.kept_id), str(row.origin))))
         assert became.outcome == "accepted"
         assert sorted(books.types("acct-2")) == [
@@ -295,9 +291,9 @@ class TestSetAside:
         assert kept.set_aside(books.database, closed=False) == []
 
     def test_of_a_file_no_more_than_a_few_are_set_aside(self) -> None:
-        books = Books.open(keys=KeysLost({f"account/acct-{n}" for n in range(99)}))
+        books = Books.open(keys=KeysDamaged({f"account/acct-{n}" for n in range(99)}))
         lines = [json.dumps(Upstream(f"acct-{n}").account_registered()).encode() for n in range(20)]
-        with pytest.raises(Erased):
+        with pytest.raises(Damaged, match="a key is damaged"):
             files.ingest(books.ledger, lines, "story")
         assert len(kept.set_aside(books.database)) == apart.SET_ASIDE_MAX
 

@@ -178,8 +178,8 @@ class TestEnvelope:
     def test_a_decision_names_the_fact_that_caused_it_and_shares_its_instant(self, life: Books) -> None:
         by_id = {envelope["event_id"]: envelope for envelope in life.stored()}
         decisions = [e for e in by_id.values() if not issubclass(STORED_TYPES[e["type"]], Fact)]
-        # Of acts, of what became of e-mails, and of processors' files.
-        elsewhere = ("ledger.events.system", "ledger.events.notice", "ledger.events.reconciliation")
+        # Of acts, of what became of e-mails, of processors' files, and of erasures.
+        elsewhere = tuple(f"ledger.events.{name}" for name in ("system", "notice", "reconciliation", "erasure"))
         acts = {type_ for type_, event in STORED_TYPES.items() if event.__module__ in elsewhere}
         of_facts = {type_ for type_, event in STORED_TYPES.items() if issubclass(event, Fact)}
         older = {

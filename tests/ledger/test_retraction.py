@@ -15,9 +15,8 @@ from ledger.application.known_by import currency_of, known_by
 from ledger.instructions import instructions_of
 from ledger.store.reading.events import ended_on_before
 from ledger.vault import Erased
-from tests.ledger.books import WITHOUT_SHRINKING, Books, oracle_agreements
+from tests.ledger.books import WITHOUT_SHRINKING, Books, KeysByName, oracle_agreements
 from tests.ledger.messages import Message, Upstream
-from tests.ledger.test_activation import Keys
 from tests.oracle import histories
 from tests.policy.test_retraction import regretted
 from tests.search import sample
@@ -218,10 +217,10 @@ def test_of_two_registrations_the_other_one_says_who_they_are_where_the_first_wa
 
 
 def test_whoever_was_erased_has_no_changes_either() -> None:
-    keys = Keys()
+    keys = KeysByName()
     books, upstream = Books.open(keys=keys), Upstream()
     books.take([registration(upstream), upstream.customer_changed(name="Zoë Quuux")])
     assert b"Quuux" not in b"".join(envelope.envelope for envelope in books.envelopes())
-    keys.erased.add("account/acct-1")
+    keys.destroyed.add("account/acct-1")
     with pytest.raises(Erased):
         customer(books)

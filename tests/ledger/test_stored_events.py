@@ -23,6 +23,7 @@ from ledger.application.activation import VALID_FOR, collect, link_token
 from ledger.application.acts import By
 from ledger.application.catalogue import Catalogue
 from ledger.application.due_work import advance
+from ledger.application.erasure import erase
 from ledger.application.kept_messages import Closing, Kept, discard
 from ledger.application.log_origins import begin_log_origin
 from ledger.application.lost_keys import accept_loss
@@ -153,6 +154,7 @@ def stored_today() -> Iterator[tuple[str, bytes]]:
     begin_generation(books.ledger, restored(), "the disk broke", by)
     accept_loss(books.ledger, KeysBurnt(), "Disk and backup burnt", by)  # type: ignore[arg-type]
     begin_log_origin(books.ledger, SYSTEM_SHARD, last_checkpoint(books), "the disk broke", by)
+    erase(books.ledger, "acct-2", "their letter of 3 May", by)
     fullest: dict[str, bytes] = {}
     for stored in (*books.envelopes(), *refunded(), *overpaid()):
         if _filled(stored.envelope) > _filled(fullest.get(stored.type, b"{}")):

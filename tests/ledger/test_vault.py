@@ -54,7 +54,8 @@ def erase(key_store: Database, subject: str) -> None:
 
 def sealed_in(vault: Vault, subject: str = "acct-1", content: dict[str, Any] = WORDS) -> tuple[Sealed, VaultEntry]:
     prepare(vault, subject)
-    return vault.seal("ref-1", subject, content)
+    sealed, [entry] = vault.seal("ref-1", subject, content)
+    return sealed, entry
 
 
 def prepare(vault: Vault, *subjects: str) -> None:
@@ -72,6 +73,9 @@ class OfVault:
         return keys._bound if isinstance(keys, KeyDatabase) and keys._bound is not None else keys.begin("")
 
     def with_ciphertext(self, subjects: Collection[str]) -> Collection[str]:
+        return ()
+
+    def erased(self, subjects: Collection[str]) -> Collection[str]:
         return ()
 
 
@@ -109,12 +113,28 @@ class TestVault:
             Vault(keys).open(sealed, entry)
         assert Vault(keys).open(other_sealed, other_entry) == WORDS
 
-    def test_an_erased_customer_gets_no_new_key(self, keys: KeyDatabase, key_store: Database) -> None:
+    def test_an_erased_customer_gets_no_new_key_and_what_is_said_is_left_out(
+        self, keys: KeyDatabase, key_store: Database
+    ) -> None:
         sealed_in(Vault(keys))
         erase(key_store, "acct-1")
         assert dict(keys.of(["acct-1"], OfVault(Vault(keys)))) == {}
+        vault = Vault(keys)
+        prepare(vault, "acct-1")
+        assert vault.seal("ref-1", "acct-1", WORDS) == (Sealed(ref="ref-1", nonce="", commitment="erased"), [])
         with pytest.raises(Erased):
-            sealed_in(Vault(keys))
+            vault.encrypt("ref-1", "acct-1", b"{}")
+
+    def test_a_key_that_a_process_knows_seals_nothing_once_the_erasure_is_recorded(self, keys: KeyDatabase) -> None:
+        vault = Vault(keys)
+        sealed_in(vault)
+
+        class Recorded(OfVault):
+            def erased(self, subjects: Collection[str]) -> Collection[str]:
+                return ["acct-1"]
+
+        vault.prepare(["acct-1"], Recorded(vault))
+        assert vault.seal("ref-2", "acct-1", WORDS)[1] == []
 
     @pytest.mark.parametrize("part", ["ciphertext", "nonce", "ref", "subject", "swapped"])
     def test_a_tampered_entry_is_damaged(self, keys: KeyDatabase, part: str) -> None:
@@ -162,7 +182,7 @@ class TestVault:
         prepare(vault, *(f"acct-{number}" for number in range(50_001)))
         prepare(vault, "acct-7", "acct-new")
         for subject in ("acct-7", "acct-new"):
-            sealed, entry = vault.seal("ref-1", subject, WORDS)
+            sealed, [entry] = vault.seal("ref-1", subject, WORDS)
             assert vault.open(sealed, entry) == WORDS
 
 

@@ -25,7 +25,7 @@ from ledger.application.kept_messages import Closing, Kept
 from ledger.application.ledger import Ledger
 from ledger.store.database import Conflict, Unavailable
 from ledger.store.instants import to_microseconds
-from ledger.vault import InStore, Key, Vault, customer_subject
+from ledger.vault import Damaged, InStore, Key, Vault, customer_subject
 from projections.follower import Follower
 from tests.ledger.books import Books, KeysByName, Killed, no_randomness, oracle_agreements
 from tests.ledger.kept import set_aside
@@ -85,12 +85,13 @@ class KeysThatFail(KeysByName):
     """Keys of which those of some customers are out of reach: what is said about them fails, and goes on failing."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.failing: set[str] = set()
 
     def of(self, subjects: Any, in_store: InStore) -> dict[str, Key]:
-        return {
-            subject: key for subject, key in super().of(subjects, in_store).items() if subject not in self.failing
-        }
+        if self.failing & set(subjects):
+            raise Damaged("a key is damaged")
+        return super().of(subjects, in_store)
 
     def existing(self, subject: str) -> Key | None:
         return super().existing(subject) if subject not in self.failing else None

@@ -2,6 +2,7 @@
 
 from ledger.aggregates.billing_account import BillingAccount, RecordedClaim
 from ledger.aggregates.complaint import Complaint
+from ledger.aggregates.erasure import Erasure
 from ledger.aggregates.notice import Notice
 from ledger.aggregates.owed_refunds import OwedRefunds
 from ledger.aggregates.recording import Cause, LedgerAggregate, stream_name
@@ -13,6 +14,7 @@ __all__ = [
     "BillingAccount",
     "Cause",
     "Complaint",
+    "Erasure",
     "LedgerAggregate",
     "Notice",
     "OwedRefunds",

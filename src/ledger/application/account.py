@@ -12,6 +12,7 @@ from ledger.aggregates import (
     BillingAccount,
     Cause,
     Complaint,
+    Erasure,
     LedgerAggregate,
     Notice,
     OwedRefunds,
@@ -31,6 +32,7 @@ from ledger.events import (
     RefundStatusChanged,
     RefundSubmitted,
     Sealed,
+    SubjectErased,
     SubscriptionFact,
     SubscriptionStatusChanged,
 )
@@ -123,6 +125,8 @@ class Account:
                 return self.refunds.aggregate(event.data.refund_id)
             case NoticeEvent():
                 return self._notice(event.data.notice_id)
+            case SubjectErased():
+                return Erasure.empty(self.head.account)
         return self.billing
 
     def _mutate(self, event: LedgerEvent) -> None:

@@ -11,8 +11,8 @@ from ledger.application.retractions import retracted_in
 from ledger.events import AccountRegistered, CustomerChanged, Sealed, message_key
 from ledger.store.database import Transaction
 from ledger.store.reading.events import events_of_type
-from ledger.store.reading.vault import vault_entry
-from ledger.vault import Damaged, Lost, customer_subject
+from ledger.store.reading.vault import opened
+from ledger.vault import Lost, customer_subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,4 @@ def private_part(ledger: Ledger, transaction: Transaction, account: str, sealed:
     if sealed is None:
         return {}
     ledger.vault.still_opens(customer_subject(account))
-    entry = vault_entry(transaction, sealed.ref)
-    if entry is None:
-        raise Damaged(f"the vault has nothing under {sealed.ref}; restore the store from a backup")
-    return ledger.vault.open(sealed, entry)
+    return opened(transaction, ledger.vault, account, sealed)

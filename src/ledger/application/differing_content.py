@@ -12,7 +12,7 @@ from ledger.events import Fact
 from ledger.events.event_ids import message_event_id
 from ledger.store.database import Transaction
 from ledger.store.reading.events import find_event
-from ledger.store.reading.vault import vault_entry
+from ledger.store.reading.vault import opened
 from ledger.vault import Damaged, Gone, Vault
 
 
@@ -67,9 +67,8 @@ def _kind(fact: type[Fact]) -> str:
 def _private(transaction: Transaction, vault: Vault, fact: Fact) -> Mapping[str, Any] | None:
     if fact.data.sealed is None:
         return {}
-    entry = vault_entry(transaction, fact.data.sealed.ref)
     try:
-        return vault.open(fact.data.sealed, entry) if entry is not None else None
+        return opened(transaction, vault, fact.account, fact.data.sealed)
     except (Gone, Damaged):
         return None
 

@@ -18,10 +18,10 @@ from ledger.events import KeptAs, KeptMessage, MessageDiscarded, MessageReplayed
 from ledger.events.event_ids import message_event_id
 from ledger.store.database import StoreError, Transaction
 from ledger.store.reading.shards import shards_of_accounts
-from ledger.store.reading.vault import VaultInStore, opened_bytes
+from ledger.store.reading.vault import VaultInStore, opened_body
 from ledger.store.writing import Closure, ReaderMove, SetAside, Writes
 from ledger.values import SYSTEM_ACCOUNT
-from ledger.vault import kept_subject, set_aside_subject
+from ledger.vault import customer_subject, kept_subject, set_aside_subject
 
 RUN_MAX = 10
 """So many messages may be set aside in a row; if the next one fails too, it is we who are wrong (design rule 8)."""
@@ -48,7 +48,7 @@ class Kept:
 
     def body(self, ledger: Ledger) -> bytes | None:
         """What it said, None where the vault has nothing of it. Raises Erased or Damaged."""
-        return opened_bytes(ledger.database, ledger.vault, self.subject)
+        return opened_body(ledger.database, ledger.vault, self.subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,9 @@ class Closing:
         if self.reason is None:
             return None
         act.ledger.vault.prepare([self.of.subject], VaultInStore(act.transaction))
-        sealed, entry = act.ledger.vault.seal(f"{self.of.subject}/closing", self.of.subject, {"reason": self.reason})
-        act.writes.vault.append(entry)
+        vault, subject = act.ledger.vault, self.of.subject
+        sealed, entries = vault.seal(f"{subject}/closing", subject, {"reason": self.reason})
+        act.writes.vault += entries
         return sealed
 
 
@@ -144,7 +145,8 @@ def take_again(ledger: Ledger, closing: Closing, statement: Statement) -> Became
 def set_aside(ledger: Ledger, statement: Statement, reason: str, reader: ReaderMove | None) -> None:
     """Keep a message that keeps failing, and move the reader past it; everything else goes on without it.
 
-    `reason` quotes nothing of the message. Raises ReaderFenced, Conflict or Unavailable.
+    The body of one whose account was erased is not kept: it can come in again by another body only. `reason` quotes
+    nothing of the message. Raises ReaderFenced, Conflict or Unavailable.
     """
     vault = ledger.vault
     body = statement.body()
@@ -154,11 +156,13 @@ def set_aside(ledger: Ledger, statement: Statement, reason: str, reader: ReaderM
         known = transaction.rows("SELECT 1 FROM set_aside WHERE set_aside_id = ?", (set_aside_id,))
         now = ledger.clock_in(transaction)()
         shards = shards_of_accounts(transaction, [statement.account])
-        subject = set_aside_subject(set_aside_id)
-        if not known:
-            vault.prepare([subject], VaultInStore(transaction))
+        subject, in_store = set_aside_subject(set_aside_id), VaultInStore(transaction)
+        erased = vault.erased_among({customer_subject(statement.account)}, in_store)
+        if not known and not erased:
+            vault.prepare([subject], in_store)
     if not known:
-        writes.vault.append(vault.encrypt(subject, subject, body))
+        if not erased:
+            writes.vault.append(vault.encrypt(subject, subject, body))
         writes.set_aside.append(
             SetAside(
                 shard=shards[statement.account],

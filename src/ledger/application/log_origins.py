@@ -37,8 +37,8 @@ def begin_log_origin(ledger: Ledger, shard: int, follows: Note, reason: str, by:
         log = Log(shard, number, origin_for(store_id(act.transaction), shard, number), str(follows))
         subject = log_origin_subject(shard, number)
         ledger.vault.prepare([subject], VaultInStore(act.transaction))
-        sealed, entry = ledger.vault.seal(f"{subject}/reason", subject, {"reason": reason})
-        act.writes.vault.append(entry)
+        sealed, entries = ledger.vault.seal(f"{subject}/reason", subject, {"reason": reason})
+        act.writes.vault += entries
         act.writes.log = log
         data = LogOriginBegun.Data(shard=shard, number=number, origin=log.origin, follows=str(follows), sealed=sealed)
         stream = stream_name("log-origin", str(shard), str(number))

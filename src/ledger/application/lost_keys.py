@@ -181,8 +181,8 @@ def accept_loss(ledger: Ledger, keys: KeyDatabase, reason: str, by: By) -> tuple
         act.writes.bound = now_bound
         act.writes.lost = [(ref, loss_id) for refs in found.refs.values() for ref in refs]
         ledger.vault.prepare([subject], _Rebound(act.transaction, now_bound))
-        sealed, entry = ledger.vault.seal(f"{subject}/reason", subject, {"reason": reason})
-        act.writes.vault.append(entry)
+        sealed, entries = ledger.vault.seal(f"{subject}/reason", subject, {"reason": reason})
+        act.writes.vault += entries
         accounts = found.accounts
         data = KeysLost.Data(
             loss_id=loss_id,
@@ -218,3 +218,6 @@ class _Rebound:
 
     def with_ciphertext(self, subjects: Collection[str]) -> Collection[str]:
         return VaultInStore(self.transaction).with_ciphertext(subjects)
+
+    def erased(self, subjects: Collection[str]) -> Collection[str]:
+        return VaultInStore(self.transaction).erased(subjects)

@@ -51,8 +51,8 @@ def close(ledger: Ledger, lost_id: str, reason: str, by: By) -> None:
         if len(past) > 1:
             raise RangeClosed(f"the lost range {lost_id} was closed already, by {past[-1].event().actor}")
         ledger.vault.prepare([subject], VaultInStore(act.transaction))
-        sealed, entry = ledger.vault.seal(f"{subject}/closing", subject, {"reason": reason})
-        act.writes.vault.append(entry)
+        sealed, entries = ledger.vault.seal(f"{subject}/closing", subject, {"reason": reason})
+        act.writes.vault += entries
         data = LostRangeClosed.Data(lost_id=lost_id, sealed=sealed)
         act.record(SystemRecord.empty(found.stream, len(past)), LostRangeClosed, data, by)
 

@@ -21,9 +21,9 @@ from ledger.events import (
 )
 from ledger.store.database import StoreError, Transaction
 from ledger.store.reading.events import find_event, stream_version
-from ledger.store.reading.notice_queue import QueuedNotice, find_notice
+from ledger.store.reading.notice_queue import QueuedNotice, find_notice, notices_in
 from ledger.store.reading.vault import VaultInStore
-from ledger.vault import Erased, customer_subject
+from ledger.vault import customer_subject
 
 PART = By("/makegood/notices", "notices")
 """Who acts when no person does."""
@@ -103,7 +103,7 @@ def resend(ledger: Ledger, notice_id: str, by: By, now: datetime) -> QueuedNotic
 
 
 def discard(ledger: Ledger, notice_id: str, by: By, reason: str | None = None) -> QueuedNotice:
-    """A person decides that a notice is not sent. The reason lies in the vault, unless its key was erased.
+    """A person decides that a notice is not sent. The reason lies in the vault, unless the account was erased.
 
     Raises NoSuchNotice, NotForPeople, Conflict and Unavailable.
     """
@@ -120,6 +120,19 @@ def discard(ledger: Ledger, notice_id: str, by: By, reason: str | None = None) -
         return after
 
     return _by_people(ledger, notice_id, decide)
+
+
+def discard_unsent(act: Act, account: str, by: By) -> int:
+    """Have none of an account's notices sent that were not sent yet; how many there were.
+
+    One that is being sent just now is out of reach.
+    """
+    found = notices_in(act.transaction, ("queued", "failed", "in_doubt"), account)
+    for notice in found:
+        after = replace(notice, status="discarded", next_attempt_at=None, claimed_at=None, last_error="erased")
+        data = NoticeDiscarded.Data(notice_id=notice.notice_id, kind=notice.kind, sealed=None)
+        _change(act, notice, after, NoticeDiscarded, data, by)
+    return len(found)
 
 
 def said_of(notice: QueuedNotice) -> str:
@@ -187,12 +200,8 @@ def _sealed(act: Act, notice: QueuedNotice, reason: str | None) -> Sealed | None
     if not reason:
         return None
     subject, vault = customer_subject(notice.account), act.ledger.vault
-    try:
-        vault.still_opens(subject)
-        vault.prepare([subject], VaultInStore(act.transaction))
-        ref = f"notice/{notice.account}/{notice.notice_id}/discarded"
-        sealed, entry = vault.seal(ref, subject, {"reason": reason})
-    except Erased:
-        return None
-    act.writes.vault.append(entry)
+    vault.prepare([subject], VaultInStore(act.transaction))
+    ref = f"notice/{notice.account}/{notice.notice_id}/discarded"
+    sealed, entries = vault.seal(ref, subject, {"reason": reason})
+    act.writes.vault += entries
     return sealed

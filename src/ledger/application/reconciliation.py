@@ -137,8 +137,8 @@ def settle(ledger: Ledger, discrepancy_id: str, reason: str, by: By, request: Re
             how = "because both sides match" if settled.data.settled_by == "match" else f"by {settled.actor}"
             raise DiscrepancyClosed(f"the discrepancy {discrepancy_id} was settled already, {how}")
         ledger.vault.prepare([subject], VaultInStore(act.transaction))
-        sealed, entry = ledger.vault.seal(f"{subject}/{last.stream_version + 1}", subject, {"reason": reason})
-        act.writes.vault.append(entry)
+        sealed, entries = ledger.vault.seal(f"{subject}/{last.stream_version + 1}", subject, {"reason": reason})
+        act.writes.vault += entries
         data = DiscrepancySettled.Data(discrepancy_id=discrepancy_id, settled_by="person", sealed=sealed)
         record = _record(discrepancy_id, last)
         act.record(record, DiscrepancySettled, data, by)

@@ -204,7 +204,10 @@ class Recording:
         return [became for became in self.each if isinstance(became, Refusal)]
 
     def take(self, transaction: Transaction) -> None:
-        """Record each message's fact with all that follows from it, in memory; customers' keys are made for it."""
+        """Record each message's fact with all that follows from it, in memory; customers' keys are made for it.
+
+        Of an account that was erased the fact is recorded, and its words are not.
+        """
         self._ledger.vault.prepare(
             {customer_subject(s.account) for s in self._statements if s.private}, VaultInStore(transaction)
         )
@@ -231,8 +234,8 @@ class Recording:
             sealed = None
             if item.private:
                 ref = message_event_id(item.message.source, item.message.id)
-                sealed, entry = self._ledger.vault.seal(ref, customer_subject(item.account), item.private)
-                self.writes.vault.append(entry)
+                sealed, entries = self._ledger.vault.seal(ref, customer_subject(item.account), item.private)
+                self.writes.vault += entries
             account = self.accounts[item.account]
             account.record(item, sealed, clock())
             self.events += account.collect()
@@ -259,7 +262,8 @@ def _names_file(statement: Statement) -> bool:
 def bury(ledger: Ledger, transaction: Transaction, refusals: Sequence[Refusal], writes: Writes) -> None:
     """Keep every refused message with its reason: its body in the vault, the rest as a dead letter.
 
-    A dead letter is known by where it was seen and what it says, so that a redelivery adds none.
+    A dead letter is known by where it was seen and what it says, so that a redelivery adds none. The body of one
+    whose account was erased is not kept.
     """
     if not refusals:
         return
@@ -272,12 +276,21 @@ def bury(ledger: Ledger, transaction: Transaction, refusals: Sequence[Refusal], 
         )
     }
     new = {letter_id: refusal for letter_id, refusal in by_id.items() if letter_id not in known}
-    vault.prepare((dead_letter_subject(letter_id) for letter_id in new), VaultInStore(transaction))
+    in_store = VaultInStore(transaction)
+    subjects = {customer_subject(refusal.account) for refusal in new.values() if refusal.account is not None}
+    erased = vault.erased_among(subjects, in_store)
+    with_body = {
+        letter_id
+        for letter_id, refusal in new.items()
+        if refusal.account is None or customer_subject(refusal.account) not in erased
+    }
+    vault.prepare((dead_letter_subject(letter_id) for letter_id in with_body), in_store)
     refused_at = ledger.clock_in(transaction)()
     shards = shards_of_accounts(transaction, [refusal.account for refusal in new.values()])
     for letter_id, refusal in new.items():
         subject = dead_letter_subject(letter_id)
-        writes.vault.append(vault.encrypt(subject, subject, refusal.body))
+        if letter_id in with_body:
+            writes.vault.append(vault.encrypt(subject, subject, refusal.body))
         writes.dead_letters.append(
             DeadLetter(
                 shard=shards[refusal.account],

@@ -72,8 +72,8 @@ def begin_generation(ledger: Ledger, restored: Restored, reason: str | None, by:
         if reason is not None:
             subject = generation_subject(restored.generation)
             ledger.vault.prepare([subject], VaultInStore(act.transaction))
-            sealed, entry = ledger.vault.seal(f"{subject}/reason", subject, {"reason": reason})
-            act.writes.vault.append(entry)
+            sealed, entries = ledger.vault.seal(f"{subject}/reason", subject, {"reason": reason})
+            act.writes.vault += entries
         data = StoreRestored.Data(
             generation=restored.generation,
             kept=tuple(SequenceKept(sequence=name, position=position) for name, position in keeps.items()),

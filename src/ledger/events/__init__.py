@@ -55,6 +55,7 @@ from ledger.events.envelope import (
     UnknownStoredType,
     from_stored,
 )
+from ledger.events.erasure import SubjectErased
 from ledger.events.instruction import InstructionCarriedOut, InstructionFact, InstructionRefused
 from ledger.events.notice import (
     AboutNotice,
@@ -301,6 +302,7 @@ __all__ = [
     "Settling",
     "Status",
     "StoreRestored",
+    "SubjectErased",
     "SubscriptionFact",
     "SubscriptionRegistered",
     "SubscriptionReinstated",

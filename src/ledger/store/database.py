@@ -116,6 +116,13 @@ class Database(ABC):
         """What is wrong with how it is kept, and how to mend it."""
         return None
 
+    def rewrite(self, table: str) -> None:  # noqa: B027
+        """Have nothing left in the database's files of what was deleted from a table, or changed in it.
+
+        What a file system, a log of PostgreSQL's or a backup still has of it is out of reach. Raises Unavailable
+        where others keep the table for too long.
+        """
+
     def create(self, statements: Sequence[str]) -> None:
         """Create the tables and indexes that are not there. Whoever may create none needs no right to, then."""
         missing = set(self.lacking(statements))

@@ -37,6 +37,9 @@ IDLE_IN_TRANSACTION = "60s"
 and readers locked; the server then ends it, and whoever takes over goes on. No transaction of ours thinks so long.
 """
 
+REWRITING_WAITS = "10s"
+"""How long the rewriting of a table waits for those who use it; everybody else waits behind it meanwhile."""
+
 
 @lru_cache(maxsize=1024)
 def _percent(sql: str) -> str:
@@ -150,6 +153,12 @@ class PostgreSQL(Database):
             yield connection
         finally:
             self._pool.putconn(connection)
+
+    def rewrite(self, table: str) -> None:
+        """PostgreSQL writes the table into a new file; it does so for the table's owner only, and warns others."""
+        with _postgresql_errors(self.url), psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("SELECT set_config('lock_timeout', %s, false)", (REWRITING_WAITS,))
+            connection.execute(psycopg.sql.SQL("VACUUM (FULL) {}").format(psycopg.sql.Identifier(table)))
 
     def close(self) -> None:
         if self._opened:

@@ -114,6 +114,8 @@ TABLES = (
         vault_id TEXT PRIMARY KEY, serial BIGINT NOT NULL, mark TEXT NOT NULL)""",
     # What of the vault nobody can read any more, and the event by which a person accepted that.
     "CREATE TABLE IF NOT EXISTS vault_lost (ref TEXT PRIMARY KEY, loss_id TEXT NOT NULL)",
+    # The accounts of which everything that the vault had was erased: what comes later is recorded without words.
+    "CREATE TABLE IF NOT EXISTS erasures (account TEXT PRIMARY KEY, erased_at BIGINT NOT NULL)",
     # The Merkle trees over the shards' envelopes, by C2SP tlog-tiles: of each tile as many hashes as there are yet.
     # How far a tree has come is the position of its reader.
     """CREATE TABLE IF NOT EXISTS audit_tiles (

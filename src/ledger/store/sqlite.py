@@ -134,6 +134,19 @@ class SQLite(Database):
                 raise
             self._make_sure_of_files()
 
+    def rewrite(self, table: str) -> None:
+        """SQLite rewrites the whole file; its log, which has the pages as they were, is emptied."""
+        if self._in_memory:
+            return
+        with self._connection() as connection, _sqlite_errors():
+            self._make_sure_of_files()
+            connection.execute("VACUUM")
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise Unavailable(
+                f"the log of {self._path} is being read and could not be emptied: run the command again"
+            )
+
     def _can_only_be_read(self) -> bool:
         """Whether the file is there and cannot be written to by whoever runs the program."""
         if self._in_memory or self._open or not Path(self._path).exists():
@@ -217,6 +230,7 @@ class SQLite(Database):
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten in the file
             # Opens the log, which stays the same file until the last connection of all programs is closed.
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         self._open.append(connection)

@@ -242,6 +242,41 @@ class KeyDatabase:
             return None
         return Key(row.secret, row.serial or Serial(0, ""))
 
+    def erase(self, subjects: Collection[str], in_store: InStore) -> int:
+        """Destroy keys for good; how many there were. Each subject keeps a tombstone, also one that had no key, so
+        that none is made for it again. The database is rewritten, so that its file has nothing of the keys either.
+
+        Raises VaultMismatch.
+        """
+        self._follow(in_store.bound())
+        self._must_be_there()
+        wanted, now = sorted(set(subjects)), to_microseconds(self._clock())
+        with self._database.writing() as transaction:
+            _held_ring(transaction)
+            self._verify(transaction)
+            destroyed = transaction.run_each(
+                "UPDATE vault_keys SET key = NULL, erased_at = ? WHERE subject = ? AND key IS NOT NULL",
+                [(now, subject) for subject in wanted],
+            )
+            transaction.run_each(
+                "INSERT INTO vault_keys (subject, key, created_at, erased_at) VALUES (?, NULL, ?, ?) "
+                "ON CONFLICT (subject) DO NOTHING",
+                [(subject, now, now) for subject in wanted],
+            )
+        self._database.rewrite("vault_keys")
+        return destroyed
+
+    def erased(self, subjects: Collection[str] | None = None) -> set[str]:
+        """Those of some subjects whose key was erased; all of them where none are named. Raises VaultMismatch."""
+        with self._reading() as transaction:
+            if subjects is None:
+                rows = transaction.rows("SELECT subject FROM vault_keys WHERE key IS NULL")
+            else:
+                rows = transaction.rows_in(
+                    "SELECT subject FROM vault_keys WHERE key IS NULL AND subject IN (?*)", sorted(subjects)
+                )
+        return {subject for (subject,) in rows}
+
     def store_subject(self) -> str:
         """The subject of the store's own key. Raises VaultMismatch."""
         if self._store_subject is None:

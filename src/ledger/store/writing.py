@@ -14,9 +14,10 @@ from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.notice_queue import change_notice, count_as_sent, hold_link, note_collected
 from ledger.store.positions import dead_letter_sequence, set_aside_sequence, shard_of_new
 from ledger.store.reading.audit import Log
+from ledger.store.reading.erasures import erased_accounts, subjects_of
 from ledger.store.reading.notice_queue import QueuedNotice
 from ledger.store.reading.shards import shards_of
-from ledger.vault import Bound, VaultEntry
+from ledger.vault import Bound, VaultEntry, dead_letter_subject, set_aside_subject
 
 
 class HeadMoved(Conflict):
@@ -167,6 +168,14 @@ class Publication:
     published_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ErasedAccount:
+    """An account of which everything that the vault has is deleted, and nothing is kept in words from then on."""
+
+    account: str
+    erased_at: datetime
+
+
 @dataclass(slots=True)
 class Writes:
     """Everything that a batch brings, in one place, so that it is written in one transaction or not at all."""
@@ -197,6 +206,7 @@ class Writes:
     request: CarriedOut | None = None
     reader: ReaderMove | None = None
     sandbox_clock: datetime | None = None
+    erased: ErasedAccount | None = None
     generation: Begun | None = None
     log: Log | None = None
     """The log under whose name a shard's tree is signed from now on."""
@@ -221,6 +231,8 @@ class Writes:
         )
         self._write_dead_letters(transaction)
         self._write_set_aside(transaction)
+        if self.erased is not None:
+            self._erase(transaction, self.erased)
         transaction.insert(
             "closures",
             ("kept", "kept_id", "outcome", "actor", "closed_at"),
@@ -392,8 +404,36 @@ class Writes:
             ],
         )
 
+    def _erase(self, transaction: Transaction, erased: ErasedAccount) -> None:
+        """Delete what the vault has of an account. The sequences of kept messages are held, so that none comes
+        meanwhile whose body would stay; who records something else of the account has to move its head."""
+        shard = self.heads[erased.account].head.shard
+        assert shard is not None
+        for sequence in (dead_letter_sequence(shard), set_aside_sequence(shard)):
+            next_positions(transaction, sequence, 0)
+        row = (erased.account, to_microseconds(erased.erased_at))
+        transaction.insert("erasures", ("account", "erased_at"), [row])
+        for subject in subjects_of(transaction, [erased.account])[erased.account]:
+            transaction.run(
+                "DELETE FROM vault_lost WHERE ref IN (SELECT ref FROM vault WHERE subject = ?)", (subject,)
+            )
+            transaction.run("DELETE FROM vault WHERE subject = ?", (subject,))
+
+    def _keep_no_body_of_erased(self, transaction: Transaction, kept: Sequence[tuple[str, str | None]]) -> None:
+        """Raises HeadMoved where the body of a message is to be kept whose account was erased since it was decided.
+
+        It is asked under the lock of the messages' sequence, which whoever erases an account holds.
+        """
+        bodies = {entry.subject for entry in self.vault}
+        accounts = {account for subject, account in kept if subject in bodies and account is not None}
+        if accounts and erased_accounts(transaction, accounts):
+            raise HeadMoved("an account was erased since a message of it was to be kept")
+
     def _write_dead_letters(self, transaction: Transaction) -> None:
         positions = positions_for(transaction, dead_letter_sequence, [d.shard for d in self.dead_letters])
+        self._keep_no_body_of_erased(
+            transaction, [(dead_letter_subject(d.dead_letter_id), d.account) for d in self.dead_letters]
+        )
         transaction.insert(
             "dead_letters",
             (
@@ -427,6 +467,9 @@ class Writes:
 
     def _write_set_aside(self, transaction: Transaction) -> None:
         positions = positions_for(transaction, set_aside_sequence, [s.shard for s in self.set_aside])
+        self._keep_no_body_of_erased(
+            transaction, [(set_aside_subject(s.set_aside_id), s.account) for s in self.set_aside]
+        )
         transaction.insert(
             "set_aside",
             (

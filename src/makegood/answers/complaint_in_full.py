@@ -101,7 +101,7 @@ def _said(house: House, event: LedgerEvent) -> Mapping[str, str]:
     if not isinstance(event, ComplaintFact) or event.data.sealed is None:
         return {}
     try:
-        return sealed_content(house, event.data.sealed)
+        return sealed_content(house, event.account, event.data.sealed)
     except Erased:
         return {}
     except (Damaged, Lost) as error:

@@ -376,12 +376,12 @@ def _fact(house: House, envelope: StoredEnvelope, event: LedgerEvent, *, words: 
         fact["time"] = instant_to_text(message.time)
     told = OverchargeRejected | GoodwillProposed | GoodwillRejected if words else OverchargeRejected
     if isinstance(event, told) and event.data.sealed is not None:
-        fact["words"] = _reason(house, event.data.sealed)
+        fact["words"] = _reason(house, event.account, event.data.sealed)
     return fact
 
 
-def _reason(house: House, sealed: Sealed) -> str | None:
-    return words_or_why_not(house, sealed, "reason")
+def _reason(house: House, account: str, sealed: Sealed) -> str | None:
+    return words_or_why_not(house, account, sealed, "reason")
 
 
 def _retracted(
@@ -426,7 +426,7 @@ def _retracted(
             },
         }
         if words and by.data.sealed is not None:
-            row["words"] = _reason(house, by.data.sealed)
+            row["words"] = _reason(house, by.account, by.data.sealed)
         told.append(row)
     return told
 
@@ -505,7 +505,7 @@ def _decision(house: House, envelope: StoredEnvelope, event: RefundAct | Overpai
         "summary": what_happened(event),
         "decided_by": event.data.decided_by,
         "recorded_at": instant_to_text(event.recorded_at),
-        "words": _reason(house, event.data.sealed) if event.data.sealed is not None else None,
+        "words": _reason(house, event.account, event.data.sealed) if event.data.sealed is not None else None,
     }
 
 

@@ -11,7 +11,7 @@ from ledger.events import KeptAs
 from ledger.store.reading import kept_messages as kept
 from ledger.store.reading.kept_messages import KeptMessage, KeptStatus, Wanted
 from ledger.store.reading.page import Listed, Page
-from ledger.store.reading.vault import opened_bytes
+from ledger.store.reading.vault import opened_body
 from ledger.values import instant_to_text
 from ledger.vault import Gone, kept_subject
 from makegood.house.opening import House
@@ -102,7 +102,7 @@ def with_body(house: House, of: KeptAs, message: KeptMessage) -> DeadLetterWithB
 
     body, cause = None, None
     try:
-        body = opened_bytes(house.database, house.vault, kept_subject(of, message.kept_id))
+        body = opened_body(house.database, house.vault, kept_subject(of, message.kept_id))
     except Gone as gone:
         cause = str(gone)
     said: WithBody = {

@@ -78,7 +78,7 @@ def losses(house: House) -> list[LossAccepted]:
             "loss_id": event.data.loss_id,
             "accepted_at": instant_to_text(event.recorded_at),
             "accepted_by": event.actor,
-            "reason": words_or_why_not(house, event.data.sealed, "reason"),
+            "reason": words_or_why_not(house, event.account, event.data.sealed, "reason"),
             "customers": event.data.customers,
             "dead_letters": event.data.dead_letters,
             "set_aside": event.data.set_aside,

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ledger.events import Sealed
-from ledger.store.reading.vault import vault_entry
+from ledger.store.reading.vault import opened
 from ledger.vault import Damaged, Gone
 from makegood.house.opening import House
 
 
-def sealed_content(house: House, sealed: Sealed) -> dict[str, str]:
-    """The personal data that an event refers to. Raises Erased or Damaged."""
+def sealed_content(house: House, account: str, sealed: Sealed) -> dict[str, Any]:
+    """The personal data that an account's event refers to. Raises Erased, Lost or Damaged."""
     with house.database.reading() as transaction:
-        found = vault_entry(transaction, sealed.ref)
-    if found is None:
-        raise Damaged(f"the vault has no entry {sealed.ref}")
-    return house.vault.open(sealed, found)
+        return opened(transaction, house.vault, account, sealed)
 
 
-def words_or_why_not(house: House, sealed: Sealed, name: str) -> str | None:
+def words_or_why_not(house: House, account: str, sealed: Sealed, name: str) -> str | None:
     """One field of what people wrote, or in parentheses why it cannot be read."""
     try:
-        return sealed_content(house, sealed).get(name)
+        return sealed_content(house, account, sealed).get(name)
     except (Gone, Damaged) as error:
         return f"({error})"

@@ -134,11 +134,16 @@ def events_of_stream(transaction: Transaction, stream: str, limit: int | None = 
     return [_envelope(row) for row in rows]
 
 
+def events_of_streams(transaction: Transaction, streams: Sequence[str]) -> list[StoredEnvelope]:
+    """The events of some streams, in no order; nothing of a stream that is not there."""
+    rows = transaction.rows_in(f"SELECT {_COLUMNS} FROM events WHERE stream IN (?*)", streams)
+    return [_envelope(row) for row in rows]
+
+
 def last_of_streams(transaction: Transaction, streams: Sequence[str]) -> dict[str, StoredEnvelope]:
     """The last event of each of some streams; nothing of a stream that is not there."""
-    rows = transaction.rows_in(f"SELECT {_COLUMNS} FROM events WHERE stream IN (?*)", streams)
     found: dict[str, StoredEnvelope] = {}
-    for envelope in map(_envelope, rows):
+    for envelope in events_of_streams(transaction, streams):
         if envelope.stream not in found or found[envelope.stream].stream_version < envelope.stream_version:
             found[envelope.stream] = envelope
     return found

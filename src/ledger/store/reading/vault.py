@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from ledger.events import Sealed
 from ledger.store.database import Database, Row, StoreError, Transaction
-from ledger.vault import Bound, Serial, Vault, VaultEntry
+from ledger.store.reading.erasures import erased_among, erased_at
+from ledger.vault import ERASED, Bound, Damaged, Erased, Serial, Vault, VaultEntry
 
 BATCH = 500
 """So many entries are in memory at once where all are looked at; a kept message's may have 60 KiB."""
@@ -22,10 +25,22 @@ def vault_entry(transaction: Transaction, ref: str) -> VaultEntry | None:
     return _entry(rows[0]) if rows else None
 
 
-def opened_bytes(database: Database, vault: Vault, ref: str) -> bytes | None:
-    """What lies under a reference, None where the vault has nothing of it. Raises Erased, Lost or Damaged."""
+def opened(transaction: Transaction, vault: Vault, account: str, sealed: Sealed) -> dict[str, Any]:
+    """What an account's event refers to. Raises Erased, Lost or Damaged."""
+    entry = vault_entry(transaction, sealed.ref)
+    if entry is not None:
+        return vault.open(sealed, entry)
+    if sealed.commitment == ERASED or erased_at(transaction, account) is not None:
+        raise Erased(f"what was said under {sealed.ref} was erased: nobody can read it any more")
+    raise Damaged(f"the vault has nothing under {sealed.ref}; restore the store from a backup")
+
+
+def opened_body(database: Database, vault: Vault, subject: str) -> bytes | None:
+    """The body of a kept message, by its subject; None where the vault has none. Raises Erased, Lost or Damaged."""
     with database.reading() as transaction:
-        entry = vault_entry(transaction, ref)
+        entry = vault_entry(transaction, subject)
+        if entry is None and erased_among(transaction, [subject]):
+            raise Erased("the account of this message was erased, and its body with it: nobody can read it any more")
     return vault.decrypt(entry) if entry is not None else None
 
 
@@ -87,6 +102,10 @@ class VaultInStore:
             list(subjects),
         )
         return {subject for (subject,) in rows}
+
+    def erased(self, subjects: Collection[str]) -> Collection[str]:
+        """Those of some subjects that are an erased account's."""
+        return erased_among(self.transaction, subjects)
 
 
 def _entry(row: Row) -> VaultEntry:

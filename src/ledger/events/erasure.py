@@ -1,0 +1,27 @@
+"""The event by which what is known of a customer in words was erased. It says nothing of what that was."""
+
+from __future__ import annotations
+
+from ledger.events.envelope import Decision, Sealed, Stored
+
+
+class SubjectErased(Decision):
+    """What the vault had of an account was erased for good: its key, and all that was encrypted with it.
+
+    `entries` counts what the vault had of the account, the bodies of its `dead_letters` and of its messages
+    `set_aside` among it; `notices` are the e-mails to the customer that were not sent yet. With `restored` it is
+    recorded again, because the store was restored from a backup of before; the basis is not known then. The basis
+    lies in the vault under a key of its own: it is an operator's words, and stays.
+    """
+
+    stored_as = "subject-erased.v1"
+
+    class Data(Stored):
+        entries: int
+        dead_letters: int
+        set_aside: int
+        notices: int
+        restored: bool
+        sealed: Sealed | None
+
+    data: Data
