@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ledger.application.account import TIMER
 from ledger.audit import leaf_hash
 from ledger.store.connecting import connect
 from ledger.store.database import beside
@@ -89,6 +90,60 @@ def test_a_sound_store_and_an_amount_that_was_changed(door: Door) -> None:
     assert (others["decisions"], others["differing"]) == (0, [])
 
 
+def test_closings_are_performed_again(twenty_accounts_in_july: Door) -> None:
+    """A figure of a closed month that was raised is found, and so is a fold that no release had."""
+    door = twenty_accounts_in_july
+    before = door.json("audit", "reperform")["decisions"]
+    for month in ("2026-01", "2026-02"):
+        door("period", "close", month, "--as", "felix")
+    assert door.json("audit", "reperform")["decisions"] == before + 2
+    assert door.json("audit", "reperform", "--account", "system")["decisions"] == 2
+
+    def raise_total(said: dict[str, Any]) -> bool:
+        if said["type"] != "period-closed.v1" or said["data"]["period"] != "2026-02":
+            return False
+        said["data"]["movements"] = 99
+        said["data"]["figures"]["manifest"]["events"] += 1
+        return True
+
+    position = forge(door.store, "system", raise_total)
+    (found,) = door.json("audit", "reperform", exits=2)["differing"]
+    assert (found["position"], found["type"]) == (position, "period-closed.v1")
+    assert found["recorded"]["movements"] == "99"
+    assert int(found["recorded"]["events"]) == int(found["recomputed"]["events"]) + 1
+    assert position in door("audit", "reperform", exits=2)
+
+
+def test_rules_of_no_release_are_a_difference(twenty_accounts_in_july: Door) -> None:
+    """Whoever writes a revision of the rules beside an amount has the amount found all the same."""
+    door = twenty_accounts_in_july
+    claim = next(row for row in door.json("claims") if row["outcome"] == "granted")
+
+    def other_rules(said: dict[str, Any]) -> bool:
+        if said["data"].get("claim_id") != claim["claim_id"] or not said["data"].get("after"):
+            return False
+        said["data"]["rules"] = 7
+        return True
+
+    position = forge(door.store, claim["account_id"], other_rules)
+    found = door.json("audit", "reperform", exits=2)
+    assert found["not_reperformable"] == 0
+    assert [(each["position"], each["recorded"]) for each in found["differing"]] == [(position, {"rules": 7})]
+
+
+def test_decisions_that_fell_due_and_are_missing_at_the_end(twenty_accounts_in_july: Door) -> None:
+    """Somebody takes an account's last decisions out of the store, which the timer had made."""
+    door = twenty_accounts_in_july
+    with closing(connect(door.store)) as database, database.writing() as transaction:
+        rows = transaction.rows("SELECT account, account_version, envelope FROM events ORDER BY position")
+        last = {account: (version, json.loads(bytes(stored))) for account, version, stored in rows}
+        account = next(name for name, (_, said) in last.items() if said["actor"] == TIMER)
+        version, said = last[account]
+        transaction.run("DELETE FROM events WHERE account = ? AND account_version = ?", (account, version))
+    (found,) = door.json("audit", "reperform", exits=2)["differing"]
+    assert (found["account_id"], found["type"], found["recorded"]) == (account, said["type"], None)
+
+
 def test_no_vault_is_needed(twenty_accounts_in_july: Door, tmp_path: Path) -> None:
     if twenty_accounts_in_july.store.startswith("sqlite"):
         Path(beside(twenty_accounts_in_july.store, "vault").removeprefix("sqlite:///")).unlink()
@@ -116,6 +171,9 @@ def test_what_older_rules_decided_is_counted_apart(
     found = door.json("audit", "reperform")
     assert found["differing"] == []
     assert (found["not_reperformable"] > 0) == (schema < 4)
+    assert [each["why"] for each in found["not_judged"]] == ["older rules"] * (schema < 4)
+    if schema < 4:
+        assert "by an earlier revision of the rules" in door("audit", "reperform")
     assert found["decisions"] > found["not_reperformable"]
 
 

@@ -56,8 +56,12 @@ class Life:
                 self.hear(message)
                 while self._chance.random() < 0.5:
                     self._decide()
-        self.account.assess_anew(LONG_AFTER)
+        self.let_time_pass()
         self.steps.append(self.account.collect())
+
+    def let_time_pass(self) -> None:
+        """What happens in the end, when nothing comes any more."""
+        self.account.assess_anew(LONG_AFTER)
 
     def hear(self, message: dict[str, Any]) -> None:
         self.now += timedelta(minutes=1)

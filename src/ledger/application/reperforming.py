@@ -8,10 +8,10 @@ is compared with what was recorded. Nothing is stored, and no vault is needed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from eventsourcing.domain import OriginatorVersionError
 
@@ -21,6 +21,7 @@ from ledger.application.account import TIMER, Account
 from ledger.application.catalogue import Catalogue
 from ledger.application.checking import check_books
 from ledger.events import (
+    STORED_TYPES,
     AlarmCleared,
     AlarmRaised,
     ClaimAssessedV1,
@@ -32,7 +33,7 @@ from ledger.events import (
     RefundSubmitted,
     SettledAnew,
 )
-from ledger.policy.rules import RULES
+from ledger.policy.rules import RULES, SAID_FROM
 from ledger.store.positions import Position
 from ledger.store.reading.events import StoredEnvelope
 from ledger.store.writing import Head
@@ -47,6 +48,20 @@ class Publication:
 
     at: Position
     agreement: PublishedAgreement
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What decisions are performed from beside their account's own events.
+
+    `published` are all publications of agreements. `rules_said_from` has by shard the position of the first decision
+    that says its rules: programs are stopped while a store is brought up to date, so that no older rules decide after
+    it. By `until` time has done its work; None where that is not asked.
+    """
+
+    published: Sequence[Publication] = ()
+    rules_said_from: Mapping[int, int] = field(default_factory=dict)
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,28 +80,67 @@ class Differing:
     recomputed: Content | None
 
 
+WhyNotJudged = Literal["older rules", "rests on rows"]
+"""Why a decision is not judged: an earlier revision of the rules made it, or it says how projections compared."""
+
+
+@dataclass(slots=True)
+class NotJudged:
+    """Decisions that are not judged for one reason, and when the first and the last of them were recorded."""
+
+    decisions: int
+    accounts: set[str]
+    first: datetime
+    last: datetime
+
+    def take(self, other: NotJudged) -> None:
+        """Count what another counts."""
+        self.decisions += other.decisions
+        self.accounts |= other.accounts
+        self.first, self.last = min(self.first, other.first), max(self.last, other.last)
+
+
 @dataclass(slots=True)
 class Reperformed:
-    """How many decisions were looked at, how many of them by rules that this program does not have, what differs."""
+    """How many decisions were looked at, those of them that are not judged, and what differs."""
 
     decisions: int = 0
-    not_reperformable: int = 0
+    not_judged: dict[WhyNotJudged, NotJudged] = field(default_factory=dict)
     differing: list[Differing] = field(default_factory=list)
+
+    @property
+    def not_reperformable(self) -> int:
+        """How many decisions are not judged."""
+        return sum(each.decisions for each in self.not_judged.values())
+
+    def take(self, other: Reperformed) -> None:
+        """Have what was found of other accounts too."""
+        self.decisions += other.decisions
+        self.differing += other.differing
+        for why, more in other.not_judged.items():
+            self.leave_out(why, more)
+
+    def leave_out(self, why: WhyNotJudged, more: NotJudged) -> None:
+        """Count decisions that are not judged."""
+        if why in self.not_judged:
+            self.not_judged[why].take(more)
+        else:
+            self.not_judged[why] = more
 
 
 def reperform(
     account: str,
     recorded: Sequence[StoredEnvelope],
-    published: Sequence[Publication],
+    basis: Basis,
     asked: Callable[[LedgerEvent], bool] = lambda event: True,
 ) -> Reperformed:
-    """Perform the decisions of an account again: its first events, in order, with all publications of agreements.
+    """Perform the decisions of an account again: all its events up to some point, in order.
 
     Only decisions that are `asked` for are counted and told of; the others are performed too, because later ones
     rest on them. How a notice to the customer was delivered is no decision. Raises UnknownStoredType, and
     pydantic.ValidationError for damaged bytes.
     """
-    return _Reperforming(account, published, asked).reperform(recorded)
+    return _Reperforming(account, basis, asked).reperform(recorded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,26 +177,40 @@ class _Step:
         """The instant that was taken for the present, where a decision says it."""
         return next((now for each in self.all if (now := getattr(each.event.data, "now", None)) is not None), None)
 
-    def rules(self) -> int | None:
-        """The revision of the rules, where a decision says it."""
-        return next((rules for each in self.all if (rules := _rules(each.event)) is not None), None)
+    def rules(self) -> set[int]:
+        """The revisions of the rules that its decisions say, or show by their form; most decisions do neither."""
+        return {rules for each in self.all if (rules := _rules(each.event)) is not None}
+
+    @property
+    def says_unknown_rules(self) -> bool:
+        """Whether a decision says a revision of the rules that no release up to this one has said."""
+        return any(said is not None and said not in _SAID for said in map(_said, self.events))
+
+
+_SAID = range(SAID_FROM, RULES + 1)
+_UNSAID = SAID_FROM - 1
+
+
+def _shows_older_rules(recorded: Iterable[_Recorded]) -> bool:
+    return any(isinstance(each.event, ClaimAssessedV1 | CreditAppliedV1) for each in recorded)
 
 
 def _rules(event: LedgerEvent) -> int | None:
     if isinstance(event, ClaimAssessedV1 | CreditAppliedV1):
-        return 1
+        return _UNSAID
+    said = _said(event)
+    return said if said in _SAID else None
+
+
+def _said(event: LedgerEvent) -> int | None:
     rules = getattr(event.data, "rules", None)
     return rules if isinstance(rules, int) else None
 
 
-def _first_rules(steps: Sequence[_Step]) -> int:
-    """The rules of an account's first decisions, which need not say: older ones, where all was settled anew later."""
-    for step in steps:
-        if any(isinstance(event, SettledAnew) for event in step.events):
-            return RULES - 1
-        if (rules := step.rules()) is not None:
-            return rules
-    return RULES
+def says_rules() -> list[str]:
+    """The stored types of the decisions that say their rules."""
+    shapes: dict[str, Any] = {name: kind.model_fields["data"] for name, kind in STORED_TYPES.items()}
+    return sorted(name for name, shape in shapes.items() if "rules" in getattr(shape.annotation, "model_fields", ()))
 
 
 def _notes_law(event: LedgerEvent) -> bool:
@@ -150,7 +218,11 @@ def _notes_law(event: LedgerEvent) -> bool:
 
 
 def _steps(recorded: Sequence[_Recorded], published: Sequence[Publication]) -> Iterator[_Step]:
-    """The steps in which an account's events were recorded. A publication between two ends a step of the timer's."""
+    """The steps in which an account's events were recorded.
+
+    A publication between two events ends a step of the timer's; so does settling anew, where older rules decided at
+    the same instant, as in a sandbox whose clock stands.
+    """
     places = [_place(each.at) for each in published]
 
     def between(one: Position, other: Position) -> bool:
@@ -172,6 +244,7 @@ def _steps(recorded: Sequence[_Recorded], published: Sequence[Publication]) -> I
                 and _is_timers(events[end].event)
                 and events[end].event.occurred_at == first.event.occurred_at
                 and not between(events[end - 1].at, events[end].at)
+                and not (isinstance(events[end].event, SettledAnew) and _shows_older_rules(events[begin:end]))
             ):
                 end += 1
             yield _Step(None, events[begin:end])
@@ -196,10 +269,13 @@ def _is_timers(event: LedgerEvent) -> bool:
 class _Reperforming:
     """An account that decides anew, beside what was recorded of it."""
 
-    def __init__(self, account: str, published: Sequence[Publication], asked: Callable[[LedgerEvent], bool]) -> None:
+    def __init__(self, account: str, basis: Basis, asked: Callable[[LedgerEvent], bool]) -> None:
         self._account_id = account
         self._asked = asked
-        self._published = sorted(published, key=lambda each: _place(each.at))
+        self._basis = basis
+        self._published = sorted(basis.published, key=lambda each: _place(each.at))
+        self._rules = RULES
+        """The revision of the rules by which the account's decisions are made by now."""
         self._catalogue = Catalogue()
         self._account = Account(Head(account), self._catalogue)
         self._events: list[LedgerEvent] = []
@@ -212,17 +288,16 @@ class _Reperforming:
 
     def reperform(self, recorded: Sequence[StoredEnvelope]) -> Reperformed:
         steps = list(_steps([_Recorded(each.at, each.event()) for each in recorded], self._published))
-        rules = _first_rules(steps)
+        self._rules = self._first_rules(steps)
         behind = False
         for step in steps:
-            rules = step.rules() or rules
             asked = [each for each in step.judged if self._asked(each.event)]
             self._found.decisions += len(asked)
             self._publish(step.first.at)
             if _notes_law(step.first.event):
-                self._note_law(step, bool(asked))
-            elif rules != RULES:
-                self._found.not_reperformable += len(asked)
+                self._note_law(step, asked)
+            elif self._is_by_older_rules(step):
+                self._leave_out("older rules", asked)
                 self._events += step.events
                 behind = True
             else:
@@ -233,7 +308,51 @@ class _Reperforming:
             self._before += step.events
             self._now = step.now() or self._now
             self._recorded_at = step.all[-1].event.recorded_at
+        if steps and not behind and self._basis.until is not None:
+            self._find_missing(steps[-1].all[-1], self._basis.until)
         return self._found
+
+    def _leave_out(self, why: WhyNotJudged, decisions: Sequence[_Recorded]) -> None:
+        if decisions:
+            instants = [each.event.recorded_at for each in decisions]
+            self._found.leave_out(why, NotJudged(len(decisions), {self._account_id}, min(instants), max(instants)))
+
+    # --- by which rules --------------------------------------------------------------------------------------------
+
+    def _is_by_older_rules(self, step: _Step) -> bool:
+        """Whether a step was decided by an earlier revision of the rules.
+
+        It is not because its decisions say so: revisions only rise, along an account's history and along the log, and
+        each is one that a release had. What says anything else is performed by the rules of today, and so differs.
+        """
+        said = step.rules() or {self._rules}
+        self._rules = max(self._rules, *said)
+        is_one_revision = said == {self._rules} and not step.says_unknown_rules
+        return is_one_revision and self._rules < RULES and self._may_be_older(step.first.at)
+
+    def _may_be_older(self, at: Position) -> bool:
+        """Whether no decision before this one says its rules."""
+        return at.position < self._basis.rules_said_from.get(at.shard, at.position + 1)
+
+    def _first_rules(self, steps: Sequence[_Step]) -> int:
+        """The rules of an account's first decisions, which need not say: older ones, where they left something that
+        is to be settled anew."""
+        first: list[LedgerEvent] = []
+        for step in steps:
+            if not self._may_be_older(step.first.at) or any(isinstance(each, SettledAnew) for each in step.events):
+                break
+            if said := step.rules():
+                return min(said)
+            first += step.events
+        account = Account(Head(self._account_id), self._catalogue_of_all())
+        account.replay(first, {})
+        return _UNSAID if account.billing.settlements.is_by_older_rules else RULES
+
+    def _catalogue_of_all(self) -> Catalogue:
+        catalogue = Catalogue()
+        for each in self._published:
+            catalogue.add(each.agreement)
+        return catalogue
 
     def _publish(self, before: Position) -> None:
         """Have the agreements that were published by then."""
@@ -269,6 +388,13 @@ class _Reperforming:
         for event in missing:
             self._tell(cause, None, event)
         self._events += missing
+
+    def _find_missing(self, last: _Recorded, until: datetime) -> None:
+        """Note what fell due after an account's last event and was not recorded."""
+        self._account.catch_up(until, last.event.recorded_at)
+        for event in self._account.collect():
+            if self._asked(event.model_copy(update={"recorded_at": event.occurred_at})):
+                self._note(last, None, event)
 
     def _now_of(self, step: _Step) -> datetime:
         """The present of a step. One without decisions says only when it was recorded, which is never earlier."""
@@ -315,13 +441,13 @@ class _Reperforming:
 
     # --- comparing --------------------------------------------------------------------------------------------------
 
-    def _note_law(self, step: _Step, asked: bool) -> None:
+    def _note_law(self, step: _Step, asked: Sequence[_Recorded]) -> None:
         """An alarm for a law of the books follows from what was recorded before it; one for projections does not."""
         recorded = step.first
         assert isinstance(recorded.event, AlarmRaised | AlarmCleared)
         (law,) = recorded.event.data.about
         if law == "projections":
-            self._found.not_reperformable += asked
+            self._leave_out("rests on rows", asked)
         else:
             broken = {each.law for each in check_books(self._account_id, self._before, self._catalogue).broken}
             if (law in broken) != isinstance(recorded.event, AlarmRaised):
@@ -334,10 +460,12 @@ class _Reperforming:
             self._tell(recorded or step.first, recorded.event if recorded is not None else None, recomputed)
 
     def _tell(self, at: _Recorded, recorded: LedgerEvent | None, recomputed: LedgerEvent | None) -> None:
+        if self._asked(at.event):
+            self._note(at, recorded, recomputed)
+
+    def _note(self, at: _Recorded, recorded: LedgerEvent | None, recomputed: LedgerEvent | None) -> None:
         event = recorded or recomputed
         assert event is not None
-        if not self._asked(at.event):
-            return
         was, now = (_content(each) if each is not None else None for each in (recorded, recomputed))
         if was is not None and now is not None:
             names = [name for name in {**was, **now} if was.get(name) != now.get(name)]

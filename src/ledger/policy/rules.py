@@ -5,3 +5,6 @@ RULES = 2
 
 1 stands for all that was decided before decisions said it.
 """
+
+SAID_FROM = 2
+"""The first revision that decisions say. Those before it show theirs by their older stored types."""

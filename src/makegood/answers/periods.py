@@ -183,7 +183,7 @@ def _open(month: Month, position: Reached, zone: str, figures: Figures) -> Perio
 
 
 def _closed(closing: PeriodClosed, figures: Figures) -> PeriodInFull:
-    differing = _differing(closing, figures.recorded)
+    differing = figures_that_differ(closing, figures.recorded)
     return {
         **closings.shown_closing(closing, recomputed=not differing),
         "cut_off": figures.late,
@@ -191,7 +191,7 @@ def _closed(closing: PeriodClosed, figures: Figures) -> PeriodInFull:
     }
 
 
-def _differing(closing: PeriodClosed, found: PeriodFigures) -> list[PeriodDiffers]:
+def figures_that_differ(closing: PeriodClosed, found: PeriodFigures) -> list[PeriodDiffers]:
     """Figure by figure, where what was recorded is not what the events make now."""
     recorded = closing.data.figures
     pairs = [

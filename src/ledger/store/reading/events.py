@@ -125,6 +125,15 @@ def events_of_types(transaction: Transaction, account: str, types: Sequence[str]
     return [_envelope(row) for row in rows]
 
 
+def first_of_types(transaction: Transaction, types: Sequence[str]) -> dict[int, int]:
+    """By shard, the position of the first event that is of one of some types; nothing of a shard that has none."""
+    found = transaction.rows_in("SELECT shard, MIN(position) FROM events WHERE type IN (?*) GROUP BY shard", types)
+    first: dict[int, int] = {}
+    for shard, position in found:
+        first[shard] = min(position, first.get(shard, position))
+    return first
+
+
 def events_of_stream(transaction: Transaction, stream: str, limit: int | None = None) -> list[StoredEnvelope]:
     """The events of a stream in order, or so many of them from the first on; none where there is no such stream."""
     rows = transaction.rows(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ledger.application.reperforming import WhyNotJudged
 from makegood.answers.audit.difference import AccountDifference, RowDiffers
 from makegood.answers.audit.reperformance import DecisionDiffers, Reperformance
 from makegood.commands.terminal.layout import NOTHING, Columns
@@ -29,6 +30,11 @@ FIELDS_SHOWN_MAX = 4
 CHANGES_OF_STATE = Columns.made_of(
     {"part": "of", "id": "id", "field": "field", "before": "before", "after": "after"}, prose=("before", "after")
 )
+NOT_JUDGED: Mapping[WhyNotJudged, str] = {
+    "older rules": "are not judged: they were made by an earlier revision of the rules, before the store was brought "
+    "up to date; compare the last instant with the day on which that was done",
+    "rests on rows": "are not judged: they say that projections differed from the events, or no longer do",
+}
 
 
 def show_reperformance(answer: Reperformance) -> None:
@@ -40,10 +46,10 @@ def show_reperformance(answer: Reperformance) -> None:
         for row in answer["differing"]
     ]
     print_rows(rows, DIFFERING, title=f"Decisions that differ ({said})", empty=f"{said}: none differs")
-    if answer["not_reperformable"]:
+    for each in answer["not_judged"]:
         print_sentences(
-            f"{answer['not_reperformable']} more were made by rules that this version does not have, or rest on more "
-            "than facts; they are not judged"
+            f"{each['decisions']} more of {each['accounts']} accounts, recorded from {each['first_recorded_at']} to "
+            f"{each['last_recorded_at']}, {NOT_JUDGED[each['why']]}"
         )
 
 
