@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TypeVar, cast, get_args
 
 import typer
 
@@ -15,6 +16,7 @@ from makegood.house.stop import Stop
 R = TypeVar("R", bound=Mapping[str, Any])
 
 if TYPE_CHECKING:
+    from ledger.store.positions import KnownAt as KnownAtMoment
     from makegood.answers.moments import Moment
     from makegood.commands.terminal.layout import Columns
     from makegood.house.opening import House
@@ -198,9 +200,21 @@ def _as_of(text: str) -> Any:
 
 
 def _known_at(text: str) -> Any:
-    from makegood.answers.moments import known_at_from_text
+    from makegood.answers.moments import KNOWN_AT, known_at_from_text
 
-    return _read(known_at_from_text, text)
+    try:
+        return known_at_from_text(text)
+    except ValueError:
+        pass
+    from makegood.answers.audit.signed_moment import signed_moment
+
+    try:
+        files = [text] if Path(text).exists() else text.split(",")
+        return signed_moment([Path(file.strip()) for file in files])
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    except OSError:
+        raise typer.BadParameter(f"{KNOWN_AT}, or a file with a signed checkpoint that can be read") from None
 
 
 def _read(reader: Callable[[str], Any], text: str) -> Any:
@@ -222,14 +236,47 @@ AsOf = Annotated[
 KnownAt = Annotated[
     Any,
     typer.Option(
-        "--known-at", parser=_known_at, metavar="INSTANT|POSITION", help="Show only events recorded by then."
+        "--known-at",
+        parser=_known_at,
+        metavar="INSTANT|POSITION|CHECKPOINT",
+        help="Show only events recorded by then. CHECKPOINT is the file of a signed one; of several shards, several "
+        "with commas between them.",
     ),
 ]
 
 
 def known_at_option(text: str) -> Any:
-    """An instant or a position that a user typed. Raises BadParameter."""
+    """An instant, a position or the file of a checkpoint that a user typed. Raises BadParameter."""
     return _known_at(text)
+
+
+def known_at_in(house: House, known_at: Any) -> KnownAtMoment | None:
+    """What was typed for `--known-at`, of which only the store says what checkpoints cover. Raises Stop."""
+    if known_at is None:
+        return None
+    from makegood.answers.audit.signed_moment import NotThisHistory, SignedMoment, reached_by
+
+    if not isinstance(known_at, SignedMoment):
+        return cast("KnownAtMoment", known_at)
+    with house.database.reading() as transaction:
+        try:
+            return reached_by(transaction, known_at)
+        except NotThisHistory as error:
+            raise Stop(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class AskedMoment:
+    """The moment that a command is asked about, as it was typed."""
+
+    as_of: Any
+    known_at: Any
+
+    def of(self, house: House) -> Moment:
+        """The moment in a store. Raises Stop where a checkpoint was signed over another history."""
+        from makegood.answers.moments import Moment
+
+        return Moment(self.as_of, known_at_in(house, self.known_at))
 
 
 def settings_from(store: str = "", kafka: str = "", http: str = "") -> Settings:
@@ -282,7 +329,7 @@ def show_list(
     empty: str,
     chosen: str | None = None,
     account: str | None = None,
-    at: Moment | None = None,
+    at: AskedMoment | None = None,
     in_words: Callable[[R], Mapping[str, Any]] | None = None,
 ) -> None:
     """Show the rows of a question, as a table or as JSON, of all fields or of those `chosen`; `in_words` says a row
@@ -299,12 +346,14 @@ def show_list(
         asked = (columns.fields() if json else columns).chosen(names) if names else columns
     except NoSuchColumn as error:
         raise typer.BadParameter(str(error), param_hint="--columns") from None
-    with opened(store, account) as house, house_at(house, at, account) as then:
-        rows = query(then)
+    with opened(store, account) as house:
+        moment = at.of(house) if at is not None else None
+        with house_at(house, moment, account) as then:
+            rows = query(then)
     if json:
         print_json([{name: row[name] for name in names} for row in rows] if names else rows)
     else:
-        said = in_words_of(at)
+        said = in_words_of(moment)
         shown = [in_words(row) for row in rows] if in_words else rows
         print_rows(shown, asked, title=title + said, empty=empty + said, choosable=True)
 
@@ -324,13 +373,6 @@ def house_at(house: House, at: Moment | None, account: str | None = None) -> Ite
         with progress_bar(what, None, "accounts") as told:
             then = until_the_end.enter_context(house_then(house, EVERYTHING, at, account, told))
         yield then
-
-
-def moment_of(as_of: Any, known_at: Any) -> Moment | None:
-    """The moment that a command is asked about; None for now."""
-    from makegood.answers.moments import Moment
-
-    return Moment(as_of, known_at) if as_of is not None or known_at is not None else None
 
 
 def in_words_of(at: Moment | None) -> str:

@@ -15,6 +15,7 @@ from makegood.commands.app import (
     Json,
     Store,
     audit_app,
+    known_at_in,
     known_at_option,
     settings_from,
 )
@@ -72,7 +73,7 @@ def audit_diff(
         typer.Option(
             "--from",
             parser=known_at_option,
-            metavar="INSTANT|POSITION",
+            metavar="INSTANT|POSITION|CHECKPOINT",
             help="The first moment: events recorded by then are left out.",
         ),
     ],
@@ -81,7 +82,7 @@ def audit_diff(
         typer.Option(
             "--to",
             parser=known_at_option,
-            metavar="INSTANT|POSITION",
+            metavar="INSTANT|POSITION|CHECKPOINT",
             help="The second moment: events recorded by then are listed.",
         ),
     ],
@@ -97,7 +98,8 @@ def audit_diff(
 
     with audited(store) as house:
         try:
-            answer = difference(house, EVERYTHING, account, from_, to)
+            moments = (known_at_in(house, moment) for moment in (from_, to))
+            answer = difference(house, EVERYTHING, account, *moments)
         except FilterRefused as error:
             raise typer.BadParameter(str(error), param_hint=f"--{error.word}") from None
     (print_json if json else show_difference)(answer)

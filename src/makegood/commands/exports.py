@@ -9,6 +9,7 @@ import typer
 
 from makegood.commands.app import (
     AccountOption,
+    AskedMoment,
     AsOf,
     FormatOption,
     JournalFormatOption,
@@ -19,7 +20,6 @@ from makegood.commands.app import (
     Store,
     export_app,
     house_at,
-    moment_of,
     opened,
 )
 from makegood.commands.filter_options import (
@@ -38,7 +38,6 @@ from makegood.commands.filter_options import (
 )
 
 if TYPE_CHECKING:
-    from makegood.answers.moments import Moment
     from makegood.exports.lists import What
 
 
@@ -70,7 +69,7 @@ def claims(
 ) -> None:
     """Claims: granted with an amount, declined with a reason, pending or withdrawn."""
     filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, until)
-    at = moment_of(as_of, known_at)
+    at = AskedMoment(as_of, known_at)
     _export("claims", format_, to, force, store, json, at, **filters, outcome=outcome)
 
 
@@ -95,7 +94,7 @@ def refunds(
 ) -> None:
     """Refunds: due, failed and paid out."""
     filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, until)
-    at = moment_of(as_of, known_at)
+    at = AskedMoment(as_of, known_at)
     _export("refunds", format_, to, force, store, json, at, **filters, status=status)
 
 
@@ -120,7 +119,7 @@ def credits(
 ) -> None:
     """Credits: granted, used and left."""
     filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, until)
-    at = moment_of(as_of, known_at)
+    at = AskedMoment(as_of, known_at)
     _export("credits", format_, to, force, store, json, at, **filters, status=status)
 
 
@@ -138,7 +137,7 @@ def disputes(
     json: Json = False,
 ) -> None:
     """Disputed charges: under investigation with a deadline, confirmed or rejected."""
-    at = moment_of(as_of, known_at)
+    at = AskedMoment(as_of, known_at)
     _export("disputes", format_, to, force, store, json, at, account=account, overdue=overdue, age=age)
 
 
@@ -156,7 +155,7 @@ def complaints(
     json: Json = False,
 ) -> None:
     """Customers' complaints, the longest open first."""
-    at = moment_of(as_of, known_at)
+    at = AskedMoment(as_of, known_at)
     _export("complaints", format_, to, force, store, json, at, account=account, still_open=still_open, age=age)
 
 
@@ -184,7 +183,7 @@ def movements(
     """Movements of a period, one by one: granted, reduced, refunded, credited, applied and others."""
     filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, until)
     more: dict[str, Any] = {"kind": kind, "settlement": settlement, "by_occurrence": by_occurrence}
-    at = moment_of(as_of, known_at)
+    at = AskedMoment(as_of, known_at)
     _export("movements", format_, to, force, store, json, at, **filters, **more)
 
 
@@ -208,28 +207,25 @@ def journal(
 ) -> None:
     """The movements of a period in a double-entry journal for hledger or beancount."""
     filters = filters_of(account, currency, clause, agreement, plan, None, from_, until)
-    at = moment_of(as_of, known_at)
+    at = AskedMoment(as_of, known_at)
     _export("journal", format_, to, force, store, json, at, **filters, by_occurrence=by_occurrence)
 
 
 def _export(
-    what: What, format_: Any, file_to: Path, force: bool, store: str, json: bool, at: Moment | None, **filters: Any
+    what: What, format_: Any, file_to: Path, force: bool, store: str, json: bool, at: AskedMoment, **filters: Any
 ) -> None:
     """Write the file, and say what is in it."""
     from makegood.access.sight import EVERYTHING
-    from makegood.answers.moments import NOW
     from makegood.commands.terminal.export import show_export
     from makegood.commands.terminal.printing import print_json, progress_bar
     from makegood.exports.exporting import export
     from makegood.house.whole_file import whole_file
 
-    with (
-        opened(store, filters.get("account")) as house,
-        whole_file(file_to, force=force) as file,
-        house_at(house, at, filters.get("account")) as then,
-        progress_bar(f"exporting {what}", None, "rows") as told,
-    ):
-        done = export(then, EVERYTHING, what, format_, file, filters, told, at or NOW)
+    account = filters.get("account")
+    with opened(store, account) as house, whole_file(file_to, force=force) as file:
+        moment = at.of(house)
+        with house_at(house, moment, account) as then, progress_bar(f"exporting {what}", None, "rows") as told:
+            done = export(then, EVERYTHING, what, format_, file, filters, told, moment)
     if json:
         print_json(done)
     else:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from makegood.commands.app import (
     AccountOption,
+    AskedMoment,
     AsOf,
     ColumnsOption,
     Json,
@@ -15,8 +16,8 @@ from makegood.commands.app import (
     Store,
     app,
     house_at,
+    known_at_in,
     known_at_option,
-    moment_of,
     opened,
     show_list,
 )
@@ -35,6 +36,11 @@ from makegood.commands.filter_options import (
     filters_of,
     groups_of,
 )
+
+if TYPE_CHECKING:
+    from ledger.store.reading.page import Listed
+    from makegood.house.opening import House
+    from projections.changes import Change
 
 
 @app.command()
@@ -78,7 +84,7 @@ def owed(
             "counted_as": counted_as,
             "age": age,
             "as_of": as_of,
-            "known_at": known_at,
+            "known_at": known_at_in(house, known_at),
             **filters,
         }
         if items:
@@ -130,7 +136,8 @@ def movements(
     groups = groups_of(by, answering.GROUPINGS, ("currency", "kind"))
     filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, to)
     asked: dict[str, Any] = {"kind": kind, "settlement": settlement, "by_occurrence": by_occurrence, **filters}
-    with opened(store, account) as house, house_at(house, moment_of(as_of, known_at), account) as then:
+    at = AskedMoment(as_of, known_at)
+    with opened(store, account) as house, house_at(house, at.of(house), account) as then:
         if by is None:
             rows = answering.movements(then, EVERYTHING, **asked)
             totals = answering.movement_totals(then, EVERYTHING, **asked)
@@ -178,7 +185,7 @@ def rollforward(
 @app.command()
 def changes(
     since: Annotated[
-        str, typer.Option("--since", metavar="INSTANT|POSITION", help="The instant or position after which.")
+        str, typer.Option("--since", metavar="INSTANT|POSITION|CHECKPOINT", help="The moment after which.")
     ],
     account: AccountOption = None,
     columns: ColumnsOption = None,
@@ -193,11 +200,17 @@ def changes(
     from makegood.commands.terminal.tables import CHANGES
 
     moment = known_at_option(since)
+
+    def query(house: House) -> Listed[Change]:
+        known_at = known_at_in(house, moment)
+        assert known_at is not None, "it was given"
+        return answering.changes(house, EVERYTHING, known_at, account=account, on_progress=told)
+
     with progress_bar("comparing", None, "accounts") as told:
         show_list(
             store,
             json,
-            lambda house: answering.changes(house, EVERYTHING, moment, account=account, on_progress=told),
+            query,
             CHANGES,
             in_words=change_in_words,
             account=account,

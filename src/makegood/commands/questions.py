@@ -8,6 +8,7 @@ import typer
 
 from makegood.commands.app import (
     AccountOption,
+    AskedMoment,
     AsOf,
     ColumnsOption,
     Json,
@@ -17,7 +18,7 @@ from makegood.commands.app import (
     RefundStatusOption,
     Store,
     app,
-    moment_of,
+    known_at_in,
     opened,
     show_list,
 )
@@ -75,7 +76,7 @@ def claims(
         lambda house: owed.claims(house, EVERYTHING, outcome=outcome, **filters),
         CLAIMS,
         account=account,
-        at=moment_of(as_of, known_at),
+        at=AskedMoment(as_of, known_at),
         chosen=columns,
         title="Claims",
         empty="no claims match these filters"
@@ -118,7 +119,7 @@ def refunds(
         lambda house: owed.refunds(house, EVERYTHING, status=status, **filters),
         REFUNDS,
         account=account,
-        at=moment_of(as_of, known_at),
+        at=AskedMoment(as_of, known_at),
         chosen=columns,
         title="Refunds",
         empty="no refunds match these filters"
@@ -168,7 +169,7 @@ def credits(
         lambda house: owed.credits(house, EVERYTHING, status=status, dormant=dormant, **filters),
         CREDITS,
         account=account,
-        at=moment_of(as_of, known_at),
+        at=AskedMoment(as_of, known_at),
         chosen=columns,
         title="Credits",
         empty="no dormant credits"
@@ -208,7 +209,7 @@ def disputes(
         lambda house: owed.disputes(house, EVERYTHING, account=account, overdue=overdue, age=age),
         DISPUTES,
         account=account,
-        at=moment_of(as_of, known_at),
+        at=AskedMoment(as_of, known_at),
         chosen=columns,
         title="Disputes",
         empty="no overdue investigations" if overdue else "no disputes",
@@ -246,7 +247,7 @@ def complaints(
         COMPLAINTS,
         in_words=complaint_in_words,
         account=account,
-        at=moment_of(as_of, known_at),
+        at=AskedMoment(as_of, known_at),
         chosen=columns,
         title="Complaints",
         empty="no open complaints" if still_open else "no complaints",
@@ -436,8 +437,8 @@ def account(
     """One account: balances, subscriptions, charges, payments, claims, refunds and credits.
 
     --as-of assesses the account anew from the facts that were true by an instant or by the end of a date. --known-at
-    shows the account as recorded by an instant or position. Both together assess it anew from the facts that were
-    recorded by the one and true by the other.
+    shows the account as recorded by an instant, a position or a signed checkpoint. Both together assess it anew from
+    the facts that were recorded by the one and true by the other.
     """
     from makegood.access.sight import EVERYTHING
     from makegood.answers import account as answering
@@ -445,7 +446,7 @@ def account(
     from makegood.commands.terminal.printing import print_json, say
 
     with opened(store) as house:
-        found = answering.account(house, EVERYTHING, account_id, as_of, known_at).answer
+        found = answering.account(house, EVERYTHING, account_id, as_of, known_at_in(house, known_at)).answer
     if json:
         print_json(found)
     else:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from ledger.audit import TileTree
+from ledger.audit import TileTree, compact_range, leaf_digest
 from ledger.store.database import Row, Transaction
 from ledger.store.instants import from_microseconds
 from ledger.store.positions import numbered
-from ledger.store.reading.events import check_without_holes
+from ledger.store.reading.events import PositionMissing, check_without_holes
 from ledger.store.reading.readers import reader_position
+from ledger.store.reading.shards import shard_end, shards_of
 from ledger.store.reading.store import store_id
 
 
@@ -56,6 +57,12 @@ def log_of(transaction: Transaction, shard: int) -> Log:
 def origin_of(transaction: Transaction, shard: int) -> str:
     """The origin of the checkpoints that are signed over a shard's tree now."""
     return log_of(transaction, shard).origin
+
+
+def log_called(transaction: Transaction, origin: str) -> Log | None:
+    """The log of an origin, which may be one that another follows; None where it is none of this store's."""
+    logs = (log for shard in shards_of(transaction) for log in logs_of(transaction, shard))
+    return next((log for log in logs if log.origin == origin), None)
 
 
 # --- trees ----------------------------------------------------------------------------------------------------------
@@ -106,6 +113,29 @@ def leaves_after(transaction: Transaction, shard: int, position: int, limit: int
     )
     check_without_holes(shard, position, [found for found, _, _ in rows])
     return [Leaf(type_, bytes(envelope)) for _, type_, envelope in rows]
+
+
+LEAVES_AT_ONCE = 10_000
+
+
+def root_of_first(transaction: Transaction, shard: int, size: int) -> bytes | None:
+    """The root of a shard's first `size` envelopes; None where it has fewer.
+
+    It is read from the tree as far as that was built, and made of the envelopes beyond.
+    """
+    if size > shard_end(transaction, shard):
+        return None
+    tree = StoredTree(transaction, shard)
+    edge = compact_range(tree, min(size, tree.size))
+    while edge.size < size:
+        limit = min(LEAVES_AT_ONCE, size - edge.size)
+        leaves = leaves_after(transaction, shard, edge.size, limit)
+        if not leaves:
+            raise PositionMissing(
+                f"position {shard}:{edge.size + 1} is missing: stop all writers and restore the store from a backup"
+            )
+        edge.extend(leaf_digest(leaf.envelope) for leaf in leaves)
+    return edge.root()
 
 
 # --- checkpoints ----------------------------------------------------------------------------------------------------
