@@ -250,10 +250,9 @@ def known_at_option(text: str) -> Any:
     return _known_at(text)
 
 
-def known_at_in(house: House, known_at: Any) -> KnownAtMoment | None:
-    """What was typed for `--known-at`, of which only the store says what checkpoints cover. Raises Stop."""
-    if known_at is None:
-        return None
+def known_at_in(house: House, known_at: Any) -> KnownAtMoment:
+    """The moment that was typed as an instant, a position or checkpoints, of which only the store says how far they
+    reach. Raises Stop."""
     from makegood.answers.audit.signed_moment import NotThisHistory, SignedMoment, reached_by
 
     if not isinstance(known_at, SignedMoment):
@@ -276,7 +275,8 @@ class AskedMoment:
         """The moment in a store. Raises Stop where a checkpoint was signed over another history."""
         from makegood.answers.moments import Moment
 
-        return Moment(self.as_of, known_at_in(house, self.known_at))
+        known_at = known_at_in(house, self.known_at) if self.known_at is not None else None
+        return Moment(self.as_of, known_at)
 
 
 def settings_from(store: str = "", kafka: str = "", http: str = "") -> Settings:

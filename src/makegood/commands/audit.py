@@ -98,8 +98,8 @@ def audit_diff(
 
     with audited(store) as house:
         try:
-            moments = (known_at_in(house, moment) for moment in (from_, to))
-            answer = difference(house, EVERYTHING, account, *moments)
+            begin, end = known_at_in(house, from_), known_at_in(house, to)
+            answer = difference(house, EVERYTHING, account, begin, end)
         except FilterRefused as error:
             raise typer.BadParameter(str(error), param_hint=f"--{error.word}") from None
     (print_json if json else show_difference)(answer)

@@ -84,7 +84,7 @@ def owed(
             "counted_as": counted_as,
             "age": age,
             "as_of": as_of,
-            "known_at": known_at_in(house, known_at),
+            "known_at": AskedMoment(as_of, known_at).of(house).known_at,
             **filters,
         }
         if items:
@@ -202,9 +202,7 @@ def changes(
     moment = known_at_option(since)
 
     def query(house: House) -> Listed[Change]:
-        known_at = known_at_in(house, moment)
-        assert known_at is not None, "it was given"
-        return answering.changes(house, EVERYTHING, known_at, account=account, on_progress=told)
+        return answering.changes(house, EVERYTHING, known_at_in(house, moment), account=account, on_progress=told)
 
     with progress_bar("comparing", None, "accounts") as told:
         show_list(

@@ -18,7 +18,6 @@ from makegood.commands.app import (
     RefundStatusOption,
     Store,
     app,
-    known_at_in,
     opened,
     show_list,
 )
@@ -446,7 +445,8 @@ def account(
     from makegood.commands.terminal.printing import print_json, say
 
     with opened(store) as house:
-        found = answering.account(house, EVERYTHING, account_id, as_of, known_at_in(house, known_at)).answer
+        at = AskedMoment(as_of, known_at).of(house)
+        found = answering.account(house, EVERYTHING, account_id, at.as_of, at.known_at).answer
     if json:
         print_json(found)
     else:
