@@ -795,7 +795,7 @@ def _item_id(of: Item) -> str:
 
 MOVEMENTS = Projection(
     "movements",
-    1,
+    2,
     (MOVEMENTS_MADE, OWED_NOW, OWED_BEFORE, PLANS, SUBSCRIPTIONS, CLAIMS, REFUNDS, CREDITS, REPORTS),
     (SubscriptionRegistered, RefundReport, *READING),
     fold,
