@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,9 +20,12 @@ from makegood.commands.app import (
     known_at_option,
     settings_from,
 )
+from makegood.house.stop import Stop
 
 if TYPE_CHECKING:
+    from ledger.audit import Note, TrustPolicy
     from makegood.house.opening import House
+    from makegood.house.settings import Settings
 
 
 def _month(text: str) -> Any:
@@ -103,3 +107,94 @@ def audit_diff(
         except FilterRefused as error:
             raise typer.BadParameter(str(error), param_hint=f"--{error.word}") from None
     (print_json if json else show_difference)(answer)
+
+
+@audit_app.command("verify")
+def audit_verify(
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            "--log", metavar="DIR", help="Verify the log that was exported into this folder, not the store."
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", metavar="FILE", help="Hold it to this signed checkpoint.")
+    ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option("--policy", metavar="FILE", help="A C2SP tlog-policy: whose signatures count, and how many."),
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option("--key", metavar="VKEY", help="A verifier key of the log; repeat for several.")
+    ] = None,
+    store: Store = "",
+    json: Json = False,
+) -> int:
+    """Hash all that is stored anew and hold it to what was signed; exit 2 and each bad entry where it differs."""
+    from makegood.answers.audit.verification import verified, verified_log
+    from makegood.commands.terminal.audit import show_verification
+    from makegood.commands.terminal.printing import print_json, progress_bar
+
+    def bar(what: str, unit: str) -> AbstractContextManager[Any]:
+        return progress_bar(what, None, unit)
+
+    given = _signed(checkpoint)
+    trusted = _trusted(settings_from(store), policy, key or [])
+    if log is not None:
+        from ledger.application.verification import LogUnreadable
+
+        try:
+            answer = verified_log(log, policy=trusted, checkpoint=given, bar=bar)
+        except LogUnreadable as error:
+            raise Stop(str(error)) from None
+    else:
+        with audited(store) as house:
+            answer = verified(house, policy=trusted, checkpoint=given, bar=bar)
+    (print_json if json else show_verification)(answer)
+    return OK if answer["ok"] else MISMATCH
+
+
+def _trusted(settings: Settings, policy: Path | None, keys: list[str]) -> TrustPolicy | None:
+    """Whose signatures count: as the options say, as the settings do, or by the keys in the key file, where whoever
+    verifies may read it; None where no key is known.
+    """
+    from consumers.checkpoints.signing import KeysUnusable
+    from ledger.audit import TrustPolicy, Unproven, VerifierKey
+    from makegood.house.audit_keys import policy_of, verifier_keys
+
+    if policy is not None and keys:
+        raise typer.BadParameter("give --policy or --key: a policy names the log's keys itself")
+    try:
+        if policy is not None:
+            return TrustPolicy.from_text(_text_of(policy))
+        if keys:
+            return TrustPolicy.of_log(*map(VerifierKey.from_text, keys))
+    except Unproven as error:
+        raise Stop(f"{policy if policy is not None else '--key'}: {error}") from None
+    if (set_ := policy_of(settings)) is not None:
+        return set_
+    try:
+        ours = verifier_keys(settings)
+    except KeysUnusable:
+        return None
+    return TrustPolicy.of_log(*ours) if ours else None
+
+
+def _signed(checkpoint: Path | None) -> Note | None:
+    from ledger.audit import Checkpoint, Note, Unproven
+
+    if checkpoint is None:
+        return None
+    try:
+        note = Note.parse(_text_of(checkpoint))
+        Checkpoint.parse(note.text)
+    except Unproven as error:
+        raise Stop(f"{checkpoint} is not a signed checkpoint: {error}") from None
+    return note
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise Stop(f"{file} cannot be read ({error}): correct the path") from None

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from consumers.checkpoints.signing import KeysUnusable
-from ledger.audit import KeyInvalid, SignatureType, SigningKey, TrustPolicy, Unproven
+from ledger.audit import KeyInvalid, SignatureType, SigningKey, TrustPolicy, Unproven, VerifierKey
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
 
@@ -28,6 +28,11 @@ def key_file(settings: Settings) -> Path:
 def keys_of(settings: Settings, origin: str) -> list[SigningKey]:
     """The keys that sign for a log; none where there is no file or no key of it in there. Raises KeysUnusable."""
     return [key for key in _all_keys(key_file(settings)) if key.name == origin]
+
+
+def verifier_keys(settings: Settings) -> list[VerifierKey]:
+    """The keys that verify what the keys in the file signed; none where there is no file. Raises KeysUnusable."""
+    return [key.vkey for key in _all_keys(key_file(settings))]
 
 
 def _all_keys(file: Path) -> list[SigningKey]:

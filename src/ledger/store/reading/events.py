@@ -282,3 +282,18 @@ def read_accounts(transaction: Transaction, accounts: Sequence[str]) -> dict[str
 def _envelope(row: Row) -> StoredEnvelope:
     shard, position, account, account_version, stream, stream_version, type_, envelope = row
     return StoredEnvelope(shard, position, account, account_version, stream, stream_version, type_, bytes(envelope))
+
+
+def accounts_at(transaction: Transaction, positions: Iterable[Position]) -> dict[Position, str]:
+    """The accounts of the events at some positions, by their columns."""
+    of_shards: dict[int, list[int]] = {}
+    for at in positions:
+        of_shards.setdefault(at.shard, []).append(at.position)
+    return {
+        Position(shard, position): account
+        for shard, asked in of_shards.items()
+        for of, position, account in transaction.rows_in(
+            "SELECT shard, position, account FROM events WHERE position IN (?*)", asked
+        )
+        if of == shard
+    }

@@ -9,6 +9,7 @@ from typing import Any
 from ledger.application.reperforming import WhyNotJudged
 from makegood.answers.audit.difference import AccountDifference, RowDiffers
 from makegood.answers.audit.reperformance import DecisionDiffers, Reperformance
+from makegood.answers.audit.verification import Bad, Verification
 from makegood.commands.terminal.layout import NOTHING, Columns
 from makegood.commands.terminal.printing import print_rows, print_sentences
 from makegood.commands.terminal.tables import HISTORY
@@ -35,6 +36,9 @@ NOT_JUDGED: Mapping[WhyNotJudged, str] = {
     "up to date; compare the last instant with the day on which that was done",
     "rests on rows": "are not judged: they say that projections differed from the events, or no longer do",
 }
+BAD = Columns(
+    Bad, {"position": "position", "account_id": "account", "what": "what is not as recorded"}, prose=("what",)
+)
 
 
 def show_reperformance(answer: Reperformance) -> None:
@@ -97,3 +101,21 @@ def _value(value: Any) -> str:
     if value is None:
         return NOTHING
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def show_verification(answer: Verification) -> None:
+    """Print what is not as it was recorded, and up to where a checkpoint shows that the rest is."""
+    said = f"{answer['events']} events hashed anew"
+    print_rows(
+        answer["bad"], BAD, title=f"Not as recorded ({said})", empty=f"{said}: all that is stored is as recorded"
+    )
+    checkpoint = answer["checkpoint"]
+    if checkpoint is None:
+        print_sentences("no checkpoint covers them: only a signed one shows that nobody made all of them anew")
+        return
+    by = ", ".join(f"{each['name']} at {each['at']}" for each in answer["witnesses"])
+    print_sentences(f"covered up to {answer['covered_to']} by the checkpoint of {checkpoint['origin']}")
+    if not checkpoint["signed_by"]:
+        print_sentences("its signatures were not verified, because no key was given: use --key or --policy")
+    if by:
+        print_sentences(f"cosigned by {by}")

@@ -1,0 +1,138 @@
+"""A log that was exported into a folder: C2SP's tlog-tiles, with its entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ledger.application.verification.entries import Entry, History, check_run
+from ledger.application.verification.events import REPEATED
+from ledger.application.verification.found import Mismatch
+from ledger.application.verification.tables import among_events
+from ledger.application.verification.trees import Covered, against_tiles, changed_leaves, tiles_of_leaves, tree_of
+from ledger.audit import (
+    TILE_WIDTH,
+    Checkpoint,
+    Note,
+    TileInvalid,
+    TrustPolicy,
+    Unproven,
+    bundles_of,
+    entries_in,
+    root_at,
+    tile_path,
+    tiles_of,
+    verified_signatures,
+)
+from ledger.store.positions import SYSTEM_SHARD, Position
+
+CHECKPOINT = "checkpoint"
+
+
+class LogUnreadable(Exception):
+    """There is no log in the folder, or it cannot be read; the message says what to do next."""
+
+
+class LogFolder:
+    """A log in a folder, of which nothing is believed that its checkpoint does not show."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.found: list[Mismatch] = []
+        self.covered: Covered | None = None
+        self.history = History()
+
+    def checkpoint(self) -> Note | None:
+        """The checkpoint that lies in the folder; None where it is damaged. Raises LogUnreadable."""
+        file = self._folder / CHECKPOINT
+        try:
+            note = Note.parse(file.read_text(encoding="utf-8"))
+            Checkpoint.parse(note.text)
+        except OSError as error:
+            raise LogUnreadable(
+                f"{file} cannot be read ({error.strerror}): name the folder that `makegood audit export-log` wrote"
+            ) from None
+        except (Unproven, ValueError) as error:
+            self._tell(None, f"{file} is not a signed checkpoint: {error}")
+            return None
+        return note
+
+    def verify(self, note: Note, policy: TrustPolicy | None) -> Iterator[tuple[int, int]]:
+        """Verify the log up to a checkpoint, a bundle of entries at a time; how many entries are done of how many.
+
+        Raises LogUnreadable.
+        """
+        checkpoint = Checkpoint.parse(note.text)
+        shard = shard_of(checkpoint.origin)
+        for bundle in bundles_of(checkpoint.size):
+            first = bundle.number * TILE_WIDTH + 1
+            entries = self._entries(shard, bundle.path, first, bundle.width)
+            self.history.add(check_run(entries, first, first + bundle.width - 1, REPEATED))
+            yield self.history.entries, checkpoint.size
+        stored = self._tiles(checkpoint.size)
+        changed = list(changed_leaves(self.history.digests, stored, checkpoint.size))
+        for position in changed:
+            self._tell(Position(shard, position), "has another hash than the tile has for it")
+        expected = tiles_of_leaves(self.history.digests)
+        for what in against_tiles(expected, stored, checkpoint.size, bool(changed)):
+            self._tell(None, what)
+        for bad in (*self.history.bad, *self.history.broken(set(changed))):
+            at = Position(shard, bad.position) if bad.position is not None else None
+            self.found.append(Mismatch(at, bad.account, bad.what))
+        if shard == SYSTEM_SHARD:
+            self.found += among_events({shard: self.history})
+        if root_at(tree_of(expected, checkpoint.size), checkpoint.size) != checkpoint.root:
+            self._tell(None, "the checkpoint has another root than the entries make")
+        else:
+            self._signed(note, checkpoint, policy, shard)
+
+    def _signed(self, note: Note, checkpoint: Checkpoint, policy: TrustPolicy | None, shard: int) -> None:
+        if policy is None:
+            self.covered = Covered(shard, checkpoint)
+            return
+        try:
+            trusted = policy.check(note)
+        except Unproven as error:
+            self._tell(None, f"the checkpoint is not trusted: {error}")
+            return
+        keys = [each.key for each in verified_signatures(note, (log.key for log in policy.logs))]
+        self.covered = Covered(shard, checkpoint, keys, dict(trusted.cosigned))
+
+    def _entries(self, shard: int, path: str, first: int, width: int) -> Iterator[Entry]:
+        try:
+            entries = entries_in(self._read(path))
+            if len(entries) != width:
+                raise TileInvalid(f"it has {len(entries)} entries instead of {width}")  # noqa: TRY301
+        except TileInvalid as error:
+            self._tell(Position(shard, first), f"{path} cannot be used: {error}")
+            return
+        for position, envelope in enumerate(entries, first):
+            yield Entry(position, envelope, None)
+
+    def _tiles(self, size: int) -> dict[tuple[int, int], bytes]:
+        found = {}
+        for tile in tiles_of(size):
+            assert isinstance(tile.level, int)
+            try:
+                found[tile.level, tile.number] = self._read(tile.path)
+            except TileInvalid as error:
+                self._tell(None, f"{tile_path(tile.level, tile.number, tile.width)}: {error}")
+        return found
+
+    def _read(self, path: str) -> bytes:
+        file = self._folder / path
+        try:
+            return file.read_bytes()
+        except FileNotFoundError:
+            raise TileInvalid("it is not there") from None
+        except OSError as error:
+            raise LogUnreadable(f"{file} cannot be read ({error.strerror}): give yourself the right to") from None
+
+    def _tell(self, at: Position | None, what: str) -> None:
+        self.found.append(Mismatch(at, None, what))
+
+
+def shard_of(origin: str) -> int:
+    """The shard whose log an origin names, as ours do; that of `system` for one that somebody else chose."""
+    parts = origin.split("/")
+    return int(parts[2]) if len(parts) > 2 and parts[2].isdecimal() and len(parts[2]) < 10 else SYSTEM_SHARD
