@@ -11,6 +11,7 @@ from typing_extensions import get_type_hints, is_typeddict
 from consumers.upstream.checking import Problem
 from makegood.answers import done
 from makegood.answers.account import Account
+from makegood.answers.audit.checkpoints import CheckpointSigned, KeyMade, OriginBegun
 from makegood.answers.audit.difference import AccountDifference
 from makegood.answers.audit.reperformance import Reperformance
 from makegood.answers.audit.verification import Verification
@@ -55,6 +56,9 @@ ANSWERS: dict[str, type] = {
     "audit reperform": Reperformance,
     "audit verify": Verification,
     "audit diff": AccountDifference,
+    "audit key new": KeyMade,
+    "audit checkpoint": CheckpointSigned,
+    "audit origin new": OriginBegun,
     "claims": Claim,
     "alarms": Alarm,
     "preview": Previewed,

@@ -21,7 +21,7 @@ from tests.parts.stripe import KEY, Stripe, in_front_of, stripe_mock
 
 __all__ = ["authority", "pem", "postbox"]
 
-CHECKS = ["settings", "store", "vault", "broker", "topics", "mail", "stripe", "disk", "clock"]
+CHECKS = ["settings", "store", "vault", "broker", "topics", "mail", "stripe", "signing", "disk", "clock"]
 
 
 def rows(door: Door, *options: str, exits: int = 0) -> dict[str, tuple[str, str, str | None]]:
@@ -43,6 +43,7 @@ def test_a_store_that_works_is_well_and_what_is_not_configured_is_unchecked(twen
         "topics": "unchecked",
         "mail": "unchecked",
         "stripe": "unchecked",
+        "signing": "unchecked",
         "disk": "unchecked" if on_a_server else "well",
         "clock": "well",
     }

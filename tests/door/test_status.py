@@ -26,6 +26,7 @@ from tests.parts.process import free_ports
 
 YEAR_2026 = datetime(2026, 1, 1, tzinfo=UTC)
 OF_STRIPE = ("makegood_unasked",)
+OF_SIGNING = "makegood_checkpoint"
 OF_THE_MAIL = ("makegood_notices", "makegood_unsent")
 OF_THE_BROKER = ("makegood_broker", "makegood_intake", "makegood_relay", "makegood_payouts")
 
@@ -242,14 +243,17 @@ class TestBroken:
 
 class TestMetrics:
     def test_each_listed_metric_is_told_and_none_that_is_not_listed(
-        self, books: Door, monkeypatch: pytest.MonkeyPatch
+        self, books: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Those that need a broker are looked for where there is one (tests/integration/test_status.py)."""
+        monkeypatch.setenv("MAKEGOOD_AUDIT_KEY", str(tmp_path / "audit.key"))
         listed = {metric.name for metric in METRICS if not metric.name.startswith(OF_THE_BROKER)}
-        not_configured = {name for name in listed if name.startswith((*OF_THE_MAIL, *OF_STRIPE))}
+        not_configured = {name for name in listed if name.startswith((*OF_THE_MAIL, *OF_STRIPE, OF_SIGNING))}
         assert names(books("status", "--metrics")) == listed - not_configured
         monkeypatch.setenv("MAKEGOOD_SMTP", "smtp://mail.example")
         monkeypatch.setenv("MAKEGOOD_STRIPE_KEY", "sk_test_1")
+        books("audit", "key", "new")
+        books("audit", "checkpoint")
         listed |= {metric.name for metric in METRICS if metric.name.startswith("makegood_payouts")}
         assert names(books("status", "--metrics", "--max-age", str(10**10))) == listed
         assert set(books.json("status", "--max-age", str(10**10))["metrics"]) == listed

@@ -27,7 +27,9 @@ from ledger.store.reading.heads import last_recorded_at
 from ledger.store.reading.store import is_sandbox, store_exists
 from ledger.store.vault_keys import RESTORE, VaultMismatch
 from ledger.values import instant_to_text
+from makegood.answers.audit.signing import signing_of
 from makegood.answers.status import BROKER_PATIENCE
+from makegood.house.audit_keys import key_file, open_to_others, policy_of
 from makegood.house.broker import security_of
 from makegood.house.clock import system_clock
 from makegood.house.mail_server import post_of
@@ -50,7 +52,7 @@ MAIL_PATIENCE = 5.0
 class Check(TypedDict):
     """One check: its verdict, what was found, and what to do next where something is broken."""
 
-    check: Literal["settings", "store", "vault", "broker", "topics", "mail", "stripe", "disk", "clock"]
+    check: Literal["settings", "store", "vault", "broker", "topics", "mail", "stripe", "signing", "disk", "clock"]
     verdict: Annotated[Verdict, Field(description="`unchecked` where it is not configured or depends on another.")]
     found: str
     next: str | None
@@ -76,7 +78,7 @@ class _Unchecked(Exception):
 
 
 class _Checking(NamedTuple):
-    check: Literal["store", "vault", "broker", "topics", "mail", "stripe", "disk", "clock"]
+    check: Literal["store", "vault", "broker", "topics", "mail", "stripe", "signing", "disk", "clock"]
     look: Callable[[Settings], str]
 
 
@@ -218,6 +220,33 @@ _WHAT_NEXT = {
 }
 
 
+def _signing(settings: Settings) -> str:
+    _needs_store(settings)
+    file = key_file(settings)
+    if not file.exists():
+        raise _Unchecked(f"there is no key file {file}: checkpoints are not signed")
+    if open_to_others(file):
+        raise _Broken(f"other users of this machine can use the signing keys in {file}", f"run `chmod 600 {file}`")
+    try:
+        policy_of(settings)
+        with open_house(settings, restored=True) as house, house.database.reading() as transaction:
+            found, problems = signing_of(transaction, settings)
+    except Stop as error:
+        raise _Broken(str(error), "correct the setting; README.md lists all of them") from None
+    except StoreError as error:
+        raise _Unchecked(str(error)) from None
+    if problems:
+        what, _, what_next = problems[0].partition(": ")
+        raise _Broken(what, what_next)
+    for signing in found:
+        if not signing.keys:
+            raise _Broken(f"{file} has no key of {signing.origin}", "run `makegood audit key new`")
+    return "; ".join(
+        f"{signing.keys} keys sign {signing.origin}, {signing.last.size if signing.last else 0} events are covered"
+        for signing in found
+    )
+
+
 def _disk(settings: Settings) -> str:
     files = [url.removeprefix("sqlite:///") for url in (settings.store, settings.vault) if url.startswith("sqlite:")]
     folders = {Path(unquote(file)).absolute().parent for file in files if file != ":memory:"}
@@ -291,6 +320,7 @@ _CHECKS = (
     _Checking("topics", _topics),
     _Checking("mail", _mail),
     _Checking("stripe", _stripe),
+    _Checking("signing", _signing),
     _Checking("disk", _disk),
     _Checking("clock", _clock),
 )

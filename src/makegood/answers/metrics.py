@@ -126,6 +126,31 @@ UNASKED = Metric(
     "makegood_unasked_returns", "returns", (), "Number of returns of refunds that Stripe has not taken yet."
 )
 UNASKED_AGE = Metric("makegood_unasked_returns_oldest_seconds", "seconds", (), "Age of the oldest of them.")
+TREE_POSITION = Metric(
+    "makegood_checkpoints_position",
+    "",
+    ("follows", "shard"),
+    "Position of the last event in a shard's Merkle tree; absent without a key that signs.",
+)
+TREE_LAG_EVENTS = Metric(
+    "makegood_checkpoints_lag_events", "events", ("follows", "shard"), "Number of events not yet in the tree."
+)
+TREE_LAG_SECONDS = Metric(
+    "makegood_checkpoints_lag_seconds",
+    "seconds",
+    ("follows", "shard"),
+    "Age of the oldest event not yet in the tree.",
+)
+CHECKPOINT_EVENTS = Metric(
+    "makegood_checkpoint_covered_events",
+    "events",
+    ("shard",),
+    "Number of events that a shard's last checkpoint covers; absent without one.",
+)
+CHECKPOINT_AGE = Metric("makegood_checkpoint_age_seconds", "seconds", ("shard",), "Age of a shard's last checkpoint.")
+CHECKPOINT_WITNESSES = Metric(
+    "makegood_checkpoint_witnesses", "witnesses", ("shard",), "Number of witnesses that cosigned it."
+)
 
 DEAD_LETTERS = Metric("makegood_open_dead_letters", "letters", (), "Number of open dead letters.")
 DEAD_LETTERS_AGE = Metric(

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -19,6 +20,7 @@ from ledger.store.instants import to_microseconds
 from ledger.store.positions import Reached
 from ledger.store.reading.approved_refunds import approved_left
 from ledger.store.reading.asked_returns import returns_unasked
+from ledger.store.reading.audit import is_signed
 from ledger.store.reading.generations import AheadOfLedger
 from ledger.store.reading.heads import due_by
 from ledger.store.reading.kept_messages import kept_left
@@ -42,6 +44,10 @@ from projections.goodwill import goodwill_left
 from projections.instructions import instructions_left
 from projections.refunds import unanswered_left
 from projections.shown_values import Instant
+
+if TYPE_CHECKING:
+    from consumers.kafka.cluster import Cluster
+    from makegood.answers.audit.signing import Signing
 
 BROKER_PATIENCE = 2.0
 """Seconds that each question to Kafka may take: whoever asks for the status wants an answer, not a broker."""
@@ -119,6 +125,7 @@ _OF_A_PART = {
     "relay": (metrics.RELAY_POSITION, metrics.RELAY_LAG_RECORDS, metrics.RELAY_LAG_SECONDS),
     "payouts": (metrics.PAYOUTS_POSITION, metrics.PAYOUTS_LAG_EVENTS, metrics.PAYOUTS_LAG_SECONDS),
     "notices": (metrics.NOTICES_POSITION, metrics.NOTICES_LAG_EVENTS, metrics.NOTICES_LAG_SECONDS),
+    "checkpoints": (metrics.TREE_POSITION, metrics.TREE_LAG_EVENTS, metrics.TREE_LAG_SECONDS),
     "projector": (metrics.PROJECTION_POSITION, metrics.PROJECTION_LAG_EVENTS, metrics.PROJECTION_LAG_SECONDS),
 }
 
@@ -146,6 +153,8 @@ class Status:
     unasked: Left | None = None
     """Where a key for Stripe is set: the returns that it has not taken yet."""
     left: Mapping[str, Left] = field(default_factory=dict)
+    signing: list[Signing] = field(default_factory=list)
+    """Where anything is signed, or was."""
 
     def age_of(self, lag: Lag) -> int | None:
         """Seconds that the oldest has waited for its part; None where nothing tells."""
@@ -241,8 +250,19 @@ def _look_into_store(house: House, status: Status) -> None:
             status.lags += payouts_lags(transaction, "stripe")
             status.unasked = returns_unasked(transaction)
         status.left = {kind.name: kind.left(transaction) for kind in KINDS}
+        if is_signed(transaction) or house.settings.audit_folder or Path(house.settings.audit_key).exists():
+            _look_at_checkpoints(house, transaction, status)
         status.problems += [_lost_in_words(lost) for lost in lost_ranges(transaction, closed=False)]
         status.problems += _ahead_in_words(projections_ahead(transaction))
+
+
+def _look_at_checkpoints(house: House, transaction: Transaction, status: Status) -> None:
+    # Only here: where nothing is signed none of this is loaded.
+    from makegood.answers.audit.signing import signing_of
+
+    status.signing, problems = signing_of(transaction, house.settings)
+    status.problems += problems
+    status.lags += [signing.tree for signing in status.signing if signing.keys]
 
 
 def _asks_stripe(house: House) -> bool:
@@ -286,6 +306,7 @@ def _look_into_broker(house: House, status: Status) -> None:
         carried = carrier_lags(house.database, cluster, topic_names())
         foreign = strangers(cluster)
         ahead = ahead_of_ledger(house.database, cluster, carried_by(topic_names()))
+        contradicting = _contradicting_topic(house, cluster, status)
     except WrongSecurity as error:
         status.broker_reachable = None
         status.problems.append(str(error))
@@ -303,6 +324,7 @@ def _look_into_broker(house: House, status: Status) -> None:
         carried = [lag for lag in carried if lag.part != "payouts"]
     status.lags = carried + status.lags
     status.problems += _ahead_in_words(ahead)
+    status.problems += contradicting
     status.problems += [
         f"Kafka deleted {lag.lost} messages of {lag.of}/{lag.number} before intake took them: "
         "publish them again, and give the topic a longer retention"
@@ -313,6 +335,23 @@ def _look_into_broker(house: House, status: Status) -> None:
         "only a part of the messages: give each installation a MAKEGOOD_KAFKA_GROUP of its own"
         for part, found in foreign.items()
     ]
+
+
+def _contradicting_topic(house: House, cluster: Cluster, status: Status) -> list[str]:
+    """What the topic of checkpoints has and the trees contradict. Raises BrokerError."""
+    if not status.signing:
+        return []
+    from consumers.checkpoints.topic import CheckpointTopic
+    from makegood.answers.audit.signing import contradicting_places
+    from makegood.house.broker import topic_names
+
+    topic = CheckpointTopic(cluster, topic_names().checkpoints)
+    with house.database.reading() as transaction:
+        return [
+            problem
+            for signing in status.signing
+            for problem in contradicting_places(transaction, signing.shard, signing.origin, [topic])
+        ]
 
 
 def seconds_since(now: datetime | None, since: datetime | None) -> int | None:
@@ -348,6 +387,12 @@ def samples(status: Status) -> Iterator[Sample]:
     if status.unasked is not None:
         yield from one(metrics.UNASKED, status.unasked.count)
         yield from one(metrics.UNASKED_AGE, status.unasked_for())
+    for signing in status.signing:
+        if (last := signing.last) is not None:
+            of = str(signing.shard)
+            yield from one(metrics.CHECKPOINT_EVENTS, last.size, shard=of)
+            yield from one(metrics.CHECKPOINT_AGE, seconds_since(status.system_now, last.signed_at), shard=of)
+            yield from one(metrics.CHECKPOINT_WITNESSES, len(signing.cosigned_by), shard=of)
     for kind in KINDS:
         if (left := status.left.get(kind.name)) is not None:
             yield from one(kind.count, left.count)
@@ -370,6 +415,17 @@ class BrokerStands(TypedDict):
     reachable: bool | None
 
 
+class CheckpointStands(TypedDict):
+    """The last checkpoint of a shard's log."""
+
+    shard: int
+    origin: Annotated[str, Field(description="The log's name.")]
+    size: Annotated[int, Field(description="The events that it covers: all up to this position; 0 without one.")]
+    uncovered: Annotated[int, Field(description="The events recorded since.")]
+    signed_at: Instant | None
+    cosigned_by: Annotated[list[str], Field(description="The witnesses that cosigned it, by their keys' names.")]
+
+
 class StatusFound(TypedDict):
     """The status of Makegood."""
 
@@ -380,6 +436,7 @@ class StatusFound(TypedDict):
     next: str | None
     store: StoreStands
     broker: BrokerStands
+    checkpoints: Annotated[list[CheckpointStands], Field(description="Empty where nothing is signed.")]
     metrics: dict[str, list[dict[str, str | int]]]
 
 
@@ -401,7 +458,20 @@ def answer(status: Status) -> StatusFound:
             "clock": instant_to_text(status.clock) if status.clock is not None else None,
         },
         "broker": {"address": status.broker or None, "reachable": status.broker_reachable},
+        "checkpoints": [_checkpoint(signing) for signing in status.signing],
         "metrics": numbers,
+    }
+
+
+def _checkpoint(signing: Signing) -> CheckpointStands:
+    last = signing.last
+    return {
+        "shard": signing.shard,
+        "origin": signing.origin,
+        "size": last.size if last is not None else 0,
+        "uncovered": signing.uncovered,
+        "signed_at": instant_to_text(last.signed_at) if last is not None else None,
+        "cosigned_by": list(signing.cosigned_by),
     }
 
 

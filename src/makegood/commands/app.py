@@ -54,6 +54,8 @@ notices_app = typer.Typer(help="E-mails to customers: list the queue, resend and
 export_app = typer.Typer(help="Export all rows of a list to a file.", no_args_is_help=True)
 period_app = typer.Typer(help="Months: close, show with recomputed figures, cut-off report.", no_args_is_help=True)
 reconciliation_app = typer.Typer(help="Discrepancies with processors' files: list and settle.", no_args_is_help=True)
+audit_key_app = typer.Typer(help="The keys that sign checkpoints.", no_args_is_help=True)
+audit_origin_app = typer.Typer(help="The name under which checkpoints are signed.", no_args_is_help=True)
 audit_app = typer.Typer(help="For auditors: what the ledger says, shown from its events.", no_args_is_help=True)
 access_app.add_typer(key_app, name="key")
 app.add_typer(refund_app, name="refund")
@@ -71,6 +73,8 @@ app.add_typer(reconciliation_app, name="reconciliation")
 app.add_typer(vault_app, name="vault")
 app.add_typer(export_app, name="export")
 app.add_typer(audit_app, name="audit")
+audit_app.add_typer(audit_key_app, name="key")
+audit_app.add_typer(audit_origin_app, name="origin")
 
 Store = Annotated[str, typer.Option("--store", help="The database URL: sqlite:///FILE or postgresql://…")]
 Kafka = Annotated[str, typer.Option("--kafka", help="The Kafka brokers: HOST:PORT,…")]

@@ -154,6 +154,11 @@ class StoredCheckpoint:
 _CHECKPOINT = "origin, size, note, signed_at"
 
 
+def is_signed(transaction: Transaction) -> bool:
+    """Whether any checkpoint was ever signed."""
+    return bool(transaction.rows("SELECT 1 FROM audit_checkpoints LIMIT 1"))
+
+
 def latest_checkpoint(transaction: Transaction, origin: str) -> StoredCheckpoint | None:
     """The checkpoint of a log that covers most."""
     rows = transaction.rows(

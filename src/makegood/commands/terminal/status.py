@@ -14,6 +14,7 @@ from makegood.commands.terminal.printing import people, shown
 from makegood.commands.terminal.visible_text import Text
 
 if TYPE_CHECKING:
+    from makegood.answers.audit.signing import Signing
     from makegood.answers.doctor import Examined
 
 
@@ -27,6 +28,8 @@ def show_status(status: Status) -> None:
         return
     console.print(Text(f"store   {_store_in_words(status)}"), soft_wrap=True)
     console.print(Text(f"broker  {_broker_in_words(status)}"), soft_wrap=True)
+    for signing in status.signing:
+        console.print(Text(f"signed  {_signing_in_words(status, signing)}"), soft_wrap=True)
     if status.due is not None:
         console.print(_parts(status))
     if status.left:
@@ -61,6 +64,18 @@ def _broker_in_words(status: Status) -> str:
     if not status.broker:
         return "not configured: messages come from files and HTTP, and projections follow the store"
     return f"{status.broker}: {'answers' if status.broker_reachable else 'does not answer'}"
+
+
+def _signing_in_words(status: Status, signing: Signing) -> str:
+    hint = "" if signing.keys else "; there is no key that signs: make one with `makegood audit key new`"
+    if signing.last is None:
+        return f"no checkpoint of {signing.origin} yet{hint}"
+    seconds = seconds_since(status.system_now, signing.last.signed_at) or 0
+    witnesses = f", cosigned by {', '.join(signing.cosigned_by)}" if signing.cosigned_by else ""
+    return (
+        f"{signing.last.size} events by the checkpoint of {signing.origin}, {age(seconds)} old{witnesses}; "
+        f"{signing.uncovered} since{hint}"
+    )
 
 
 def _parts(status: Status) -> Table:
