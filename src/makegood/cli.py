@@ -25,6 +25,7 @@ from makegood.commands import notices as notices
 from makegood.commands import operation as operation
 from makegood.commands import audit as audit
 from makegood.commands import checkpoints as checkpoints
+from makegood.commands import subjects as subjects
 from makegood.commands import vault as vault
 from makegood.commands import restored as restored
 from makegood.program import commands as commands

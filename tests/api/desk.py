@@ -35,6 +35,7 @@ OF_THE_PROVIDER: dict[str, Role] = {
     "ada": "approver",
     "otto": "auditor",
     "olga": "operator",
+    "pia": "privacy",
 }
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 KEYS = "sqlite:///:memory:"

@@ -64,6 +64,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/recover": {"reason": "as agreed"},
     "/reconciliations": {"csv": "return_id,amount,currency,date,status\n"},
     "/discrepancies/{discrepancy_id}/settle": {"reason": "paid by hand"},
+    "/erase": {"basis": "asked for by letter"},
 }
 """What each instruction says, by how its path ends."""
 IDS = {

@@ -28,6 +28,7 @@ from makegood.answers.preview import Previewed
 from makegood.answers.reconciliation import DiscrepancyDone, Reconciled
 from makegood.answers.restored import RestoredFound
 from makegood.answers.status import StatusFound
+from makegood.answers.subjects import SubjectErased
 from makegood.answers.vault import LossFound, VaultStands
 from makegood.exports.exporting import ExportDone
 from projections.access import ApiKey, Granted
@@ -101,6 +102,7 @@ ANSWERS: dict[str, type] = {
     "vault": VaultStands,
     "vault accept-loss": LossFound,
     "status": StatusFound,
+    "subject erase": SubjectErased,
     "period close": PeriodInFull,
     "period cut-off": CutOff,
 }

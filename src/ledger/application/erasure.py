@@ -1,4 +1,4 @@
-"""What is known of a customer in words is erased for good (design rule 6, decision 0049).
+"""What is known of a customer in words is erased for good (design rule 6, decision 0048).
 
 The erasure is recorded first, in the transaction that deletes what the vault has; then the keys are destroyed. Where
 that is cut short, whoever starts next ends it: what is recorded is applied to the key database, and what only the key
@@ -14,15 +14,18 @@ from ledger.aggregates import Erasure
 from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
 from ledger.application.notice_delivery import discard_unsent
+from ledger.application.requests import Request, carried_out
 from ledger.events import SubjectErased
+from ledger.events.event_ids import event_id_of
 from ledger.store.database import StoreError, Transaction
 from ledger.store.reading.erasures import entries_of, erased_accounts, erased_at, subjects_of
 from ledger.store.reading.events import events_of_type
 from ledger.store.reading.heads import account_version
+from ledger.store.reading.kept_messages import kept_left
 from ledger.store.reading.notice_queue import notices_in
 from ledger.store.reading.vault import VaultInStore
-from ledger.store.writing import ErasedAccount
-from ledger.values import SYSTEM_ACCOUNT
+from ledger.store.writing import CarriedOut, ErasedAccount
+from ledger.values import SYSTEM_ACCOUNT, is_identifier
 from ledger.vault import customer_subject, dead_letter_subject, erasure_subject, set_aside_subject
 
 PART = By("/makegood/erasure", "erasure")
@@ -57,7 +60,8 @@ class Erased:
 def held_in_words(transaction: Transaction, account: str) -> InWords:
     """What is held of an account in words. Raises NothingKnown."""
     subjects = subjects_of(transaction, [account])[account]
-    if account == SYSTEM_ACCOUNT or (not account_version(transaction, account) and len(subjects) == 1):
+    known = bool(account_version(transaction, account)) or len(subjects) > 1
+    if account == SYSTEM_ACCOUNT or not is_identifier(account) or not known:
         raise NothingKnown(f"account {account} not found: check the id; `makegood account` shows one that is known")
     entries = entries_of(transaction, subjects)
     return InWords(
@@ -72,14 +76,21 @@ def _with_body(entries: dict[str, int], prefix: str) -> int:
     return sum(subject.startswith(prefix) for subject in entries)
 
 
-def erase(ledger: Ledger, account: str, basis: str | None, by: By) -> Erased:
+def still_set_aside(transaction: Transaction, account: str) -> int:
+    """How many messages of an account are set aside and open: erasing destroys their bodies unrecorded."""
+    return kept_left(transaction, "set-aside", account).count
+
+
+def erase(ledger: Ledger, account: str, basis: str | None, by: By, request: Request | None = None) -> Erased:
     """Erase what is known of an account in words, once; whoever asks again is told that it was done.
 
     Its facts and amounts stay, and so do the envelopes: what was proven before can be proven still. Without a basis
-    it is recorded again. Raises NothingKnown, VaultMismatch, Conflict, and Unavailable.
+    it is recorded again. Raises NothingKnown, KeyReused, VaultMismatch, Conflict, and Unavailable.
     """
 
     def decide(act: Act) -> bool:
+        if request is not None and carried_out(act.transaction, request) is not None:
+            return True
         if erased_at(act.transaction, account) is not None:
             return False
         held = held_in_words(act.transaction, account)
@@ -98,8 +109,18 @@ def erase(ledger: Ledger, account: str, basis: str | None, by: By) -> Erased:
             restored=basis is None,
             sealed=sealed,
         )
-        act.record(Erasure.empty(account), SubjectErased, data, by)
+        erasure = Erasure.empty(account)
+        act.record(erasure, SubjectErased, data, by)
         act.writes.erased = ErasedAccount(account, act.now())
+        if request is not None:
+            act.writes.request = CarriedOut(
+                caller=request.caller,
+                key=request.key,
+                digest=request.digest,
+                account=account,
+                event_id=event_id_of("decision", erasure.id, str(erasure.version)),
+                taken_at=act.now(),
+            )
         return True
 
     ledger.vault.check()  # nothing is deleted whose keys could not be destroyed

@@ -6,7 +6,7 @@ from ledger.events.envelope import Decision, Sealed, Stored
 
 
 class SubjectErased(Decision):
-    """What the vault had of an account was erased for good: its key, and all that was encrypted with it.
+    """The personal data of an account were erased for good: its keys, and all that was encrypted with them.
 
     `entries` counts what the vault had of the account, the bodies of its `dead_letters` and of its messages
     `set_aside` among it; `notices` are the e-mails to the customer that were not sent yet. With `restored` it is

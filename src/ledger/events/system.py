@@ -210,7 +210,7 @@ class RefundRequestsFound(Decision):
     data: Data
 
 
-Role = Literal["provisioning", "support", "finance", "approver", "auditor", "customer", "operator"]
+Role = Literal["provisioning", "support", "finance", "approver", "auditor", "customer", "operator", "privacy"]
 """The roles; their permissions are in makegood/access/permissions.py."""
 ROLES: tuple[Role, ...] = get_args(Role)
 

@@ -74,6 +74,8 @@ Action = Literal[
     "overpaid.decide",
     "discrepancy.find",
     "discrepancy.settle",
+    "subject.erase",
+    "subject.export",
 ]
 """The actions that need permission."""
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -149,6 +151,8 @@ PERMISSIONS: dict[Action, Roles] = {
     "overpaid.decide": _of("finance"),
     "discrepancy.find": _of("finance"),
     "discrepancy.settle": _of("finance"),
+    "subject.erase": _of("privacy"),
+    "subject.export": _of("privacy"),
 }
 """The roles that permit an action; `customer` permits it for the customer's own account."""
 

@@ -54,7 +54,8 @@ class LostFound(TypedDict):
 class RestoredFound(TypedDict):
     """What is ahead of the ledger and what it lacks; `generation` is null where nothing is ahead.
 
-    `kept` has, for each sequence of positions, the last one that the generations before keep.
+    `kept` has, for each sequence of positions, the last one that the generations before keep. `erased_again` are the
+    accounts whose erasure the backup did not have.
     """
 
     generation: int | None
@@ -63,11 +64,20 @@ class RestoredFound(TypedDict):
     kept: Mapping[str, int]
     lost: list[LostFound]
     rebuilt: list[str]
+    erased_again: list[str]
 
 
 def nothing_ahead(*, dry_run: bool) -> RestoredFound:
     """The answer where nothing is ahead."""
-    return {"generation": None, "dry_run": dry_run, "ahead": [], "kept": {}, "lost": [], "rebuilt": []}
+    return {
+        "generation": None,
+        "dry_run": dry_run,
+        "ahead": [],
+        "kept": {},
+        "lost": [],
+        "rebuilt": [],
+        "erased_again": [],
+    }
 
 
 def answer(found: GivenUp, kept: Mapping[str, int], rebuilt: list[str], *, dry_run: bool) -> RestoredFound:
@@ -79,6 +89,7 @@ def answer(found: GivenUp, kept: Mapping[str, int], rebuilt: list[str], *, dry_r
         "kept": dict(kept),
         "lost": [_shown(lost) for lost in found.lost],
         "rebuilt": rebuilt,
+        "erased_again": [],
     }
 
 

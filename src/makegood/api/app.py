@@ -13,7 +13,7 @@ from makegood.access.authentication import issuer_of
 from makegood.access.permissions import Action, rows
 from makegood.access.rate import RequestRate
 from makegood.answers.readiness import Readiness
-from makegood.api import acts, periods, questions, reconciliation
+from makegood.api import acts, periods, questions, reconciliation, subjects
 from makegood.api.audit import audit
 from makegood.api.describing import describe
 from makegood.api.events import events
@@ -39,6 +39,7 @@ DESCRIBED = (
     audit,
     periods.router,
     reconciliation.router,
+    subjects.router,
     exports,
     events,
     *acts.ROUTERS,

@@ -49,6 +49,9 @@ refund_app = typer.Typer(
 )
 credit_app = typer.Typer(help="Decisions about credits: refund the rest.", no_args_is_help=True)
 overpaid_app = typer.Typer(help="Overpaid claims: list, write off and recover.")
+subject_app = typer.Typer(
+    help="Personal data: erase what is held about a customer, or export it.", no_args_is_help=True
+)
 vault_app = typer.Typer(help="The vault's key database: its status, and losses of keys.")
 notices_app = typer.Typer(help="E-mails to customers: list the queue, resend and discard.")
 export_app = typer.Typer(help="Export all rows of a list to a file.", no_args_is_help=True)
@@ -70,6 +73,7 @@ app.add_typer(access_app, name="access")
 app.add_typer(period_app, name="period")
 app.add_typer(notices_app, name="notices")
 app.add_typer(reconciliation_app, name="reconciliation")
+app.add_typer(subject_app, name="subject")
 app.add_typer(vault_app, name="vault")
 app.add_typer(export_app, name="export")
 app.add_typer(audit_app, name="audit")

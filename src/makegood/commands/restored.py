@@ -35,7 +35,7 @@ def restored(
     from makegood.commands.terminal.restored import show_restored
     from makegood.house.actor import actor_of
     from makegood.house.logs import configure_logs
-    from makegood.house.opening import open_house
+    from makegood.house.opening import apply_erasures, open_house
 
     configure_logs("error")  # the client for Kafka tells of every attempt to connect
     settings = settings_from(store, kafka)
@@ -50,6 +50,9 @@ def restored(
             answer = answers.answer(found, kept, _names(house, found), dry_run=True)
         else:
             answer = _go_on(house, found, reason, by)
+        if not dry_run and (erased := apply_erasures(house)):
+            answer["erased_again"] = erased
+            house.projections.catch_up()
     (print_json if json else show_restored)(answer)
 
 

@@ -59,12 +59,13 @@ def init(
 def migrate(store: Store = "") -> None:
     """Bring a store of an older version up to date, and create the tables that `rebuild` needs."""
     from makegood.commands.terminal.printing import say
-    from makegood.house.opening import check_vault, open_house
+    from makegood.house.opening import apply_erasures, check_vault, open_house
     from projections.catalog import CATALOG
     from projections.rebuild import Rebuild
 
     with open_house(settings_from(store), migrate=True) as house:
         check_vault(house)
+        apply_erasures(house)
         house.projections.catch_up()  # also where an earlier call was cut short
         Rebuild(house.database, CATALOG).prepare()
         say(f"the store at {_place(house)} is up to date")

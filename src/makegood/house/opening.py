@@ -134,6 +134,17 @@ def _check_none_ahead(database: Database) -> None:
         raise AheadOfLedger.of(found)
 
 
+def apply_erasures(house: House) -> list[str]:
+    """Erase again, before anything is answered, what a backup of the store or of the key database brought back: the
+    accounts. Raises VaultMismatch and StoreError."""
+    from ledger.application.erasure import apply_recorded
+
+    erased = apply_recorded(house.ledger)
+    if erased:
+        say(f"makegood: erased again, because a backup from before was restored: {', '.join(erased)}")
+    return erased
+
+
 @contextmanager
 def open_house(
     settings: Settings,

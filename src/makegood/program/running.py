@@ -33,7 +33,7 @@ from makegood.house.broker import cluster_for, topic_names
 from makegood.house.clock import system_clock
 from makegood.house.logs import configure_logs, say
 from makegood.house.mail_server import post_of
-from makegood.house.opening import House, check_vault, open_house
+from makegood.house.opening import House, apply_erasures, check_vault, open_house
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
 from makegood.house.stripe_account import stripe_of
@@ -63,6 +63,7 @@ def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
             if cluster is not None:
                 cluster.create_topics(TOPICS)
                 check_none_ahead(ahead_of_ledger(house.database, cluster, carried_by(topic_names())))
+            apply_erasures(house)
             collect_rarely()
             run_parts(parts, stop, lambda: say("ready"))
         except (BrokerError, PartFailed, WrongSecurity) as error:
