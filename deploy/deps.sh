@@ -39,6 +39,7 @@ missing() {
     has_venv || echo python3-venv
     has kcat || echo kcat
     has hledger || echo hledger
+    { has ssh-agent && has ssh-add && has ssh-keygen; } || echo openssh-client
     has_java || echo java
     has mvn || echo maven
     has_postgres || echo postgresql
