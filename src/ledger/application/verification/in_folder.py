@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic_core import from_json
+
 from ledger.application.verification.entries import Entry, History, check_run
 from ledger.application.verification.events import REPEATED
 from ledger.application.verification.found import Mismatch
@@ -72,13 +74,14 @@ class LogFolder:
         stored = self._tiles(checkpoint.size)
         changed = list(changed_leaves(self.history.digests, stored, checkpoint.size))
         for position in changed:
-            self._tell(Position(shard, position), "has another hash than the tile has for it")
+            at = Position(shard, position)
+            self.found.append(Mismatch(at, self._account(position), "has another hash than the tile has for it"))
         expected = tiles_of_leaves(self.history.digests)
         for what in against_tiles(expected, stored, checkpoint.size, bool(changed)):
             self._tell(None, what)
         for bad in (*self.history.bad, *self.history.broken(set(changed))):
-            at = Position(shard, bad.position) if bad.position is not None else None
-            self.found.append(Mismatch(at, bad.account, bad.what))
+            place = Position(shard, bad.position) if bad.position is not None else None
+            self.found.append(Mismatch(place, bad.account, bad.what))
         if shard == SYSTEM_SHARD:
             self.found += among_events({shard: self.history})
         if root_at(tree_of(expected, checkpoint.size), checkpoint.size) != checkpoint.root:
@@ -108,6 +111,15 @@ class LogFolder:
             return
         for position, envelope in enumerate(entries, first):
             yield Entry(position, envelope, None)
+
+    def _account(self, position: int) -> str | None:
+        """Whose entry stands at a position, where it can be read."""
+        number, at = divmod(position - 1, TILE_WIDTH)
+        width = min(TILE_WIDTH, self.history.entries - number * TILE_WIDTH)
+        try:
+            return str(from_json(entries_in(self._read(tile_path("entries", number, width)))[at])["account"])
+        except (TileInvalid, ValueError, LookupError, TypeError):
+            return None
 
     def _tiles(self, size: int) -> dict[tuple[int, int], bytes]:
         found = {}
