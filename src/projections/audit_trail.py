@@ -6,7 +6,8 @@ the store, at its position.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -108,16 +109,42 @@ class Entry(TypedDict):
 ORDER: Order = {"account_version": int}
 
 
-def listed(
-    database: Database, account_id: str, claim_id: str | None = None, *, page: Page | None = None
-) -> Listed[Entry]:
-    """An account's audit trail in order: every fact and decision, or those about one claim. Raises UnknownAccount."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The events of an account that are asked for: all of them where nothing is said.
+
+    `types` are stored types. `begin` and `end` are instants in microseconds, the half-open time in which events were
+    recorded or, as `period` says, became true.
+    """
+
+    kind: Kind | None = None
+    types: Collection[str] | None = None
+    actor: str | None = None
+    begin: int | None = None
+    end: int | None = None
+    period: Literal["recorded_at", "occurred_at"] = "recorded_at"
+
+    def of(self, account_id: str) -> Where:
+        """The condition for them."""
+        where = Where().equal(account=account_id, kind=self.kind, actor=self.actor).among("type", self.types)
+        if self.begin is not None:
+            where.that(f"{self.period} >= ?", self.begin)
+        if self.end is not None:
+            where.that(f"{self.period} < ?", self.end)
+        return where
+
+
+ALL = Wanted()
+
+
+def listed(database: Database, account_id: str, wanted: Wanted = ALL, *, page: Page | None = None) -> Listed[Entry]:
+    """An account's audit trail in order, with every fact and decision that is asked for. Raises UnknownAccount."""
     with database.reading() as transaction:
-        found = rows_listed(transaction, AUDIT_TRAIL, ROWS, Where().equal(account=account_id), page, ORDER)
-        if not found and (page is None or version_folded(transaction, account_id) is None):
+        found = rows_listed(transaction, AUDIT_TRAIL, ROWS, wanted.of(account_id), page, ORDER)
+        if not found and version_folded(transaction, account_id) is None:
             raise unknown(account_id)
         entries = _entries(transaction, account_id, found)
-    return Listed((e for e in entries if claim_id is None or claim_id in _claims_of(e)), found.next)
+    return Listed(entries, found.next)
 
 
 def accounts_with_claim(database: Database, claim_id: str) -> list[str]:
@@ -176,8 +203,3 @@ def entry(stored: StoredEnvelope) -> Entry:
 
 def _instant(stored: str) -> str:
     return instant_to_text(instant_from_text(stored))
-
-
-def _claims_of(entry: Entry) -> set[str | None]:
-    """The claims that an event is about: one by name, or those that it settles otherwise."""
-    return {entry["claim_id"], *(claim["claim_id"] for claim in entry["data"].get("claims", ()))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Annotated, Literal, NotRequired, get_args
 
 from pydantic import Field
@@ -12,10 +13,12 @@ from ledger.events.billing_account import Clause
 from ledger.store.amounts import exact_sum, from_minor_units, sums_of
 from ledger.store.database import Database, Transaction
 from ledger.store.reading.page import Listed, Order, Page, Where
+from ledger.values import zero
 from projections.asking import rows_listed
-from projections.movement_kinds import KINDS, MovementKind, Settlement
+from projections.movement_kinds import EFFECTS, KINDS, MovementKind, Owed, Settlement
 from projections.movements import MOVEMENTS, MOVEMENTS_MADE, NOT_RECORDED
 from projections.narrowing import NONE, Narrowing
+from projections.owed import AmountsOwed, amounts_owed
 from projections.projection import Row
 from projections.shown_values import Amount, Currency, Instant, Position, shown_instant
 
@@ -102,6 +105,29 @@ def summed(database: Database, narrowing: Narrowing, by: By, groups: Sequence[Gr
         rows = transaction.rows(statement, where.values)
     found = [_summed(columns, row[: len(columns)], row[len(columns)], row[len(columns) + 1 :]) for row in rows]
     return sorted(found, key=lambda each: _order_of_sum(each, groups))
+
+
+def owed_after(transaction: Transaction, account_id: str, positions: Iterable[int]) -> dict[int, list[AmountsOwed]]:
+    """The amounts owed to an account after each of some positions in its shard, by currency."""
+    asked = sorted(positions)
+    rows = transaction.rows(
+        f"SELECT position, currency, kind, net, tax FROM {MOVEMENTS.stored_name(MOVEMENTS_MADE)} "
+        "WHERE account = ? AND position <= ? ORDER BY position",
+        (account_id, asked[-1] if asked else 0),
+    )
+    owed: dict[str, dict[Owed, Decimal]] = {}
+    found: dict[int, list[AmountsOwed]] = {}
+    moving = iter([*rows, None])
+    row = next(moving)
+    for position in asked:
+        while row is not None and row[0] <= position:
+            _, currency, kind, net, tax = row
+            amounts = owed.setdefault(currency, {})
+            for name, sign in EFFECTS[kind].items():
+                amounts[name] = amounts.get(name, zero(currency)) + sign * from_minor_units(net + tax, currency)
+            row = next(moving)
+        found[position] = [amounts_owed(currency, amounts) for currency, amounts in sorted(owed.items()) if amounts]
+    return found
 
 
 def _summed(columns: Iterable[str], named: Iterable[str | None], count: int, sums: tuple[int, ...]) -> Moved:

@@ -62,7 +62,7 @@ class AmountOwed(TypedDict):
     event_id: str
 
 
-class Sums(TypedDict):
+class AmountsOwed(TypedDict):
     """The amounts owed in one currency: `total` is refunds due, credits left and excess, less what is overpaid."""
 
     currency: Currency
@@ -71,6 +71,11 @@ class Sums(TypedDict):
     excess: Annotated[Amount, Field(description="Excess payments on invoices that are no credits yet.")]
     overpaid: Amount
     total: Amount
+
+
+class Sums(AmountsOwed):
+    """The amounts owed in one currency, with their number."""
+
     count: Annotated[int, Field(description="The number of refunds, credits, excesses and amounts overpaid.")]
 
 
@@ -261,6 +266,11 @@ def _order_of(named_by: Iterable[str | None], groups: Iterable[Grouping]) -> lis
 
 
 def _sums(currency: str, amounts: Mapping[Owed, Decimal], count: int) -> Sums:
+    return {**amounts_owed(currency, amounts), "count": count}
+
+
+def amounts_owed(currency: str, amounts: Mapping[Owed, Decimal]) -> AmountsOwed:
+    """The amounts owed in a currency, as they are shown; one that is not given is zero."""
     found = {name: zero(currency) + amounts.get(name, 0) for name in OWED}
     total = found["refunds_due"] + found["credits_left"] + found["excess"] - found["overpaid"]
     return {
@@ -270,7 +280,6 @@ def _sums(currency: str, amounts: Mapping[Owed, Decimal], count: int) -> Sums:
         "excess": str(found["excess"]),
         "overpaid": str(found["overpaid"]),
         "total": str(total),
-        "count": count,
     }
 
 

@@ -126,6 +126,12 @@ SAME: dict[str, str] = {
     "account acct-0006 --as-of 2026-03-01 --known-at 0:2000": "/accounts/acct-0006?as_of=2026-03-01&known_at=0:2000",
     "account acct-0006 --as-of 2019-03-01": "/accounts/acct-0006?as_of=2019-03-01",
     "history acct-0006": "/accounts/acct-0006/history",
+    "history acct-0006 --kind decision --type claim-assessed --claim unused/cyc-0006-2026-04-02": (
+        "/accounts/acct-0006/history?kind=decision&type=claim-assessed&claim=unused/cyc-0006-2026-04-02"
+    ),
+    "history acct-0006 --from 2026-01-01 --to 2026-04-30 --by-occurrence --by /provisioning/eu-1": (
+        "/accounts/acct-0006/history?from=2026-01-01&to=2026-04-30&by_occurrence=true&by=/provisioning/eu-1"
+    ),
     "history system": "/accounts/system/history",
     "audit diff --account acct-0006 --from 0:200 --to 0:2000": "/accounts/acct-0006/diff?from=0:200&to=0:2000",
     f"audit diff --account acct-0006 --from {MARCH} --to {JUNE}": (
@@ -194,6 +200,18 @@ def route_of(api: Api, path: str) -> APIRoute:
     bare = path.partition("?")[0]
     (found,) = [r for r in api.app.routes if isinstance(r, APIRoute) and r.path_regex.match(bare)]
     return found
+
+
+def test_a_history_is_sent_as_csv_too(busy: Api, twenty_accounts_in_july: Door) -> None:
+    key = busy.key("auditor")
+    whole = busy.ask(key, "/accounts/acct-0006/history?format=csv&limit=1000")
+    assert whole.headers["content-type"].startswith("text/csv")
+    assert whole.text == twenty_accounts_in_july("history", "acct-0006", "--csv")
+    first = busy.ask(key, "/accounts/acct-0006/history?format=csv&limit=3")
+    assert len(first.text.splitlines()) == 4
+    assert 'rel="next"' in first.headers["link"]
+    refused = busy.ask(key, "/accounts/acct-0006/history?type=rumour.v1")
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "type")
 
 
 def test_refunds_can_be_asked_for_by_how_they_stand(busy: Api) -> None:

@@ -20,6 +20,7 @@ from makegood.answers.complaint_in_full import ComplaintInFull
 from makegood.answers.doctor import Examined
 from makegood.answers.explanation_types import Explanation, LeftOutFact, RefundCourse
 from makegood.answers.finance import MovementsFound, OwedFound, RollforwardFound
+from makegood.answers.history import HistoryEntry
 from makegood.answers.kept_messages import DeadLetter, SetAside
 from makegood.answers.lost_ranges import LostRange
 from makegood.answers.notices import Notice
@@ -87,6 +88,7 @@ ANSWERS: dict[str, type] = {
     "lost close": done.LostRangeDone,
     "instructions": AgedInstruction,
     "account": Account,
+    "history": HistoryEntry,
     "explain": Explanation,
     "rebuild": done.Rebuilt,
     "rebuild --compare-only": done.Compared,

@@ -113,7 +113,9 @@ from ledger.events.settlement import (
     SettlementChanged,
     SettlementReason,
     Settling,
+    claim_of,
     claims_settled,
+    credit_of,
     excess_credit_id,
 )
 from ledger.events.subscription import (
@@ -311,10 +313,12 @@ __all__ = [
     "SubscriptionTerminated",
     "Terms",
     "UnknownStoredType",
+    "claim_of",
     "claims_settled",
     "clause_of",
     "course_of_cancellation",
     "course_since",
+    "credit_of",
     "excess_credit_id",
     "from_stored",
     "message_key",

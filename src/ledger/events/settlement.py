@@ -150,6 +150,20 @@ def excess_credit_id(invoice_id: str) -> str:
     return f"excess/{invoice_id}"
 
 
+def claim_of(id_: str) -> str:
+    """The claim that an id belongs to: `refund/unused/c-1/2`, `credit/…` and `refund/credit/…` name theirs."""
+    of = credit_of(id_)
+    kind, _, rest = of.partition("/")
+    return rest.rpartition("/")[0] if kind in ("refund", "credit") else of
+
+
+def credit_of(id_: str) -> str:
+    """The credit that the refund of one pays out, such as `refund/excess/inv-1/1`; any other id as it is."""
+    kind, _, rest = id_.partition("/")
+    of = rest.rpartition("/")[0]
+    return of if kind == "refund" and of.startswith(("credit/", excess_credit_id(""))) else id_
+
+
 Settling = SettlementChanged | ClaimAssessedV1
 SETTLING: tuple[type[Settling], ...] = (SettlementChanged, ClaimAssessedV1)
 """The events that record settlement."""

@@ -19,7 +19,7 @@ from makegood.access.sight import Sight
 from makegood.answers.another_time import instant_known, set_aside_then
 from makegood.answers.moments import Moment, known_at_to_text
 from makegood.house.opening import House
-from projections import account_state, audit_trail, replay
+from projections import account_state, replay
 from projections.account_state import AccountState, Balance, ClaimOfAccount
 from projections.accounts import Charge, Invoice, Payment, Registered, Subscription
 from projections.alarms import Alarm
@@ -143,11 +143,6 @@ def _nothing_assessed(state: AccountState, anew: AssessedAnew) -> str | None:
     if state["registered_at"] is None and not any(isinstance(part, list) and part for part in state.values()):
         return f"account {account_id} was not registered by {as_of}; only facts that wait for others were true"
     return None
-
-
-def history(house: House, sight: Sight, account_id: str, *, page: Page | None = None) -> Listed[audit_trail.Entry]:
-    """An account's audit trail, in order. Raises UnknownAccount."""
-    return audit_trail.listed(house.database, sight.check(account_id), page=page)
 
 
 def replayed(

@@ -35,7 +35,9 @@ from ledger.events import (
     Sealed,
     SettledPart,
     SettlementChanged,
+    claim_of,
     claims_settled,
+    credit_of,
     excess_credit_id,
     message_key,
     retracted,
@@ -306,20 +308,6 @@ def _complaints_about(house: House, account_id: str, claim_id: str, used: Iterab
 
 _LINKED_AS: dict[str, LinkedKind] = {"billing-error": "dispute", "goodwill": "goodwill"}
 """What a complaint's link calls that which a claim is about, by the kind of claim."""
-
-
-def claim_of(id_: str) -> str:
-    """The claim that an id belongs to: `refund/unused/c-1/2`, `credit/…` and `refund/credit/…` name theirs."""
-    of = credit_of(id_)
-    kind, _, rest = of.partition("/")
-    return rest.rpartition("/")[0] if kind in ("refund", "credit") else of
-
-
-def credit_of(id_: str) -> str:
-    """The credit that the refund of one pays out, such as `refund/excess/inv-1/1`; any other id as it is."""
-    kind, _, rest = id_.partition("/")
-    of = rest.rpartition("/")[0]
-    return of if kind == "refund" and of.startswith(("credit/", excess_credit_id(""))) else id_
 
 
 def _account_of(house: House, id_: str, claim_id: str, account: str | None, among: Collection[str] | None) -> str:

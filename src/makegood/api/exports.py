@@ -28,6 +28,7 @@ from makegood.api.finance import ByOccurrence, OfKind, OfSettlement
 from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.problems import invalid, unavailable
 from makegood.exports.exporting import export
+from makegood.exports.history import CSV
 from makegood.exports.lists import JOURNAL_FORMATS, LIST_FORMATS, Format, JournalFormat, ListFormat, What
 from makegood.exports.parquet import MissingExtra
 from makegood.house.opening import House
@@ -40,7 +41,7 @@ _TURNS = threading.BoundedSemaphore(AT_ONCE_MAX)
 CHUNK = 262_144
 
 MEDIA_TYPES: dict[Format, str] = {
-    "csv": "text/csv; charset=utf-8; header=present",
+    "csv": CSV,
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "jsonl": "application/jsonl",
     "parquet": "application/vnd.apache.parquet",

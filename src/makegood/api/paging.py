@@ -43,9 +43,14 @@ def pages(order: Order) -> Any:
     return Depends(asked)
 
 
-def answer_page(request: Request, rows: Listed[Any], answer: Any = None) -> Response:
-    """A page, with the address of the next one where there is one; `answer` has the rows in it, if it has more."""
-    response = JSONResponse(rows if answer is None else answer)
+def answer_page(
+    request: Request, rows: Listed[Any], answer: Any = None, response: Response | None = None
+) -> Response:
+    """A page, with the address of the next one where there is one.
+
+    `answer` has the rows in it, if it has more, and `response` if it is no JSON.
+    """
+    response = response or JSONResponse(rows if answer is None else answer)
     if rows.next is not None:
         response.headers["Link"] = f'<{_address(request, _cursor(rows.next))}>; rel="next"'
     return response

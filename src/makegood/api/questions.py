@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import JSONResponse, Response
@@ -19,6 +19,7 @@ from ledger.store.reading.page import Listed, Page
 from makegood.access.caller import Caller
 from makegood.answers import account as answering
 from makegood.answers import agreements as published
+from makegood.answers import history as historical
 from makegood.answers import kept_messages, lost_ranges, owed
 from makegood.answers import status as standing
 from makegood.answers.another_time import listed_then
@@ -28,18 +29,20 @@ from makegood.answers.complaint_in_full import ComplaintInFull
 from makegood.answers.complaint_in_full import complaint as told
 from makegood.answers.explanation import explain
 from makegood.answers.explanation_types import Explanation
+from makegood.answers.history import HistoryEntry
 from makegood.answers.instructions import instructions as instructed
 from makegood.answers.notices import Notice
 from makegood.answers.notices import notices as queued
 from makegood.answers.waiting import Waiting
 from makegood.answers.waiting import waiting as waiting_for
 from makegood.api.asked import AskedMoment, AsOf, Identifier, KnownAtMoment, OfAccount, Printable, check_as_of
-from makegood.api.filters import AskedFiltersAndPeriod, OfCreditStatus, OfOpenAge
+from makegood.api.filters import AskedFiltersAndPeriod, FirstDay, LastDay, OfCreditStatus, OfOpenAge
 from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.paging import answer_page, pages
 from makegood.api.paths import AccountId, PathId
 from makegood.api.problems import not_found
 from makegood.api.versions import IF_NONE_MATCH, STILL_THE_SAME, TELLS_VERSION, answer_version
+from makegood.exports.history import CSV, history_csv
 from makegood.house.opening import House
 from projections import access, alarms, audit_trail, linked_goodwill
 from projections import claims as claims_
@@ -285,20 +288,55 @@ def account(
     return answer_version(request, answering.account(house, caller.sight, account_id, as_of, known_at))
 
 
-@accounts.get(
-    "/accounts/{account_id}/history",
-    summary="Get an account's audit trail",
-    responses=answers(list[audit_trail.Entry]),
-)
+_JSON_OR_CSV: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": list[HistoryEntry],
+        "description": "The result",
+        "content": {"text/csv": {"schema": {"type": "string"}}},
+    }
+}
+
+
+@accounts.get("/accounts/{account_id}/history", summary="Get an account's history", responses=_JSON_OR_CSV)
 def history(
     request: Request,
     house: TheHouse,
     caller: Annotated[Caller, allowed("history.read")],
     page: Annotated[Page, pages(audit_trail.ORDER)],
     account_id: AccountId,
+    first: FirstDay = None,
+    to: LastDay = None,
+    by_occurrence: Annotated[
+        bool, Query(description="Take the days on which events became true, not those on which they were recorded.")
+    ] = False,
+    kind: Annotated[audit_trail.Kind | None, Query(description="Only this kind.")] = None,
+    type_: Annotated[
+        Printable | None,
+        Query(alias="type", description="Only this type, such as `claim-assessed.v2`, or `claim-assessed` for all."),
+    ] = None,
+    claim: Annotated[Printable | None, Query(description="Only events about this claim.")] = None,
+    by: Annotated[Printable | None, Query(description="Only events of this actor.")] = None,
+    format_: Annotated[
+        Literal["json", "csv"], Query(alias="format", description="JSON, or CSV with a heading on each page.")
+    ] = "json",
 ) -> Response:
-    """All facts and decisions in order, each in a sentence, with actor, cause and both times."""
-    return answer_page(request, answering.history(house, caller.sight, account_id, page=page))
+    """All facts and decisions in order, each in a sentence, with actor, cause, both times, the claims concerned, and
+    the amounts owed after it."""
+    rows = historical.history(
+        house,
+        caller.sight,
+        account_id,
+        claim=claim,
+        kind=kind,
+        type_=type_,
+        actor=by,
+        from_=first,
+        to=to,
+        by_occurrence=by_occurrence,
+        page=page,
+    )
+    as_csv = Response(history_csv(rows), media_type=CSV) if format_ == "csv" else None
+    return answer_page(request, rows, response=as_csv)
 
 
 @accounts.get(

@@ -33,6 +33,12 @@ def _kind_of_movement(text: str) -> str:
     return one_of(text, "kinds of movements", KINDS)
 
 
+def _kind_of_event(text: str) -> str:
+    from projections.audit_trail import Kind
+
+    return one_of(text, "kinds of events", get_args(Kind))
+
+
 def _settlement(text: str) -> str:
     from projections.movement_kinds import Settlement
 
@@ -97,6 +103,10 @@ AgeOption = Annotated[
 MovementKindOption = Annotated[
     Any,
     typer.Option("--kind", parser=_kind_of_movement, metavar="KIND", help="Only this kind, such as refunded."),
+]
+EventKindOption = Annotated[
+    Any,
+    typer.Option("--kind", parser=_kind_of_event, metavar="KIND", help="Only this kind: fact or decision."),
 ]
 SettlementOption = Annotated[
     Any,

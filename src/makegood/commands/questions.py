@@ -27,6 +27,7 @@ from makegood.commands.filter_options import (
     ClauseOrNoneOption,
     CreditStatusOption,
     CurrencyOption,
+    EventKindOption,
     FromOption,
     MinOption,
     PlanOption,
@@ -462,23 +463,66 @@ def account(
 @app.command()
 def history(
     account_id: Annotated[str, typer.Argument(metavar="ACCOUNT")],
+    from_: FromOption = None,
+    to: ToOption = None,
+    by_occurrence: Annotated[
+        bool, typer.Option("--by-occurrence", help="By the day on which events became true, not that of recording.")
+    ] = False,
+    kind: EventKindOption = None,
+    type_: Annotated[
+        str | None,
+        typer.Option("--type", metavar="TYPE", help="Only this type, such as claim-assessed.v2 or claim-assessed."),
+    ] = None,
+    claim: Annotated[str | None, typer.Option("--claim", metavar="ID", help="Only events about this claim.")] = None,
+    by: Annotated[str | None, typer.Option("--by", metavar="ACTOR", help="Only events of this actor.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")] = False,
     columns: ColumnsOption = None,
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """An account's audit trail: all facts and decisions in words, with actor, cause and both times."""
+    """An account's history: all facts and decisions in words, with cause, actor, both times and amounts owed."""
     from makegood.access.sight import EVERYTHING
-    from makegood.answers.account import history as told
+    from makegood.answers.filters import FilterRefused
+    from makegood.answers.history import HistoryEntry
+    from makegood.answers.history import history as told
+    from makegood.commands.terminal.account import entry_in_words
     from makegood.commands.terminal.tables import HISTORY
 
+    def query(house: House) -> Listed[HistoryEntry]:
+        try:
+            return told(
+                house,
+                EVERYTHING,
+                account_id,
+                claim=claim,
+                kind=kind,
+                type_=type_,
+                actor=by,
+                from_=from_,
+                to=to,
+                by_occurrence=by_occurrence,
+            )
+        except FilterRefused as error:
+            raise typer.BadParameter(str(error), param_hint=f"--{error.word}") from None
+
+    if as_csv:
+        if json or columns:
+            raise Stop("--csv excludes --json and --columns; leave them out")
+        from makegood.commands.terminal.printing import print_text
+        from makegood.exports.history import history_csv
+
+        with opened(store) as house:
+            print_text(history_csv(query(house)))
+        return
     show_list(
         store,
         json,
-        lambda house: told(house, EVERYTHING, account_id),
+        query,
         HISTORY,
+        in_words=entry_in_words,
         chosen=columns,
         title=f"History of {account_id}",
-        empty="",
+        empty=f"no such events of {account_id}; leave out a filter",
     )
 
 

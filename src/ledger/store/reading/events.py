@@ -170,6 +170,12 @@ def find_event(transaction: Transaction, event_id: str) -> StoredEnvelope | None
     return _envelope(rows[0]) if rows else None
 
 
+def events_called(transaction: Transaction, event_ids: Sequence[str]) -> dict[str, StoredEnvelope]:
+    """The events with some ids; nothing of an id that no event has."""
+    rows = transaction.rows_in(f"SELECT event_id, {_COLUMNS} FROM events WHERE event_id IN (?*)", event_ids)
+    return {row[0]: _envelope(row[1:]) for row in rows}
+
+
 def places_of(transaction: Transaction, event_ids: Sequence[str]) -> dict[str, Position]:
     """Where events stand, by their ids; nothing of an id that no event has."""
     rows = transaction.rows_in("SELECT event_id, shard, position FROM events WHERE event_id IN (?*)", event_ids)

@@ -8,6 +8,7 @@ from typing import Any, cast
 from ledger.instructions import Kind
 from makegood.answers.account import Account
 from makegood.answers.ages import age
+from makegood.answers.history import HistoryEntry
 from makegood.answers.kept_messages import DeadLetterWithBody, SetAsideWithBody
 from makegood.commands.terminal import tables
 from makegood.commands.terminal.printing import people, print_rows, shown
@@ -92,6 +93,11 @@ _TO_BE_DONE: Mapping[Kind, str] = {
     "credit.applied": "pay {charge_id} on {invoice_id} with {amount} {currency} from {credit_id}",
     "invoice.reduced": "reduce {invoice_id} by {total} {currency} for {claim_id}, a change of {change_total}",
 }
+
+
+def entry_in_words(entry: HistoryEntry) -> Mapping[str, Any]:
+    """An event of a history as a table shows it: with what was owed in all after it."""
+    return {**entry, "owed": ", ".join(f"{owed['total']} {owed['currency']}" for owed in entry["owed"])}
 
 
 def show_replay(account_id: str, steps: Sequence[ReplayStep]) -> None:

@@ -69,7 +69,7 @@ def show_difference(answer: AccountDifference) -> None:
     account, from_, to = answer["account_id"], answer["before"]["known_at"], answer["after"]["known_at"]
     print_rows(
         answer["events"],
-        HISTORY,
+        HISTORY.without("because", "owed"),
         title=f"Events of {account} after {from_}, up to {to}",
         empty=f"no event of {account} was recorded after {from_} and by {to}",
     )

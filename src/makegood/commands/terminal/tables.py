@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from makegood.answers.agreements import Agreement
 from makegood.answers.finance import AgedSums, MovedSums, OwedSums, RollforwardTotal
+from makegood.answers.history import HistoryEntry
 from makegood.answers.kept_messages import DeadLetter, SetAside
 from makegood.answers.lost_ranges import LostRange
 from makegood.answers.notices import Notice
@@ -16,7 +17,6 @@ from projections.access import ApiKey, Granted
 from projections.account_state import Balance
 from projections.accounts import Charge, Invoice, Payment, Subscription
 from projections.alarms import Alarm
-from projections.audit_trail import Entry
 from projections.changes import Change
 from projections.claims import Claim
 from projections.complaints import Complaint
@@ -209,16 +209,19 @@ WAITING = Columns(
     give_way=("source", "type", "account_id"),
 )
 HISTORY = Columns(
-    Entry,
+    HistoryEntry,
     {
         "position": "position",
         "recorded_at": "recorded at",
         "occurred_at": "occurred at",
         "summary": "what happened",
+        "because": "because",
         "actor": "by",
+        "owed": "owed",
     },
-    prose=("summary",),
-    give_way=("occurred_at", "actor"),
+    right=("owed",),
+    prose=("summary", "because"),
+    give_way=("because", "occurred_at", "actor"),
 )
 BALANCES = Columns(
     Balance,
