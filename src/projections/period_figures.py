@@ -142,15 +142,32 @@ def late_movements(
                 yield _late(account.account_id, movement, booked)
 
 
+def booked_movements(
+    database: Database,
+    month: Month,
+    position: Reached,
+    closed: Sequence[PeriodClosed],
+    zone: str,
+    on_progress: Progress = lambda done, of: None,
+) -> Iterator[tuple[str, BookedMovement]]:
+    """All movements that a month's figures count, each with its account, by account and event."""
+    booking = Booking(closed, zone)
+    for account in _accounts(database, position, on_progress):
+        for movement in account.movements:
+            if booking.book(movement.occurred_at, movement.at).booked_in == month:
+                yield account.account_id, movement
+
+
 # --- an account's movements -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _Movement:
+class BookedMovement:
     """A movement of an account, and where the event stands with which it became known."""
 
     at: Position
     event_id: str
+    number: int
     occurred_at: datetime
     recorded_at: datetime
     claim_id: str | None
@@ -168,7 +185,7 @@ class _Account:
 
     account_id: str
     envelopes: Sequence[StoredEnvelope]
-    movements: Sequence[_Movement]
+    movements: Sequence[BookedMovement]
 
 
 def _accounts(database: Database, position: Reached, on_progress: Progress) -> Iterator[_Account]:
@@ -193,7 +210,7 @@ def _accounts(database: Database, position: Reached, on_progress: Progress) -> I
 _TAKES = stored_types(MOVEMENTS.handles)
 
 
-def _movements(envelopes: Sequence[StoredEnvelope]) -> list[_Movement]:
+def _movements(envelopes: Sequence[StoredEnvelope]) -> list[BookedMovement]:
     """The movements that an account's events make, by the fold of the projection."""
     rows = Rows(MOVEMENTS.tables)
     for envelope in envelopes:
@@ -204,11 +221,12 @@ def _movements(envelopes: Sequence[StoredEnvelope]) -> list[_Movement]:
     return [_movement(MOVEMENTS_MADE.row(values)) for values in made if values is not None]
 
 
-def _movement(row: Row) -> _Movement:
+def _movement(row: Row) -> BookedMovement:
     net, tax = (from_minor_units(row[name], row["currency"]) for name in ("net", "tax"))
-    return _Movement(
+    return BookedMovement(
         Position(row["shard"], row["position"]),
         row["event_id"],
+        row["number"],
         from_microseconds(row["occurred_at"]),
         from_microseconds(row["recorded_at"]),
         row["claim_id"],
@@ -221,7 +239,7 @@ def _movement(row: Row) -> _Movement:
     )
 
 
-def _late(account_id: str, movement: _Movement, booked: Booked) -> LateMovement:
+def _late(account_id: str, movement: BookedMovement, booked: Booked) -> LateMovement:
     return {
         "account_id": account_id,
         "occurred_in": str(booked.occurred_in),
@@ -256,7 +274,7 @@ class _Totals:
 
     _sums: dict[tuple[str, str, str, str], _Sum] = field(default_factory=dict)
 
-    def add(self, movement: _Movement) -> None:
+    def add(self, movement: BookedMovement) -> None:
         """Count a movement."""
         key = (movement.currency, movement.clause or "", movement.kind, movement.settlement or "")
         self._take(key, _Sum(1, movement.net, movement.tax))

@@ -31,6 +31,7 @@ from makegood.answers.restored import RestoredFound
 from makegood.answers.status import StatusFound
 from makegood.answers.subjects import SubjectErased
 from makegood.answers.vault import LossFound, VaultStands
+from makegood.evidence.pack import EvidenceWritten
 from makegood.exports.exporting import ExportDone
 from projections.access import ApiKey, Granted
 from projections.account_state import Balance
@@ -61,6 +62,7 @@ ANSWERS: dict[str, type] = {
     "audit key new": KeyMade,
     "audit checkpoint": CheckpointSigned,
     "audit origin new": OriginBegun,
+    "audit evidence": EvidenceWritten,
     "claims": Claim,
     "alarms": Alarm,
     "preview": Previewed,

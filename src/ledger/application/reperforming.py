@@ -32,6 +32,7 @@ from ledger.events import (
     NoticeEvent,
     RefundSubmitted,
     SettledAnew,
+    SubjectErased,
 )
 from ledger.policy.rules import RULES, SAID_FROM
 from ledger.store.positions import Position
@@ -137,8 +138,8 @@ def reperform(
     """Perform the decisions of an account again: all its events up to some point, in order.
 
     Only decisions that are `asked` for are counted and told of; the others are performed too, because later ones
-    rest on them. How a notice to the customer was delivered is no decision. Raises UnknownStoredType, and
-    pydantic.ValidationError for damaged bytes.
+    rest on them. How a notice to the customer was delivered is no decision, and an erasure follows from nothing.
+    Raises UnknownStoredType, and pydantic.ValidationError for damaged bytes.
     """
     return _Reperforming(account, basis, asked).reperform(recorded)
 
@@ -228,7 +229,7 @@ def _steps(recorded: Sequence[_Recorded], published: Sequence[Publication]) -> I
     def between(one: Position, other: Position) -> bool:
         return any(_place(one) < place < _place(other) for place in places)
 
-    events = [each for each in recorded if not isinstance(each.event, NoticeEvent)]
+    events = [each for each in recorded if not isinstance(each.event, NoticeEvent | SubjectErased)]
     begin = 0
     while begin < len(events):
         first, end = events[begin], begin + 1

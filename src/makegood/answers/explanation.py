@@ -99,14 +99,18 @@ def explain(house: House, sight: Sight, id_: str, account: str | None = None) ->
         return sight.row(Explanation, _explain_excess(house, id_, credit_id, account, sight.accounts))
     claim_id = claim_of(id_)
     account_id = _account_of(house, id_, claim_id, account, sight.accounts)
-    found = _explain_claim(house, id_, claim_id, account_id, words=sight.words)
+    recorded = follow_account(house.database, account_id)
+    found = explain_claim(house, recorded, id_, claim_id, account_id, words=sight.words)
     if found["clause"] == "complaint" and not sight.goodwill:
         raise Unexplained("goodwill proposals are not visible to you")
     return sight.row(Explanation, found)
 
 
-def _explain_claim(house: House, id_: str, claim_id: str, account_id: str, *, words: bool) -> Explanation:
-    envelopes = [(envelope, envelope.event()) for envelope in follow_account(house.database, account_id)]
+def explain_claim(
+    house: House, recorded: Iterable[StoredEnvelope], id_: str, claim_id: str, account_id: str, *, words: bool
+) -> Explanation:
+    """What an account's events, from its first on, say about a claim. Raises Unexplained."""
+    envelopes = [(envelope, envelope.event()) for envelope in recorded]
     steps = [
         (e, event)
         for e, event in envelopes

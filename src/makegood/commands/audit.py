@@ -18,6 +18,7 @@ from makegood.commands.app import (
     audit_app,
     known_at_in,
     known_at_option,
+    one_of,
     settings_from,
 )
 from makegood.house.stop import Stop
@@ -198,3 +199,76 @@ def _text_of(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise Stop(f"{file} cannot be read ({error}): correct the path") from None
+
+
+PackFile = Annotated[Path, typer.Option("--to", metavar="FILE.zip", help="The file to write.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
+
+
+@audit_app.command("evidence")
+def audit_evidence(
+    to: PackFile,
+    account: Annotated[str, typer.Option("--account", metavar="ACCOUNT", help="The account.")],
+    period: Annotated[
+        Any,
+        typer.Option(
+            "--period",
+            parser=_month,
+            metavar="MONTH",
+            help="Explain the claims of this month's events, and add its manifest, if it is closed.",
+        ),
+    ] = None,
+    claim: Annotated[str | None, typer.Option("--claim", metavar="ID", help="Explain this claim only.")] = None,
+    force: Force = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Evidence for an account: all its events with proofs, the terms, its journal, and its claims explained."""
+    from makegood.commands.terminal.audit import show_evidence
+    from makegood.commands.terminal.printing import print_json, progress_bar
+    from makegood.evidence.pack import write_evidence
+    from makegood.house.whole_file import whole_file
+
+    with (
+        audited(store) as house,
+        whole_file(to, force=force) as file,
+        progress_bar("packing", None, "accounts") as on,
+    ):
+        answer = write_evidence(house, file, account, period, claim, on)
+    print_json(answer) if json else show_evidence(answer, to)
+
+
+@audit_app.command("sample")
+def audit_sample(
+    to: PackFile,
+    period: Annotated[Any, typer.Option("--period", parser=_month, metavar="MONTH", help="The month.")],
+    size: Annotated[
+        int, typer.Option("--size", min=1, help="The number of movements, or of minor units of money, to draw.")
+    ],
+    seed: Annotated[str, typer.Option("--seed", help="Any text; the same one draws the same sample.")],
+    by: Annotated[
+        Any,
+        typer.Option(
+            "--by",
+            parser=lambda text: one_of(text, "ways", ("row", "money")),
+            metavar="row|money",
+            help="Each movement has the same chance, or each minor unit, such as a cent.",
+        ),
+    ] = "row",
+    force: Force = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """A sample of a month's movements, with evidence for their accounts and the whole population beside it."""
+    from makegood.commands.terminal.audit import show_evidence
+    from makegood.commands.terminal.printing import print_json, progress_bar
+    from makegood.evidence.sampling import write_sample
+    from makegood.house.whole_file import whole_file
+
+    with (
+        audited(store) as house,
+        whole_file(to, force=force) as file,
+        progress_bar("packing", None, "accounts") as on,
+    ):
+        answer = write_sample(house, file, period, size, seed, by, on)
+    print_json(answer) if json else show_evidence(answer, to)

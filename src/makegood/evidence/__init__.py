@@ -1,1 +1,1 @@
-"""What goes out with evidence and is run by those who do not have Makegood."""
+"""Evidence packs, and what verifies them without any part of Makegood."""

@@ -37,3 +37,9 @@ def accounts_by_code_point(transaction: Transaction, after: str, limit: int) -> 
 def how_many_heads(transaction: Transaction) -> int:
     """How many accounts have events, the ledger's own account among them."""
     return int(transaction.rows("SELECT COUNT(*) FROM heads")[0][0])
+
+
+def head_of(transaction: Transaction, account: str) -> tuple[int, str | None] | None:
+    """How many events an account has, and the last one's leaf hash; None where nothing was ever recorded about it."""
+    rows = transaction.rows("SELECT version, leaf_hash FROM heads WHERE account = ?", (account,))
+    return (int(rows[0][0]), rows[0][1]) if rows else None

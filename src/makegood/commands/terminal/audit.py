@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from ledger.application.reperforming import WhyNotJudged
@@ -13,6 +14,7 @@ from makegood.answers.audit.verification import Bad, Verification
 from makegood.commands.terminal.layout import NOTHING, Columns
 from makegood.commands.terminal.printing import print_rows, print_sentences
 from makegood.commands.terminal.tables import HISTORY
+from makegood.evidence.pack import EvidenceWritten
 
 DIFFERING = Columns(
     DecisionDiffers,
@@ -119,3 +121,17 @@ def show_verification(answer: Verification) -> None:
         print_sentences("its signatures were not verified, because no key was given: use --key or --policy")
     if by:
         print_sentences(f"cosigned by {by}")
+
+
+def show_evidence(answer: EvidenceWritten, file: Path) -> None:
+    """Print what is in a pack."""
+    print_sentences(
+        f"{file}: {answer['events']} events with their proofs, of {answer['accounts']} complete accounts, and "
+        f"{answer['claims']} claims explained; the checkpoint covers events up to {answer['covered_to']}",
+        f"SHA-256 {answer['sha256']}",
+    )
+    if answer["later"]:
+        print_sentences(
+            f"{answer['later']} events of these accounts were recorded after the checkpoint and are not in it; sign "
+            "one with `makegood audit checkpoint`"
+        )

@@ -1,0 +1,183 @@
+"""Evidence packs: complete accounts with proofs, samples that anybody draws again, and changes that are noticed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import zipfile
+from contextlib import closing
+from hashlib import sha256
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.audit import LogProof, TrustPolicy, leaf_digest, leaf_hash
+from ledger.store.connecting import connect
+from ledger.store.database import beside
+from makegood.answers.audit.checkpoints import new_key, sign_now
+from makegood.house.opening import open_house
+from makegood.house.settings import Settings
+from tests.door.conftest import Door
+from tests.door.test_reperform import forge
+
+
+def checkpoint(door: Door, folder: Path) -> list[str]:
+    """Sign a checkpoint over everything; the keys that verify it."""
+    settings = Settings(store=door.store, audit_key=str(folder / "audit.key"))
+    with open_house(settings, restored=True) as house:
+        new_key(house, 0)
+        return sign_now(house, 0, [], None, lambda size: None)["vkeys"]
+
+
+def read(file: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(file) as packed:
+        return {name: packed.read(name) for name in packed.namelist()}
+
+
+def rows(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(StringIO(content.decode(), newline="")))
+
+
+def check(packed: dict[str, bytes], vkeys: list[str]) -> dict[str, Any]:
+    """What an auditor checks with tools for C2SP's formats and SHA-256; what the pack says of itself."""
+    told = json.loads(packed["pack.json"])
+    digests = {name: sha256(content).hexdigest() for name, content in packed.items() if name != "pack.json"}
+    assert told["files"] == digests
+    policy = TrustPolicy.from_text("".join(f"log {vkey}\n" for vkey in vkeys) + "quorum none\n")
+    hashes = {}
+    for name in packed:
+        if name.startswith("entries/"):
+            proof = LogProof.from_text(
+                packed[name.replace("entries", "proofs").replace(".json", ".tlog-proof")].decode()
+            )
+            trusted = proof.verify(leaf_digest(packed[name]), policy)
+            shard, position = name.removeprefix("entries/").removesuffix(".json").split("/")
+            assert proof.index == int(position) - 1
+            assert trusted.checkpoint.size == told["logs"][0]["size"]
+            hashes[f"{shard}:{int(position)}"] = packed[name]
+    for account in told["accounts"]:
+        previous = None
+        for version, position in enumerate(account["events"], start=1):
+            said = json.loads(hashes[position])
+            assert (said["account"], said["previous"]) == (account["account_id"], previous)
+            previous = leaf_hash(hashes[position])
+            last = version
+        assert account["head"] == {"version": last, "position": position, "leaf_hash": previous}
+    for agreement in told["agreements"]:
+        assert sha256(packed[agreement["file"]]).hexdigest() == agreement["sha256"]
+        assert json.loads(hashes[agreement["published_at"]])["data"]["text"].encode() == packed[agreement["file"]]
+    if told["closing"]:
+        closed = json.loads(hashes[told["closing"]["event"]])["data"]
+        manifest = packed[told["closing"]["manifest"]]
+        assert sha256(manifest).hexdigest() == closed["figures"]["manifest"]["sha256"]
+        heads = {row["account_id"]: row for row in map(json.loads, manifest.splitlines())}
+        for account in told["accounts"]:
+            row = heads[account["account_id"]]
+            assert leaf_hash(hashes[account["events"][row["version"] - 1]]) == row["leaf_hash"]
+    return told
+
+
+def test_evidence_of_an_account(twenty_accounts_in_july: Door, tmp_path: Path) -> None:
+    """All of an account with proofs, in the same bytes whenever it is asked for, without the vault."""
+    door, file = twenty_accounts_in_july, tmp_path / "evidence.zip"
+    door("period", "close", "2026-06", "--as", "felix")
+    claim = next(row for row in door.json("claims") if row["outcome"] == "granted")
+    account = claim["account_id"]
+    door("audit", "evidence", "--account", account, "--to", str(file), exits=1)
+    assert "makegood audit checkpoint" in door.errors
+    vkeys = checkpoint(door, tmp_path)
+    if door.store.startswith("sqlite"):
+        Path(beside(door.store, "vault").removeprefix("sqlite:///")).unlink()
+    done = door.json("audit", "evidence", "--account", account, "--to", str(file))
+    packed = read(file)
+    told = check(packed, vkeys)
+    assert done["sha256"] == sha256(file.read_bytes()).hexdigest()
+    assert done["events"] == sum(name.startswith("entries/") for name in packed)
+    assert (done["accounts"], done["later"]) == (1, 0)
+    assert claim["claim_id"] in told["accounts"][0]["claims"]
+    assert len(told["accounts"][0]["claims"]) == done["claims"]
+    (explained,) = (
+        each for each in json.loads(packed["accounts/0000/explanations.json"]) if each["id"] == claim["claim_id"]
+    )
+    assert explained["formula"] in packed["accounts/0000/explanations.txt"].decode()
+    journal = rows(packed["accounts/0000/journal.csv"])
+    assert {row["claim_id"] for row in journal} >= {claim["claim_id"]}
+    assert len(rows(packed["accounts/0000/history.csv"])) == len(told["accounts"][0]["events"])
+    assert account in packed["README.txt"].decode()
+    again = door.json("audit", "evidence", "--account", account, "--to", str(tmp_path / "again.zip"))
+    assert again == done
+    one = tmp_path / "one.zip"
+    door(
+        "audit",
+        "evidence",
+        "--account",
+        account,
+        "--period",
+        "2026-06",
+        "--claim",
+        claim["claim_id"],
+        "--to",
+        str(one),
+    )
+    told = check(read(one), vkeys)
+    assert told["accounts"][0]["claims"] == [claim["claim_id"]]
+    assert told["closing"]["period"] == "2026-06"
+    door("audit", "evidence", "--account", account, "--claim", "unused/none", "--to", str(tmp_path / "no"), exits=1)
+    assert "unused/none" in door.errors
+    assert not (tmp_path / "no").exists()
+    door("audit", "evidence", "--account", "nobody", "--to", str(tmp_path / "no"), exits=1)
+
+
+def test_what_was_changed_gives_no_evidence(twenty_accounts_in_july: Door, tmp_path: Path) -> None:
+    """An event that is not the one in the log, and a chain that lacks its end."""
+    door = twenty_accounts_in_july
+    checkpoint(door, tmp_path)
+    claim = next(row for row in door.json("claims") if row["outcome"] == "granted")
+
+    def raise_amount(said: dict[str, Any]) -> bool:
+        if said["data"].get("claim_id") != claim["claim_id"] or not said["data"].get("after"):
+            return False
+        said["data"]["after"]["amount"] = "99.99"
+        return True
+
+    position = forge(door.store, claim["account_id"], raise_amount)
+    asked = ("audit", "evidence", "--account", claim["account_id"], "--to", str(tmp_path / "e.zip"))
+    door(*asked, exits=1)
+    assert position in door.errors
+    with closing(connect(door.store)) as database, database.writing() as transaction:
+        last = "SELECT MAX(account_version) FROM events WHERE account = ?"
+        version = transaction.rows(last, (claim["account_id"],))[0][0]
+        transaction.run(
+            "DELETE FROM events WHERE account = ? AND account_version = ?", (claim["account_id"], version)
+        )
+    door(*asked, exits=1)
+    assert "head" in door.errors
+
+
+@pytest.mark.parametrize("by", ["row", "money"])
+def test_a_sample_is_drawn_again_from_its_population(twenty_accounts_in_july: Door, tmp_path: Path, by: str) -> None:
+    door, file = twenty_accounts_in_july, tmp_path / "sample.zip"
+    closed = door.json("period", "close", "2026-06", "--as", "felix")
+    vkeys = checkpoint(door, tmp_path)
+    asked = ("audit", "sample", "--period", "2026-06", "--size", "4", "--seed", "42", "--by", by)
+    done = door.json(*asked, "--to", str(file))
+    packed = read(file)
+    told = check(packed, vkeys)
+    population, drawn = rows(packed["population.csv"]), rows(packed["sample.csv"])
+    assert told["population"]["rows"] == len(population) == sum(total["count"] for total in closed["totals"])
+    assert told["population"]["sums"] == closed["totals"]
+    assert {row["account_id"] for row in drawn} == {each["account_id"] for each in told["accounts"]}
+    if by == "row":
+        rank = sorted(population, key=lambda row: sha256(f"42:{row['event_id']}:{row['number']}".encode()).digest())
+        assert sorted(map(str, rank[:4])) == sorted(map(str, drawn))
+    else:
+        units = [n for n, row in enumerate(population) for _ in range(int(row["minor_units"]))]
+        hits = [int(sha256(f"42:{i}".encode()).hexdigest(), 16) % len(units) for i in range(1, 5)]
+        assert drawn == [population[n] for n in sorted({units[hit] for hit in hits})]
+    door(*asked, "--to", str(tmp_path / "again.zip"))
+    assert sha256((tmp_path / "again.zip").read_bytes()).hexdigest() == done["sha256"]
+    other = (*asked[:6], "--seed", "43", "--by", by)
+    assert door.json(*other, "--to", str(tmp_path / "other.zip"))["sha256"] != done["sha256"]
+    door("audit", "sample", "--period", "2020-01", "--size", "4", "--seed", "1", "--to", str(tmp_path / "n"), exits=1)
