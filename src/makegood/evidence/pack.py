@@ -23,12 +23,12 @@ from ledger.events import (
     ClaimAssessedV1,
     LedgerEvent,
     PeriodClosed,
+    claim_of,
 )
 from ledger.store.positions import reached_from_text
 from ledger.store.reading.events import StoredEnvelope, events_of_types
 from ledger.store.reading.store import store_id
 from ledger.values import SYSTEM_ACCOUNT, Month, month_from_text, month_of
-from makegood.answers.explanation import claim_of
 from makegood.answers.unknown import check_account
 from makegood.evidence.proven import CompleteAccount, Proofs
 from makegood.evidence.readme import readme
