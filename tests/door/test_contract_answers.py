@@ -29,7 +29,7 @@ from makegood.answers.preview import Previewed
 from makegood.answers.reconciliation import DiscrepancyDone, Reconciled
 from makegood.answers.restored import RestoredFound
 from makegood.answers.status import StatusFound
-from makegood.answers.subjects import SubjectErased
+from makegood.answers.subjects import SubjectErased, SubjectExported
 from makegood.answers.vault import LossFound, VaultStands
 from makegood.evidence.pack import EvidenceWritten
 from makegood.exports.exporting import ExportDone
@@ -107,6 +107,7 @@ ANSWERS: dict[str, type] = {
     "vault accept-loss": LossFound,
     "status": StatusFound,
     "subject erase": SubjectErased,
+    "subject export": SubjectExported,
     "period close": PeriodInFull,
     "period cut-off": CutOff,
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -77,3 +79,42 @@ def test_what_a_backup_brings_back_is_erased_again_before_anything_is_answered(
     assert "erased again, because a backup from before was restored: acct-1" in sandbox.errors
     assert "again after the store was restored" in sandbox.json("history", "acct-1")[-1]["summary"]
     assert sandbox.json("restored")["erased_again"] == []
+
+
+def test_a_customer_is_given_everything_that_is_held_about_them(sandbox: Door, lines, tmp_path: Path) -> None:
+    complaint = {
+        "complaint_id": "com-1",
+        "category": "quality",
+        "channel": "phone",
+        "description": "It crackles, says Zoë",
+    }
+    sandbox("ingest", lines(ACCOUNT, SUBSCRIPTION, message("m-8", "complaint.opened", complaint), WRONG), exits=3)
+    sandbox("dead-letters", "discard", "1", "--reason", "sent by mistake")
+    file = tmp_path / "zoe.txt"
+    told = sandbox.json("subject", "export", "acct-1", "--to", str(file))
+    held = json.loads((tmp_path / "zoe.txt.json").read_text())
+    assert [other["about"] for other in held["other_words"]] == [
+        "A message that was refused",
+        "The reason for which a kept message was closed",
+    ]
+    assert told == {
+        "account_id": "acct-1",
+        "events": len(held["history"]),
+        "other_words": 2,
+        "emails": len(held["emails"]),
+        "files": [str(file), f"{file}.json"],
+    }
+    text = file.read_text()
+    assert held["customer"]["email"] == ACCOUNT["data"]["customer"]["email"]
+    for said in (ACCOUNT["data"]["customer"]["email"], "It crackles, says Zoë", "m-9", "sent by mistake"):
+        assert said in text, said
+    assert held["account"] == sandbox.json("account", "acct-1")
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("zoe*")} == {0o600}
+    sandbox("subject", "export", "acct-1", "--to", str(file), exits=1)
+    sandbox("subject", "export", "acct-9", "--to", str(tmp_path / "none.txt"), exits=1)
+    sandbox(*ERASE)
+    sandbox("subject", "export", "acct-1", "--to", str(file), "--force")
+    after = json.loads((tmp_path / "zoe.txt.json").read_text())
+    assert (after["customer"], after["other_words"], after["erased_at"] is None) == (None, [], False)
+    assert [event["words"] for event in after["history"] if event["words"] is not None] == []
+    assert "crackles" not in file.read_text()

@@ -34,6 +34,16 @@ class SubjectErased(TypedDict):
     notices: Annotated[int, Field(description="E-mails that were not sent yet, and are discarded.")]
 
 
+class SubjectExported(TypedDict):
+    """The files that hold a customer's data, and how much is in them: `makegood subject export`."""
+
+    account_id: str
+    events: int
+    other_words: int
+    emails: int
+    files: list[str]
+
+
 def would_erase(house: House, account: str) -> SubjectErased:
     """What erasing an account would destroy, or destroyed where that was done. Raises NothingKnown."""
     with house.database.reading() as transaction:

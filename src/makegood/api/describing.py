@@ -36,7 +36,7 @@ _TAGS = {
     "Goodwill": "Goodwill credits, proposed and decided.",
     "Months": "Closed months, their figures recomputed, and cut-off reports.",
     "Reconciliation": "Payment processors' files, and discrepancies with what went out.",
-    "Personal data": "Personal data of customers: erasing them.",
+    "Personal data": "Personal data of customers: exporting and erasing them.",
     "Messages": "Messages of upstream systems: sent, refused, set aside, waiting or lost.",
     "Machinery": "Agreements, roles and keys, the status, and the answers to monitors.",
 }

@@ -1,4 +1,4 @@
-"""What is held about a customer in words, over HTTP: erased for good."""
+"""What is held about a customer in words, over HTTP: exported, and erased for good."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ledger.application.erasure import NothingKnown
 from ledger.application.requests import KeyReused
 from makegood.access.caller import Caller
 from makegood.answers import subjects as answering
+from makegood.answers.personal_data import PersonalData, personal_data
 from makegood.answers.subjects import SubjectErased
 from makegood.api.act_request import KEY, Key, check_key
 from makegood.api.acts.bodies import Words, like
@@ -31,6 +32,20 @@ class EraseSubject(BaseModel):
     model_config = like(basis="the customer's request of 3 May 2026, GDPR article 17")
 
     basis: Words
+
+
+@router.get(
+    "/accounts/{account_id}/personal-data",
+    summary="Export everything held about a customer",
+    responses=answers(PersonalData),
+)
+def exported(house: TheHouse, _: Annotated[Caller, allowed("subject.export")], account_id: AccountId) -> Response:
+    """The customer, the account, every event with the words that belong to it, messages refused or set aside, and
+    e-mails: for the customer who asks what is held about them."""
+    try:
+        return JSONResponse(personal_data(house, account_id))
+    except NothingKnown:
+        raise not_found(NO_SUCH_ACCOUNT) from None
 
 
 @router.post(

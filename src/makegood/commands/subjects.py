@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,7 @@ from makegood.commands.app import Json, Store, opened, subject_app
 from makegood.house.stop import Stop
 
 if TYPE_CHECKING:
-    from makegood.answers.subjects import SubjectErased
+    from makegood.answers.subjects import SubjectErased, SubjectExported
 
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account id.")]
 Person = Annotated[
@@ -51,6 +52,40 @@ def subject_erase(
             answer = erase_subject(house, account, basis, By(actor_of(person), "cli"))
             house.projections.catch_up()
     (print_json if json else _show)(answer)
+
+
+@subject_app.command("export")
+def subject_export(
+    account: Account,
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The file for people; FILE.json is for programs.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the files if they exist.")] = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Export everything that is held about a customer, for the customer: as text, and the same as JSON."""
+    from json import dumps
+
+    from makegood.answers.personal_data import personal_data, readable
+    from makegood.commands.terminal.printing import print_json, say
+    from makegood.house.control_characters import visible_json
+    from makegood.house.whole_file import whole_file
+
+    beside = to.with_name(f"{to.name}.json")
+    with opened(store) as house, whole_file(to, force=force) as text, whole_file(beside, force=force) as document:
+        held = personal_data(house, account)
+        text.write_text(readable(held), encoding="utf-8")
+        document.write_text(visible_json(dumps(held, indent=2, ensure_ascii=False)) + "\n", encoding="utf-8")
+    answer: SubjectExported = {
+        "account_id": account,
+        "events": len(held["history"]),
+        "other_words": len(held["other_words"]),
+        "emails": len(held["emails"]),
+        "files": [str(to), str(beside)],
+    }
+    if json:
+        print_json(answer)
+    else:
+        say(f"written: {to} and {beside}; events: {answer['events']}, e-mails: {answer['emails']}")
 
 
 def _show(answer: SubjectErased) -> None:

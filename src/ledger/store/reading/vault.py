@@ -57,6 +57,16 @@ def every_entry(transaction: Transaction) -> Iterator[Sequence[VaultEntry]]:
         after = (rows[-1][1], rows[-1][0])
 
 
+def entries_under(transaction: Transaction, subjects: Collection[str]) -> list[VaultEntry]:
+    """All that the vault has of some subjects, by reference; what is lost is known as such."""
+    rows = transaction.rows_in(
+        "SELECT vault.ref, subject, nonce, ciphertext, loss_id FROM vault "
+        "LEFT JOIN vault_lost ON vault_lost.ref = vault.ref WHERE subject IN (?*)",
+        sorted(subjects),
+    )
+    return sorted(map(_entry, rows), key=lambda entry: entry.ref)
+
+
 def lost_of(transaction: Transaction, subject: str) -> bool:
     """Whether anything of a subject is lost."""
     return bool(
