@@ -6,6 +6,7 @@ SEEDS ?= 2000
 TIMES ?= 20
 WORKERS ?= 3
 CASES ?= 5000
+CHANGES ?= 10000
 BIN := .venv/bin
 # A file stays with one worker, and long ones begin first. A third worker uses what two cores leave while others wait.
 SHARED_OUT = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
@@ -16,7 +17,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test quick laws schedules fuzz generators check format mutants faults bench deps setup setup-dev lock upgrade sample currencies clean .tools
+.PHONY: help run test quick laws schedules fuzz tampers generators check format mutants faults bench deps setup setup-dev lock upgrade sample currencies clean .tools
 
 # List the targets.
 help:
@@ -47,6 +48,10 @@ schedules: .venv/dev.stamp
 # Set up, then send the HTTP API many requests that nobody thought of (CASES=5000, SEED=N), and hold every answer to its description.
 fuzz: .venv/dev.stamp
 	@$(BIN)/python -m tests.fuzz --cases $(CASES) $(if $(SEED),--seed $(SEED))
+
+# Set up, then change what was signed (CHANGES=10000 times, SEED=N): a store, its exported log, proofs. All must be found.
+tampers: .tools .venv/dev.stamp
+	@$(BIN)/python -m tests.tampers --changes $(CHANGES) $(if $(SEED),--first $(SEED))
 
 # Set up, then have linters and generators of clients and types take the contract's documents (npm, Go, PyPI).
 generators: .generators/stamp

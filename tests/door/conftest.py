@@ -41,7 +41,7 @@ class Door:
 
 def with_an_agreement(store: str) -> None:
     """A sandbox with the standard agreement."""
-    _commands(store, ("init", "--sandbox"), ("agreement", "publish", str(SAMPLE / "agreements" / "standard.toml")))
+    commands(store, ("init", "--sandbox"), ("agreement", "publish", str(SAMPLE / "agreements" / "standard.toml")))
 
 
 def with_twenty_accounts(store: str) -> None:
@@ -52,13 +52,13 @@ def with_twenty_accounts(store: str) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
         file.write("\n".join(said))
         file.flush()
-        _commands(store, ("ingest", file.name), exits=3)
+        commands(store, ("ingest", file.name), exits=3)
 
 
 def with_twenty_accounts_in_july(store: str) -> None:
     """The same at the end of the sample's months."""
     with_twenty_accounts(store)
-    _commands(store, ("advance", "2026-07-01T00:00:00Z"))
+    commands(store, ("advance", "2026-07-01T00:00:00Z"))
 
 
 BEGINNINGS: dict[str, Beginning] = {
@@ -69,9 +69,10 @@ BEGINNINGS: dict[str, Beginning] = {
 """What is in the store of a test that asks for a fixture of that name."""
 
 
-def _commands(store: str, *commands: tuple[str, ...], exits: int = 0) -> None:
+def commands(store: str, *run_in_turn: tuple[str, ...], exits: int = 0) -> None:
+    """Run commands on a store, one after the other, without what they say."""
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()) as said:
-        for command in commands:
+        for command in run_in_turn:
             assert run([*command, "--store", store]) == exits, said.getvalue()
 
 

@@ -42,15 +42,20 @@ class Log:
 def sign(store: str, keys: tuple[SigningKey, ...] = (), *, leave: int = 0) -> Log:
     """Have a store's tree grow, to all its events but the last `leave`, and sign it."""
     with closing(connect(store)) as database, database.writing() as transaction:
-        origin, size = origin_of(transaction, 0), tree_size(transaction, 0)
-        leaves = [leaf_digest(leaf.envelope) for leaf in leaves_after(transaction, 0, size, 1 << 30)]
-        grown = leaves[: len(leaves) - leave]
-        write_leaves(transaction, 0, size, grown)
-        _move(transaction, size + len(grown))
-        keys = keys or tuple(SigningKey.new(origin, type_) for type_ in TYPES)
-        tree = StoredTree(transaction, 0)
-        note = signed(Checkpoint(origin, tree.size, root_at(tree, tree.size)), keys, int(AT.timestamp()))
-        keep_checkpoint(transaction, origin, tree.size, str(note), AT)
+        return grow(transaction, keys, leave=leave)
+
+
+def grow(transaction: Transaction, keys: tuple[SigningKey, ...] = (), *, leave: int = 0) -> Log:
+    """The same in a transaction."""
+    origin, size = origin_of(transaction, 0), tree_size(transaction, 0)
+    leaves = [leaf_digest(leaf.envelope) for leaf in leaves_after(transaction, 0, size, 1 << 30)]
+    grown = leaves[: len(leaves) - leave]
+    write_leaves(transaction, 0, size, grown)
+    _move(transaction, size + len(grown))
+    keys = keys or tuple(SigningKey.new(origin, type_) for type_ in TYPES)
+    tree = StoredTree(transaction, 0)
+    note = signed(Checkpoint(origin, tree.size, root_at(tree, tree.size)), keys, int(AT.timestamp()))
+    keep_checkpoint(transaction, origin, tree.size, str(note), AT)
     return Log(keys, note)
 
 
