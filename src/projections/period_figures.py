@@ -22,10 +22,10 @@ from ledger.events import STORED_TYPES, Clause, Manifest, PeriodClosed, PeriodFi
 from ledger.store.amounts import from_minor_units
 from ledger.store.database import Database
 from ledger.store.instants import from_microseconds
-from ledger.store.positions import Position, Reached
+from ledger.store.positions import Position, Reached, reached_from_text
 from ledger.store.reading.events import StoredEnvelope, read_accounts
 from ledger.store.reading.heads import accounts_by_code_point, how_many_heads
-from ledger.values import Month, instant_to_text
+from ledger.values import Month, instant_to_text, month_from_text
 from projections import periods
 from projections.booking import Booked, Booking
 from projections.follower import Progress
@@ -93,21 +93,57 @@ def figures_of(
     Told of how many accounts are done of how many, and of each line of the manifest, a JSON document with its end of
     line. Raises what a Database raises.
     """
-    booking = Booking(closed, zone)
-    totals, late_totals, late = _Totals(), _Totals(), []
-    accounts = events = 0
-    digest = sha256()
+    figures = _Adding(month, Booking(closed, zone), on_row)
     for account in _accounts(database, position, on_progress):
+        figures.add(account)
+    return figures.found()
+
+
+def figures_of_closings(
+    database: Database, closed: Sequence[PeriodClosed], on_progress: Progress = lambda done, of: None
+) -> list[Figures]:
+    """What each of the closed months comes to at its position and after those closed before it, in one pass over the
+    accounts. Raises what a Database raises."""
+    positions = [reached_from_text(each.data.position) for each in closed]
+    figures = [
+        _Adding(month_from_text(each.data.period), Booking(closed[:number], each.data.time_zone))
+        for number, each in enumerate(closed)
+    ]
+    shards = {shard for position in positions for shard in position}
+    furthest = Reached({shard: max(position.get(shard, 0) for position in positions) for shard in shards})
+    for account in _accounts(database, furthest, on_progress) if closed else ():
+        for position, adding in zip(positions, figures, strict=True):
+            envelopes = [envelope for envelope in account.envelopes if position.covers(envelope.at)]
+            movements = [movement for movement in account.movements if position.covers(movement.at)]
+            if envelopes:
+                adding.add(_Account(account.account_id, envelopes, movements))
+    return [adding.found() for adding in figures]
+
+
+class _Adding:
+    """A month's figures while accounts are added, in the order of their ids."""
+
+    def __init__(self, month: Month, booking: Booking, on_row: Callable[[bytes], object] = lambda line: None) -> None:
+        self._month = month
+        self._booking = booking
+        self._on_row = on_row
+        self._totals, self._late_totals = _Totals(), _Totals()
+        self._late: list[LateMovement] = []
+        self._accounts = self._events = 0
+        self._digest = sha256()
+
+    def add(self, account: _Account) -> None:
+        """Count an account, and add its row to the manifest."""
         own = _Totals()
         for movement in account.movements:
-            booked = booking.book(movement.occurred_at, movement.at)
-            if booked.booked_in != month:
+            booked = self._booking.book(movement.occurred_at, movement.at)
+            if booked.booked_in != self._month:
                 continue
             own.add(movement)
             if booked.late:
-                late_totals.add(movement)
-                late.append(_late(account.account_id, movement, booked))
-        totals.take(own)
+                self._late_totals.add(movement)
+                self._late.append(_late(account.account_id, movement, booked))
+        self._totals.take(own)
         last = account.envelopes[-1]
         row: ManifestRow = {
             "account_id": account.account_id,
@@ -117,12 +153,16 @@ def figures_of(
             "totals": own.shown(),
         }
         line = to_json(row) + b"\n"
-        digest.update(line)
-        on_row(line)
-        accounts += 1
-        events += len(account.envelopes)
-    manifest = Manifest(accounts=accounts, events=events, sha256=digest.hexdigest())
-    return Figures(PeriodFigures(totals=totals.recorded(), late=late_totals.recorded(), manifest=manifest), late)
+        self._digest.update(line)
+        self._on_row(line)
+        self._accounts += 1
+        self._events += len(account.envelopes)
+
+    def found(self) -> Figures:
+        """The figures of all that was added."""
+        manifest = Manifest(accounts=self._accounts, events=self._events, sha256=self._digest.hexdigest())
+        recorded = PeriodFigures(totals=self._totals.recorded(), late=self._late_totals.recorded(), manifest=manifest)
+        return Figures(recorded, self._late)
 
 
 def late_movements(

@@ -17,6 +17,7 @@ from ledger.audit import LogProof, TrustPolicy, leaf_digest, leaf_hash
 from ledger.store.connecting import connect
 from ledger.store.database import beside
 from makegood.answers.audit.checkpoints import new_key, sign_now
+from makegood.answers.audit.closings import incomplete_closings
 from makegood.house.opening import open_house
 from makegood.house.settings import Settings
 from tests.door.conftest import Door
@@ -181,3 +182,45 @@ def test_a_sample_is_drawn_again_from_its_population(twenty_accounts_in_july: Do
     other = (*asked[:6], "--seed", "43", "--by", by)
     assert door.json(*other, "--to", str(tmp_path / "other.zip"))["sha256"] != done["sha256"]
     door("audit", "sample", "--period", "2020-01", "--size", "4", "--seed", "1", "--to", str(tmp_path / "n"), exits=1)
+
+
+# --- no account and no tail is missing ----------------------------------------------------------------------------
+
+
+def bad_closings(door: Door) -> list[tuple[str, str | None, str]]:
+    with open_house(Settings(store=door.store), restored=True) as house:
+        return [(str(each.at), each.account, each.what) for each in incomplete_closings(house)]
+
+
+def test_a_closed_month_shows_accounts_and_tails_that_are_gone(twenty_accounts_in_july: Door) -> None:
+    """The last event of an account is taken out of the store, then all of it, from under two closed months."""
+    door = twenty_accounts_in_july
+    covers = [door.json("period", "close", month, "--as", "felix") for month in ("2026-05", "2026-06")]
+    assert bad_closings(door) == []
+    assert door.json("audit", "verify")["ok"]
+    of_account = "SELECT MAX(account_version) FROM events WHERE account = 'acct-0007'"
+    with closing(connect(door.store)) as database, database.writing() as transaction:
+        last = transaction.rows(of_account)[0][0]
+        transaction.run("DELETE FROM events WHERE account = 'acct-0007' AND account_version = ?", (last,))
+    found = bad_closings(door)
+    assert [account for _, account, _ in found] == ["system", "system"]
+    for (_, _, what), closed in zip(found, covers, strict=True):
+        assert f"covers {closed['accounts']} accounts with {closed['events']} events" in what
+        assert f"the log has {closed['accounts']} with {closed['events'] - 1}" in what
+    with closing(connect(door.store)) as database, database.writing() as transaction:
+        transaction.run("DELETE FROM events WHERE account = 'acct-0007'")
+    assert all(f"the log has {closed['accounts'] - 1} with" in what for _, _, what in bad_closings(door))
+
+
+def test_another_event_under_a_closed_month(twenty_accounts_in_july: Door) -> None:
+    """Nothing is gone, and one event says something else, with all after it chained anew."""
+    door = twenty_accounts_in_july
+    door("period", "close", "2026-06", "--as", "felix")
+
+    def other_channel(said: dict[str, Any]) -> bool:
+        said["channel"] = "elsewhere"
+        return True
+
+    forge(door.store, "acct-0007", other_channel)
+    ((_, _, what),) = bad_closings(door)
+    assert "which are others" in what

@@ -1,19 +1,22 @@
-"""Closings of months performed again: what a month came to, worked out anew from the events (decision 0040)."""
+"""Closings of months held to the log: figures and accounts, worked out anew from the events (decision 0040)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ledger.events import LedgerEvent, PeriodClosed
+from pydantic import ValidationError
+
+from ledger.application.verification import Mismatch
+from ledger.events import LedgerEvent, PeriodClosed, UnknownStoredType
 from ledger.store.positions import Position, Reached, reached_from_text
-from ledger.store.reading.events import events_of_types
+from ledger.store.reading.events import StoredEnvelope, events_of_types
 from ledger.values import SYSTEM_ACCOUNT, instant_to_text, month_from_text
 from makegood.answers.periods import figures_that_differ
 from makegood.house.opening import House
 from projections.follower import Progress
 from projections.movements import MOVEMENTS
-from projections.period_figures import figures_of
+from projections.period_figures import figures_of_closings
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,29 +32,56 @@ def closings_performed(
     house: House, asked: Callable[[LedgerEvent], bool], progress: Progress = lambda done, of: None
 ) -> Iterator[ClosingPerformed]:
     """Every closing that is asked for, worked out anew up to its position and after those before it."""
+    stored = _stored_closings(house)
+    closings = [event for _, event in stored]
+    if not any(map(asked, closings)):
+        return
+    found = figures_of_closings(house.database, closings, progress)
+    for number, ((envelope, event), figures) in enumerate(zip(stored, found, strict=True)):
+        if asked(event):
+            differing = dict(_out_of_turn(event, envelope.at, closings[:number]))
+            differing |= {
+                each["what"]: (each["recorded"], each["recomputed"])
+                for each in figures_that_differ(event, figures.recorded)
+            }
+            yield ClosingPerformed(envelope.at, event.type, differing)
+
+
+def incomplete_closings(house: House, progress: Progress = lambda done, of: None) -> list[Mismatch]:
+    """The closings whose manifest is not that of the log: an account, or the end of one's chain, is missing up to the
+    position of the closing, or is there that was not.
+
+    Each manifest is made anew from the stored events, and only its SHA-256 is recorded: which accounts differ tells a
+    comparison with the file that was written when the month was closed (`makegood period show --manifest`).
+    """
+    stored = _stored_closings(house)
+    try:
+        found = figures_of_closings(house.database, [event for _, event in stored], progress)
+    except (ValidationError, UnknownStoredType, LookupError, ArithmeticError, ValueError) as error:
+        what = f"the manifests of closed months cannot be made anew: {type(error).__name__}"
+        return [Mismatch(stored[-1][0].at, SYSTEM_ACCOUNT, what)]
+    mismatches = []
+    for (envelope, event), figures in zip(stored, found, strict=True):
+        was, now = event.data.figures.manifest, figures.recorded.manifest
+        if was != now:
+            others = ", which are others" if (was.accounts, was.events) == (now.accounts, now.events) else ""
+            what = (
+                f"the closing of {event.data.period} covers {was.accounts} accounts with {was.events} events, and up "
+                f"to {event.data.position} the log has {now.accounts} with {now.events}{others}"
+            )
+            mismatches.append(Mismatch(envelope.at, SYSTEM_ACCOUNT, what))
+    return mismatches
+
+
+def _stored_closings(house: House) -> list[tuple[StoredEnvelope, PeriodClosed]]:
     with house.database.reading() as transaction:
         stored = events_of_types(transaction, SYSTEM_ACCOUNT, [PeriodClosed.stored_as])
-    closings: list[PeriodClosed] = []
+    found = []
     for envelope in stored:
         event = envelope.event()
         assert isinstance(event, PeriodClosed)
-        if asked(event):
-            differing = dict(_out_of_turn(event, envelope.at, closings))
-            data = event.data
-            found = figures_of(
-                house.database,
-                month_from_text(data.period),
-                reached_from_text(data.position),
-                closings,
-                data.time_zone,
-                progress,
-            )
-            differing |= {
-                each["what"]: (each["recorded"], each["recomputed"])
-                for each in figures_that_differ(event, found.recorded)
-            }
-            yield ClosingPerformed(envelope.at, event.type, differing)
-        closings.append(event)
+        found.append((envelope, event))
+    return found
 
 
 def _out_of_turn(
