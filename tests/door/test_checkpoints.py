@@ -57,7 +57,7 @@ def checked(answer: dict[str, Any]) -> Checkpoint:
 
 @pytest.mark.usefixtures("twenty_accounts")
 def test_a_checkpoint_is_signed_by_both_keys_covers_all_events_and_goes_into_the_folder(
-    door: Door, key: Path, tmp_path: Path
+    door: Door, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     door("audit", "checkpoint", exits=1)
     assert "nothing was signed: make one with `makegood audit key new`" in door.errors
@@ -87,6 +87,15 @@ def test_a_checkpoint_is_signed_by_both_keys_covers_all_events_and_goes_into_the
     assert f"signed  {found['size']} events by the checkpoint of {stands['origin']}" in door("status")
     [signing] = [check for check in door.json("doctor")["checks"] if check["check"] == "signing"]
     assert signing["verdict"] == "well"
+    (tmp_path / "policy").write_text(f"log {found['vkey']}\nquorum none\n")
+    with monkeypatch.context() as environment:
+        environment.setenv("MAKEGOOD_AUDIT_POLICY", str(tmp_path / "policy"))
+        assert door.json("status")["checkpoints"][0]["trusted"] is True
+        witness = SigningKey("witness.example/w1", SignatureType.ED25519_COSIGNATURE, bytes(32)).vkey
+        (tmp_path / "policy").write_text(f"log {found['vkey']}\nwitness w1 {witness}\nquorum w1\n")
+        assert "without the signatures that the trust policy asks for" in door("status")
+        (tmp_path / "policy").write_text("quorum w1\n")
+        assert any("line 1 of the trust policy" in problem for problem in door.json("status", exits=1)["problems"])
     key.chmod(0o640)
     [signing] = [check for check in door.json("doctor", exits=1)["checks"] if check["check"] == "signing"]
     assert (signing["verdict"], signing["next"]) == ("broken", f"run `chmod 600 {key}`")

@@ -29,7 +29,7 @@ from ledger.store.vault_keys import RESTORE, VaultMismatch
 from ledger.values import instant_to_text
 from makegood.answers.audit.signing import signing_of
 from makegood.answers.status import BROKER_PATIENCE
-from makegood.house.audit_keys import key_file, open_to_others, policy_of
+from makegood.house.audit_keys import key_file, open_to_others
 from makegood.house.broker import security_of
 from makegood.house.clock import system_clock
 from makegood.house.mail_server import post_of
@@ -228,11 +228,8 @@ def _signing(settings: Settings) -> str:
     if open_to_others(file):
         raise _Broken(f"other users of this machine can use the signing keys in {file}", f"run `chmod 600 {file}`")
     try:
-        policy_of(settings)
         with open_house(settings, restored=True) as house, house.database.reading() as transaction:
             found, problems = signing_of(transaction, settings)
-    except Stop as error:
-        raise _Broken(str(error), "correct the setting; README.md lists all of them") from None
     except StoreError as error:
         raise _Unchecked(str(error)) from None
     if problems:

@@ -424,6 +424,9 @@ class CheckpointStands(TypedDict):
     uncovered: Annotated[int, Field(description="The events recorded since.")]
     signed_at: Instant | None
     cosigned_by: Annotated[list[str], Field(description="The witnesses that cosigned it, by their keys' names.")]
+    trusted: Annotated[
+        bool | None, Field(description="The verdict of the trust policy on its signatures; null without a policy.")
+    ]
 
 
 class StatusFound(TypedDict):
@@ -472,6 +475,7 @@ def _checkpoint(signing: Signing) -> CheckpointStands:
         "uncovered": signing.uncovered,
         "signed_at": instant_to_text(last.signed_at) if last is not None else None,
         "cosigned_by": list(signing.cosigned_by),
+        "trusted": signing.trusted,
     }
 
 

@@ -7,15 +7,23 @@ from dataclasses import dataclass
 from consumers.checkpoints.comparing import Place, PlaceUnusable, Published, contradictions, found_in, found_in_store
 from consumers.checkpoints.signing import KeysUnusable
 from consumers.lag import Lag, next_recorded_at
-from ledger.audit import Unproven
+from ledger.audit import Note, TrustPolicy, Unproven
 from ledger.store.database import Transaction
 from ledger.store.positions import Position
-from ledger.store.reading.audit import StoredCheckpoint, cosigned_by, latest_checkpoint, log_of, tree_size
+from ledger.store.reading.audit import (
+    StoredCheckpoint,
+    checkpoint_note,
+    cosigned_by,
+    latest_checkpoint,
+    log_of,
+    tree_size,
+)
 from ledger.store.reading.shards import shard_ends
 from ledger.store.reading.store import is_sandbox
-from makegood.house.audit_keys import keys_of
+from makegood.house.audit_keys import keys_of, policy_of
 from makegood.house.audit_places import folder_of
 from makegood.house.settings import Settings
+from makegood.house.stop import Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,8 @@ class Signing:
     cosigned_by: tuple[str, ...]
     keys: int
     """How many keys of the log are in the key file."""
+    trusted: bool | None
+    """Whether the trust policy trusts that checkpoint; none without a policy, or without a checkpoint."""
 
     @property
     def uncovered(self) -> int:
@@ -39,6 +49,11 @@ class Signing:
 def signing_of(transaction: Transaction, settings: Settings) -> tuple[list[Signing], list[str]]:
     """How far each shard's tree is signed, and what is wrong with that, in words that say what to do next."""
     found, problems = [], []
+    policy = None
+    try:
+        policy = policy_of(settings)
+    except Stop as error:
+        problems.append(str(error))
     for shard, end in sorted(shard_ends(transaction).items()):
         origin = log_of(transaction, shard).origin
         size, last = tree_size(transaction, shard), latest_checkpoint(transaction, origin)
@@ -53,11 +68,20 @@ def signing_of(transaction: Transaction, settings: Settings) -> tuple[list[Signi
         oldest_at = next_recorded_at(transaction, Position(shard, size)) if tells else None
         witnesses = {name for name, _ in cosigned_by(transaction, origin, last.size)} if last is not None else ()
         tree = Lag("checkpoints", "events", shard, size, behind, oldest_at)
-        found.append(Signing(shard, origin, tree, last, tuple(sorted(witnesses)), keys))
+        trusted = _trusts(policy, transaction, last) if policy is not None and last is not None else None
+        found.append(Signing(shard, origin, tree, last, tuple(sorted(witnesses)), keys, trusted))
         folder = folder_of(settings)
         problems += contradicting(transaction, shard, found_in_store(transaction, shard))
         problems += contradicting_places(transaction, shard, origin, [folder] if folder is not None else [])
     return found, problems
+
+
+def _trusts(policy: TrustPolicy, transaction: Transaction, last: StoredCheckpoint) -> bool:
+    try:
+        policy.check(Note.parse(str(checkpoint_note(transaction, last.origin, last.size))))
+    except Unproven:
+        return False
+    return True
 
 
 def contradicting_places(transaction: Transaction, shard: int, origin: str, places: list[Place]) -> list[str]:

@@ -72,6 +72,8 @@ def _signing_in_words(status: Status, signing: Signing) -> str:
         return f"no checkpoint of {signing.origin} yet{hint}"
     seconds = seconds_since(status.system_now, signing.last.signed_at) or 0
     witnesses = f", cosigned by {', '.join(signing.cosigned_by)}" if signing.cosigned_by else ""
+    if signing.trusted is False:
+        witnesses += ", without the signatures that the trust policy asks for"
     return (
         f"{signing.last.size} events by the checkpoint of {signing.origin}, {age(seconds)} old{witnesses}; "
         f"{signing.uncovered} since{hint}"
