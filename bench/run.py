@@ -1,7 +1,7 @@
 """`make bench`: what this machine does a second, each figure beside what it is to be compared with, in one run.
 
     bench/run.py [--messages N] [--refunds N] [SECTION…]
-                                        sections: intake, accounts, projector, account, finance
+                                        sections: intake, accounts, projector, account, audit, finance
 
 It judges nothing. Kafka and PostgreSQL are found or started as the tests do it; what was used is printed first.
 """
@@ -9,6 +9,7 @@ It judges nothing. Kafka and PostgreSQL are found or started as the tests do it;
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import platform
 import statistics
@@ -24,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bench import finance
+from bench import audit, finance
 from confluent_kafka import Consumer, TopicPartition
 from tests.parts.kafka import find_kafka
 from tests.parts.postgres import Postgres, find_postgres
@@ -55,14 +56,17 @@ WAITING = 5_000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "sections", nargs="*", metavar="SECTION", help="intake, accounts, projector, account, finance; all by default"
+        "sections",
+        nargs="*",
+        metavar="SECTION",
+        help="intake, accounts, projector, account, audit, finance; all by default",
     )
     parser.add_argument("--messages", type=int, default=20_000, help="how many messages a round takes in")
     parser.add_argument("--refunds", type=int, default=1_000_000, help="over how many refunds finance asks")
     arguments = parser.parse_args()
     configure_logs("error")
     collect_rarely()
-    sections = arguments.sections or ["intake", "accounts", "projector", "account", "finance"]
+    sections = arguments.sections or ["intake", "accounts", "projector", "account", "audit", "finance"]
     with find_postgres() as postgres, tempfile.TemporaryDirectory() as folder:
         print(f"machine     {os.cpu_count()} processors, Python {platform.python_version()}, {platform.machine()}")
         print(f"PostgreSQL  {postgres.origin}")
@@ -74,6 +78,8 @@ def main() -> None:
             measure_projector(postgres, 3 * arguments.messages)
         if "account" in sections:
             measure_account(Path(folder))
+        if "audit" in sections:
+            measure_audit(postgres, Path(folder), arguments.messages)
         if "finance" in sections:
             measure_finance(postgres, Path(folder), arguments.refunds)
 
@@ -241,6 +247,28 @@ def _read_raw(bootstrap: str, end: int) -> None:
     while seen < end:
         seen += len(consumer.consume(1_000, 0.5))
     consumer.close()
+
+
+# --- the audit trail ----------------------------------------------------------------------------------------------
+
+
+def measure_audit(postgres: Postgres, folder: Path, count: int) -> None:
+    """What the Merkle tree over the events costs, beside the intake of the messages that they come from."""
+    print(f"\nThe Merkle tree over the events of {count:,} messages, beside their intake (durable commits)")
+    lines = messages(count)
+    numbers = itertools.count()
+    urls = {
+        "SQLite": lambda: f"sqlite:///{folder}/audit-{next(numbers)}.db",
+        "PostgreSQL": postgres.new_database,
+    }
+    for name, url in urls.items():
+        audit.measure_appending(
+            name,
+            lambda: house_at(url()),  # noqa: B023
+            lambda house: files.ingest(house.ledger, lines, "bench"),
+            timed,
+            report,
+        )
 
 
 # --- finance's questions ------------------------------------------------------------------------------------------
