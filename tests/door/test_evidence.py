@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
+from collections.abc import Iterator
 from contextlib import closing
 from hashlib import sha256
 from io import StringIO
@@ -18,6 +19,7 @@ from ledger.store.connecting import connect
 from ledger.store.database import beside
 from makegood.answers.audit.checkpoints import new_key, sign_now
 from makegood.answers.audit.closings import incomplete_closings
+from makegood.evidence import verify
 from makegood.house.opening import open_house
 from makegood.house.settings import Settings
 from tests.door.conftest import Door
@@ -39,6 +41,50 @@ def read(file: Path) -> dict[str, bytes]:
 
 def rows(content: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO(content.decode(), newline="")))
+
+
+def repacked(packed: dict[str, bytes], file: Path) -> Path:
+    """A pack of these files whose digests are those that it names, as a forger would leave it."""
+    told = json.loads(packed["pack.json"])
+    told["files"] = {name: sha256(content).hexdigest() for name, content in packed.items() if name != "pack.json"}
+    with zipfile.ZipFile(file, "w") as out:
+        for name, content in {**packed, "pack.json": json.dumps(told).encode()}.items():
+            out.writestr(name, content)
+    return file
+
+
+def verified(file: Path, vkeys: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """The exit code of verify.py for a pack, and what it says."""
+    code = verify.main(["pack", str(file), *(word for vkey in vkeys for word in ("--key", vkey))])
+    said = capsys.readouterr()
+    return code, said.out + said.err
+
+
+def forgeries(packed: dict[str, bytes]) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Packs that say something else than the log, each with a word of what is found."""
+    told = json.loads(packed["pack.json"])
+    account = told["accounts"][0]
+    shard, number = account["events"][-1].split(":")
+    entry, proof = f"entries/{shard}/{int(number):012}.json", f"proofs/{shard}/{int(number):012}.tlog-proof"
+    yield "does not lead", {**packed, entry: packed[entry].replace(b'"actor":"', b'"actor":"x')}
+    yield "no proof", {name: content for name, content in packed.items() if name != proof}
+    shorter = {**account, "events": account["events"][:-1]}
+    cut = {**packed, "pack.json": json.dumps({**told, "accounts": [shorter, *told["accounts"][1:]]}).encode()}
+    yield "head", cut
+    yield "not in the account's chain", cut
+    agreement = told["agreements"][0]["file"]
+    yield "not the one that was published", {**packed, agreement: packed[agreement] + b"# "}
+    manifest = told["closing"]["manifest"]
+    yield "manifest", {**packed, manifest: b"".join(packed[manifest].splitlines(keepends=True)[1:])}
+    if "sample.csv" in packed:
+        yield "seed", {**packed, "sample.csv": b"".join(packed["sample.csv"].splitlines(keepends=True)[:-1])}
+        yield (
+            "closing counts",
+            {
+                **packed,
+                "population.csv": packed["population.csv"] + packed["population.csv"].splitlines(keepends=True)[-1],
+            },
+        )
 
 
 def check(packed: dict[str, bytes], vkeys: list[str]) -> dict[str, Any]:
@@ -158,7 +204,9 @@ def test_what_was_changed_gives_no_evidence(twenty_accounts_in_july: Door, tmp_p
 
 
 @pytest.mark.parametrize("by", ["row", "money"])
-def test_a_sample_is_drawn_again_from_its_population(twenty_accounts_in_july: Door, tmp_path: Path, by: str) -> None:
+def test_a_sample_is_drawn_again_from_its_population(
+    twenty_accounts_in_july: Door, tmp_path: Path, capsys: pytest.CaptureFixture[str], by: str
+) -> None:
     door, file = twenty_accounts_in_july, tmp_path / "sample.zip"
     closed = door.json("period", "close", "2026-06", "--as", "felix")
     vkeys = checkpoint(door, tmp_path)
@@ -177,6 +225,11 @@ def test_a_sample_is_drawn_again_from_its_population(twenty_accounts_in_july: Do
         units = [n for n, row in enumerate(population) for _ in range(int(row["minor_units"]))]
         hits = [int(sha256(f"42:{i}".encode()).hexdigest(), 16) % len(units) for i in range(1, 5)]
         assert drawn == [population[n] for n in sorted({units[hit] for hit in hits})]
+    code, said = verified(file, vkeys, capsys)
+    assert (code, said.count("BAD")) == (0, 0), said
+    for found, forged in forgeries(packed):
+        code, said = verified(repacked(forged, tmp_path / "forged.zip"), vkeys, capsys)
+        assert (code, found in said) == (2, True), (found, said)
     door(*asked, "--to", str(tmp_path / "again.zip"))
     assert sha256((tmp_path / "again.zip").read_bytes()).hexdigest() == done["sha256"]
     other = (*asked[:6], "--seed", "43", "--by", by)

@@ -42,7 +42,8 @@ HOW TO CHECK IT
    bytes; the proof leads from it, at index POSITION - 1, to the checkpoint's root.
 """
 _WITH_VERIFIER = """\
-Run `python3 verify.py --help` and do what it says. It needs Python and the package `cryptography`, and nothing of
+Run `python3 verify.py pack FILE.zip --key VKEY` with this file and the log's keys. It hashes everything anew, follows
+   each proof and each chain, and draws a sample again. It needs Python and the package `cryptography`, and nothing of
    Makegood: no database, no server, no network. Compare it with a copy from elsewhere."""
 _WITHOUT_VERIFIER = "Verify each entry's proof against the checkpoint, and the checkpoint's signatures with the key."
 

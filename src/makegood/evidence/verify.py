@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Verifies what Makegood's ledger was signed for: an exported log, or a proof that an entry is in one.
+"""Verifies what Makegood's ledger was signed for: an exported log, a proof that an entry is in one, a pack of them.
 
     python verify.py log FOLDER --policy POLICY        every entry, tile and hash of an exported log
     python verify.py proof PROOF ENTRY --key VKEY      that one entry, a file with its bytes, is in the log
+    python verify.py pack FILE.zip --policy POLICY     an evidence pack: proofs, complete accounts, terms, sample
 
 It needs Python 3.11 and the package `cryptography`, and neither a database nor a server nor any part of Makegood, so
 that nobody who checks the ledger has to believe the program that wrote it. `--policy` is a C2SP tlog-policy, which
@@ -21,11 +22,17 @@ from __future__ import annotations
 import argparse
 import base64
 import binascii
+import csv
+import io
 import json
 import re
 import sys
+import zipfile
+import zlib
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -507,6 +514,191 @@ def proof_from(written: str) -> tuple[int, list[bytes], Checkpoint]:
     return exact_number(lines[0].removeprefix("index ")), known, checkpoint_from(rest)
 
 
+# --- evidence packs -----------------------------------------------------------------------------------------------
+
+
+class Pack:
+    """An evidence pack, by its files."""
+
+    def __init__(self, files: dict[str, bytes], policy: Policy) -> None:
+        self._files = files
+        self._policy = policy
+        self._told: dict[str, Any] = {}
+        self._entries: dict[str, bytes] = {}
+        self._said: dict[str, dict[str, Any]] = {}
+        self._checkpoints: dict[str, Checkpoint] = {}
+        self.result = Result()
+
+    def wrong(self, what: str, at: str | None = None, account: str | None = None) -> None:
+        """Note something that does not hold."""
+        position = int(at.partition(":")[2]) if at is not None else None
+        self.result.bad.append(Bad(position, account, what))
+
+    def verify(self) -> None:
+        """Verify everything that the pack shows."""
+        self._told = json.loads(self._files["pack.json"])
+        if self._told["format"] != "makegood evidence 1":
+            self.wrong("this is not an evidence pack that this program knows")
+            return
+        digests = {name: sha256(content).hexdigest() for name, content in self._files.items() if name != "pack.json"}
+        for name in sorted(digests.keys() | self._told["files"].keys()):
+            if digests.get(name) != self._told["files"].get(name):
+                self.wrong(f"{name} is not the file that pack.json names")
+        self._logs()
+        self._proofs()
+        for account in self._told["accounts"]:
+            self._account(account)
+        self._agreements()
+        if self._told["closing"] is not None:
+            self._closing(self._told["closing"])
+        if self._told["kind"] == "sample":
+            self._sample()
+
+    def _logs(self) -> None:
+        for log in self._told["logs"]:
+            try:
+                checkpoint = checkpoint_from(self._files[log["checkpoint"]].decode())
+                self.result.signed_by += self._policy.check(checkpoint, self.result.notes)
+            except Wrong as error:
+                self.wrong(f"the checkpoint: {error}")
+                continue
+            said = (log["origin"], log["size"], log["root"])
+            if said != (checkpoint.origin, checkpoint.size, checkpoint.root.hex()):
+                self.wrong("the checkpoint is not the one that pack.json names")
+            self._checkpoints[str(log["shard"])] = checkpoint
+            self.result.covered_to = checkpoint.size
+
+    def _proofs(self) -> None:
+        """Each entry has a proof that it is in the log at its position."""
+        for name, entry in self._files.items():
+            if not name.startswith("entries/"):
+                continue
+            shard, number = name.removeprefix("entries/").removesuffix(".json").split("/")
+            at = f"{shard}:{int(number)}"
+            self.result.events += 1
+            self._entries[at], self._said[at] = entry, json.loads(entry)
+            try:
+                self._proven(shard, int(number), entry, self._files.get(f"proofs/{shard}/{number}.tlog-proof"))
+            except Wrong as error:
+                self.wrong(str(error), at)
+
+    def _proven(self, shard: str, position: int, entry: bytes, proof: bytes | None) -> None:
+        """An entry is in its shard's log. Raises Wrong."""
+        if proof is None:
+            raise Wrong("it has no proof")
+        index, hashes, of = proof_from(proof.decode())
+        checkpoint = self._checkpoints.get(shard)
+        if checkpoint is None or of.text != checkpoint.text:
+            raise Wrong("its proof is for another checkpoint than the pack's")
+        if index != position - 1 or root_from(leaf_hash(entry), index, of.size, hashes) != of.root:
+            raise Wrong("its proof does not lead from it, at its position, to the checkpoint's root")
+
+    def _account(self, account: dict[str, Any]) -> None:
+        """The chain leads from an account's first event to its head, without a gap."""
+        name, previous, last, places = account["account_id"], None, 0, account["events"]
+        for at in places:
+            said = self._said.get(at)
+            if said is None:
+                self.wrong("the event is not in the pack", at, name)
+                return
+            if said["account"] != name or said["previous"] != previous or int(at.partition(":")[2]) <= last:
+                self.wrong("the event does not follow the account's event before it", at, name)
+            previous, last = leaf_hash(self._entries[at]).hex(), int(at.partition(":")[2])
+        head = {"version": len(places), "position": places[-1], "leaf_hash": previous}
+        if account["head"] != head:
+            self.wrong("the chain does not end with the account's head", places[-1], name)
+        others = [at for at, said in self._said.items() if said["account"] == name and at not in set(places)]
+        for at in others:
+            self.wrong("the event is not in the account's chain", at, name)
+
+    def _agreements(self) -> None:
+        """Every text that decisions name is there, as it was published."""
+        known = set()
+        for agreement in self._told["agreements"]:
+            text, said = self._files[agreement["file"]], self._said[agreement["published_at"]]
+            if said["type"] != "agreement-published.v1" or said["data"]["text"].encode() != text:
+                self.wrong("the agreement's text is not the one that was published", agreement["published_at"])
+            known.add(sha256(text).hexdigest())
+        for at, said in self._said.items():
+            terms = said["data"] if said["type"] == "agreement-bound.v1" else said["data"].get("terms")
+            if terms is not None and terms["sha256"] not in known:
+                self.wrong("the text of the agreement that the event names is not in the pack", at, said["account"])
+
+    def _closing(self, closing: dict[str, Any]) -> None:
+        """The manifest is that of the closing, and ends each account where its chain in here was then."""
+        closed = self._said[closing["event"]]
+        figures, lines = closed["data"]["figures"], self._files[closing["manifest"]].splitlines()
+        manifest = figures["manifest"]
+        rows = {row["account_id"]: row for row in map(json.loads, lines)}
+        counted = {"accounts": len(rows), "events": sum(row["events"] for row in rows.values())}
+        digest = sha256(self._files[closing["manifest"]]).hexdigest()
+        if closed["type"] != "period-closed.v1" or {**counted, "sha256": digest} != manifest:
+            self.wrong(f"the manifest is not that of the closing of {closing['period']}", closing["event"])
+        ends = dict(each.split(":") for each in closed["data"]["position"].split(","))
+        for account in self._told["accounts"]:
+            name, places = account["account_id"], account["events"]
+            then = [at for at in places if int(at.partition(":")[2]) <= int(ends.get(at.partition(":")[0], 0))]
+            row = rows.get(name)
+            if row is None and not then:
+                continue
+            leaf = leaf_hash(self._entries[then[-1]]).hex() if then else None
+            if row is None or (row["version"], row["leaf_hash"]) != (len(then), leaf):
+                self.wrong(f"the account did not end so when {closing['period']} was closed", None, name)
+
+    def _sample(self) -> None:
+        """The sample is drawn again, and the population counted."""
+        asked, population = self._told["asked"], self._rows("population.csv")
+        size, seed = asked["size"], asked["seed"]
+        if asked["by"] == "row":
+            rank = sorted(range(len(population)), key=lambda n: sha256(_of(seed, population[n])).digest())
+            drawn = sorted(rank[:size])
+        else:
+            ends, total = [], 0
+            for row in population:
+                total += int(row["minor_units"])
+                ends.append(total)
+            units: set[int] = set()
+            number = 0
+            while len(units) < min(size, total):
+                number += 1
+                units.add(int.from_bytes(sha256(f"{seed}:{number}".encode()).digest(), "big") % total)
+            drawn = sorted({bisect_right(ends, unit) for unit in units})
+        if [population[number] for number in drawn] != self._rows("sample.csv"):
+            self.wrong("the sample is not the one that the seed draws from the population")
+        missing = {population[number]["account_id"] for number in drawn} ^ {
+            account["account_id"] for account in self._told["accounts"]
+        }
+        if missing:
+            self.wrong("the pack has not the accounts of the sample")
+        if self._told["closing"] is not None:
+            totals = self._said[self._told["closing"]["event"]]["data"]["figures"]["totals"]
+            if _sums(population) != {_group(total): (total["count"], *_money(total)) for total in totals}:
+                self.wrong("the population is not what the month's closing counts")
+
+    def _rows(self, name: str) -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(self._files[name].decode(), newline="")))
+
+
+def _of(seed: str, row: dict[str, str]) -> bytes:
+    return f"{seed}:{row['event_id']}:{row['number']}".encode()
+
+
+def _group(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(row[name] or "" for name in ("currency", "clause", "kind", "settlement"))
+
+
+def _money(row: dict[str, Any]) -> tuple[Decimal, Decimal]:
+    return Decimal(row["net"]), Decimal(row["tax"])
+
+
+def _sums(rows: Sequence[dict[str, str]]) -> dict[tuple[str, ...], tuple[int, Decimal, Decimal]]:
+    sums: dict[tuple[str, ...], tuple[int, Decimal, Decimal]] = {}
+    for row in rows:
+        count, net, tax = sums.get(_group(row), (0, Decimal(0), Decimal(0)))
+        sums[_group(row)] = (count + 1, net + Decimal(row["net"]), tax + Decimal(row["tax"]))
+    return sums
+
+
 # --- the program ---------------------------------------------------------------------------------------------------
 
 
@@ -582,6 +774,26 @@ def verify_proof(written: str, entry: bytes, policy: Policy) -> Result:
     return result
 
 
+def verify_pack(file: Path, policy: Policy) -> Result:
+    """Verify an evidence pack. Raises NotChecked."""
+    try:
+        with zipfile.ZipFile(file) as packed:
+            names = packed.namelist()
+            contents = {name: packed.read(name) for name in names}
+    except OSError as error:
+        raise NotChecked(f"{file} cannot be read: {error.strerror}") from None
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
+        raise Wrong(f"{file} is not an evidence pack: {error}") from None
+    pack = Pack(contents, policy)
+    if len(names) != len(contents):
+        pack.wrong("a file is in the pack twice")
+    try:
+        pack.verify()
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        pack.wrong(f"a file is not as packs have it ({type(error).__name__})")
+    return pack.result
+
+
 def text_of(file: Path) -> str:
     """The text of a file, as it is. Raises NotChecked where it cannot be read, Wrong where it is no text."""
     try:
@@ -594,16 +806,20 @@ def text_of(file: Path) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; its exit code."""
-    parser = argparse.ArgumentParser(prog="verify.py", description="Verify an exported log, or a proof.")
+    parser = argparse.ArgumentParser(
+        prog="verify.py", description="Verify an exported log, a proof, or an evidence pack."
+    )
     parser.exit_on_error = False
-    what = parser.add_subparsers(dest="what", required=True, metavar="log|proof")
+    what = parser.add_subparsers(dest="what", required=True, metavar="log|proof|pack")
     log = what.add_parser("log", help="verify all of an exported log")
     log.add_argument("folder", type=Path, metavar="FOLDER")
     log.add_argument("--checkpoint", type=Path, metavar="FILE", help="a checkpoint of this log that you kept")
     proof = what.add_parser("proof", help="verify that an entry is in a log")
     proof.add_argument("proof", type=Path, metavar="PROOF")
     proof.add_argument("entry", type=Path, metavar="ENTRY")
-    for each in (log, proof):
+    pack = what.add_parser("pack", help="verify an evidence pack")
+    pack.add_argument("file", type=Path, metavar="FILE.zip")
+    for each in (log, proof, pack):
         each.add_argument("--policy", type=Path, metavar="FILE", help="a C2SP tlog-policy")
         each.add_argument("--key", action="append", default=[], metavar="VKEY", help="a verifier key of the log")
         each.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -619,6 +835,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if asked.what == "log":
             kept = text_of(asked.checkpoint) if asked.checkpoint is not None else None
             result = verify_log(asked.folder, policy, kept)
+        elif asked.what == "pack":
+            result = verify_pack(asked.file, policy)
         else:
             result = verify_proof(text_of(asked.proof), bytes_of(asked.entry), policy)
     except NotChecked as error:
