@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from structlog.testing import capture_logs
 
+from consumers.checkpoints.comparing import Place
 from consumers.checkpoints.folder import Folder
 from consumers.checkpoints.part import Checkpoints
 from consumers.checkpoints.signing import GROWS_BY, Rhythm, grow_to_end, sign
+from consumers.checkpoints.topic import CheckpointTopic
 from consumers.checkpoints.witnesses import Answer, Unreachable, Witnesses
+from consumers.contract.checkpoint_schema import checkpoint_schema
+from consumers.kafka.cluster import Cluster
+from consumers.kafka.in_process import InProcessBroker
+from consumers.kafka.topics import CHECKPOINTS
 from ledger.application.acts import By
 from ledger.application.log_origins import NotTheLog, begin_log_origin
 from ledger.audit import (
@@ -59,7 +66,7 @@ def seeded_keys(origin: str, seed: int = 1) -> list[SigningKey]:
     return [SigningKey(origin, type_, bytes([seed]) * 32) for type_ in TYPES]
 
 
-def part(books: Books, *places: Folder, keys: Any = seeded_keys, **how: Any) -> Checkpoints:
+def part(books: Books, *places: Place, keys: Any = seeded_keys, **how: Any) -> Checkpoints:
     how = {"rhythm": AT_ONCE, "grows_every": 0.0, "looks_every": 0.0, "clock": books.clock, **how}
     return Checkpoints(books.database, keys, places=places, **how)
 
@@ -252,6 +259,51 @@ class TestPublishedBefore:
         fill(books, "acct-2")
         work(works)
         assert last(books) == before
+
+
+class TestTheTopic:
+    """What is on the topic is out of our hands: it goes there once, as the contract says, and is compared."""
+
+    @pytest.fixture
+    def cluster(self) -> Iterator[Cluster]:
+        with InProcessBroker() as broker:
+            cluster = broker.cluster()
+            cluster.create_topics((CHECKPOINTS,))
+            yield cluster
+
+    def test_each_checkpoint_goes_there_and_a_new_process_goes_on_from_it(self, cluster: Cluster) -> None:
+        books = Books.open()
+        fill(books)
+        works = part(books, CheckpointTopic(cluster))
+        work(works)
+        fill(books, "acct-2")
+        work(works)
+        works.forget()
+        again = part(books, CheckpointTopic(cluster))
+        work(again)
+        again.forget()
+        records = cluster.last_records(CHECKPOINTS.name, 10)
+        sizes = [size for (size,) in books.rows("SELECT size FROM audit_checkpoints ORDER BY size")]
+        assert [Checkpoint.parse(Note.parse(str(record.value, "utf-8")).text).size for record in records] == sizes
+        check = jsonschema_rs.Draft202012Validator(checkpoint_schema().schema)
+        for record in records:
+            assert record.key == origin_in(books).encode()
+            check.validate(str(record.value, "utf-8"))
+
+        # Whoever has the database changes an event, and has the tree be built anew.
+        books.database.tamper(
+            "DELETE FROM audit_tiles",
+            "DELETE FROM audit_checkpoints",
+            "DELETE FROM readers WHERE reader = 'checkpoints'",
+            "UPDATE events SET envelope = CAST(envelope || ' ' AS BLOB) WHERE position = 1",
+        )
+        with capture_logs() as said:
+            refuses = part(books, CheckpointTopic(cluster))
+            work(refuses)
+            refuses.forget()
+        assert last(books) is None
+        [refusal] = [each["reason"] for each in said if each["event"] == "checkpoints_refused"]
+        assert refusal.startswith(f"the topic {CHECKPOINTS.name} has a checkpoint of {origin_in(books)} over")
 
 
 class TestRhythm:
