@@ -4,11 +4,13 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
+from consumers.checkpoints.topic import CheckpointTopic
 from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.topics import TOPICS
@@ -17,6 +19,7 @@ from consumers.payouts.asking import Payouts
 from consumers.payouts.request_topic import RequestTopic
 from consumers.relay import Relay
 from consumers.topic_lag import carrier_lags
+from ledger.audit import Checkpoint, SigningKey, signed
 from ledger.store.instants import from_microseconds
 from makegood.answers.metrics import METRICS
 from makegood.cli import run
@@ -107,7 +110,11 @@ def own_kafka() -> Iterator[Kafka]:
 
 
 def test_every_metric_is_told_where_there_is_a_broker(
-    books: Books, own_kafka: Kafka, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    books: Books,
+    own_kafka: Kafka,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def status(*options: str, exits: int) -> str:
         # The store may have been made some time ago: how late its first event is, is not asked here.
@@ -130,6 +137,7 @@ def test_every_metric_is_told_where_there_is_a_broker(
 
     monkeypatch.setenv("MAKEGOOD_SMTP", "smtp://mail.example")  # else nothing is told of e-mails
     monkeypatch.setenv("MAKEGOOD_STRIPE_KEY", "sk_test_1")
+    monkeypatch.setenv("MAKEGOOD_AUDIT_KEY", str(tmp_path / "audit.key"))  # else nothing of checkpoints
     missing = json.loads(status("--json", exits=1))
     assert missing["broker"]["reachable"] is True
     assert missing["problems"][0].startswith("topic provisioning.events does not exist; ")
@@ -144,6 +152,8 @@ def test_every_metric_is_told_where_there_is_a_broker(
     Cluster(own_kafka.bootstrap).create_topics(TOPICS)
     assert doctor_on_topics(exits=0)[0] == "well"
     books.follower().catch_up()
+    for command in (["key", "new"], ["checkpoint", "--kafka", own_kafka.bootstrap]):
+        assert run(["audit", *command, "--store", books.database.url]) == 0
     capsys.readouterr()
     told = {line.split("{")[0].split()[0] for line in status("--metrics", exits=0).splitlines() if line[0] != "#"}
     assert told == {metric.name for metric in METRICS}
@@ -151,6 +161,13 @@ def test_every_metric_is_told_where_there_is_a_broker(
     rows = [line.split() for line in status(exits=0).splitlines()]
     assert ["intake", "provisioning.events", "partition", "3", "0", "0", "–"] in rows
     assert ["relay", "provisioning.dead-letters", "partition", "0", "0", "0", "–"] in rows
+
+    keys = [SigningKey.from_text(line) for line in (tmp_path / "audit.key").read_text().splitlines()]
+    topic = CheckpointTopic(Cluster(own_kafka.bootstrap))
+    topic.publish(signed(Checkpoint(keys[0].name, 999, bytes(32)), keys, 1))
+    topic.close()
+    (ahead,) = json.loads(status("--json", exits=1))["problems"]
+    assert ahead.startswith(f"the topic makegood.checkpoints has a checkpoint of {keys[0].name} over 999 events, and")
 
     own_kafka.stop()
     gone = json.loads(status("--json", exits=1))
@@ -260,6 +277,8 @@ def test_lost_messages_are_a_problem_until_a_person_closes_them(
     with running(Intake(books.ledger(), place.fresh_cluster(), topic=place.upstream)):
         until(lambda: len(books.facts()) == 1)
     books.follower().catch_up()
+    for command in (["key", "new"], ["checkpoint", "--kafka", own_kafka.bootstrap]):
+        assert run(["audit", *command, "--store", books.database.url]) == 0
     capsys.readouterr()
     told = json.loads(makegood("status", "--json", exits=1))
     [problem] = told["problems"]
