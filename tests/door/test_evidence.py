@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -47,10 +48,30 @@ def repacked(packed: dict[str, bytes], file: Path) -> Path:
     """A pack of these files whose digests are those that it names, as a forger would leave it."""
     told = json.loads(packed["pack.json"])
     told["files"] = {name: sha256(content).hexdigest() for name, content in packed.items() if name != "pack.json"}
+    return written({**packed, "pack.json": json.dumps(told).encode()}, file)
+
+
+def written(packed: dict[str, bytes], file: Path) -> Path:
     with zipfile.ZipFile(file, "w") as out:
-        for name, content in {**packed, "pack.json": json.dumps(told).encode()}.items():
+        for name, content in packed.items():
             out.writestr(name, content)
     return file
+
+
+PROVEN = ("entries/", "agreements/", "manifests/", "sample.csv")
+"""The files of which any change is found even where the pack names their new digests."""
+
+
+def changed_somewhere(packed: dict[str, bytes], chance: random.Random) -> tuple[str, dict[str, bytes]]:
+    """The pack with a byte changed or put in, or a file cut or taken out; and which file that is."""
+    name = chance.choice(sorted(packed.keys() - {"pack.json"}))
+    content = packed[name]
+    at = chance.randrange(len(content))
+    other = bytes([content[at] ^ chance.randint(1, 255)])
+    ways = (content[:at] + other + content[at + 1 :], content[:at] + other + content[at:], content[:at], None)
+    changed = chance.choice(ways)
+    left = {each: of for each, of in packed.items() if each != name}
+    return name, left if changed is None else {**left, name: changed}
 
 
 def verified(file: Path, vkeys: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -230,6 +251,12 @@ def test_a_sample_is_drawn_again_from_its_population(
     for found, forged in forgeries(packed):
         code, said = verified(repacked(forged, tmp_path / "forged.zip"), vkeys, capsys)
         assert (code, found in said) == (2, True), (found, said)
+    chance = random.Random(by)
+    for _ in range(6):
+        name, changed = changed_somewhere(packed, chance)
+        kept = name.startswith(PROVEN)
+        forged = repacked(changed, tmp_path / "forged.zip") if kept else written(changed, tmp_path / "forged.zip")
+        assert verified(forged, vkeys, capsys)[0] == 2, name
     door(*asked, "--to", str(tmp_path / "again.zip"))
     assert sha256((tmp_path / "again.zip").read_bytes()).hexdigest() == done["sha256"]
     other = (*asked[:6], "--seed", "43", "--by", by)

@@ -144,6 +144,16 @@ def test_decisions_that_fell_due_and_are_missing_at_the_end(twenty_accounts_in_j
     assert (found["account_id"], found["type"], found["recorded"]) == (account, said["type"], None)
 
 
+def test_an_erased_account_is_performed_again(twenty_accounts_in_july: Door) -> None:
+    """What people's words were goes with the keys; what was decided rests on facts alone."""
+    door = twenty_accounts_in_july
+    before = door.json("audit", "reperform")
+    door("subject", "erase", "acct-0006", "--as", "priya", "--basis", "letter of 3 May")
+    after = door.json("audit", "reperform")
+    assert after["differing"] == []
+    assert after["accounts"] == before["accounts"]
+
+
 def test_no_vault_is_needed(twenty_accounts_in_july: Door, tmp_path: Path) -> None:
     if twenty_accounts_in_july.store.startswith("sqlite"):
         Path(beside(twenty_accounts_in_july.store, "vault").removeprefix("sqlite:///")).unlink()
