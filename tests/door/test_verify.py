@@ -159,6 +159,9 @@ CHANGES = {
     "DELETE FROM audit_tiles WHERE level = 1": "tile/1/000",
     "UPDATE audit_checkpoints SET size = size - 1": "kept as another one than its note says",
     "UPDATE audit_checkpoints SET note = replace(note, 'makegood', 'makebad')": "another one than its note says",
+    "INSERT INTO requests VALUES ('c', 'k', 'd', 'acct-0003', 'x', 1, 0)": "names an event that is not there",
+    "INSERT INTO requests SELECT 'c', 'k', 'd', account, event_id, account_version, 0 FROM events "
+    "WHERE position = 44": "is not what the request 'k' of c became",
     "INSERT INTO audit_cosignatures VALUES ('o', 1, 'n', 'k', 'l')": "a checkpoint that is not kept",
     f"DELETE FROM {CLAIMS.stored_name(CLAIMS.tables[0])} WHERE account = 'acct-0006'": "rows of claims differ",
 }

@@ -9,6 +9,7 @@ import os
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -275,7 +276,17 @@ class _Work:
         """The results, in order."""
         if self._others is None:
             return (what(self.database, each) for each in of)
-        return self._others.map(partial(_elsewhere, what, self._store), of)
+        return self._elsewhere(self._others.map(partial(_elsewhere, what, self._store), of))
+
+    @staticmethod
+    def _elsewhere(results: Iterator[R]) -> Iterator[R]:
+        try:
+            yield from results
+        except BrokenProcessPool:
+            raise StoreError(
+                "a process that verified was ended from outside, most often for want of memory, and not all "
+                "was checked: try again with more memory free"
+            ) from None
 
 
 _opened: tuple[str, Database] | None = None
