@@ -22,6 +22,11 @@ def test_the_sample_goes_the_whole_way_and_every_cent_granted_is_settled_once(
     assert "101 duplicates ignored, 35 messages refused" in said
     assert "One claim, explained in full" in said
     assert "Try next" in said
+    assert "Verified: all that is stored is as it was signed" in said
+    assert "has another hash than the tree has for it" in said
+    assert run(["audit", "verify", "--store", "sqlite:///makegood-demo.db"]) == 0
+    assert run(["audit", "verify", "--store", "sqlite:///makegood-demo-changed.db"]) == 2
+    capsys.readouterr()
 
     with open_house(Settings(store="sqlite:///makegood-demo.db")) as house:
         granted = _by_currency(

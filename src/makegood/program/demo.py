@@ -43,11 +43,13 @@ from makegood.house.logs import configure_logs
 from makegood.house.opening import House, open_house
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
+from makegood.program.changed_copy import change_a_copy
 from makegood.program.running import PARTS, parts_for
 from projections import refunds as refunds_
 
 STORE = Path("makegood-demo.db")
 EXPORT = Path("makegood-demo-refunds.xlsx")
+CHANGED_COPY = Path("makegood-demo-changed.db")
 WEEK = timedelta(days=7)
 PATIENCE_SECONDS = 60.0
 
@@ -79,6 +81,7 @@ def show_demo(*, serve: bool) -> None:
             summary = summary_of(house, published)
             show_summary(house, summary, time.monotonic() - started)
             show_month_end(house, closed, _export_refunds(house))
+            change_a_copy(house, STORE, CHANGED_COPY)
             show_next(house, summary)
             if serve:
                 show_live(house, broker.bootstrap, next(part.address for part in parts if isinstance(part, Serving)))

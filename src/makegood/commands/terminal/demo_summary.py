@@ -7,6 +7,7 @@ from pathlib import Path
 
 from makegood.access.sight import EVERYTHING
 from makegood.answers import owed
+from makegood.answers.audit.verification import Verification
 from makegood.answers.demo_summary import Summary
 from makegood.answers.explanation import explain
 from makegood.answers.periods import PeriodInFull
@@ -15,6 +16,8 @@ from makegood.commands.terminal.layout import Columns
 from makegood.commands.terminal.printing import people, print_rows, say
 from makegood.commands.terminal.visible_text import Text
 from makegood.house.opening import House
+
+BAD_SHOWN_MAX = 5
 
 
 def show_summary(house: House, summary: Summary, seconds: float) -> None:
@@ -132,6 +135,28 @@ def show_month_end(house: House, closed: PeriodInFull, export: Path) -> None:
     console.print(Text(f"  {command} period show {closed['period']} {store}"), soft_wrap=True)
     heading("All refunds as a spreadsheet")
     console.print(Text(f"  {export}"))
+
+
+def show_changed_copy(
+    honest: Verification, found: Verification, changed: tuple[str, str, str, str], store: str
+) -> None:
+    """Print that the store is as it was signed, and what verifying finds in a copy in which an amount was changed."""
+    console = people()
+    claim_id, account, before, after = changed
+    console.print(Text("\nVerified: all that is stored is as it was signed", "bold"))
+    console.print(
+        Text(
+            f"  {honest['events']} events hashed anew, and a signed checkpoint covers them up to "
+            f"{honest['covered_to']}. In a copy of the store the amount of {claim_id} of {account} was then changed "
+            f"from {before} to {after}, and the account's later events were chained to it again. Verifying the copy "
+            "finds:"
+        ),
+        soft_wrap=True,
+    )
+    for bad in found["bad"][:BAD_SHOWN_MAX]:
+        place = " of ".join(part for part in (bad["position"], bad["account_id"]) if part is not None)
+        console.print(Text(f"  {place}: {bad['what']}" if place else f"  {bad['what']}"), soft_wrap=True)
+    console.print(Text(f"  {_command()} audit verify --store {store}"), soft_wrap=True)
 
 
 def _command() -> Path:
