@@ -1,7 +1,7 @@
 """`make bench`: what this machine does a second, each figure beside what it is to be compared with, in one run.
 
     bench/run.py [--messages N] [--refunds N] [SECTION…]
-                                        sections: intake, accounts, projector, account, audit, finance
+                                        sections: intake, accounts, projector, account, audit, verifying, finance
 
 It judges nothing. Kafka and PostgreSQL are found or started as the tests do it; what was used is printed first.
 """
@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bench import audit, finance
+from bench import audit, finance, verifying
 from confluent_kafka import Consumer, TopicPartition
 from tests.parts.kafka import find_kafka
 from tests.parts.postgres import Postgres, find_postgres
@@ -59,14 +59,15 @@ def main() -> None:
         "sections",
         nargs="*",
         metavar="SECTION",
-        help="intake, accounts, projector, account, audit, finance; all by default",
+        help="intake, accounts, projector, account, audit, verifying, finance; all by default",
     )
     parser.add_argument("--messages", type=int, default=20_000, help="how many messages a round takes in")
     parser.add_argument("--refunds", type=int, default=1_000_000, help="over how many refunds finance asks")
+    parser.add_argument("--verified", type=int, default=400_000, help="how many messages' events are verified")
     arguments = parser.parse_args()
     configure_logs("error")
     collect_rarely()
-    sections = arguments.sections or ["intake", "accounts", "projector", "account", "audit", "finance"]
+    sections = arguments.sections or ["intake", "accounts", "projector", "account", "audit", "verifying", "finance"]
     with find_postgres() as postgres, tempfile.TemporaryDirectory() as folder:
         print(f"machine     {os.cpu_count()} processors, Python {platform.python_version()}, {platform.machine()}")
         print(f"PostgreSQL  {postgres.origin}")
@@ -80,6 +81,8 @@ def main() -> None:
             measure_account(Path(folder))
         if "audit" in sections:
             measure_audit(postgres, Path(folder), arguments.messages)
+        if "verifying" in sections:
+            measure_verifying(postgres, Path(folder), arguments.verified)
         if "finance" in sections:
             measure_finance(postgres, Path(folder), arguments.refunds)
 
@@ -284,6 +287,23 @@ def measure_finance(postgres: Postgres, folder: Path, refunds: int) -> None:
             finance.fill(house, lambda lines: take(ledger, lines), refunds)  # noqa: B023
             finance.measure(house, name, timed, refunds)
         finance.measure_exports(url, refunds)
+
+
+# --- verifying ----------------------------------------------------------------------------------------------------
+
+
+def measure_verifying(postgres: Postgres, folder: Path, count: int) -> None:
+    """Events a second that are verified, in a store with all its tables and in an exported log."""
+    print(f"\nVerifying what {count:,} messages became")
+    for name, url in (
+        ("SQLite in a file", f"sqlite:///{folder}/verified.db"),
+        ("PostgreSQL", postgres.new_database()),
+    ):
+        with house_at(url) as house:
+            files.ingest(house.ledger, messages(count), "bench")
+            house.projections.catch_up()
+            for what, rates, unit in verifying.measure(house, name, folder / f"log-{house.database.dialect}", ROUNDS):
+                report(f"{name}: {what}", rates, unit)
 
 
 # --- one account, young and old -----------------------------------------------------------------------------------
