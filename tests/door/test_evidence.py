@@ -147,7 +147,9 @@ def check(packed: dict[str, bytes], vkeys: list[str]) -> dict[str, Any]:
     return told
 
 
-def test_evidence_of_an_account(twenty_accounts_in_july: Door, tmp_path: Path) -> None:
+def test_evidence_of_an_account(
+    twenty_accounts_in_july: Door, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """All of an account with proofs, in the same bytes whenever it is asked for, without the vault."""
     door, file = twenty_accounts_in_july, tmp_path / "evidence.zip"
     door("period", "close", "2026-06", "--as", "felix")
@@ -195,6 +197,9 @@ def test_evidence_of_an_account(twenty_accounts_in_july: Door, tmp_path: Path) -
     door("audit", "evidence", "--account", account, "--claim", "unused/none", "--to", str(tmp_path / "no"), exits=1)
     assert "unused/none" in door.errors
     assert not (tmp_path / "no").exists()
+    door("audit", "evidence", "--account", "system", "--period", "2026-06", "--to", str(tmp_path / "system.zip"))
+    assert check(read(tmp_path / "system.zip"), vkeys)["accounts"][0]["account_id"] == "system"
+    assert verified(tmp_path / "system.zip", vkeys, capsys)[0] == 0
     door("audit", "evidence", "--account", "nobody", "--to", str(tmp_path / "no"), exits=1)
 
 

@@ -77,8 +77,10 @@ class Packing:
     accounts: list[dict[str, Any]] = field(default_factory=list)
 
     def add_event(self, stored: StoredEnvelope) -> str:
-        """Add an event with its proof; where it stands."""
+        """Add an event with its proof, unless it is there already; where it stands."""
         place = f"{stored.shard}/{stored.position:012}"
+        if f"entries/{place}.json" in self.out.digests:
+            return str(stored.at)
         self.out.add(f"entries/{place}.json", stored.envelope)
         self.out.add(f"proofs/{place}.tlog-proof", self.proofs.of(stored).to_text())
         self.events += 1
