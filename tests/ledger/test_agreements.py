@@ -11,6 +11,7 @@ import pytest
 
 from ledger.agreement import AgreementRefused, bindable, duration_from_text, read_agreement
 from ledger.application.due_work import do_due_work
+from ledger.audit.tiles import ENTRY_BYTES_MAX
 from tests.ledger.books import STANDARD, Books
 from tests.ledger.messages import Upstream
 from tests.oracle import histories
@@ -178,6 +179,16 @@ class TestPublishing:
         with pytest.raises(AgreementRefused, match="published with other content"):
             books.publish(other)
         assert books.content() == before
+
+    def test_a_text_that_no_entry_of_the_log_can_hold_is_refused(self) -> None:
+        """An entry has at most 65,535 bytes; in an envelope quotes and newlines take two each."""
+        books = Books.open(agreements=())
+        longest = (STANDARD + "#").ljust(30_000, '"')
+        assert books.publish(longest)
+        assert max(len(stored.envelope) for stored in books.envelopes()) <= ENTRY_BYTES_MAX
+        with pytest.raises(AgreementRefused, match="the text has 30001 bytes, and 30000 are the most"):
+            books.publish(longest.replace("version = 1", "version = 2") + '"')
+        assert not books.publish(longest)
 
     def test_a_publication_is_an_event_of_the_system_with_the_whole_text(self) -> None:
         books = Books.open(agreements=())

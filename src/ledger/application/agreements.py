@@ -21,6 +21,10 @@ class Published:
     new: bool
 
 
+TEXT_BYTES_MAX = 30_000
+"""The longest text of an agreement, so that its event is an entry of the log (`ENTRY_BYTES_MAX`), escaped as JSON."""
+
+
 def publish(ledger: Ledger, text: str, *, actor: str, channel: str) -> Published:
     """Publish an agreement from its TOML text; accounts that waited for it fall due at once.
 
@@ -45,6 +49,11 @@ def _publish(act: Act, agreement: PublishedAgreement, by: By) -> Published:
                 "publish changed terms as a new version"
             )
         return Published(standing, new=False)
+    length = len(agreement.text.encode())
+    if length > TEXT_BYTES_MAX:
+        raise AgreementRefused(
+            f"the text has {length} bytes, and {TEXT_BYTES_MAX} are the most: leave out comments and defaults"
+        )
     count = catalogue.count(terms.name)
     data = AgreementPublished.Data(
         name=terms.name,
