@@ -17,7 +17,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test quick laws schedules fuzz tampers generators check format mutants faults bench deps setup setup-dev lock upgrade sample currencies clean .tools
+.PHONY: help run test quick laws schedules fuzz tampers generators check format mutants faults bench erasures deps setup setup-dev lock upgrade sample currencies clean .tools
 
 # List the targets.
 help:
@@ -88,6 +88,10 @@ faults: .tools .venv/dev.stamp
 # Set up, then measure messages and events a second on this machine.
 bench: .venv/dev.stamp
 	@$(BIN)/python bench/run.py
+
+# Set up, then erase 100 customers on each kind of store, and look for what was said of them wherever it could be.
+erasures: .venv/dev.stamp
+	@MAKEGOOD_TEST_ERASED=100 $(BIN)/python -m pytest tests/api/test_erased_everywhere.py
 
 # Install what the tests need from the system (Debian, as root), or name what is missing.
 deps:
