@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from ledger.application.access import issue_key
 from tests.api.conftest import BY
-from tests.api.desk import OF_THE_PROVIDER, Desk, Served
+from tests.api.desk import NOW, OF_THE_PROVIDER, Desk, Served
+from tests.audit.logs import signed_now
 from tests.ledger.books import Books
 from tests.ledger.messages import Message, Upstream
 
@@ -35,6 +36,7 @@ def settle(desk: Desk) -> None:
     assert len(taken.refused) == 1
     desk.secrets[WITHOUT_ROLE] = issue_key(desk.books.ledger, WITHOUT_ROLE, BY).text
     desk.house.projections.catch_up()
+    signed_now(desk.books.database, NOW)
 
 
 def life_of(up: Upstream, of: str = "1") -> list[Message]:

@@ -79,6 +79,7 @@ IDS = {
     "refund_id": "refund/billing-error/dis-1-failed/1",
     "claim_id": "billing-error/dis-1-over",
     "discrepancy_id": "dsc-1",
+    "tile": "entries/000.p/1",
 }
 NEEDED = {
     "/explanations": {"id": "unused/cyc-1"},
@@ -88,7 +89,13 @@ NEEDED = {
 """What a question has to be asked with."""
 CLOSING = "/periods/{period}/close"
 """No month is closed here: the one that is asked for has not ended."""
-OF_NO_ACCOUNT = ("/agreements/{name}", "/dead-letters/{position}", "/periods/{period}", "/periods/{period}/cut-off")
+OF_NO_ACCOUNT = (
+    "/agreements/{name}",
+    "/dead-letters/{position}",
+    "/log/tile/{tile}",
+    "/periods/{period}",
+    "/periods/{period}/cut-off",
+)
 """The questions about something else that is named in the path."""
 IDS_IN: dict[str, dict[str, str]] = {
     "/refunds/{refund_id}/approve": {"refund_id": "refund/billing-error/dis-1-confirmed/1"},

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 
+from consumers.checkpoints.signing import checkpoint_now, grow_to_end, sign
 from ledger.audit import (
     TILE_WIDTH,
     Checkpoint,
@@ -21,6 +23,8 @@ from ledger.audit import (
     tiles_of,
 )
 from ledger.audit.leaf import DIGEST_BYTES
+from ledger.store.database import Database
+from ledger.store.positions import SYSTEM_SHARD
 
 ORIGIN = "makegood.example/0"
 NOW = 1_775_000_000
@@ -76,6 +80,19 @@ class Log:
             first = bundle.number * TILE_WIDTH
             _write(folder / bundle.path, entry_bundle(self.entries[first : first + bundle.width]))
         return folder
+
+
+def keys_of(origin: str) -> list[SigningKey]:
+    """The keys with which `signed_now` signs a store's log."""
+    return [key(ED25519, origin), key(MLDSA44, origin)]
+
+
+def signed_now(database: Database, at: datetime) -> Note:
+    """Have a store's tree grow over all its events, and sign it."""
+    epoch = grow_to_end(database, SYSTEM_SHARD)
+    with database.reading() as transaction:
+        checkpoint = checkpoint_now(transaction, SYSTEM_SHARD)
+    return sign(database, SYSTEM_SHARD, epoch, checkpoint, keys_of(checkpoint.origin), at)
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -13,6 +13,7 @@ from makegood.answers import done
 from makegood.answers.account import Account
 from makegood.answers.audit.checkpoints import CheckpointSigned, KeyMade, OriginBegun
 from makegood.answers.audit.difference import AccountDifference
+from makegood.answers.audit.proofs import Continued, EventProven
 from makegood.answers.audit.reperformance import Reperformance
 from makegood.answers.audit.verification import Verification
 from makegood.answers.check import Checked
@@ -33,6 +34,7 @@ from makegood.answers.subjects import SubjectErased, SubjectExported
 from makegood.answers.vault import LossFound, VaultStands
 from makegood.evidence.pack import EvidenceWritten
 from makegood.exports.exporting import ExportDone
+from makegood.exports.tiled_log import LogExported
 from projections.access import ApiKey, Granted
 from projections.account_state import Balance
 from projections.accounts import Invoice, Subscription
@@ -63,6 +65,9 @@ ANSWERS: dict[str, type] = {
     "audit checkpoint": CheckpointSigned,
     "audit origin new": OriginBegun,
     "audit evidence": EvidenceWritten,
+    "audit prove": EventProven,
+    "audit consistency": Continued,
+    "audit export-log": LogExported,
     "claims": Claim,
     "alarms": Alarm,
     "preview": Previewed,

@@ -114,7 +114,7 @@ class Endpoint:
 def endpoints(app: FastAPI | None = None) -> list[Endpoint]:
     """The endpoints that require permission, by path: those of an application, or all described ones."""
     found = [
-        Endpoint(method, route.path, action)
+        Endpoint(method, route.path_format, action)
         for route in _routes(app or _with_routes(DESCRIBED))
         if (action := action_of(route)) is not None
         for method in route.methods or ()

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
-from starlette.responses import JSONResponse, Response
+from fastapi import APIRouter, Path, Query
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from ledger.audit import tile_at
+from ledger.audit.checkpoint import SIZE_MAX
+from ledger.store.positions import SYSTEM_SHARD
+from ledger.store.reading.audit import origin_of
 from makegood.access.caller import Caller
 from makegood.answers.audit.difference import AccountDifference, difference
+from makegood.answers.audit.logs import last_checkpoint, note_of, resource
+from makegood.answers.unknown import Unknown
 from makegood.api.asked import KnownAtMoment
 from makegood.api.guard import Guarded, TheHouse, allowed
-from makegood.api.paths import AccountId
+from makegood.api.paths import AccountId, PathId
+from makegood.api.problems import not_found
 from makegood.api.questions import answers
+from makegood.house.stop import Stop
 
 audit = APIRouter(tags=["Audit"], route_class=Guarded)
 
@@ -36,3 +44,69 @@ def diff(
     """The events recorded after the first moment and by the second, each in a sentence, the account as it was known
     at both, and the rows that differ."""
     return JSONResponse(difference(house, caller.sight, account_id, from_, to))
+
+
+# --- the log, at the addresses of C2SP's tlog-tiles ---------------------------------------------------------------
+
+
+@audit.get(
+    "/log/checkpoint",
+    summary="Get a signed checkpoint",
+    response_class=PlainTextResponse,
+    responses={200: {"description": "The signed note"}},
+)
+def log_checkpoint(
+    house: TheHouse,
+    caller: MayAudit,
+    size: Annotated[
+        int | None, Query(ge=1, le=SIZE_MAX, description="The one over so many events; otherwise the last one.")
+    ] = None,
+) -> Response:
+    """The last signed checkpoint of the log, or an earlier one, with the cosignatures of witnesses."""
+    try:
+        with house.database.reading() as transaction:
+            note = (
+                last_checkpoint(transaction, SYSTEM_SHARD)
+                if size is None
+                else note_of(transaction, origin_of(transaction, SYSTEM_SHARD), size)
+            )
+    except Unknown:
+        raise not_found("no checkpoint covers just so many events; without `size` you get the last one") from None
+    except Stop:
+        raise not_found("no checkpoint is signed yet: ask the operator to set up the signing key") from None
+    return PlainTextResponse(str(note))
+
+
+@audit.get(
+    "/log/tile/{tile:path}",
+    summary="Get a tile of the log, or a bundle of its entries",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Hashes of 32 bytes each, or entries with their length before them in two bytes",
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+def log_tile(
+    house: TheHouse,
+    caller: MayAudit,
+    tile: Annotated[
+        PathId,
+        Path(
+            description="Level or `entries`, number and width, as C2SP's tlog-tiles writes them.",
+            examples=["0/x001/234", "entries/000.p/12"],
+        ),
+    ],
+) -> Response:
+    """A tile of the Merkle tree over the events, or a bundle of entries, which are the events' envelopes as stored:
+    names, addresses and free text are not in them."""
+    asked = tile_at(f"tile/{tile}")
+    if asked is None:
+        raise not_found("no tile has this path; they are written as in c2sp.org/tlog-tiles, such as `0/000.p/12`")
+    try:
+        with house.database.reading() as transaction:
+            content = resource(transaction, SYSTEM_SHARD, asked)
+    except Unknown:
+        raise not_found("the log has not grown so far; GET /log/checkpoint says how many entries it has") from None
+    return Response(content, media_type="application/octet-stream")

@@ -28,7 +28,7 @@ _TAGS = {
     "Payouts": "Decisions about refunds, credits and overpaid claims.",
     "Finance": "Amounts owed, movements and changes across all accounts.",
     "Accounts": "One account: as it stands, as it stood, and how it came about.",
-    "Audit": "Evidence for auditors: differences between two moments.",
+    "Audit": "Evidence for auditors: the log with its checkpoints, and differences between two moments.",
     "Subscriptions": "Cancelling, suspending, reinstating and terminating.",
     "Outages": "Failures of service.",
     "Disputes": "Billing errors under investigation.",
@@ -112,7 +112,7 @@ def _kinds(path: str, method: str, operation: dict[str, Any]) -> list[problems.K
         problems.INTERNAL,
         problems.UNAVAILABLE,
     ]
-    if "{" in path or path == "/explanations":
+    if "{" in path or path in ("/explanations", "/log/checkpoint"):
         kinds.append(problems.NOT_FOUND)
     if path == "/explanations":
         kinds.append(problems.CONFLICT)

@@ -70,6 +70,104 @@ def audit_reperform(
     return MISMATCH if answer["differing"] else OK
 
 
+ProofFile = Annotated[Path, typer.Option("--to", metavar="FILE", help="The file to write, such as event.tlog-proof.")]
+ProofCheckpoint = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint", metavar="FILE", help="The signed checkpoint to prove it against, instead of the last one."
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
+
+
+@audit_app.command("prove")
+def audit_prove(
+    event: Annotated[
+        str, typer.Argument(metavar="POSITION|EVENT_ID", help="The event: its position or id, as history has them.")
+    ],
+    to: ProofFile,
+    checkpoint: ProofCheckpoint = None,
+    force: Force = False,
+    store: Store = "",
+    json: Json = False,
+) -> int:
+    """Prove that an event is in the log, against a signed checkpoint; exit 2 where the stored event is not."""
+    from makegood.answers.audit.logs import Contradicted
+    from makegood.answers.audit.proofs import prove
+    from makegood.commands.terminal.audit import show_event_proven
+    from makegood.commands.terminal.printing import print_json
+    from makegood.house.whole_file import whole_file
+
+    given = _signed(checkpoint) if checkpoint is not None else None
+    try:
+        with audited(store) as house, whole_file(to, force=force) as file:
+            answer, proof = prove(house, event, given, str(to))
+            file.write_text(proof.to_text(), encoding="utf-8")
+    except Contradicted as error:
+        return _mismatch(error)
+    (print_json if json else show_event_proven)(answer)
+    return OK
+
+
+@audit_app.command("consistency")
+def audit_consistency(
+    older: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="The file of the older checkpoint.")],
+    to: ProofFile,
+    checkpoint: ProofCheckpoint = None,
+    force: Force = False,
+    store: Store = "",
+    json: Json = False,
+) -> int:
+    """Prove that the last checkpoint continues an older one: nothing before it was changed; exit 2 where it was."""
+    from makegood.answers.audit.logs import Contradicted
+    from makegood.answers.audit.proofs import prove_continued
+    from makegood.commands.terminal.audit import show_continued
+    from makegood.commands.terminal.printing import print_json
+    from makegood.house.whole_file import whole_file
+
+    before = _signed(older)
+    given = _signed(checkpoint) if checkpoint is not None else None
+    try:
+        with audited(store) as house, whole_file(to, force=force) as file:
+            answer, proof = prove_continued(house, before, given, str(to))
+            file.write_text(proof.to_text(), encoding="utf-8")
+    except Contradicted as error:
+        return _mismatch(error)
+    (print_json if json else show_continued)(answer)
+    return OK
+
+
+@audit_app.command("export-log")
+def audit_export_log(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder: an empty one, or that of an earlier export.")
+    ],
+    store: Store = "",
+    json: Json = False,
+) -> int:
+    """Export the log up to its last checkpoint, for anybody to verify: checkpoint, tiles and entries."""
+    from ledger.store.positions import SYSTEM_SHARD
+    from makegood.answers.audit.logs import Contradicted
+    from makegood.commands.terminal.audit import show_log_exported
+    from makegood.commands.terminal.printing import print_json, progress_bar
+    from makegood.exports.tiled_log import export_log
+
+    try:
+        with audited(store) as house, progress_bar("exporting", None, "tiles") as show:
+            answer = export_log(house, SYSTEM_SHARD, folder, show)
+    except Contradicted as error:
+        return _mismatch(error)
+    (print_json if json else show_log_exported)(answer)
+    return OK
+
+
+def _mismatch(error: Exception) -> int:
+    from makegood.house.control_characters import visible
+
+    typer.echo(f"makegood: {visible(str(error))}", err=True)
+    return MISMATCH
+
+
 @audit_app.command("diff")
 def audit_diff(
     account: Annotated[str, typer.Option("--account", metavar="ACCOUNT", help="The account.")],
@@ -139,7 +237,7 @@ def audit_verify(
     def bar(what: str, unit: str) -> AbstractContextManager[Any]:
         return progress_bar(what, None, unit)
 
-    given = _signed(checkpoint)
+    given = _signed(checkpoint) if checkpoint is not None else None
     trusted = _trusted(settings_from(store), policy, key or [])
     if log is not None:
         from ledger.application.verification import LogUnreadable
@@ -181,17 +279,15 @@ def _trusted(settings: Settings, policy: Path | None, keys: list[str]) -> TrustP
     return TrustPolicy.of_log(*ours) if ours else None
 
 
-def _signed(checkpoint: Path | None) -> Note | None:
-    from ledger.audit import Checkpoint, Note, Unproven
+def _signed(checkpoint: Path) -> Note:
+    from makegood.answers.audit.logs import note_in
 
-    if checkpoint is None:
-        return None
     try:
-        note = Note.parse(_text_of(checkpoint))
-        Checkpoint.parse(note.text)
-    except Unproven as error:
-        raise Stop(f"{checkpoint} is not a signed checkpoint: {error}") from None
-    return note
+        return note_in(checkpoint)
+    except OSError as error:
+        raise Stop(f"{checkpoint} cannot be read ({error.strerror}): correct the path") from None
+    except ValueError as error:
+        raise Stop(f"{error}: give the file of one") from None
 
 
 def _text_of(file: Path) -> str:
@@ -202,7 +298,6 @@ def _text_of(file: Path) -> str:
 
 
 PackFile = Annotated[Path, typer.Option("--to", metavar="FILE.zip", help="The file to write.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
 
 
 @audit_app.command("evidence")

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.audit import Checkpoint, Note, Unproven
-from ledger.audit.note import NOTE_BYTES_MAX
+from ledger.audit import Checkpoint
 from ledger.store.database import Transaction
 from ledger.store.positions import Position, Reached
 from ledger.store.reading.audit import log_called, root_of_first
 from ledger.store.reading.shards import shard_end
+from makegood.answers.audit.logs import checkpoint_in, note_in
 
 
 class NotThisHistory(Exception):
@@ -31,17 +31,7 @@ class SignedMoment:
 
 def signed_moment(files: Sequence[Path]) -> SignedMoment:
     """The moment of checkpoints in files, a signed note each. Raises OSError, and ValueError for another file."""
-    return SignedMoment(tuple(map(_checkpoint_in, files)))
-
-
-def _checkpoint_in(file: Path) -> Checkpoint:
-    with file.open("rb") as content:
-        written = content.read(NOTE_BYTES_MAX + 1)
-    try:
-        return Checkpoint.parse(Note.parse(written.decode("utf-8")).text)
-    except (Unproven, UnicodeDecodeError) as error:
-        why = str(error) if isinstance(error, Unproven) else "it is not UTF-8"
-        raise ValueError(f"{file} is not a signed checkpoint: {why}") from None
+    return SignedMoment(tuple(checkpoint_in(note_in(file)) for file in files))
 
 
 def reached_by(transaction: Transaction, moment: SignedMoment) -> Reached:

@@ -9,12 +9,14 @@ from typing import Any
 
 from ledger.application.reperforming import WhyNotJudged
 from makegood.answers.audit.difference import AccountDifference, RowDiffers
+from makegood.answers.audit.proofs import Continued, EventProven
 from makegood.answers.audit.reperformance import DecisionDiffers, Reperformance
 from makegood.answers.audit.verification import Bad, Verification
 from makegood.commands.terminal.layout import NOTHING, Columns
 from makegood.commands.terminal.printing import print_rows, print_sentences
 from makegood.commands.terminal.tables import HISTORY
 from makegood.evidence.pack import EvidenceWritten
+from makegood.exports.tiled_log import LogExported
 
 DIFFERING = Columns(
     DecisionDiffers,
@@ -135,3 +137,27 @@ def show_evidence(answer: EvidenceWritten, file: Path) -> None:
             f"{answer['later']} events of these accounts were recorded after the checkpoint and are not in it; sign "
             "one with `makegood audit checkpoint`"
         )
+
+
+def show_event_proven(answer: EventProven) -> None:
+    """Print what was proven of an event, and against what."""
+    print_sentences(
+        f"{answer['file']} proves that {answer['type']} of {answer['account_id']}, at {answer['position']}, is in "
+        f"the log {answer['origin']}, by its checkpoint over {answer['size']} events"
+    )
+
+
+def show_continued(answer: Continued) -> None:
+    """Print what was proven of two checkpoints."""
+    print_sentences(
+        f"{answer['file']} proves that the checkpoint of {answer['origin']} over {answer['size']} events continues "
+        f"the one over {answer['old_size']}"
+    )
+
+
+def show_log_exported(answer: LogExported) -> None:
+    """Print what a folder has of the log."""
+    print_sentences(
+        f"{answer['folder']} has the log {answer['origin']} with its checkpoint over {answer['size']} events: "
+        f"{answer['tiles']} tiles and {answer['bundles']} bundles of entries, {answer['written']} of them new"
+    )
