@@ -320,3 +320,8 @@ def microseconds(duration: timedelta) -> int:
 BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
 END = datetime(9999, 12, 30, tzinfo=UTC)
 """Instants outside everything that a message may speak of; `END` closes a period that goes on."""
+
+
+def stream_name(kind: str, *ids: str) -> str:
+    """A stream's name: `subscription/acct-1/sub-1`. Slashes inside ids are escaped, so that no two ids share one."""
+    return "/".join((kind, *(id_.replace("%", "%25").replace("/", "%2F") for id_ in ids)))

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
 
-from ledger.aggregates import LedgerAggregate, stream_name
+from ledger.aggregates import LedgerAggregate
 from ledger.application.acts import Act, By, perform
 from ledger.events import LedgerEvent, RefundSubmitted, Return
 from ledger.store.reading.events import stream_version
+from ledger.values import stream_name
 from tests.integration.world import Books
 
 BY = By("/makegood/payouts", "payouts")

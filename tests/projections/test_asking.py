@@ -231,5 +231,5 @@ def test_a_history_shows_facts_and_decisions_with_their_data_as_stored(database:
     assert first["data"]["currency"] == "EUR"
     assert (second["position"], second["version"], second["kind"]) == ("0:3", 2, "decision")
     assert second["claim_id"] == "unused/cycle-1"
-    about = audit_trail.listed(database, "acct-1", claim_id="unused/cycle-1")
-    assert [row["version"] for row in about] == [2, settled.account_version], "with the changes of its settlement"
+    decisions = audit_trail.listed(database, "acct-1", audit_trail.Wanted(types=["settlement-changed.v1"]))
+    assert settled.account_version in [row["version"] for row in decisions]

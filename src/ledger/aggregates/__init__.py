@@ -5,7 +5,7 @@ from ledger.aggregates.complaint import Complaint
 from ledger.aggregates.erasure import Erasure
 from ledger.aggregates.notice import Notice
 from ledger.aggregates.owed_refunds import OwedRefunds
-from ledger.aggregates.recording import Cause, LedgerAggregate, stream_name
+from ledger.aggregates.recording import Cause, LedgerAggregate
 from ledger.aggregates.refund import Refund
 from ledger.aggregates.subscription import Subscription
 from ledger.aggregates.system import SystemRecord
@@ -22,5 +22,4 @@ __all__ = [
     "Refund",
     "Subscription",
     "SystemRecord",
-    "stream_name",
 ]

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
 
-from ledger.aggregates.recording import Cause, LedgerAggregate, stream_name
+from ledger.aggregates.recording import Cause, LedgerAggregate
 from ledger.aggregates.settlements import Credit, Settlements
 from ledger.events import (
     AlarmCleared,
@@ -34,7 +34,7 @@ from ledger.policy.facts import EVERYTHING, AccountFacts, Touched
 from ledger.policy.facts.charge import Charge
 from ledger.policy.rules import RULES
 from ledger.policy.settlement import proportion
-from ledger.values import zero
+from ledger.values import stream_name, zero
 
 FACTS_NAMED_MAX = 1_000
 """A decision names so many facts by event id; of more it gives the count and a digest (design rule 5)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.aggregates.recording import LedgerAggregate, stream_name
+from ledger.aggregates.recording import LedgerAggregate
 from ledger.events import (
     ComplaintOpened,
     ComplaintReopened,
@@ -10,6 +10,7 @@ from ledger.events import (
     ComplaintResolvedV1,
     LedgerEvent,
 )
+from ledger.values import stream_name
 
 
 class Complaint(LedgerAggregate):

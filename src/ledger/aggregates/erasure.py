@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ledger.aggregates.recording import LedgerAggregate, stream_name
+from ledger.aggregates.recording import LedgerAggregate
 from ledger.events import LedgerEvent
+from ledger.values import stream_name
 
 
 class Erasure(LedgerAggregate):

@@ -79,8 +79,3 @@ class LedgerAggregate(BaseAggregate[str]):
     def when(self, event: Any) -> None:
         """What an event means to this aggregate."""
         raise NotImplementedError
-
-
-def stream_name(kind: str, *ids: str) -> str:
-    """A stream's name: `subscription/acct-1/sub-1`. Slashes inside ids are escaped, so that no two ids share one."""
-    return "/".join((kind, *(id_.replace("%", "%25").replace("/", "%2F") for id_ in ids)))

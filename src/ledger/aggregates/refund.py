@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from ledger.aggregates.recording import Cause, LedgerAggregate, stream_name
+from ledger.aggregates.recording import Cause, LedgerAggregate
 from ledger.events import LedgerEvent, RefundStatusChanged, RefundSubmitted, Return
 from ledger.policy.payout import Owed
 from ledger.policy.rules import RULES
+from ledger.values import stream_name
 
 
 class Refund(LedgerAggregate):

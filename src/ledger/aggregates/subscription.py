@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from ledger.aggregates.recording import Cause, LedgerAggregate, stream_name
+from ledger.aggregates.recording import Cause, LedgerAggregate
 from ledger.agreement import PublishedAgreement
 from ledger.events import (
     ActivationDue,
@@ -16,6 +16,7 @@ from ledger.events import (
     SubscriptionStatusChanged,
 )
 from ledger.policy.activation import Activation
+from ledger.values import stream_name
 
 
 class Subscription(LedgerAggregate):

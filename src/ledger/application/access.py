@@ -14,12 +14,12 @@ from hashlib import sha256
 
 from pydantic import BaseModel
 
-from ledger.aggregates import SystemRecord, stream_name
+from ledger.aggregates import SystemRecord
 from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
 from ledger.events import ApiKeyIssued, ApiKeyRevoked, Grant, LedgerEvent, RoleGranted, RoleRevoked
 from ledger.store.reading.events import events_of_stream
-from ledger.values import SYSTEM_ACCOUNT, is_identifier, is_own_name
+from ledger.values import SYSTEM_ACCOUNT, is_identifier, is_own_name, stream_name
 
 _ADDRESS = re.compile(r"[^@]@[^@]")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.aggregates import SystemRecord, stream_name
+from ledger.aggregates import SystemRecord
 from ledger.agreement import AgreementRefused, PublishedAgreement, read_agreement
 from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
 from ledger.events import AgreementPublished
 from ledger.store.writing import Publication
-from ledger.values import SYSTEM_ACCOUNT
+from ledger.values import SYSTEM_ACCOUNT, stream_name
 
 
 @dataclass(frozen=True, slots=True)

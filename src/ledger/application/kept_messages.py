@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ledger.aggregates import SystemRecord, stream_name
+from ledger.aggregates import SystemRecord
 from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
 from ledger.application.record import bury
@@ -20,7 +20,7 @@ from ledger.store.database import StoreError, Transaction
 from ledger.store.reading.shards import shards_of_accounts
 from ledger.store.reading.vault import VaultInStore, opened_body
 from ledger.store.writing import Closure, ReaderMove, SetAside, Writes
-from ledger.values import SYSTEM_ACCOUNT
+from ledger.values import SYSTEM_ACCOUNT, stream_name
 from ledger.vault import customer_subject, kept_subject, set_aside_subject
 
 RUN_MAX = 10

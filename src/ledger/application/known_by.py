@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ledger.aggregates.recording import stream_name
 from ledger.application.customers import registration_of
 from ledger.application.retractions import retracted_in
 from ledger.events import (
@@ -24,6 +23,7 @@ from ledger.events import (
 )
 from ledger.store.database import Transaction
 from ledger.store.reading.events import events_of_stream, events_of_types
+from ledger.values import stream_name
 
 Kind = Literal["subscription", "complaint", "charge", "outage", "dispute", "goodwill"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.aggregates import SystemRecord, stream_name
+from ledger.aggregates import SystemRecord
 from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
 from ledger.audit import Checkpoint, Note
@@ -11,7 +11,7 @@ from ledger.store.database import StoreError
 from ledger.store.reading.audit import Log, logs_of, origin_for
 from ledger.store.reading.store import store_id
 from ledger.store.reading.vault import VaultInStore
-from ledger.values import SYSTEM_ACCOUNT
+from ledger.values import SYSTEM_ACCOUNT, stream_name
 from ledger.vault import log_origin_subject
 
 

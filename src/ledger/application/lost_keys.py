@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from ledger.aggregates import SystemRecord, stream_name
+from ledger.aggregates import SystemRecord
 from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
 from ledger.events import KeysLost
@@ -20,7 +20,7 @@ from ledger.store.reading.vault import VaultInStore, every_entry, find_bound
 from ledger.store.schema import TABLES
 from ledger.store.vault_keys import KeyDatabase, VaultMismatch
 from ledger.store.writing import Writes
-from ledger.values import SYSTEM_ACCOUNT
+from ledger.values import SYSTEM_ACCOUNT, stream_name
 from ledger.vault import (
     STORE_SUBJECT,
     Bound,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.aggregates import SystemRecord, stream_name
+from ledger.aggregates import SystemRecord
 from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
 from ledger.events import LostRange, LostRangeClosed, MessagesLost
@@ -10,7 +10,7 @@ from ledger.store.database import StoreError
 from ledger.store.reading.events import events_of_stream, find_event
 from ledger.store.reading.vault import VaultInStore
 from ledger.store.writing import ReaderMove
-from ledger.values import SYSTEM_ACCOUNT
+from ledger.values import SYSTEM_ACCOUNT, stream_name
 from ledger.vault import lost_range_subject
 
 

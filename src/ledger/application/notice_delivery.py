@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ledger.aggregates import Notice, stream_name
+from ledger.aggregates import Notice
 from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
 from ledger.events import (
@@ -23,6 +23,7 @@ from ledger.store.database import StoreError, Transaction
 from ledger.store.reading.events import find_event, stream_version
 from ledger.store.reading.notice_queue import QueuedNotice, find_notice, notices_in
 from ledger.store.reading.vault import VaultInStore
+from ledger.values import stream_name
 from ledger.vault import customer_subject
 
 PART = By("/makegood/notices", "notices")

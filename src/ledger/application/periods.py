@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ledger.aggregates import SystemRecord, stream_name
+from ledger.aggregates import SystemRecord
 from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
 from ledger.application.requests import Request, carried_out
@@ -20,7 +20,7 @@ from ledger.store.positions import Reached
 from ledger.store.reading.periods import closed_periods
 from ledger.store.reading.shards import shard_ends
 from ledger.store.writing import CarriedOut
-from ledger.values import SYSTEM_ACCOUNT, Month, instant_to_text
+from ledger.values import SYSTEM_ACCOUNT, Month, instant_to_text, stream_name
 
 Compute = Callable[[Reached, Sequence[PeriodClosed]], PeriodFigures]
 """Works out what a month comes to: all that is known up to a position, and in none of the months closed before."""

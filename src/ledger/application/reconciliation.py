@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from ledger.aggregates import SystemRecord, stream_name
+from ledger.aggregates import SystemRecord
 from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
 from ledger.application.requests import Request, carried_out
@@ -21,7 +21,7 @@ from ledger.store.listed_payouts import note_listed
 from ledger.store.reading.events import StoredEnvelope, events_of_stream, last_of_streams
 from ledger.store.reading.vault import VaultInStore
 from ledger.store.writing import CarriedOut
-from ledger.values import SYSTEM_ACCOUNT
+from ledger.values import SYSTEM_ACCOUNT, stream_name
 from ledger.vault import discrepancy_subject
 
 

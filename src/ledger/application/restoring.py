@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ledger.aggregates import SystemRecord, stream_name
+from ledger.aggregates import SystemRecord
 from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
 from ledger.events import FoundAhead, RefundRequestsFound, RequestFound, SequenceKept, StoreRestored
@@ -17,7 +17,7 @@ from ledger.store.reading.notice_queue import QueuedNotice
 from ledger.store.reading.shards import sequence_end, shards_of
 from ledger.store.reading.vault import VaultInStore
 from ledger.store.writing import Begun
-from ledger.values import SYSTEM_ACCOUNT
+from ledger.values import SYSTEM_ACCOUNT, stream_name
 from ledger.vault import generation_subject
 
 

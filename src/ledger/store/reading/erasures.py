@@ -6,12 +6,11 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 
-from ledger.aggregates import stream_name
 from ledger.events import DiscrepancyFound, LedgerEvent
 from ledger.store.database import Transaction
 from ledger.store.instants import from_microseconds
 from ledger.store.reading.events import events_of_streams, events_of_type
-from ledger.values import SYSTEM_ACCOUNT
+from ledger.values import SYSTEM_ACCOUNT, stream_name
 from ledger.vault import customer_subject, dead_letter_subject, discrepancy_subject, set_aside_subject
 
 
