@@ -157,6 +157,7 @@ CHANGES = {
     "UPDATE sequences SET position = position - 1 WHERE name = 'shard:0'": "the shard's sequence counts",
     "UPDATE readers SET position = position + 1 WHERE reader = 'checkpoints'": "the last ones are gone",
     "DELETE FROM audit_tiles WHERE level = 1": "tile/1/000",
+    "UPDATE audit_tiles SET level = -1 WHERE level = 1": "a tile 0 of level -1",
     "UPDATE audit_checkpoints SET size = size - 1": "kept as another one than its note says",
     "UPDATE audit_checkpoints SET note = replace(note, 'makegood', 'makebad')": "another one than its note says",
     "INSERT INTO requests VALUES ('c', 'k', 'd', 'acct-0003', 'x', 1, 0)": "names an event that is not there",

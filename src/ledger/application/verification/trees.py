@@ -92,8 +92,9 @@ def against_tiles(expected: Tiles, found: Tiles, size: int, leaves_told: bool) -
             elif theirs != ours and not leaves_told:
                 yield f"{tile_path(level, number)} has other hashes than the events make"
     for level, number in sorted(found.keys(), key=str):
-        if not isinstance(level, int) or number >= -(-(size >> (level * _TILE_LEVELS)) // TILE_WIDTH):
-            yield f"{tile_path(level, number)} is more than the tree of {size} events has"
+        is_place = isinstance(level, int) and isinstance(number, int) and level >= 0 <= number
+        if not is_place or number >= -(-(size >> (level * _TILE_LEVELS)) // TILE_WIDTH):
+            yield f"there is a tile {number} of level {level}, more than the tree of {size} events has"
 
 
 def against_trees(
