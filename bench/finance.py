@@ -6,7 +6,7 @@ what is measured reads rows only.
 
 from __future__ import annotations
 
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -113,16 +113,28 @@ def measure(house: House, store: str, timed: Callable[[Callable[[], object]], fl
         line(name, timed(ask), beside)
 
 
+MEASURED = (
+    "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
+    "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+)
+"""A process between, which is small: of a child of ours, the greatest memory would be ours."""
+
+
 def measure_exports(store: str, refunds: int) -> None:
     """Write each format in a process of its own: seconds, and its greatest memory."""
     print(f"\nExports of {refunds:,} refunds, each in a process of its own")
     for format_ in FORMATS:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / f"refunds.{format_}"
-            command = ["export", "refunds", "--format", format_, "--to", str(file), "--store", store]
+            export = ["-m", "makegood.cli", "export", "refunds", "--format", format_, "--to", str(file)]
+            command = [sys.executable, "-c", MEASURED, sys.executable, *export]
             started = time.monotonic()
-            subprocess.run([sys.executable, "-m", "makegood.cli", *command], check=True, capture_output=True)
-            seconds = time.monotonic() - started
-            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+            said = subprocess.run(
+                command, check=True, env={**os.environ, "MAKEGOOD_STORE": store}, stdout=subprocess.PIPE
+            )
+            seconds, peak = time.monotonic() - started, int(said.stdout) / 1024
             size = file.stat().st_size / 1e6
-            print(f"  {format_:8} {seconds:8.1f} s   {size:8.1f} MB   greatest memory so far {peak:6.0f} MB")
+            print(
+                f"  {format_:8} {seconds:8.1f} s   {refunds / seconds:9,.0f} refunds/s   {size:8.1f} MB   "
+                f"greatest memory {peak:6.0f} MB"
+            )
