@@ -58,19 +58,21 @@ def audit_checkpoint(
     kafka: Kafka = "",
     json: Json = False,
 ) -> None:
-    """Sign a checkpoint that covers all events up to now."""
+    """Sign a checkpoint that covers all events up to now, and print it or write it into a folder."""
     from ledger.store.positions import SYSTEM_SHARD
     from makegood.answers.audit.checkpoints import sign_now
-    from makegood.commands.terminal.printing import print_json, print_text, progress_bar, say
+    from makegood.commands.terminal.printing import print_json, print_sentences, print_text, progress_bar
 
     with _published(store, kafka) as (house, places), progress_bar("building the tree", None, "events") as show:
         answer = sign_now(house, SYSTEM_SHARD, places, to, show)
     if json:
         print_json(answer)
-        return
-    print_text(answer["note"])
-    if answer["file"] is not None:
-        say(f"written: {answer['file']}")
+    elif answer["file"] is None:
+        print_text(answer["note"])
+    else:
+        print_sentences(
+            f"signed: {answer['size']} events, with the root {answer['root']}", f"written to {answer['file']}"
+        )
 
 
 @audit_origin_app.command("new")
