@@ -1,4 +1,4 @@
-"""Most kinds of faults, on one stage after the other; `make faults` plays all of them, and many of each.
+"""Some kinds of faults, on one stage after the other; `make faults` plays all of them, and many of each.
 
 MAKEGOOD_FAULTS_SEED repeats a run: a failure shows the seed that it was played with.
 """
@@ -44,10 +44,6 @@ def test_undisturbed_it_holds_what_an_undisturbed_run_holds(stage: Stage) -> Non
     play(stage, kinds.nothing)
 
 
-def test_killed_at_random_instants(stage: Stage) -> None:
-    play(stage, kinds.kill_whole)
-
-
 def test_killed_at_a_named_place(house: Theatre, stage: Stage) -> None:
     places = [place for place in house.places() if "INTO projection_positions" not in place]  # only a new store's
     assert {place.partition(":")[0] for place in places} == {"intake", "relay", "projector", "timers", "payouts"}
@@ -56,19 +52,6 @@ def test_killed_at_a_named_place(house: Theatre, stage: Stage) -> None:
             play(stage, kinds.kill_at(place))
             return
     pytest.fail("no lot brought a process to any of four places")
-
-
-def test_told_to_end(stage: Stage) -> None:
-    play(stage, kinds.terminate)
-
-
-def test_single_parts_killed(stage: Stage) -> None:
-    play(stage, kinds.kill_parts)
-
-
-def test_without_its_broker_for_a_while_and_then_with_topics_made_anew(house: Theatre, stage: Stage) -> None:
-    """In this order: after a restart the new topics' leader epochs begin below those that clients have seen."""
-    play(stage, kinds.server_down(house.kafka), kinds.topics_anew)
 
 
 def test_without_its_database_for_a_while(house: Theatre, stage: Stage) -> None:

@@ -215,7 +215,7 @@ def test_killed_again_and_again_it_asks_for_each_return_once(books: Books, strip
     owe(books, payments)
     log = tmp_path / "said.txt"
     dice = random.Random(14)
-    for _ in range(5):
+    for _ in range(3):
         with makegood(books, stripe, log, "payouts") as process:
             before = len(stripe.requests)
             until(lambda seen=before: len(stripe.requests) > seen or answered(books, 24))  # type: ignore[misc]

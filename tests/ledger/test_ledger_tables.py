@@ -29,7 +29,11 @@ def test_the_tables_are_known() -> None:
     assert table_in_sql(SRC / "ledger" / "store" / "reading" / "events.py")
 
 
+TAMPERING = {"makegood/program/changed_copy.py"}
+"""What changes a copy of a store as whoever tampers would, to show that it is found."""
+
+
 @pytest.mark.parametrize("package", ["projections", "consumers", "makegood"])
 def test_nobody_else_names_them_in_sql(package: str) -> None:
     found = {str(module.relative_to(SRC)): table_in_sql(module) for module in (SRC / package).rglob("*.py")}
-    assert {module: names for module, names in found.items() if names} == {}
+    assert {module: names for module, names in found.items() if names and module not in TAMPERING} == {}

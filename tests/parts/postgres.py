@@ -37,6 +37,11 @@ class Postgres(Part):
     url: str
     """postgresql://…, of a database to which tests connect only to make others."""
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is there after the run, so that nothing may be left in it."""
+        return bool(os.environ.get(ADDRESS))
+
     def new_database(self, name: str = "") -> str:
         """The URL of a fresh, empty database; its name is made up unless one is given."""
         name = name or OURS + secrets.token_hex(6)

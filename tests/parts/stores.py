@@ -124,8 +124,10 @@ class _Schemas:
             self._free[beginning].append(self._schema(store))
 
     def close(self) -> None:
-        for url in self._databases():
-            self._postgres.drop_database(url)
+        """Dropping so many tables takes long; with a server that ends with the run they go anyway."""
+        if self._postgres.goes_on:
+            for url in self._databases():
+                self._postgres.drop_database(url)
 
     def _made(self, beginning: Beginning) -> str:
         schema = f"store_{next(self._numbers)}"

@@ -476,7 +476,7 @@ class TestBesideOthers:
 
         threads = [attend(project), attend(read)]
         try:
-            for _ in range(4):
+            for _ in range(2):
                 with database.writing() as transaction:
                     for name in (STORED_AS["claims"], STORED_AS["refunds"]):
                         transaction.run(f"UPDATE {name} SET charge_id = 'wrong'")
