@@ -174,12 +174,9 @@ def late_movements(
     on_progress: Progress = lambda done, of: None,
 ) -> Iterator[LateMovement]:
     """The movements that became known late and occurred in a month or are booked in it, by account and event."""
-    booking = Booking(closed, zone)
-    for account in _accounts(database, position, on_progress):
-        for movement in account.movements:
-            booked = booking.book(movement.occurred_at, movement.at)
-            if booked.late and month in (booked.occurred_in, booked.booked_in):
-                yield _late(account.account_id, movement, booked)
+    for account, movement, booked in _booked(database, position, Booking(closed, zone), on_progress):
+        if booked.late and month in (booked.occurred_in, booked.booked_in):
+            yield _late(account, movement, booked)
 
 
 def booked_movements(
@@ -191,11 +188,18 @@ def booked_movements(
     on_progress: Progress = lambda done, of: None,
 ) -> Iterator[tuple[str, BookedMovement]]:
     """All movements that a month's figures count, each with its account, by account and event."""
-    booking = Booking(closed, zone)
+    for account, movement, booked in _booked(database, position, Booking(closed, zone), on_progress):
+        if booked.booked_in == month:
+            yield account, movement
+
+
+def _booked(
+    database: Database, position: Reached, booking: Booking, on_progress: Progress
+) -> Iterator[tuple[str, BookedMovement, Booked]]:
+    """All movements up to a position and where they are booked, each with its account, by account and event."""
     for account in _accounts(database, position, on_progress):
         for movement in account.movements:
-            if booking.book(movement.occurred_at, movement.at).booked_in == month:
-                yield account.account_id, movement
+            yield account.account_id, movement, booking.book(movement.occurred_at, movement.at)
 
 
 # --- an account's movements -------------------------------------------------------------------------------------

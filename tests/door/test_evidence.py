@@ -24,7 +24,7 @@ from makegood.evidence import verify
 from makegood.house.opening import open_house
 from makegood.house.settings import Settings
 from tests.door.conftest import Door
-from tests.door.test_reperform import forge
+from tests.door.test_reperform import forge, forge_amount
 
 
 def checkpoint(door: Door, folder: Path) -> list[str]:
@@ -208,14 +208,7 @@ def test_what_was_changed_gives_no_evidence(twenty_accounts_in_july: Door, tmp_p
     door = twenty_accounts_in_july
     checkpoint(door, tmp_path)
     claim = next(row for row in door.json("claims") if row["outcome"] == "granted")
-
-    def raise_amount(said: dict[str, Any]) -> bool:
-        if said["data"].get("claim_id") != claim["claim_id"] or not said["data"].get("after"):
-            return False
-        said["data"]["after"]["amount"] = "99.99"
-        return True
-
-    position = forge(door.store, claim["account_id"], raise_amount)
+    position = forge_amount(door.store, claim)
     asked = ("audit", "evidence", "--account", claim["account_id"], "--to", str(tmp_path / "e.zip"))
     door(*asked, exits=1)
     assert position in door.errors

@@ -46,6 +46,18 @@ def forge(store: str, account: str, change: Callable[[dict[str, Any]], bool]) ->
     return position
 
 
+def forge_amount(store: str, claim: dict[str, Any]) -> str:
+    """Change the amount of a claim's first assessment; where it stands."""
+
+    def raise_amount(said: dict[str, Any]) -> bool:
+        if said["data"].get("claim_id") != claim["claim_id"] or not said["data"].get("after"):
+            return False
+        said["data"]["after"]["amount"] = "99.99"
+        return True
+
+    return forge(store, claim["account_id"], raise_amount)
+
+
 @pytest.mark.usefixtures("twenty_accounts_in_july")
 def test_a_sound_store_and_an_amount_that_was_changed(door: Door) -> None:
     sound = door.json("audit", "reperform")
@@ -58,14 +70,7 @@ def test_a_sound_store_and_an_amount_that_was_changed(door: Door) -> None:
     claim = next(
         row for row in door.json("claims") if row["outcome"] == "granted" and row["clause"] == "unused_period"
     )
-
-    def raise_amount(said: dict[str, Any]) -> bool:
-        if said["data"].get("claim_id") != claim["claim_id"] or not said["data"].get("after"):
-            return False
-        said["data"]["after"]["amount"] = "99.99"
-        return True
-
-    position = forge(door.store, claim["account_id"], raise_amount)
+    position = forge_amount(door.store, claim)
     found = door.json("audit", "reperform", exits=2)
     assert found["decisions"] == sound["decisions"]
     assert found["differing"] == [

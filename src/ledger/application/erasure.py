@@ -14,7 +14,7 @@ from ledger.aggregates import Erasure
 from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
 from ledger.application.notice_delivery import discard_unsent
-from ledger.application.requests import Request, carried_out
+from ledger.application.requests import Request, carried_out, keep_request
 from ledger.events import SubjectErased
 from ledger.events.event_ids import event_id_of
 from ledger.store.database import StoreError, Transaction
@@ -24,7 +24,7 @@ from ledger.store.reading.heads import account_version
 from ledger.store.reading.kept_messages import kept_left
 from ledger.store.reading.notice_queue import notices_in
 from ledger.store.reading.vault import VaultInStore
-from ledger.store.writing import CarriedOut, ErasedAccount
+from ledger.store.writing import ErasedAccount
 from ledger.values import SYSTEM_ACCOUNT, is_identifier
 from ledger.vault import customer_subject, dead_letter_subject, erasure_subject, set_aside_subject
 
@@ -113,14 +113,7 @@ def erase(ledger: Ledger, account: str, basis: str | None, by: By, request: Requ
         act.record(erasure, SubjectErased, data, by)
         act.writes.erased = ErasedAccount(account, act.now())
         if request is not None:
-            act.writes.request = CarriedOut(
-                caller=request.caller,
-                key=request.key,
-                digest=request.digest,
-                account=account,
-                event_id=event_id_of("decision", erasure.id, str(erasure.version)),
-                taken_at=act.now(),
-            )
+            keep_request(act, request, account, event_id_of("decision", erasure.id, str(erasure.version)))
         return True
 
     ledger.vault.check()  # nothing is deleted whose keys could not be destroyed

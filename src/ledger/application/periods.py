@@ -12,14 +12,13 @@ from collections.abc import Callable, Sequence
 from ledger.aggregates import SystemRecord
 from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
-from ledger.application.requests import Request, carried_out
+from ledger.application.requests import Request, carried_out, keep_request
 from ledger.events import PeriodClosed, PeriodFigures
 from ledger.events.event_ids import event_id_of
 from ledger.store.database import Transaction
 from ledger.store.positions import Reached
 from ledger.store.reading.periods import closed_periods
 from ledger.store.reading.shards import shard_ends
-from ledger.store.writing import CarriedOut
 from ledger.values import SYSTEM_ACCOUNT, Month, instant_to_text, stream_name
 
 Compute = Callable[[Reached, Sequence[PeriodClosed]], PeriodFigures]
@@ -98,14 +97,7 @@ def _record(
             raise _Overtaken
         act.record(SystemRecord.empty(stream, 0), PeriodClosed, data, by)
         if request is not None:
-            act.writes.request = CarriedOut(
-                caller=request.caller,
-                key=request.key,
-                digest=request.digest,
-                account=SYSTEM_ACCOUNT,
-                event_id=event_id_of("decision", stream, "1"),
-                taken_at=act.now(),
-            )
+            keep_request(act, request, SYSTEM_ACCOUNT, event_id_of("decision", stream, "1"))
 
     perform(ledger, {SYSTEM_ACCOUNT}, decide)
     with ledger.database.reading() as transaction:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ledger.aggregates import SystemRecord
 from ledger.application.acts import Act, By, perform
 from ledger.application.ledger import Ledger
-from ledger.application.requests import Request, carried_out
+from ledger.application.requests import Request, carried_out, keep_request
 from ledger.events import DiscrepancyFound, DiscrepancySettled, FileReconciled
 from ledger.events.event_ids import event_id_of
 from ledger.reconciliation import ListedPayout, is_same
@@ -20,7 +20,6 @@ from ledger.store.database import StoreError
 from ledger.store.listed_payouts import note_listed
 from ledger.store.reading.events import StoredEnvelope, events_of_stream, last_of_streams
 from ledger.store.reading.vault import VaultInStore
-from ledger.store.writing import CarriedOut
 from ledger.values import SYSTEM_ACCOUNT, stream_name
 from ledger.vault import discrepancy_subject
 
@@ -143,14 +142,7 @@ def settle(ledger: Ledger, discrepancy_id: str, reason: str, by: By, request: Re
         record = _record(discrepancy_id, last)
         act.record(record, DiscrepancySettled, data, by)
         if request is not None:
-            act.writes.request = CarriedOut(
-                caller=request.caller,
-                key=request.key,
-                digest=request.digest,
-                account=SYSTEM_ACCOUNT,
-                event_id=event_id_of("decision", record.id, str(record.version)),
-                taken_at=act.now(),
-            )
+            keep_request(act, request, SYSTEM_ACCOUNT, event_id_of("decision", record.id, str(record.version)))
 
     perform(ledger, {SYSTEM_ACCOUNT}, decide)
 

@@ -85,6 +85,18 @@ Say = Callable[[Act], Sequence[Statement]]
 """Makes the messages of a request, the first of which it is known by; raises where it is to be refused."""
 
 
+def keep_request(act: Act, request: Request, account: str, event_id: str) -> None:
+    """Have an act keep that a request became this event of an account, by which it is answered from now on."""
+    act.writes.request = CarriedOut(
+        caller=request.caller,
+        key=request.key,
+        digest=request.digest,
+        account=account,
+        event_id=event_id,
+        taken_at=act.now(),
+    )
+
+
 def carry_out(ledger: Ledger, request: Request, account: str, say: Say) -> tuple[Answered, bool]:
     """Carry a request about an account out, once: what became of it, and whether that was now. All of it is recorded,
     or nothing.
@@ -106,14 +118,7 @@ def carry_out(ledger: Ledger, request: Request, account: str, say: Say) -> tuple
             if became == "duplicate":
                 raise _damaged("a request's message is recorded and the request is not")
         first = statements[0].message
-        act.writes.request = CarriedOut(
-            caller=request.caller,
-            key=request.key,
-            digest=request.digest,
-            account=account,
-            event_id=message_event_id(first.source, first.id),
-            taken_at=act.now(),
-        )
+        keep_request(act, request, account, message_event_id(first.source, first.id))
         return True
 
     new = perform(ledger, {account}, decide)

@@ -258,6 +258,16 @@ def known_at_option(text: str) -> Any:
     return _known_at(text)
 
 
+def month_option(text: str) -> Any:
+    """A month that a user typed. Raises BadParameter."""
+    from ledger.values import month_from_text
+
+    try:
+        return month_from_text(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 def known_at_in(house: House, known_at: Any) -> KnownAtMoment:
     """The moment that was typed as an instant, a position or checkpoints, of which only the store says how far they
     reach. Raises Stop."""

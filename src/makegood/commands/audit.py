@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +18,7 @@ from makegood.commands.app import (
     audit_app,
     known_at_in,
     known_at_option,
+    month_option,
     one_of,
     settings_from,
 )
@@ -25,17 +26,10 @@ from makegood.house.stop import Stop
 
 if TYPE_CHECKING:
     from ledger.audit import Note, TrustPolicy
+    from makegood.evidence.pack import EvidenceWritten
     from makegood.house.opening import House
     from makegood.house.settings import Settings
-
-
-def _month(text: str) -> Any:
-    from ledger.values import month_from_text
-
-    try:
-        return month_from_text(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+    from projections.follower import Progress
 
 
 @contextmanager
@@ -52,7 +46,10 @@ def audit_reperform(
     period: Annotated[
         Any,
         typer.Option(
-            "--period", parser=_month, metavar="MONTH", help="Only decisions recorded in this month, such as 2026-01."
+            "--period",
+            parser=month_option,
+            metavar="MONTH",
+            help="Only decisions recorded in this month, such as 2026-01.",
         ),
     ] = None,
     account: AccountOption = None,
@@ -308,7 +305,7 @@ def audit_evidence(
         Any,
         typer.Option(
             "--period",
-            parser=_month,
+            parser=month_option,
             metavar="MONTH",
             help="Explain the claims of this month's events, and add its manifest, if it is closed.",
         ),
@@ -319,24 +316,18 @@ def audit_evidence(
     json: Json = False,
 ) -> None:
     """Evidence for an account: all its events with proofs, the terms, its journal, and its claims explained."""
-    from makegood.commands.terminal.audit import show_evidence
-    from makegood.commands.terminal.printing import print_json, progress_bar
     from makegood.evidence.pack import write_evidence
-    from makegood.house.whole_file import whole_file
 
-    with (
-        audited(store) as house,
-        whole_file(to, force=force) as file,
-        progress_bar("packing", None, "accounts") as on,
-    ):
-        answer = write_evidence(house, file, account, period, claim, on)
-    print_json(answer) if json else show_evidence(answer, to)
+    def write(house: House, file: Path, on: Progress) -> EvidenceWritten:
+        return write_evidence(house, file, account, period, claim, on)
+
+    _pack(store, to, write, force=force, json=json)
 
 
 @audit_app.command("sample")
 def audit_sample(
     to: PackFile,
-    period: Annotated[Any, typer.Option("--period", parser=_month, metavar="MONTH", help="The month.")],
+    period: Annotated[Any, typer.Option("--period", parser=month_option, metavar="MONTH", help="The month.")],
     size: Annotated[
         int, typer.Option("--size", min=1, help="The number of movements, or of minor units of money, to draw.")
     ],
@@ -355,9 +346,20 @@ def audit_sample(
     json: Json = False,
 ) -> None:
     """A sample of a month's movements, with evidence for their accounts and the whole population beside it."""
+    from makegood.evidence.sampling import write_sample
+
+    def write(house: House, file: Path, on: Progress) -> EvidenceWritten:
+        return write_sample(house, file, period, size, seed, by, on)
+
+    _pack(store, to, write, force=force, json=json)
+
+
+def _pack(
+    store: str, to: Path, write: Callable[[House, Path, Progress], EvidenceWritten], *, force: bool, json: bool
+) -> None:
+    """Write a pack, and tell what is in it."""
     from makegood.commands.terminal.audit import show_evidence
     from makegood.commands.terminal.printing import print_json, progress_bar
-    from makegood.evidence.sampling import write_sample
     from makegood.house.whole_file import whole_file
 
     with (
@@ -365,5 +367,5 @@ def audit_sample(
         whole_file(to, force=force) as file,
         progress_bar("packing", None, "accounts") as on,
     ):
-        answer = write_sample(house, file, period, size, seed, by, on)
+        answer = write(house, file, on)
     print_json(answer) if json else show_evidence(answer, to)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -18,26 +18,14 @@ from makegood.commands.app import (
     Json,
     Store,
     app,
+    month_option,
     opened,
     period_app,
     show_list,
 )
 from makegood.house.stop import Stop
 
-if TYPE_CHECKING:
-    pass
-
-
-def _month(text: str) -> Any:
-    from ledger.values import month_from_text
-
-    try:
-        return month_from_text(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-Period = Annotated[Any, typer.Argument(metavar="MONTH", parser=_month, help="The month, such as 2026-01.")]
+Period = Annotated[Any, typer.Argument(metavar="MONTH", parser=month_option, help="The month, such as 2026-01.")]
 ManifestFile = Annotated[
     Path | None,
     typer.Option("--manifest", metavar="FILE", help="Write the manifest, a row for each account, in JSON Lines."),

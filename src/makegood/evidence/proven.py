@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from ledger.audit import Checkpoint, LogProof, Note, Unproven, inclusion_proof, leaf_digest, verify_inclusion
 from ledger.store.database import StoreError, Transaction
 from ledger.store.positions import Reached
-from ledger.store.reading.audit import StoredTree, checkpoint_note, latest_checkpoint, origin_of
+from ledger.store.reading.audit import StoredTree
 from ledger.store.reading.events import StoredEnvelope, read_accounts
 from ledger.store.reading.heads import head_of
 from ledger.store.reading.shards import shards_of
+from makegood.answers.audit.logs import last_checkpoint
 from makegood.house.stop import Stop
 
 
@@ -86,14 +87,7 @@ class Proofs:
 
 
 def _last_log(transaction: Transaction, shard: int) -> Log:
-    origin = origin_of(transaction, shard)
-    found = latest_checkpoint(transaction, origin)
-    if found is None:
-        raise Stop(
-            f"the log {origin} has no checkpoint yet, and nothing can be proven without one: sign one with "
-            "`makegood audit checkpoint`"
-        )
-    note = Note.parse(str(checkpoint_note(transaction, origin, found.size)))
+    note = last_checkpoint(transaction, shard)
     return Log(shard, Checkpoint.parse(note.text), note)
 
 

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"strings"
 
 	"filippo.io/mldsa"
@@ -19,22 +18,7 @@ import (
 // openWithMLDSA opens a note with keys of type 0x06, which torchwood v0.9.0 does not know yet. What they sign is put
 // together after c2sp.org/tlog-cosignature; the signature is for the library.
 func openWithMLDSA(asked request) error {
-	var verifiers []note.Verifier
-	for _, vkey := range asked.VKeys {
-		verifier, err := newCosigner(vkey)
-		if err != nil {
-			return err
-		}
-		verifiers = append(verifiers, verifier)
-	}
-	opened, err := note.Open([]byte(asked.Note), note.VerifierList(verifiers...))
-	if err != nil {
-		return err
-	}
-	if len(opened.Sigs) != len(verifiers) {
-		return fmt.Errorf("%d of %d keys signed", len(opened.Sigs), len(verifiers))
-	}
-	return nil
+	return openWith(asked, func(vkey string) (note.Verifier, error) { return newCosigner(vkey) })
 }
 
 type cosigner struct {

@@ -11,17 +11,13 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-func openNote(asked request) error {
+// openWith opens a note that every one of the keys must have signed.
+func openWith(asked request, verifierOf func(vkey string) (note.Verifier, error)) error {
 	var verifiers []note.Verifier
 	for _, vkey := range asked.VKeys {
-		verifier, err := note.NewVerifier(vkey)
+		verifier, err := verifierOf(vkey)
 		if err != nil {
-			// Of cosignatures only torchwood knows.
-			cosigner, other := torchwood.NewCosignatureVerifier(vkey)
-			if other != nil {
-				return err
-			}
-			verifier = cosigner
+			return err
 		}
 		verifiers = append(verifiers, verifier)
 	}
@@ -33,6 +29,21 @@ func openNote(asked request) error {
 		return fmt.Errorf("%d of %d keys signed", len(opened.Sigs), len(verifiers))
 	}
 	return nil
+}
+
+func openNote(asked request) error {
+	return openWith(asked, func(vkey string) (note.Verifier, error) {
+		verifier, err := note.NewVerifier(vkey)
+		if err == nil {
+			return verifier, nil
+		}
+		// Of cosignatures only torchwood knows.
+		cosigner, other := torchwood.NewCosignatureVerifier(vkey)
+		if other != nil {
+			return nil, err
+		}
+		return cosigner, nil
+	})
 }
 
 func tlogInclusion(asked request) error {
