@@ -27,10 +27,18 @@ from makegood.house.opening import House
 from makegood.house.stop import Stop
 
 WITHOUT_PERMISSION = frozenset(
-    {"/healthz", "/livez", "/readyz", "/openapi.json", "/activate/{token}", "/processors/stripe"}
+    {
+        "/healthz",
+        "/livez",
+        "/readyz",
+        "/openapi.json",
+        "/activate/{token}",
+        "/processors/stripe",
+        "/static/{digest}/{name}",
+    }
 )
 """The paths that need no authentication: the checks of health, the API's description, the page behind a one-time
-link, which is itself the credential, and what Stripe sends, which is signed."""
+link, which is itself the credential, what Stripe sends, which is signed, and the files that pages are drawn with."""
 
 DESCRIBED = (
     probes,

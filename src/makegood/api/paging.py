@@ -5,21 +5,18 @@ The link holds the key of a page's last row, which the next page goes on after (
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request
-from pydantic_core import from_json, to_json
 from starlette.responses import JSONResponse, Response
 
 from ledger.store.reading.page import Key, Listed, Order, Page
+from makegood.answers.cursors import CURSOR_LENGTH_MAX, cursor_of, key_in
 from makegood.api.paths import sent
 from makegood.api.problems import Refused, invalid
 
 LIMIT, LIMIT_MAX = 100, 1_000
-CURSOR_LENGTH_MAX = 12_000
 
 Limit = Annotated[
     int, Query(ge=1, le=LIMIT_MAX, description="Maximum number of rows; the header Link leads to the next page.")
@@ -52,27 +49,15 @@ def answer_page(
     """
     response = response or JSONResponse(rows if answer is None else answer)
     if rows.next is not None:
-        response.headers["Link"] = f'<{_address(request, _cursor(rows.next))}>; rel="next"'
+        response.headers["Link"] = f'<{_address(request, cursor_of(rows.next))}>; rel="next"'
     return response
 
 
 def _key(order: Order, cursor: str) -> Key:
     try:
-        found = from_json(base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True))
-    except (ValueError, binascii.Error):
+        return key_in(cursor, order)
+    except ValueError:
         raise _unreadable() from None
-    fits = isinstance(found, list) and [type(part) for part in found] == list(order.values())
-    if not fits or any((isinstance(part, str) and "\0" in part) or _too_great(part) for part in found):
-        raise _unreadable()
-    return tuple(found)
-
-
-def _too_great(part: Any) -> bool:
-    return isinstance(part, int) and not -(2**63) <= part < 2**63
-
-
-def _cursor(key: Key) -> str:
-    return base64.urlsafe_b64encode(to_json(key)).decode("ascii")
 
 
 def _address(request: Request, cursor: str) -> str:

@@ -10,6 +10,7 @@ from makegood.api.app import create_app
 from makegood.house.opening import House
 from makegood.house.stripe_account import webhook_secrets
 from makegood.pages.activation import activation_pages
+from makegood.pages.shell import static_files
 
 
 def application(house: House, recorded: Callable[[], None] = lambda: None) -> FastAPI:
@@ -18,7 +19,7 @@ def application(house: House, recorded: Callable[[], None] = lambda: None) -> Fa
 
     `recorded` is told when something was recorded, and wakes whoever follows.
     """
-    more = [activation_pages(house)]
+    more = [activation_pages(house), static_files]
     if secrets := webhook_secrets(house.settings):
         from makegood.api.stripe_webhooks import stripe_webhooks
 

@@ -1,0 +1,133 @@
+"""Lists on pages: filters that stand in the address, pages by cursor, and the address of the export with the same
+filters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+from urllib.parse import urlencode
+
+from fastapi import Request
+
+from ledger.store.reading.page import Listed, Order, Page
+from ledger.values import date_from_text
+from makegood.answers.cursors import CURSOR_LENGTH_MAX, cursor_of, key_in
+from makegood.answers.filters import FilterRefused, Filters
+from makegood.pages.shell import path_of
+
+T = TypeVar("T")
+ROWS = 50
+"""The rows of one page of a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterField:
+    """One filter of a list: its name in the address, and how it is asked for."""
+
+    name: str
+    label: str
+    kind: Literal["text", "date", "choice"] = "text"
+    options: tuple[tuple[str, str], ...] = ()
+    """The values that can be chosen, each with its words."""
+
+
+def choice(name: str, label: str, values: Sequence[str], words: Mapping[str, str] | None = None) -> FilterField:
+    """A filter that is one of some values; any of them where it is left out."""
+    known = words or {}
+    return FilterField(name, label, "choice", tuple((v, known.get(v, v.replace("_", " "))) for v in values))
+
+
+ACCOUNT = FilterField("account", "Account")
+CURRENCY = FilterField("currency", "Currency")
+AGREEMENT = FilterField("agreement", "Agreement")
+PLAN = FilterField("plan", "Plan")
+LEAST = FilterField("min", "At least")
+FIRST_DAY = FilterField("from", "From", "date")
+LAST_DAY = FilterField("to", "To", "date")
+
+
+@dataclass(slots=True)
+class AskedList:
+    """What of a list is asked for by an address. What of it cannot be meant so stands in `wrong`, by filter, and is
+    not asked for."""
+
+    path: str
+    fields: Sequence[FilterField]
+    given: dict[str, str]
+    filters: Filters = field(default_factory=Filters)
+    wrong: dict[str, str] = field(default_factory=dict)
+    page: Page = field(default_factory=lambda: Page(ROWS))
+
+    def one_of(self, name: str) -> Any:
+        """The chosen value of a filter; None where it is left out."""
+        return self.given.get(name)
+
+    def address(self, path: str | None = None, **more: str) -> str:
+        """An address with the same filters: by default this page's, from its first row."""
+        query = urlencode({**self.given, **more})
+        return f"{path or self.path}?{query}" if query else path or self.path
+
+
+@dataclass(frozen=True, slots=True)
+class ShownList(Generic[T]):
+    """The rows of a page of a list, and where the others are."""
+
+    rows: list[T]
+    next: str | None
+    """The address of the next page; None after the last."""
+    first: str | None
+    """The address of the first page, where this is another."""
+
+
+def asked_list(request: Request, fields: Sequence[FilterField], order: Order, rows: int = ROWS) -> AskedList:
+    """The filters and the page that an address asks for. Filters that are left empty are not asked for.
+
+    A cursor that is none, such as one of an older version, leads to the first page.
+    """
+    given = {f.name: text for f in fields if (text := request.query_params.get(f.name, "").strip())}
+    found = AskedList(request.url.path, fields, given, page=Page(rows))
+    for each in fields:
+        if each.kind == "choice" and given.get(each.name) not in (None, *(value for value, _ in each.options)):
+            found.wrong[each.name] = "choose one of the list"
+    _read_filters(found)
+    for name in found.wrong:
+        given.pop(name, None)
+    cursor = request.query_params.get("after", "")
+    if cursor and len(cursor) <= CURSOR_LENGTH_MAX:
+        with suppress(ValueError):
+            found.page = Page(rows, key_in(cursor, order))
+    return found
+
+
+def _read_filters(found: AskedList) -> None:
+    words = {"min": "min_amount", "from": "from_"}
+    asked: dict[str, Any] = {}
+    for name in ("account", "currency", "clause", "agreement", "plan", "min"):
+        if name in found.given and name not in found.wrong:
+            asked[words.get(name, name)] = found.given[name]
+    for name in ("from", "to"):
+        if name in found.given:
+            try:
+                asked[words.get(name, name)] = date_from_text(found.given[name])
+            except ValueError:
+                found.wrong[name] = "write a date, such as 2026-04-24"
+    while (refused := _refused(asked)) is not None:
+        found.wrong[refused.word] = str(refused)
+        asked.pop(words.get(refused.word, refused.word))
+    found.filters = Filters(**asked)
+
+
+def _refused(asked: Mapping[str, Any]) -> FilterRefused | None:
+    try:
+        Filters(**asked)
+    except FilterRefused as refused:
+        return refused
+    return None
+
+
+def shown_list(request: Request, asked: AskedList, rows: Listed[T]) -> ShownList[T]:
+    """A page of a list, with the addresses of the pages beside it."""
+    onward = asked.address(after=cursor_of(rows.next)) if rows.next is not None else None
+    return ShownList(list(rows), onward, asked.address() if "after=" in path_of(request) else None)
