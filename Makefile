@@ -18,7 +18,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test quick laws schedules fuzz tampers generators check format mutants faults bench erasures deps setup setup-dev lock upgrade sample currencies clean .tools
+.PHONY: help run test quick laws schedules fuzz tampers generators pages vendored check format mutants faults bench erasures deps setup setup-dev lock upgrade sample currencies clean .tools
 
 # List the targets.
 help:
@@ -57,6 +57,15 @@ tampers: .tools .venv/dev.stamp
 # Set up, then have linters and generators of clients and types take the contract's documents (npm, Go, PyPI).
 generators: .generators/stamp
 	@$(BIN)/python -m pytest tests/generators/generating.py
+
+# Set up, then walk through all pages with a browser, on each kind of store, and compare vendored files with npm's.
+pages: .tools .venv/dev.stamp
+	@$(BIN)/python -m tests.pages.vendored --check
+	@$(BIN)/python -m pytest tests/pages
+
+# Copy the files that other people wrote out of their packages (npm), as tests/pages/vendored/ pins them.
+vendored: .venv/dev.stamp
+	@$(BIN)/python -m tests.pages.vendored
 
 # Set up, then lint, check the format, the types and the directions of imports. Changes nothing.
 check: .venv/dev.stamp

@@ -34,6 +34,12 @@ has_postgres() {
     has pg_config && [ -x "$(pg_config --bindir 2>/dev/null)/initdb" ]
 }
 
+# Tests of pages drive a browser, and look at what it draws: it needs letters that run from left to right and from right
+# to left.
+has_browser() { has chromium || has chromium-browser || has google-chrome; }
+
+has_letters() { has fc-list && [ -n "$(fc-list :lang=de family)" ] && [ -n "$(fc-list :lang=ar family)" ]; }
+
 # The names of what is missing; on Debian they are the packages' names.
 missing() {
     has_venv || echo python3-venv
@@ -44,6 +50,8 @@ missing() {
     has mvn || echo maven
     has_postgres || echo postgresql
     has_go || echo golang
+    has_browser || echo chromium
+    has_letters || echo fontconfig fonts-dejavu-core
 }
 
 wanted=$(missing)
