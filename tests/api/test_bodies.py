@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from consumers.upstream import MessageData, door_messages, messages
-from makegood.api.acts import complaints, disputes, goodwill, outages, subscriptions
+from makegood.acts import complaints, disputes, goodwill, outages, subscriptions
 
 BECOMES: dict[type[BaseModel], type[MessageData]] = {
     subscriptions.Cancel: messages.CancellationRequestedV1,

@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from ledger.application.access import grant
 from ledger.events import ROLES, Grant
 from makegood.access.permissions import PERMISSIONS
-from makegood.api.act_request import KEY
+from makegood.acts.refused import KEY
 from makegood.api.app import Endpoint, endpoints
 from makegood.api.wait_for import WAIT_FOR
 from makegood.house.settings import Settings

@@ -21,8 +21,6 @@ from projections.projection import Projection
 Kind = Literal["message", "act", "dead letter", "e-mail", "instruction", "refund request"]
 """What the history that is given up had, as far as somebody has to know: the rest follows from it."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
-BY_PEOPLE = ("cli", "http")
-"""The channels by which people act."""
 PAGE = 1_000
 """So many records or rows are looked at together."""
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from consumers.restored.given_up import BY_PEOPLE, PAGE, GivenUp, Kind, Lost
-from ledger.events import NoticeDiscarded, NoticeResent, NoticeSent, RefundSubmitted
+from consumers.restored.given_up import PAGE, GivenUp, Kind, Lost
+from ledger.events import BY_PEOPLE, NoticeDiscarded, NoticeResent, NoticeSent, RefundSubmitted
 from ledger.events.event_ids import message_event_id
 from ledger.store.database import Transaction
 from ledger.store.instants import from_microseconds

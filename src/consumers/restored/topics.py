@@ -17,10 +17,10 @@ from consumers.payouts.requests import TYPE, request_in, requests_carried
 from consumers.places import Place, place_of
 from consumers.projector import EventProbe, event_of, offset_after
 from consumers.relay import DeadLetterLane, EventLane, InstructionLane, TopicLane
-from consumers.restored.given_up import BY_PEOPLE, PAGE, GivenUp, Lost
+from consumers.restored.given_up import PAGE, GivenUp, Lost
 from consumers.topic_lag import TopicNames
 from ledger.application.statement import Refusal
-from ledger.events import CredentialsCollected, Decision, Fact, LedgerEvent, NoticeSent, RefundSubmitted
+from ledger.events import BY_PEOPLE, CredentialsCollected, Decision, Fact, LedgerEvent, NoticeSent, RefundSubmitted
 from ledger.refund_requests import request_of
 from ledger.store.database import Database
 from ledger.store.positions import event_sequence

@@ -17,7 +17,7 @@ from ledger.application.account import Account
 from ledger.application.acts import Act, perform
 from ledger.application.ledger import Ledger
 from ledger.audit import leaf_hash
-from ledger.events import Fact, LedgerEvent, RefundStatus
+from ledger.events import BY_PEOPLE, Fact, LedgerEvent, RefundStatus
 from ledger.policy.payout import Owed
 from ledger.policy.standing import status_of
 from ledger.store.database import Conflict, Transaction
@@ -198,7 +198,7 @@ def _causes(transaction: Transaction, event_id: str) -> Iterable[str]:
 
 def _people(event: LedgerEvent) -> Iterable[str]:
     """Who acted at the door, as it was proven, and as whom they said they did. Upstream's systems are no people."""
-    if event.channel in ("http", "cli", "command line"):
+    if event.channel in BY_PEOPLE:
         yield event.actor
     for name in ("decided_by", "proposed_by"):
         person = getattr(event.data, name, None)

@@ -45,6 +45,7 @@ from ledger.events.complaint import (
     LinkedKind,
 )
 from ledger.events.envelope import (
+    BY_PEOPLE,
     STORED_TYPES,
     Decision,
     Fact,
@@ -168,6 +169,7 @@ from ledger.events.system import (
 )
 
 __all__ = [
+    "BY_PEOPLE",
     "CLAUSES",
     "ROLES",
     "SETTLING",

@@ -38,6 +38,11 @@ SignedAmount = Annotated[
 """An exact amount that may be below 0, as the tax of what is left may be after a part went out with more of it."""
 
 
+BY_PEOPLE = frozenset({"http", "console", "portal", "cli", "command line"})
+"""The channels by which people act: their programs, the pages of the provider and of customers, and commands, which
+older versions named otherwise. Whoever acted by one of them is not the second person for what came of it."""
+
+
 class Stored(BaseModel):
     """The shape rules of everything inside an envelope: strict, closed and immutable."""
 

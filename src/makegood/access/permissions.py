@@ -6,11 +6,13 @@ own account, and may there what the table says; everybody else has a role for al
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from ledger.events import ROLES, Role
+
+Check = TypeVar("Check", bound=Callable[..., Any])
 
 Action = Literal[
     # reading
@@ -179,6 +181,20 @@ def may(action: Action, roles: Iterable[tuple[Role, str | None]]) -> Scope | Non
         return Scope(None)
     own = frozenset(of_account for _, of_account in held if of_account is not None)
     return Scope(own) if own else None
+
+
+def guards(action: Action, check: Check) -> Check:
+    """A dependency of a route that checks permission for an action, marked with it as its attribute `action`.
+
+    By this the application finds each route's action, whichever door the route is of.
+    """
+    vars(check)["action"] = action
+    return check
+
+
+def guarded_by(check: Callable[..., Any] | None) -> Action | None:
+    """The action that a dependency of a route checks permission for; None where it checks none."""
+    return getattr(check, "action", None)
 
 
 def table(actions: Iterable[Action] = ACTIONS) -> str:

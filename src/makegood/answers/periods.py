@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,6 +71,25 @@ class CutOff(TypedDict):
     position: ShownReached
     rows: list[LateMovement]
     totals: list[CutOffTotal]
+
+
+class Calculating(Exception):
+    """The figures of a month are being worked out in this process for somebody else: try again."""
+
+
+_CALCULATING = threading.Lock()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One month at a time is worked out in a process that answers many: it takes long, and others wait for the
+    processor meanwhile. Raises Calculating."""
+    if not _CALCULATING.acquire(blocking=False):
+        raise Calculating
+    try:
+        yield
+    finally:
+        _CALCULATING.release()
 
 
 def _unwatched(done: int, of: int) -> None:

@@ -9,10 +9,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from ledger.store.positions import PATTERN, SYSTEM_SHARD, Position
+from makegood.answers.caught_up import PATIENCE_SECONDS
 from makegood.api import problems
 from makegood.api.events import SCHEMAS
 from makegood.api.problems import MEDIA_TYPE, Problem
-from makegood.api.wait_for import PATIENCE_SECONDS, WAIT_FOR
+from makegood.api.wait_for import WAIT_FOR
 
 _ABOUT = """The ledger that makes good on what a VoIP provider promises its customers.
 

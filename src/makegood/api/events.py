@@ -20,8 +20,9 @@ from consumers.upstream.cloudevents import BATCH, STRUCTURED, headers_over_http,
 from ledger.application.statement import Became, Refusal, Statement, Taken
 from ledger.store.reading.shards import shard_ends
 from makegood.access.caller import Caller
+from makegood.acts.refused import WrongField
 from makegood.api.guard import CHANNEL, Guarded, TheHouse, allowed
-from makegood.api.problems import INVALID, MEDIA, TOO_LARGE, UNREADABLE, Refused, WrongField, problem
+from makegood.api.problems import INVALID, MEDIA, TOO_LARGE, UNREADABLE, Refused, problem
 from makegood.api.wait_for import POSITION
 from makegood.house.opening import House
 

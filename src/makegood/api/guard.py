@@ -18,16 +18,18 @@ from starlette.responses import Response
 from consumers.upstream.findings import shown
 from makegood.access.authentication import Issuer, Unproven, principal_of
 from makegood.access.caller import Caller
-from makegood.access.permissions import Action, may
+from makegood.access.permissions import Action, guarded_by, guards, may
 from makegood.access.rate import RequestRate
-from makegood.api.problems import FORBIDDEN, INVALID, MEDIA, TOO_MANY, UNAUTHENTICATED, Refused, WrongField
+from makegood.acts.acting import Channel
+from makegood.acts.refused import WrongField
+from makegood.api.problems import FORBIDDEN, INVALID, MEDIA, TOO_MANY, UNAUTHENTICATED, Refused
 from makegood.api.wait_for import caught_up
 from makegood.house.clock import system_clock
 from makegood.house.opening import House
 from projections.access import roles_of
 
-CHANNEL = "http"
-"""The channel of everything that comes in over HTTP, as every envelope states it."""
+CHANNEL: Channel = "http"
+"""The channel of everything that programs send over HTTP, as every envelope states it."""
 
 BEARER = HTTPBearer(
     scheme_name="bearer",
@@ -61,16 +63,13 @@ def allowed(action: Action) -> Any:
             await caught_up(house_of(request), request.headers.get("makegood-wait-for"))
         return caller
 
-    _ACTIONS[check] = action
-    return Depends(check)
-
-
-_ACTIONS: dict[Callable[..., Any], Action] = {}
+    return Depends(guards(action, check))
 
 
 def action_of(route: APIRoute) -> Action | None:
     """The action that a route requires permission for."""
-    return next((_ACTIONS[part.call] for part in _parts(route.dependant) if part.call in _ACTIONS), None)
+    found = (guarded_by(part.call) for part in _parts(route.dependant))
+    return next((action for action in found if action is not None), None)
 
 
 class Guarded(APIRoute):

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Request
-from pydantic import BaseModel, PlainValidator, WithJsonSchema
+from pydantic import PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from starlette.responses import JSONResponse, Response
 
-from ledger.application import requests
-from ledger.application.acts import By
-from ledger.application.periods import PeriodRefused
-from ledger.application.requests import KeyReused
-from ledger.store.reading.events import find_event
 from ledger.store.reading.page import Page
 from ledger.values import Month, month_from_text
 from makegood.access.caller import Caller
+from makegood.acts import periods as acts
+from makegood.acts.periods import ClosePeriod
 from makegood.answers import periods as answering
-from makegood.answers.periods import CutOff, PeriodInFull
-from makegood.api.act_request import KEY, Key, check_key
-from makegood.api.acts.bodies import like
-from makegood.api.guard import CHANNEL, Guarded, TheHouse, allowed
+from makegood.answers.periods import CutOff, PeriodInFull, alone
+from makegood.api.act_request import Key, keyed
+from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.paging import answer_page, pages
-from makegood.api.problems import CONFLICT, Refused, invalid, unavailable
 from makegood.api.questions import answers
 from makegood.api.wait_for import POSITION
 from projections import periods as closings
@@ -50,30 +42,8 @@ ThePeriod = Annotated[
 ]
 
 
-class ClosePeriod(BaseModel):
-    """Close a month."""
-
-    model_config = like()
-
-
 CLOSE = ClosePeriod()
 """A body that says nothing: there need be none."""
-
-_CALCULATING = threading.Lock()
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """One month at a time is worked out in a process: it takes long, and others wait for the processor meanwhile.
-
-    Raises Refused.
-    """
-    if not _CALCULATING.acquire(blocking=False):
-        raise unavailable("the figures of a month are being calculated for another request; try again")
-    try:
-        yield
-    finally:
-        _CALCULATING.release()
 
 
 @router.get("/periods", summary="List closed months", responses=answers(list[closings.Period]))
@@ -127,20 +97,5 @@ def close_period(
     _: Annotated[ClosePeriod, Body()] = CLOSE,
 ) -> Response:
     """Close a month that has ended, for good, with everything known of it now. It is never opened again."""
-    check_key(key)
-    assert key is not None
-    asked = requests.Request(
-        caller.principal, key, requests.digest_of(house.ledger, f"POST /periods/{period}/close".encode())
-    )
-    try:
-        with alone():
-            closing, answer = answering.close(house, period, By(caller.principal, CHANNEL), request=asked)
-    except KeyReused:
-        raise invalid(KEY, "this key was used for another request: choose a new key for every request") from None
-    except PeriodRefused as refused:
-        raise Refused(CONFLICT, str(refused)) from None
-    request.app.state.recorded()
-    with house.database.reading() as transaction:
-        stored = find_event(transaction, closing.event_id)
-    assert stored is not None, "it was recorded"
-    return JSONResponse(answer, HTTPStatus.CREATED.value, {POSITION: str(stored.at)})
+    closed = acts.close_period(keyed(request, house, caller, key), period)
+    return JSONResponse(closed.period, HTTPStatus.CREATED.value, {POSITION: str(closed.position)})

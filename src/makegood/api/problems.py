@@ -21,8 +21,10 @@ from consumers.upstream.findings import SENTENCES, shown
 from ledger.store.database import Conflict, NotPermitted, StoreError, Unavailable
 from ledger.store.vault_keys import VaultMismatch
 from ledger.vault import Erased, Gone
+from makegood.acts.refused import NO_SUCH_ACCOUNT, ActRefused, WrongField
 from makegood.answers.explanation import SeveralHaveIt, Unexplained
 from makegood.answers.filters import FilterRefused
+from makegood.answers.periods import Calculating
 from makegood.answers.unknown import Unknown
 from makegood.api.paths import sent
 from projections.asking import UnknownAccount
@@ -30,13 +32,6 @@ from projections.asking import UnknownAccount
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 2
 """The `Retry-After` of a temporary failure."""
-
-
-class WrongField(BaseModel):
-    """An invalid field."""
-
-    field: str = Field(description="The field as a dotted path, or the name of a header or parameter.")
-    reason: str = Field(description="The reason; it never quotes the value.")
 
 
 class Problem(BaseModel):
@@ -95,7 +90,6 @@ KINDS = (
 )
 """All kinds of problem."""
 
-NO_SUCH_ACCOUNT = "this account does not exist, or you have no access to it; account ids are case-sensitive"
 _NO_SUCH_ADDRESS = "this address does not exist; GET /openapi.json lists all addresses"
 _FAILED = "the error is on our side, not in your request; try again later, and tell the operator if it persists"
 
@@ -130,6 +124,11 @@ def not_found(detail: str) -> Refused:
     return Refused(NOT_FOUND, detail)
 
 
+def changed() -> Refused:
+    """The account does not have the version that the caller requires."""
+    return Refused(PRECONDITION, "read the account again, check what has changed, and send its new ETag in If-Match")
+
+
 def problem(path: str, refused: Refused, more: Mapping[str, Any] | None = None) -> Response:
     """The problem document; `more` are the further members of one kind of problem."""
     content: dict[str, Any] = {
@@ -162,6 +161,8 @@ def answer_problems(app: FastAPI) -> None:
     for kind in (
         HTTPException,
         RequestValidationError,
+        ActRefused,
+        Calculating,
         StoreError,
         Gone,
         Unexplained,
@@ -181,6 +182,8 @@ def as_refused(error: Exception) -> Refused:
             return _of_validation(error)
         case HTTPException():
             return _of_framework(error)
+        case ActRefused():
+            return _of_act(error)
         case UnknownAccount():
             return not_found(NO_SUCH_ACCOUNT)
         case SeveralHaveIt():
@@ -193,6 +196,8 @@ def as_refused(error: Exception) -> Refused:
             return invalid(error.word, str(error))
         case Unknown():
             return not_found("this name or id does not exist; see the list that it belongs to")
+        case Calculating():
+            return unavailable("the figures of a month are being calculated for another request; try again")
         case Conflict():
             return unavailable("too many simultaneous changes; try again")
         case VaultMismatch():
@@ -206,6 +211,15 @@ def as_refused(error: Exception) -> Refused:
         case Gone():
             return Refused(CONFLICT, "the key of the personal data that this request needs was lost for good")
     return Refused(INTERNAL, _FAILED)
+
+
+def _of_act(refused: ActRefused) -> Refused:
+    if refused.why == "changed":
+        return changed()
+    return Refused(_WHY[refused.why], refused.detail, refused.errors)
+
+
+_WHY = {"invalid": INVALID, "conflict": CONFLICT, "not_found": NOT_FOUND}
 
 
 def _of_validation(error: RequestValidationError) -> Refused:

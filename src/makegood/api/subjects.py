@@ -5,33 +5,22 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
-from ledger.application import requests
-from ledger.application.acts import By
 from ledger.application.erasure import NothingKnown
-from ledger.application.requests import KeyReused
 from makegood.access.caller import Caller
-from makegood.answers import subjects as answering
+from makegood.acts import subjects as acts
+from makegood.acts.refused import NO_SUCH_ACCOUNT
+from makegood.acts.subjects import EraseSubject
 from makegood.answers.personal_data import PersonalData, personal_data
 from makegood.answers.subjects import SubjectErased
-from makegood.api.act_request import KEY, Key, check_key
-from makegood.api.acts.bodies import Words, like
-from makegood.api.guard import CHANNEL, Guarded, TheHouse, allowed
+from makegood.api.act_request import Key, keyed
+from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.paths import AccountId
-from makegood.api.problems import NO_SUCH_ACCOUNT, invalid, not_found
+from makegood.api.problems import not_found
 from makegood.api.questions import answers
 
 router = APIRouter(tags=["Personal data"], route_class=Guarded)
-
-
-class EraseSubject(BaseModel):
-    """Erase the personal data of an account for good."""
-
-    model_config = like(basis="the customer's request of 3 May 2026, GDPR article 17")
-
-    basis: Words
 
 
 @router.get(
@@ -64,17 +53,7 @@ def erase(
 ) -> Response:
     """Destroys the keys and everything that the vault has of the account. Facts and amounts stay; messages that come
     later are recorded without words. The basis is kept in the vault."""
-    try:
-        if preview:
-            return JSONResponse(answering.would_erase(house, account_id))
-        check_key(key)
-        assert key is not None
-        said = "\n".join(("POST", "erase", account_id, asked.basis)).encode()
-        sent = requests.Request(caller.principal, key, requests.digest_of(house.ledger, said))
-        answer = answering.erase_subject(house, account_id, asked.basis, By(caller.principal, CHANNEL), sent)
-    except KeyReused:
-        raise invalid(KEY, "this key was used for another request: choose a new key for every request") from None
-    except NothingKnown:
-        raise not_found(NO_SUCH_ACCOUNT) from None
-    request.app.state.recorded()
+    if preview:
+        return JSONResponse(acts.would_erase(house, account_id))
+    answer = acts.erase_subject(keyed(request, house, caller, key), account_id, asked)
     return JSONResponse(answer)

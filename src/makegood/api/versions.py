@@ -9,7 +9,7 @@ from fastapi import Request
 from starlette.responses import JSONResponse, Response
 
 from makegood.answers.account import AccountFound
-from makegood.api.problems import PRECONDITION, Refused
+from makegood.api.problems import changed
 
 _TAG = re.compile(r'"(\d{1,18})-\d{1,9}"', re.ASCII)
 _TAGS = re.compile(r'(?:W/)?("[^"]*")')
@@ -56,8 +56,3 @@ def expected_version(request: Request) -> int | None:
     if match is None:
         raise changed()
     return int(match[1])
-
-
-def changed() -> Refused:
-    """The account does not have the version that the caller requires."""
-    return Refused(PRECONDITION, "read the account again, check what has changed, and send its new ETag in If-Match")

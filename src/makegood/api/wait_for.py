@@ -8,20 +8,15 @@ import anyio
 from fastapi.concurrency import run_in_threadpool
 
 from ledger.store.positions import Reached, reached_from_text
-from ledger.store.reading.shards import shard_ends
+from makegood.answers.caught_up import EVERY_SECONDS, PATIENCE_SECONDS, BeyondTheEnd, reached
 from makegood.api.problems import invalid, unavailable
 from makegood.house.opening import House
-from projections.catalog import CATALOG
-from projections.follower import positions_of
 
 POSITION = "Makegood-Position"
 """The response header with the position of the last event written, as `shard:position`; for events of several
 shards, their positions separated by commas."""
 WAIT_FOR = "Makegood-Wait-For"
 """The request header with the position that a read must have reached."""
-
-PATIENCE_SECONDS = 5.0
-EVERY_SECONDS = 0.05
 
 
 async def caught_up(house: House, wanted: str | None) -> None:
@@ -38,7 +33,7 @@ async def caught_up(house: House, wanted: str | None) -> None:
             WAIT_FOR, "a position has the form shard:position, as in the header Makegood-Position"
         ) from None
     until = time.monotonic() + PATIENCE_SECONDS
-    while not await run_in_threadpool(reached, house, position):
+    while not await run_in_threadpool(_reached, house, position):
         if time.monotonic() > until:
             raise unavailable(
                 "the write is recorded, but not yet visible in reads; try again, or leave out Makegood-Wait-For"
@@ -46,11 +41,10 @@ async def caught_up(house: House, wanted: str | None) -> None:
         await anyio.sleep(EVERY_SECONDS)
 
 
-def reached(house: House, wanted: Reached) -> bool:
-    """Whether every projection has reached a position. Raises Refused for a position beyond the end of the store."""
-    with house.database.reading() as transaction:
-        end = shard_ends(transaction)
-        stand = positions_of(transaction, CATALOG)
-    if not end.covers(wanted):
-        raise invalid(WAIT_FOR, "this position is beyond the last recorded event: use one from Makegood-Position")
-    return all(positions.covers(wanted) for positions in stand.values())
+def _reached(house: House, wanted: Reached) -> bool:
+    try:
+        return reached(house, wanted)
+    except BeyondTheEnd:
+        raise invalid(
+            WAIT_FOR, "this position is beyond the last recorded event: use one from Makegood-Position"
+        ) from None

@@ -23,8 +23,8 @@ from makegood.house.stop import Stop
 if TYPE_CHECKING:
     from consumers.upstream import MessageData
     from consumers.upstream.door_messages import OverpaidRecoveryOrderedV1, OverpaidWrittenOffV1
+    from makegood.acts.deciding import Deciding
     from makegood.answers.done import OverpaidDecided
-    from makegood.decisions.refunds import Deciding
     from makegood.house.opening import House
     from projections.refunds import Refund
 
@@ -134,7 +134,7 @@ def _refund(house: House, refund_id: str, account: str | None) -> Refund:
 
 
 def _record(house: House, account: str, person: str, decision: Callable[[Deciding], M]) -> M:
-    from makegood.decisions.commands import Typed, decide
+    from makegood.acts.commands import Typed, decide
     from makegood.house.actor import actor_of
 
     if not person:

@@ -29,6 +29,8 @@ from ledger.store.positions import SYSTEM_SHARD
 from ledger.store.reading.shards import shard_ends
 from ledger.values import Month, instant_from_text, instant_to_text
 from makegood.access.sight import EVERYTHING
+from makegood.acts.commands import Typed, decide
+from makegood.acts.deciding import Deciding
 from makegood.answers import owed
 from makegood.answers.audit.checkpoints import new_key
 from makegood.answers.demo_summary import summary_of
@@ -36,8 +38,6 @@ from makegood.answers.periods import PeriodInFull, close
 from makegood.api.serving import Serving
 from makegood.commands.terminal.demo_summary import show_live, show_month_end, show_next, show_summary
 from makegood.commands.terminal.printing import progress_bar, say
-from makegood.decisions.commands import Typed, decide
-from makegood.decisions.refunds import Deciding
 from makegood.exports.exporting import export
 from makegood.house.logs import configure_logs
 from makegood.house.opening import House, open_house

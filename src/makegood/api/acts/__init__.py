@@ -1,7 +1,8 @@
 """What people do over HTTP, a file for each subject: subscriptions, outages, disputes, complaints, goodwill credits,
 and money that goes out.
 
-A route says which message its act becomes and what of the account it names; the rest is in `makegood.api.acting`.
+The routes are thin: what an act says, and what of the account it may name, is in the module of `makegood.acts` of
+the same name.
 """
 
 from makegood.api.acts import complaints, disputes, goodwill, outages, refunds, subscriptions

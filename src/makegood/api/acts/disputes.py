@@ -5,20 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from consumers.upstream.fields import Amount, Currency, PositiveAmount
-from consumers.upstream.messages import (
-    BillingErrorReportedV1,
-    MessageData,
-    OverchargeConfirmedV1,
-    OverchargeRejectedV1,
-)
-from ledger.events import SettleAs
-from makegood.api.act_request import ANSWERS, Acting, Known, acting
-from makegood.api.acts.bodies import ChargeId, ComplaintBehind, MadeIfAbsent, Words, WordsIfAny, like
-from makegood.api.acts.links import linked
+from makegood.acts import disputes
+from makegood.acts.disputes import ConfirmDispute, OpenDispute, RejectDispute
+from makegood.api.act_request import ANSWERS, Asked, acting
 from makegood.api.guard import Guarded
 from makegood.api.paths import PathId
 
@@ -29,88 +20,23 @@ router = APIRouter(tags=["Disputes"], route_class=Guarded)
 DisputeId = Annotated[PathId, Path(description="The dispute.")]
 
 
-class OpenDispute(BaseModel):
-    """Dispute a charge. It moves no money until it is confirmed."""
-
-    model_config = like(charge_id="cyc-1", claimed="10.00", currency="EUR", description="charged twice")
-
-    dispute_id: MadeIfAbsent = None
-    charge_id: ChargeId
-    currency: Currency
-    claimed: Amount
-    description: WordsIfAny = None
-    complaint_id: ComplaintBehind = None
-
-
-class ConfirmDispute(BaseModel):
-    """Confirm an overcharge and its amount."""
-
-    model_config = like(charge_id="cyc-1", amount="10.00", currency="EUR", settle_as="refund")
-
-    charge_id: ChargeId
-    currency: Currency
-    amount: PositiveAmount
-    settle_as: Annotated[SettleAs | None, Field(description="The settlement; by default that of the agreement.")] = (
-        None
-    )
-
-
-class RejectDispute(BaseModel):
-    """Reject a dispute: the investigation found the charge correct."""
-
-    model_config = like(charge_id="cyc-1", reason="the second line is another subscription's")
-
-    charge_id: ChargeId
-    reason: Words
-
-
 @router.post(DISPUTES, summary="Dispute a charge", responses=ANSWERS)
-def open_dispute(act: Annotated[Acting, acting("dispute.open")], asked: OpenDispute) -> Response:
+def open_dispute(act: Annotated[Asked, acting("dispute.open")], asked: OpenDispute) -> Response:
     """The dispute is investigated, and moves no money until an overcharge is confirmed."""
-
-    def say(known: Known) -> list[MessageData]:
-        reported = BillingErrorReportedV1(
-            charge_id=known.in_body("charge", asked.charge_id, "charge_id"),
-            dispute_id=known.new("dispute", asked.dispute_id, "dispute_id"),
-            currency=known.currency(asked.currency),
-            claimed=asked.claimed,
-            reported_at=known.now,
-            description=asked.description,
-        )
-        return [reported, *linked(known, asked.complaint_id, "dispute", reported.dispute_id)]
-
-    return act.carry_out(say)
+    return act.answer(disputes.open_dispute(asked))
 
 
 @router.post(f"{DISPUTES}/{{dispute_id}}/confirm", summary="Confirm an overcharge", responses=ANSWERS)
 def confirm_dispute(
-    dispute_id: DisputeId, act: Annotated[Acting, acting("dispute.confirm")], asked: ConfirmDispute
+    dispute_id: DisputeId, act: Annotated[Asked, acting("dispute.confirm")], asked: ConfirmDispute
 ) -> Response:
     """No dispute is required: the provider's own findings count the same. The first verdict is final."""
-    return act.carry_out(
-        lambda known: [
-            OverchargeConfirmedV1(
-                dispute_id=dispute_id,
-                charge_id=known.in_body("charge", asked.charge_id, "charge_id"),
-                currency=known.currency(asked.currency),
-                amount=asked.amount,
-                settle_as=asked.settle_as,
-            )
-        ]
-    )
+    return act.answer(disputes.confirm_dispute(dispute_id, asked))
 
 
 @router.post(f"{DISPUTES}/{{dispute_id}}/reject", summary="Reject a dispute", responses=ANSWERS)
 def reject_dispute(
-    dispute_id: DisputeId, act: Annotated[Acting, acting("dispute.reject")], asked: RejectDispute
+    dispute_id: DisputeId, act: Annotated[Asked, acting("dispute.reject")], asked: RejectDispute
 ) -> Response:
     """The first verdict is final; the investigator's reason is kept."""
-    return act.carry_out(
-        lambda known: [
-            OverchargeRejectedV1(
-                dispute_id=known.in_path("dispute", dispute_id),
-                charge_id=known.in_body("charge", asked.charge_id, "charge_id"),
-                reason=asked.reason,
-            )
-        ]
-    )
+    return act.answer(disputes.reject_dispute(dispute_id, asked))

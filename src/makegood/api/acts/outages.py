@@ -5,18 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from consumers.upstream.fields import Identifier, Instant, OutageCause, Severity
-from consumers.upstream.messages import MessageData, OutageReopenedV1, OutageReportedV1, OutageResolvedV1
-from ledger.events import OutageReported
-from makegood.api.act_request import ANSWERS, Acting, Known, acting
-from makegood.api.acts.bodies import At, ComplaintBehind, MadeIfAbsent, like
-from makegood.api.acts.links import linked
+from makegood.acts import outages
+from makegood.acts.outages import ReopenOutage, ReportOutage, ResolveOutage
+from makegood.api.act_request import ANSWERS, Asked, acting
 from makegood.api.guard import Guarded
 from makegood.api.paths import PathId
-from makegood.api.problems import invalid
 
 OUTAGES = "/accounts/{account_id}/outages"
 
@@ -25,98 +20,23 @@ router = APIRouter(tags=["Outages"], route_class=Guarded)
 OutageId = Annotated[PathId, Path(description="The outage.")]
 
 
-class ReportOutage(BaseModel):
-    """Report an outage."""
-
-    model_config = like(subscription_id="sub-1", began_at="2026-03-10T08:00:00Z", severity="significant")
-
-    outage_id: MadeIfAbsent = None
-    subscription_id: Identifier
-    began_at: Annotated[
-        Instant, Field(description="The beginning of the outage; in a customer's report not in the future.")
-    ]
-    reported_at: At = None
-    severity: Severity
-    cause: Annotated[OutageCause, Field(description="The cause. Not allowed for customers.")] = "unknown"
-    complaint_id: ComplaintBehind = None
-
-
-class ResolveOutage(BaseModel):
-    """Resolve an outage."""
-
-    model_config = like(subscription_id="sub-1", resolved_at="2026-03-12T08:00:00Z")
-
-    subscription_id: Identifier
-    resolved_at: At = None
-
-
-class ReopenOutage(BaseModel):
-    """Reopen an outage."""
-
-    model_config = like(subscription_id="sub-1")
-
-    subscription_id: Identifier
-
-
 @router.post(OUTAGES, summary="Report an outage", responses=ANSWERS)
-def report_outage(act: Annotated[Acting, acting("outage.report")], asked: ReportOutage) -> Response:
+def report_outage(act: Annotated[Asked, acting("outage.report")], asked: ReportOutage) -> Response:
     """A customer's report has an unknown cause and counts from its arrival; the customer may state the severity."""
-
-    def say(known: Known) -> list[MessageData]:
-        subscription_id = known.in_body("subscription", asked.subscription_id, "subscription_id")
-        if known.by_customer and asked.cause != "unknown":
-            raise invalid("cause", "leave this out: the cause is determined by the provider")
-        if known.by_customer and asked.began_at > known.now:
-            raise invalid("began_at", "the outage must have begun: this must not be in the future")
-        reported = OutageReportedV1(
-            outage_id=known.new("outage", asked.outage_id, "outage_id"),
-            subscription_id=subscription_id,
-            began_at=asked.began_at,
-            reported_at=known.instant(asked.reported_at, "reported_at"),
-            severity=asked.severity,
-            cause=asked.cause,
-            channel=known.came_by if known.by_customer else None,
-        )
-        return [reported, *linked(known, asked.complaint_id, "outage", reported.outage_id)]
-
-    return act.carry_out(say)
+    return act.answer(outages.report_outage(asked))
 
 
 @router.post(f"{OUTAGES}/{{outage_id}}/resolve", summary="Resolve an outage", responses=ANSWERS)
 def resolve_outage(
-    outage_id: OutageId, act: Annotated[Acting, acting("outage.resolve")], asked: ResolveOutage
+    outage_id: OutageId, act: Annotated[Asked, acting("outage.resolve")], asked: ResolveOutage
 ) -> Response:
     """The outage counts until then. A later resolution or reopening of the same outage replaces an earlier one."""
-    return act.carry_out(
-        lambda known: [
-            OutageResolvedV1(
-                outage_id=outage_id,
-                subscription_id=_subscription_of(known, outage_id, asked.subscription_id),
-                resolved_at=known.instant(asked.resolved_at, "resolved_at"),
-            )
-        ]
-    )
+    return act.answer(outages.resolve_outage(outage_id, asked))
 
 
 @router.post(f"{OUTAGES}/{{outage_id}}/reopen", summary="Reopen an outage", responses=ANSWERS)
 def reopen_outage(
-    outage_id: OutageId, act: Annotated[Acting, acting("outage.reopen")], asked: ReopenOutage
+    outage_id: OutageId, act: Annotated[Asked, acting("outage.reopen")], asked: ReopenOutage
 ) -> Response:
     """The outage counts as unresolved again."""
-    return act.carry_out(
-        lambda known: [
-            OutageReopenedV1(
-                outage_id=outage_id,
-                subscription_id=_subscription_of(known, outage_id, asked.subscription_id),
-            )
-        ]
-    )
-
-
-def _subscription_of(known: Known, outage_id: str, subscription_id: str) -> str:
-    """The subscription of an outage. Raises Refused where there is no such outage, or where it is another's: what is
-    said of it would wait for ever."""
-    report = known.fact("outage", outage_id)
-    if isinstance(report, OutageReported) and report.data.subscription_id != subscription_id:
-        raise invalid("subscription_id", "the outage was reported for another subscription")
-    return subscription_id
+    return act.answer(outages.reopen_outage(outage_id, asked))

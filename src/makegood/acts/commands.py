@@ -16,8 +16,8 @@ from ledger.application.acts import Act, perform
 from ledger.application.ledger import Ledger
 from ledger.application.payouts import NoSuchRefund, RefundRefused
 from ledger.application.statement import Refusal
-from makegood.decisions.messages import Sent, statement
-from makegood.decisions.refunds import Deciding
+from makegood.acts.deciding import Deciding
+from makegood.acts.messages import Sent, statement
 from makegood.house.stop import Stop
 
 M = TypeVar("M", bound=MessageData)

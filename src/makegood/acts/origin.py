@@ -1,7 +1,7 @@
-"""From whom an act over HTTP comes, and the messages that it becomes.
+"""From whom an act comes, by which door, and the messages that it becomes.
 
-A message is known by its source and by an id made of the caller and their key: whatever is sent again under one key
-is one message.
+A message is known by its source, which is the same for each of them, and by an id made of the caller and their key:
+whatever is sent again under one key is one message.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from consumers.upstream import MessageData
 from consumers.upstream.door_messages import SOURCE
 from ledger.application.statement import Refusal, Statement
 from ledger.values import MADE_ID_PREFIX
-from makegood.decisions.messages import Sent, statement
+from makegood.acts.messages import Sent, statement
 
 SOURCE_BESIDE = f"{SOURCE}/beside"
 """The source of the message that goes in beside a request's own, such as the link to a complaint."""
@@ -47,7 +47,14 @@ class Origin:
 
     def sent(self, source: str) -> Sent:
         """What a message of the act from one of the door's sources is known by."""
-        return Sent(source, self.message_id, self.principal, self.channel, f"http:{self.principal}", self.traceparent)
+        return Sent(
+            source,
+            self.message_id,
+            self.principal,
+            self.channel,
+            f"{self.channel}:{self.principal}",
+            self.traceparent,
+        )
 
     def made(self, kind: str) -> str:
         """The id of something that the caller gave none: the same whenever the request is sent again.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from consumers.upstream.door_messages import ComplaintLinkedV1
 from consumers.upstream.messages import MessageData
 from ledger.events import LinkedKind
-from makegood.api.act_request import Known
+from makegood.acts.acting import Known
 
 
 def linked(known: Known, complaint_id: str | None, kind: LinkedKind, linked_id: str) -> list[MessageData]:
-    """The message that goes in beside the report; none where it belongs to no complaint. Raises Refused."""
+    """The message that goes in beside the report; none where it belongs to no complaint. Raises ActRefused."""
     if complaint_id is None:
         return []
     complaint_id = known.in_body("complaint", complaint_id, "complaint_id")

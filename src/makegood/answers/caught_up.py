@@ -1,0 +1,39 @@
+"""Reading what was just written: whether the projections have reached it."""
+
+from __future__ import annotations
+
+import time
+
+from ledger.store.positions import Reached
+from ledger.store.reading.shards import shard_ends
+from makegood.house.opening import House
+from projections.catalog import CATALOG
+from projections.follower import positions_of
+
+PATIENCE_SECONDS = 5.0
+"""So long somebody who asks waits for the projections."""
+EVERY_SECONDS = 0.05
+
+
+class BeyondTheEnd(ValueError):
+    """A position beyond the end of the store, which comes from no write."""
+
+
+def reached(house: House, wanted: Reached) -> bool:
+    """Whether every projection has reached a position. Raises BeyondTheEnd."""
+    with house.database.reading() as transaction:
+        end = shard_ends(transaction)
+        stand = positions_of(transaction, CATALOG)
+    if not end.covers(wanted):
+        raise BeyondTheEnd
+    return all(positions.covers(wanted) for positions in stand.values())
+
+
+def caught_up(house: House, wanted: Reached) -> bool:
+    """Whether every projection has reached a position within PATIENCE_SECONDS, waited for. Raises BeyondTheEnd."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not reached(house, wanted):
+        if time.monotonic() > until:
+            return False
+        time.sleep(EVERY_SECONDS)
+    return True
