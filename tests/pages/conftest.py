@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext
 
 from tests.pages.browser import Watched, browser, context_of
+from tests.pages.clients import Pages, pages_over
 from tests.pages.life import a_life
 from tests.pages.site import Site, served
 from tests.parts.stores import Stores
@@ -57,3 +58,10 @@ def visiting(chromium: Browser, watched: Watched) -> Iterator[Callable[..., Brow
             return context
 
         yield visit
+
+
+@pytest.fixture
+def open_pages(store: str) -> Iterator[Callable[..., Pages]]:
+    """The pages over a life of this test's own, asked without a browser; it takes routes and settings."""
+    with ExitStack() as open_ones:
+        yield lambda *more, **settings: open_ones.enter_context(pages_over(store, *more, **settings))

@@ -25,6 +25,9 @@ _ADDRESS = re.compile(r"[^@]@[^@]")
 
 KEY_ID_BYTES, SECRET_BYTES = 8, 32
 
+CUSTOMER_PREFIX = "customer/"
+"""Begins the names of customers who signed in by a link to their address; `customer/ACCOUNT` is nobody else's."""
+
 
 class AccessRefused(ValueError):
     """An invalid grant or key; the message says what to do instead."""
@@ -87,14 +90,19 @@ def secret_digest(secret: str) -> str:
 def check_name(name: str, called: str = "the name of a principal") -> None:
     """Refuse a name that a principal cannot have, so that an event's actor says whether it was proven.
 
-    Names that begin like Makegood's own actors would pass for them. E-mail addresses are personal data, which no
-    event may contain. Raises AccessRefused.
+    Names that begin like those of Makegood's own actors, or of customers who signed in, would pass for them. E-mail
+    addresses are personal data, which no event may contain. Raises AccessRefused.
     """
     if not is_identifier(name):
         raise AccessRefused(f"{called} must have 1 to 128 printable characters without spaces")
     if is_own_name(name):
         raise AccessRefused(
             f"{called} must not begin with /makegood, as those of Makegood's own actors do: choose another"
+        )
+    if unicodedata.normalize("NFKC", name).casefold().startswith(CUSTOMER_PREFIX):
+        raise AccessRefused(
+            f"{called} must not begin with {CUSTOMER_PREFIX}, as those of customers who signed in by e-mail do: "
+            "choose another"
         )
     if _ADDRESS.search(unicodedata.normalize("NFKC", name)):
         raise AccessRefused(

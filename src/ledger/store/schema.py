@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 """Counts the changes here. A version adds tables and indexes, and changes no table (`Ledger.bring_up_to_date`)."""
 
 TABLES = (
@@ -105,6 +105,20 @@ TABLES = (
         next_attempt_at BIGINT, reference TEXT, last_error TEXT)""",
     """CREATE INDEX IF NOT EXISTS asked_returns_next ON asked_returns (next_attempt_at, return_id)
         WHERE next_attempt_at IS NOT NULL""",
+    # Who is signed in, and by what one-time links somebody can be: each known by the SHA-256 of its token. A customer
+    # has no principal, but the accounts that their e-mail address is of. These rows are deleted as they run out.
+    """CREATE TABLE IF NOT EXISTS sessions (
+        digest TEXT PRIMARY KEY, principal TEXT, language TEXT NOT NULL, created_at BIGINT NOT NULL,
+        seen_at BIGINT NOT NULL, ends_at BIGINT NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS sessions_principal ON sessions (principal)",
+    "CREATE INDEX IF NOT EXISTS sessions_seen ON sessions (seen_at)",
+    """CREATE TABLE IF NOT EXISTS sign_in_links (
+        digest TEXT PRIMARY KEY, principal TEXT, language TEXT NOT NULL, expires_at BIGINT NOT NULL,
+        used_at BIGINT)""",
+    "CREATE INDEX IF NOT EXISTS sign_in_links_expire ON sign_in_links (expires_at)",
+    """CREATE TABLE IF NOT EXISTS sign_in_accounts (
+        digest TEXT NOT NULL, account TEXT NOT NULL, PRIMARY KEY (digest, account))""",
+    "CREATE INDEX IF NOT EXISTS sign_in_accounts_account ON sign_in_accounts (account)",
     # Personal data, encrypted; keys are kept in a database of their own.
     """CREATE TABLE IF NOT EXISTS vault (
         ref TEXT PRIMARY KEY, subject TEXT NOT NULL, nonce BYTES NOT NULL, ciphertext BYTES NOT NULL)""",

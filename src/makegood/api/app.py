@@ -35,10 +35,20 @@ WITHOUT_PERMISSION = frozenset(
         "/activate/{token}",
         "/processors/stripe",
         "/static/{digest}/{name}",
+        "/",
+        "/console",
+        "/portal",
+        "/sign-in",
+        "/sign-in/link/{token}",
+        "/sign-in/email",
+        "/sign-in/oidc",
+        "/sign-in/oidc/return",
+        "/sign-out",
     }
 )
 """The paths that need no authentication: the checks of health, the API's description, the page behind a one-time
-link, which is itself the credential, what Stripe sends, which is signed, and the files that pages are drawn with."""
+link, which is itself the credential, what Stripe sends, which is signed, the files beside the pages, and the pages by
+which people sign in, are led to where they may be, and sign out."""
 
 DESCRIBED = (
     probes,

@@ -45,6 +45,7 @@ from makegood.house.settings import Settings
 from makegood.house.stop import Stop
 from makegood.program.changed_copy import change_a_copy
 from makegood.program.running import PARTS, parts_for
+from makegood.program.sandbox import sign_in_lines
 from projections import refunds as refunds_
 
 STORE = Path("makegood-demo.db")
@@ -84,7 +85,9 @@ def show_demo(*, serve: bool) -> None:
             change_a_copy(house, STORE, CHANGED_COPY)
             show_next(house, summary)
             if serve:
-                show_live(house, broker.bootstrap, next(part.address for part in parts if isinstance(part, Serving)))
+                address = next(part.address for part in parts if isinstance(part, Serving))
+                account, _ = summary.to_explain or (None, "")
+                show_live(house, broker.bootstrap, address, sign_in_lines(house, address, account))
                 with _until_interrupted():
                     threading.Event().wait()
 

@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from starlette.responses import Response
 
+from makegood.access.sessions import Sessions
 from makegood.api.app import create_app
+from makegood.house.clock import system_clock
 from makegood.house.opening import House
 from makegood.house.stripe_account import webhook_secrets
 from makegood.pages.activation import activation_pages
 from makegood.pages.shell import static_files
+from makegood.pages.sign_in import sign_in_pages
+from makegood.pages.visitor import TurnedAway
 
 
-def application(house: House, recorded: Callable[[], None] = lambda: None) -> FastAPI:
+def application(
+    house: House, recorded: Callable[[], None] = lambda: None, clock: Callable[[], datetime] = system_clock
+) -> FastAPI:
     """The API and the pages over a house, and Stripe's webhooks where they are awaited. Raises Stop where the
     settings make no sense.
 
-    `recorded` is told when something was recorded, and wakes whoever follows.
+    `clock` is the world's time, by which sessions end. `recorded` is told when something was recorded, and wakes
+    whoever follows.
     """
-    more = [activation_pages(house), static_files]
+    more = [static_files, activation_pages(house), sign_in_pages(house)]
     if secrets := webhook_secrets(house.settings):
         from makegood.api.stripe_webhooks import stripe_webhooks
 
         more.append(stripe_webhooks(secrets))
-    return create_app(house, more=more, recorded=recorded)
+    app = create_app(house, more=more, recorded=recorded)
+    app.state.sessions = Sessions(house.database, clock)
+    app.add_exception_handler(TurnedAway, _turned_away)
+    return app
+
+
+def _turned_away(_: Request, error: Exception) -> Response:
+    assert isinstance(error, TurnedAway)
+    return error.response

@@ -64,10 +64,31 @@ def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
                 cluster.create_topics(TOPICS)
                 check_none_ahead(ahead_of_ledger(house.database, cluster, carried_by(topic_names())))
             apply_erasures(house)
+            links = _sign_in(house, parts)
             collect_rarely()
-            run_parts(parts, stop, lambda: say("ready"))
+            run_parts(parts, stop, lambda: _tell_ready(links))
         except (BrokerError, PartFailed, WrongSecurity) as error:
             raise Stop(str(error)) from error
+
+
+def _sign_in(house: House, parts: Sequence[Part]) -> list[str]:
+    """What is told of signing in: links, where a sandbox's pages are served."""
+    from makegood.api.serving import Serving
+
+    served = next((part for part in parts if isinstance(part, Serving) and part.name == "api"), None)
+    if served is None:
+        return []
+    from makegood.program.sandbox import sign_in_lines
+
+    return sign_in_lines(house, served.address)
+
+
+def _tell_ready(links: Sequence[str]) -> None:
+    if links:
+        say("sandbox: each of these links signs in once, as:")
+        for line in links:
+            say(f"  {line}")
+    say("ready")
 
 
 def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> list[Part]:

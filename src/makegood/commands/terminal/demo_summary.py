@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from makegood.access.sight import EVERYTHING
@@ -166,9 +167,12 @@ def _command() -> Path:
     return command.relative_to(Path.cwd()) if lies_here else command
 
 
-def show_live(house: House, bootstrap: str, address: str) -> None:
-    """Print the commands to try while the demo runs."""
+def show_live(house: House, bootstrap: str, address: str, links: Sequence[str]) -> None:
+    """Print how to sign in to the pages, and the commands to try, while the demo runs."""
     command, store = _command(), f"--store {house.settings.store}"
+    say(f"\nits pages are at {address}; each of these links signs in once, as:")
+    for line in links:
+        say(f"  {line}")
     say("\nrunning until interrupted; in another terminal:")
     for line in (
         f"{command} publish FILE --kafka {bootstrap}",

@@ -1,0 +1,395 @@
+"""Who looks at a page or sends a form, and whether they may: the one check that every page names its action to.
+
+A page that is asked for by nobody who is signed in leads to the sign-in, and back. A customer is told of another's
+account what they are told of one that is not there.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import ipaddress
+import json
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any, Literal
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from ledger.events import Role
+from ledger.store.reading.store import is_sandbox
+from makegood.access.caller import Caller
+from makegood.access.permissions import PERMISSIONS, Action, guards, may
+from makegood.access.sessions import ABSOLUTE, Presence, Sessions
+from makegood.house.opening import House
+from makegood.pages.shell import Frame, Room, page, path_of
+
+SIGN_IN, HOME = "/sign-in", "/"
+
+SAID_SECONDS = 20
+"""For so long what was done is told on the page that a form leads to."""
+FIELDS_MAX = 1_000
+FORM = "application/x-www-form-urlencoded"
+
+
+class TurnedAway(Exception):
+    """Somebody is not shown the page, or their form is not taken; `response` says why."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status_code)
+        self.response = response
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody who is signed in and may do what they ask for: as whom, for which accounts, and what they sent."""
+
+    presence: Presence
+    caller: Caller
+    """As the answers and acts know them."""
+    frame: Frame
+    """What stands around the page that they are shown."""
+    cookie: Cookie
+    """How their cookies are called."""
+    form: FormData = field(default_factory=FormData)
+    """The fields of the form that they sent."""
+
+    @property
+    def csrf(self) -> str:
+        """The token that each form sends back in its field `csrf`."""
+        return self.presence.csrf
+
+    @property
+    def zone(self) -> str:
+        """The time zone in which they are shown times."""
+        return self.frame.zone
+
+    @property
+    def language(self) -> str:
+        """The language in which they are addressed."""
+        return self.frame.language
+
+    def may(self, action: Action, account: str | None = None) -> bool:
+        """Whether another action is permitted too: at all, or for an account."""
+        return self.caller.may_also(action, account)
+
+
+def house_of(request: Request) -> House:
+    """The house that the pages answer from."""
+    house: House = request.app.state.house
+    return house
+
+
+def sessions_of(request: Request) -> Sessions:
+    """The sessions of the people who are signed in."""
+    sessions: Sessions = request.app.state.sessions
+    return sessions
+
+
+# --- the check ------------------------------------------------------------------------------------------------------
+
+
+@cache
+def visits(action: Action, room: Room | None = None) -> Any:
+    """The permission that a page requires, as a dependency that gives the page its Visitor.
+
+    Of a page whose address names an `account`, the account is checked too.
+    """
+
+    async def check(request: Request) -> Visitor:
+        return await run_in_threadpool(_permitted, request, action, room)
+
+    return Depends(guards(action, check))
+
+
+@cache
+def submits(action: Action, room: Room | None = None) -> Any:
+    """The permission that a form requires, as a dependency that gives its Visitor with the fields that were sent."""
+
+    async def check(request: Request) -> Visitor:
+        visitor = await run_in_threadpool(_permitted, request, action, room)
+        form = await form_of(request)
+        check_own(request, form, visitor.presence, visitor.frame)
+        return replace(visitor, form=form)
+
+    return Depends(guards(action, check))
+
+
+def _permitted(request: Request, action: Action, room: Room | None) -> Visitor:
+    presence = presence_of(request)
+    if presence is None:
+        raise TurnedAway(_unknown(request))
+    account: str | None = request.path_params.get("account")
+    scope = may(action, presence.roles)
+    if scope is None or (account is not None and not scope.covers(account)):
+        only_customer = all(role == "customer" for role, _ in presence.roles) and bool(presence.roles)
+        around = frame_of(request, presence)
+        raise TurnedAway(not_there(around) if only_customer else _not_permitted(around, action))
+    frame = frame_of(request, presence, room=room)
+    return Visitor(presence, Caller(presence.principal(account), presence.roles, scope), frame, cookie(request))
+
+
+def presence_of(request: Request) -> Presence | None:
+    """Who is signed in; None for nobody."""
+    if not hasattr(request.state, "presence"):
+        token = request.cookies.get(cookie(request).name)
+        request.state.presence = sessions_of(request).presence(token) if token else None
+        if request.state.presence is not None:
+            request.state.principal = request.state.presence.principal(request.path_params.get("account"))
+    presence: Presence | None = request.state.presence
+    return presence
+
+
+def frame_of(
+    request: Request, presence: Presence | None, *, room: Room | None = None, language: str | None = None
+) -> Frame:
+    """What stands around a page for somebody who is signed in, or for nobody."""
+    house = house_of(request)
+    about: dict[str, Any] = {"path": path_of(request), "zone": house.settings.time_zone, "sandbox": sandbox(request)}
+    if presence is None:
+        return Frame(**about, language=language or "en")
+    return Frame(
+        **about,
+        language=language or presence.session.who.language,
+        principal=_shown(presence),
+        roles=presence.roles,
+        csrf=presence.csrf,
+        room=room,
+        said=_said(request, presence),
+    )
+
+
+def sandbox(request: Request) -> bool:
+    """Whether the pages are a sandbox's."""
+    state = request.app.state
+    if not hasattr(state, "sandbox"):
+        with house_of(request).database.reading() as transaction:
+            state.sandbox = is_sandbox(transaction)
+    found: bool = state.sandbox
+    return found
+
+
+def _shown(presence: Presence) -> str:
+    """Who somebody is, as they are shown to themselves: a customer by their account."""
+    return ", ".join(presence.accounts) if presence.session.who.principal is None else presence.principal()
+
+
+# --- who is not shown the page --------------------------------------------------------------------------------------
+
+
+def _unknown(request: Request) -> Response:
+    if request.method == "GET":
+        return RedirectResponse(f"{SIGN_IN}?next={quote(path_of(request), safe='/')}", 303)
+    return page(
+        frame_of(request, None),
+        "turned_away.html",
+        title="You are not signed in",
+        status=403,
+        paragraphs=(
+            "Your session has ended, so nothing was recorded.",
+            "Sign in, and send the form again.",
+        ),
+        leads_to=(SIGN_IN, "Sign in"),
+    )
+
+
+def not_there(frame: Frame) -> Response:
+    """The page for what is not there, and for what a customer may not know of."""
+    return page(
+        frame,
+        "turned_away.html",
+        title="This page does not exist",
+        status=404,
+        paragraphs=("The address was not copied completely, or leads to nothing that you have access to.",),
+        leads_to=(HOME, "To the first page"),
+    )
+
+
+def _not_permitted(frame: Frame, action: Action) -> Response:
+    roles = sorted(role for role in PERMISSIONS[action] if role != "customer")
+    needed = f"the role {roles[0]}" if len(roles) == 1 else f"one of the roles {', '.join(roles)}"
+    return page(
+        frame,
+        "turned_away.html",
+        title="You have no permission for this page",
+        status=403,
+        paragraphs=(
+            f"It needs {needed}.",
+            f"An operator grants it with `makegood access grant {frame.principal} {roles[0]}`.",
+        ),
+        leads_to=(HOME, "To the first page"),
+    )
+
+
+# --- forms ----------------------------------------------------------------------------------------------------------
+
+
+def check_own(request: Request, form: FormData, presence: Presence, frame: Frame) -> None:
+    """Raises TurnedAway for a form that none of our own pages sent for this session."""
+    token = form.get("csrf")
+    if is_foreign(request) or not (isinstance(token, str) and presence.sent_back(token)):
+        raise TurnedAway(foreign_form(frame))
+
+
+async def form_of(request: Request) -> FormData:
+    """The fields that were sent; none where they were not sent as a form."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != FORM:
+        return FormData()
+    try:
+        text = (await request.body()).decode()
+        fields = parse_qsl(text, keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict")
+    except ValueError:
+        return FormData()
+    return FormData([(name, value) for name, value in fields])
+
+
+def is_foreign(request: Request) -> bool | None:
+    """Whether a page of another site sent a form; None where the browser does not say."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site != "same-origin"
+    origin = request.headers.get("origin")
+    return None if origin is None else origin != origin_of(request)
+
+
+def foreign_form(frame: Frame) -> Response:
+    """The page for a form that was not sent by one of our own pages, or by one of an earlier session."""
+    return page(
+        frame,
+        "turned_away.html",
+        title="The form was not accepted",
+        status=403,
+        paragraphs=(
+            "It comes from an earlier session, or from a page that is not ours. Nothing was recorded.",
+            "Open the page again, and send the form from there.",
+        ),
+        leads_to=(HOME, "To the first page"),
+    )
+
+
+# --- where a visitor goes next --------------------------------------------------------------------------------------
+
+
+def own_path(path: str | None) -> str:
+    """An address to lead somebody to after the sign-in: a path of ours, else the first page."""
+    if not path or not path.startswith("/") or path.startswith("//") or "\\" in path or not path.isprintable():
+        return HOME
+    parts = urlsplit(path)
+    return HOME if parts.scheme or parts.netloc or parts.path.startswith(SIGN_IN) else path
+
+
+def go_to(visitor: Visitor, path: str, said: str = "") -> Response:
+    """Lead somebody to a page after their form, which says what was done."""
+    response = RedirectResponse(path, 303, {"Cache-Control": "no-store"})
+    if said:
+        text = base64.urlsafe_b64encode(json.dumps(said).encode()).decode()
+        response.set_cookie(
+            visitor.cookie.said,
+            f"{text}.{visitor.presence.mark(f'said:{text}')}",
+            max_age=SAID_SECONDS,
+            path=urlsplit(path).path,
+            secure=visitor.cookie.secure,
+            httponly=True,
+            samesite="lax",
+        )
+    return response
+
+
+def _said(request: Request, presence: Presence) -> str | None:
+    text, _, mark = request.cookies.get(cookie(request).said, "").partition(".")
+    if not text or not hmac.compare_digest(presence.mark(f"said:{text}").encode(), mark.encode()):
+        return None
+    try:
+        said = json.loads(base64.urlsafe_b64decode(text))
+    except (ValueError, binascii.Error):
+        return None
+    return said if isinstance(said, str) else None
+
+
+# --- cookies --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """How the cookies are called: those that a browser keeps for this host over TLS only, or the plain ones that
+    stay on one machine."""
+
+    secure: bool
+
+    @property
+    def name(self) -> str:
+        """That of the session."""
+        return "__Host-makegood" if self.secure else "makegood"
+
+    @property
+    def sign_in(self) -> str:
+        """That of a sign-in under way."""
+        return f"{self.name}-sign-in"
+
+    @property
+    def said(self) -> str:
+        """That of what was done just now."""
+        return "__Secure-makegood-said" if self.secure else "makegood-said"
+
+    def keep(self, response: Response, token: str) -> None:
+        """Have the browser keep a session's token."""
+        response.set_cookie(
+            self.name,
+            token,
+            max_age=int(ABSOLUTE.total_seconds()),
+            path="/",
+            secure=self.secure,
+            httponly=True,
+            samesite="lax",
+        )
+
+    def drop(self, response: Response) -> None:
+        """Have the browser forget it."""
+        response.delete_cookie(self.name, path="/", secure=self.secure, httponly=True, samesite="lax")
+
+
+def cookie(request: Request) -> Cookie:
+    """The cookies for a request: plain ones only where no public address is set and the browser is on this machine.
+
+    A proxy that does not say by which name and scheme it was asked can therefore not have a customer's session sent
+    in the clear.
+    """
+    public = house_of(request).settings.public_url
+    if public:
+        return Cookie(secure=urlsplit(public).scheme == "https" or not _is_loopback(urlsplit(public).hostname))
+    return Cookie(secure=request.url.scheme == "https" or not _is_loopback(request.url.hostname))
+
+
+def cannot_keep(request: Request) -> bool:
+    """Whether a browser would not keep our cookies: they are for TLS, and it asked without."""
+    return cookie(request).secure and origin_of(request).startswith("http:")
+
+
+def origin_of(request: Request) -> str:
+    """The origin of our own pages, as browsers name it."""
+    public = house_of(request).settings.public_url
+    parts = urlsplit(public) if public else urlsplit(str(request.url))
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}" + ("" if parts.port in (None, default) else f":{parts.port}")
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host is None:
+        return False
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def first_page(roles: tuple[tuple[Role, str | None], ...]) -> Literal["/console", "/portal"]:
+    """Where somebody begins: a customer in the portal, everybody else in the console."""
+    return "/console" if any(role != "customer" for role, _ in roles) else "/portal"
