@@ -225,9 +225,24 @@ class Month:
         """The month after it."""
         return Month(self.year + self.number // 12, self.number % 12 + 1)
 
+    @property
+    def before(self) -> Month:
+        """The month before it."""
+        return Month(self.year, self.number - 1) if self.number > 1 else Month(self.year - 1, 12)
+
+    @property
+    def first_day(self) -> date:
+        """Its first day."""
+        return date(self.year, self.number, 1)
+
+    @property
+    def last_day(self) -> date:
+        """Its last day."""
+        return self.next.first_day - timedelta(days=1)
+
     def begins(self, zone: str) -> datetime:
         """Its first instant in a time zone, in UTC; it ends where the next one begins."""
-        return midnight(date(self.year, self.number, 1), zone)
+        return midnight(self.first_day, zone)
 
 
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)

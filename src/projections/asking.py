@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from typing_extensions import TypedDict
+
+from ledger.store.amounts import exact_sum_of_text, from_minor_units, sums_of
 from ledger.store.database import Transaction
 from ledger.store.reading.page import Listed, Order, Page, Where, listed
 from projections.projection import Projection, Row, Table
+from projections.shown_values import Amount, Currency
 
 T = TypeVar("T", bound=Mapping[str, Any])
 
@@ -48,6 +52,36 @@ def rows_listed(
     """The rows of a table that are asked for, in the order of its key unless another is given."""
     name = projection.stored_name(table)
     return listed(transaction, tuple(table.columns), name, order or order_of(table), where, page)
+
+
+class ListTotal(TypedDict):
+    """The sums of a list's rows in one currency."""
+
+    currency: Currency
+    count: int
+    sums: dict[str, Amount]
+
+
+def list_totals(
+    transaction: Transaction, projection: Projection, table: Table, where: Where, amounts: Mapping[str, str]
+) -> list[ListTotal]:
+    """The sums of the rows that are asked for, by currency: of each amount by its name, from its column of text."""
+    rows = transaction.rows(
+        f"SELECT currency, COUNT(*), {exact_sum_of_text(*amounts.values())} "
+        f"FROM {projection.stored_name(table)}{where} GROUP BY currency ORDER BY currency",
+        where.values,
+    )
+    return [
+        {
+            "currency": currency,
+            "count": int(count),
+            "sums": {
+                name: str(from_minor_units(units, currency))
+                for name, units in zip(amounts, sums_of(tuple(parts)), strict=True)
+            },
+        }
+        for currency, count, *parts in rows
+    ]
 
 
 def rows_of(transaction: Transaction, projection: Projection, table: Table, accounts: Iterable[str]) -> list[Row]:

@@ -22,7 +22,7 @@ from ledger.events.billing_account import Clause, Outcome
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
 from ledger.store.reading.page import Listed, Page, Where
-from projections.asking import Accounts, accounts_of, order_of, rows_listed, rows_of, the_only
+from projections.asking import Accounts, ListTotal, accounts_of, list_totals, order_of, rows_listed, rows_of, the_only
 from projections.narrowing import EVERYTHING, Narrowing
 from projections.projection import Index, Place, Projection, Row, Rows, State, Table
 from projections.shown_values import Amount, Currency, Instant, Position, shown_instant
@@ -168,6 +168,13 @@ class Claim(ClaimHead):
 ORDER = order_of(ROWS)
 
 
+def how_many(database: Database, outcome: Outcome, accounts: Accounts = None) -> int:
+    """The number of claims of an outcome."""
+    where = Where().among("account", accounts).equal(outcome=outcome)
+    with database.reading() as transaction:
+        return int(transaction.rows(f"SELECT COUNT(*) FROM {CLAIMS.stored_name(ROWS)}{where}", where.values)[0][0])
+
+
 def listed(
     database: Database,
     *,
@@ -179,12 +186,30 @@ def listed(
     page: Page | None = None,
 ) -> Listed[Claim]:
     """The claims that stand, by account and id; of goodwill only what was granted, unless `goodwill_in_full`."""
-    where = narrowing.of_list(CLAIMS.stored_name(ROWS), ["amount", "tax"], clause="clause").among("account", accounts)
-    where.equal(clause=clause, outcome=outcome)
-    if not goodwill_in_full:
-        where.that("(clause <> 'complaint' OR outcome = 'granted')")
+    where = _wanted(accounts, outcome, goodwill_in_full, narrowing).equal(clause=clause)
     with database.reading() as transaction:
         return claims_in(transaction, where, page)
+
+
+def totals(
+    database: Database,
+    *,
+    accounts: Accounts = None,
+    outcome: str | None = None,
+    goodwill_in_full: bool = True,
+    narrowing: Narrowing = EVERYTHING,
+) -> list[ListTotal]:
+    """The sums of all claims that `listed` lists, by currency."""
+    with database.reading() as transaction:
+        wanted = _wanted(accounts, outcome, goodwill_in_full, narrowing)
+        return list_totals(transaction, CLAIMS, ROWS, wanted, {"amount": "amount", "tax": "tax"})
+
+
+def _wanted(accounts: Accounts, outcome: str | None, goodwill_in_full: bool, narrowing: Narrowing) -> Where:
+    where = narrowing.of_list(CLAIMS.stored_name(ROWS), ["amount", "tax"], clause="clause").among("account", accounts)
+    if not goodwill_in_full:
+        where.that("(clause <> 'complaint' OR outcome = 'granted')")
+    return where.equal(outcome=outcome)
 
 
 def find(database: Database, claim_id: str, account: str | None = None) -> Claim | None:

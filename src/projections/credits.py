@@ -27,12 +27,13 @@ from ledger.events import (
     claims_settled,
     excess_credit_id,
 )
+from ledger.store.amounts import in_minor_units
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
 from ledger.store.reading.page import Listed, Order, Page, Where
 from ledger.values import zero
-from projections.asking import Accounts, accounts_of, order_of, rows_listed, rows_of, the_only
-from projections.narrowing import EVERYTHING, Narrowing, in_minor_units
+from projections.asking import Accounts, ListTotal, accounts_of, list_totals, order_of, rows_listed, rows_of, the_only
+from projections.narrowing import EVERYTHING, Narrowing
 from projections.projection import Index, Key, Place, Projection, Row, Rows, State, Table, Value
 from projections.settled_parts import PART, part_row, parts
 from projections.shown_values import Amount, Currency, Instant, shown_instant
@@ -335,13 +336,36 @@ def listed(
     With `dormant` only those of which something is left though the account's last subscription has ended, the longest
     dormant first.
     """
-    where = narrowing.of_list(CREDITS.stored_name(ROWS), ["total"], "granted_at").among("account", accounts)
-    if status is not None:
-        where.that(f"{in_minor_units('left_over')} {'>' if status == 'open' else '='} 0")
+    where = _wanted(accounts, status, narrowing)
     if dormant:
         where.that("dormant_since IS NOT NULL")
     with database.reading() as transaction:
         return _listed(transaction, where, page, DORMANT_ORDER if dormant else None)
+
+
+def totals(
+    database: Database,
+    *,
+    accounts: Accounts = None,
+    status: CreditStatus | None = None,
+    narrowing: Narrowing = EVERYTHING,
+) -> list[ListTotal]:
+    """The sums of all credits that `listed` lists, by currency."""
+    with database.reading() as transaction:
+        return list_totals(
+            transaction,
+            CREDITS,
+            ROWS,
+            _wanted(accounts, status, narrowing),
+            {"total": "total", "used": "used", "refunded": "refunded", "left": "left_over"},
+        )
+
+
+def _wanted(accounts: Accounts, status: CreditStatus | None, narrowing: Narrowing) -> Where:
+    where = narrowing.of_list(CREDITS.stored_name(ROWS), ["total"], "granted_at").among("account", accounts)
+    if status is not None:
+        where.that(f"{in_minor_units('left_over')} {'>' if status == 'open' else '='} 0")
+    return where
 
 
 def find(database: Database, credit_id: str, account: str | None = None) -> Credit | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ledger.events import CLAUSES
-from ledger.store.amounts import to_minor_units
+from ledger.store.amounts import in_minor_units, to_minor_units
 from ledger.store.reading.page import Where
 from projections.asking import Accounts
 from projections.movements import CLAIMS, MOVEMENTS
@@ -94,11 +94,6 @@ class Narrowing:
 
 EVERYTHING = Narrowing()
 """Leaves nothing out."""
-
-
-def in_minor_units(column: str) -> str:
-    """SQL for the minor units of an amount that is text at its currency's scale."""
-    return f"CAST(REPLACE({column}, '.', '') AS NUMERIC)"
 
 
 def _minor_units(amount: Decimal, currency: str) -> int:

@@ -115,6 +115,24 @@ def listed(
     return Listed((_shown(row, at) for row in found), found.next)
 
 
+def largest(
+    database: Database, narrowing: Narrowing, at: datetime, limit: int, *, known_at: KnownAt | None = None
+) -> list[AmountOwed]:
+    """The largest amounts owed of one currency, greatest first; of equal ones those first that stand first in lists.
+
+    What customers owe is not among them.
+    """
+    where = narrowing.of_movements("since").that("counted_as <> 'overpaid'")
+    by = ", ".join(f'{column} COLLATE "C"' if held is str else column for column, held in ORDER.items())
+    with database.reading() as transaction:
+        source, values = _source(known_at)
+        rows = transaction.rows(
+            f"SELECT {', '.join(_COLUMNS)} FROM {source}{where} ORDER BY net + tax DESC, {by} LIMIT {limit}",
+            [*values, *where.values],
+        )
+    return [_shown(dict(zip(_COLUMNS, row, strict=True)), at) for row in rows]
+
+
 def summed(
     database: Database,
     narrowing: Narrowing,
@@ -267,6 +285,11 @@ def _order_of(named_by: Iterable[str | None], groups: Iterable[Grouping]) -> lis
 
 def _sums(currency: str, amounts: Mapping[Owed, Decimal], count: int) -> Sums:
     return {**amounts_owed(currency, amounts), "count": count}
+
+
+def nothing_owed(currency: str) -> Sums:
+    """The sums of a currency in which nothing is owed."""
+    return _sums(currency, {}, 0)
 
 
 def amounts_owed(currency: str, amounts: Mapping[Owed, Decimal]) -> AmountsOwed:

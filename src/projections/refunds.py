@@ -41,7 +41,7 @@ from ledger.store.reading.kept_messages import accounts_set_aside
 from ledger.store.reading.left_for_people import Left, left
 from ledger.store.reading.page import Listed, Page, Where
 from projections import alarms
-from projections.asking import Accounts, accounts_of, order_of, rows_listed, rows_of, the_only
+from projections.asking import Accounts, ListTotal, accounts_of, list_totals, order_of, rows_listed, rows_of, the_only
 from projections.first_message import MESSAGE, LeftOut, counting, message_of, order_of_fact
 from projections.narrowing import EVERYTHING, Narrowing
 from projections.projection import ColumnType, Index, Place, Projection, Row, Rows, State, Table, Value
@@ -314,9 +314,26 @@ def listed(
     page: Page | None = None,
 ) -> Listed[Refund]:
     """The refunds: due, approved, submitted, and what the payment processor said of them; by account and id."""
-    where = narrowing.of_list(REFUNDS.stored_name(ROWS), ["total"], "due_at").among("account", accounts)
     with database.reading() as transaction:
-        return _listed(transaction, where.equal(status=status), page)
+        return _listed(transaction, _wanted(accounts, status, narrowing), page)
+
+
+def totals(
+    database: Database,
+    *,
+    accounts: Accounts = None,
+    status: str | None = None,
+    narrowing: Narrowing = EVERYTHING,
+) -> list[ListTotal]:
+    """The sums of all refunds that `listed` lists, by currency."""
+    with database.reading() as transaction:
+        wanted = _wanted(accounts, status, narrowing)
+        return list_totals(transaction, REFUNDS, ROWS, wanted, {name: name for name in ("net", "tax", "total")})
+
+
+def _wanted(accounts: Accounts, status: str | None, narrowing: Narrowing) -> Where:
+    where = narrowing.of_list(REFUNDS.stored_name(ROWS), ["total"], "due_at").among("account", accounts)
+    return where.equal(status=status)
 
 
 def unanswered_left(transaction: Transaction) -> Left:

@@ -13,7 +13,7 @@ import pytest
 
 from ledger.events import ROLES
 from makegood.api.app import document
-from makegood.api.exports import AT_ONCE_MAX, MEDIA_TYPES, taking_turns
+from makegood.exports.downloading import AT_ONCE_MAX, MEDIA_TYPES, taking_turns
 from makegood.exports.lists import EXPORTED, LIST_FORMATS
 from tests.api.conftest import Api
 from tests.door.conftest import Door

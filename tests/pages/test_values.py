@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from ledger.values import CURRENCY_SCALES
 from makegood.pages.amounts import amount_by_code, amount_in_words, locale_of, number_in_words
 from makegood.pages.charts import Bar, bars, line
-from makegood.pages.instants import age_in_words, date_in_words, instant_in_words, month_in_words
+from makegood.pages.instants import (
+    age_in_words,
+    date_in_words,
+    instant_from_form,
+    instant_in_words,
+    month_in_words,
+)
 
 ENGLISH, GERMAN, ARABIC = Locale("en"), Locale("de"), Locale("ar")
 
@@ -107,3 +113,32 @@ def test_a_chart_is_drawn_to_scale_and_escapes_what_it_is_given() -> None:
 def test_a_line_without_any_value_is_flat_and_one_without_points_is_empty() -> None:
     assert 'points="56,152 624,152"' in line("Lag", [("09:00", 0), ("10:00", 0)], "s")
     assert "polyline" not in line("Lag", [], "s")
+
+
+@pytest.mark.parametrize(
+    ("written", "zone", "meant"),
+    [
+        ("2026-04-24T14:05", "Europe/Berlin", "2026-04-24T12:05:00Z"),
+        ("2026-04-24 14:05", "America/New_York", "2026-04-24T18:05:00Z"),
+        ("2026-01-24 14:05:09", "UTC", "2026-01-24T14:05:09Z"),
+        ("2026-10-25 02:30 +01:00", "Europe/Berlin", "2026-10-25T01:30:00Z"),
+        ("2026-10-25 02:30Z", "Europe/Berlin", "2026-10-25T02:30:00Z"),
+        ("2026-10-25 02:30 +0200", "Europe/Berlin", "2026-10-25T00:30:00Z"),
+    ],
+)
+def test_a_time_in_a_form_is_one_of_its_zone(written: str, zone: str, meant: str) -> None:
+    assert instant_from_form(written, zone) == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("tomorrow", "such as 2026-04-24 14:05"),
+        ("2026-13-01 10:00", "month must be in"),
+        ("2026-03-29 02:30", "not at all in Europe/Berlin"),
+        ("2026-10-25 02:30", r"twice in Europe/Berlin.* 2026-10-25 02:30 \+02:00$"),
+    ],
+)
+def test_a_time_that_is_none_is_refused_with_what_to_write(written: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        instant_from_form(written, "Europe/Berlin")

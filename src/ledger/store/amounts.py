@@ -45,6 +45,20 @@ def exact_sum(*columns: str) -> str:
     return ", ".join(f"SUM({column} / {_LIMB}), SUM({column} % {_LIMB})" for column in columns)
 
 
+def in_minor_units(column: str) -> str:
+    """SQL for the minor units of an amount that is text at its currency's scale."""
+    return f"CAST(REPLACE({column}, '.', '') AS NUMERIC)"
+
+
+def exact_sum_of_text(*columns: str) -> str:
+    """The same as `exact_sum` for columns whose amounts are text."""
+    parts = [
+        f"SUM(({units} - {units} % {_LIMB}) / {_LIMB}), SUM({units} % {_LIMB})"
+        for units in map(in_minor_units, columns)
+    ]
+    return ", ".join(parts)
+
+
 def sums_of(values: tuple[int | Decimal | None, ...]) -> list[int]:
     """The sums that `exact_sum` had found, in minor units; of no rows 0."""
     parts = [int(value or 0) for value in values]

@@ -18,6 +18,7 @@ from projections import outages as outages_
 from projections import overpaid as overpaid_
 from projections import refunds as refunds_
 from projections.age_classes import AgeClass
+from projections.asking import ListTotal
 
 
 def claims(
@@ -66,6 +67,30 @@ def credits(
     narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone)
     found = credits_.listed(house.database, status=status, dormant=dormant, narrowing=narrowing, page=page)
     return sight.rows(credits_.Credit, found)
+
+
+def claim_totals(
+    house: House, sight: Sight, *, outcome: str | None = None, **asked: Unpack[Asked]
+) -> list[ListTotal]:
+    """The sums of the claims that `claims` lists, by currency."""
+    narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone)
+    return claims_.totals(house.database, outcome=outcome, goodwill_in_full=sight.goodwill, narrowing=narrowing)
+
+
+def refund_totals(
+    house: House, sight: Sight, *, status: str | None = None, **asked: Unpack[Asked]
+) -> list[ListTotal]:
+    """The sums of the refunds that `refunds` lists, by currency."""
+    narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone)
+    return refunds_.totals(house.database, status=status, narrowing=narrowing)
+
+
+def credit_totals(
+    house: House, sight: Sight, *, status: credits_.CreditStatus | None = None, **asked: Unpack[Asked]
+) -> list[ListTotal]:
+    """The sums of the credits that `credits` lists, by currency."""
+    narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone)
+    return credits_.totals(house.database, status=status, narrowing=narrowing)
 
 
 def overpaid(

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context, select_autoescape
 from jinja2.runtime import Context
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -48,6 +48,11 @@ class Entry:
     label: str
     path: str
     action: Action
+
+    def is_at(self, path: str) -> bool:
+        """Whether an address is of this page, or of one below it."""
+        at = path.partition("?")[0]
+        return at == self.path or at.startswith(f"{self.path}/")
 
 
 ROOM_NAMES: Mapping[Room, str] = {
@@ -85,9 +90,17 @@ class Frame:
         """Whether a customer is signed in: the portal's frame, not the console's."""
         return any(role == "customer" for role, _ in self.roles)
 
-    def entries(self, navigation: Iterable[Entry]) -> list[Entry]:
-        """The entries of the navigation that lead to pages that they may see."""
-        return [entry for entry in navigation if may(entry.action, self.roles) is not None]
+    def may(self, action: Action) -> bool:
+        """Whether they may do something at all."""
+        return may(action, self.roles) is not None
+
+    def rooms(self, navigation: Iterable[Entry]) -> dict[Room, list[Entry]]:
+        """The entries of the navigation that lead to pages that they may see, by room."""
+        found: dict[Room, list[Entry]] = {}
+        for entry in navigation:
+            if self.may(entry.action):
+                found.setdefault(entry.room, []).append(entry)
+        return {room: found[room] for room in ROOM_NAMES if room in found}
 
 
 NAVIGATION: list[Entry] = []
@@ -99,7 +112,7 @@ def page(
 ) -> HTMLResponse:
     """A page, made of one of the layouts."""
     text = _LAYOUTS.get_template(layout).render(
-        frame=frame, title=title, navigation=frame.entries(NAVIGATION), room_names=ROOM_NAMES, **data
+        frame=frame, title=title, navigation=frame.rooms(NAVIGATION), room_names=ROOM_NAMES, **data
     )
     return HTMLResponse(text, status, {**HEADERS, "Content-Language": frame.language, **(headers or {})})
 
@@ -174,7 +187,8 @@ def _moment(context: Context, instant: str | None, other: str | None = None, *, 
     if instant is None:
         return Markup("–")
     frame = _frame_of(context)
-    shown = instant_in_words(instant, frame.zone, frame.locale)
+    # A line may end between date and time, and nowhere else.
+    shown = instant_in_words(instant, frame.zone, frame.locale).replace(" ", "\xa0").replace(",\xa0", ", ")
     if other is None:
         return Markup('<time datetime="{}">{}</time>').format(instant, shown)
     beside = f"{called} {instant_in_words(other, frame.zone, frame.locale)}"
@@ -204,7 +218,7 @@ def _words(name: str | None) -> str:
 
 
 BADGES: Mapping[str, str] = {
-    **dict.fromkeys(("paid_out", "granted", "confirmed", "approved", "active", "resolved", "closed", "ok"), "good"),
+    **dict.fromkeys(("succeeded", "granted", "confirmed", "approved", "active", "resolved", "closed", "ok"), "good"),
     **dict.fromkeys(
         ("due", "pending", "submitted", "investigating", "open", "waiting", "late", "suspended", "cancelling"), "warn"
     ),
@@ -224,8 +238,13 @@ def _badge(status: str | None) -> Markup:
     )
 
 
+def _breaks(identifier: str) -> Markup:
+    """An identifier that may go on in another line after each slash."""
+    return Markup("/<wbr>").join(identifier.split("/"))
+
+
 def _id(identifier: str | None) -> Markup:
-    return Markup("–") if identifier is None else Markup('<span class="id">{}</span>').format(escape(identifier))
+    return Markup("–") if identifier is None else Markup('<span class="id">{}</span>').format(_breaks(identifier))
 
 
 _LAYOUTS = Environment(
@@ -246,4 +265,5 @@ _LAYOUTS.filters |= {
     "words": _words,
     "badge": _badge,
     "id": _id,
+    "breaks": _breaks,
 }

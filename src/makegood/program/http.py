@@ -13,6 +13,7 @@ from makegood.api.app import create_app
 from makegood.house.clock import system_clock
 from makegood.house.opening import House
 from makegood.house.stripe_account import webhook_secrets
+from makegood.pages import console
 from makegood.pages.activation import activation_pages
 from makegood.pages.shell import static_files
 from makegood.pages.sign_in import sign_in_pages
@@ -28,7 +29,7 @@ def application(
     `clock` is the world's time, by which sessions end. `recorded` is told when something was recorded, and wakes
     whoever follows.
     """
-    more = [static_files, activation_pages(house), sign_in_pages(house)]
+    more = [static_files, activation_pages(house), sign_in_pages(house), *console.ROUTERS]
     if secrets := webhook_secrets(house.settings):
         from makegood.api.stripe_webhooks import stripe_webhooks
 

@@ -1,0 +1,85 @@
+"""Closing a month: what it comes to, what was booked late, and the button that closes it for good."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from ledger.application.acts import By
+from ledger.values import Month, month_from_text
+from makegood.acts.once import Once
+from makegood.acts.periods import close_period
+from makegood.acts.refused import ActRefused
+from makegood.answers.periods import Calculating, alone, cut_off, period
+from makegood.pages.forms import Form
+from makegood.pages.route import PageRoute
+from makegood.pages.shell import page
+from makegood.pages.visitor import TurnedAway, Visitor, go_to, house_of, not_there, submits, visits
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+
+CLOSE = "/console/months/{month}/close"
+
+
+@router.get(CLOSE)
+def closing(request: Request, visitor: Annotated[Visitor, visits("period.read", "finance")], month: str) -> Response:
+    """A month with its figures by kind and clause, worked out from the events, and its cut-off report."""
+    return _closing_page(request, visitor, _asked(visitor, month), Form())
+
+
+@router.post(CLOSE)
+def close(request: Request, visitor: Annotated[Visitor, submits("period.close", "finance")], month: str) -> Response:
+    """Closes the month for good."""
+    asked = _asked(visitor, month)
+    form = Form({name: str(value) for name, value in visitor.form.items() if name != "csrf"})
+    if form.values.get("sure") != "yes":
+        form.wrong["sure"] = "confirm that the month is to be closed for good"
+        return _closing_page(request, visitor, asked, form)
+    once = Once(house_of(request), By(visitor.caller.principal, "console"), form.key, request.app.state.recorded)
+    try:
+        close_period(once, asked)
+    except ActRefused as refused:
+        form.wrong[""] = refused.detail
+        return _closing_page(request, visitor, asked, form)
+    except Calculating:
+        form.wrong[""] = "another month is being worked out at the moment: try again in a minute"
+        return _closing_page(request, visitor, asked, form)
+    return go_to(visitor, f"/console/months/{asked}", f"{month} is closed.")
+
+
+def _closing_page(request: Request, visitor: Visitor, month: Month, form: Form) -> Response:
+    house = house_of(request)
+    try:
+        with alone():
+            found, late = period(house, month), cut_off(house, month)
+    except Calculating:
+        return page(
+            visitor.frame,
+            "turned_away.html",
+            title="Another month is being worked out",
+            status=503,
+            headers={"Retry-After": "10"},
+            paragraphs=(
+                "Working out a month takes a while, and one is done after the other: try again in a minute.",
+            ),
+            leads_to=(f"/console/months/{month}", "To the month board"),
+        )
+    return page(
+        visitor.frame,
+        "console/close.html",
+        title=f"Close {month}",
+        status=422 if form.wrong else 200,
+        form=form,
+        period=found,
+        cut_off=late,
+        month=str(month),
+    )
+
+
+def _asked(visitor: Visitor, month: str) -> Month:
+    try:
+        return month_from_text(month)
+    except ValueError:
+        raise TurnedAway(not_there(visitor.frame)) from None
