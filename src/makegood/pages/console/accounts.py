@@ -1,0 +1,151 @@
+"""One account: as it stands or stood, its history as a journal, and its events one by one with what each changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import Annotated, Any, get_args
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from ledger.store.positions import KnownAt
+from ledger.store.reading.page import Page
+from makegood.answers import account as answering
+from makegood.answers import history as historical
+from makegood.answers.account import Account
+from makegood.answers.moments import as_of_from_text, known_at_from_text
+from makegood.exports.history import CSV, history_csv
+from makegood.pages.lists import FIRST_DAY, LAST_DAY, FilterField, asked_list, choice, shown_list
+from makegood.pages.route import PageRoute
+from makegood.pages.shell import Frame, Room, page
+from makegood.pages.visitor import TurnedAway, Visitor, house_of, not_there, visits
+from projections import audit_trail
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+
+ACCOUNT = "/console/accounts/{account}"
+
+_ROOM_OF: tuple[tuple[str, Room], ...] = (("auditor", "audit"), ("support", "support"))
+"""In which room the provider's people look at an account: the first of their roles; all others in finance's."""
+
+_HISTORY = (
+    choice("kind", "Kind", get_args(audit_trail.Kind)),
+    FilterField("type", "Type"),
+    FilterField("claim", "Claim"),
+    FilterField("by", "Actor"),
+    choice("clock", "Days are those", ("occurrence",), {"occurrence": "on which it became true"}),
+    FIRST_DAY,
+    LAST_DAY,
+)
+
+
+@router.get(ACCOUNT)
+def account(request: Request, visitor: Annotated[Visitor, visits("account.read")], account: str) -> Response:
+    """An account as it stands, or as it was by both clocks."""
+    asked = {name: request.query_params.get(name, "").strip() for name in ("as_of", "known_at")}
+    wrong: dict[str, str] = {}
+    as_of: date | None = None
+    known_at: KnownAt | None = None
+    try:
+        as_of = as_of_from_text(asked["as_of"]) if asked["as_of"] else None
+    except ValueError as error:
+        wrong["as_of"] = str(error)
+    try:
+        known_at = known_at_from_text(asked["known_at"]) if asked["known_at"] else None
+    except ValueError as error:
+        wrong["known_at"] = str(error)
+    found = answering.account(house_of(request), visitor.caller.sight, account, as_of, known_at).answer
+    return page(
+        _frame(visitor, found),
+        "console/account.html",
+        title=f"Account {account}",
+        status=422 if wrong else 200,
+        account=found,
+        tabs=_tabs(visitor, account),
+        asked=asked,
+        wrong=wrong,
+        changed=frozenset(),
+    )
+
+
+@router.get(ACCOUNT + "/history")
+def history(request: Request, visitor: Annotated[Visitor, visits("history.read")], account: str) -> Response:
+    """All facts and decisions in order, each in a sentence with why, by whom, and what was owed after it."""
+    house, sight = house_of(request), visitor.caller.sight
+    stands = answering.account(house, sight, account).answer
+    asked = asked_list(request, _HISTORY, audit_trail.ORDER)
+    rows = historical.history(
+        house,
+        sight,
+        account,
+        page=asked.page,
+        claim=asked.one_of("claim"),
+        kind=asked.one_of("kind"),
+        type_=asked.one_of("type"),
+        actor=asked.one_of("by"),
+        from_=asked.filters.from_,
+        to=asked.filters.to,
+        by_occurrence=asked.one_of("clock") is not None,
+    )
+    if request.query_params.get("format") == "csv":
+        return Response(history_csv(rows), media_type=CSV, headers={"Cache-Control": "no-store"})
+    return page(
+        _frame(visitor, stands),
+        "console/history.html",
+        title=f"History of {account}",
+        tabs=_tabs(visitor, account),
+        asked=asked,
+        shown=shown_list(request, asked, rows),
+        account_id=account,
+    )
+
+
+@router.get(ACCOUNT + "/replay")
+def replay(request: Request, visitor: Annotated[Visitor, visits("history.read")], account: str) -> Response:
+    """The account after one of its events, with what that event changed."""
+    house, sight = house_of(request), visitor.caller.sight
+    last = answering.account(house, sight, account).version or 0
+    asked = request.query_params.get("after", "1")
+    if not asked.isdecimal() or not 1 <= (number := int(asked)) <= last:
+        raise TurnedAway(not_there(visitor.frame))
+    step = answering.replayed(house, sight, account, number)[-1]
+    known_at = known_at_from_text(step["position"])
+    found = answering.account(house, sight, account, known_at=known_at).answer
+    entry = historical.history(house, sight, account, page=Page(1, (number - 1,)))[0]
+    return page(
+        _frame(visitor, found),
+        "console/replay.html",
+        title=f"Account {account} after event {number}",
+        tabs=_tabs(visitor, account),
+        account=found,
+        step=step,
+        entry=entry,
+        number=number,
+        last=last,
+        address=_address(account) + "/replay",
+        changed=frozenset(str(value) for change in step["changed"] for value in change["key"].values()) - {account},
+        asked={"as_of": "", "known_at": step["position"]},
+        wrong={},
+    )
+
+
+def _frame(visitor: Visitor, found: Account) -> Frame:
+    """The frame in the account's own zone, in the room in which they look at accounts."""
+    held = {role for role, _ in visitor.caller.roles}
+    room: Room = next((room for role, room in _ROOM_OF if role in held), "finance")
+    zone: Any = found.get("time_zone")
+    return replace(visitor.frame, room=room, zone=zone or visitor.frame.zone)
+
+
+def _tabs(visitor: Visitor, account: str) -> list[tuple[str, str]]:
+    address = _address(account)
+    tabs = [("As it stands", address)]
+    if visitor.may("history.read"):
+        tabs += [("History", f"{address}/history"), ("Replay", f"{address}/replay")]
+    return tabs
+
+
+def _address(account: str) -> str:
+    return ACCOUNT.replace("{account}", quote(account, safe=""))
