@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -60,6 +60,8 @@ class Market:
     disputes: tuple[str, ...]
     complaints: tuple[str, ...]
     writes_local_time: bool = False
+    lines: tuple[str, ...] = ()
+    """Telephone numbers that are nobody's: they are set aside for films and books. Japan has set none aside."""
 
     def money(self, amount: Decimal) -> Decimal:
         """Rounds half up to the currency's scale, as an invoice does."""
@@ -94,6 +96,7 @@ MARKETS = (
             ("On-site visit, first hour", "120.00"),
         ),
         setup_fee="25.00",
+        lines=tuple(f"+1{area}55501{last:02}" for area in (212, 646, 718, 917, 332) for last in range(100)),
         given="Alice Brian Carla Derek Elena Frank Grace Hector Irene Jonas Kayla Leonard Maya Noel "
         "Olivia Pedro Quinn Rosa Samuel Tanya Ursula Victor Wendy Xavier Yvonne Zachary",
         family="Abbott Barlow Castillo Dawson Ellery Farrow Goodwin Hadley Ingram Jarvis Kimball "
@@ -136,6 +139,7 @@ MARKETS = (
             ("Technikereinsatz vor Ort", "95.00"),
         ),
         setup_fee="19.90",
+        lines=tuple(f"+493023125{last:03}" for last in range(1000)),
         given="Anke Bernd Clara Dieter Edda Falk Greta Holger Ines Jörg:joerg Katrin Lutz Maren "
         "Nils Olga Peer Ruth Sönke:soenke Tilda Uwe Vera Wiebke Yannick Zoe",
         family="Ahlers Brandt Claussen Döring:doering Ebert Fiedler Grünwald:gruenwald Hansen Ihle "
@@ -211,6 +215,7 @@ REJECTIONS = (
     "Proration on the invoice was recalculated by hand and agrees to the cent.",
 )
 LEAVING = ("Moving to another provider", "Office closes", "Too expensive", "{name} retires", None, None)
+LINES_OF_PLAN = {"solo-voip": 1, "team-voip": 2, "business-voip": 3}
 CATEGORIES = ("call_quality", "support", "porting", "hardware", "billing")
 RESOLUTIONS = ("explained", "configuration_fixed", "device_replaced", "number_ported", "escalated_carrier")
 DECLINES = ("insufficient_funds", "card_expired", "do_not_honor", "mandate_revoked")
@@ -372,6 +377,7 @@ class Provider:
         self.customers: list[Customer] = []
         self.refunds: list[tuple[Customer, str, datetime]] = []
         self.numbers: Counter[str] = Counter()
+        self.lines = {market.region: iter(market.lines) for market in MARKETS}
 
     def tell(self) -> list[Message]:
         """The order matters only to the random numbers; the messages are sorted by time later."""
@@ -522,6 +528,7 @@ class Provider:
             at,
             agreement="standard",
             plan=plan + ("-annual" if annual else ""),
+            numbers=list(islice(self.lines[customer.market.region], LINES_OF_PLAN[plan])) or None,
             credentials={
                 "username": f"line{customer.number:04}{subscription.suffix}",
                 "server": f"sip.{customer.market.region}.example.net",

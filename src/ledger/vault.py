@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic_core import from_json, to_json
 
 from ledger.events import Sealed
+from ledger.finding import Kind, words_of
 
 KEY_BYTES = 32
 ERASED = "erased"
@@ -198,6 +199,16 @@ class VaultEntry:
     lost: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """That an account is found by a word: a keyed hash of it, its kind, and the vault's entry that has it."""
+
+    token: bytes
+    kind: Kind
+    account: str
+    ref: str
+
+
 class Vault:
     """Seals and opens with the keys it is handed; `randomness` gives nonces (os.urandom, but for golden tests)."""
 
@@ -273,6 +284,25 @@ class Vault:
         key, nonce = self._key(subject), self._randomness(NONCE_BYTES)
         ciphertext = AESGCM(key.secret).encrypt(nonce, plaintext, ref.encode())
         return VaultEntry(ref, subject, nonce, ciphertext, key.serial)
+
+    def index(self, ref: str, account: str, content: Mapping[str, Any]) -> list[IndexEntry]:
+        """The entries of the index for what a message of an account has for the vault."""
+        words = dict.fromkeys(words_of(content))
+        if not words:
+            return []
+        key = self._index_key()
+        return [IndexEntry(_token(key, kind, word), kind, account, ref) for kind, word in words]
+
+    def token(self, kind: Kind, word: str) -> bytes:
+        """What stands in the index for a word: HMAC-SHA-256 under a key that is derived from the store's own."""
+        return _token(self._index_key(), kind, word)
+
+    def _index_key(self) -> bytes:
+        return _derived(self._store_key(), b"index")
+
+    def index_key_name(self) -> str:
+        """Which key the index is under: another one where the store's own key was lost, and all is indexed anew."""
+        return self._store_subject()
 
     def decrypt(self, entry: VaultEntry) -> bytes:
         """Read an entry. Raises Erased, Lost, or Damaged where it does not decrypt."""
@@ -358,6 +388,10 @@ def may_be_same(kept: str, digest: str) -> bool:
     """
     (of, said), (of_other, said_now) = (each.rpartition(":")[::2] for each in (kept, digest))
     return of != of_other or hmac.compare_digest(said, said_now)
+
+
+def _token(key: bytes, kind: Kind, word: str) -> bytes:
+    return hmac.digest(key, f"{kind}\0{word}".encode(errors="surrogatepass"), "sha256")
 
 
 def _derived(key: bytes, purpose: bytes) -> bytes:

@@ -34,7 +34,7 @@ from ledger.store.instants import to_microseconds
 from ledger.store.reading.page import Listed, Order, Where
 from projections.asking import Accounts, rows_listed
 from projections.first_message import MESSAGE, LeftOut, counting, first, message_of, order_of_fact
-from projections.projection import Place, Projection, Row, Rows, State, Table
+from projections.projection import Index, Place, Projection, Row, Rows, State, Table
 from projections.settled_parts import parts
 from projections.shown_values import Amount, Currency, Instant, LocalDate, shown_instant
 
@@ -63,6 +63,7 @@ SUBSCRIBED = Table(
     },
     key=("account", "subscription_id", "event_id"),
     appends=True,
+    indexes=(Index("subscription_id", ("subscription_id", "account")),),
 )
 BOUND = Table(
     "bound_agreements",

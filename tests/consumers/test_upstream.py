@@ -63,9 +63,10 @@ EXAMPLES: dict[str, tuple[dict[str, Any], set[str], str | None]] = {
             "subscription_id": "sub-1",
             "agreement": "standard",
             "plan": "business voip",
+            "numbers": ["+493023125000", "+493023125001"],
             "credentials": {"username": "zoe.quux", "server": "sip.example.net", "secret_ref": SECRET},
         },
-        {"credentials"},
+        {"numbers", "credentials"},
         None,
     ),
     "voip.cycle.started.v1": (
@@ -220,7 +221,7 @@ OPTIONAL = {
     (type_, field)
     for type_, fields in {
         "voip.account.registered.v1": "customer.locale",
-        "voip.subscription.registered.v1": "credentials credentials.secret_ref",
+        "voip.subscription.registered.v1": "numbers credentials credentials.secret_ref",
         CYCLE: "tax monthly_price",
         "voip.charge.posted.v1": "subscription_id tax",
         "voip.outage.reported.v1": "channel",
@@ -640,6 +641,32 @@ REFUSED_ELSEWHERE: list[tuple[str, dict[str, Any], str, str]] = [
     ("fact.retracted", {"data__reason": "r" * 4097}, "data.reason", "4096"),
     ("subscription.registered", {"data__agreement": "two words"}, "data.agreement", "without spaces"),
     ("subscription.registered", {"data__plan": "p" * 1025}, "data.plan", "1024"),
+    *(
+        ("subscription.registered", {"data__numbers": ["+493023125000", said]}, "data.numbers.1", "E.164")
+        for said in (
+            "03023125000",
+            "+49 30 23125000",
+            "+49-30-23125000",
+            "+49(0)3023125000",
+            "004930231250",
+            "+0493023125000",
+            "+123456",
+            "+1234567890123456",
+            "+49302312500\u0660",
+            "+493023125000\n",
+            "",
+        )
+    ),
+    ("subscription.registered", {"data__numbers": [493023125000]}, "data.numbers.0", "string"),
+    ("subscription.registered", {"data__numbers": [None]}, "data.numbers.0", "missing"),
+    ("subscription.registered", {"data__numbers": "+493023125000"}, "data.numbers", "list of strings"),
+    ("subscription.registered", {"data__numbers": ["+493023125000"] * 2}, "data.numbers", "twice"),
+    (
+        "subscription.registered",
+        {"data__numbers": [f"+4930{n:07}" for n in range(1001)]},
+        "data.numbers",
+        "at most 1,000",
+    ),
     ("subscription.registered", {"data__credentials__password": "hunter2"}, "data.credentials.password", "unknown"),
     ("subscription.registered", {"data__credentials__secret": "hunter2"}, "data.credentials.secret", "unknown"),
     (
@@ -784,9 +811,29 @@ def test_in_binary_mode_headers_count_too() -> None:
     assert "too large" in refusal.reason
 
 
+def test_telephone_numbers_go_into_the_vault_and_their_order_says_nothing() -> None:
+    type_, two = "voip.subscription.registered.v1", ["+493023125001", "+493023125000"]
+    taken = accepted(event(type_, data__numbers=two))
+    assert "numbers" not in taken.data
+    assert (taken.private or {})["numbers"] == sorted(two)
+    assert taken.content == accepted(event(type_, data__numbers=sorted(two))).content
+
+
+def test_a_message_that_lists_no_numbers_says_what_one_without_the_list_says() -> None:
+    """Messages that were recorded before there were numbers come again, and are duplicates."""
+    type_ = "voip.subscription.registered.v1"
+    without = accepted(event(type_, data__numbers=ABSENT))
+    for none in ([], None):
+        assert accepted(event(type_, data__numbers=none)).content == without.content
+    assert "numbers" not in json.loads(without.content)["data"]
+    assert "numbers" not in (without.private or {})
+
+
 def test_limits_are_met_exactly() -> None:
     accepted(event("voip.charge.posted.v1", data__description="d" * 4096))
     accepted(event("voip.subscription.registered.v1", data__plan="p" * 1024, data__agreement="a" * 128))
+    accepted(event("voip.subscription.registered.v1", data__numbers=[f"+4930{n:07}" for n in range(1000)]))
+    accepted(event("voip.subscription.registered.v1", data__numbers=["+1234567", "+123456789012345"]))
     accepted(event("voip.account.registered.v1", data__customer__name="", data__customer__email="x"))
     accepted(event("voip.subscription.registered.v1", data__credentials__secret_ref="file:///run/secrets/one"))
     accepted(event(CYCLE, data__ends_on="2026-03-02", data__price="9" * 15 + ".99"))

@@ -53,6 +53,7 @@ STORE_TABLES = (
     "vault",
     "vault_bound",
     "vault_lost",
+    "vault_index",
     "erasures",
 )
 

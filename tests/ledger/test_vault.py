@@ -255,6 +255,8 @@ def private_words(lines: Iterable[bytes]) -> set[str]:
             words.update(json.loads(found) for found in re.findall(rf'"{field}":\s*("(?:[^"\\]|\\.)*")', text))
         if '"type":"voip.subscription.' not in text:  # there a reason is one of two words of the contract
             words.update(json.loads(found) for found in re.findall(r'"reason":\s*("(?:[^"\\]|\\.)*")', text))
+        for numbers in re.findall(r'"numbers":(\["[^\]]*"\])', text):
+            words.update(json.loads(numbers))
         # A resolution that is a code is public (policy §8); in words it is not.
         words.difference_update(re.findall(r'"resolution":"([a-z][a-z0-9_]{0,63})"', text))
     return words - {""}

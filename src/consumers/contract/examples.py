@@ -21,6 +21,7 @@ _BY_NAME = {
     "locale": "de-DE",
     "monthly_price": "29.95",
     "name": "Zoë Quux",
+    "numbers": ["+493023125000"],
     "plan": "business voip",
     "price": "29.95",
     "processor_reference": "psp-77",

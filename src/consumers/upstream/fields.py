@@ -35,8 +35,14 @@ REFUND_IDENTIFIER_LENGTH_MAX = 512
 """A refund's id has its claim's in it, which has a business id in it (contract §3b)."""
 
 _FINEST_CURRENCY = max(CURRENCY_SCALES, key=CURRENCY_SCALES.__getitem__)
+NUMBERS_MAX = 1_000
+"""So many telephone numbers one message may name."""
 _NO_NUL = r"^[^\u0000]*$"
 """PostgreSQL's text cannot hold U+0000, and nobody's name or words need it."""
+
+_TELEPHONE_NUMBER_PATTERN = r"^\+[1-9][0-9]{6,14}$"
+"""E.164: a plus, and with the country code at most 15 digits; fewer than 7 is nobody's."""
+_TELEPHONE_NUMBER = re.compile(_TELEPHONE_NUMBER_PATTERN, re.ASCII)
 
 _HOST = r"([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])"
 _PORT = "(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
@@ -148,6 +154,32 @@ def _secret_reference(text: str) -> str:
     return text
 
 
+def _telephone_number(text: str) -> str:
+    if _TELEPHONE_NUMBER.fullmatch(text) is None:
+        raise broken("telephone_number")
+    return text
+
+
+def _telephone_numbers(value: object) -> object:
+    """None for no numbers: a message that lists none says no more than one without the list."""
+    if value is None or isinstance(value, tuple):
+        return value
+    if not isinstance(value, list):
+        raise broken("telephone_numbers")
+    if len(value) > NUMBERS_MAX:
+        raise broken("telephone_numbers_too_many")
+    return tuple(value) or None
+
+
+def _listed_once(numbers: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """In one order, whichever they came in: a message that lists them in another says the same."""
+    if numbers is None:
+        return None
+    if len(set(numbers)) < len(numbers):
+        raise broken("telephone_numbers_twice")
+    return tuple(sorted(numbers))
+
+
 # --- What JSON Schema can say of the rules ------------------------------------------------------------------------
 
 _YEAR = "(19[0-9]{2}|[2-8][0-9]{3}|9000)"
@@ -205,6 +237,14 @@ _SECRET_REFERENCE_SCHEMA = {
     "type": "string",
     "maxLength": STRING_LENGTH_MAX,
     "pattern": _SECRET_REFERENCE_PATTERN,
+}
+_TELEPHONE_NUMBERS_SCHEMA = {
+    "description": "Telephone numbers, each once, in E.164: a plus, the country code and the rest, without spaces, "
+    "dashes or parentheses.",
+    "type": ["array", "null"],
+    "items": {"type": "string", "pattern": _TELEPHONE_NUMBER_PATTERN},
+    "maxItems": NUMBERS_MAX,
+    "uniqueItems": True,
 }
 _WHITE = r"\u0009-\u000d\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _CHANGED_SCHEMA = {
@@ -318,3 +358,11 @@ CancelledBy = Literal["portal", "support"]
 
 SecretReference = Annotated[Text, AfterValidator(_secret_reference), WithJsonSchema(_SECRET_REFERENCE_SCHEMA)]
 """A one-time reference to a secret: `https:` or, in a sandbox, `file:`. Never the secret."""
+
+TelephoneNumbers = Annotated[
+    tuple[Annotated[str, AfterValidator(_telephone_number)], ...] | None,
+    BeforeValidator(_telephone_numbers),
+    AfterValidator(_listed_once),
+    WithJsonSchema(_TELEPHONE_NUMBERS_SCHEMA),
+]
+"""Telephone numbers in E.164, each once; None where none is listed. Its default is `None`."""

@@ -58,6 +58,11 @@ SENTENCES: dict[str, str] = {
     "ends_on": "a cycle must end after it starts: ends_on is the first date after the cycle",
     "secret_reference": "a secret must be sent as a reference, never as the secret itself: an https: URL, or in a "
     "sandbox a file: URL, of visible ASCII characters and without a user name",
+    "telephone_number": "a telephone number must be a string in E.164: a plus and 7 to 15 digits with the country "
+    "code, without spaces, dashes or parentheses",
+    "telephone_numbers": "telephone numbers must be a list of strings, also where there is one",
+    "telephone_numbers_too_many": "too many telephone numbers: at most 1,000 are allowed",
+    "telephone_numbers_twice": "a telephone number is listed twice: list each once",
     "says_nothing": "the new value is missing: leave the field out if it has not changed",
     "nothing_changed": "no change is given: give a name, an e-mail address or a locale",
     "retracts_anothers": "only the source of a message can retract it: this must be the source of this message",

@@ -37,6 +37,7 @@ from consumers.upstream.fields import (
     SecretReference,
     Severity,
     Tax,
+    TelephoneNumbers,
     Text,
     TimeZone,
     Violation,
@@ -178,6 +179,8 @@ def _plain(value: object) -> object:
         return instant_to_text(value)
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
     if isinstance(value, Closed):
         return dict(sorted(value.model_dump(exclude_none=True).items()))
     raise TypeError(f"no message holds a {type(value).__name__}")
@@ -272,11 +275,12 @@ class SubscriptionRegisteredV1(MessageData):
 
     message_type = "voip.subscription.registered.v1"
     becomes = SubscriptionRegistered
-    private = ("credentials",)
+    private = ("numbers", "credentials")
 
     subscription_id: NewIdentifier
     agreement: Identifier
     plan: Text
+    numbers: TelephoneNumbers = None
     credentials: Credentials | None = None
 
 

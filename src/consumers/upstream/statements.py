@@ -227,8 +227,9 @@ def content(attributes: Attributes, data: MessageData) -> bytes:
     """By what a repetition is told from a conflict: canonical JSON of type, subject, time and what the data says.
 
     It is made from values, not from the bytes that came, so both content modes and all spellings of one amount or
-    instant are equal. Names are sorted, and every value is a string, a truth value or an object of them: its digests
-    are kept for ever, and of such values there is one compact JSON, whoever writes it (a test holds it to that).
+    instant are equal. Names are sorted, and every value is a string, a truth value, or a list or an object of them:
+    its digests are kept for ever, and of such values there is one compact JSON, whoever writes it (a test holds it to
+    that).
     """
     return to_json(
         {

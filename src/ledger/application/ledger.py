@@ -21,6 +21,7 @@ from ledger.store.instants import to_microseconds
 from ledger.store.notice_queue import begin_after_what_is_there
 from ledger.store.positions import check_number_of_shards
 from ledger.store.reading.store import Clock, clock_in, store_is_older
+from ledger.store.reading.vault_index import WHOLE_INDEX
 from ledger.store.recorders import EnvelopeMapper, LedgerRecorder, SealingEventStore, events_of
 from ledger.store.schema import SCHEMA_VERSION, TABLES
 from ledger.store.writing import Writes, hold_heads, read_heads, read_waiting
@@ -89,6 +90,7 @@ class Ledger(Application[str]):
                     ("shards", str(shards)),
                     ("sandbox", "yes" if sandbox else "no"),
                     ("id", bound.store_id),
+                    (WHOLE_INDEX, self.vault.index_key_name()),
                 ],
             )
             transaction.insert(

@@ -179,6 +179,7 @@ def accept_loss(ledger: Ledger, keys: KeyDatabase, reason: str, by: By) -> tuple
 
     def decide(act: Act) -> None:
         act.writes.bound = now_bound
+        act.writes.index_lost = found.store_key
         act.writes.lost = [(ref, loss_id) for refs in found.refs.values() for ref in refs]
         ledger.vault.prepare([subject], _Rebound(act.transaction, now_bound))
         sealed, entries = ledger.vault.seal(f"{subject}/reason", subject, {"reason": reason})

@@ -236,6 +236,8 @@ class Recording:
                 ref = message_event_id(item.message.source, item.message.id)
                 sealed, entries = self._ledger.vault.seal(ref, customer_subject(item.account), item.private)
                 self.writes.vault += entries
+                if entries:
+                    self.writes.index += self._ledger.vault.index(ref, item.account, item.private)
             account = self.accounts[item.account]
             account.record(item, sealed, clock())
             self.events += account.collect()

@@ -28,7 +28,7 @@ class SubscriptionFact(Fact):
 
 
 class SubscriptionRegistered(SubscriptionFact):
-    """A subscription was registered under a service agreement; credentials, if any, are in the vault."""
+    """A subscription was registered under a service agreement; numbers and credentials, if any, are in the vault."""
 
     stored_as = "subscription-registered.v1"
 

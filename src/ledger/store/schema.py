@@ -123,6 +123,13 @@ TABLES = (
     """CREATE TABLE IF NOT EXISTS vault (
         ref TEXT PRIMARY KEY, subject TEXT NOT NULL, nonce BYTES NOT NULL, ciphertext BYTES NOT NULL)""",
     "CREATE INDEX IF NOT EXISTS vault_subject ON vault (subject, ref)",
+    # By which words customers are found: a keyed hash of each, of an e-mail address, a name or a telephone number,
+    # with the account and the vault's entry that has it. The row `vault_index` of `store` says under which key it is
+    # whole.
+    """CREATE TABLE IF NOT EXISTS vault_index (
+        token BYTES NOT NULL, kind TEXT NOT NULL, account TEXT NOT NULL, ref TEXT NOT NULL)""",
+    'CREATE UNIQUE INDEX IF NOT EXISTS vault_index_token ON vault_index (token, account COLLATE "C", ref)',
+    "CREATE INDEX IF NOT EXISTS vault_index_ref ON vault_index (ref)",
     # One row: which vault is the store's, and the last of its keys with which anything was encrypted.
     """CREATE TABLE IF NOT EXISTS vault_bound (
         vault_id TEXT PRIMARY KEY, serial BIGINT NOT NULL, mark TEXT NOT NULL)""",

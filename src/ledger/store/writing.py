@@ -17,7 +17,10 @@ from ledger.store.reading.audit import Log
 from ledger.store.reading.erasures import erased_accounts, subjects_of
 from ledger.store.reading.notice_queue import QueuedNotice
 from ledger.store.reading.shards import shards_of
-from ledger.vault import Bound, VaultEntry, dead_letter_subject, set_aside_subject
+from ledger.store.reading.vault_index import WHOLE_INDEX
+from ledger.vault import Bound, IndexEntry, VaultEntry, dead_letter_subject, set_aside_subject
+
+INDEX_COLUMNS = ("token", "kind", "account", "ref")
 
 
 class HeadMoved(Conflict):
@@ -192,6 +195,10 @@ class Writes:
     approved: dict[str, dict[str, datetime]] = field(default_factory=dict)
     """The refunds of an account that are approved and not submitted, all of them, and since when."""
     vault: list[VaultEntry] = field(default_factory=list)
+    index: list[IndexEntry] = field(default_factory=list)
+    """By which words of these entries of the vault customers are found."""
+    index_lost: bool = False
+    """Whether the index's key is lost: all of it goes, and is filled again under another."""
     bound: Bound | None = None
     """The vault that is the store's from now on."""
     lost: list[tuple[str, str]] = field(default_factory=list)
@@ -229,6 +236,7 @@ class Writes:
             ("ref", "subject", "nonce", "ciphertext"),
             [(v.ref, v.subject, v.nonce, v.ciphertext) for v in self.vault],
         )
+        transaction.insert("vault_index", INDEX_COLUMNS, [(i.token, i.kind, i.account, i.ref) for i in self.index])
         self._write_dead_letters(transaction)
         self._write_set_aside(transaction)
         if self.erased is not None:
@@ -331,6 +339,10 @@ class Writes:
                 "vault_bound", ("vault_id", "serial", "mark"), [(self.bound.vault_id, last.number, last.mark)]
             )
             transaction.insert("vault_lost", ("ref", "loss_id"), self.lost)
+            transaction.run_each("DELETE FROM vault_index WHERE ref = ?", [(ref,) for ref, _ in self.lost])
+            if self.index_lost:
+                transaction.run("DELETE FROM vault_index")
+                transaction.run("DELETE FROM store WHERE name = ?", (WHOLE_INDEX,))
         used = max((entry.serial for entry in self.vault if entry.serial), key=lambda s: s.number, default=None)
         if used is not None:
             transaction.run(
@@ -416,6 +428,9 @@ class Writes:
         for subject in subjects_of(transaction, [erased.account])[erased.account]:
             transaction.run(
                 "DELETE FROM vault_lost WHERE ref IN (SELECT ref FROM vault WHERE subject = ?)", (subject,)
+            )
+            transaction.run(
+                "DELETE FROM vault_index WHERE ref IN (SELECT ref FROM vault WHERE subject = ?)", (subject,)
             )
             transaction.run("DELETE FROM vault WHERE subject = ?", (subject,))
 

@@ -17,6 +17,7 @@ Check = TypeVar("Check", bound=Callable[..., Any])
 Action = Literal[
     # reading
     "account.read",
+    "customer.search",
     "claim.read",
     "refund.read",
     "credit.read",
@@ -95,6 +96,7 @@ _OWN = _of("customer")
 
 PERMISSIONS: dict[Action, Roles] = {
     "account.read": _MONEY | _OWN,
+    "customer.search": _of("support", "finance", "auditor", "privacy"),
     "claim.read": _MONEY | _OWN,
     "refund.read": _MONEY | _OWN,
     "credit.read": _MONEY | _OWN,

@@ -17,6 +17,7 @@ from makegood.house.opening import House, check_vault
 from projections.shown_values import Instant
 
 if TYPE_CHECKING:
+    from ledger.application.indexing import IndexDiffers
     from ledger.application.lost_keys import Unreadable
 
 
@@ -55,6 +56,29 @@ class LossFound(Counted):
     """What `makegood vault accept-loss` found."""
 
     outcome: Annotated[str, Field(description="`accepted`, `would be accepted`, or `nothing is lost`.")]
+
+
+class IndexChecked(TypedDict):
+    """The index by which customers are found, compared with the vault: `makegood vault index`."""
+
+    ok: Annotated[bool, Field(description="Whether nothing differed.")]
+    entries: Annotated[int, Field(description="Entries of the vault that were compared.")]
+    unreadable: Annotated[int, Field(description="Entries of customers that nobody can read any more.")]
+    missing: Annotated[int, Field(description="Words that the index lacked.")]
+    unfounded: Annotated[int, Field(description="Words that no entry of the vault says.")]
+    repaired: bool
+
+
+def index_checked(found: IndexDiffers, *, repaired: bool) -> IndexChecked:
+    """How the index differed from the vault, as a command answers."""
+    return {
+        "ok": not found.missing and not found.unfounded,
+        "entries": found.entries,
+        "unreadable": found.unreadable,
+        "missing": found.missing,
+        "unfounded": found.unfounded,
+        "repaired": repaired,
+    }
 
 
 def vault(house: House) -> VaultStands:

@@ -21,6 +21,7 @@ from makegood.answers import account as answering
 from makegood.answers import agreements as published
 from makegood.answers import history as historical
 from makegood.answers import kept_messages, lost_ranges, owed
+from makegood.answers import search as search_
 from makegood.answers import status as standing
 from makegood.answers.another_time import listed_then
 from makegood.answers.check import Checked
@@ -33,6 +34,7 @@ from makegood.answers.history import HistoryEntry
 from makegood.answers.instructions import instructions as instructed
 from makegood.answers.notices import Notice
 from makegood.answers.notices import notices as queued
+from makegood.answers.search import Found
 from makegood.answers.waiting import Waiting
 from makegood.answers.waiting import waiting as waiting_for
 from makegood.api.asked import AskedMoment, AsOf, Identifier, KnownAtMoment, OfAccount, Printable, check_as_of
@@ -67,6 +69,10 @@ ROUTERS = (finance, accounts, messages, machinery)
 
 
 OfSource = Annotated[Printable | None, Query(description="Only messages from this source.")]
+SOUGHT = (
+    "An id of an account, a subscription, a claim, a refund or a credit, or an e-mail address, a name or a telephone "
+    "number. It stands in the address of the request: have proxies log no queries of this path."
+)
 CLOSED_TOO = "Include closed ones."
 KeptPosition = Annotated[int, Path(ge=1, lt=2**63, description="The message's number in the list.")]
 
@@ -77,6 +83,22 @@ def answers(model: Any) -> dict[int | str, dict[str, Any]]:
 
 
 # --- what is owed -------------------------------------------------------------------------------------------------
+
+
+@accounts.get("/search", summary="Find customers", responses=answers(list[Found]))
+def find(
+    request: Request,
+    house: TheHouse,
+    caller: Annotated[Caller, allowed("customer.search")],
+    page: Annotated[Page, pages(search_.ORDER)],
+    text: Annotated[Printable, Query(min_length=1, pattern="[^ ]", description=SOUGHT)],
+) -> Response:
+    """Accounts by an id, or by their customer's e-mail address, name or telephone number, by account.
+
+    A name is found by its words in any order, without accents and capitals; a number in any spelling, with its
+    country code or without. Names and addresses are shown to those who may read people's words.
+    """
+    return answer_page(request, search_.search(house, caller.sight, text, page))
 
 
 @finance.get("/claims", summary="List claims", responses=answers(list[claims_.Claim]))

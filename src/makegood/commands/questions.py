@@ -43,6 +43,42 @@ if TYPE_CHECKING:
 
 
 @app.command()
+def find(
+    text: Annotated[
+        str,
+        typer.Argument(
+            metavar="TEXT",
+            help="An id of an account, a subscription, a claim, a refund or a credit, or an e-mail address, a name "
+            "or a telephone number.",
+        ),
+    ],
+    columns: ColumnsOption = None,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Find a customer: by an id, an e-mail address, a name or a telephone number.
+
+    A name is found by its words in any order, without accents and capitals; a number in any spelling, with its
+    country code or without.
+    """
+    from makegood.access.sight import EVERYTHING
+    from makegood.answers.search import search
+    from makegood.commands.terminal.tables import FOUND
+
+    if not text.strip():
+        raise Stop("nothing to look for was given: say an id, an e-mail address, a name or a telephone number")
+    show_list(
+        store,
+        json,
+        lambda house: search(house, EVERYTHING, text),
+        FOUND,
+        chosen=columns,
+        title="Customers",
+        empty="no customer is found by this; give the whole id, e-mail address or number, or whole words of a name",
+    )
+
+
+@app.command()
 def claims(
     account: AccountOption = None,
     currency: CurrencyOption = None,

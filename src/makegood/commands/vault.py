@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from makegood.commands.app import Actor, Json, Store, settings_from, vault_app
+from makegood.commands.app import MISMATCH, Actor, Json, Store, settings_from, vault_app
 
 SHOWN_MAX = 20
 """So many accounts are named on a terminal; `--json` names all."""
@@ -40,6 +40,7 @@ def vault_accept_loss(
     Restore the newest backup of the key database first: what its keys cannot decrypt is lost for good.
     """
     from ledger.application.acts import By
+    from ledger.application.indexing import fill_if_not_whole
     from ledger.application.lost_keys import accept_loss, unreadable
     from makegood.answers.vault import found_lost, in_words
     from makegood.commands.terminal.printing import print_json, say
@@ -55,6 +56,8 @@ def vault_accept_loss(
             create_missing_vault(house)
             found, recorded = accept_loss(house.ledger, keys, reason, by)
             outcome = "accepted" if recorded else "nothing is lost"
+            if recorded and found.store_key:
+                fill_if_not_whole(house.ledger)
         older = needs_migration(house)
         if not older and not dry_run:
             house.projections.catch_up()
@@ -69,6 +72,42 @@ def vault_accept_loss(
         say(f"accounts: {', '.join(named)}{f' and {more} more (see --json)' if more else ''}")
     if older and not dry_run:
         say("next: makegood migrate")
+
+
+@vault_app.command("index")
+def vault_index(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Add what the index lacks, and delete what no entry of the vault says.")
+    ] = False,
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Check that customers are found by what the vault says of them, and by nothing else.
+
+    The index holds keyed hashes of e-mail addresses, names and telephone numbers, for `makegood find`.
+    """
+    from ledger.application.indexing import check_index, fill_index
+    from makegood.answers.vault import index_checked
+    from makegood.commands.terminal.printing import print_json, progress_bar, say
+    from makegood.house.opening import open_house
+
+    with (
+        open_house(settings_from(store)) as house,
+        progress_bar("comparing", None, "entries") as show,
+    ):
+        found = (fill_index if repair else check_index)(house.ledger, show)
+    answer = index_checked(found, repaired=repair)
+    if json:
+        print_json(answer)
+    else:
+        say(
+            f"{answer['entries']:,} entries of the vault: {answer['missing']:,} words missing in the index, "
+            f"{answer['unfounded']:,} that no entry says{', repaired' if repair and not answer['ok'] else ''}"
+        )
+        if not answer["ok"] and not repair:
+            say("next: makegood vault index --repair")
+    if not answer["ok"] and not repair:
+        raise typer.Exit(MISMATCH)
 
 
 def _show(store: str, json: bool) -> None:

@@ -13,6 +13,7 @@ from ledger.store.database import Database, StoreError, redacted
 from ledger.store.reading.generations import AheadOfLedger
 from ledger.store.reading.store import NoStore, clock_in, store_exists, store_is_older
 from ledger.store.reading.vault import vault_of
+from ledger.store.reading.vault_index import index_is_whole
 from ledger.store.vault_keys import KeyDatabase, VaultMismatch
 from ledger.vault import Ring, Vault
 from makegood.house.clock import system_clock
@@ -23,6 +24,10 @@ from projections.follower import Follower
 
 if TYPE_CHECKING:
     from ledger.application.ledger import Ledger
+
+
+INDEXED_BETWEEN_LINES = 100_000
+"""After so many entries of the vault a line says how far indexing them has come."""
 
 
 class House:
@@ -83,7 +88,17 @@ def create_missing_vault(house: House) -> None:
 
 def needs_migration(house: House) -> bool:
     """Whether an older version made the store, or was the last one to bring it up to date. Raises StoreError."""
-    return store_is_older(house.database) or vault_of(house.database) is None or house.projections.lacks_tables()
+    return (
+        store_is_older(house.database)
+        or vault_of(house.database) is None
+        or house.projections.lacks_tables()
+        or not _index_is_whole(house.database)
+    )
+
+
+def _index_is_whole(database: Database) -> bool:
+    with database.reading() as transaction:
+        return index_is_whole(transaction)
 
 
 def _no_store(settings: Settings) -> NoStore:
@@ -98,6 +113,7 @@ def _bring_up_to_date(house: House, keys: KeyDatabase) -> None:
 
     An account that cannot be assessed stays due, and is told of by whoever does due work next.
     """
+    from ledger.application.indexing import fill_if_not_whole
     from ledger.application.lost_keys import bind_older
 
     _check_that_it_is_there(house)
@@ -109,7 +125,13 @@ def _bring_up_to_date(house: House, keys: KeyDatabase) -> None:
         from ledger.application.due_work import do_due_work
 
         do_due_work(house.ledger, house.ledger.now(), failing={})
+    fill_if_not_whole(house.ledger, _say_indexed)
     house.projections.catch_up()
+
+
+def _say_indexed(entries: int) -> None:
+    if entries % INDEXED_BETWEEN_LINES == 0:
+        say(f"making customers findable by their words: {entries:,} entries of the vault so far")
 
 
 def _renew_views(house: House) -> None:

@@ -23,6 +23,7 @@ from ledger.store.positions import (
 )
 from ledger.store.reading.audit import Log, logs_of, tree_size
 from ledger.store.reading.shards import shards_of
+from ledger.store.reading.vault_index import entries_of_nothing
 
 _PAGE = 2_000
 """So many rows are read together."""
@@ -88,6 +89,7 @@ def read_snapshot(transaction: Transaction) -> Snapshot:
         ("waiting", lambda: _waiting(transaction)),
         ("notices", lambda: _notices(transaction)),
         ("closures", lambda: _kept(transaction, snapshot.closures)),
+        ("vault_index", lambda: _index(transaction)),
     )
     for table, check in checks:
         try:
@@ -215,3 +217,10 @@ def _kept(transaction: Transaction, closures: Sequence[Row]) -> Iterator[Mismatc
     for kept, kept_id, *_ in closures:
         if (kept, kept_id) not in there:
             yield Mismatch(None, None, f"the {kept} {kept_id} is closed, and is not there")
+
+
+def _index(transaction: Transaction) -> Iterator[Mismatch]:
+    """Whether the words are those that the vault has, only its keys can tell (`makegood vault index`)."""
+    count = entries_of_nothing(transaction)
+    if count:
+        yield Mismatch(None, None, f"words in the vault's index that the vault does not have: {count}")

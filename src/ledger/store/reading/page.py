@@ -58,7 +58,7 @@ class Where:
             self.that(f"{column} IN ({marks})" if values else "1 = 0", *sorted(values))
         return self
 
-    def that(self, condition: str, *values: str | int) -> Where:
+    def that(self, condition: str, *values: str | int | bytes) -> Where:
         """Have a condition hold."""
         self.conditions.append(condition)
         self.values += values

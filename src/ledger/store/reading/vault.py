@@ -46,15 +46,21 @@ def opened_body(database: Database, vault: Vault, subject: str) -> bytes | None:
 
 def every_entry(transaction: Transaction) -> Iterator[Sequence[VaultEntry]]:
     """All that is not known as lost, in parts, the entries of a subject one after the other."""
-    after = ("", "")
-    while rows := transaction.rows(
+    last: VaultEntry | None = None
+    while entries := entries_after(transaction, last):
+        yield entries
+        last = entries[-1]
+
+
+def entries_after(transaction: Transaction, last: VaultEntry | None) -> list[VaultEntry]:
+    """The next of them after one; the first where none is given."""
+    rows = transaction.rows(
         "SELECT ref, subject, nonce, ciphertext, NULL FROM vault WHERE (subject, ref) > (?, ?) "
         "AND NOT EXISTS (SELECT 1 FROM vault_lost WHERE vault_lost.ref = vault.ref) "
         "ORDER BY subject, ref LIMIT ?",
-        (*after, BATCH),
-    ):
-        yield [_entry(row) for row in rows]
-        after = (rows[-1][1], rows[-1][0])
+        (*((last.subject, last.ref) if last is not None else ("", "")), BATCH),
+    )
+    return [_entry(row) for row in rows]
 
 
 def entries_under(transaction: Transaction, subjects: Collection[str]) -> list[VaultEntry]:

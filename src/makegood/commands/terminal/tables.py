@@ -11,6 +11,7 @@ from makegood.answers.history import HistoryEntry
 from makegood.answers.kept_messages import DeadLetter, SetAside
 from makegood.answers.lost_ranges import LostRange
 from makegood.answers.notices import Notice
+from makegood.answers.search import Found
 from makegood.answers.waiting import Waiting
 from makegood.commands.terminal.layout import Columns
 from projections.access import ApiKey, Granted
@@ -32,6 +33,11 @@ from projections.periods import Period
 from projections.reconciliation import Discrepancy
 from projections.refunds import Refund
 
+FOUND = Columns(
+    Found,
+    {"account_id": "account", "by": "found by", "id": "id", "name": "name", "email": "e-mail"},
+    give_way=("id", "email"),
+)
 CLAIMS = Columns(
     Claim,
     {
