@@ -254,9 +254,8 @@ def _trusted(settings: Settings, policy: Path | None, keys: list[str]) -> TrustP
     """Whose signatures count: as the options say, as the settings do, or by the keys in the key file, where whoever
     verifies may read it; None where no key is known.
     """
-    from consumers.checkpoints.signing import KeysUnusable
     from ledger.audit import TrustPolicy, Unproven, VerifierKey
-    from makegood.house.audit_keys import policy_of, verifier_keys
+    from makegood.house.audit_keys import trusted_by
 
     if policy is not None and keys:
         raise typer.BadParameter("give --policy or --key: a policy names the log's keys itself")
@@ -267,13 +266,7 @@ def _trusted(settings: Settings, policy: Path | None, keys: list[str]) -> TrustP
             return TrustPolicy.of_log(*map(VerifierKey.from_text, keys))
     except Unproven as error:
         raise Stop(f"{policy if policy is not None else '--key'}: {error}") from None
-    if (set_ := policy_of(settings)) is not None:
-        return set_
-    try:
-        ours = verifier_keys(settings)
-    except KeysUnusable:
-        return None
-    return TrustPolicy.of_log(*ours) if ours else None
+    return trusted_by(settings)
 
 
 def _signed(checkpoint: Path) -> Note:

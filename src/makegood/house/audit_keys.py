@@ -101,6 +101,18 @@ def open_to_others(file: Path) -> bool:
     return False
 
 
+def trusted_by(settings: Settings) -> TrustPolicy | None:
+    """Whose signatures count: as the trust policy says, else by the keys in the key file, where whoever runs this may
+    read it; None where neither is there. Raises Stop where the policy cannot be used."""
+    if (set_ := policy_of(settings)) is not None:
+        return set_
+    try:
+        ours = verifier_keys(settings)
+    except KeysUnusable:
+        return None
+    return TrustPolicy.of_log(*ours) if ours else None
+
+
 def policy_of(settings: Settings) -> TrustPolicy | None:
     """The trust policy; None where no file is named. Raises Stop where it cannot be used."""
     if not settings.audit_policy:

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ledger.events import Role
+from ledger.values import instant_to_text
 from makegood.access.permissions import Action, may
 from makegood.pages.amounts import amount_by_code, amount_in_words, locale_of, number_in_words
 from makegood.pages.instants import age_in_words, date_in_words, instant_in_words, month_in_words
@@ -258,6 +259,7 @@ _LAYOUTS.globals["static_url"] = static_url
 _LAYOUTS.filters |= {
     "money": _money,
     "moment": _moment,
+    "instant": instant_to_text,
     "day": _day,
     "month": _month,
     "number": _number,

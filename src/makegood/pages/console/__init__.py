@@ -1,8 +1,18 @@
 """The console: where the provider's people look, a module for each of their rooms."""
 
-from makegood.pages.console import accounts, approvals, closing, explanations, finance, reconciliation
+from makegood.pages.console import (
+    accounts,
+    approvals,
+    closing,
+    evidence,
+    explanations,
+    finance,
+    reconciliation,
+    verifying,
+)
 from makegood.pages.shell import NAVIGATION
 
-ROUTERS = tuple(module.router for module in (finance, closing, approvals, reconciliation, explanations, accounts))
+ROOMS = (finance, closing, approvals, reconciliation, explanations, accounts, verifying, evidence)
+ROUTERS = tuple(module.router for module in ROOMS)
 
-NAVIGATION += [*finance.ENTRIES, *approvals.ENTRIES, *reconciliation.ENTRIES]
+NAVIGATION += [*finance.ENTRIES, *approvals.ENTRIES, *reconciliation.ENTRIES, *verifying.ENTRIES, *evidence.ENTRIES]
