@@ -30,15 +30,18 @@ from ledger.audit import (
     Note,
     SignatureType,
     SigningKey,
+    TileInvalid,
     TrustPolicy,
     leaf_digest,
     root_of,
     signed,
     verified_log_signatures,
 )
+from ledger.store.column_types import ColumnChanged
 from ledger.store.positions import SYSTEM_SHARD
 from ledger.store.reading.audit import checkpoint_note, latest_checkpoint, log_of, origin_of, tree_size
 from ledger.store.reading.shards import shard_end
+from projections.follower import Follower
 from tests.ledger.books import STANDARD, Books, Killed, killed
 from tests.ledger.conftest import Opener
 from tests.ledger.messages import Upstream
@@ -414,3 +417,30 @@ class TestWitnesses:
 
         assert self.witnessed(books, ask) == []
         assert last(books) == what_it_must_be(books)
+
+
+def test_what_is_not_stored_as_its_type_any_more_stops_every_reader_in_words(tmp_path: Path) -> None:
+    """SQLite keeps a text where bytes belong: no reader stumbles over it, or takes something else for it."""
+    books = Books.open(f"sqlite:///{tmp_path / 'books.db'}")
+    fill(books)
+    works, follower = part(books), Follower(books.database)
+    follower.create()
+    with books.database.writing() as transaction:
+        transaction.run("UPDATE events SET envelope = CAST(envelope AS TEXT) WHERE position = 2")
+    for reads in (lambda: work(works), follower.catch_up, books.envelopes):
+        with pytest.raises(ColumnChanged, match=r"the envelope at 0:2 is not stored as bytes: .*audit verify`"):
+            reads()
+    with books.database.writing() as transaction:
+        transaction.run("UPDATE events SET envelope = CAST(envelope AS BLOB) WHERE position = 2")
+    work(works)
+    assert last(books) == what_it_must_be(books)
+    with books.database.writing() as transaction:
+        transaction.run("UPDATE audit_tiles SET hashes = 7 WHERE level = 0")
+    fill(books, "acct-2")
+    with pytest.raises(TileInvalid, match=r"tile/0/000 is not stored as bytes"):
+        work(works)
+    with books.database.writing() as transaction:
+        transaction.run("UPDATE readers SET position = 'x' WHERE reader = 'checkpoints'")
+    with pytest.raises(ColumnChanged, match="the position of checkpoints is not stored as a whole number"):
+        work(works)
+    books.close()

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from ledger.audit import leaf_hash
 from ledger.events import LedgerEvent, SubscriptionStatusChanged, from_stored
+from ledger.store.column_types import as_bytes, as_integer, as_text
 from ledger.store.database import Database, Row, StoreError, Transaction
 from ledger.store.positions import KnownAt, Position, Reached
 
@@ -207,7 +208,7 @@ def status_before(transaction: Transaction, event: SubscriptionStatusChanged) ->
         "ORDER BY stream_version DESC LIMIT 1",
         (event.stream, event.stream_version, SubscriptionStatusChanged.stored_as),
     )
-    found = from_stored(rows[0][0], bytes(rows[0][1])) if rows else None
+    found = from_stored(rows[0][0], as_bytes(rows[0][1], f"an envelope of {event.stream}")) if rows else None
     return found if isinstance(found, SubscriptionStatusChanged) else None
 
 
@@ -287,7 +288,17 @@ def read_accounts(transaction: Transaction, accounts: Sequence[str]) -> dict[str
 
 def _envelope(row: Row) -> StoredEnvelope:
     shard, position, account, account_version, stream, stream_version, type_, envelope = row
-    return StoredEnvelope(shard, position, account, account_version, stream, stream_version, type_, bytes(envelope))
+    what = f"the envelope at {shard}:{position}"
+    return StoredEnvelope(
+        as_integer(shard, f"the shard of {what}"),
+        as_integer(position, f"the position of {what}"),
+        as_text(account, f"the account of {what}"),
+        as_integer(account_version, f"the account's version of {what}"),
+        as_text(stream, f"the stream of {what}"),
+        as_integer(stream_version, f"the stream's version of {what}"),
+        as_text(type_, f"the type of {what}"),
+        as_bytes(envelope, what),
+    )
 
 
 def accounts_at(transaction: Transaction, positions: Iterable[Position]) -> dict[Position, str]:
