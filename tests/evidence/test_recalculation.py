@@ -1,0 +1,227 @@
+"""Amounts worked out again from a pack: an honest history is sound, and a changed amount is found with its event."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.audit import (
+    Checkpoint,
+    LogProof,
+    SignatureType,
+    SigningKey,
+    inclusion_proof,
+    leaf_digest,
+    leaf_hash,
+    root_of,
+    signed,
+)
+from ledger.events import ClaimAssessed, ClaimAssessedV1, LedgerEvent
+from ledger.values import CURRENCY_SCALES
+from makegood.evidence import verify
+from makegood.evidence.recalculation import DECIMALS, Recalculation, terms_from
+from makegood.evidence.verifier import verifier
+from tests.evidence.test_verify_py import Leaves
+from tests.oracle import histories
+from tests.projections.test_movements import Life
+from tests.search import sample
+
+SEEDS = range(sample(8))
+TEXTS = list(histories.agreement_texts(money=True).values())
+TERMS = {sha256(text.encode()).hexdigest(): terms_from(text) for text in TEXTS}
+KEY = SigningKey.new("example.org/log", SignatureType.ED25519)
+POLICY = verify.Policy(logs=[verify.Key.from_text(str(KEY.vkey))])
+
+Said = dict[str, Any]
+
+
+def lived(seed: int) -> list[LedgerEvent]:
+    """The events of a random history with its provider's people.
+
+    Where its messages name one twice, which no store records, another life is taken.
+    """
+    events = [event for step in Life(seed).steps for event in step]
+    messages = [(m.source, m.id) for event in events if (m := getattr(event.data, "message", None)) is not None]
+    return events if len(messages) == len(set(messages)) else lived(seed + 100_000)
+
+
+def as_said(events: Iterable[LedgerEvent]) -> list[Said]:
+    return [json.loads(event.stored()) for event in events]
+
+
+def recalculated(said: Sequence[Said], terms: Mapping[str, Any] = TERMS) -> Recalculation:
+    recalculation = Recalculation(terms)
+    for position, each in enumerate(said, 1):
+        recalculation.take(f"0:{position}", each)
+    return recalculation
+
+
+def pack_of(said: Sequence[Said], folder: Path) -> Path:
+    """An evidence pack of an account, whose events stand in a log after the publications of all agreements; chained
+    and signed as an honest log is, whatever the events say."""
+    published = [
+        {"type": "agreement-published.v1", "account": "system", "previous": None, "data": {"text": text}}
+        for text in TEXTS
+    ]
+    entries: list[bytes] = [json.dumps(each).encode() for each in published]
+    previous = None
+    for each in said:
+        entries.append(json.dumps({**each, "previous": previous}).encode())
+        previous = leaf_hash(entries[-1])
+    digests = [leaf_digest(entry) for entry in entries]
+    tree, size = Leaves(digests), len(entries)
+    note = signed(Checkpoint("example.org/log", size, root_of(digests)), [KEY], 1_800_000_000)
+    files = {"checkpoints/0.checkpoint": str(note).encode()}
+    for index, entry in enumerate(entries):
+        proof = LogProof(index, tuple(inclusion_proof(tree, index, size)), note)
+        files[f"entries/0/{index + 1:012}.json"] = entry
+        files[f"proofs/0/{index + 1:012}.tlog-proof"] = proof.to_text().encode()
+    agreements = [(f"agreements/{digest}.toml", text) for digest, text in zip(TERMS, TEXTS, strict=True)]
+    files |= {file: text.encode() for file, text in agreements}
+    places = [f"0:{position}" for position in range(len(TEXTS) + 1, size + 1)]
+    told = {
+        "format": "makegood evidence 1",
+        "kind": "account",
+        "logs": [
+            {
+                "shard": 0,
+                "origin": "example.org/log",
+                "size": size,
+                "root": root_of(digests).hex(),
+                "checkpoint": "checkpoints/0.checkpoint",
+            }
+        ],
+        "accounts": [
+            {
+                "account_id": "acct-1",
+                "events": places,
+                "head": {"version": len(said), "position": places[-1], "leaf_hash": previous},
+            }
+        ],
+        "agreements": [
+            {"file": file, "published_at": f"0:{position}"} for position, (file, _) in enumerate(agreements, 1)
+        ],
+        "closing": None,
+        "files": {name: sha256(content).hexdigest() for name, content in files.items()},
+    }
+    packed = folder / "pack.zip"
+    with zipfile.ZipFile(packed, "w") as out:
+        for name, content in {**files, "pack.json": json.dumps(told).encode()}.items():
+            out.writestr(name, content)
+    return packed
+
+
+def decided(said: Sequence[Said]) -> list[int]:
+    """Where decisions about claims stand that say what each comes to."""
+    return [n for n, each in enumerate(said) if each["type"] == ClaimAssessed.stored_as and each["data"]["after"]]
+
+
+def raised(amount: str) -> str:
+    """An amount with one more of its first digits."""
+    whole, point, rest = amount.partition(".")
+    return f"{int(whole) + 1}{point}{rest}"
+
+
+# --- honest histories ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_was_decided_comes_out_again(seed: int) -> None:
+    said = as_said(lived(seed))
+    found = recalculated(said)
+    assert found.differing == []
+    assert found.decisions == sum(each["type"] == ClaimAssessed.stored_as for each in said)
+
+
+def test_an_honest_pack_is_sound_for_the_file_that_auditors_get(tmp_path: Path) -> None:
+    said = as_said(lived(1))
+    pack = pack_of(said, tmp_path)
+    program = tmp_path / "verify.py"
+    program.write_text(verifier())
+    asked = [sys.executable, "-I", str(program), "pack", str(pack), "--key", str(KEY.vkey)]
+    done = subprocess.run([*asked, "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["recalculated"] == recalculated(said).decisions
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert "decisions worked out again" in done.stdout
+
+
+# --- what was changed, chained again honestly and signed -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_changed_amount_is_found_and_its_event_named(seed: int) -> None:
+    said = as_said(lived(seed))
+    chance = random.Random(seed)
+    for number in chance.sample(decided(said), min(4, len(decided(said)))):
+        field = chance.choice(["amount", "tax"])
+        after = said[number]["data"]["after"]
+        forged = {**said[number]["data"], "after": {**after, field: raised(after[field])}}
+        found = recalculated([*said[:number], {**said[number], "data": forged}, *said[number + 1 :]])
+        named = [each for each in found.differing if each.at == f"0:{number + 1}"]
+        assert [said[number]["data"]["claim_id"] in each.what for each in named] == [True]
+
+
+@pytest.mark.parametrize(
+    ("field", "other"),
+    [("outcome", "withdrawn"), ("reason", "terms"), ("settle_as", "elsewhere"), ("amount", "0.01")],
+)
+def test_a_pack_is_found_in_which_a_claim_says_something_else(field: str, other: str, tmp_path: Path) -> None:
+    said = as_said(lived(1))
+    number = decided(said)[0]
+    said[number]["data"]["after"][field] = other
+    found = verify.verify_pack(pack_of(said, tmp_path), POLICY)
+    assert not found.ok
+    position = len(TEXTS) + number + 1
+    assert (position, "acct-1") in {(each.position, each.account) for each in found.bad}
+    assert all(said[number]["data"]["claim_id"] in each.what for each in found.bad)
+
+
+def test_a_changed_fact_is_found_by_what_was_decided_from_it() -> None:
+    lives = [as_said(lived(seed)) for seed in range(4)]
+    for said in lives:
+        for each in said:
+            if each["type"] == "cycle-started.v1":
+                each["data"]["price"] = raised(each["data"]["price"])
+    assert any(recalculated(said).differing for said in lives)
+
+
+def test_other_terms_are_found_by_what_was_decided_by_them() -> None:
+    other = terms_from('[proration]\nbasis = "exact_time"\n[disruption]\nsignificant_after = "PT1S"\n')
+    lives = [as_said(lived(seed)) for seed in range(4)]
+    assert any(recalculated(said, dict.fromkeys(TERMS, other)).differing for said in lives)
+
+
+# --- what is not worked out ----------------------------------------------------------------------------------------
+
+
+def test_decisions_by_older_rules_are_counted_and_rules_only_rise() -> None:
+    """Before any decision says its rules an older release may have decided; after one none has."""
+    said = as_said(lived(1))
+    first, *_, last = decided(said)
+    older = ClaimAssessedV1.stored_as
+    found = recalculated([*said[:first], {**said[first], "type": older}])
+    assert (found.decisions, found.not_judged["they were made by older rules"], found.differing) == (0, 1, [])
+    found = recalculated([*said[:last], {**said[last], "type": older}])
+    assert [each.at for each in found.differing] == [f"0:{last + 1}"]
+
+
+@pytest.mark.parametrize("rules", [1, 3])
+def test_other_rules_hide_nothing(rules: int) -> None:
+    said = as_said(lived(1))
+    number = decided(said)[0]
+    said[number]["data"]["rules"] = rules
+    assert [each.at for each in recalculated(said).differing] == [f"0:{number + 1}"]
+
+
+def test_both_readings_know_the_same_decimals() -> None:
+    assert {code: scale for code, scale in CURRENCY_SCALES.items() if scale != 2} == DECIMALS
