@@ -25,10 +25,11 @@ from ledger.audit import (
     root_of,
     signed,
 )
-from ledger.events import ClaimAssessed, ClaimAssessedV1, LedgerEvent
+from ledger.events import ClaimAssessed, ClaimAssessedV1, LedgerEvent, SettlementChanged
 from ledger.values import CURRENCY_SCALES
 from makegood.evidence import verify
-from makegood.evidence.recalculation import DECIMALS, Recalculation, terms_from
+from makegood.evidence.recalculation import DECIMALS, OLDER_RULES, TAKEN_AS_RECORDED, Recalculation, terms_from
+from makegood.evidence.resettlement import Resettlement
 from makegood.evidence.verifier import verifier
 from tests.evidence.test_verify_py import Leaves
 from tests.oracle import histories
@@ -60,8 +61,10 @@ def as_said(events: Iterable[LedgerEvent]) -> list[Said]:
 
 def recalculated(said: Sequence[Said], terms: Mapping[str, Any] = TERMS) -> Recalculation:
     recalculation = Recalculation(terms)
+    resettlement = Resettlement(recalculation)
     for position, each in enumerate(said, 1):
         recalculation.take(f"0:{position}", each)
+        resettlement.take(f"0:{position}", each)
     return recalculation
 
 
@@ -139,7 +142,10 @@ def test_what_was_decided_comes_out_again(seed: int) -> None:
     said = as_said(lived(seed))
     found = recalculated(said)
     assert found.differing == []
-    assert found.decisions == sum(each["type"] == ClaimAssessed.stored_as for each in said)
+    judged = (ClaimAssessed.stored_as, SettlementChanged.stored_as)
+    not_judged = {why: number for why, number in found.not_judged.items() if why != TAKEN_AS_RECORDED}
+    assert found.decisions + sum(not_judged.values()) == sum(each["type"] in judged for each in said)
+    assert OLDER_RULES not in not_judged
 
 
 def test_an_honest_pack_is_sound_for_the_file_that_auditors_get(tmp_path: Path) -> None:
@@ -186,6 +192,40 @@ def test_a_pack_is_found_in_which_a_claim_says_something_else(field: str, other:
     assert all(said[number]["data"]["claim_id"] in each.what for each in found.bad)
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_changed_part_of_a_settlement_is_found_and_its_event_named(seed: int) -> None:
+    """Its net or tax, or a figure of its invoice: where the settlement is worked out at all."""
+    said = as_said(lived(seed))
+    chance = random.Random(seed)
+    changes = [
+        (number, holder, name)
+        for number, each in enumerate(said)
+        if each["type"] == SettlementChanged.stored_as and is_worked_out(said, number)
+        for holder, name in settled_amounts(each["data"])
+    ]
+    for number, holder, name in chance.sample(changes, min(4, len(changes))):
+        honest = holder[name]
+        holder[name] = raised(honest)
+        assert f"0:{number + 1}" in {each.at for each in recalculated(said).differing}
+        holder[name] = honest
+
+
+def is_worked_out(said: Sequence[Said], number: int) -> bool:
+    before, after = recalculated(said[:number]), recalculated(said[: number + 1])
+    return after.decisions > before.decisions
+
+
+def settled_amounts(data: Said) -> Iterable[tuple[Said, str]]:
+    """What is worked out of a settlement: open parts, and the figures of the invoice."""
+    for claim in data["claims"]:
+        for part in claim["after"]:
+            if part["status"] != "gone_out":
+                yield from ((part, "net"), (part, "tax"))
+    if data["after"] is not None:
+        figures = ("charged", "paid_in_money", "paid_from_balance", "reduced", "asks_for", "excess")
+        yield from ((data["after"], name) for name in figures)
+
+
 def test_a_changed_fact_is_found_by_what_was_decided_from_it() -> None:
     lives = [as_said(lived(seed)) for seed in range(4)]
     for said in lives:
@@ -210,7 +250,7 @@ def test_decisions_by_older_rules_are_counted_and_rules_only_rise() -> None:
     first, *_, last = decided(said)
     older = ClaimAssessedV1.stored_as
     found = recalculated([*said[:first], {**said[first], "type": older}])
-    assert (found.decisions, found.not_judged["they were made by older rules"], found.differing) == (0, 1, [])
+    assert (found.decisions, found.not_judged[OLDER_RULES], found.differing) == (0, 1, [])
     found = recalculated([*said[:last], {**said[last], "type": older}])
     assert [each.at for each in found.differing] == [f"0:{last + 1}"]
 

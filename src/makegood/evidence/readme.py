@@ -38,8 +38,8 @@ HOW TO CHECK IT
    cosigned it, a Git repository, your own files from last time. A checkpoint that never left the provider's hands
    binds nobody who holds the signing key.
 2. Run `python3 verify.py pack FILE.zip --key VKEY` with this file and the log's keys. It hashes everything anew,
-   follows each proof and each chain, works the amount, tax and outcome of each claim out again from the facts and the
-   terms, and draws a sample again. It needs Python and the package `cryptography`, and nothing of Makegood: no
+   follows each proof and each chain, works out again from the facts and the terms what each claim came to and how it
+   was settled, and draws a sample again. It needs Python and the package `cryptography`, and nothing of Makegood: no
    database, no server, no network. Compare it with a copy from elsewhere. It says what it did not work out.
 3. Any other tool for C2SP's formats will do too. By hand: the leaf's hash is SHA-256 of a zero byte and the entry's
    bytes; the proof leads from it, at index POSITION - 1, to the checkpoint's root.

@@ -302,6 +302,7 @@ class Account:
             bound = bindings.get((fact.event_id, str(self.zone)))
             self.terms[subscription_id] = texts[bound] if bound is not None else None
         self.charge_facts = self._kept_charges()
+        """Of each charge the fact that counts, also where its subscription is not known yet."""
         self.charges = {
             id_: self._charge(fact)
             for id_, fact in self.charge_facts.items()
@@ -311,6 +312,10 @@ class Account:
     def of(self, *kinds: str) -> list[Fact]:
         """The facts of some kinds, in order."""
         return [fact for fact in self._facts if fact.kind in kinds]
+
+    def all_charges(self) -> list[Fact]:
+        """The facts of cycles and one-offs, those that are left out too."""
+        return self.of("cycle-started", "charge-posted")
 
     def own(self, *kinds: str) -> list[Fact]:
         """Those in the account's currency; one in another contradicts its registration."""
@@ -779,7 +784,6 @@ class Differs(NamedTuple):
 
 OLDER_RULES = "they were made by older rules"
 TAKEN_AS_RECORDED = "what went out is taken as it was recorded"
-SETTLEMENT = "how claims are settled is not worked out here"
 
 
 class Recalculation:
@@ -796,8 +800,10 @@ class Recalculation:
         self._texts = texts
         self._facts: list[Fact] = []
         self._bindings: dict[tuple[str, str], str] = {}
-        self._recorded: dict[str, Any] = {}
+        self.recorded: dict[str, Any] = {}
+        """What each claim came to by the last decision about it."""
         self._says_rules = False
+        self._known: tuple[object, Account] | None = None
         self._assessed: tuple[object, dict[str, Row]] = (None, {})
 
     def take(self, at: str, said: Mapping[str, Any]) -> None:
@@ -811,28 +817,35 @@ class Recalculation:
             case "agreement-bound.v1":
                 self._bindings[data["registration"], data["time_zone"]] = data["sha256"]
             case "claim-assessed.v1" if not self._says_rules:
-                self._leave_out(OLDER_RULES)
+                self.leave_out(OLDER_RULES)
             case "claim-assessed.v1":
-                self._differs(at, f"{data['claim_id']} has the older form, after decisions that say their rules")
+                self.differs(at, f"{data['claim_id']} has the older form, after decisions that say their rules")
             case "claim-assessed.v2":
                 self._says_rules = True
                 self._claim(at, data)
-            case "settlement-changed.v1":
-                self._leave_out(SETTLEMENT)
             case "credit-applied.v1" | "credit-applied.v2" | "refund-submitted.v1" | "overpaid-recovered.v1":
-                self._leave_out(TAKEN_AS_RECORDED)
+                self.leave_out(TAKEN_AS_RECORDED)
 
-    def _leave_out(self, why: str) -> None:
+    def leave_out(self, why: str) -> None:
+        """Count a decision that is not worked out."""
         self.not_judged[why] = self.not_judged.get(why, 0) + 1
 
-    def _differs(self, at: str, what: str) -> None:
+    def differs(self, at: str, what: str) -> None:
+        """Note what does not follow."""
         self.differing.append(Differs(at, what))
+
+    def account(self) -> Account:
+        """The account by all facts taken in so far."""
+        state = (len(self._facts), len(self._bindings))
+        if self._known is None or self._known[0] != state:
+            self._known = (state, Account(self._facts, self._bindings, self._texts))
+        return self._known[1]
 
     def _rows(self, now: datetime) -> dict[str, Row]:
         """The claims by all facts taken in so far."""
-        state = (len(self._facts), len(self._bindings), now)
-        if self._assessed[0] != state:
-            self._assessed = (state, assess(Account(self._facts, self._bindings, self._texts), now))
+        account = self.account()
+        if self._assessed[0] != (account, now):
+            self._assessed = ((account, now), assess(account, now))
         return self._assessed[1]
 
     def _claim(self, at: str, data: Mapping[str, Any]) -> None:
@@ -840,15 +853,15 @@ class Recalculation:
         self.decisions += 1
         claim_id, before, after = data["claim_id"], data["before"], data["after"]
         if data["rules"] != RULES:
-            self._differs(at, f"{claim_id} was decided by rules {data['rules']}, and {RULES} is what holds")
-        if claim_id in self._recorded and self._recorded[claim_id] != before:
-            self._differs(at, f"{claim_id} did not stand before as the event says")
-        self._recorded[claim_id] = after
+            self.differs(at, f"{claim_id} was decided by rules {data['rules']}, and {RULES} is what holds")
+        if claim_id in self.recorded and self.recorded[claim_id] != before:
+            self.differs(at, f"{claim_id} did not stand before as the event says")
+        self.recorded[claim_id] = after
         row = self._rows(instant(data["now"])).get(claim_id)
         if row is None or after is None:
             if row is not None or after is not None:
                 what = "there is no such claim" if row is None else f"it comes to {in_words(row)}"
-                self._differs(at, f"{claim_id}: {what} by the facts")
+                self.differs(at, f"{claim_id}: {what} by the facts")
             return
         recorded = Row(
             data["clause"],
@@ -862,7 +875,7 @@ class Recalculation:
             after["settle_as"],
         )
         if recorded != row:
-            self._differs(at, f"{claim_id} was recorded as {in_words(recorded)}, and comes to {in_words(row)}")
+            self.differs(at, f"{claim_id} was recorded as {in_words(recorded)}, and comes to {in_words(row)}")
 
 
 def in_words(row: Row) -> str:

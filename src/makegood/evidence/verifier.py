@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from importlib.resources import files
 
 _PACKAGE = "makegood.evidence"
-_PARTS = ("recalculation",)
+_PARTS = ("recalculation", "resettlement")
 _BEFORE = "# --- evidence packs ---"
 """The heading of the program before which its parts stand."""
 

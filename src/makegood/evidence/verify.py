@@ -42,6 +42,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from makegood.evidence.recalculation import Recalculation, terms_from
+from makegood.evidence.resettlement import Resettlement
 
 SOUND, COULD_NOT_CHECK, MISMATCH, USAGE = 0, 1, 2, 64
 WIDTH = 256
@@ -633,9 +634,11 @@ class Pack:
         """What was decided follows from the facts before it and the terms. Raises NotChecked."""
         files = [self._files[agreement["file"]] for agreement in self._told["agreements"]]
         recalculation = Recalculation({sha256(text).hexdigest(): terms_from(text.decode()) for text in files})
+        resettlement = Resettlement(recalculation)
         try:
             for at in account["events"]:
                 recalculation.take(at, self._said[at])
+                resettlement.take(at, self._said[at])
         except ZoneInfoNotFoundError as error:
             raise NotChecked(f"{error.args[0]}: install the package `tzdata`, so that dates can be told") from None
         self.result.recalculated += recalculation.decisions
