@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import ceil, floor
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -338,6 +338,17 @@ class Account:
         time = (midnight(starts_on, self.zone), midnight(ends_on, self.zone))
         monthly = Fraction(data["monthly_price"]) if data.get("monthly_price") is not None else None
         return Cycle(id_, data["subscription_id"], price, tax, starts_on, ends_on, time, data["prepaid"], monthly)
+
+    @cached_property
+    def refund_reports(self) -> dict[str, list[Fact]]:
+        """What the payment processor reports of each refund and return, in order, in amounts that the account has."""
+        reports: dict[str, list[Fact]] = {}
+        decimals = 10 ** DECIMALS.get(self.currency, 2)
+        for fact in self.of("refund-succeeded", "refund-failed"):
+            in_currency = fact.data.get("currency") in (None, self.currency)
+            if in_currency and (Fraction(fact.data.get("amount") or "0") * decimals).denominator == 1:
+                reports.setdefault(fact.data["refund_id"], []).append(fact)
+        return reports
 
     def verdicts(self) -> dict[str, Fact]:
         """The first verdict on each dispute holds (§4)."""
@@ -823,7 +834,7 @@ class Recalculation:
             case "claim-assessed.v2":
                 self._says_rules = True
                 self._claim(at, data)
-            case "credit-applied.v1" | "credit-applied.v2" | "refund-submitted.v1" | "overpaid-recovered.v1":
+            case "credit-applied.v1" | "credit-applied.v2" | "overpaid-recovered.v1":
                 self.leave_out(TAKEN_AS_RECORDED)
 
     def leave_out(self, why: str) -> None:
