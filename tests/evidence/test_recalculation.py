@@ -39,8 +39,8 @@ from makegood.evidence import verify
 from makegood.evidence.recalculation import DECIMALS, OLDER_RULES, TAKEN_AS_RECORDED, Recalculation, terms_from
 from makegood.evidence.resettlement import REPORTED_FIRST, Resettlement
 from makegood.evidence.verifier import verifier
-from tests.evidence.test_verify_py import Leaves
 from tests.oracle import histories
+from tests.parts.leaves import Leaves
 from tests.projections.test_movements import Life
 from tests.search import sample
 

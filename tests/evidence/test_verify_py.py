@@ -29,19 +29,9 @@ from makegood.answers.audit.verification import verified_log
 from makegood.evidence import verify
 from makegood.evidence.verifier import verifier
 from tests.door.conftest import with_twenty_accounts
+from tests.parts.leaves import Leaves
 from tests.parts.signed_log import export, sign
 from tests.parts.stores import Stores
-
-
-class Leaves:
-    """A tree in memory."""
-
-    def __init__(self, digests: list[bytes]) -> None:
-        self._digests = digests
-        self.size = len(digests)
-
-    def nodes(self, level: int, first: int, count: int) -> list[bytes]:
-        return [root_of(self._digests[at << level : (at + 1) << level]) for at in range(first, first + count)]
 
 
 def own_policy(*keys: str) -> verify.Policy:

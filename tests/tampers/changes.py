@@ -40,6 +40,7 @@ COLUMNS: dict[str, Sequence[str]] = {
     ),
     "heads": ("account", "shard", "version", "leaf_hash"),
     "inbox": ("id", "source"),
+    "requests": ("caller", "key", "account", "event_id", "account_version"),
     "agreements": ("name", "version", "sha256", "text"),
     "catalogue": ("name", "versions"),
     "sequences": ("name", "position"),
