@@ -7,7 +7,8 @@ import random
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from ledger.events import (
     RefundSubmitted,
     SettlementChanged,
 )
+from ledger.policy.facts.refunds import Refunds
 from ledger.values import CURRENCY_SCALES
 from makegood.evidence import verify
 from makegood.evidence.recalculation import DECIMALS, OLDER_RULES, TAKEN_AS_RECORDED, Recalculation, terms_from
@@ -58,17 +60,46 @@ def lived(seed: int) -> list[LedgerEvent]:
     return [event for step in Life(seed).steps for event in step]
 
 
+class ToldOfReturns(Life):
+    """A life whose processor also reports on single returns, and names amounts, the submitted one or another."""
+
+    def _about_refunds(self) -> Iterator[Callable[[], None]]:
+        yield from super()._about_refunds()
+        for refund_id in sorted(self.reported.submitted()):
+            for attempt in self.reported.attempts(refund_id):
+                for each in attempt.returns:
+                    amount = {"amount": str(max(each.amount, 1)), "currency": attempt.submitted.data.currency}
+                    yield partial(self._report, self._says.refund_failed, each.returned.return_id)
+                    for id_ in (each.returned.return_id, refund_id):
+                        yield partial(self._report, self._says.refund_succeeded, id_)
+                        yield partial(self._report, partial(self._says.refund_succeeded, **amount), id_)
+
+    @property
+    def reported(self) -> Refunds:
+        return self.account.facts.refunds
+
+
 def as_said(events: Iterable[LedgerEvent]) -> list[Said]:
     return [json.loads(event.stored()) for event in events]
 
 
 def recalculated(said: Sequence[Said], terms: Mapping[str, Any] = TERMS) -> Recalculation:
+    recalculation, _ = worked_out(said, terms)
+    return recalculation
+
+
+def worked_out(said: Sequence[Said], terms: Mapping[str, Any] = TERMS) -> tuple[Recalculation, list[int]]:
+    """What is found, and where the events stand that were worked out."""
     recalculation = Recalculation(terms)
     resettlement = Resettlement(recalculation)
-    for position, each in enumerate(said, 1):
-        recalculation.take(f"0:{position}", each)
-        resettlement.take(f"0:{position}", each)
-    return recalculation
+    judged = []
+    for number, each in enumerate(said):
+        before = recalculation.decisions
+        recalculation.take(f"0:{number + 1}", each)
+        resettlement.take(f"0:{number + 1}", each)
+        if recalculation.decisions > before:
+            judged.append(number)
+    return recalculation, judged
 
 
 def pack_of(said: Sequence[Said], folder: Path) -> Path:
@@ -151,6 +182,12 @@ def test_what_was_decided_comes_out_again(seed: int) -> None:
     assert found.not_judged.keys() <= {TAKEN_AS_RECORDED, REPORTED_FIRST}
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_is_reported_of_single_returns_comes_out_again(seed: int) -> None:
+    said = as_said(event for step in ToldOfReturns(seed).steps for event in step)
+    assert recalculated(said).differing == []
+
+
 def test_an_honest_pack_is_sound_for_the_file_that_auditors_get(tmp_path: Path) -> None:
     said = as_said(lived(1))
     pack = pack_of(said, tmp_path)
@@ -203,20 +240,15 @@ def test_a_changed_part_of_a_settlement_is_found_and_its_event_named(seed: int) 
     submitted = {each["data"]["refund_id"] for each in said if each["type"] == RefundSubmitted.stored_as}
     changes = [
         (number, holder, name)
-        for number, each in enumerate(said)
-        if each["type"] == SettlementChanged.stored_as and is_worked_out(said, number)
-        for holder, name in settled_amounts(each["data"], submitted)
+        for number in worked_out(said)[1]
+        if said[number]["type"] == SettlementChanged.stored_as
+        for holder, name in settled_amounts(said[number]["data"], submitted)
     ]
     for number, holder, name in chance.sample(changes, min(4, len(changes))):
         honest = holder[name]
         holder[name] = raised(honest)
         assert f"0:{number + 1}" in {each.at for each in recalculated(said).differing}
         holder[name] = honest
-
-
-def is_worked_out(said: Sequence[Said], number: int) -> bool:
-    before, after = recalculated(said[:number]), recalculated(said[: number + 1])
-    return after.decisions > before.decisions
 
 
 def settled_amounts(data: Said, submitted: Set[str]) -> Iterable[tuple[Said, str]]:
