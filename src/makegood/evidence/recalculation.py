@@ -794,7 +794,7 @@ class Differs(NamedTuple):
 
 
 OLDER_RULES = "they were made by older rules"
-TAKEN_AS_RECORDED = "what went out is taken as it was recorded"
+TAKEN_AS_RECORDED = "what was used of credits is taken as it was recorded"
 
 
 class Recalculation:
