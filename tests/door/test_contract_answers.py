@@ -11,7 +11,7 @@ from typing_extensions import get_type_hints, is_typeddict
 from consumers.upstream.checking import Problem
 from makegood.answers import done
 from makegood.answers.account import Account
-from makegood.answers.audit.checkpoints import CheckpointSigned, KeyMade, OriginBegun
+from makegood.answers.audit.checkpoints import CheckpointSigned, KeyMade, OriginBegun, TreeRebuilt
 from makegood.answers.audit.difference import AccountDifference
 from makegood.answers.audit.proofs import Continued, EventProven
 from makegood.answers.audit.reperformance import Reperformance
@@ -63,6 +63,7 @@ ANSWERS: dict[str, type] = {
     "audit diff": AccountDifference,
     "audit key new": KeyMade,
     "audit checkpoint": CheckpointSigned,
+    "audit rebuild-tree": TreeRebuilt,
     "audit origin new": OriginBegun,
     "audit evidence": EvidenceWritten,
     "audit prove": EventProven,

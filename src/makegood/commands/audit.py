@@ -101,7 +101,7 @@ def audit_prove(
             answer, proof = prove(house, event, given, str(to))
             file.write_text(proof.to_text(), encoding="utf-8")
     except Contradicted as error:
-        return _mismatch(error)
+        return mismatch(error)
     (print_json if json else show_event_proven)(answer)
     return OK
 
@@ -129,7 +129,7 @@ def audit_consistency(
             answer, proof = prove_continued(house, before, given, str(to))
             file.write_text(proof.to_text(), encoding="utf-8")
     except Contradicted as error:
-        return _mismatch(error)
+        return mismatch(error)
     (print_json if json else show_continued)(answer)
     return OK
 
@@ -153,12 +153,13 @@ def audit_export_log(
         with audited(store) as house, progress_bar("exporting", None, "tiles") as show:
             answer = export_log(house, SYSTEM_SHARD, folder, show)
     except Contradicted as error:
-        return _mismatch(error)
+        return mismatch(error)
     (print_json if json else show_log_exported)(answer)
     return OK
 
 
-def _mismatch(error: Exception) -> int:
+def mismatch(error: Exception) -> int:
+    """Say what contradicts what; the exit code."""
     from makegood.house.control_characters import visible
 
     typer.echo(f"makegood: {visible(str(error))}", err=True)
