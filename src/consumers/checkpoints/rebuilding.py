@@ -53,14 +53,14 @@ def rebuild_tree(
     `found` are the last checkpoints of its log that are known. Raises EventsContradict before anything is written,
     PositionMissing, ColumnChanged and a Database's errors.
     """
-    _check(database, shard, found, checked)
+    _hold_to_checkpoints(database, shard, found, checked)
     mended = _mend(database, shard, built)
     grow_to_end(database, shard)
     with database.reading() as transaction:
         return TreeRebuilt(checkpoint_now(transaction, shard), mended)
 
 
-def _check(database: Database, shard: int, found: Sequence[Published], checked: Progress) -> None:
+def _hold_to_checkpoints(database: Database, shard: int, found: Sequence[Published], checked: Progress) -> None:
     """Hash the events that checkpoints cover, and hold the roots that they make to these. Raises EventsContradict."""
     with database.reading() as transaction:
         end, covered = shard_end(transaction, shard), tree_size(transaction, shard)
