@@ -11,6 +11,7 @@ from typing_extensions import get_type_hints, is_typeddict
 from consumers.upstream.checking import Problem
 from makegood.answers import done
 from makegood.answers.account import Account
+from makegood.answers.audit.access import AccessAudited
 from makegood.answers.audit.checkpoints import CheckpointSigned, KeyMade, OriginBegun, TreeRebuilt
 from makegood.answers.audit.difference import AccountDifference
 from makegood.answers.audit.proofs import Continued, EventProven
@@ -60,6 +61,7 @@ ANSWERS: dict[str, type] = {
     "check": Checked,
     "audit reperform": Reperformance,
     "audit verify": Verification,
+    "audit access": AccessAudited,
     "audit diff": AccountDifference,
     "audit key new": KeyMade,
     "audit checkpoint": CheckpointSigned,

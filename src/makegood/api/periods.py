@@ -6,11 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Request
-from pydantic import BaseModel, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from ledger.application import requests
@@ -19,12 +18,12 @@ from ledger.application.periods import PeriodRefused
 from ledger.application.requests import KeyReused
 from ledger.store.reading.events import find_event
 from ledger.store.reading.page import Page
-from ledger.values import Month, month_from_text
 from makegood.access.caller import Caller
 from makegood.answers import periods as answering
 from makegood.answers.periods import CutOff, PeriodInFull
 from makegood.api.act_request import KEY, Key, check_key
 from makegood.api.acts.bodies import like
+from makegood.api.asked import InMonth
 from makegood.api.guard import CHANNEL, Guarded, TheHouse, allowed
 from makegood.api.paging import answer_page, pages
 from makegood.api.problems import CONFLICT, Refused, invalid, unavailable
@@ -35,19 +34,7 @@ from projections import periods as closings
 router = APIRouter(tags=["Months"], route_class=Guarded)
 
 
-def _month(text: str) -> Month:
-    try:
-        return month_from_text(text)
-    except ValueError as error:
-        raise PydanticCustomError("month", "a month has the form YYYY-MM, such as 2026-01") from error
-
-
-ThePeriod = Annotated[
-    Any,
-    PlainValidator(_month),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$"}),
-    Path(description="The month.", examples=["2026-01"]),
-]
+ThePeriod = Annotated[InMonth, Path(description="The month.", examples=["2026-01"])]
 
 
 class ClosePeriod(BaseModel):

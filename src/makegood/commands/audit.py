@@ -206,6 +206,24 @@ def audit_diff(
     (print_json if json else show_difference)(answer)
 
 
+@audit_app.command("access")
+def audit_access(
+    period: Annotated[
+        Any, typer.Option("--period", parser=month_option, metavar="MONTH", help="The month, such as 2026-01.")
+    ],
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Roles and keys granted and revoked in a month, self-approvals, and approvals by people who lost the role."""
+    from makegood.answers.audit.access import access_audited
+    from makegood.commands.terminal.audit import show_access
+    from makegood.commands.terminal.printing import print_json
+
+    with audited(store) as house:
+        answer = access_audited(house, period)
+    (print_json if json else show_access)(answer)
+
+
 @audit_app.command("verify")
 def audit_verify(
     log: Annotated[

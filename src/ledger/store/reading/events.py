@@ -264,6 +264,12 @@ def accounts_between(transaction: Transaction, after: Mapping[int, int], to: Map
     }
 
 
+def accounts_with(transaction: Transaction, types: Sequence[str]) -> list[str]:
+    """The accounts that have an event of one of some types, in order. The events are read whole for it."""
+    rows = transaction.rows_in("SELECT DISTINCT account FROM events WHERE type IN (?*)", types)
+    return sorted({row[0] for row in rows})
+
+
 def how_many_accounts(transaction: Transaction) -> int:
     """How many accounts have events, the ledger's own account among them."""
     return int(transaction.rows("SELECT COUNT(DISTINCT account) FROM events")[0][0])
