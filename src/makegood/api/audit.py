@@ -59,7 +59,7 @@ def access(
 ) -> Response:
     """Roles granted and revoked and API keys issued and revoked in a month; its approvals of refunds and goodwill
     credits by those from whose own acts they came, of which there must be none, and by people whose role was revoked
-    since."""
+    since; and who looked at personal data, exports and evidence."""
     return JSONResponse(access_audited(house, period))
 
 

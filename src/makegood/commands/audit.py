@@ -18,6 +18,7 @@ from makegood.commands.app import (
     audit_app,
     known_at_in,
     known_at_option,
+    looks_recorded,
     month_option,
     one_of,
     settings_from,
@@ -37,7 +38,7 @@ def audited(store: str) -> Iterator[House]:
     """The house on a store as an auditor opens it: also where projections say what the ledger does not."""
     from makegood.house.opening import open_house
 
-    with open_house(settings_from(store), restored=True) as house:
+    with open_house(settings_from(store), restored=True) as house, looks_recorded(house):
         yield house
 
 
@@ -214,7 +215,7 @@ def audit_access(
     store: Store = "",
     json: Json = False,
 ) -> None:
-    """Roles and keys granted and revoked in a month, self-approvals, and approvals by people who lost the role."""
+    """Roles granted and revoked in a month, self-approvals, approvals by people who lost the role, and who looked."""
     from makegood.answers.audit.access import access_audited
     from makegood.commands.terminal.audit import show_access
     from makegood.commands.terminal.printing import print_json

@@ -136,7 +136,9 @@ def write_evidence(
     check_account(house.database, account)
     asked = {"account": account, "period": str(month) if month else None, "claim": claim}
     wanted = Wanted(account, None if claim is None else [claim_of(claim)])
-    return write_pack(house, file, "account", asked, [wanted], month, progress=progress)
+    written = write_pack(house, file, "account", asked, [wanted], month, progress=progress)
+    house.looked("evidence", account, written["events"])
+    return written
 
 
 def write_pack(

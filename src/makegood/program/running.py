@@ -32,11 +32,13 @@ from makegood.house.audit_places import places_of
 from makegood.house.broker import cluster_for, topic_names
 from makegood.house.clock import system_clock
 from makegood.house.logs import configure_logs, say
+from makegood.house.looking import record_looks
 from makegood.house.mail_server import post_of
 from makegood.house.opening import House, apply_erasures, check_vault, open_house
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
 from makegood.house.stripe_account import stripe_of
+from makegood.program.looks import RecordingLooks
 
 if TYPE_CHECKING:
     from consumers.payouts.stripe.asking import StripeReturns
@@ -65,7 +67,10 @@ def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
                 check_none_ahead(ahead_of_ledger(house.database, cluster, carried_by(topic_names())))
             apply_erasures(house)
             collect_rarely()
-            run_parts(parts, stop, lambda: say("ready"))
+            try:
+                run_parts(parts, stop, lambda: say("ready"))
+            finally:
+                record_looks(house)  # what was answered last
         except (BrokerError, PartFailed, WrongSecurity) as error:
             raise Stop(str(error)) from error
 
@@ -167,12 +172,13 @@ def _api(house: House, recorded: Callable[[], None], *, must: bool) -> list[Part
 
     app = application(house, recorded=recorded)
     try:
-        return [Serving(app, listening(house.settings.http), house.settings.proxies)]
+        serving = Serving(app, listening(house.settings.http), house.settings.proxies)
     except CannotListen as error:
         if must:
             raise
         say(f"makegood runs without its HTTP API: {error}")
         return []
+    return [serving, RecordingLooks(house, recorded)]
 
 
 def _probes(house: House) -> list[Part]:

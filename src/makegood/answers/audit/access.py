@@ -1,4 +1,4 @@
-"""Who was given access in a month, and who approved what: `makegood audit access` (contract §3c).
+"""Who was given access in a month, who approved what, and who looked: `makegood audit access` (contract §3c).
 
 It is told from the stored events alone: the vault and the projections are not asked.
 """
@@ -17,6 +17,8 @@ from ledger.events import (
     ApiKeyRevoked,
     GoodwillApproved,
     LedgerEvent,
+    LookedAt,
+    RecordsLookedAt,
     RefundApproved,
     Role,
     RoleGranted,
@@ -77,8 +79,24 @@ class ApprovedByRevoked(ApprovalGiven):
     granted_again: Annotated[bool, Field(description="True if the person has the role now.")]
 
 
+class Looked(TypedDict):
+    """Looks of one person at one kind of record of an account, which were recorded by one event."""
+
+    position: Position
+    begin: Annotated[Instant, Field(description="Between this instant and `end` they looked.")]
+    end: Instant
+    by: str
+    channel: str
+    kind: LookedAt
+    account_id: Annotated[str | None, Field(description="Null for records of all accounts.")]
+    times: Annotated[int, Field(description="The number of times they looked.")]
+    records: Annotated[
+        int, Field(description="The number of records shown: words, bodies, events, rows, or entries of the vault.")
+    ]
+
+
 class AccessAudited(TypedDict):
-    """Roles and keys granted and revoked in a month, and its approvals that an auditor looks at."""
+    """Roles and keys granted and revoked in a month, its approvals that an auditor looks at, and who looked."""
 
     period: Annotated[str, Field(examples=["2026-01"])]
     time_zone: str
@@ -87,10 +105,11 @@ class AccessAudited(TypedDict):
     approvals: Annotated[int, Field(description="The number of approvals of refunds and goodwill credits.")]
     self_approvals: list[SelfApproved]
     approved_by_revoked: list[ApprovedByRevoked]
+    looks: list[Looked]
 
 
 def access_audited(house: House, month: Month) -> AccessAudited:
-    """What was granted, revoked and approved in a month of the provider's time zone. Raises StoreError."""
+    """What was granted, revoked, approved and looked at in a month of the provider's time zone. Raises StoreError."""
     zone = house.settings.time_zone
 
     def in_month(event: LedgerEvent) -> bool:
@@ -99,6 +118,12 @@ def access_audited(house: House, month: Month) -> AccessAudited:
     with one_state(house) as still, still.database.reading() as transaction:
         changes = [(stored, stored.event()) for stored in _of_system(transaction, _CHANGES)]
         of_month = [_changed(stored, event) for stored, event in changes if in_month(event)]
+        looks = [
+            row
+            for stored in _of_system(transaction, (RecordsLookedAt,))
+            if isinstance(event := stored.event(), RecordsLookedAt) and in_month(event)
+            for row in _looked(stored, event)
+        ]
         approvals = 0
         own: list[SelfApproved] = []
         by_revoked: list[ApprovedByRevoked] = []
@@ -133,6 +158,7 @@ def access_audited(house: House, month: Month) -> AccessAudited:
         "approvals": approvals,
         "self_approvals": own,
         "approved_by_revoked": by_revoked,
+        "looks": looks,
     }
 
 
@@ -168,6 +194,21 @@ def _changed(stored: StoredEnvelope, event: LedgerEvent) -> tuple[bool, AccessCh
         "at": instant_to_text(event.recorded_at),
         "by": event.actor,
     }
+
+
+def _looked(stored: StoredEnvelope, event: RecordsLookedAt) -> Iterator[Looked]:
+    for look in event.data.looks:
+        yield {
+            "position": str(stored.at),
+            "begin": instant_to_text(event.data.begin),
+            "end": instant_to_text(event.data.end),
+            "by": look.by,
+            "channel": look.channel,
+            "kind": look.kind,
+            "account_id": look.account_id,
+            "times": look.times,
+            "records": look.records,
+        }
 
 
 def _given(stored: StoredEnvelope, event: Approval) -> ApprovalGiven:

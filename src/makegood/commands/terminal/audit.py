@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger.application.reperforming import WhyNotJudged
-from makegood.answers.audit.access import AccessAudited, AccessChanged, ApprovedByRevoked, SelfApproved
+from makegood.answers.audit.access import AccessAudited, AccessChanged, ApprovedByRevoked, Looked, SelfApproved
 from makegood.answers.audit.difference import AccountDifference, RowDiffers
 from makegood.answers.audit.proofs import Continued, EventProven
 from makegood.answers.audit.reperformance import DecisionDiffers, Reperformance
@@ -88,6 +88,22 @@ APPROVED_BY_REVOKED = Columns(
     give_way=("revoked_by", "position", "granted_again"),
 )
 
+LOOKS = Columns(
+    Looked,
+    {
+        "end": "until",
+        "by": "by",
+        "kind": "what",
+        "account_id": "account",
+        "times": "times",
+        "records": "records",
+        "channel": "channel",
+        "position": "position",
+    },
+    right=("times", "records"),
+    give_way=("position", "channel"),
+)
+
 
 def show_access(answer: AccessAudited) -> None:
     """Print who was given access in a month and who lost it, and the approvals that an auditor looks at."""
@@ -116,6 +132,12 @@ def show_access(answer: AccessAudited) -> None:
         APPROVED_BY_REVOKED,
         title="Approvals by people whose role was revoked since",
         empty="none was given by a person whose role was revoked since",
+    )
+    print_rows(
+        [{**row, "kind": row["kind"].replace("_", " ")} for row in answer["looks"]],
+        LOOKS,
+        title="Who looked at personal data, exports and evidence",
+        empty="nobody looked at personal data, exports or evidence",
     )
 
 
