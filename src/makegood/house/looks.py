@@ -59,6 +59,12 @@ class Looks:
         """Whether there is anything to record."""
         return bool(self._seen)
 
+    @property
+    def times(self) -> int:
+        """How many looks are to be recorded."""
+        with self._turn:
+            return sum(count.times for count in self._seen.values())
+
     def add(self, seen: Seen, records: int) -> None:
         """Somebody looked."""
         with self._turn:

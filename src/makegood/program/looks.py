@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -12,13 +13,14 @@ from makegood.house.looking import record_looks
 from makegood.house.opening import House
 
 SECONDS = 5.0
-"""So long after an answer it is recorded at the latest who looked, while the store can be written to."""
+"""So long after an answer it is recorded at the latest who looked, while the store can be written to. The looks of
+this time are all that is lost with a process that is killed."""
 
 log = structlog.get_logger("makegood.looks")
 
 
 class RecordingLooks:
-    """Records looks until it is told to stop. What is answered after that, `run_until_stopped` records."""
+    """Records looks until it is told to stop. What is answered after that, `last_looks_recorded` records."""
 
     name = "looks"
 
@@ -35,3 +37,18 @@ class RecordingLooks:
                     self._recorded()
             except StoreError as error:
                 log.warning("looks_not_recorded", reason=str(error))
+
+
+@contextmanager
+def last_looks_recorded(house: House) -> Iterator[None]:
+    """Record what was looked at last, once the parts within have stopped and nothing is answered any more.
+
+    Where the store cannot be written to then, the log says how many looks are lost.
+    """
+    try:
+        yield
+    finally:
+        try:
+            record_looks(house)
+        except StoreError as error:
+            log.error("looks_lost", looks=house.looks.times, reason=str(error))  # noqa: TRY400  # it says it all

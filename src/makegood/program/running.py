@@ -32,13 +32,12 @@ from makegood.house.audit_places import places_of
 from makegood.house.broker import cluster_for, topic_names
 from makegood.house.clock import system_clock
 from makegood.house.logs import configure_logs, say
-from makegood.house.looking import record_looks
 from makegood.house.mail_server import post_of
 from makegood.house.opening import House, apply_erasures, check_vault, open_house
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
 from makegood.house.stripe_account import stripe_of
-from makegood.program.looks import RecordingLooks
+from makegood.program.looks import RecordingLooks, last_looks_recorded
 
 if TYPE_CHECKING:
     from consumers.payouts.stripe.asking import StripeReturns
@@ -67,10 +66,8 @@ def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
                 check_none_ahead(ahead_of_ledger(house.database, cluster, carried_by(topic_names())))
             apply_erasures(house)
             collect_rarely()
-            try:
+            with last_looks_recorded(house):
                 run_parts(parts, stop, lambda: say("ready"))
-            finally:
-                record_looks(house)  # what was answered last
         except (BrokerError, PartFailed, WrongSecurity) as error:
             raise Stop(str(error)) from error
 

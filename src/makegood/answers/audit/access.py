@@ -12,10 +12,10 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from ledger.application.four_eyes import Approval, person_named, self_approvals
+from ledger.application.looks import STREAM as LOOKS
 from ledger.events import (
     ApiKeyIssued,
     ApiKeyRevoked,
-    GoodwillApproved,
     LedgerEvent,
     LookedAt,
     RecordsLookedAt,
@@ -25,7 +25,13 @@ from ledger.events import (
     RoleRevoked,
 )
 from ledger.store.database import Transaction
-from ledger.store.reading.events import StoredEnvelope, accounts_with, events_of_types, read_accounts
+from ledger.store.reading.events import (
+    StoredEnvelope,
+    approvals_by_people,
+    events_of_types,
+    read_accounts,
+    stream_between,
+)
 from ledger.values import SYSTEM_ACCOUNT, Month, instant_to_text, month_of
 from makegood.access.permissions import PERMISSIONS
 from makegood.house.one_state import one_state
@@ -116,23 +122,23 @@ def access_audited(house: House, month: Month) -> AccessAudited:
         return month_of(event.recorded_at, zone) == month
 
     with one_state(house) as still, still.database.reading() as transaction:
-        changes = [(stored, stored.event()) for stored in _of_system(transaction, _CHANGES)]
+        recorded = events_of_types(transaction, SYSTEM_ACCOUNT, [each.stored_as for each in _CHANGES])
+        changes = [(stored, stored.event()) for stored in recorded]
         of_month = [_changed(stored, event) for stored, event in changes if in_month(event)]
         looks = [
             row
-            for stored in _of_system(transaction, (RecordsLookedAt,))
-            if isinstance(event := stored.event(), RecordsLookedAt) and in_month(event)
+            for stored in stream_between(transaction, LOOKS, month.begins(zone), month.next.begins(zone))
+            if isinstance(event := stored.event(), RecordsLookedAt)
             for row in _looked(stored, event)
         ]
         approvals = 0
         own: list[SelfApproved] = []
         by_revoked: list[ApprovedByRevoked] = []
         revoked = _Revoked([event for _, event in changes])
-        for events in _of_accounts_with_approvals(transaction):
+        accounts = {stored.account for stored in approvals_by_people(transaction) if in_month(stored.event())}
+        for events in _histories(transaction, sorted(accounts)):
             given = {id(event): stored for stored, event in events if isinstance(event, Approval) and in_month(event)}
             approvals += len(given)
-            if not given:
-                continue
             by_revoked += [
                 row
                 for stored, event in events
@@ -163,20 +169,15 @@ def access_audited(house: House, month: Month) -> AccessAudited:
 
 
 _CHANGES = (RoleGranted, RoleRevoked, ApiKeyIssued, ApiKeyRevoked)
-_APPROVALS = (RefundApproved, GoodwillApproved)
 _MAY_APPROVE: Mapping[Approved, frozenset[Role]] = {
     "refund": PERMISSIONS["refund.decide"],
     "goodwill credit": PERMISSIONS["goodwill.decide"],
 }
 
 
-def _of_system(transaction: Transaction, types: Sequence[type[LedgerEvent]]) -> list[StoredEnvelope]:
-    return events_of_types(transaction, SYSTEM_ACCOUNT, [each.stored_as for each in types])
-
-
-def _of_accounts_with_approvals(transaction: Transaction) -> Iterator[list[tuple[StoredEnvelope, LedgerEvent]]]:
-    """The histories of the accounts in which anything was ever approved."""
-    accounts = accounts_with(transaction, [each.stored_as for each in _APPROVALS])
+def _histories(
+    transaction: Transaction, accounts: Sequence[str]
+) -> Iterator[list[tuple[StoredEnvelope, LedgerEvent]]]:
     for begin in range(0, len(accounts), AT_ONCE):
         histories = read_accounts(transaction, accounts[begin : begin + AT_ONCE])
         yield from ([(stored, stored.event()) for stored in histories[account]] for account in sorted(histories))
