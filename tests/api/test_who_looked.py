@@ -6,11 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from consumers.part import PartFailed
+from ledger.store.database import Unavailable
 from makegood.house.looking import record_looks
 from makegood.house.looks import Looker, Looks, Seen
+from makegood.house.opening import House, open_house
+from makegood.house.settings import Settings
+from makegood.program.looks import last_looks_recorded
 from tests.api.conftest import Api
 from tests.door.conftest import USER, Door
 from tests.door.test_commands import ACCOUNT, SUBSCRIPTION
+from tests.door.test_complaints import Desk
+from tests.door.test_evidence import checkpoint
+from tests.ledger.books import Watched
 
 Lines = Callable[..., str]
 WORDS = ("Amelia", "amelia", "example")
@@ -44,6 +54,20 @@ def test_a_command_records_at_once_what_somebody_was_shown(sandbox: Door, lines:
     assert len(looks(sandbox)) == 4, "nothing was erased again"
     told = sandbox("history", "system", "--json") + sandbox("history", "system")
     assert not any(word in told for word in WORDS), "no personal data"
+
+
+def test_words_that_people_wrote_and_evidence_are_looked_at_too(sandbox: Door, lines: Lines, tmp_path: Path) -> None:
+    sandbox("advance", "2026-03-20T00:00:00Z")
+    desk = Desk(sandbox, lines)
+    desk.ingest(*desk.upstream.customer(), desk.upstream.complaint_opened(description="it crackles"))
+    sandbox("complaints")
+    assert looks(sandbox) == []
+    complaint = sandbox.json("complaint", "com-1")
+    checkpoint(sandbox, tmp_path)
+    account = complaint["account_id"]
+    sandbox("audit", "evidence", "--account", account, "--to", str(tmp_path / "pack.zip"))
+    found = [(look["kind"], look["account_id"]) for look in looks(sandbox)]
+    assert found == [("words", account), ("evidence", account)]
 
 
 def test_many_looks_over_http_are_one_event(api: Api, sandbox: Door, lines: Lines) -> None:
@@ -83,3 +107,25 @@ def test_what_could_not_be_recorded_is_recorded_later() -> None:
     both = counted.taken()
     assert both is not None
     assert (both.seen[seen].times, both.seen[seen].records, both.since) == (2, 7, batch.since)
+
+
+def test_what_cannot_be_recorded_when_the_process_stops_hides_no_failure(
+    sandbox: Door, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def away() -> None:
+        raise Unavailable("the disk is full: make room")
+
+    with open_house(Settings(store=sandbox.store)) as house:
+        watched = Watched(house.database)
+        there = House(house.settings, watched, house.vault, house.projections)
+        for _ in range(2):
+            there.looked("personal_data", "acct-1")
+        watched.before_writing.append(away)
+        with pytest.raises(PartFailed), last_looks_recorded(there):
+            raise PartFailed("api", "the port is taken")
+        assert there.looks.times == 2, "as the log says"
+        with last_looks_recorded(there):
+            pass
+        house.projections.catch_up()
+    capsys.readouterr()  # the log
+    assert [look["times"] for look in looks(sandbox)] == [2], "nothing was counted twice"

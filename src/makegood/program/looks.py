@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import structlog
 
@@ -51,4 +51,5 @@ def last_looks_recorded(house: House) -> Iterator[None]:
         try:
             record_looks(house)
         except StoreError as error:
-            log.error("looks_lost", looks=house.looks.times, reason=str(error))  # noqa: TRY400  # it says it all
+            with suppress(OSError, ValueError):  # a log that cannot be written to hides no failure
+                log.error("looks_lost", looks=house.looks.times, reason=str(error))  # noqa: TRY400
