@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import statistics
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import timedelta
 
 from consumers.checkpoints.part import Checkpoints
 from consumers.checkpoints.signing import Rhythm, checkpoint_now, grow_to_end, sign
 from consumers.part import run_parts
-from ledger.audit import SignatureType, SigningKey
-from ledger.store.positions import SYSTEM_SHARD
-from ledger.store.reading.audit import tree_size
+from ledger.audit import Checkpoint, LogProof, SignatureType, SigningKey, TrustPolicy, leaf_digest, root_at, signed
+from ledger.store.positions import SYSTEM_SHARD, Position
+from ledger.store.reading.audit import StoredTree, tree_size
 from ledger.store.reading.shards import shard_end
+from makegood.answers.audit.logs import checkpoint_in, last_checkpoint
+from makegood.answers.audit.proofs import prove, prove_continued
 from makegood.house.clock import system_clock
 from makegood.house.opening import House
 
 ROUNDS = 3
+PROOFS = 200
+"""So many events are proven."""
 MARK = 20
 """Percent of intake's time that appending may take."""
 
@@ -36,35 +42,74 @@ def measure_appending(name: str, opened: Opened, ingest: Ingest, timed: Timed, r
         with opened() as house:
             alone.append(timed(lambda: ingest(house)))
             tree.append(timed(lambda: grow_to_end(house.database, SYSTEM_SHARD)))
-            signing.append(timed(lambda: _sign(house)))
+            signing.append(timed(lambda: sign_all(house)))
             with house.database.reading() as transaction:
                 events = shard_end(transaction, SYSTEM_SHARD)
     with opened() as house:
         beside = timed(lambda: _with_the_part(house, ingest))
-    report(f"{name}: events appended to the tree", [events / seconds for seconds in tree], "events/s")
-    shares = [100 * tree_seconds / seconds for tree_seconds, seconds in zip(tree, alone, strict=True)]
-    report(f"{name}: appending, of intake's time (mark: {MARK})", shares, "%")
-    longer = 100 * (beside / statistics.median(alone) - 1)
-    report(f"{name}: intake until all is in the tree too, longer by", [longer], "%")
-    report(f"{name}: a checkpoint signed by both keys and kept", [seconds * 1e3 for seconds in signing], "ms")
+        sign_all(house)
+        report(f"{name}: events appended to the tree", [events / seconds for seconds in tree], "events/s")
+        shares = [100 * tree_seconds / seconds for tree_seconds, seconds in zip(tree, alone, strict=True)]
+        report(f"{name}: appending, of intake's time (mark: {MARK})", shares, "%")
+        longer = 100 * (beside / statistics.median(alone) - 1)
+        report(f"{name}: intake until all is in the tree too, longer by", [longer], "%")
+        report(f"{name}: a checkpoint signed by both keys and kept", [seconds * 1e3 for seconds in signing], "ms")
+        measure_proofs(name, house, report)
 
 
-def _keys(origin: str) -> Sequence[SigningKey]:
+def measure_proofs(name: str, house: House, report: Report) -> None:
+    """Proofs of events at places spread over a signed log, made as `audit prove` does and verified; and that the last
+    checkpoint continues one over half of the events. In microseconds, and bytes of the file.
+    """
+    with house.database.reading() as transaction:
+        note, size = last_checkpoint(transaction, SYSTEM_SHARD), tree_size(transaction, SYSTEM_SHARD)
+        root = root_at(StoredTree(transaction, SYSTEM_SHARD), size // 2)
+    half = Checkpoint(checkpoint_in(note).origin, size // 2, root)
+    keys = keys_of(half.origin)
+    policy = TrustPolicy.of_log(*(key.vkey for key in keys))
+    older = signed(half, keys, int(system_clock().timestamp()))
+    made, verified, hashes, files, continued = [], [], [], [], []
+    for number in range(PROOFS):
+        position = str(Position(SYSTEM_SHARD, 1 + number * (size - 1) // (PROOFS - 1)))
+        began = time.perf_counter()
+        _, proof = prove(house, position, None, "")
+        text = proof.to_text()
+        made.append(1e6 * (time.perf_counter() - began))
+        began = time.perf_counter()
+        read = LogProof.from_text(text)
+        read.verify(leaf_digest(read.extra or b""), policy)
+        verified.append(1e6 * (time.perf_counter() - began))
+        hashes.append(float(len(proof.hashes)))
+        files.append(float(len(replace(proof, extra=None).to_text())))
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        _, continuing = prove_continued(house, older, None, "")
+        continued.append(1e6 * (time.perf_counter() - began))
+    report(f"{name}: a proof in a log of {size:,} events, made", made, "µs")
+    report(f"{name}: its file read and verified, both signatures too", verified, "µs")
+    report(f"{name}: its hashes, 32 bytes each", hashes, "hashes")
+    report(f"{name}: its file, without the event's envelope", files, "bytes")
+    report(f"{name}: a consistency proof from half of the events, made", continued, "µs")
+    report(f"{name}: its hashes, 32 bytes each", [float(len(continuing.hashes))], "hashes")
+
+
+def keys_of(origin: str) -> Sequence[SigningKey]:
     types = (SignatureType.ED25519, SignatureType.MLDSA44_COSIGNATURE)
     return [SigningKey(origin, type_, bytes(32)) for type_ in types]
 
 
-def _sign(house: House) -> None:
+def sign_all(house: House) -> None:
+    """Have the tree grow to the last event, and sign it."""
     epoch = grow_to_end(house.database, SYSTEM_SHARD)
     with house.database.reading() as transaction:
         checkpoint = checkpoint_now(transaction, SYSTEM_SHARD)
-    sign(house.database, SYSTEM_SHARD, epoch, checkpoint, _keys(checkpoint.origin), system_clock())
+    sign(house.database, SYSTEM_SHARD, epoch, checkpoint, keys_of(checkpoint.origin), system_clock())
 
 
 def _with_the_part(house: House, ingest: Ingest) -> None:
     """Intake with the part at work in the same process, until the tree has all events."""
     stop = threading.Event()
-    part = Checkpoints(house.database, _keys, clock=system_clock, rhythm=Rhythm(after=timedelta(seconds=1)))
+    part = Checkpoints(house.database, keys_of, clock=system_clock, rhythm=Rhythm(after=timedelta(seconds=1)))
 
     def work() -> None:
         ingest(house)

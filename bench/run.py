@@ -63,7 +63,7 @@ def main() -> None:
     )
     parser.add_argument("--messages", type=int, default=20_000, help="how many messages a round takes in")
     parser.add_argument("--refunds", type=int, default=1_000_000, help="over how many refunds finance asks")
-    parser.add_argument("--verified", type=int, default=400_000, help="how many messages' events are verified")
+    parser.add_argument("--verified", type=int, default=400_000, help="how many messages, of 2.3 events")
     arguments = parser.parse_args()
     configure_logs("error")
     collect_rarely()
@@ -89,15 +89,15 @@ def main() -> None:
 
 def messages(count: int) -> list[bytes]:
     """The sample's well-formed messages, as often as needed, each time for other accounts and under other ids."""
-    lines = []
+    return list(itertools.islice(message_stream(), count))
+
+
+def message_stream() -> Iterator[bytes]:
+    """The same without end, one after the other."""
     sample = (SAMPLE / "events.jsonl").read_text(encoding="utf-8").splitlines()
-    copy = 0
-    while len(lines) < count:
-        copy += 1
-        lines += [
-            line.replace('"acct-', f'"acct-{copy}-').replace('"id":"', f'"id":"{copy}-').encode() for line in sample
-        ]
-    return lines[:count]
+    for copy in itertools.count(1):
+        for line in sample:
+            yield line.replace('"acct-', f'"acct-{copy}-').replace('"id":"', f'"id":"{copy}-').encode()
 
 
 @contextmanager
@@ -300,10 +300,11 @@ def measure_verifying(postgres: Postgres, folder: Path, count: int) -> None:
         ("PostgreSQL", postgres.new_database()),
     ):
         with house_at(url) as house:
-            files.ingest(house.ledger, messages(count), "bench")
+            files.ingest(house.ledger, itertools.islice(message_stream(), count), "bench")
             house.projections.catch_up()
             for what, rates, unit in verifying.measure(house, name, folder / f"log-{house.database.dialect}", ROUNDS):
                 report(f"{name}: {what}", rates, unit)
+            audit.measure_proofs(name, house, report)
 
 
 # --- one account, young and old -----------------------------------------------------------------------------------

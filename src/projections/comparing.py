@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from typing import cast
 
 from pydantic_core import to_json
 
@@ -62,14 +63,13 @@ class Comparison:
 
 def digest(rows: AccountRows) -> str:
     """The SHA-256 of an account's rows, each table's in the order of their keys."""
-    content = [[table.name, [kept[key] for key in sorted(kept)]] for table, kept in rows.items()]
-    return sha256(to_json(content)).hexdigest()
+    content = [[table.name, [kept[key] for key in sorted(kept, key=repr)]] for table, kept in rows.items()]
+    return sha256(to_json(content, bytes_mode="base64")).hexdigest()
 
 
 def difference(projection: Projection, account: str, found: AccountRows, expected: AccountRows) -> Difference | None:
     """How rows differ from those that they should be; None where they do not."""
-    of_found, of_expected = digest(found), digest(expected)
-    if of_found == of_expected:
+    if found == expected:  # by value and type: the digest of a text is that of the same text as bytes
         return None
     differing = {
         table.name: sum(
@@ -78,7 +78,11 @@ def difference(projection: Projection, account: str, found: AccountRows, expecte
         for table in projection.tables
     }
     return Difference(
-        projection.name, account, {name: rows for name, rows in differing.items() if rows}, of_found, of_expected
+        projection.name,
+        account,
+        {name: rows for name, rows in differing.items() if rows},
+        digest(found),
+        digest(expected),
     )
 
 
@@ -92,7 +96,7 @@ def kept_rows(transaction: Transaction, projection: Projection, accounts: Sequen
             f"SELECT {', '.join(table.columns)} FROM {projection.stored_name(table)} WHERE account IN (?*)", accounts
         ):
             row = table.row(values)
-            found[str(row["account"])][table][table.key_of(row)] = values
+            found[cast(str, row["account"])][table][table.key_of(row)] = values
     return dict(found)
 
 
@@ -137,7 +141,7 @@ def pages(database: Database, projections: Sequence[Projection], limit: int = PA
                 strangers = {*page} - known - told
                 told |= strangers
                 if strangers:
-                    yield sorted(strangers)
+                    yield sorted(strangers, key=str)
 
 
 def _named_after(transaction: Transaction, account: str, *, name: str, limit: int) -> list[str]:
@@ -189,5 +193,5 @@ def compare_with_store(
             for projection in projections
         },
         alike,
-        sorted(differences, key=lambda differing: (differing.account, differing.projection)),
+        sorted(differences, key=lambda differing: (str(differing.account), differing.projection)),
     )

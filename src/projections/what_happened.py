@@ -73,6 +73,7 @@ from ledger.events import (
     PaymentCaptured,
     PaymentFailed,
     PeriodClosed,
+    RecordsLookedAt,
     RefundApproved,
     RefundFailed,
     RefundRejected,
@@ -288,6 +289,9 @@ def what_happened(event: LedgerEvent) -> str:
             return f"The month {data.period} was closed with everything known up to position {data.position}"
         case RefundRequestsFound(data=data):
             return f"The store was restored; refunds found requested, not to be requested again: {len(data.requests)}"
+        case RecordsLookedAt(data=data):
+            people = len({look.by for look in data.looks})
+            return f"Records were looked at; people: {people}, looks: {sum(look.times for look in data.looks)}"
         case RoleGranted(data=data):
             return f"The role {_role(data)} was granted to {data.principal}"
         case RoleRevoked(data=data):

@@ -31,8 +31,8 @@ def test_the_file_is_the_one_that_the_command_writes(
     key = busy.key("finance")
     for what in (what for what, exported in EXPORTED.items() if format_ in exported.formats):
         file = tmp_path / f"{what}.{format_}"
+        answer = busy.ask(key, f"/exports/{what}?format={format_}")  # a command records at once that it exported
         done = twenty_accounts_in_july.json("export", what, "--format", format_, "--to", str(file))
-        answer = busy.ask(key, f"/exports/{what}?format={format_}")
         assert answer.status_code == 200, answer.text
         assert answer.headers["content-type"] == MEDIA_TYPES[format_]
         assert answer.headers["content-disposition"] == f'attachment; filename="{what}.{format_}"'

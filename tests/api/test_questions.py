@@ -137,6 +137,7 @@ SAME: dict[str, str] = {
     f"audit diff --account acct-0006 --from {MARCH} --to {JUNE}": (
         f"/accounts/acct-0006/diff?from={MARCH}&to={JUNE}"
     ),
+    "audit access --period 2026-01": "/access/audit?period=2026-01",
     "replay acct-0006": "/accounts/acct-0006/replay",
     "replay acct-0006 --to 12": "/accounts/acct-0006/replay?to=12",
     f"explain {CLAIM}": f"/explanations?id={CLAIM}",

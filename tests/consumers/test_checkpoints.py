@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import jsonschema_rs
 import pytest
 from structlog.testing import capture_logs
 
-from consumers.checkpoints.comparing import Place
+from consumers.checkpoints.comparing import Place, Published, TreeDamaged, found_in_store
 from consumers.checkpoints.folder import Folder
 from consumers.checkpoints.part import Checkpoints
+from consumers.checkpoints.rebuilding import EventsContradict, rebuild_tree
 from consumers.checkpoints.signing import GROWS_BY, Rhythm, grow_to_end, sign
 from consumers.checkpoints.topic import CheckpointTopic
 from consumers.checkpoints.witnesses import Answer, Unreachable, Witnesses
@@ -25,6 +27,7 @@ from consumers.kafka.in_process import InProcessBroker
 from consumers.kafka.topics import CHECKPOINTS
 from ledger.application.acts import By
 from ledger.application.log_origins import NotTheLog, begin_log_origin
+from ledger.application.verification.trees import tiles_of_leaves
 from ledger.audit import (
     Checkpoint,
     Note,
@@ -36,9 +39,11 @@ from ledger.audit import (
     signed,
     verified_log_signatures,
 )
+from ledger.store.column_types import ColumnChanged
 from ledger.store.positions import SYSTEM_SHARD
 from ledger.store.reading.audit import checkpoint_note, latest_checkpoint, log_of, origin_of, tree_size
 from ledger.store.reading.shards import shard_end
+from projections.follower import Follower
 from tests.ledger.books import STANDARD, Books, Killed, killed
 from tests.ledger.conftest import Opener
 from tests.ledger.messages import Upstream
@@ -414,3 +419,144 @@ class TestWitnesses:
 
         assert self.witnessed(books, ask) == []
         assert last(books) == what_it_must_be(books)
+
+
+def test_what_is_not_stored_as_its_type_any_more_stops_every_reader_in_words(tmp_path: Path) -> None:
+    """SQLite keeps a text where bytes belong: no reader stumbles over it, or takes something else for it."""
+    books = Books.open(f"sqlite:///{tmp_path / 'books.db'}")
+    fill(books)
+    works, follower = part(books), Follower(books.database)
+    follower.create()
+    with books.database.writing() as transaction:
+        transaction.run("UPDATE events SET envelope = CAST(envelope AS TEXT) WHERE position = 2")
+    for reads in (lambda: work(works), follower.catch_up, books.envelopes):
+        with pytest.raises(ColumnChanged, match=r"the envelope at 0:2 is not stored as bytes: .*audit verify`"):
+            reads()
+    with books.database.writing() as transaction:
+        transaction.run("UPDATE events SET envelope = CAST(envelope AS BLOB) WHERE position = 2")
+    work(works)
+    assert last(books) == what_it_must_be(books)
+    with books.database.writing() as transaction:
+        transaction.run("UPDATE audit_tiles SET hashes = 7 WHERE level = 0")
+    fill(books, "acct-2")
+    with pytest.raises(TreeDamaged, match=r"tile/0/000 is not stored as bytes"):
+        work(works)
+    with books.database.writing() as transaction:
+        transaction.run("UPDATE readers SET position = 'x' WHERE reader = 'checkpoints'")
+    with pytest.raises(ColumnChanged, match="the position of checkpoints is not stored as a whole number"):
+        work(works)
+    books.close()
+
+
+# --- a tree made anew ---------------------------------------------------------------------------------------------
+
+
+DAMAGES = (
+    "DELETE FROM audit_tiles",
+    "DELETE FROM audit_tiles WHERE level = 1",
+    "DELETE FROM audit_tiles WHERE level = 0 AND number = 1",
+    "UPDATE audit_tiles SET hashes = (SELECT hashes FROM audit_tiles WHERE level = 1)",
+    "INSERT INTO audit_tiles SELECT shard, level, number + 40, hashes FROM audit_tiles",
+    "UPDATE readers SET position = position - 3 WHERE reader = 'checkpoints'",
+    "DELETE FROM readers WHERE reader = 'checkpoints'",
+)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_damaged_tree_is_made_anew_from_the_events(
+    kind: str, request: pytest.FixtureRequest, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The part goes on then, and signs what continues the last checkpoint."""
+    url = "sqlite:///:memory:" if kind == "sqlite" else request.getfixturevalue("pg_store")
+    with closing(large_books(url, monkeypatch)) as books:
+        before = last(books)
+        for damage in DAMAGES:
+            with books.database.writing() as transaction:
+                transaction.run(damage)
+            rebuilt = rebuild_tree(books.database, SYSTEM_SHARD, published(books), told, told)
+            assert rebuilt.checkpoint == what_it_must_be(books) == before
+            assert rebuilt.mended > 0 or "readers" in damage
+            assert tiles_in(books) == tiles_that_must_be(books)
+            assert rebuild_tree(books.database, SYSTEM_SHARD, published(books), told, told).mended == 0
+        fill(books, "acct-2")
+        work(part(books, Folder(out)))
+        assert last(books) == what_it_must_be(books)
+
+
+def test_the_part_says_how_a_damaged_tree_is_mended_and_waits_for_it(large: Books) -> None:
+    with large.database.writing() as transaction:
+        transaction.run("DELETE FROM audit_tiles WHERE level = 1")
+    fill(large, "acct-3")
+    with pytest.raises(TreeDamaged, match=r"tile/1/000 has 0 bytes .*`makegood audit rebuild-tree`"):
+        work(part(large))
+    assert issubclass(TreeDamaged, Checkpoints.passing), "it is waited for"
+
+
+def test_a_rebuild_that_was_cut_short_is_gone_on_with(large: Books) -> None:
+    with large.database.writing() as transaction:
+        transaction.run("DELETE FROM audit_tiles")
+
+    def cut(done: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rebuild_tree(large.database, SYSTEM_SHARD, published(large), told, cut)
+    some = len(tiles_in(large))
+    rebuilt = rebuild_tree(large.database, SYSTEM_SHARD, published(large), told, told)
+    assert 0 < some < len(tiles_in(large)) == some + rebuilt.mended
+    assert tiles_in(large) == tiles_that_must_be(large)
+
+
+def test_where_the_events_contradict_a_checkpoint_the_tree_that_shows_it_stays(large: Books) -> None:
+    before = tiles_in(large)
+    with large.database.writing() as transaction:
+        [(envelope,)] = transaction.rows("SELECT envelope FROM events WHERE position = 7")
+        transaction.run("UPDATE events SET envelope = ? WHERE position = 7", (bytes(envelope) + b" ",))
+        transaction.run("DELETE FROM audit_tiles WHERE level = 1")
+    with pytest.raises(EventsContradict, match=r"another root: they are what was changed.*audit verify`"):
+        rebuild_tree(large.database, SYSTEM_SHARD, published(large), told, told)
+    assert tiles_in(large) == {place: hashes for place, hashes in before.items() if place[0] != 1}
+    checkpoint = what_it_must_be(large)
+    beyond = Checkpoint(checkpoint.origin, checkpoint.size + 1, bytes(32))
+    found = [Published("the folder out", beyond, signed(beyond, seeded_keys(beyond.origin), 1))]
+    with pytest.raises(EventsContradict, match=f"over {beyond.size} events, and the store has {checkpoint.size}"):
+        rebuild_tree(large.database, SYSTEM_SHARD, found, told, told)
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> Iterator[Books]:
+    with closing(large_books("sqlite:///:memory:", monkeypatch)) as books:
+        yield books
+
+
+def large_books(url: str, monkeypatch: pytest.MonkeyPatch) -> Books:
+    """A signed store whose tree has a second level, and more events than are read together."""
+    monkeypatch.setattr("consumers.checkpoints.rebuilding.AT_ONCE", 256)
+    books = Books.open(url)
+    books.take([message for number in range(105) for message in Upstream(f"large-{number}").customer()])
+    work(part(books))
+    found = last(books)
+    assert found is not None
+    assert found.size > 520
+    return books
+
+
+def published(books: Books) -> list[Published]:
+    with books.database.reading() as transaction:
+        return found_in_store(transaction, SYSTEM_SHARD)
+
+
+def told(done: int, of: int) -> None:
+    assert 0 < done <= of
+
+
+def tiles_in(books: Books) -> dict[tuple[int, int], bytes]:
+    with books.database.reading() as transaction:
+        rows = transaction.rows("SELECT level, number, hashes FROM audit_tiles")
+    return {(level, number): bytes(hashes) for level, number, hashes in rows}
+
+
+def tiles_that_must_be(books: Books) -> dict[tuple[int, int], bytes]:
+    """The tiles over all events, from their bytes alone."""
+    digests = b"".join(leaf_digest(stored.envelope) for stored in books.envelopes())
+    return tiles_of_leaves(digests)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import shutil
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +201,34 @@ def test_two_copies_of_a_store_that_went_on_apart_are_told_from_each_other(
     assert [file.read_text() for file in out.iterdir()] == [published["note"]]
     with open_house(Settings(store=door.store)) as house, house.database.reading() as transaction:
         assert transaction.rows("SELECT count(*) FROM audit_checkpoints") == [(0,)]
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_damaged_tree_is_made_anew_unless_the_events_contradict_what_was_published(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door("audit", "key", "new")
+    signed_before = door.json("audit", "checkpoint", "--to", str(tmp_path / "out"))
+    monkeypatch.setenv("MAKEGOOD_AUDIT_FOLDER", str(tmp_path / "out"))
+    change(door.store, "DELETE FROM audit_tiles")
+    [problem] = door.json("status", exits=1)["problems"][:1]
+    assert "make it anew from the events with `makegood audit rebuild-tree`" in problem
+    rebuilt = door.json("audit", "rebuild-tree")
+    assert (rebuilt["size"], rebuilt["root"], rebuilt["mended"]) == (signed_before["size"], signed_before["root"], 1)
+    assert door.json("status")["problems"] == []
+    assert "; 0 of its tiles were damaged" in door("audit", "rebuild-tree")
+
+    change(door.store, "DELETE FROM audit_checkpoints")
+    with closing(connect(door.store)) as database, database.reading() as transaction:
+        [(envelope,)] = transaction.rows("SELECT envelope FROM events WHERE position = 1")
+    change(door.store, "UPDATE events SET envelope = ? WHERE position = 1", bytes(envelope) + b" ")
+    door("audit", "rebuild-tree", exits=2)
+    assert "out has a checkpoint of makegood/" in door.errors
+    assert "they are what was changed, and no tree was written; `makegood audit verify` names" in door.errors
+
+
+def change(store: str, sql: str, *values: bytes) -> None:
+    database = connect(store)
+    with database.writing() as transaction:
+        transaction.run(sql, values)
+    database.close()

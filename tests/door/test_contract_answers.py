@@ -11,7 +11,8 @@ from typing_extensions import get_type_hints, is_typeddict
 from consumers.upstream.checking import Problem
 from makegood.answers import done
 from makegood.answers.account import Account
-from makegood.answers.audit.checkpoints import CheckpointSigned, KeyMade, OriginBegun
+from makegood.answers.audit.access import AccessAudited
+from makegood.answers.audit.checkpoints import CheckpointSigned, KeyMade, OriginBegun, TreeRebuilt
 from makegood.answers.audit.difference import AccountDifference
 from makegood.answers.audit.proofs import Continued, EventProven
 from makegood.answers.audit.reperformance import Reperformance
@@ -60,9 +61,11 @@ ANSWERS: dict[str, type] = {
     "check": Checked,
     "audit reperform": Reperformance,
     "audit verify": Verification,
+    "audit access": AccessAudited,
     "audit diff": AccountDifference,
     "audit key new": KeyMade,
     "audit checkpoint": CheckpointSigned,
+    "audit rebuild-tree": TreeRebuilt,
     "audit origin new": OriginBegun,
     "audit evidence": EvidenceWritten,
     "audit prove": EventProven,

@@ -21,6 +21,7 @@ from ledger.store.database import beside
 from makegood.answers.audit.checkpoints import new_key, sign_now
 from makegood.answers.audit.closings import incomplete_closings
 from makegood.evidence import verify
+from makegood.evidence.verifier import verifier
 from makegood.house.opening import open_house
 from makegood.house.settings import Settings
 from tests.door.conftest import Door
@@ -163,6 +164,7 @@ def test_evidence_of_an_account(
     done = door.json("audit", "evidence", "--account", account, "--to", str(file))
     packed = read(file)
     told = check(packed, vkeys)
+    assert packed["verify.py"].decode() == verifier()
     assert done["sha256"] == sha256(file.read_bytes()).hexdigest()
     assert done["events"] == sum(name.startswith("entries/") for name in packed)
     assert (done["accounts"], done["later"]) == (1, 0)

@@ -27,22 +27,11 @@ from ledger.audit import (
 )
 from makegood.answers.audit.verification import verified_log
 from makegood.evidence import verify
+from makegood.evidence.verifier import verifier
 from tests.door.conftest import with_twenty_accounts
+from tests.parts.leaves import Leaves
 from tests.parts.signed_log import export, sign
 from tests.parts.stores import Stores
-
-PROGRAM = Path(verify.__file__)
-
-
-class Leaves:
-    """A tree in memory."""
-
-    def __init__(self, digests: list[bytes]) -> None:
-        self._digests = digests
-        self.size = len(digests)
-
-    def nodes(self, level: int, first: int, count: int) -> list[bytes]:
-        return [root_of(self._digests[at << level : (at + 1) << level]) for at in range(first, first + count)]
 
 
 def own_policy(*keys: str) -> verify.Policy:
@@ -52,7 +41,7 @@ def own_policy(*keys: str) -> verify.Policy:
 def test_it_needs_nothing_of_ours() -> None:
     imported = {
         name.partition(".")[0]
-        for node in ast.walk(ast.parse(PROGRAM.read_text()))
+        for node in ast.walk(ast.parse(verifier()))
         for name in (
             [alias.name for alias in node.names]
             if isinstance(node, ast.Import)
@@ -64,12 +53,31 @@ def test_it_needs_nothing_of_ours() -> None:
     assert imported - set(sys.stdlib_module_names) == {"cryptography"}
 
 
+def test_its_parts_make_one_file_without_a_name_twice() -> None:
+    """Two parts that name one thing would each have the other's."""
+    names = [
+        name
+        for node in ast.parse(verifier()).body
+        for name in (
+            [node.name]
+            if isinstance(node, ast.FunctionDef | ast.ClassDef)
+            else [target.id for target in node.targets if isinstance(target, ast.Name)]
+            if isinstance(node, ast.Assign)
+            else [alias.asname or alias.name for alias in node.names]
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            else []
+        )
+    ]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_an_exported_log(stores: Stores, tmp_path: Path) -> None:
     store = stores.new("sqlite", tmp_path, with_twenty_accounts)
     log = sign(store)
     folder = export(store, log.note, tmp_path / "log")
     keys = [part for vkey in log.vkeys for part in ("--key", vkey)]
-    program = [sys.executable, "-I", str(PROGRAM)]
+    (tmp_path / "verify.py").write_text(verifier())
+    program = [sys.executable, "-I", str(tmp_path / "verify.py")]
     done = subprocess.run([*program, "log", str(folder), *keys], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("sound: ")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from ledger.application.due_work import advance
 from ledger.application.erasure import erase
 from ledger.application.kept_messages import Closing, Kept, discard
 from ledger.application.log_origins import begin_log_origin
+from ledger.application.looks import record_looks
 from ledger.application.lost_keys import accept_loss
 from ledger.application.lost_messages import close, pass_over
 from ledger.application.notice_delivery import Delivery, record_failed, record_sent, resend
@@ -40,6 +41,7 @@ from ledger.events import (
     FileReconciled,
     FoundAhead,
     Grant,
+    Look,
     LostRange,
     RequestFound,
     SettledAnew,
@@ -155,6 +157,8 @@ def stored_today() -> Iterator[tuple[str, bytes]]:
     accept_loss(books.ledger, KeysBurnt(), "Disk and backup burnt", by)  # type: ignore[arg-type]
     begin_log_origin(books.ledger, SYSTEM_SHARD, last_checkpoint(books), "the disk broke", by)
     erase(books.ledger, "acct-2", "their letter of 3 May", by)
+    look = Look(by="pia", channel="http", kind="personal_data", account_id="acct-1", times=2, records=31)
+    record_looks(books.ledger, [look], timedelta(seconds=4))
     fullest: dict[str, bytes] = {}
     for stored in (*books.envelopes(), *refunded(), *overpaid()):
         if _filled(stored.envelope) > _filled(fullest.get(stored.type, b"{}")):

@@ -48,11 +48,10 @@ class Life:
         self.now = datetime(2026, 5, 1, tzinfo=UTC)
         self.steps: list[list[LedgerEvent]] = []
         self._chance = random.Random(f"people {seed}")
-        self._says = Upstream("acct-1")
-        seen = set()
+        self._says = Upstream("acct-1", source="/payments/test")
+        self._heard: set[tuple[str, str]] = set()
         for message in histories.history(seed, account="acct-1", money=True):
-            if (message["source"], message["id"]) not in seen:
-                seen.add((message["source"], message["id"]))
+            if (message["source"], message["id"]) not in self._heard:
                 self.hear(message)
                 while self._chance.random() < 0.5:
                     self._decide()
@@ -64,6 +63,8 @@ class Life:
         self.account.assess_anew(LONG_AFTER)
 
     def hear(self, message: dict[str, Any]) -> None:
+        assert (message["source"], message["id"]) not in self._heard, "a store records a message once"
+        self._heard.add((message["source"], message["id"]))
         self.now += timedelta(minutes=1)
         self.account.record(read(message), None, self.now)
         self.steps.append(self.account.collect())

@@ -13,7 +13,16 @@ from consumers.places import place_of
 from consumers.upstream import read_kafka
 from ledger.application.record import take
 from ledger.application.statement import Statement
-from ledger.audit import leaf_hash
+from ledger.application.verification.trees import tiles_of_leaves, tree_of
+from ledger.audit import (
+    EMPTY_ROOT,
+    Checkpoint,
+    consistency_proof,
+    leaf_digest,
+    leaf_hash,
+    root_of,
+    verify_consistency,
+)
 from ledger.vault import Vault, VaultEntry
 from projections import credits
 from projections.catalog import CATALOG
@@ -29,6 +38,7 @@ def check(world: World) -> None:
     books = world.books
     books.check_positions()
     _chains_are_whole(books)
+    _tree_is_that_of_the_events(world)
     incoming = _Incoming(world)
     _every_message_is_recorded_once(books, incoming)
     _every_refused_one_is_a_dead_letter_once(books, incoming)
@@ -88,6 +98,22 @@ def _chains_are_whole(books: Books) -> None:
         last[stored.account] = leaf_hash(stored.envelope)
     heads = dict(books.rows("SELECT account, leaf_hash FROM heads"))
     assert heads == last, "heads are not where their accounts' chains end"
+
+
+def _tree_is_that_of_the_events(world: World) -> None:
+    """However often it was gone on with; and each checkpoint that left is continued by all that came after it."""
+    digests = [leaf_digest(stored.envelope) for stored in world.books.envelopes()]
+    rows = world.books.rows("SELECT level, number, hashes FROM audit_tiles")
+    tiles = {(level, number): bytes(hashes) for level, number, hashes in rows}
+    assert tiles == tiles_of_leaves(b"".join(digests)), "the Merkle tree is not that of the events"
+    tree = tree_of(tiles, len(digests))
+    last = Checkpoint("before", 0, EMPTY_ROOT)
+    for checkpoint in (Checkpoint.parse(note.text) for note in world.published.notes):
+        assert checkpoint.root == root_of(digests[: checkpoint.size]), "what was signed is not what was recorded"
+        assert checkpoint.size >= last.size, "a checkpoint left that covers less than one before"
+        proof = consistency_proof(tree, last.size, checkpoint.size)
+        verify_consistency(last.size, checkpoint.size, last.root, checkpoint.root, proof)
+        last = checkpoint
 
 
 def _every_message_is_recorded_once(books: Books, incoming: _Incoming) -> None:

@@ -37,6 +37,8 @@ class Story:
     def note(self, _: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """Take a line of a log for a step. (A processor of structlog; nothing is logged.)"""
         told = {key: value for key, value in entry.items() if key not in ("event", "who", "seconds")}
+        if str(told.get("origin")).startswith("makegood/"):
+            del told["origin"]  # a log's name has the store's id in it, which is another one each time
         depth = self.depth if "who" in entry else max(0, self.depth - 1)
         who = entry.get("who") or self.actor
         what = [str(entry["event"]).replace("_", " "), *(f"{key}={value}" for key, value in told.items())]

@@ -11,6 +11,9 @@ from typing import Any
 
 import structlog
 
+from consumers.checkpoints.comparing import PlaceUnusable
+from consumers.checkpoints.part import Checkpoints
+from consumers.checkpoints.signing import Rhythm
 from consumers.intake import Intake, stored_positions
 from consumers.kafka.partitions import RecordFails
 from consumers.kafka.records import BrokerUnavailable, Outgoing, Partition
@@ -23,8 +26,11 @@ from consumers.timers import Timers
 from ledger.application.agreements import publish
 from ledger.application.kept_messages import Closing, Kept
 from ledger.application.ledger import Ledger
+from ledger.audit import Note, SignatureType, SigningKey
 from ledger.store.database import Conflict, Unavailable
 from ledger.store.instants import to_microseconds
+from ledger.store.reading.audit import tree_size
+from ledger.store.reading.shards import shard_end
 from ledger.vault import Damaged, InStore, Key, Vault, customer_subject
 from projections.follower import Follower
 from tests.ledger.books import Books, KeysByName, Killed, no_randomness, oracle_agreements
@@ -36,6 +42,8 @@ from tests.schedules.upstream import Upstream, history
 
 END = datetime(2035, 1, 1, tzinfo=UTC)
 """When everything has happened and fallen due."""
+OFTEN = Rhythm(events=4, after=timedelta(days=20))
+"""When checkpoints are signed."""
 PARTS = ("intake", "relay", "projector", "timers")
 WRITERS = ("intake", "timers", "publish")
 """Those that decide about accounts."""
@@ -97,6 +105,35 @@ class KeysThatFail(KeysByName):
         return super().existing(subject) if subject not in self.failing else None
 
 
+def seeded_key(origin: str) -> list[SigningKey]:
+    return [SigningKey(origin, SignatureType.ED25519, bytes(32))]
+
+
+class Published:
+    """A place for checkpoints, which fails now and then."""
+
+    name = "the place"
+
+    def __init__(self, fails: Callable[[], bool]) -> None:
+        self._fails = fails
+        self.notes: list[Note] = []
+
+    def last(self, origin: str) -> Note | None:
+        self._may_fail()
+        return self.notes[-1] if self.notes else None
+
+    def publish(self, note: Note) -> None:
+        self._may_fail()
+        self.notes.append(note)
+
+    def close(self) -> None:
+        pass
+
+    def _may_fail(self) -> None:
+        if self._fails():
+            raise PlaceUnusable("the place is full")
+
+
 class Process:
     """A process with its parts. What it knows is lost when it ends; another life begins with what is stored."""
 
@@ -148,6 +185,12 @@ class Process:
             return AtWork(
                 name, _opened(lambda: source.open(follower, lambda: False), lambda: source.feed(0)), source.close
             )
+        if name == "checkpoints":
+            how = {"rhythm": OFTEN, "grows_every": 0.0, "looks_every": 0.0, "stands_by": world.stands_by}
+            signer = Checkpoints(
+                store, seeded_key, clock=world.wall, places=[world.published], monotonic=world.monotonic, **how
+            )
+            return AtWork(name, signer.step, signer.forget, signer.forget, passing=Checkpoints.passing)
         if name == "timers":
             return AtWork(name, Timers(ledger, monotonic=world.monotonic).step)
 
@@ -247,6 +290,10 @@ class World:
             parts = [part for part in PARTS if part == "intake" or rng.random() < 0.5]
             self.processes.append(Process(self, f"p{n + 2}", parts))
         self.processes.append(Process(self, "operator", ["publish"]))
+        # The tree follows the events, and nobody waits for it: what befalls it is drawn apart.
+        self.apart = random.Random(f"checkpoints {seed}")
+        self.published = Published(lambda: not self.resting and self.apart.random() < 0.1)
+        self.signers = [Process(self, name, ["checkpoints"]) for name in ("s1", "s2")]
         self.happenings: list[tuple[int, Callable[[], object]]] = [
             (80, self._turn),
             (rng.choice([15, 40, 100]), self._publish),
@@ -287,6 +334,8 @@ class World:
             raise Killed
         if self.resting:
             return None
+        if process in self.signers:
+            return self._fate_of_signer(process, point, lives)
         often = self.rates["interrupted"] * WEIGHED.get(point, 1)
         if point == "writing" and self.story.actor.endswith(WRITERS):
             often *= 6  # between a decision and its being written others can do most harm
@@ -309,6 +358,38 @@ class World:
                 return fate
         return None
 
+    def _fate_of_signer(self, process: Process, point: str, lives: Callable[[], bool]) -> str | None:
+        """It is frozen while another goes on, dies, or is deprived of the store."""
+        if point in INTERRUPTED_AT and self.story.depth < 3 and self.apart.random() < 0.1:
+            process.frozen = True
+            log.info("is frozen here", point=point)
+            for _ in range(self.apart.randint(1, 10)):
+                self._turn_of_signers()
+            process.frozen = False
+            if not lives():
+                raise Killed
+        if self.apart.random() < 0.02:
+            log.info("dies here", point=point)
+            raise Killed
+        return next((fate for fate in FATES[point] if self.apart.random() < 0.03), None)
+
+    def _turn_of_signers(self) -> None:
+        able = [process for process in self.signers if not process.busy and not process.frozen]
+        if not able:
+            return
+        process = self.apart.choice(able)
+        state = random.getstate()  # how long it backs off changes nothing for the others
+        random.seed(self.apart.random())
+        try:
+            if not process.alive:
+                process.start()
+            elif self.apart.random() < 0.03:
+                process.end("is killed")
+            elif process.parts[0].not_before <= self._seconds:
+                process.turn(process.parts[0])
+        finally:
+            random.setstate(state)
+
     def _interrupt(self, process: Process, point: str) -> None:
         """Others go on while this one stands still; perhaps for so long that it is taken for dead."""
         frozen = self.rng.random() < 0.4
@@ -328,6 +409,7 @@ class World:
         weights = [weight for weight, _ in self.happenings]
         [(_, happening)] = self.rng.choices(self.happenings, weights)
         happening()
+        self._turn_of_signers()
 
     def _turn(self, names: Container[str] = EVERYTHING) -> None:
         able = [
@@ -446,6 +528,21 @@ class World:
         self._rest(lambda part: part.name != "projector", "events projected")
         self._retention(EVENTS.name)
         self._rest(lambda part: True)
+        self._have_the_tree_grow()
+
+    def _have_the_tree_grow(self) -> None:
+        for _ in range(ROUNDS_TO_REST):
+            self._seconds += 20.0
+            for process in self.signers:
+                process.frozen = False
+                if not process.alive:
+                    process.start()
+                process.turn(process.parts[0])
+            with self.database.reading() as transaction:
+                size, end = tree_size(transaction, 0), shard_end(transaction, 0)
+            if size == end:
+                return
+        raise AssertionError(f"the Merkle tree does not come to rest: it has {size} of {end} events")
 
     def _replay_what_was_set_aside(self) -> None:
         ledger = Ledger(self.database, Vault(self.keys, no_randomness), self.wall)

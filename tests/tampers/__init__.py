@@ -1,1 +1,1 @@
-"""The tamper suite: seeds change what was signed, in a store, in an exported log or in a proof, and all is found."""
+"""The tamper suite: seeds change what was signed: a store, a log, an evidence pack or a proof; all is found."""

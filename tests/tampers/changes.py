@@ -40,6 +40,7 @@ COLUMNS: dict[str, Sequence[str]] = {
     ),
     "heads": ("account", "shard", "version", "leaf_hash"),
     "inbox": ("id", "source"),
+    "requests": ("caller", "key", "account", "event_id", "account_version"),
     "agreements": ("name", "version", "sha256", "text"),
     "catalogue": ("name", "versions"),
     "sequences": ("name", "position"),
@@ -74,6 +75,7 @@ class Tables:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.dialect = database.dialect
         with database.reading() as transaction:
             self.honest = {table: self._read(transaction, table) for table in KEPT}
         self.projected = [table for table in PROJECTED if self.honest[table]]
@@ -154,6 +156,27 @@ def _column(random: Random, tables: Tables, table: str, columns: Sequence[str]) 
     if before is None:
         row[name] = 1 if any(isinstance(each[name], int) for each in rows) else "x"
     return f"{table}.{name}", {table: rows}
+
+
+def retyped(random: Random, tables: Tables) -> Changed:
+    """SQLite keeps a value of any type in a column of any type; of PostgreSQL it is another value."""
+    if tables.dialect != "sqlite":
+        return column(random, tables)
+    table = random.choice((*COLUMNS, *tables.projected))
+    name = random.choice(COLUMNS.get(table) or KEPT[table])
+    rows = tables.rows(table)
+    row = random.choice(rows)
+    row[name] = random.choice(of_other_types(row[name]))
+    return f"{table}.{name} is {type(row[name]).__name__}", {table: rows}
+
+
+def of_other_types(value: Any) -> list[Any]:
+    """A value as other types have it, and others that none of ours is read from."""
+    if isinstance(value, bytes):
+        return [value.decode("utf-8", "replace"), len(value), 2**62]
+    if isinstance(value, str):
+        return [value.encode(), b"\xff\x00"]
+    return [f"x{value}", b"\xff\x00", 1.5]
 
 
 def row_gone(random: Random, tables: Tables) -> Changed:
@@ -305,6 +328,7 @@ def other_store(random: Random, tables: Tables) -> Changed:
 CHANGES: Sequence[tuple[int, Callable[[Random, Tables], Changed]]] = (
     (10, column),
     (6, projected_column),
+    (4, retyped),
     (4, row_gone),
     (3, row_put_in),
     (2, swapped),

@@ -1,4 +1,5 @@
-"""What is tampered with: a small store that was signed and cosigned, its log in a folder, and proofs out of it."""
+"""What is tampered with: a small store that was signed and cosigned, its log in a folder, and proofs and an evidence
+pack out of it."""
 
 from __future__ import annotations
 
@@ -9,17 +10,28 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from consumers.upstream.messages import ComplaintOpenedV1
+from ledger.application.acts import Act
+from ledger.application.requests import Request, carry_out, digest_of
+from ledger.application.statement import Statement
 from ledger.audit import LogProof, Note, Signature, SignatureType, SigningKey, TrustPolicy, inclusion_proof
 from ledger.store.audit import Cosignature, keep_cosignatures
 from ledger.store.connecting import connect
 from ledger.store.reading.audit import StoredTree, leaves_after
+from ledger.values import month_from_text
+from makegood.acts.origin import Origin, statements
 from makegood.evidence import verify
+from makegood.evidence.pack import write_evidence
 from makegood.house.opening import House, open_house
 from makegood.house.settings import Settings
 from tests.door.conftest import SAMPLE, commands
 from tests.parts.signed_log import AT, Log, export, sign
 
+MONTH = "2026-06"
+"""The month that was closed."""
 ACCOUNTS = {f"acct-{number:04}" for number in (1, 3, 6, 7, 9, 10)}
+PACKED = "acct-0003"
+"""The account of the pack."""
 
 
 def with_some_accounts(store: str) -> None:
@@ -33,6 +45,25 @@ def with_some_accounts(store: str) -> None:
         file.write("\n".join(lines))
         file.flush()
         commands(store, ("ingest", file.name), ("advance", "2026-07-01T00:00:00Z"))
+    with open_house(Settings(store=store), restored=True) as house:
+        for number, account in enumerate(sorted(ACCOUNTS)):
+            _request(house, f"key-{number}", account)
+    commands(store, ("period", "close", MONTH, "--as", "felix"))
+
+
+def _request(house: House, key: str, account: str) -> None:
+    """Have somebody open a complaint, by a request that is known by its key."""
+    request = Request("berta", key, digest_of(house.ledger, account.encode()))
+    opened = ComplaintOpenedV1(
+        complaint_id=f"com-{key}", channel="phone", category="billing", description="it is too much"
+    )
+
+    def say(act: Act) -> list[Statement]:
+        said = statements(account, [opened], Origin("berta", "http", key), act.now())
+        return [each for each in said if isinstance(each, Statement)]
+
+    carry_out(house.ledger, request, account, say)
+    house.projections.catch_up()
 
 
 def subject(line: str) -> str | None:
@@ -57,6 +88,10 @@ class Stage:
     """Its exported log."""
     proofs: list[tuple[str, bytes]]
     """Proofs of some entries, with these."""
+    entries: list[bytes]
+    """All that its log has."""
+    pack: Path
+    """The evidence pack of an account, with the closing of a month."""
 
 
 @contextmanager
@@ -78,7 +113,9 @@ def staged(store: str, folder: Path) -> Iterator[Stage]:
         ]
     lines = [*(f"log {vkey}" for vkey in log.vkeys), f"witness w {witness.vkey}", "quorum w"]
     text = "\n".join(lines)
+    pack = folder.with_suffix(".zip")
     with open_house(Settings(store=store), restored=True) as house:
+        write_evidence(house, pack, PACKED, month_from_text(MONTH))
         yield Stage(
             store,
             house,
@@ -89,6 +126,8 @@ def staged(store: str, folder: Path) -> Iterator[Stage]:
             verify.Policy.from_text(text),
             export(store, kept, folder),
             proofs,
+            entries,
+            pack,
         )
 
 

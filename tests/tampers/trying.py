@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -16,11 +17,11 @@ from ledger.audit import LogProof, Unproven, leaf_digest
 from ledger.store.database import Conflict
 from makegood.answers.audit.verification import verified, verified_log
 from makegood.evidence import verify
-from tests.tampers import changes, log_changes
+from tests.tampers import changes, log_changes, pack_changes
 from tests.tampers.stage import Stage
 
-Kind = Literal["store", "log", "proof"]
-OF_TEN: tuple[Kind, ...] = ("store",) * 5 + ("log",) * 4 + ("proof",)
+Kind = Literal["store", "log", "pack", "proof"]
+OF_TEN: tuple[Kind, ...] = ("store",) * 4 + ("log",) * 3 + ("pack",) * 2 + ("proof",)
 """What the seeds change, in turn."""
 
 
@@ -40,6 +41,8 @@ class Trying:
         self._stage = stage
         self._tables = changes.Tables(stage.house.database)
         self._files = log_changes.files_of(stage.folder)
+        with zipfile.ZipFile(stage.pack) as packed:
+            self._packed = {name: packed.read(name) for name in packed.namelist()}
 
     def honest(self) -> bool:
         """Whether what nobody changed is found to be sound, by all that verify."""
@@ -51,6 +54,7 @@ class Trying:
             and store["covered_to"] == f"0:{store['events']}"
             and log["ok"]
             and verify.verify_log(stage.folder, stage.own_policy).ok
+            and self._pack_holds(self._packed)
             and all(self._proof_holds(*proof) == (True, True) for proof in stage.proofs)
         )
 
@@ -107,6 +111,24 @@ class Trying:
             )
         finally:
             _write(stage.folder, files, self._files)
+
+    def _pack(self, random: Random) -> tuple[str, bool]:
+        files = dict(self._packed)
+        weights, makers = zip(*pack_changes.CHANGES, strict=True)
+        while files == self._packed:
+            [make] = random.choices(makers, weights)
+            what = make(random, files, self._stage)
+        return what, not self._pack_holds(files)
+
+    def _pack_holds(self, files: log_changes.Files) -> bool:
+        file = self._stage.pack.with_suffix(".changed.zip")
+        with zipfile.ZipFile(file, "w") as out:
+            for name, content in files.items():
+                out.writestr(name, content)
+        try:
+            return verify.verify_pack(file, self._stage.own_policy).ok
+        except (verify.Wrong, verify.NotChecked):
+            return False
 
     def _proof(self, random: Random) -> tuple[str, bool]:
         what, proof, entry = log_changes.changed_proof(random, *random.choice(self._stage.proofs))

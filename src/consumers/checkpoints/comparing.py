@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from consumers.part import Explained
-from ledger.audit import Checkpoint, Note, root_at
+from ledger.audit import Checkpoint, Note, Unproven, root_at
 from ledger.store.database import Transaction
 from ledger.store.reading.audit import StoredTree, latest_checkpoint, log_of
 from ledger.store.reading.shards import shard_end
@@ -49,6 +49,12 @@ class Published:
     note: Note
 
 
+def said_by(published: Published) -> str:
+    """Where a checkpoint was found, and over what, as a sentence begins."""
+    checkpoint = published.checkpoint
+    return f"{published.where} has a checkpoint of {checkpoint.origin} over {checkpoint.size} events"
+
+
 def found_in(places: Iterable[Place], origin: str) -> list[Published]:
     """The last checkpoint of a log in each of some places. Raises PlaceUnusable, BrokerError."""
     found = ((place.name, place.last(origin)) for place in places)
@@ -79,7 +85,7 @@ def contradictions(transaction: Transaction, shard: int, found: Iterable[Publish
     told = []
     for each in found:
         checkpoint = each.checkpoint
-        said = f"{each.where} has a checkpoint of {checkpoint.origin} over {checkpoint.size} events"
+        said = said_by(each)
         if checkpoint.size > end:
             told.append(f"{said}, and the store has {end}: {NEXT}")
         elif checkpoint.size <= tree.size and root_at(tree, checkpoint.size) != checkpoint.root:
@@ -89,6 +95,17 @@ def contradictions(transaction: Transaction, shard: int, found: Iterable[Publish
 
 NEXT = (
     "no checkpoint is signed. If the store was restored from a backup, begin a new log with "
-    "`makegood audit origin new --as NAME --reason …`; if not, events were removed or changed: restore the newest "
+    "`makegood audit origin new --as NAME --reason …`; if not, events were removed or changed, or the tree was: "
+    "`makegood audit rebuild-tree` makes the tree anew, and refuses where it is the events; then restore the newest "
     "backup"
 )
+
+
+class TreeDamaged(Unproven):
+    """A shard's stored tree cannot be read or grown; the message says what to do next."""
+
+    def __init__(self, error: Unproven) -> None:
+        super().__init__(
+            f"the stored Merkle tree is damaged ({error}): make it anew from the events with `makegood audit "
+            "rebuild-tree`"
+        )

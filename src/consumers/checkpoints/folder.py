@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from consumers.checkpoints.comparing import PlaceUnusable
+from consumers.synced_folder import sync_folder
 from ledger.audit import Checkpoint, Note, Unproven
 
 SUFFIX = ".checkpoint"
@@ -53,11 +54,7 @@ class Folder:
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(target)
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self._folder)
         except OSError as error:
             beside.unlink(missing_ok=True)
             raise self._unusable(error) from None

@@ -10,6 +10,7 @@ from consumers.carrying import STANDS_BY_SECONDS, Batch, Carrier, Lane
 from consumers.checkpoints.comparing import (
     Place,
     PlaceUnusable,
+    TreeDamaged,
     contradictions,
     found_in,
     found_in_store,
@@ -19,7 +20,7 @@ from consumers.checkpoints.signing import GROWS_BY, KeysOf, KeysUnusable, Rhythm
 from consumers.checkpoints.witnesses import Witnesses
 from consumers.kafka.records import BrokerError
 from consumers.part import BackOff
-from ledger.audit import Checkpoint, Note, Unproven, leaf_digest
+from ledger.audit import Checkpoint, Note, TileInvalid, Unproven, leaf_digest
 from ledger.events import PeriodClosed
 from ledger.store.audit import write_leaves
 from ledger.store.database import Database, Transaction
@@ -112,7 +113,16 @@ class Checkpoints(Carrier[TreeLane, bytes]):
         """What was last said of each log that is not signed."""
 
     def step(self) -> int:
-        """Append what was recorded to the trees; then sign, publish and have witnessed what is due."""
+        """Append what was recorded to the trees; then sign, publish and have witnessed what is due.
+
+        Raises TreeDamaged, besides what a carrier's does.
+        """
+        try:
+            return self._step()
+        except TileInvalid as error:
+            raise TreeDamaged(error) from None
+
+    def _step(self) -> int:
         now = self._monotonic()
         went_on = 0
         if now >= self._grows_at:

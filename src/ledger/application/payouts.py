@@ -15,9 +15,10 @@ from ledger.aggregates import RecordedClaim
 from ledger.aggregates.owed_refunds import claim_of_credit
 from ledger.application.account import Account
 from ledger.application.acts import Act, perform
+from ledger.application.four_eyes import is_same_person, people_of
 from ledger.application.ledger import Ledger
 from ledger.audit import leaf_hash
-from ledger.events import BY_PEOPLE, Fact, LedgerEvent, RefundStatus
+from ledger.events import Fact, RefundStatus
 from ledger.policy.payout import Owed
 from ledger.policy.standing import status_of
 from ledger.store.database import Conflict, Transaction
@@ -63,7 +64,7 @@ def approvable(act: Act, account: str, refund_id: str, seen: str, person: str) -
         raise RefundRefused(_not(refund_id, stands, "approved"))
     proposal = _seen(act.transaction, owed, seen)
     for theirs in _caused_by(act.transaction, loaded, owed):
-        if _is_same_person(theirs, person):
+        if is_same_person(theirs, person):
             raise RefundRefused(
                 f"refund {refund_id} came from an act of {person}: another person must approve it (four eyes)"
             )
@@ -186,7 +187,7 @@ def _caused_by(transaction: Transaction, account: Account, owed: Owed) -> Iterab
         stored = find_event(transaction, event_id)
         event = stored.event() if stored is not None else None
         if isinstance(event, Fact):
-            yield from _people(event)
+            yield from people_of(event)
 
 
 def _causes(transaction: Transaction, event_id: str) -> Iterable[str]:
@@ -194,21 +195,6 @@ def _causes(transaction: Transaction, event_id: str) -> Iterable[str]:
     stored = find_event(transaction, event_id)
     cause = stored.event().causation_id if stored is not None else None
     return () if cause is None else (cause,)
-
-
-def _people(event: LedgerEvent) -> Iterable[str]:
-    """Who acted at the door, as it was proven, and as whom they said they did. Upstream's systems are no people."""
-    if event.channel in BY_PEOPLE:
-        yield event.actor
-    for name in ("decided_by", "proposed_by"):
-        person = getattr(event.data, name, None)
-        if isinstance(person, str):
-            yield person
-
-
-def _is_same_person(one: str, other: str) -> bool:
-    """Whether two names are of one person: a command's actor names for whom it was (`… for NAME`)."""
-    return one.rpartition(" for ")[2] == other.rpartition(" for ")[2]
 
 
 # --- Submitting -----------------------------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ from ledger.events.envelope import (
 )
 from ledger.events.erasure import SubjectErased
 from ledger.events.instruction import InstructionCarriedOut, InstructionFact, InstructionRefused
+from ledger.events.looks import Look, LookedAt, RecordsLookedAt
 from ledger.events.notice import (
     AboutNotice,
     CredentialsCollected,
@@ -237,6 +238,8 @@ __all__ = [
     "LedgerEvent",
     "LinkedKind",
     "LogOriginBegun",
+    "Look",
+    "LookedAt",
     "LostRange",
     "LostRangeClosed",
     "Manifest",
@@ -272,6 +275,7 @@ __all__ = [
     "PeriodFigures",
     "PeriodTotal",
     "Reason",
+    "RecordsLookedAt",
     "RefundAct",
     "RefundApproved",
     "RefundFailed",

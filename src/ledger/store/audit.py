@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from ledger.audit import tiles_after
+from ledger.audit import tiles_after, tiles_of
 from ledger.store.database import Transaction
 from ledger.store.instants import to_microseconds
 from ledger.store.reading.audit import tile
@@ -35,6 +35,32 @@ def write_leaves(transaction: Transaction, shard: int, size: int, digests: Seque
         "ON CONFLICT (shard, level, number) DO UPDATE SET hashes = excluded.hashes",
         [(shard, level, number, hashes) for level, number, hashes in tiles_after(size, digests, read)],
     )
+
+
+def mend_tiles(transaction: Transaction, shard: int, tiles: Iterable[tuple[int, int, bytes]]) -> int:
+    """Write those of some tiles (level, number, hashes) that a shard's tree has otherwise or not; how many."""
+    differing = []
+    for level, number, hashes in tiles:
+        stored = transaction.rows(
+            "SELECT hashes FROM audit_tiles WHERE shard = ? AND level = ? AND number = ?", (shard, level, number)
+        )
+        # Of another type it is another, too.
+        if not stored or not isinstance(stored[0][0], (bytes, memoryview)) or bytes(stored[0][0]) != hashes:
+            differing.append((shard, level, number, hashes))
+    transaction.run_each(
+        "INSERT INTO audit_tiles (shard, level, number, hashes) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (shard, level, number) DO UPDATE SET hashes = excluded.hashes",
+        differing,
+    )
+    return len(differing)
+
+
+def remove_tiles_beyond(transaction: Transaction, shard: int, size: int) -> int:
+    """Remove the tiles that a shard's tree of a size does not have; how many there were."""
+    there = transaction.rows("SELECT level, number FROM audit_tiles WHERE shard = ?", (shard,))
+    belong = {(tile.level, tile.number) for tile in tiles_of(size)}
+    strange = [(shard, level, number) for level, number in there if (level, number) not in belong]
+    return transaction.run_each("DELETE FROM audit_tiles WHERE shard = ? AND level = ? AND number = ?", strange)
 
 
 def keep_checkpoint(transaction: Transaction, origin: str, size: int, note: str, signed_at: datetime) -> None:

@@ -22,6 +22,7 @@ from eventsourcing.persistence import (
 
 from ledger.audit import leaf_hash
 from ledger.events import LedgerEvent, from_stored
+from ledger.store.column_types import as_bytes
 from ledger.store.database import Database, Transaction
 from ledger.store.positions import event_sequence
 from ledger.store.writing import Writes, positions_for
@@ -162,7 +163,10 @@ class LedgerRecorder(ApplicationRecorder):
                     limit if limit is not None else 2**62,
                 ),
             )
-        return [StoredEvent(stream, version, type_, bytes(envelope)) for stream, version, type_, envelope in rows]
+        return [
+            StoredEvent(stream, version, type_, as_bytes(envelope, f"the envelope of version {version} of {stream}"))
+            for stream, version, type_, envelope in rows
+        ]
 
     # The library counts an application's events in one sequence, from which it notifies; ours are counted by shards.
 
@@ -195,4 +199,4 @@ def events_of(transaction: Transaction, accounts: Sequence[str]) -> Iterator[Led
     for type_, envelope in transaction.rows_in(
         "SELECT type, envelope FROM events WHERE account IN (?*) ORDER BY account, account_version", accounts
     ):
-        yield from_stored(type_, bytes(envelope))
+        yield from_stored(type_, as_bytes(envelope, "an envelope of the accounts that are read"))

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+from ledger.store.column_types import as_bytes
 from ledger.store.database import Database, NotPermitted, StoreError, Transaction, Unavailable, redacted
 from ledger.store.instants import to_microseconds
 from ledger.store.schema import KEY_TABLES
@@ -300,7 +301,7 @@ class KeyDatabase:
             return {}
         with self._database.reading() as transaction:
             rows = transaction.rows_in("SELECT subject, key FROM vault_keys WHERE subject IN (?*)", sorted(subjects))
-        return {subject: bytes(key) if key is not None else None for subject, key in rows}
+        return {subject: as_bytes(key, f"the key of {subject}") if key is not None else None for subject, key in rows}
 
     def _make(self, transaction: Transaction, subjects: Collection[str]) -> dict[str, Key]:
         """Give a key and a serial to those who have none, under the ring's lock."""
@@ -352,7 +353,8 @@ def _rows(transaction: Transaction, subjects: Collection[str]) -> dict[str, _Row
     )
     return {
         subject: _Row(
-            bytes(secret) if secret is not None else None, Serial(serial, mark) if serial is not None else None
+            as_bytes(secret, f"the key of {subject}") if secret is not None else None,
+            Serial(serial, mark) if serial is not None else None,
         )
         for subject, secret, serial, mark in found
     }

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from ledger.events import KeptAs
+from ledger.store.column_types import as_integer
 from ledger.store.database import Conflict, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.notice_queue import change_notice, count_as_sent, hold_link, note_collected
@@ -549,7 +550,8 @@ def take_over_reader(transaction: Transaction, reader: str) -> tuple[int, int]:
         "ON CONFLICT (reader) DO UPDATE SET epoch = readers.epoch + 1 RETURNING position, epoch",
         (reader,),
     )
-    return int(rows[0][0]), int(rows[0][1])
+    position, epoch = rows[0]
+    return as_integer(position, f"the position of {reader}"), as_integer(epoch, f"the epoch of {reader}")
 
 
 def move_reader(transaction: Transaction, move: ReaderMove) -> None:

@@ -105,6 +105,8 @@ def with_body(house: House, of: KeptAs, message: KeptMessage) -> DeadLetterWithB
         body = opened_body(house.database, house.vault, kept_subject(of, message.kept_id))
     except Gone as gone:
         cause = str(gone)
+    if body is not None:
+        house.looked("kept_message", message.account)
     said: WithBody = {
         "body": body.decode(errors="backslashreplace") if body is not None else None,
         "unreadable": cause,

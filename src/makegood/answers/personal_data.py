@@ -100,6 +100,7 @@ def personal_data(house: House, account: str) -> PersonalData:
         customer = _customer(house, transaction, account)
         stands = _account(still, account)
         made_at = still.now()
+    house.looked("personal_data", account, len(history) + len(words) + len(emails))
     return {
         "account_id": account,
         "made_at": instant_to_text(made_at),

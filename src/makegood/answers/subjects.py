@@ -57,6 +57,8 @@ def would_erase(house: House, account: str) -> SubjectErased:
 def erase_subject(house: House, account: str, basis: str, by: By, request: Request | None = None) -> SubjectErased:
     """Erase an account. Raises NothingKnown, KeyReused, VaultMismatch, Conflict, and Unavailable."""
     done = erase(house.ledger, account, basis, by, request)
+    if done.now:
+        house.seen_by(by.actor, by.channel).looked("erasure", account, done.destroyed.entries)
     with house.database.reading() as transaction:
         open_ = still_set_aside(transaction, account)
     outcome: Literal["erased", "erased before"] = "erased" if done.now else "erased before"

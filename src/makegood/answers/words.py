@@ -18,7 +18,9 @@ class WithoutWords(StandingHouse):
 def sealed_content(house: House, account: str, sealed: Sealed) -> dict[str, Any]:
     """The personal data that an account's event refers to. Raises Erased, Lost or Damaged."""
     with house.database.reading() as transaction:
-        return opened(transaction, house.vault, account, sealed)
+        content = opened(transaction, house.vault, account, sealed)
+    house.looked("words", account)
+    return content
 
 
 def words_or_why_not(house: House, account: str, sealed: Sealed, name: str) -> str | None:

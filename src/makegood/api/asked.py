@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ledger.store.positions import PATTERN, KnownAt
-from ledger.values import is_identifier
+from ledger.values import Month, is_identifier, month_from_text
 from makegood.access.sight import Sight
 from makegood.answers.filters import FilterRefused
 from makegood.answers.moments import AS_OF, KNOWN_AT, Moment, as_of_from_text, known_at_from_text
@@ -42,6 +42,13 @@ def _known_at(text: str) -> KnownAt:
         raise PydanticCustomError("known_at", KNOWN_AT) from error
 
 
+def _month(text: str) -> Month:
+    try:
+        return month_from_text(text)
+    except ValueError as error:
+        raise PydanticCustomError("month", "a month has the form YYYY-MM, such as 2026-01") from error
+
+
 _AN_INSTANT = {"type": "string", "format": "date-time"}
 
 
@@ -54,6 +61,11 @@ KnownAtMoment = Annotated[
     Any,
     PlainValidator(_known_at),
     WithJsonSchema({"anyOf": [_AN_INSTANT, {"type": "string", "pattern": PATTERN}]}),
+]
+InMonth = Annotated[
+    Any,
+    PlainValidator(_month),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$"}),
 ]
 
 AsOfThen = Annotated[

@@ -12,10 +12,11 @@ from ledger.audit.checkpoint import SIZE_MAX
 from ledger.store.positions import SYSTEM_SHARD
 from ledger.store.reading.audit import origin_of
 from makegood.access.caller import Caller
+from makegood.answers.audit.access import AccessAudited, access_audited
 from makegood.answers.audit.difference import AccountDifference, difference
 from makegood.answers.audit.logs import last_checkpoint, note_of, resource
 from makegood.answers.unknown import Unknown
-from makegood.api.asked import KnownAtMoment
+from makegood.api.asked import InMonth, KnownAtMoment
 from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.paths import AccountId, PathId
 from makegood.api.problems import not_found
@@ -44,6 +45,22 @@ def diff(
     """The events recorded after the first moment and by the second, each in a sentence, the account as it was known
     at both, and the rows that differ."""
     return JSONResponse(difference(house, caller.sight, account_id, from_, to))
+
+
+@audit.get(
+    "/access/audit",
+    summary="Get a month's grants, revocations and self-approvals",
+    responses=answers(AccessAudited),
+)
+def access(
+    house: TheHouse,
+    caller: MayAudit,
+    period: Annotated[InMonth, Query(description="The month, in the provider's time zone.", examples=["2026-01"])],
+) -> Response:
+    """Roles granted and revoked and API keys issued and revoked in a month; its approvals of refunds and goodwill
+    credits by those from whose own acts they came, of which there must be none, and by people whose role was revoked
+    since; and who looked at personal data, exports and evidence."""
+    return JSONResponse(access_audited(house, period))
 
 
 # --- the log, at the addresses of C2SP's tlog-tiles ---------------------------------------------------------------

@@ -45,7 +45,14 @@ def house_of(request: Request) -> House:
     return house
 
 
-TheHouse = Annotated[House, Depends(house_of)]
+def house_seen(request: Request) -> House:
+    """The house as the caller looks at it: what they are shown is recorded as seen by them."""
+    house = house_of(request)
+    caller: Caller | None = getattr(request.state, "caller", None)
+    return house.seen_by(caller.principal, CHANNEL) if caller is not None else house
+
+
+TheHouse = Annotated[House, Depends(house_seen)]
 
 
 @cache

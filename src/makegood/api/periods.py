@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Request
-from pydantic import PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
 from starlette.responses import JSONResponse, Response
 
 from ledger.store.reading.page import Page
-from ledger.values import Month, month_from_text
 from makegood.access.caller import Caller
 from makegood.acts import periods as acts
 from makegood.acts.periods import ClosePeriod
 from makegood.answers import periods as answering
 from makegood.answers.periods import CutOff, PeriodInFull, alone
 from makegood.api.act_request import Key, keyed
+from makegood.api.asked import InMonth
 from makegood.api.guard import Guarded, TheHouse, allowed
 from makegood.api.paging import answer_page, pages
 from makegood.api.questions import answers
@@ -27,19 +25,7 @@ from projections import periods as closings
 router = APIRouter(tags=["Months"], route_class=Guarded)
 
 
-def _month(text: str) -> Month:
-    try:
-        return month_from_text(text)
-    except ValueError as error:
-        raise PydanticCustomError("month", "a month has the form YYYY-MM, such as 2026-01") from error
-
-
-ThePeriod = Annotated[
-    Any,
-    PlainValidator(_month),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$"}),
-    Path(description="The month.", examples=["2026-01"]),
-]
+ThePeriod = Annotated[InMonth, Path(description="The month.", examples=["2026-01"])]
 
 
 CLOSE = ClosePeriod()

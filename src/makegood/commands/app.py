@@ -324,7 +324,28 @@ def opened(store: str, account: str | None = None) -> Iterator[House]:
     with open_house(settings_from(store)) as house:
         if account is not None:
             check_account(house.database, account)
-        yield house
+        with looks_recorded(house):
+            yield house
+
+
+@contextmanager
+def looks_recorded(house: House) -> Iterator[None]:
+    """Record before the command ends who looked at what, also where it fails after that.
+
+    Where projections say what the ledger does not, nothing may be recorded: an auditor looks there all the same.
+    """
+    try:
+        yield
+    finally:
+        if house.looks:
+            from makegood.house.looking import record_looks
+            from projections.ahead import projections_ahead
+
+            with house.database.reading() as transaction:
+                is_restored = bool(projections_ahead(transaction))
+            if not is_restored:
+                record_looks(house)
+                house.projections.catch_up()
 
 
 def instant(text: str) -> Any:

@@ -18,6 +18,7 @@ from makegood.commands.app import (
     audit_app,
     known_at_in,
     known_at_option,
+    looks_recorded,
     month_option,
     one_of,
     settings_from,
@@ -37,7 +38,7 @@ def audited(store: str) -> Iterator[House]:
     """The house on a store as an auditor opens it: also where projections say what the ledger does not."""
     from makegood.house.opening import open_house
 
-    with open_house(settings_from(store), restored=True) as house:
+    with open_house(settings_from(store), restored=True) as house, looks_recorded(house):
         yield house
 
 
@@ -101,7 +102,7 @@ def audit_prove(
             answer, proof = prove(house, event, given, str(to))
             file.write_text(proof.to_text(), encoding="utf-8")
     except Contradicted as error:
-        return _mismatch(error)
+        return mismatch(error)
     (print_json if json else show_event_proven)(answer)
     return OK
 
@@ -129,7 +130,7 @@ def audit_consistency(
             answer, proof = prove_continued(house, before, given, str(to))
             file.write_text(proof.to_text(), encoding="utf-8")
     except Contradicted as error:
-        return _mismatch(error)
+        return mismatch(error)
     (print_json if json else show_continued)(answer)
     return OK
 
@@ -153,12 +154,13 @@ def audit_export_log(
         with audited(store) as house, progress_bar("exporting", None, "tiles") as show:
             answer = export_log(house, SYSTEM_SHARD, folder, show)
     except Contradicted as error:
-        return _mismatch(error)
+        return mismatch(error)
     (print_json if json else show_log_exported)(answer)
     return OK
 
 
-def _mismatch(error: Exception) -> int:
+def mismatch(error: Exception) -> int:
+    """Say what contradicts what; the exit code."""
     from makegood.house.control_characters import visible
 
     typer.echo(f"makegood: {visible(str(error))}", err=True)
@@ -203,6 +205,24 @@ def audit_diff(
         except FilterRefused as error:
             raise typer.BadParameter(str(error), param_hint=f"--{error.word}") from None
     (print_json if json else show_difference)(answer)
+
+
+@audit_app.command("access")
+def audit_access(
+    period: Annotated[
+        Any, typer.Option("--period", parser=month_option, metavar="MONTH", help="The month, such as 2026-01.")
+    ],
+    store: Store = "",
+    json: Json = False,
+) -> None:
+    """Roles granted and revoked in a month, self-approvals, approvals by people who lost the role, and who looked."""
+    from makegood.answers.audit.access import access_audited
+    from makegood.commands.terminal.audit import show_access
+    from makegood.commands.terminal.printing import print_json
+
+    with audited(store) as house:
+        answer = access_audited(house, period)
+    (print_json if json else show_access)(answer)
 
 
 @audit_app.command("verify")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from makegood.commands.app import (
+    OK,
     Actor,
     Json,
     Kafka,
@@ -19,7 +20,8 @@ from makegood.commands.app import (
     audit_origin_app,
     settings_from,
 )
-from makegood.commands.audit import audited
+from makegood.commands.audit import audited, mismatch
+from makegood.house.stop import Stop
 
 if TYPE_CHECKING:
     from consumers.checkpoints.comparing import Place
@@ -75,6 +77,39 @@ def audit_checkpoint(
         )
 
 
+@audit_app.command("rebuild-tree")
+def audit_rebuild_tree(
+    store: Store = "",
+    kafka: Kafka = "",
+    json: Json = False,
+) -> int:
+    """Make a damaged Merkle tree anew from the events; exit 2 where they contradict the last checkpoint published."""
+    from consumers.checkpoints.rebuilding import EventsContradict
+    from ledger.store.positions import SYSTEM_SHARD
+    from makegood.answers.audit.checkpoints import rebuild
+    from makegood.commands.terminal.printing import print_json, print_sentences, progress_bar
+
+    try:
+        with (
+            _published(store, kafka) as (house, places),
+            progress_bar("hashing", None, "events") as checked,
+            progress_bar("building the tree", None, "events") as built,
+        ):
+            answer = rebuild(house, SYSTEM_SHARD, places, checked, built)
+    except EventsContradict as error:
+        return mismatch(error)
+    except KeyboardInterrupt:
+        raise Stop("interrupted; the same command goes on, and writes what still differs") from None
+    if json:
+        print_json(answer)
+    else:
+        print_sentences(
+            f"the tree has {answer['size']} events, with the root {answer['root']}; {answer['mended']} of its tiles "
+            "were damaged, missing or too many"
+        )
+    return OK
+
+
 @audit_origin_app.command("new")
 def audit_origin_new(
     reason: Annotated[str, typer.Option("--reason", help="The reason; kept in the vault.")],
@@ -112,14 +147,13 @@ def audit_origin_new(
 @contextmanager
 def _published(store: str, kafka: str) -> Iterator[tuple[House, list[Place]]]:
     """The house, and the places at which checkpoints are published. Raises Stop where one cannot be asked."""
-    from consumers.checkpoints.comparing import PlaceUnusable
+    from consumers.checkpoints.comparing import PlaceUnusable, TreeDamaged
     from consumers.kafka.records import BrokerError
     from consumers.kafka.security import WrongSecurity
     from ledger.audit import Unproven
     from makegood.house.audit_places import places_of
     from makegood.house.logs import configure_logs
     from makegood.house.opening import open_house
-    from makegood.house.stop import Stop
 
     configure_logs("error")  # the client for Kafka tells of every attempt to connect
     with open_house(settings_from(store, kafka)) as house:
@@ -128,4 +162,4 @@ def _published(store: str, kafka: str) -> Iterator[tuple[House, list[Place]]]:
         except (PlaceUnusable, BrokerError, WrongSecurity) as error:
             raise Stop(str(error)) from error
         except Unproven as error:
-            raise Stop(f"the stored Merkle tree is damaged ({error}): restore the newest backup") from error
+            raise Stop(str(TreeDamaged(error))) from error

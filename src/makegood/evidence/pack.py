@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +32,7 @@ from makegood.answers.unknown import check_account
 from makegood.evidence.proven import CompleteAccount, Proofs
 from makegood.evidence.readme import readme
 from makegood.evidence.told import AccountTold, as_json, in_words
+from makegood.evidence.verifier import verifier
 from makegood.evidence.zipped import Zipped, zipped
 from makegood.house.opening import House
 from makegood.house.stop import Stop
@@ -136,7 +136,9 @@ def write_evidence(
     check_account(house.database, account)
     asked = {"account": account, "period": str(month) if month else None, "claim": claim}
     wanted = Wanted(account, None if claim is None else [claim_of(claim)])
-    return write_pack(house, file, "account", asked, [wanted], month, progress=progress)
+    written = write_pack(house, file, "account", asked, [wanted], month, progress=progress)
+    house.looked("evidence", account, written["events"])
+    return written
 
 
 def write_pack(
@@ -193,11 +195,8 @@ def write_pack(
             "closing": closing,
             **(said or {}),
         }
-        verifier = files("makegood.evidence").joinpath("verify.py")
-        has_verifier = verifier.is_file()
-        if has_verifier:
-            out.add("verify.py", verifier.read_bytes())
-        out.add("README.txt", readme(described, has_verifier=has_verifier))
+        out.add("verify.py", verifier())
+        out.add("README.txt", readme(described))
         out.add("pack.json", json.dumps({**described, "files": out.digests}, indent=1, ensure_ascii=False) + "\n")
         covered_to = str(proofs.covered)
     return {

@@ -37,15 +37,13 @@ HOW TO CHECK IT
 1. Get the log's public key, and this checkpoint or a later one, from somebody other than the provider: a witness that
    cosigned it, a Git repository, your own files from last time. A checkpoint that never left the provider's hands
    binds nobody who holds the signing key.
-2. {verify}
+2. Run `python3 verify.py pack FILE.zip --key VKEY` with this file and the log's keys. It hashes everything anew,
+   follows each proof and each chain, works out again from the facts and the terms what each claim came to and how it
+   was settled, and draws a sample again. It needs Python and the package `cryptography`, and nothing of Makegood: no
+   database, no server, no network. Compare it with a copy from elsewhere. It says what it did not work out.
 3. Any other tool for C2SP's formats will do too. By hand: the leaf's hash is SHA-256 of a zero byte and the entry's
    bytes; the proof leads from it, at index POSITION - 1, to the checkpoint's root.
 """
-_WITH_VERIFIER = """\
-Run `python3 verify.py pack FILE.zip --key VKEY` with this file and the log's keys. It hashes everything anew, follows
-   each proof and each chain, and draws a sample again. It needs Python and the package `cryptography`, and nothing of
-   Makegood: no database, no server, no network. Compare it with a copy from elsewhere."""
-_WITHOUT_VERIFIER = "Verify each entry's proof against the checkpoint, and the checkpoint's signatures with the key."
 
 _COMPLETE = """\
 WHAT "COMPLETE" MEANS
@@ -82,11 +80,10 @@ there to be read, and prove nothing by themselves.
 """
 
 
-def readme(described: Mapping[str, Any], *, has_verifier: bool) -> str:
+def readme(described: Mapping[str, Any]) -> str:
     """The page for a pack, by what pack.json says of it."""
     closing = described["closing"]
-    parts = [_WHAT_IT_IS, _asked(described), _FILES]
-    parts.append(_CHECK.format(verify=_WITH_VERIFIER if has_verifier else _WITHOUT_VERIFIER))
+    parts = [_WHAT_IT_IS, _asked(described), _FILES, _CHECK]
     parts.append(_COMPLETE + (_CLOSED.format(**closing) if closing else _NOT_CLOSED))
     if described["kind"] == "sample":
         parts.append(_POPULATION.format(size=described["asked"]["size"]))

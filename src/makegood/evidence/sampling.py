@@ -117,7 +117,9 @@ def write_sample(
         "sample": {"rows": len(drawn), "sums": _sums(drawn)},
     }
     asked = {"period": str(month), "size": size, "seed": seed, "by": by}
-    return write_pack(house, file, "sample", asked, wanted, month, more, said, progress)
+    written = write_pack(house, file, "sample", asked, wanted, month, more, said, progress)
+    house.looked("evidence", None, written["events"])
+    return written
 
 
 COLUMNS = (

@@ -3,7 +3,7 @@
 
     python verify.py log FOLDER --policy POLICY        every entry, tile and hash of an exported log
     python verify.py proof PROOF ENTRY --key VKEY      that one entry, a file with its bytes, is in the log
-    python verify.py pack FILE.zip --policy POLICY     an evidence pack: proofs, complete accounts, terms, sample
+    python verify.py pack FILE.zip --policy POLICY     an evidence pack: proofs, accounts, terms, amounts, sample
 
 It needs Python 3.11 and the package `cryptography`, and neither a database nor a server nor any part of Makegood, so
 that nobody who checks the ledger has to believe the program that wrote it. `--policy` is a C2SP tlog-policy, which
@@ -36,9 +36,13 @@ from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfoNotFoundError
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from makegood.evidence.recalculation import Recalculation, terms_from
+from makegood.evidence.resettlement import Resettlement
 
 SOUND, COULD_NOT_CHECK, MISMATCH, USAGE = 0, 1, 2, 64
 WIDTH = 256
@@ -549,6 +553,8 @@ class Pack:
         for account in self._told["accounts"]:
             self._account(account)
         self._agreements()
+        for account in self._told["accounts"]:
+            self._recalculate(account)
         if self._told["closing"] is not None:
             self._closing(self._told["closing"])
         if self._told["kind"] == "sample":
@@ -623,6 +629,23 @@ class Pack:
             terms = said["data"] if said["type"] == "agreement-bound.v1" else said["data"].get("terms")
             if terms is not None and terms["sha256"] not in known:
                 self.wrong("the text of the agreement that the event names is not in the pack", at, said["account"])
+
+    def _recalculate(self, account: dict[str, Any]) -> None:
+        """What was decided follows from the facts before it and the terms. Raises NotChecked."""
+        files = [self._files[agreement["file"]] for agreement in self._told["agreements"]]
+        recalculation = Recalculation({sha256(text).hexdigest(): terms_from(text.decode()) for text in files})
+        resettlement = Resettlement(recalculation)
+        try:
+            for at in account["events"]:
+                recalculation.take(at, self._said[at])
+                resettlement.take(at, self._said[at])
+        except ZoneInfoNotFoundError as error:
+            raise NotChecked(f"{error.args[0]}: install the package `tzdata`, so that dates can be told") from None
+        self.result.recalculated += recalculation.decisions
+        for why, number in recalculation.not_judged.items():
+            self.result.not_recalculated[why] = self.result.not_recalculated.get(why, 0) + number
+        for differs in recalculation.differing:
+            self.wrong(differs.what, differs.at, account["account_id"])
 
     def _closing(self, closing: dict[str, Any]) -> None:
         """The manifest is that of the closing, and ends each account where its chain in here was then."""
@@ -707,6 +730,8 @@ class Result:
     """What was found."""
 
     events: int = 0
+    recalculated: int = 0
+    not_recalculated: dict[str, int] = field(default_factory=dict)
     covered_to: int | None = None
     signed_by: list[str] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
@@ -722,6 +747,8 @@ class Result:
         return {
             "ok": self.ok,
             "events": self.events,
+            "recalculated": self.recalculated,
+            "not_recalculated": self.not_recalculated,
             "covered_to": self.covered_to,
             "first_bad": min((each.position for each in self.bad if each.position is not None), default=None),
             "bad": [each._asdict() for each in self.bad],
@@ -880,8 +907,11 @@ def show(result: Result, *, as_json: bool) -> None:
         print(f"BAD  {place}{f' of {bad.account}' if bad.account else ''}: {bad.what}")
     for note in result.notes:
         print(f"NOTE {note}")
+    for why, number in result.not_recalculated.items():
+        print(f"NOTE {number} decisions were not worked out again: {why}")
     if result.ok:
-        print(f"sound: {result.events} hashed anew, signed by {', '.join(result.signed_by)}")
+        decided = f", {result.recalculated} decisions worked out again" if result.recalculated else ""
+        print(f"sound: {result.events} hashed anew{decided}, signed by {', '.join(result.signed_by)}")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ class StandingHouse(House):
 
     def __init__(self, house: House, database: Database, now: datetime) -> None:
         super().__init__(house.settings, database, house.vault, house.projections)
+        self.looks, self.looker = house.looks, house.looker
         self._now = now
 
     def now(self) -> datetime:

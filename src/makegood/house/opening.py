@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from copy import copy
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from ledger.store.connecting import connect, create_if_missing, lacks_database
 from ledger.store.database import Database, StoreError, redacted
@@ -18,12 +19,14 @@ from ledger.store.vault_keys import KeyDatabase, VaultMismatch
 from ledger.vault import Ring, Vault
 from makegood.house.clock import system_clock
 from makegood.house.logs import say
+from makegood.house.looks import Looker, Looks, Seen
 from makegood.house.settings import Settings
 from projections.ahead import projections_ahead
 from projections.follower import Follower
 
 if TYPE_CHECKING:
     from ledger.application.ledger import Ledger
+    from ledger.events import LookedAt
 
 
 INDEXED_BETWEEN_LINES = 100_000
@@ -38,6 +41,9 @@ class House:
         self.database = database
         self.vault = vault
         self.projections = projections
+        self.looks = Looks()
+        self.looker: Looker | None = None
+        """Who looks; None for whoever runs the command."""
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -45,6 +51,17 @@ class House:
         from ledger.application.ledger import Ledger
 
         return Ledger(self.database, self.vault, system_clock)
+
+    def seen_by(self, actor: str, channel: str) -> Self:
+        """The same house, in which it is known who looks."""
+        self.ledger  # noqa: B018  # one write side for all who look, with the accounts that it knows
+        seen = copy(self)
+        seen.looker = Looker(actor, channel)
+        return seen
+
+    def looked(self, kind: LookedAt, account: str | None, records: int = 1) -> None:
+        """Somebody was shown records of an account, or of all where none is named; it is to be recorded."""
+        self.looks.add(Seen(self.looker, kind, account), records)
 
     def now(self) -> datetime:
         """What time it is in this store."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from consumers.synced_folder import sync_folder
 from makegood.house.stop import Stop
 
 
@@ -48,11 +49,7 @@ def _put(file: Path, target: Path, *, force: bool) -> None:
             if target.exists():
                 raise _there(target) from None
             file.rename(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(target.parent)
 
 
 def _there(target: Path) -> Stop:

@@ -44,6 +44,7 @@ from makegood.house.opening import House, open_house
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
 from makegood.program.changed_copy import change_a_copy
+from makegood.program.looks import last_looks_recorded
 from makegood.program.running import PARTS, parts_for
 from makegood.program.sandbox import sign_in_lines
 from projections import refunds as refunds_
@@ -73,7 +74,7 @@ def show_demo(*, serve: bool) -> None:
             agreements.publish(house.ledger, file.read_text(encoding="utf-8"), actor="/makegood/demo", channel="cli")
         cluster = broker.cluster()
         parts = parts_for(house, cluster, PARTS if serve else [name for name in PARTS if name != "api"])
-        with _all_parts(parts, cluster) as wait_for:
+        with last_looks_recorded(house), _all_parts(parts, cluster) as wait_for:
             published = _publish_week_by_week(house, cluster, sample / "events.jsonl", wait_for)
             _projected(house, wait_for)
             published += _pay_out(house, cluster, wait_for)

@@ -37,6 +37,7 @@ from makegood.house.opening import House, apply_erasures, check_vault, open_hous
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
 from makegood.house.stripe_account import stripe_of
+from makegood.program.looks import RecordingLooks, last_looks_recorded
 
 if TYPE_CHECKING:
     from consumers.payouts.stripe.asking import StripeReturns
@@ -66,7 +67,8 @@ def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
             apply_erasures(house)
             links = _sign_in(house, parts)
             collect_rarely()
-            run_parts(parts, stop, lambda: _tell_ready(links))
+            with last_looks_recorded(house):
+                run_parts(parts, stop, lambda: _tell_ready(links))
         except (BrokerError, PartFailed, WrongSecurity) as error:
             raise Stop(str(error)) from error
 
@@ -188,12 +190,13 @@ def _api(house: House, recorded: Callable[[], None], *, must: bool) -> list[Part
 
     app = application(house, recorded=recorded)
     try:
-        return [Serving(app, listening(house.settings.http), house.settings.proxies)]
+        serving = Serving(app, listening(house.settings.http), house.settings.proxies)
     except CannotListen as error:
         if must:
             raise
         say(f"makegood runs without its HTTP API: {error}")
         return []
+    return [serving, RecordingLooks(house, recorded)]
 
 
 def _probes(house: House) -> list[Part]:

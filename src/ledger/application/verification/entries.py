@@ -162,6 +162,9 @@ def _check(run: Run, entry: Entry, repeated: frozenset[str]) -> None:
         ):
             differing = [name for name in _REPEATED if said.get(name) != getattr(columns, name)]
             run.bad.append(Bad(position, account, f"columns differ from the envelope: {', '.join(differing)}"))
+        if columns is not None and not isinstance(columns.account_version, int):
+            run.bad.append(Bad(position, account, "the column account_version is no whole number"))
+            columns = None
         _chain(run, position, account, previous, digest.hex(), said["recorded_at"], columns)
         _count(run, position, account, stream, stream_version)
         if type_ in FACTS:

@@ -16,7 +16,13 @@ class Mismatch:
     what: str
 
     @property
-    def order(self) -> tuple[bool, int, int, str, str]:
+    def order(self) -> tuple[object, ...]:
         """By what mismatches are listed: the first position first, and in the end those without one."""
         at = self.at
-        return (at is None, at.shard if at else 0, at.position if at else 0, self.account or "", self.what)
+        place = turn_of(at.shard) + turn_of(at.position) if at is not None else ()
+        return (at is None, *place, str(self.account or ""), self.what)
+
+
+def turn_of(number: object) -> tuple[bool, float, str]:
+    """Where a number comes; what somebody put in its place comes after all that are numbers."""
+    return (False, number, "") if isinstance(number, (int, float)) else (True, 0, str(number))

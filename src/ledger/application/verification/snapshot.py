@@ -13,6 +13,7 @@ from pydantic_core import from_json
 
 from ledger.application.verification.found import Mismatch
 from ledger.events.event_ids import message_event_id
+from ledger.store.column_types import ColumnChanged
 from ledger.store.database import Row, Transaction
 from ledger.store.positions import (
     SYSTEM_SHARD,
@@ -57,7 +58,7 @@ class Snapshot:
     """What already differs between these tables and the events that they name."""
 
 
-UNREADABLE = (ValueError, TypeError, KeyError, AttributeError)
+UNREADABLE = (ColumnChanged, ValueError, TypeError, KeyError, AttributeError)
 """What is raised where a column holds what nobody wrote there."""
 
 
@@ -125,7 +126,8 @@ def _read_trees(transaction: Transaction, snapshot: Snapshot) -> None:
         snapshot.logs[shard] = logs_of(transaction, shard)
         snapshot.tree_sizes[shard] = tree_size(transaction, shard)
     for shard, level, number, hashes in transaction.rows("SELECT shard, level, number, hashes FROM audit_tiles"):
-        snapshot.tiles[shard][level, number] = bytes(hashes)
+        # A tile that is no bytes has none of the hashes that belong there, and is told of as such.
+        snapshot.tiles[shard][level, number] = bytes(hashes) if isinstance(hashes, (bytes, memoryview)) else b""
     snapshot.checkpoints = transaction.rows("SELECT origin, size, note FROM audit_checkpoints ORDER BY origin, size")
     for origin, size, name, key_id, line in transaction.rows(
         "SELECT origin, size, name, key_id, line FROM audit_cosignatures"
@@ -136,7 +138,10 @@ def _read_trees(transaction: Transaction, snapshot: Snapshot) -> None:
 def _sequences(transaction: Transaction, snapshot: Snapshot) -> Iterator[Mismatch]:
     counted = dict.fromkeys(snapshot.ends, (0, 0))
     for shard, count, last in transaction.rows("SELECT shard, COUNT(*), MAX(position) FROM events GROUP BY shard"):
-        counted[shard] = (int(count), int(last))
+        if isinstance(shard, int) and isinstance(last, int):
+            counted[shard] = (count, last)
+        else:
+            yield Mismatch(None, None, f"of {count} events the shard or a position is no whole number")
     for shard, (count, last) in counted.items():
         end = snapshot.ends.get(shard, 0)
         if last != end or count != end or shard not in snapshot.ends:
@@ -154,7 +159,7 @@ def _sequences(transaction: Transaction, snapshot: Snapshot) -> Iterator[Mismatc
             yield Mismatch(
                 None, None, f"{table} has {count} rows, the last at {last or 0}; its sequence counts {end}"
             )
-    for name in sorted(snapshot.sequences.keys() - known):
+    for name in sorted(snapshot.sequences.keys() - known, key=str):
         yield Mismatch(None, None, f"there is a sequence {name}, which counts nothing")
 
 

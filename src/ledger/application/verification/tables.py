@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from ledger.application.verification.entries import History
 from ledger.application.verification.found import Mismatch
-from ledger.application.verification.snapshot import Snapshot
+from ledger.application.verification.snapshot import UNREADABLE, Snapshot
 from ledger.events import (
     AgreementPublished,
     KeysLost,
@@ -24,18 +24,27 @@ from ledger.values import SYSTEM_ACCOUNT, instant_from_text
 
 def against_events(snapshot: Snapshot, histories: Mapping[int, History]) -> Iterator[Mismatch]:
     """How the tables of a snapshot differ from the events of all shards."""
+    system = histories[SYSTEM_SHARD]
     yield from snapshot.mismatches
-    yield from _heads(snapshot, histories)
-    yield from _agreements(snapshot, histories)
-    yield from _closures(snapshot, histories[SYSTEM_SHARD])
-    yield from _generations(snapshot, histories[SYSTEM_SHARD])
-    yield from _losses(snapshot, histories[SYSTEM_SHARD])
-    yield from _logs(snapshot, histories[SYSTEM_SHARD])
+    yield from _readable("heads", _heads(snapshot, histories))
+    yield from _readable("agreements", _agreements(snapshot, histories))
+    yield from _readable("closures", _closures(snapshot, system))
+    yield from _readable("generations", _generations(snapshot, system))
+    yield from _readable("vault_lost", _losses(snapshot, system))
+    yield from _readable("audit_logs", _logs(snapshot, system))
     facts = sum(history.facts for history in histories.values())
     if snapshot.inbox > facts:
         yield Mismatch(
             None, None, f"the inbox has {snapshot.inbox} messages, and the events are facts of {facts} of them"
         )
+
+
+def _readable(table: str, found: Iterator[Mismatch]) -> Iterator[Mismatch]:
+    """What was found in a table, and where that ends at a value that nobody wrote there, also that it does."""
+    try:
+        yield from found
+    except UNREADABLE:
+        yield Mismatch(None, None, f"the table {table}, or an event that it repeats, holds what cannot be read")
 
 
 def among_events(histories: Mapping[int, History]) -> Iterator[Mismatch]:
@@ -92,7 +101,7 @@ def _heads(snapshot: Snapshot, histories: Mapping[int, History]) -> Iterator[Mis
             # Time may have passed for an account after its last event, without a decision.
             if in_shard != shard or not _is_since(recorded_at, end.recorded_at):
                 yield Mismatch(at, account, "its account's head has another shard, or an instant before it")
-    for account in sorted(snapshot.heads.keys() - found):
+    for account in sorted(snapshot.heads.keys() - found, key=str):
         yield Mismatch(None, account, "there is a head of an account that has no events")
 
 
@@ -128,7 +137,7 @@ def _logs(snapshot: Snapshot, system: History) -> Iterator[Mismatch]:
             yield Mismatch(
                 Position(SYSTEM_SHARD, said.position), said.account, f"begins the log {origin}, which is not kept so"
             )
-    for shard, number in sorted(kept.keys() - begun.keys()):
+    for shard, number in sorted(kept.keys() - begun.keys(), key=str):
         yield Mismatch(None, SYSTEM_ACCOUNT, f"log {number} of shard {shard} is kept, and no event began it")
 
 
@@ -149,7 +158,7 @@ def _closures(snapshot: Snapshot, system: History) -> Iterator[Mismatch]:
                     said.account,
                     f"closes the {named[0]} {named[1]}, which the table of closures says otherwise",
                 )
-    for kind, kept_id in sorted(kept.keys() - closed):
+    for kind, kept_id in sorted(kept.keys() - closed, key=str):
         yield Mismatch(None, None, f"the {kind} {kept_id} is closed, and no event says so")
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ledger.application.verification.entries import History
-from ledger.application.verification.found import Mismatch
-from ledger.application.verification.snapshot import Snapshot
+from ledger.application.verification.found import Mismatch, turn_of
+from ledger.application.verification.snapshot import UNREADABLE, Snapshot
 from ledger.audit import (
     TILE_WIDTH,
     Checkpoint,
@@ -165,13 +165,13 @@ class _OfShard:
     def checkpoints(self, snapshot: Snapshot, origins: set[str], policy: TrustPolicy | None) -> None:
         """Hold every checkpoint that is kept, with its cosignatures, to the events and to the keys that are known."""
         rows = [row for row in snapshot.checkpoints if row[0] in origins]
-        for origin, size, written in sorted(rows, key=lambda row: (isinstance(row[1], int), row[1])):
+        for origin, size, written in sorted(rows, key=lambda row: turn_of(row[1])):
             what = f"the checkpoint over {size} events"
             try:
                 note, cosignatures = Note.parse(written), snapshot.cosignatures.get((origin, size), [])
                 checkpoint = Checkpoint.parse(note.text)
                 signatures = [_signature(*row) for row in cosignatures]
-            except (Unproven, TypeError) as error:
+            except (Unproven, *UNREADABLE) as error:
                 self._tell(None, f"{what} of {origin} cannot be read: {error}")
                 continue
             if (checkpoint.origin, checkpoint.size) != (origin, size):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from ledger.audit import TileTree, compact_range, leaf_digest
+from ledger.audit import TileInvalid, TileTree, compact_range, leaf_digest, tile_path
+from ledger.store.column_types import as_bytes, as_integer, as_text
 from ledger.store.database import Row, Transaction
 from ledger.store.instants import from_microseconds
 from ledger.store.positions import numbered
@@ -81,21 +82,27 @@ class StoredTree(TileTree):
 
 
 def tile(transaction: Transaction, shard: int, level: int, number: int) -> bytes:
-    """The hashes of a tile, as many as there are yet; empty where there is none."""
+    """The hashes of a tile, as many as there are yet; empty where there is none. Raises TileInvalid."""
     rows = transaction.rows(
         "SELECT hashes FROM audit_tiles WHERE shard = ? AND level = ? AND number = ?", (shard, level, number)
     )
-    return bytes(rows[0][0]) if rows else b""
+    return _hashes(level, number, rows[0][0]) if rows else b""
 
 
 def tiles_from(transaction: Transaction, shard: int, level: int, number: int, limit: int) -> list[tuple[int, bytes]]:
-    """The tiles of a level from a number on, each with its number, in order."""
+    """The tiles of a level from a number on, each with its number, in order. Raises TileInvalid."""
     rows = transaction.rows(
         "SELECT number, hashes FROM audit_tiles WHERE shard = ? AND level = ? AND number >= ? "
         "ORDER BY number LIMIT ?",
         (shard, level, number, limit),
     )
-    return [(int(found), bytes(hashes)) for found, hashes in rows]
+    return [(int(found), _hashes(level, found, hashes)) for found, hashes in rows]
+
+
+def _hashes(level: int, number: int, stored: object) -> bytes:
+    if not isinstance(stored, (bytes, memoryview)):
+        raise TileInvalid(f"{tile_path(level, number)} is not stored as bytes")
+    return bytes(stored)
 
 
 class Leaf(NamedTuple):
@@ -106,13 +113,13 @@ class Leaf(NamedTuple):
 
 
 def leaves_after(transaction: Transaction, shard: int, position: int, limit: int) -> list[Leaf]:
-    """What comes next after a position, in order and without holes. Raises PositionMissing."""
+    """What comes next after a position, in order and without holes. Raises PositionMissing and ColumnChanged."""
     rows = transaction.rows(
         "SELECT position, type, envelope FROM events WHERE shard = ? AND position > ? ORDER BY position LIMIT ?",
         (shard, position, limit),
     )
     check_without_holes(shard, position, [found for found, _, _ in rows])
-    return [Leaf(type_, bytes(envelope)) for _, type_, envelope in rows]
+    return [Leaf(type_, as_bytes(envelope, f"the envelope at {shard}:{found}")) for found, type_, envelope in rows]
 
 
 LEAVES_AT_ONCE = 10_000
@@ -215,4 +222,10 @@ def with_lines(note: str, lines: Sequence[str]) -> str:
 
 def _checkpoint(row: Row) -> StoredCheckpoint:
     origin, size, note, signed_at = row
-    return StoredCheckpoint(origin, int(size), note, from_microseconds(signed_at))
+    what = f"of a checkpoint of {origin}"
+    return StoredCheckpoint(
+        origin,
+        as_integer(size, f"the size {what}"),
+        as_text(note, f"the note {what}"),
+        from_microseconds(as_integer(signed_at, f"the instant {what}")),
+    )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from operator import attrgetter
 from typing import TypeVar
 
 from ledger.audit import leaf_hash
 from ledger.events import LedgerEvent, SubscriptionStatusChanged, from_stored
+from ledger.store.column_types import as_bytes, as_integer, as_text
 from ledger.store.database import Database, Row, StoreError, Transaction
 from ledger.store.positions import KnownAt, Position, Reached
+from ledger.store.schema import APPROVED, OF_SYSTEM
+from ledger.values import SYSTEM_ACCOUNT
 
 E = TypeVar("E", bound=LedgerEvent)
 
@@ -118,10 +122,15 @@ def account_events(transaction: Transaction, account: str, first: int, last: int
 def events_of_types(transaction: Transaction, account: str, types: Sequence[str]) -> list[StoredEnvelope]:
     """An account's events of some types, in order."""
     marks = ", ".join("?" * len(types))
-    rows = transaction.rows(
-        f"SELECT {_COLUMNS} FROM events WHERE account = ? AND type IN ({marks}) ORDER BY account_version",
-        (account, *types),
-    )
+    whose, values = _of(account)
+    # Put in order here: SQLite would rather read the account whole in order than those of a few types out of order.
+    rows = transaction.rows(f"SELECT {_COLUMNS} FROM events WHERE {whose} AND type IN ({marks})", (*values, *types))
+    return sorted(map(_envelope, rows), key=attrgetter("account_version"))
+
+
+def approvals_by_people(transaction: Transaction) -> list[StoredEnvelope]:
+    """All approvals of refunds and goodwill credits by people, by account and in each account's order."""
+    rows = transaction.rows(f"SELECT {_COLUMNS} FROM events WHERE {APPROVED} ORDER BY account, account_version")
     return [_envelope(row) for row in rows]
 
 
@@ -139,6 +148,30 @@ def events_of_stream(transaction: Transaction, stream: str, limit: int | None = 
     rows = transaction.rows(
         f"SELECT {_COLUMNS} FROM events WHERE stream = ? ORDER BY stream_version LIMIT ?",
         (stream, limit if limit is not None else 2**62),
+    )
+    return [_envelope(row) for row in rows]
+
+
+def stream_between(transaction: Transaction, stream: str, begin: datetime, end: datetime) -> list[StoredEnvelope]:
+    """The events of a stream that were recorded in the half-open time between two instants, in order.
+
+    In an account `recorded_at` never falls, so that few of a long stream are looked at to find the first and last.
+    """
+
+    def recorded_at(version: int) -> datetime:
+        [found] = _of_versions(transaction, stream, version, version)
+        return found.event().recorded_at
+
+    versions = range(1, stream_version(transaction, stream) + 1)
+    first, after = (bisect_left(versions, instant, key=recorded_at) + 1 for instant in (begin, end))
+    return _of_versions(transaction, stream, first, after - 1)
+
+
+def _of_versions(transaction: Transaction, stream: str, first: int, last: int) -> list[StoredEnvelope]:
+    rows = transaction.rows(
+        f"SELECT {_COLUMNS} FROM events WHERE stream = ? AND stream_version >= ? AND stream_version <= ? "
+        "ORDER BY stream_version",
+        (stream, first, last),
     )
     return [_envelope(row) for row in rows]
 
@@ -193,9 +226,10 @@ def events_of_type(transaction: Transaction, account: str, *event_classes: type[
 
 def last_of_type(transaction: Transaction, account: str, event_class: type[LedgerEvent]) -> Position | None:
     """Where an account's last event of a stored type stands."""
+    whose, values = _of(account)
     rows = transaction.rows(
-        "SELECT shard, position FROM events WHERE account = ? AND type = ? ORDER BY account_version DESC LIMIT 1",
-        (account, event_class.stored_as),
+        f"SELECT shard, position FROM events WHERE {whose} AND type = ? ORDER BY account_version DESC LIMIT 1",
+        (*values, event_class.stored_as),
     )
     return Position(*rows[0]) if rows else None
 
@@ -207,7 +241,7 @@ def status_before(transaction: Transaction, event: SubscriptionStatusChanged) ->
         "ORDER BY stream_version DESC LIMIT 1",
         (event.stream, event.stream_version, SubscriptionStatusChanged.stored_as),
     )
-    found = from_stored(rows[0][0], bytes(rows[0][1])) if rows else None
+    found = from_stored(rows[0][0], as_bytes(rows[0][1], f"an envelope of {event.stream}")) if rows else None
     return found if isinstance(found, SubscriptionStatusChanged) else None
 
 
@@ -285,9 +319,24 @@ def read_accounts(transaction: Transaction, accounts: Sequence[str]) -> dict[str
     return found
 
 
+def _of(account: str) -> tuple[str, tuple[str, ...]]:
+    """The condition for the events of an account, and the values in it: in words that lead to an index of its own."""
+    return (OF_SYSTEM, ()) if account == SYSTEM_ACCOUNT else ("account = ?", (account,))
+
+
 def _envelope(row: Row) -> StoredEnvelope:
     shard, position, account, account_version, stream, stream_version, type_, envelope = row
-    return StoredEnvelope(shard, position, account, account_version, stream, stream_version, type_, bytes(envelope))
+    what = f"the envelope at {shard}:{position}"
+    return StoredEnvelope(
+        as_integer(shard, f"the shard of {what}"),
+        as_integer(position, f"the position of {what}"),
+        as_text(account, f"the account of {what}"),
+        as_integer(account_version, f"the account's version of {what}"),
+        as_text(stream, f"the stream of {what}"),
+        as_integer(stream_version, f"the stream's version of {what}"),
+        as_text(type_, f"the type of {what}"),
+        as_bytes(envelope, what),
+    )
 
 
 def accounts_at(transaction: Transaction, positions: Iterable[Position]) -> dict[Position, str]:

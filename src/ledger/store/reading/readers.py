@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from ledger.store.column_types import as_integer
 from ledger.store.database import Transaction
 
 
 def reader_stands(transaction: Transaction, reader: str) -> tuple[int, int] | None:
     """A reader's position and the epoch under which it may be moved; None for one that never read."""
     rows = transaction.rows("SELECT position, epoch FROM readers WHERE reader = ?", (reader,))
-    return (int(rows[0][0]), int(rows[0][1])) if rows else None
+    if not rows:
+        return None
+    position, epoch = rows[0]
+    return as_integer(position, f"the position of {reader}"), as_integer(epoch, f"the epoch of {reader}")
 
 
 def reader_position(transaction: Transaction, reader: str) -> int:
@@ -22,4 +26,6 @@ def readers_below(transaction: Transaction, prefix: str) -> dict[str, int]:
     rows = transaction.rows(
         "SELECT reader, position FROM readers WHERE substr(reader, 1, ?) = ?", (len(prefix), prefix)
     )
-    return {reader.removeprefix(prefix): int(position) for reader, position in rows}
+    return {
+        reader.removeprefix(prefix): as_integer(position, f"the position of {reader}") for reader, position in rows
+    }

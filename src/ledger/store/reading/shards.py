@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ledger.store.column_types import as_integer
 from ledger.store.database import Transaction
 from ledger.store.positions import SYSTEM_SHARD, Reached, event_sequence, shard_of_new
 
@@ -33,7 +34,7 @@ def shard_end(transaction: Transaction, shard: int) -> int:
 def sequence_end(transaction: Transaction, sequence: str) -> int:
     """The last position that was given out in a sequence; 0 where none was."""
     rows = transaction.rows("SELECT position FROM sequences WHERE name = ?", (sequence,))
-    return int(rows[0][0]) if rows else 0
+    return as_integer(rows[0][0], f"the position of {sequence}") if rows else 0
 
 
 ENDS = (
@@ -46,4 +47,6 @@ ENDS = (
 def shard_ends(transaction: Transaction) -> Reached:
     """How far the store has come, in every shard that anything was recorded in."""
     rows = transaction.rows("SELECT name, position FROM sequences WHERE name LIKE 'shard:%'")
-    return Reached({int(name.removeprefix("shard:")): int(position) for name, position in rows})
+    return Reached(
+        {int(name.removeprefix("shard:")): as_integer(position, f"the position of {name}") for name, position in rows}
+    )

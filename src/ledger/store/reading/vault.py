@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ledger.events import Sealed
+from ledger.store.column_types import as_bytes
 from ledger.store.database import Database, Row, StoreError, Transaction
 from ledger.store.reading.erasures import erased_among, erased_at
 from ledger.vault import ERASED, Bound, Damaged, Erased, Serial, Vault, VaultEntry
@@ -126,4 +127,5 @@ class VaultInStore:
 
 def _entry(row: Row) -> VaultEntry:
     ref, subject, nonce, ciphertext, loss_id = row
-    return VaultEntry(ref, subject, bytes(nonce), bytes(ciphertext), lost=loss_id is not None)
+    what = f"what the vault has under {ref}"
+    return VaultEntry(ref, subject, as_bytes(nonce, what), as_bytes(ciphertext, what), lost=loss_id is not None)

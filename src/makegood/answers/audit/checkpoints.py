@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from consumers.checkpoints.comparing import Place, Published, contradictions, found_in, found_in_store
 from consumers.checkpoints.folder import Folder
+from consumers.checkpoints.rebuilding import Progress, rebuild_tree
 from consumers.checkpoints.signing import KeysUnusable, checkpoint_now, grow_to_end, sign
 from ledger.application.acts import By
 from ledger.application.log_origins import begin_log_origin
@@ -42,6 +43,14 @@ class CheckpointSigned(TypedDict):
     vkey: Annotated[str, Field(description="Verifies the newest Ed25519 signature.")]
     vkeys: Annotated[list[str], Field(description="Verify all signatures of the log itself.")]
     file: Annotated[str | None, Field(description="The file written by `--to`.")]
+
+
+class TreeRebuilt(TypedDict):
+    """A Merkle tree that was made anew from the events."""
+
+    size: Annotated[int, Field(description="The events that it has: all up to this position.")]
+    root: Annotated[str, Field(description="Its root, SHA-256 in base64.")]
+    mended: Annotated[int, Field(description="How many of its tiles were damaged, missing or too many.")]
 
 
 class OriginBegun(TypedDict):
@@ -101,6 +110,22 @@ def sign_now(
         "vkey": _vkey(keys),
         "vkeys": vkeys_of(keys),
         "file": str(folder.put(note)) if folder is not None else None,
+    }
+
+
+def rebuild(house: House, shard: int, places: Iterable[Place], checked: Progress, built: Progress) -> TreeRebuilt:
+    """Make a shard's tree anew, where the events do not contradict the last checkpoints of the store and of places.
+
+    Raises EventsContradict, and what asking the places raises.
+    """
+    with house.database.reading() as transaction:
+        found = found_in_store(transaction, shard)
+        origin = origin_of(transaction, shard)
+    rebuilt = rebuild_tree(house.database, shard, [*found, *found_in(places, origin)], checked, built)
+    return {
+        "size": rebuilt.checkpoint.size,
+        "root": b64encode(rebuilt.checkpoint.root).decode(),
+        "mended": rebuilt.mended,
     }
 
 

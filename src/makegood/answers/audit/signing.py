@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from consumers.checkpoints.comparing import Place, PlaceUnusable, Published, contradictions, found_in, found_in_store
+from consumers.checkpoints.comparing import (
+    Place,
+    PlaceUnusable,
+    Published,
+    TreeDamaged,
+    contradictions,
+    found_in,
+    found_in_store,
+)
 from consumers.checkpoints.signing import KeysUnusable
 from consumers.lag import Lag, next_recorded_at
 from ledger.audit import Note, TrustPolicy, Unproven
@@ -97,4 +105,4 @@ def contradicting(transaction: Transaction, shard: int, found: list[Published]) 
     try:
         return contradictions(transaction, shard, found)
     except Unproven as error:
-        return [f"the stored Merkle tree is damaged ({error}): restore the newest backup"]
+        return [str(TreeDamaged(error))]

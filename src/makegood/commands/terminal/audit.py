@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger.application.reperforming import WhyNotJudged
+from makegood.answers.audit.access import AccessAudited, AccessChanged, ApprovedByRevoked, Looked, SelfApproved
 from makegood.answers.audit.difference import AccountDifference, RowDiffers
 from makegood.answers.audit.proofs import Continued, EventProven
 from makegood.answers.audit.reperformance import DecisionDiffers, Reperformance
@@ -43,6 +44,101 @@ NOT_JUDGED: Mapping[WhyNotJudged, str] = {
 BAD = Columns(
     Bad, {"position": "position", "account_id": "account", "what": "what is not as recorded"}, prose=("what",)
 )
+
+CHANGES_OF_ACCESS = Columns(
+    AccessChanged,
+    {
+        "at": "at",
+        "principal": "principal",
+        "role": "role",
+        "account_id": "account",
+        "key_id": "API key",
+        "by": "by",
+        "position": "position",
+    },
+    give_way=("position", "account_id"),
+)
+SELF_APPROVALS = Columns(
+    SelfApproved,
+    {
+        "position": "position",
+        "account_id": "account",
+        "id": "approved",
+        "approved_by": "by",
+        "approved_at": "at",
+        "act": "act",
+        "act_type": "event of the act",
+        "counts": "counts",
+    },
+    give_way=("act_type", "approved_at"),
+)
+APPROVED_BY_REVOKED = Columns(
+    ApprovedByRevoked,
+    {
+        "position": "position",
+        "account_id": "account",
+        "id": "approved",
+        "approved_by": "by",
+        "approved_at": "at",
+        "role": "role",
+        "revoked_at": "revoked at",
+        "revoked_by": "revoked by",
+        "granted_again": "granted again",
+    },
+    give_way=("revoked_by", "position", "granted_again"),
+)
+
+LOOKS = Columns(
+    Looked,
+    {
+        "end": "until",
+        "by": "by",
+        "kind": "what",
+        "account_id": "account",
+        "times": "times",
+        "records": "records",
+        "channel": "channel",
+        "position": "position",
+    },
+    right=("times", "records"),
+    give_way=("position", "channel"),
+)
+
+
+def show_access(answer: AccessAudited) -> None:
+    """Print who was given access in a month and who lost it, and the approvals that an auditor looks at."""
+    month = answer["period"]
+    print_rows(
+        answer["grants"],
+        CHANGES_OF_ACCESS,
+        title=f"Roles granted and API keys issued in {month}",
+        empty=f"no role was granted and no API key issued in {month}",
+    )
+    print_rows(
+        answer["revocations"],
+        CHANGES_OF_ACCESS,
+        title=f"Roles and API keys revoked in {month}",
+        empty=f"no role and no API key was revoked in {month}",
+    )
+    said = f"{answer['approvals']} approvals of refunds and goodwill credits"
+    print_rows(
+        answer["self_approvals"],
+        SELF_APPROVALS,
+        title=f"Self-approvals ({said})",
+        empty=f"{said}: none is a self-approval",
+    )
+    print_rows(
+        answer["approved_by_revoked"],
+        APPROVED_BY_REVOKED,
+        title="Approvals by people whose role was revoked since",
+        empty="none was given by a person whose role was revoked since",
+    )
+    print_rows(
+        [{**row, "kind": row["kind"].replace("_", " ")} for row in answer["looks"]],
+        LOOKS,
+        title="Who looked at personal data, exports and evidence",
+        empty="nobody looked at personal data, exports or evidence",
+    )
 
 
 def show_reperformance(answer: Reperformance) -> None:
