@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import quote
 
+import structlog
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from consumers.mail.languages import GERMAN as IN_GERMAN
 from consumers.mail.languages import language_of
 from ledger.store.sessions import SignedIn
 from ledger.values import instant_to_text
+from makegood.access.openid import VALID_FOR as OPENID_VALID_FOR
+from makegood.access.openid import Attempt, NoProvider, NotProven, openid_of
 from makegood.access.permissions import may
-from makegood.access.sessions import Presence
+from makegood.access.sessions import Presence, new_token
 from makegood.access.sign_in_links import NotSignedIn, SignInLinks
 from makegood.house.opening import House
 from makegood.pages.activation import ClientLimit
@@ -32,6 +37,7 @@ from makegood.pages.visitor import (
     form_of,
     frame_of,
     is_foreign,
+    origin_of,
     own_path,
     presence_of,
     sandbox,
@@ -54,11 +60,14 @@ _STATUS: Mapping[Trouble, int] = {
 }
 _RETRY_AFTER: Mapping[Trouble, int] = {"too_many": 60, "too_many_links": 3600, "no_provider": 60}
 
+log = structlog.get_logger("makegood.sign_in")
+
 
 def sign_in_pages(house: House, *, limit: ClientLimit | None = None) -> APIRouter:
-    """The pages for signing in and out."""
+    """The pages for signing in and out. Raises Stop where the settings for it make no sense."""
     router = APIRouter(include_in_schema=False)
     admitting = limit or ClientLimit()
+    provider = openid_of(house.settings)
 
     def links(request: Request) -> SignInLinks:
         return SignInLinks(house.database, sessions_of(request).clock)
@@ -110,7 +119,7 @@ def sign_in_pages(house: House, *, limit: ClientLimit | None = None) -> APIRoute
             title=words.sign_in.title,
             words=words,
             next=wanted,
-            staff=None,
+            staff=f"/sign-in/oidc?next={quote(wanted, safe='/')}" if provider is not None else None,
             customers=False,
             for_trial=sandbox(request),
             address="",
@@ -151,6 +160,57 @@ def sign_in_pages(house: House, *, limit: ClientLimit | None = None) -> APIRoute
         cookie(request).keep(response, session)
         return response
 
+    @router.get("/sign-in/oidc")
+    def to_provider(request: Request) -> Response:
+        """Lead the browser to the provider, with what binds its answer to this browser in a cookie."""
+        if provider is None:
+            raise HTTPException(404)
+        if (refused := turned_away(request)) is not None:
+            return refused
+        attempt = Attempt(new_token())
+        try:
+            response = to(provider.address(attempt, comes_back_to(request)))
+        except NoProvider as error:
+            log.error("sign_in_fails", reason=error.reason)  # noqa: TRY400
+            return trouble(request, "no_provider")
+        wanted = own_path(request.query_params.get("next"))
+        response.set_cookie(
+            cookie(request).sign_in,
+            f"{attempt.secret}.{base64.urlsafe_b64encode(wanted.encode()).decode()}",
+            max_age=int(OPENID_VALID_FOR.total_seconds()),
+            path="/",
+            secure=cookie(request).secure,
+            httponly=True,
+            samesite="lax",
+        )
+        return response
+
+    @router.get("/sign-in/oidc/return")
+    def from_provider(request: Request) -> Response:
+        """Sign in whom the provider's answer proves, in the browser that was led to it."""
+        if provider is None:
+            raise HTTPException(404)
+        if (refused := turned_away(request)) is not None:
+            return refused
+        secret, _, wanted = request.cookies.get(cookie(request).sign_in, "").partition(".")
+        try:
+            now = sessions_of(request).clock()
+            principal = provider.principal(Attempt(secret), request.query_params, comes_back_to(request), now)
+        except NoProvider as error:
+            log.error("sign_in_fails", reason=error.reason)  # noqa: TRY400
+            response = trouble(request, "no_provider")
+        except NotProven as error:
+            log.warning("sign_in_refused", reason=error.reason)
+            response = trouble(request, "refused")
+        else:
+            before = request.cookies.get(cookie(request).name)
+            response = to(own_path(_decoded(wanted)))
+            cookie(request).keep(response, sessions_of(request).begin(SignedIn(principal), before))
+        response.delete_cookie(
+            cookie(request).sign_in, path="/", secure=cookie(request).secure, httponly=True, samesite="lax"
+        )
+        return response
+
     @router.get("/sign-out")
     def who(request: Request) -> Response:
         """Who is signed in and since when, and the buttons that end it."""
@@ -189,6 +249,18 @@ def sign_in_pages(house: House, *, limit: ClientLimit | None = None) -> APIRoute
         return response
 
     return router
+
+
+def comes_back_to(request: Request) -> str:
+    """The address at which the provider's answer is awaited, as the client is registered with it."""
+    return f"{origin_of(request)}/sign-in/oidc/return"
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(text).decode()
+    except ValueError:
+        return HOME
 
 
 def to(path: str) -> Response:
