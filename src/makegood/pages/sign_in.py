@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from consumers.mail.languages import GERMAN as IN_GERMAN
 from consumers.mail.languages import language_of
+from consumers.mail.writing import NoAddress
 from ledger.store.sessions import SignedIn
 from ledger.values import instant_to_text
 from makegood.access.openid import VALID_FOR as OPENID_VALID_FOR
@@ -23,6 +24,8 @@ from makegood.access.openid import Attempt, NoProvider, NotProven, openid_of
 from makegood.access.permissions import may
 from makegood.access.sessions import Presence, new_token
 from makegood.access.sign_in_links import NotSignedIn, SignInLinks
+from makegood.access.sign_in_mail import SignInMail, digest_of_address
+from makegood.house.mail_server import post_of
 from makegood.house.opening import House
 from makegood.pages.activation import ClientLimit
 from makegood.pages.shell import NAVIGATION, page
@@ -60,6 +63,9 @@ _STATUS: Mapping[Trouble, int] = {
 }
 _RETRY_AFTER: Mapping[Trouble, int] = {"too_many": 60, "too_many_links": 3600, "no_provider": 60}
 
+LINKS_PER_ADDRESS, LINKS_PER_ADDRESS_SECONDS = 3, 3600.0
+"""So many links are sent to one address in so many seconds, whether it is known or not."""
+
 log = structlog.get_logger("makegood.sign_in")
 
 
@@ -68,6 +74,17 @@ def sign_in_pages(house: House, *, limit: ClientLimit | None = None) -> APIRoute
     router = APIRouter(include_in_schema=False)
     admitting = limit or ClientLimit()
     provider = openid_of(house.settings)
+    per_address = ClientLimit(per_client=LINKS_PER_ADDRESS, seconds=LINKS_PER_ADDRESS_SECONDS)
+    post = post_of(house.settings)
+    sending: list[SignInMail] = []
+
+    def mail(request: Request) -> SignInMail:
+        """What sends links to customers, made on first use: until then nobody needs the vault."""
+        assert post is not None
+        if not sending:
+            sending.append(SignInMail(house, post, links(request), sessions_of(request).clock))
+            request.app.state.sign_in_mail = sending[0]
+        return sending[0]
 
     def links(request: Request) -> SignInLinks:
         return SignInLinks(house.database, sessions_of(request).clock)
@@ -120,7 +137,7 @@ def sign_in_pages(house: House, *, limit: ClientLimit | None = None) -> APIRoute
             words=words,
             next=wanted,
             staff=f"/sign-in/oidc?next={quote(wanted, safe='/')}" if provider is not None else None,
-            customers=False,
+            customers=house.settings.smtp != "",
             for_trial=sandbox(request),
             address="",
             wrong=None,
@@ -159,6 +176,44 @@ def sign_in_pages(house: House, *, limit: ClientLimit | None = None) -> APIRoute
         response = to(own_path(str(form.get("next", ""))))
         cookie(request).keep(response, session)
         return response
+
+    @router.post("/sign-in/email")
+    def by_mail(request: Request, form: Form) -> Response:
+        """Have a link sent. Everybody is answered alike, before anything is looked up."""
+        if post is None:
+            raise HTTPException(404)
+        if (refused := turned_away(request)) is not None:
+            return refused
+        if is_foreign(request) is not False:
+            return trouble(request, "foreign")
+        language, address = accepted(request), str(form.get("address", ""))
+        words = words_in(language)
+        try:
+            counted = digest_of_address(address)
+        except NoAddress:
+            return page(
+                frame_of(request, None, language=language),
+                "sign_in.html",
+                title=words.sign_in.title,
+                status=_STATUS["no_address"],
+                words=words,
+                next=HOME,
+                staff=None,
+                customers=True,
+                for_trial=False,
+                address=address,
+                wrong=words.trouble["no_address"],
+            )
+        if not per_address.admits(counted):
+            return trouble(request, "too_many_links", language)
+        mail(request).ask(address)
+        return page(
+            frame_of(request, None, language=language),
+            "turned_away.html",
+            title=words.sent.title,
+            paragraphs=words.sent.paragraphs,
+            leads_to=(SIGN_IN, words.again),
+        )
 
     @router.get("/sign-in/oidc")
     def to_provider(request: Request) -> Response:
