@@ -83,6 +83,7 @@ IDS = {
 }
 NEEDED = {
     "/explanations": {"id": "unused/cyc-1"},
+    "/search": {"text": "zoe"},
     "/changes": {"since": "0:1"},
     "/access/audit": {"period": "2026-03"},
     "/accounts/{account_id}/diff": {"from": "0:1", "to": "0:9"},

@@ -29,6 +29,7 @@ from consumers.mail.about import (
     Refunded,
     ServiceReady,
     SignIn,
+    SignInAsked,
 )
 from consumers.mail.languages import ENGLISH, GERMAN, language_of
 from consumers.mail.letter import Language
@@ -46,6 +47,7 @@ SIGN_IN = SignIn(
 )
 INVOICE = Money(Decimal("1.00"), Decimal("0.19"), "EUR")
 ABOUT: dict[str, About] = {
+    "sign-in": SignInAsked("https://my.example.com/sign-in/link/Z8BvUlf791Ka8X73zOzzl68oIt22BKR9cF5MtMnUmVo", 15),
     "activation": ServiceReady("sub-1", "Business VoIP", SIGN_IN),
     "activation-without-link": ServiceReady("sub-1", "Business VoIP", replace(SIGN_IN, link=None)),
     "activation-without-credentials": ServiceReady("sub-1", "Business VoIP", None),

@@ -21,7 +21,7 @@ from tests.parts.stripe import KEY, Stripe, in_front_of, stripe_mock
 
 __all__ = ["authority", "pem", "postbox"]
 
-CHECKS = ["settings", "store", "vault", "broker", "topics", "mail", "stripe", "signing", "disk", "clock"]
+CHECKS = ["settings", "store", "vault", "broker", "topics", "mail", "sign_in", "stripe", "signing", "disk", "clock"]
 
 
 def rows(door: Door, *options: str, exits: int = 0) -> dict[str, tuple[str, str, str | None]]:
@@ -42,6 +42,7 @@ def test_a_store_that_works_is_well_and_what_is_not_configured_is_unchecked(twen
         "broker": "unchecked",
         "topics": "unchecked",
         "mail": "unchecked",
+        "sign_in": "unchecked",
         "stripe": "unchecked",
         "signing": "unchecked",
         "disk": "unchecked" if on_a_server else "well",
@@ -102,6 +103,22 @@ def test_security_that_makes_no_sense_is_broken(sandbox: Door, monkeypatch: pyte
     verdict, found, what_next = rows(sandbox, "--kafka", f"127.0.0.1:{port}", exits=1)["broker"]
     assert (verdict, "MAKEGOOD_KAFKA_SECURITY" in found) == ("broken", True)
     assert what_next is not None
+
+
+def test_a_sign_in_that_is_half_configured_or_does_not_answer_is_broken(
+    sandbox: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setenv("MAKEGOOD_OIDC_CLIENT", "makegood")
+    verdict, found, what_next = rows(sandbox, exits=1)["sign_in"]
+    assert verdict == "broken"
+    assert "MAKEGOOD_OIDC_ISSUER" in found
+    assert "README.md" in str(what_next)
+    monkeypatch.setenv("MAKEGOOD_OIDC_ISSUER", f"http://127.0.0.1:{port}")
+    verdict, found, what_next = rows(sandbox, exits=1)["sign_in"]
+    assert verdict == "broken"
+    assert "cannot be used" in found
+    assert "MAKEGOOD_OIDC_ISSUER" in str(what_next)
 
 
 def test_a_mail_server_is_connected_to_and_gets_nothing(

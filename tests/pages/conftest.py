@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.pages.browser import Watched, browser, context_of
 from tests.pages.clients import Pages, pages_over
-from tests.pages.life import a_life
-from tests.pages.site import Site, served
+from tests.pages.life import OWN, a_life
+from tests.pages.site import COOKIE, Site, Who, served
 from tests.parts.stores import Stores
 
 
@@ -26,7 +26,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> Iterator[str]:
-    """A store of each kind with a life in it; `@ON_SQLITE` leaves the other out."""
+    """A store of each kind with a life in it; `parametrize("store", ["sqlite"], indirect=True)` leaves one out."""
     url = stores.new(request.param, tmp_path, a_life)
     yield url
     stores.give_back(url)
@@ -65,3 +65,21 @@ def open_pages(store: str) -> Iterator[Callable[..., Pages]]:
     """The pages over a life of this test's own, asked without a browser; it takes routes and settings."""
     with ExitStack() as open_ones:
         yield lambda *more, **settings: open_ones.enter_context(pages_over(store, *more, **settings))
+
+
+@pytest.fixture
+def signed_in(site: Site, visiting: Callable[..., BrowserContext]) -> Callable[..., Page]:
+    """A page in the browser of somebody of a role, who has just signed in: `signed_in("customer", account=…)`.
+
+    It takes what `context_of` takes, too.
+    """
+
+    def sign_in(who: Who, *, account: str = OWN, **more: Any) -> Page:
+        context = visiting(**more)
+        token = site.sign_in(who, account, more.get("language", "en"))
+        context.add_cookies(
+            [{"name": COOKIE, "value": token, "url": site.address, "httpOnly": True, "sameSite": "Lax"}]
+        )
+        return context.new_page()
+
+    return sign_in

@@ -55,7 +55,7 @@ def a_life(store: str) -> None:
     damage_key(store, f"account/{SET_ASIDE}")
     wrong = own.charge_posted("chg-wrong", price="much")
     _ingest(store, wrong, Upstream(SET_ASIDE, source="/upstream").account_registered())
-    _staff(store)
+    staff(store)
     _approve(store, OWN, ANOTHERS)
     _submit(store)
     _let_it_be(store, BEGIN_OF_APRIL)
@@ -115,7 +115,7 @@ def _in_html(up: Upstream) -> list[Message]:
     ]
 
 
-def _staff(store: str) -> None:
+def staff(store: str) -> None:
     with open_house(Settings(store=store)) as house:
         by = By("/ops/tests", "cli")
         for role, principal in PRINCIPALS.items():

@@ -6,14 +6,25 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import structlog
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
+from ledger.events import Role
+from ledger.store.sessions import SignedIn
+from makegood.access.sessions import Sessions
 from makegood.api.serving import Serving, listening
+from makegood.house.clock import system_clock
 from makegood.house.opening import House, open_house
 from makegood.house.settings import Settings
 from makegood.program.http import application
+from tests.pages.life import OWN, PRINCIPALS, WITHOUT_ROLE
+
+COOKIE = "makegood"
+"""What the session's cookie is called on a machine of one's own, without TLS."""
+Who = Role | Literal["nobody"]
+"""In which role somebody is here; `nobody` is signed in, and has none."""
 
 
 class Site:
@@ -23,15 +34,30 @@ class Site:
         self.house = house
         self.app = app
         self.address = address
+        self._sessions = Sessions(house.database, system_clock)
+
+    def sign_in(self, who: Who, account: str = OWN, language: str = "en") -> str:
+        """Sign somebody in, a customer for an account: the token of their session, for the cookie."""
+        if who == "customer":
+            return self._sessions.begin(SignedIn(None, (account,), language))
+        return self._sessions.begin(SignedIn(WITHOUT_ROLE if who == "nobody" else PRINCIPALS[who]))
+
+    def csrf(self, token: str) -> str:
+        """What the forms of a session send back."""
+        presence = self._sessions.presence(token)
+        assert presence is not None
+        return presence.csrf
 
 
 @contextmanager
-def served(store: str) -> Iterator[Site]:
-    """Serve the API and the pages over a store, until the block ends."""
+def served(store: str, *more: APIRouter) -> Iterator[Site]:
+    """Serve the API and the pages over a store, with routes beside them, until the block ends."""
     # What it logs would mix with what other tests expect to be told.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with open_house(Settings(store=store, request_rate=0)) as house:
         app = application(house, recorded=house.projections.catch_up)
+        for router in more:
+            app.router.routes.extend(router.routes)
         part = Serving(app, listening("127.0.0.1:0"))
         stop, ready = threading.Event(), threading.Event()
         thread = threading.Thread(target=part.run, args=(stop, ready.set), daemon=True)

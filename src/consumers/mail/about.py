@@ -101,4 +101,21 @@ class ComplaintSettled:
     resolved_on: date
 
 
-About = ServiceReady | Cancelled | CancellationTakenBack | Credited | Refunded | ComplaintReceived | ComplaintSettled
+@dataclass(frozen=True, slots=True)
+class SignInAsked:
+    """Somebody asked for a link by which the customer signs in, once, for so many minutes."""
+
+    link: str
+    minutes: int
+
+
+About = (
+    ServiceReady
+    | Cancelled
+    | CancellationTakenBack
+    | Credited
+    | Refunded
+    | ComplaintReceived
+    | ComplaintSettled
+    | SignInAsked
+)

@@ -17,6 +17,7 @@ from consumers.mail.about import (
     Refunded,
     ServiceReady,
     SignIn,
+    SignInAsked,
     Way,
 )
 from consumers.mail.letter import Block, Figures, Letter, Link, Paragraph, Steps, shown_amount
@@ -76,6 +77,19 @@ class English:
 
     def write(self, about: About) -> Letter:
         match about:
+            case SignInAsked():
+                return Letter(
+                    "Your link for signing in",
+                    [
+                        Paragraph("You asked us for a link to sign in. Open it, and press the button:"),
+                        Link("Sign in", about.link),
+                        Paragraph(
+                            f"The link is valid for {about.minutes} minutes, and once. Do not pass it on: whoever "
+                            "has it can sign in as you."
+                        ),
+                        Paragraph("If you did not ask for it, you need not do anything."),
+                    ],
+                )
             case ServiceReady():
                 return self._ready(about)
             case Cancelled():

@@ -17,6 +17,7 @@ from consumers.mail.about import (
     Refunded,
     ServiceReady,
     SignIn,
+    SignInAsked,
     Way,
 )
 from consumers.mail.letter import Block, Figures, Letter, Link, Paragraph, Steps, shown_amount
@@ -76,6 +77,22 @@ class German:
 
     def write(self, about: About) -> Letter:
         match about:
+            case SignInAsked():
+                return Letter(
+                    "Ihr Link zur Anmeldung",
+                    [
+                        Paragraph(
+                            "Sie haben bei uns einen Link zur Anmeldung angefordert. Öffnen Sie ihn, und klicken Sie "
+                            "auf die Schaltfläche:"
+                        ),
+                        Link("Anmelden", about.link),
+                        Paragraph(
+                            f"Der Link ist {about.minutes} Minuten gültig und funktioniert einmal. Geben Sie ihn "
+                            "nicht weiter: Wer ihn hat, kann sich als Sie anmelden."
+                        ),
+                        Paragraph("Wenn Sie ihn nicht angefordert haben, müssen Sie nichts tun."),
+                    ],
+                )
             case ServiceReady():
                 return self._ready(about)
             case Cancelled():

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -52,6 +53,10 @@ class Issuer:
 
     def principal(self, token: str, now: datetime) -> str:
         """The subject of a token that this issuer signed for us and that is valid now. Raises Unproven."""
+        return str(self.claims(token, now)["sub"])
+
+    def claims(self, token: str, now: datetime) -> dict[str, Any]:
+        """All that such a token says; its subject is a text. Raises Unproven."""
         if len(token) > TOKEN_LENGTH_MAX:
             raise Unproven
         claims = JWTClaimsRegistry(
@@ -68,24 +73,32 @@ class Issuer:
             claims.validate(found.claims)
         except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise Unproven from error
-        subject = found.claims["sub"]
-        if not isinstance(subject, str):
+        if not isinstance(found.claims["sub"], str):
             raise Unproven
-        return subject
+        return found.claims
 
 
 def issuer_of(settings: Settings) -> Issuer | None:
-    """The configured issuer, if any. Raises Stop for an issuer without usable keys."""
+    """The configured issuer of tokens, if any; without its keys none is, where staff sign in to the pages only.
+
+    Raises Stop for an issuer without usable keys.
+    """
     if not settings.oidc_issuer:
         return None
     if not settings.oidc_keys:
+        if settings.oidc_client:
+            return None
         raise Stop(
             "MAKEGOOD_OIDC_ISSUER is set, but the issuer's keys are missing: save its JSON Web Key Set to a file, "
             "and set MAKEGOOD_OIDC_KEYS_FILE to its path"
         )
+    return Issuer(settings.oidc_issuer, settings.oidc_audience, public_keys(settings.oidc_keys))
+
+
+def public_keys(text: str) -> KeySet:
+    """The keys of a JSON Web Key Set. Raises Stop for a text that is none, and for keys that must not be known."""
     try:
-        found = json.loads(settings.oidc_keys)
-        keys = KeySet.import_key_set(found)
+        keys = KeySet.import_key_set(json.loads(text))
     except (JoseError, ValueError, TypeError, KeyError, AttributeError):
         raise Stop(
             "MAKEGOOD_OIDC_KEYS is not a JSON Web Key Set: use the document at the issuer's jwks_uri"
@@ -95,7 +108,7 @@ def issuer_of(settings: Settings) -> Issuer | None:
             "MAKEGOOD_OIDC_KEYS contains a private or symmetric key, with which tokens could be forged: put "
             "public keys only into it, and replace the exposed key at the issuer"
         )
-    return Issuer(settings.oidc_issuer, settings.oidc_audience, keys)
+    return keys
 
 
 def principal_of(credentials: str, database: Database, issuer: Issuer | None, now: Callable[[], datetime]) -> str:

@@ -27,6 +27,7 @@ from ledger.store.reading.heads import last_recorded_at
 from ledger.store.reading.store import is_sandbox, store_exists
 from ledger.store.vault_keys import RESTORE, VaultMismatch
 from ledger.values import instant_to_text
+from makegood.access.openid import NoProvider, OpenId, half_configured
 from makegood.answers.audit.signing import signing_of
 from makegood.answers.status import BROKER_PATIENCE
 from makegood.house.audit_keys import key_file, open_to_others
@@ -52,7 +53,9 @@ MAIL_PATIENCE = 5.0
 class Check(TypedDict):
     """One check: its verdict, what was found, and what to do next where something is broken."""
 
-    check: Literal["settings", "store", "vault", "broker", "topics", "mail", "stripe", "signing", "disk", "clock"]
+    check: Literal[
+        "settings", "store", "vault", "broker", "topics", "mail", "sign_in", "stripe", "signing", "disk", "clock"
+    ]
     verdict: Annotated[Verdict, Field(description="`unchecked` where it is not configured or depends on another.")]
     found: str
     next: str | None
@@ -78,7 +81,7 @@ class _Unchecked(Exception):
 
 
 class _Checking(NamedTuple):
-    check: Literal["store", "vault", "broker", "topics", "mail", "stripe", "signing", "disk", "clock"]
+    check: Literal["store", "vault", "broker", "topics", "mail", "sign_in", "stripe", "signing", "disk", "clock"]
     look: Callable[[Settings], str]
 
 
@@ -185,6 +188,23 @@ def _mail(settings: Settings) -> str:
             "check MAKEGOOD_SMTP and MAKEGOOD_SMTP_CA, and that the server runs",
         ) from None
     return f"connected and logged in at {redacted(settings.smtp)}"
+
+
+def _sign_in(settings: Settings) -> str:
+    if why := half_configured(settings):
+        raise _Broken(why, "correct the settings; README.md lists all of them")
+    if not settings.oidc_client:
+        raise _Unchecked("no OpenID client is configured: staff cannot sign in to the pages")
+    try:
+        OpenId(settings).discovered()
+    except NoProvider as error:
+        raise _Broken(
+            f"the OpenID provider at {redacted(settings.oidc_issuer)} cannot be used: {error}",
+            "check MAKEGOOD_OIDC_ISSUER, and that this machine reaches the provider",
+        ) from None
+    except Stop as error:
+        raise _Broken(str(error), "correct the setting; README.md lists all of them") from None
+    return f"the OpenID provider at {redacted(settings.oidc_issuer)} says its addresses and keys"
 
 
 def _stripe(settings: Settings) -> str:
@@ -316,6 +336,7 @@ _CHECKS = (
     _Checking("broker", _broker),
     _Checking("topics", _topics),
     _Checking("mail", _mail),
+    _Checking("sign_in", _sign_in),
     _Checking("stripe", _stripe),
     _Checking("signing", _signing),
     _Checking("disk", _disk),

@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     oidc_issuer: str = ""
     oidc_audience: str = "makegood"
     oidc_keys: str = ""
+    oidc_client: str = ""
+    oidc_client_secret: SecretStr = SecretStr("")
     smtp: str = ""
     smtp_ca: str = ""
     mail_from: str = ""

@@ -99,8 +99,15 @@ log = structlog.get_logger("makegood.activation")
 class ClientLimit:
     """How many requests of each address are answered, kept in memory."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        per_client: int = PER_CLIENT_MAX,
+        seconds: float = PER_CLIENT_SECONDS,
+    ) -> None:
         self._monotonic = monotonic
+        self._per_client, self._seconds = per_client, seconds
         self._seen: OrderedDict[str, deque[float]] = OrderedDict()
         self._turn = threading.Lock()
 
@@ -110,11 +117,11 @@ class ClientLimit:
         with self._turn:
             seen = self._seen.setdefault(client, deque())
             self._seen.move_to_end(client)
-            while seen and seen[0] <= now - PER_CLIENT_SECONDS:
+            while seen and seen[0] <= now - self._seconds:
                 seen.popleft()
             while len(self._seen) > CLIENTS_KEPT_MAX:
                 self._seen.popitem(last=False)
-            if len(seen) >= PER_CLIENT_MAX:
+            if len(seen) >= self._per_client:
                 return False
             seen.append(now)
         return True

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import quote
 
+import structlog
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from consumers.mail.languages import GERMAN as IN_GERMAN
 from consumers.mail.languages import language_of
+from consumers.mail.writing import NoAddress
 from ledger.store.sessions import SignedIn
 from ledger.values import instant_to_text
+from makegood.access.openid import VALID_FOR as OPENID_VALID_FOR
+from makegood.access.openid import Attempt, NoProvider, NotProven, openid_of
 from makegood.access.permissions import may
-from makegood.access.sessions import Presence
+from makegood.access.sessions import Presence, new_token
 from makegood.access.sign_in_links import NotSignedIn, SignInLinks
+from makegood.access.sign_in_mail import SignInMail, digest_of_address
+from makegood.house.mail_server import post_of
 from makegood.house.opening import House
 from makegood.pages.activation import ClientLimit
 from makegood.pages.shell import NAVIGATION, page
@@ -32,6 +40,7 @@ from makegood.pages.visitor import (
     form_of,
     frame_of,
     is_foreign,
+    origin_of,
     own_path,
     presence_of,
     sandbox,
@@ -54,11 +63,28 @@ _STATUS: Mapping[Trouble, int] = {
 }
 _RETRY_AFTER: Mapping[Trouble, int] = {"too_many": 60, "too_many_links": 3600, "no_provider": 60}
 
+LINKS_PER_ADDRESS, LINKS_PER_ADDRESS_SECONDS = 3, 3600.0
+"""So many links are sent to one address in so many seconds, whether it is known or not."""
+
+log = structlog.get_logger("makegood.sign_in")
+
 
 def sign_in_pages(house: House, *, limit: ClientLimit | None = None) -> APIRouter:
-    """The pages for signing in and out."""
+    """The pages for signing in and out. Raises Stop where the settings for it make no sense."""
     router = APIRouter(include_in_schema=False)
     admitting = limit or ClientLimit()
+    provider = openid_of(house.settings)
+    per_address = ClientLimit(per_client=LINKS_PER_ADDRESS, seconds=LINKS_PER_ADDRESS_SECONDS)
+    post = post_of(house.settings)
+    sending: list[SignInMail] = []
+
+    def mail(request: Request) -> SignInMail:
+        """What sends links to customers, made on first use: until then nobody needs the vault."""
+        assert post is not None
+        if not sending:
+            sending.append(SignInMail(house, post, links(request), sessions_of(request).clock))
+            request.app.state.sign_in_mail = sending[0]
+        return sending[0]
 
     def links(request: Request) -> SignInLinks:
         return SignInLinks(house.database, sessions_of(request).clock)
@@ -110,8 +136,8 @@ def sign_in_pages(house: House, *, limit: ClientLimit | None = None) -> APIRoute
             title=words.sign_in.title,
             words=words,
             next=wanted,
-            staff=None,
-            customers=False,
+            staff=f"/sign-in/oidc?next={quote(wanted, safe='/')}" if provider is not None else None,
+            customers=house.settings.smtp != "",
             for_trial=sandbox(request),
             address="",
             wrong=None,
@@ -149,6 +175,95 @@ def sign_in_pages(house: House, *, limit: ClientLimit | None = None) -> APIRoute
             return trouble(request, error.why, error.language)
         response = to(own_path(str(form.get("next", ""))))
         cookie(request).keep(response, session)
+        return response
+
+    @router.post("/sign-in/email")
+    def by_mail(request: Request, form: Form) -> Response:
+        """Have a link sent. Everybody is answered alike, before anything is looked up."""
+        if post is None:
+            raise HTTPException(404)
+        if (refused := turned_away(request)) is not None:
+            return refused
+        if is_foreign(request) is not False:
+            return trouble(request, "foreign")
+        language, address = accepted(request), str(form.get("address", ""))
+        words = words_in(language)
+        try:
+            counted = digest_of_address(address)
+        except NoAddress:
+            return page(
+                frame_of(request, None, language=language),
+                "sign_in.html",
+                title=words.sign_in.title,
+                status=_STATUS["no_address"],
+                words=words,
+                next=HOME,
+                staff=None,
+                customers=True,
+                for_trial=False,
+                address=address,
+                wrong=words.trouble["no_address"],
+            )
+        if not per_address.admits(counted):
+            return trouble(request, "too_many_links", language)
+        mail(request).ask(address)
+        return page(
+            frame_of(request, None, language=language),
+            "turned_away.html",
+            title=words.sent.title,
+            paragraphs=words.sent.paragraphs,
+            leads_to=(SIGN_IN, words.again),
+        )
+
+    @router.get("/sign-in/oidc")
+    def to_provider(request: Request) -> Response:
+        """Lead the browser to the provider, with what binds its answer to this browser in a cookie."""
+        if provider is None:
+            raise HTTPException(404)
+        if (refused := turned_away(request)) is not None:
+            return refused
+        attempt = Attempt(new_token())
+        try:
+            response = to(provider.address(attempt, comes_back_to(request)))
+        except NoProvider as error:
+            log.error("sign_in_fails", reason=error.reason)  # noqa: TRY400
+            return trouble(request, "no_provider")
+        wanted = own_path(request.query_params.get("next"))
+        response.set_cookie(
+            cookie(request).sign_in,
+            f"{attempt.secret}.{base64.urlsafe_b64encode(wanted.encode()).decode()}",
+            max_age=int(OPENID_VALID_FOR.total_seconds()),
+            path="/",
+            secure=cookie(request).secure,
+            httponly=True,
+            samesite="lax",
+        )
+        return response
+
+    @router.get("/sign-in/oidc/return")
+    def from_provider(request: Request) -> Response:
+        """Sign in whom the provider's answer proves, in the browser that was led to it."""
+        if provider is None:
+            raise HTTPException(404)
+        if (refused := turned_away(request)) is not None:
+            return refused
+        secret, _, wanted = request.cookies.get(cookie(request).sign_in, "").partition(".")
+        try:
+            now = sessions_of(request).clock()
+            principal = provider.principal(Attempt(secret), request.query_params, comes_back_to(request), now)
+        except NoProvider as error:
+            log.error("sign_in_fails", reason=error.reason)  # noqa: TRY400
+            response = trouble(request, "no_provider")
+        except NotProven as error:
+            log.warning("sign_in_refused", reason=error.reason)
+            response = trouble(request, "refused")
+        else:
+            before = request.cookies.get(cookie(request).name)
+            response = to(own_path(_decoded(wanted)))
+            cookie(request).keep(response, sessions_of(request).begin(SignedIn(principal), before))
+        response.delete_cookie(
+            cookie(request).sign_in, path="/", secure=cookie(request).secure, httponly=True, samesite="lax"
+        )
         return response
 
     @router.get("/sign-out")
@@ -189,6 +304,18 @@ def sign_in_pages(house: House, *, limit: ClientLimit | None = None) -> APIRoute
         return response
 
     return router
+
+
+def comes_back_to(request: Request) -> str:
+    """The address at which the provider's answer is awaited, as the client is registered with it."""
+    return f"{origin_of(request)}/sign-in/oidc/return"
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(text).decode()
+    except ValueError:
+        return HOME
 
 
 def to(path: str) -> Response:

@@ -1,7 +1,7 @@
 """Who looks at a page or sends a form, and whether they may: the one check that every page names its action to.
 
 A page that is asked for by nobody who is signed in leads to the sign-in, and back. A customer is told of another's
-account what they are told of one that is not there.
+account, and of the console, what they are told of what is not there.
 """
 
 from __future__ import annotations
@@ -127,8 +127,9 @@ def _permitted(request: Request, action: Action, room: Room | None) -> Visitor:
         raise TurnedAway(_unknown(request))
     account: str | None = request.path_params.get("account")
     scope = may(action, presence.roles)
-    if scope is None or (account is not None and not scope.covers(account)):
-        only_customer = all(role == "customer" for role, _ in presence.roles) and bool(presence.roles)
+    only_customer = all(role == "customer" for role, _ in presence.roles) and bool(presence.roles)
+    of_the_console = request.url.path.startswith("/console/")
+    if scope is None or (account is not None and not scope.covers(account)) or (only_customer and of_the_console):
         around = frame_of(request, presence)
         raise TurnedAway(not_there(around) if only_customer else _not_permitted(around, action))
     frame = frame_of(request, presence, room=room)

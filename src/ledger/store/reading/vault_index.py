@@ -12,6 +12,9 @@ from ledger.vault import IndexEntry, Vault
 WHOLE_INDEX = "vault_index"
 """The row of `store` that says under which key the index has all that the vault has."""
 
+_SAME_ACCOUNT = 'o.account COLLATE "C" = i.account COLLATE "C"'
+"""By the order that the index goes by, so that PostgreSQL finds it there."""
+
 
 def index_is_whole(transaction: Transaction) -> bool:
     """Whether the index has all that the vault has, and not only what was recorded since it began to be filled."""
@@ -36,7 +39,7 @@ def _with_all(transaction: Transaction, tokens: Sequence[bytes], from_account: s
     first, *others = tokens
     where = Where().that("i.token = ?", first).that('i.account COLLATE "C" >= ?', from_account)
     for token in others:
-        where.that("EXISTS (SELECT 1 FROM vault_index o WHERE o.token = ? AND o.account = i.account)", token)
+        where.that(f"EXISTS (SELECT 1 FROM vault_index o WHERE o.token = ? AND {_SAME_ACCOUNT})", token)
     rows = transaction.rows(
         f'SELECT DISTINCT i.account COLLATE "C" FROM vault_index i{where} ORDER BY 1 LIMIT {limit}', where.values
     )

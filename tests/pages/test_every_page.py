@@ -1,0 +1,76 @@
+"""Every page in a browser, whatever pages there are: on a screen, on a phone in the dark, without JavaScript."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Page, Response
+
+from ledger.events import ROLES
+from makegood.api.app import Endpoint
+from tests.pages.browser import Watched, no_violations
+from tests.pages.life import OWN
+from tests.pages.routes import Asked, may, pages_and_forms
+from tests.pages.site import Site, Who
+
+SignedIn = Callable[..., Page]
+OPEN = ("/sign-in", "/sign-in/link/made-up", "/activate/made-up")
+"""Pages for which nobody has to sign in."""
+_FRAME = """() => ({
+  headings: document.querySelectorAll("h1").length, mains: document.querySelectorAll("main").length,
+  wide: Math.max(0, document.documentElement.scrollWidth - window.innerWidth),
+  unnamed: [...document.querySelectorAll("table:not([aria-labelledby])")].filter(table => !table.caption).length})"""
+
+
+def looked_at(site: Site) -> Iterator[tuple[Who, Endpoint]]:
+    """Each page once, by somebody who may see it: a customer where they may, else the first role."""
+    for page in pages_and_forms(site.app)[0]:
+        yield next((who for who in ("customer", *ROLES) if may(who, page)), "auditor"), page
+
+
+def is_whole(answer: Response | None) -> bool:
+    """Whether an answer is a whole page, and no part of one that is fetched into it, and no file."""
+    assert answer is not None
+    is_html = answer.headers.get("content-type", "").startswith("text/html")
+    return is_html and answer.text().lstrip().startswith("<!DOCTYPE")
+
+
+def as_it_should_be(page: Page) -> list[str]:
+    """What is wrong with a page: it has one heading, one main part, tables with names, and nothing sideways."""
+    found = page.evaluate(_FRAME)
+    told = [] if found == {"headings": 1, "mains": 1, "wide": 0, "unnamed": 0} else [f"{page.url} {found}"]
+    try:
+        no_violations(page)
+    except AssertionError as error:
+        told.append(str(error))
+    return told
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (320, True)], ids=["screen", "phone in the dark"])
+def test_it_reads_well(site: Site, signed_in: SignedIn, width: int, dark: bool) -> None:
+    browsers: dict[Who, Page] = {}
+    told: list[str] = []
+    for who, page in looked_at(site):
+        if who not in browsers:
+            browsers[who] = signed_in(who, width=width, dark=dark)
+        answer = browsers[who].goto(Asked(page, OWN).path)
+        if is_whole(answer):
+            told += as_it_should_be(browsers[who])
+    anybody = signed_in("nobody", width=width, dark=dark)
+    for path in ("/sign-out", *OPEN):
+        anybody.goto(path)
+        told += as_it_should_be(anybody)
+    assert not told, "\n".join(told)
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_it_is_there_without_javascript(site: Site, signed_in: SignedIn, watched: Watched) -> None:
+    browsers: dict[Who, Page] = {}
+    for who, page in looked_at(site):
+        if who not in browsers:
+            browsers[who] = signed_in(who, script=False)
+        if is_whole(browsers[who].goto(Asked(page, OWN).path)):
+            assert browsers[who].locator("h1").count() == 1, page
+    assert len(watched.visited) >= len(browsers)
