@@ -1,6 +1,6 @@
 """The words by which a customer is found, each in the one spelling in which it is compared.
 
-Nothing here is stored: of a spelling the store has a keyed hash (`Vault.index`, decision 0054).
+Nothing here is stored: of a spelling the store has a keyed hash (`Vault.index`, decision 0053).
 """
 
 from __future__ import annotations

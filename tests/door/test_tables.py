@@ -56,11 +56,11 @@ class TestWidth:
         columns = Columns.made_of({"id": "id", "what": "action"}, prose=("what",))
         row = {
             "id": "a",
-            "what": "pay cyc-0054 with 1.42 USD from credit/disruption/cyc-0054-2026-01-10/1",
+            "what": "pay cyc-0054 with 1.42 USD from credit/disruption/cyc-0053-2026-01-10/1",
         }
         assert laid([row], columns, 40).splitlines()[2:] == [
             "a   pay cyc-0054 with 1.42 USD from",
-            "    credit/disruption/cyc-0054-2026-01-10/1",
+            "    credit/disruption/cyc-0053-2026-01-10/1",
         ]
 
     def test_where_nothing_more_can_give_way_a_row_stands_under_its_headings(self) -> None:

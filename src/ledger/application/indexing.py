@@ -1,4 +1,4 @@
-"""The vault's index is held to what the vault says, and filled where it lacks anything (decision 0054)."""
+"""The vault's index is held to what the vault says, and filled where it lacks anything (decision 0053)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A customer is found: by an id of theirs, or by their e-mail address, name or telephone number (decision 0054)."""
+"""A customer is found: by an id of theirs, or by their e-mail address, name or telephone number (decision 0053)."""
 
 from __future__ import annotations
 

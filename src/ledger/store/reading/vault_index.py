@@ -1,4 +1,4 @@
-"""Which accounts are found by a word of their customer's (decision 0054)."""
+"""Which accounts are found by a word of their customer's (decision 0053)."""
 
 from __future__ import annotations
 
