@@ -16,6 +16,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock"
 
+# Python keeps what it compiled, also where an image told it not to: otherwise each worker, and each command that a test
+# starts, compiles it all again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run test quick laws schedules fuzz tampers generators pages vendored check format mutants faults bench erasures deps setup setup-dev lock upgrade sample currencies clean .tools

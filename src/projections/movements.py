@@ -671,6 +671,8 @@ def _follow_excess(told: Telling, data: SettlementChanged.Data, invoice_id: str)
     An invoice without a charge stands as long as something of the credit is used: once it is gone, nothing is.
     """
     of = Item(None, excess_credit_id(invoice_id), None, invoice_id)
+    if not (_has_excess(data.before) or _has_excess(data.after)) and not _is_known(told, _item_id(of)):
+        return  # as on most invoices
     before = _credit_of(told, of)
     used = Money(data.after.excess_used, zero(data.currency)) if data.after is not None else NOTHING
     was_open, is_open = _excess(data.before), _excess(data.after)
@@ -682,6 +684,18 @@ def _follow_excess(told: Telling, data: SettlementChanged.Data, invoice_id: str)
     if was_open or is_open:
         told.owe("excess", _item_id(of), is_open, of, _since(told, "excess", _item_id(of)))
     _put_credit(told, _with(before, credited, used), of)
+
+
+def _has_excess(standing: InvoiceStanding | None) -> bool:
+    """Whether there is excess, or was, as a credit that may be used."""
+    return standing is not None and bool(standing.excess or standing.excess_used or standing.excess_credit)
+
+
+def _is_known(told: Telling, credit_id: str) -> bool:
+    """Whether there is a credit, or a refund of one that is no more."""
+    return told.rows.get(CREDITS, told.account, credit_id, told.currency) is not None or any(
+        row["credit_id"] == credit_id for row in told.rows.of_account(REFUNDS, told.account)
+    )
 
 
 def _excess(standing: InvoiceStanding | None) -> Money:
@@ -728,11 +742,12 @@ def _keep_back(told: Telling, data: OverpaidRecovered.Data) -> None:
 def _credit_of(told: Telling, of: Item) -> Row:
     """A credit as it stands, or as it begins."""
     key = {"account": told.account, "credit_id": _item_id(of), "currency": told.currency}
+    if (standing := told.rows.get(CREDITS, *key.values())) is not None:
+        return standing
     nothing = str(zero(told.currency))
     amounts = {column: nothing for column in CREDITS.columns if column.endswith(("net", "tax"))}
     begun = {**key, "charge_id": of.charge_id, "invoice_id": of.invoice_id, **amounts, **_APPLYING_NOTHING}
-    begun |= {"since": told.at}
-    return told.rows.get(CREDITS, *key.values()) or {**begun, "claim_id": of.claim_id}
+    return {**begun, "since": told.at, "claim_id": of.claim_id}
 
 
 _APPLYING_NOTHING: Mapping[str, Value] = {"applying": None, "applied_to_charge": None, "applied_to_invoice": None}

@@ -63,7 +63,8 @@ class Served:
         assert ready.wait(20)
         closing.callback(thread.join, 20)
         closing.callback(stop.set)
-        return cls(app, closing.enter_context(Client(base_url=part.address, timeout=30)))
+        # Nothing here is TLS, and reading the certificates of all authorities takes longer than most tests.
+        return cls(app, closing.enter_context(Client(base_url=part.address, timeout=30, verify=False)))
 
 
 @dataclass

@@ -131,7 +131,7 @@ class Process:
 
     def client(self, closing: ExitStack) -> httpx.Client:
         assert self.listens.wait(60)
-        return closing.enter_context(httpx.Client(base_url=self.address, timeout=30))
+        return closing.enter_context(httpx.Client(base_url=self.address, timeout=30, verify=False))
 
 
 @contextmanager

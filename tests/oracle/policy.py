@@ -7,14 +7,16 @@
     charged_after_end           about = the cycle's id
     confirmation_exceeds_charge about = the dispute's id
 
-Nothing here is quick, and everything is computed anew from all messages each time. Money is a `Fraction` in
-major units, an instant is a `datetime` in UTC, a stretch of time is a pair of instants, its end excluded.
+Nothing here is quick, and everything is computed anew from all messages each time; only a text is read once. Money
+is a `Fraction` in major units, an instant is a `datetime` in UTC, a stretch of time is a pair of instants, its end
+excluded.
 """
 
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from functools import cache
 from math import ceil, floor
 from zoneinfo import ZoneInfo
 
@@ -80,9 +82,16 @@ def alarms(messages: list[dict], agreements: list[dict], now: datetime) -> list[
 # --- §2: time ---------------------------------------------------------------------------------------------------
 
 
+@cache
 def instant(text: str) -> datetime:
     """An RFC 3339 instant, in UTC, so that differences are elapsed time."""
     return datetime.fromisoformat(text).astimezone(UTC)
+
+
+@cache
+def exact(text: str) -> Fraction:
+    """An amount as it is written, or an amount."""
+    return Fraction(text)
 
 
 def local_date(moment: datetime, zone: ZoneInfo) -> date:
@@ -90,6 +99,7 @@ def local_date(moment: datetime, zone: ZoneInfo) -> date:
     return moment.astimezone(zone).date()
 
 
+@cache
 def midnight(day: date, zone: ZoneInfo) -> datetime:
     """§2: local midnight is the first instant of that date; of a skipped date, the instant of the skip."""
     first = datetime(day.year, day.month, day.day, tzinfo=zone, fold=0).astimezone(UTC)
@@ -198,9 +208,7 @@ class Fact:
     @property
     def content(self):
         """What is compared when one business id comes twice: everything but free text, however it is spelled."""
-        read = {
-            key: instant if key.endswith("_at") else Fraction for key in self.data if key in AMOUNTS or "_at" in key
-        }
+        read = {key: instant if key.endswith("_at") else exact for key in self.data if key in AMOUNTS or "_at" in key}
         said = {key: read[key](value) if key in read else value for key, value in self.data.items()}
         return self.type, {key: value for key, value in said.items() if key not in FREE_TEXT}
 
@@ -348,15 +356,13 @@ def cycles_overlap(one: Fact, other: Fact) -> bool:
 
 def as_charge(fact: Fact, zone: ZoneInfo) -> Charge:
     data = fact.data
-    charge = Charge(
-        charge_id(fact), data.get("subscription_id"), Fraction(data["price"]), Fraction(data.get("tax") or "0")
-    )
+    charge = Charge(charge_id(fact), data.get("subscription_id"), exact(data["price"]), exact(data.get("tax") or "0"))
     if fact.type == "cycle.started":
         charge.starts_on, charge.ends_on = date.fromisoformat(data["starts_on"]), date.fromisoformat(data["ends_on"])
         charge.begins_at, charge.ends_at = midnight(charge.starts_on, zone), midnight(charge.ends_on, zone)
         charge.prepaid = data["prepaid"]
         if data.get("monthly_price") is not None:
-            charge.monthly_price = Fraction(data["monthly_price"])
+            charge.monthly_price = exact(data["monthly_price"])
     return charge
 
 
@@ -535,7 +541,7 @@ def billing_error_rows(account: Account, registration: Fact, charges: dict[str, 
             outcome, reason = "declined", "rejected"
         elif fact.type == "overcharge.confirmed" and charge and terms[charge.subscription_id]:
             before = granted.get(charge.id, Fraction(0))
-            confirmed_amount = Fraction(fact.data["amount"])
+            confirmed_amount = exact(fact.data["amount"])
             if before + confirmed_amount > charge.price:
                 outcome, reason = "declined", "amount_exceeds_charge"
                 exceeding.append(dispute_id)
@@ -575,7 +581,7 @@ def goodwill_rows(account: Account, proposals: dict[str, Fact], complaints: dict
         outcome, amount, reason = "pending", Fraction(0), None
         if deciding and not waits:
             if deciding[0].type == "goodwill.approved":
-                outcome, amount = "granted", Fraction(said["amount"])
+                outcome, amount = "granted", exact(said["amount"])
             else:
                 outcome, reason = "declined", "rejected"
         rows[credit_id] = claim(f"goodwill/{credit_id}", "complaint", subscription_id, None, outcome, amount, reason)

@@ -243,7 +243,7 @@ def standing_applications(known: Known, gone_out: GoneOut) -> list[Application]:
         if payment is None or (payment.type == "payment.captured" and payment.data["method"] != "balance"):
             standing.append(application)
         elif payment.type == "payment.captured":
-            amount = Fraction(payment.data["amount"])
+            amount = policy.exact(payment.data["amount"])
             tax = application.tax
             if amount != application.amount:
                 tax = half_up(
@@ -282,7 +282,7 @@ def named_amount(reports: list[Fact]) -> Fraction | None:
         if report.type == "refund.failed":
             amount = None
         elif report.data.get("amount") is not None:
-            amount = Fraction(report.data["amount"])
+            amount = policy.exact(report.data["amount"])
     return amount
 
 
@@ -427,9 +427,9 @@ def add_payments(known: Known, gone_out: GoneOut, applications: list[Application
             continue
         invoice = invoices.setdefault(payment.data["invoice_id"], Invoice(payment.data["invoice_id"]))
         if payment.data["method"] == "balance":
-            invoice.b += Fraction(payment.data["amount"])
+            invoice.b += policy.exact(payment.data["amount"])
         else:
-            invoice.m += Fraction(payment.data["amount"])
+            invoice.m += policy.exact(payment.data["amount"])
     for application in applications:
         invoices.setdefault(application.invoice_id, Invoice(application.invoice_id)).b += application.amount
         if application.credit_id.startswith("excess/"):

@@ -98,6 +98,8 @@ class _Schemas:
         self._postgres = postgres
         self._url = postgres.new_database()
         postgres.new_database(urlsplit(beside(self._url, "vault")).path[1:])
+        self._connections: dict[str, psycopg.Connection] = {}
+        """A connection to each, kept: making one takes as long as putting a schema back."""
         self._numbers = count(1)
         self._first: dict[Beginning, str] = {}
         """For each beginning the schema that nobody is given: the others get its rows."""
@@ -117,39 +119,45 @@ class _Schemas:
 
     def give_back(self, store: str) -> None:
         beginning = self._begun[store]
-        for url in self._databases():
-            with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute(_OTHERS)
+        for connection in self._connected():
+            connection.execute(_OTHERS)
         if beginning is not nothing:
             self._free[beginning].append(self._schema(store))
 
     def close(self) -> None:
         """Dropping so many tables takes long; with a server that ends with the run they go anyway."""
+        for connection in self._connections.values():
+            connection.close()
         if self._postgres.goes_on:
             for url in self._databases():
                 self._postgres.drop_database(url)
 
     def _made(self, beginning: Beginning) -> str:
         schema = f"store_{next(self._numbers)}"
-        for url in self._databases():
-            with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+        for connection in self._connected():
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
         beginning(self._address(schema))
         return schema
 
     def _put_back(self, schema: str, first: str) -> bool:
         """Have a schema hold what it began with; False where a test changed its tables, so that it is of no use."""
-        for url in self._databases():
-            with psycopg.connect(url, autocommit=True) as connection:
-                shape, wanted = (connection.execute(_SHAPE, (each,)).fetchall() for each in (schema, first))
-                if shape != wanted:
-                    return False
-                tables = [name for name, kind, _ in shape if kind == "r"]
-                pairs = [(sql.Identifier(schema, table), sql.Identifier(first, table)) for table in tables]
-                emptying = [sql.SQL("DELETE FROM {}").format(ours) for ours, _ in pairs]
-                filling = [sql.SQL("INSERT INTO {} SELECT * FROM {}").format(*pair) for pair in pairs]
-                connection.execute(sql.SQL("; ").join([*emptying, *filling]))
+        for connection in self._connected():
+            shape, wanted = (connection.execute(_SHAPE, (each,)).fetchall() for each in (schema, first))
+            if shape != wanted:
+                return False
+            tables = [name for name, kind, _ in shape if kind == "r"]
+            pairs = [(sql.Identifier(schema, table), sql.Identifier(first, table)) for table in tables]
+            emptying = [sql.SQL("DELETE FROM {}").format(ours) for ours, _ in pairs]
+            filling = [sql.SQL("INSERT INTO {} SELECT * FROM {}").format(*pair) for pair in pairs]
+            connection.execute(sql.SQL("; ").join([*emptying, *filling]))
         return True
+
+    def _connected(self) -> list[psycopg.Connection]:
+        """A connection to the database and one to its vault; where a test cut one off, another."""
+        for url in self._databases():
+            if url not in self._connections or not _answers(self._connections[url]):
+                self._connections[url] = psycopg.connect(url, autocommit=True)
+        return [self._connections[url] for url in self._databases()]
 
     def _databases(self) -> tuple[str, str]:
         return self._url, beside(self._url, "vault")
@@ -159,3 +167,11 @@ class _Schemas:
 
     def _schema(self, store: str) -> str:
         return store.rpartition("%3D")[2]
+
+
+def _answers(connection: psycopg.Connection) -> bool:
+    try:
+        connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return False
+    return True

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import pytest
@@ -418,11 +419,21 @@ def _standing(standing: InvoiceStanding) -> str:
 
 def read(message: Message) -> Statement:
     """A message as the ledger takes it: a case may say nothing that upstream or people at the door could not."""
-    body = json.dumps(message).encode()
-    statement = read_act(body, actor="test", channel="test", origin="case", known=known_at_the_door())
+    statement = _read(json.dumps(message).encode())
     if isinstance(statement, Refusal):
         raise AssertionError(f"{statement.field}: {statement.reason}")  # noqa: TRY004
     return statement
+
+
+@cache
+def _read(body: bytes) -> Statement | Refusal:
+    """Laws say the same messages in many orders, and each is read once in a test."""
+    return read_act(body, actor="test", channel="test", origin="case", known=known_at_the_door())
+
+
+def forget_what_was_read() -> None:
+    """Read every message anew from here on: with what the program is now, which mutation testing changes."""
+    _read.cache_clear()
 
 
 def _flat(said: Iterable[Said | Iterable[Said]]) -> list[Said]:

@@ -83,7 +83,7 @@ MESSAGES: dict[str, type[MessageData]] = {}
 class Closed(BaseModel):
     """The rules of every object inside `data`: nothing is converted, nothing unknown is let in."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
 
 
 class MessageData(Closed):

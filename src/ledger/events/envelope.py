@@ -46,7 +46,9 @@ older versions named otherwise. Whoever acted by one of them is not the second p
 class Stored(BaseModel):
     """The shape rules of everything inside an envelope: strict, closed and immutable."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    # A command reads few of all types: each is built when it is first read, by one thread while others wait
+    # (pydantic 2.14.3 and later).
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
 
 
 class Message(Stored):
@@ -79,7 +81,7 @@ class FactData(Stored):
 class LedgerEvent(BaseModel):
     """One stored event. Subclasses name their stored type and give the shape of `data`."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
 
     stored_as: ClassVar[str]
     """The stored type: a past-tense name and its version, such as `cycle-started.v1`."""

@@ -40,7 +40,9 @@ class CommitUnknown(Unavailable):
 
 _EVERYTHING = {
     "sqlite": "SELECT name FROM sqlite_master",
-    "postgresql": "SELECT relname FROM pg_class WHERE relkind IN ('r', 'i') AND pg_table_is_visible(oid)",
+    # Of the schemas that unqualified names are looked for in; `pg_table_is_visible` would look each table up by name.
+    "postgresql": "SELECT relname FROM pg_class WHERE relkind IN ('r', 'i') AND relnamespace IN "
+    "(SELECT oid FROM pg_namespace WHERE nspname = ANY (current_schemas(false)))",
 }
 """The names of all tables and indexes."""
 
