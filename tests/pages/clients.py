@@ -97,7 +97,7 @@ def pages_over(store: str, *more: APIRouter, **settings: Any) -> Iterator[Pages]
     """The pages over a store, with routes beside them."""
     clock = Clock()
     with open_house(Settings(store=store, **settings)) as house:
-        app = application(house, clock=clock)
+        app = application(house, recorded=house.projections.catch_up, clock=clock)
         for router in more:
             app.router.routes.extend(router.routes)
         yield Pages(house, app, clock)

@@ -16,9 +16,11 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from consumers.upstream.findings import findings
+from ledger.store.positions import reached_from_text
 from makegood.acts.acting import Acting, ActRequest, Channel, Say, spelt
 from makegood.acts.recorded import Recorded
 from makegood.acts.refused import KEY, ActRefused
+from makegood.answers.caught_up import caught_up
 from makegood.pages.forms import Form
 from makegood.pages.visitor import TurnedAway, Visitor, go_to, house_of, not_there
 
@@ -75,7 +77,9 @@ def answer_act(
         act = ActRequest(form.key, said)
         if form.values.get(STEP) != CONFIRM:
             return described.previewed(form, acting.preview(described.say(asked), act))
-        path, sentence = described.recorded(acting.carry_out(described.say(asked), act))
+        recorded = acting.carry_out(described.say(asked), act)
+        wait_until_shown(request, recorded.position)
+        path, sentence = described.recorded(recorded)
     except ActRefused as refused:
         if refused.why == "not_found":
             raise TurnedAway(not_there(visitor.frame)) from None
@@ -87,6 +91,11 @@ def answer_act(
         form.refuse(errors, described.fields)
         return described.show(form)
     return go_to(visitor, path, sentence)
+
+
+def wait_until_shown(request: Request, position: str) -> None:
+    """Wait, as far as patience goes, until pages show what was recorded up to a position."""
+    caught_up(house_of(request), reached_from_text(position))
 
 
 def _read(form: Form, described: Described[B]) -> B | None:

@@ -21,6 +21,7 @@ from makegood.answers import owed
 from makegood.answers.explanation import Unexplained, explain
 from makegood.answers.explanation_types import Explanation
 from makegood.answers.unknown import Unknown
+from makegood.pages.acting import wait_until_shown
 from makegood.pages.forms import Form
 from makegood.pages.lists import asked_list, shown_list
 from makegood.pages.route import PageRoute
@@ -196,7 +197,8 @@ def _decide(
     try:
         acting = Acting(house_of(request), visitor.caller, account, "console", request.app.state.recorded)
         said = {name: form.values.get(name, "") for name in ("decision", "reason", "seen")}
-        acting.carry_out(say(), ActRequest(form.key, spelt("POST", f"{request.url.path}?{request.url.query}", said)))
+        request_ = ActRequest(form.key, spelt("POST", f"{request.url.path}?{request.url.query}", said))
+        wait_until_shown(request, acting.carry_out(say(), request_).position)
     except ValidationError as error:
         form.refuse(((finding.field or "", finding.reason) for finding in findings(error)), _FIELDS)
         return again()

@@ -13,6 +13,7 @@ from makegood.acts.once import Once
 from makegood.acts.periods import close_period
 from makegood.acts.refused import ActRefused
 from makegood.answers.periods import Calculating, alone, cut_off, period
+from makegood.pages.acting import wait_until_shown
 from makegood.pages.forms import Form
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import page
@@ -39,7 +40,7 @@ def close(request: Request, visitor: Annotated[Visitor, submits("period.close", 
         return _closing_page(request, visitor, asked, form)
     once = Once(house_of(request), By(visitor.caller.principal, "console"), form.key, request.app.state.recorded)
     try:
-        close_period(once, asked)
+        wait_until_shown(request, str(close_period(once, asked).position))
     except ActRefused as refused:
         form.wrong[""] = refused.detail
         return _closing_page(request, visitor, asked, form)
