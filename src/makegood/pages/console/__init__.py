@@ -4,6 +4,7 @@ from makegood.pages.console import (
     accounts,
     approvals,
     closing,
+    deciding,
     evidence,
     explanations,
     finance,
@@ -12,7 +13,7 @@ from makegood.pages.console import (
 )
 from makegood.pages.shell import NAVIGATION
 
-ROOMS = (finance, closing, approvals, reconciliation, explanations, accounts, verifying, evidence)
+ROOMS = (finance, closing, approvals, deciding, reconciliation, explanations, accounts, verifying, evidence)
 ROUTERS = tuple(module.router for module in ROOMS)
 
 NAVIGATION += [*finance.ENTRIES, *approvals.ENTRIES, *reconciliation.ENTRIES, *verifying.ENTRIES, *evidence.ENTRIES]
