@@ -62,6 +62,7 @@ SAME: dict[str, str] = {
     f"credits --as-of {JUNE} --known-at 0:1500 --account acct-0002": (
         f"/credits?as_of={JUNE}&known_at=0:1500&account=acct-0002"
     ),
+    "find acct-0006": "/search?text=acct-0006",
     "owed": "/owed",
     "owed --by clause,age --currency EUR": "/owed?by=clause,age&currency=EUR",
     "owed --by agreement,plan --known-at 0:1500": "/owed?by=agreement,plan&known_at=0:1500",

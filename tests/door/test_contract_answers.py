@@ -30,9 +30,10 @@ from makegood.answers.periods import CutOff, PeriodInFull
 from makegood.answers.preview import Previewed
 from makegood.answers.reconciliation import DiscrepancyDone, Reconciled
 from makegood.answers.restored import RestoredFound
+from makegood.answers.search import Found
 from makegood.answers.status import StatusFound
 from makegood.answers.subjects import SubjectErased, SubjectExported
-from makegood.answers.vault import LossFound, VaultStands
+from makegood.answers.vault import IndexChecked, LossFound, VaultStands
 from makegood.evidence.pack import EvidenceWritten
 from makegood.exports.exporting import ExportDone
 from makegood.exports.tiled_log import LogExported
@@ -62,6 +63,8 @@ ANSWERS: dict[str, type] = {
     "audit reperform": Reperformance,
     "audit verify": Verification,
     "audit access": AccessAudited,
+    "find": Found,
+    "vault index": IndexChecked,
     "audit diff": AccountDifference,
     "audit key new": KeyMade,
     "audit checkpoint": CheckpointSigned,

@@ -66,7 +66,7 @@ def test_an_index_leads_to_few_among_many(long_ledger: Database) -> None:
         watched = Watched(long_ledger)
         with watched.reading() as transaction:
             assert ask(transaction), name
-        [plan] = plans(long_ledger, watched.asked)
+        [plan] = plans(long_ledger, watched.asked, by_index=True)
         assert index in plan, f"{name}: {plan}"
         assert "Seq Scan" not in plan, f"{name}: {plan}"
 

@@ -178,8 +178,10 @@ class TestEnvelope:
     def test_a_decision_names_the_fact_that_caused_it_and_shares_its_instant(self, life: Books) -> None:
         by_id = {envelope["event_id"]: envelope for envelope in life.stored()}
         decisions = [e for e in by_id.values() if not issubclass(STORED_TYPES[e["type"]], Fact)]
-        # Of acts, of what became of e-mails, of processors' files, and of erasures.
-        elsewhere = tuple(f"ledger.events.{name}" for name in ("system", "notice", "reconciliation", "erasure"))
+        # Of acts, of what became of e-mails, of processors' files, of erasures, and of looks.
+        elsewhere = tuple(
+            f"ledger.events.{name}" for name in ("system", "notice", "reconciliation", "erasure", "looks")
+        )
         acts = {type_ for type_, event in STORED_TYPES.items() if event.__module__ in elsewhere}
         of_facts = {type_ for type_, event in STORED_TYPES.items() if issubclass(event, Fact)}
         older = {

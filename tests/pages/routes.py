@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from makegood.access.permissions import PERMISSIONS
 from makegood.api.app import Endpoint, endpoints
+from makegood.pages.console import deciding
 from tests.pages.site import Who
 
 OF_THE_API = {(endpoint.method, endpoint.path) for endpoint in endpoints()}
@@ -37,10 +38,16 @@ IN_PATH: Mapping[str, str] = {
     "what": "refunds",
 }
 """What stands in a path for what it names, if that is not an account. Anything else is `x`, which nothing is."""
+DECIDED_ABOUT = {
+    deciding.REFUND: "refund/billing-error/dis-1-confirmed/1",
+    deciding.GOODWILL: "gw-1",
+    deciding.CREDIT: "credit/goodwill/gw-1-given/1",
+    deciding.CLAIM: "billing-error/dis-1-over",
+}
 ASKED_WITH: Mapping[str, str] = {
     "/console/explanations": "?id=billing-error/dis-paid-1",
-    "/console/approvals/{account}/refund": "?id=refund/billing-error/dis-1-confirmed/1",
-    "/console/approvals/{account}/goodwill": "?id=gw-1",
+    **{kind.path: f"?id={id_}" for kind, id_ in DECIDED_ABOUT.items()},
+    **{f"{kind.path}/{each.name}": f"?id={id_}" for kind, id_ in DECIDED_ABOUT.items() for each in kind.choices},
 }
 """What a page is asked with that shows nothing by itself."""
 

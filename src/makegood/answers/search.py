@@ -8,7 +8,6 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from ledger.application.customers import customer_of
 from ledger.finding import sought_by
 from ledger.store.database import Transaction
 from ledger.store.reading.heads import account_version
@@ -96,6 +95,8 @@ def _is_account(sight: Sight, transaction: Transaction, text: str) -> bool:
 
 
 def _shown(house: House, sight: Sight, transaction: Transaction, text: str, account: str, by: By) -> Found:
+    from ledger.application.customers import customer_of  # only here: whoever imports a row's type needs no writing
+
     customer = None
     if sight.words:
         try:

@@ -180,12 +180,12 @@ def sign_in_pages(house: House, *, limit: ClientLimit | None = None) -> APIRoute
     @router.post("/sign-in/email")
     def by_mail(request: Request, form: Form) -> Response:
         """Have a link sent. Everybody is answered alike, before anything is looked up."""
-        if post is None:
-            raise HTTPException(404)
         if (refused := turned_away(request)) is not None:
             return refused
         if is_foreign(request) is not False:
             return trouble(request, "foreign")
+        if post is None:
+            raise HTTPException(404)
         language, address = accepted(request), str(form.get("address", ""))
         words = words_in(language)
         try:
