@@ -25,6 +25,7 @@ from starlette.responses import Response
 from ledger.events import ROLES
 from makegood.api.app import Endpoint, create_app, without_permission
 from makegood.house.stop import Stop
+from makegood.pages.route import PageRoute
 from makegood.pages.shell import HEADERS, NAVIGATION, page
 from makegood.pages.visitor import Visitor, go_to, not_there, submits, visits
 from tests.pages.life import ANOTHERS, HOSTILE, IN_HTML, MARKS, NOBODYS, OWN, a_life
@@ -256,7 +257,7 @@ class TestTheMatrixItself:
     """Careless pages and forms, of which it must notice each."""
 
     def test_it_takes_careful_ones_for_sound(self, planted: Callable[[APIRouter], Matrix]) -> None:
-        router = APIRouter()
+        router = APIRouter(route_class=PageRoute)
 
         @router.get("/portal/{account}/careful")
         def shown(visitor: Annotated[Visitor, visits("account.read")], account: str) -> Response:
@@ -282,7 +283,7 @@ class TestTheMatrixItself:
             noticed(matrix)
 
     def test_it_notices_an_account_that_is_not_checked(self, planted: Callable[[APIRouter], Matrix]) -> None:
-        router = APIRouter()
+        router = APIRouter(route_class=PageRoute)
 
         @router.get("/portal/{account_id}/careless")
         def shown(visitor: Annotated[Visitor, visits("account.read")], account_id: str) -> Response:
@@ -298,7 +299,7 @@ class TestTheMatrixItself:
                 noticed(matrix)
 
     def test_it_notices_a_form_that_anybodys_page_may_send(self, planted: Callable[[APIRouter], Matrix]) -> None:
-        router = APIRouter()
+        router = APIRouter(route_class=PageRoute)
 
         @router.post("/console/careless")
         def taken(visitor: Annotated[Visitor, visits("outage.report")]) -> Response:
@@ -310,7 +311,7 @@ class TestTheMatrixItself:
     def test_it_notices_what_is_not_escaped_and_a_style_within_a_page(
         self, planted: Callable[[APIRouter], Matrix]
     ) -> None:
-        router = APIRouter()
+        router = APIRouter(route_class=PageRoute)
 
         @router.get("/console/careless")
         def shown(visitor: Annotated[Visitor, visits("account.read")]) -> Response:

@@ -17,6 +17,7 @@ from ledger.events import Grant
 from ledger.store.sessions import SignedIn
 from makegood.access.sessions import digest_of
 from makegood.house.opening import House
+from makegood.pages.route import PageRoute
 from makegood.pages.visitor import Visitor, go_to, own_path, submits, visits
 from tests.pages.clients import BY, Client, Pages
 
@@ -25,7 +26,7 @@ RECORDED: list[str] = []
 
 def rooms() -> APIRouter:
     """A page and a form for staff, and a page of a customer's account, as any room has them."""
-    router = APIRouter()
+    router = APIRouter(route_class=PageRoute)
 
     @router.get("/console/test")
     def page_of_staff(visitor: Annotated[Visitor, visits("period.read", "finance")]) -> Any:

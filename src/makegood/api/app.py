@@ -22,7 +22,7 @@ from makegood.api.finance import finance
 from makegood.api.guard import action_of
 from makegood.api.outermost import Outermost
 from makegood.api.probes import probes
-from makegood.api.problems import answer_problems
+from makegood.api.problems import Refusing, answer_problems, as_document
 from makegood.house.opening import House
 from makegood.house.stop import Stop
 
@@ -65,22 +65,27 @@ DESCRIBED = (
 """The routes that the API's description covers."""
 
 
-def create_app(house: House, more: Iterable[APIRouter] = (), recorded: Callable[[], None] = lambda: None) -> FastAPI:
+def create_app(
+    house: House,
+    more: Iterable[APIRouter] = (),
+    recorded: Callable[[], None] = lambda: None,
+    refusing: Refusing = as_document,
+) -> FastAPI:
     """The application over a house, with `more` beside the API's own routes: pages for people.
 
-    `recorded` is called after every write, to wake the followers.
+    `recorded` is called after every write, to wake the followers; `refusing` answers requests that end in a problem.
 
     Raises Stop for invalid settings, and for a route that names no action.
     """
-    return _over(house, (*DESCRIBED, *more), recorded)
+    return _over(house, (*DESCRIBED, *more), recorded, refusing)
 
 
 def probes_app(house: House) -> FastAPI:
     """The application that answers monitors only. Raises Stop for invalid settings."""
-    return _over(house, (probes,), recorded=lambda: None)
+    return _over(house, (probes,), recorded=lambda: None, refusing=as_document)
 
 
-def _over(house: House, routers: Iterable[APIRouter], recorded: Callable[[], None]) -> FastAPI:
+def _over(house: House, routers: Iterable[APIRouter], recorded: Callable[[], None], refusing: Refusing) -> FastAPI:
     app = _with_routes(routers)
     app.state.house = house
     app.state.recorded = recorded
@@ -94,8 +99,8 @@ def _over(house: House, routers: Iterable[APIRouter], recorded: Callable[[], Non
     unguarded = [route.path for route in without_permission(app) if route.path not in WITHOUT_PERMISSION]
     if unguarded:
         raise Stop(f"the route {unguarded[0]} requires no permission; name its action with `allowed(…)`")
-    answer_problems(app)
-    app.add_middleware(Outermost, routes=app.routes)
+    answer_problems(app, refusing)
+    app.add_middleware(Outermost, routes=app.routes, refusing=refusing)
     return app
 
 

@@ -1,6 +1,6 @@
 """The outermost layer of every request: the size limit, HEAD and OPTIONS, security headers, one line in the log.
 
-An unexpected error ends here, as a problem that shows nothing of it.
+An unexpected error ends here, as a problem that shows nothing of it. How a problem looks is said from outside.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 import anyio
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from consumers.part import reason_of
 from makegood.api.paths import by_segments, id_in, sent
-from makegood.api.problems import METHOD, TOO_LARGE, Refused, failed, problem
+from makegood.api.problems import METHOD, TOO_LARGE, Refused, Refusing, failed
 
 BODY_MAX = 1_048_576
 PASS_OVER_MAX, PASS_OVER_SECONDS = 16 * BODY_MAX, 2
@@ -40,9 +40,10 @@ log = structlog.get_logger("makegood.api")
 class Outermost:
     """The application inside its outermost layer."""
 
-    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute]) -> None:
+    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute], refusing: Refusing) -> None:
         self._app = app
         self._routes = routes
+        self._refusing = refusing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -61,7 +62,7 @@ class Outermost:
         except Exception as error:
             state["reason"] = reason_of(error)
             if not answer.status:
-                await failed(sent(scope))(scope, receive, answer)
+                await self._refused(failed(), scope, receive, answer)
         finally:
             _tell(scope, answer, time.monotonic() - started)
 
@@ -73,13 +74,17 @@ class Outermost:
             await Response(status_code=204, headers={"Allow": methods})(scope, receive, answer)
         elif methods and scope["method"] not in methods.split(", "):
             refused = Refused(METHOD, f"use one of {methods}", headers={"Allow": methods})
-            await problem(sent(scope), refused)(scope, receive, answer)
+            await self._refused(refused, scope, receive, answer)
         elif not length.isdecimal() or int(length) > BODY_MAX:
             if "expect" not in headers:  # who asks before they send need not send at all
                 await _pass_over(receive)
-            await problem(sent(scope), _too_large())(scope, receive, answer)
+            await self._refused(_too_large(), scope, receive, answer)
         else:
             await self._app(scope, _limited(receive), answer)
+
+    async def _refused(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._refusing(Request(scope), refused)
+        await response(scope, receive, send)
 
     def _methods(self, scope: Scope) -> str:
         """The methods of an address, as `Allow` lists them; empty for an unknown address."""

@@ -5,7 +5,7 @@ No problem quotes the request, and none shows where in the program it arose.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -144,19 +144,28 @@ def problem(path: str, refused: Refused, more: Mapping[str, Any] | None = None) 
     return JSONResponse(content, refused.kind.status, refused.headers, MEDIA_TYPE)
 
 
-def failed(path: str) -> Response:
-    """The answer to an unexpected error."""
-    return problem(path, Refused(INTERNAL, _FAILED))
+def failed() -> Refused:
+    """An unexpected error."""
+    return Refused(INTERNAL, _FAILED)
 
 
-def answer_problems(app: FastAPI) -> None:
-    """Have every error of an application answered as a problem document."""
+Refusing = Callable[[Request, Refused], Awaitable[Response]]
+"""How a request is answered that ends in a problem."""
+
+
+async def as_document(request: Request, refused: Refused) -> Response:
+    """The answer to programs: a problem document."""
+    return problem(sent(request.scope), refused)
+
+
+def answer_problems(app: FastAPI, refusing: Refusing) -> None:
+    """Have every error of an application answered as a problem."""
 
     async def handle(request: Request, error: Exception) -> Response:
         refused = as_refused(error)
         if refused.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             request.state.reason = reason_of(error)
-        return problem(sent(request.scope), refused)
+        return await refusing(request, refused)
 
     for kind in (
         HTTPException,

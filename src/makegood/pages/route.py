@@ -3,10 +3,11 @@ programs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -17,6 +18,7 @@ from ledger.store.database import NotPermitted, StoreError
 from ledger.store.vault_keys import VaultMismatch
 from ledger.vault import Erased, Gone
 from makegood.answers.explanation import Unexplained
+from makegood.answers.periods import Calculating
 from makegood.answers.unknown import Unknown
 from makegood.pages.shell import Frame, page
 from makegood.pages.visitor import HOME, TurnedAway, frame_of, not_there, presence_of
@@ -24,6 +26,28 @@ from projections.asking import UnknownAccount
 
 RETRY_SECONDS = 5
 """The `Retry-After` of a temporary failure."""
+
+_ROOMS = ("/console", "/portal", "/sign-in", "/sign-out")
+
+
+def is_of_a_page(path: str) -> bool:
+    """Whether an address is of a page, or of one that there could be: a person looks, and no program."""
+    return path == HOME or any(path == room or path.startswith(f"{room}/") for room in _ROOMS)
+
+
+def error_page(request: Request, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """The page for a request that came to no page of its own, by the status of the answer."""
+    frame = _frame(request)
+    match status:
+        case 413:
+            return _failed(
+                frame, status, "The form is too large. Shorten its longest text, and send it again.", headers
+            )
+        case 503:
+            return _failed(frame, status, _TRY_AGAIN, headers)
+        case _ if status >= 500:
+            return _failed(frame, status, _OUR_ERROR, headers)
+    return not_there(frame, status, headers)
 
 
 class PageRoute(APIRoute):
@@ -38,25 +62,26 @@ class PageRoute(APIRoute):
                 return await answer(request)
             except TurnedAway as turned_away:
                 return turned_away.response
-            except (UnknownAccount, Unknown, Unexplained, RequestValidationError, HTTPException):
-                return not_there(_frame(request))
-            except (StoreError, Gone) as error:
-                request.state.reason = reason_of(error)
-                return _failed(request, *_why(error))
+            except (UnknownAccount, Unknown, Unexplained, RequestValidationError):
+                return await run_in_threadpool(error_page, request, 404)
+            except HTTPException as error:
+                return await run_in_threadpool(error_page, request, error.status_code, error.headers)
             except Exception as error:
                 request.state.reason = reason_of(error)
-                return _failed(
-                    request,
-                    500,
-                    "The error is on our side, not in what you did. Try again later, and tell the operator if it "
-                    "persists.",
-                )
+                frame = await run_in_threadpool(_frame, request)
+                return _failed(frame, *_why(error))
 
         return answered
 
 
+_OUR_ERROR = "The error is on our side, not in what you did. Try again later, and tell the operator if it persists."
+_TRY_AGAIN = "The database cannot be reached, or too many changes came at once. Try again in a moment."
+
+
 def _why(error: Exception) -> tuple[int, str]:
     match error:
+        case Calculating():
+            return 503, "The figures of a month are being calculated for another page. Try again in a moment."
         case Erased():
             return 410, "The personal data that this page needs was erased for good."
         case Gone():
@@ -65,16 +90,18 @@ def _why(error: Exception) -> tuple[int, str]:
             return 503, "The key database is not this store's. Ask the server's operator to restore it."
         case NotPermitted():
             return 503, "The server may only read its database. Ask its operator to permit writing."
-    return 503, "The database cannot be reached, or too many changes came at once. Try again in a moment."
+        case StoreError():
+            return 503, _TRY_AGAIN
+    return 500, _OUR_ERROR
 
 
-def _failed(request: Request, status: int, why: str) -> Response:
+def _failed(frame: Frame, status: int, why: str, headers: Mapping[str, str] | None = None) -> Response:
     return page(
-        _frame(request),
+        frame,
         "turned_away.html",
         title="This did not work",
         status=status,
-        headers={"Retry-After": str(RETRY_SECONDS)} if status == 503 else {},
+        headers={**({"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}), **(headers or {})},
         paragraphs=(why, "Nothing was recorded."),
         leads_to=(HOME, "To the first page"),
     )

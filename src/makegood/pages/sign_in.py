@@ -28,6 +28,7 @@ from makegood.access.sign_in_mail import SignInMail, digest_of_address
 from makegood.house.mail_server import post_of
 from makegood.house.opening import House
 from makegood.pages.activation import ClientLimit
+from makegood.pages.route import PageRoute
 from makegood.pages.shell import NAVIGATION, page
 from makegood.pages.sign_in_words import ENGLISH, GERMAN, SignInWords, Trouble
 from makegood.pages.visitor import (
@@ -71,7 +72,7 @@ log = structlog.get_logger("makegood.sign_in")
 
 def sign_in_pages(house: House, *, limit: ClientLimit | None = None) -> APIRouter:
     """The pages for signing in and out. Raises Stop where the settings for it make no sense."""
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter(include_in_schema=False, route_class=PageRoute)
     admitting = limit or ClientLimit()
     provider = openid_of(house.settings)
     per_address = ClientLimit(per_client=LINKS_PER_ADDRESS, seconds=LINKS_PER_ADDRESS_SECONDS)

@@ -11,6 +11,7 @@ import binascii
 import hmac
 import ipaddress
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
@@ -200,13 +201,14 @@ def _unknown(request: Request) -> Response:
     )
 
 
-def not_there(frame: Frame) -> Response:
+def not_there(frame: Frame, status: int = 404, headers: Mapping[str, str] | None = None) -> Response:
     """The page for what is not there, and for what a customer may not know of."""
     return page(
         frame,
         "turned_away.html",
         title="This page does not exist",
-        status=404,
+        status=status,
+        headers=headers,
         paragraphs=("The address was not copied completely, or leads to nothing that you have access to.",),
         leads_to=(HOME, "To the first page"),
     )

@@ -6,18 +6,20 @@ from collections.abc import Callable
 from datetime import datetime
 
 from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from makegood.access.sessions import Sessions
 from makegood.api.app import create_app
+from makegood.api.problems import Refused, as_document
 from makegood.house.clock import system_clock
 from makegood.house.opening import House
 from makegood.house.stripe_account import webhook_secrets
 from makegood.pages import console
 from makegood.pages.activation import activation_pages
+from makegood.pages.route import error_page, is_of_a_page
 from makegood.pages.shell import static_files
 from makegood.pages.sign_in import sign_in_pages
-from makegood.pages.visitor import TurnedAway
 
 
 def application(
@@ -34,12 +36,13 @@ def application(
         from makegood.api.stripe_webhooks import stripe_webhooks
 
         more.append(stripe_webhooks(secrets))
-    app = create_app(house, more=more, recorded=recorded)
+    app = create_app(house, more=more, recorded=recorded, refusing=_refused)
     app.state.sessions = Sessions(house.database, clock)
-    app.add_exception_handler(TurnedAway, _turned_away)
     return app
 
 
-def _turned_away(_: Request, error: Exception) -> Response:
-    assert isinstance(error, TurnedAway)
-    return error.response
+async def _refused(request: Request, refused: Refused) -> Response:
+    """A problem as people see it where they look at pages, and for programs as a document."""
+    if is_of_a_page(request.url.path):
+        return await run_in_threadpool(error_page, request, refused.status_code, refused.headers)
+    return await as_document(request, refused)
