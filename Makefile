@@ -28,9 +28,9 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@awk '/^# / { said = substr($$0, 3) } /^[a-z-]+:/ { sub(":.*", ""); printf "  make %-10s %s\n", $$0, said } !/^# / { said = "" }' Makefile
 
-# Set up, then show the whole way once: a sample provider's months through Kafka, claims, refunds and credits.
+# Set up, then show the whole way once: a sample provider's months, and on a terminal the pages, until Ctrl-C.
 run: .venv/run.stamp
-	@$(BIN)/makegood demo --no-serve
+	@$(BIN)/makegood demo
 
 # Set up, then check and test everything, with one real Kafka and one real PostgreSQL for all workers (WORKERS=4).
 test: .tools .venv/dev.stamp check

@@ -1,10 +1,17 @@
 """The demo: the whole way once, in one process, ending on a summary whose columns foot."""
 
+import os
+import pty
+import re
+import signal
+import sys
 from decimal import Decimal
 from pathlib import Path
 
+import httpx
 import pytest
 
+from ledger.events import ROLES
 from makegood.cli import run
 from makegood.house.opening import open_house
 from makegood.house.settings import Settings
@@ -17,7 +24,7 @@ def test_the_sample_goes_the_whole_way_and_every_cent_granted_is_settled_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(["demo", "--no-serve"]) == 0
+    assert run(["demo"]) == 0, "where no terminal is, it ends by itself"
     said = capsys.readouterr().out
     assert "101 duplicates ignored, 35 messages refused" in said
     assert "One claim, explained in full" in said
@@ -62,6 +69,45 @@ def test_the_sample_goes_the_whole_way_and_every_cent_granted_is_settled_once(
     for line in said.split("Try next")[1].splitlines():
         if line.strip():
             assert run(line.split()[1:]) == 0, line
+
+
+def test_on_a_terminal_it_ends_with_links_to_its_pages_and_serves_them_until_interrupted(tmp_path: Path) -> None:
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(tmp_path)
+        os.execve(sys.executable, [sys.executable, "-m", "makegood.cli", "demo"], os.environ | {"NO_COLOR": "1"})
+    try:
+        said = _said_up_to(terminal, rb"customer +http://\S+\r\n")
+        links = dict(re.findall(r"^ +(\w+) +(http://\S+)$", said.split("signs in once, as:")[1], re.MULTILINE))
+        assert set(links) == set(ROLES)
+        address, _, rest = links["finance"].partition("/sign-in/")
+        with httpx.Client(base_url=address, follow_redirects=True) as browser:
+            button = browser.get(f"/sign-in/{rest}").text
+            (leads_to,) = re.findall(r'name="next" value="([^"]+)"', button)
+            link = f"/sign-in/{rest.partition('?')[0]}"
+            board = browser.post(link, data={"next": leads_to}, headers={"Sec-Fetch-Site": "same-origin"})
+        assert board.url.path == "/console/months/2026-06", "the last month that the sample tells in full"
+        assert "June 2026" in board.text
+        assert {"EUR", "JPY", "USD"} == set(re.findall(r'id="money-(\w+)"', board.text)), "and nothing of it is empty"
+    finally:
+        os.kill(child, signal.SIGINT)
+    assert "stopped" in _said_up_to(terminal, None)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def _said_up_to(terminal: int, what: bytes | None) -> str:
+    """What is printed on a terminal until it says something; all of it where that never comes."""
+    said = b""
+    while what is None or not re.search(what, said):
+        try:
+            part = os.read(terminal, 65_536)
+        except OSError:  # Linux says so when the other side is closed
+            break
+        if not part:
+            break
+        said += part
+    return said.decode().replace("\r\n", "\n")
 
 
 def _by_currency(amounts) -> dict[str, Decimal]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -39,12 +40,19 @@ def run_parts(
 
 @app.command()
 def demo(
-    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Keep running until interrupted.")] = True,
+    serve: Annotated[
+        bool | None,
+        typer.Option(
+            "--serve/--no-serve",
+            help="Serve the pages until interrupted; by default where the output is a terminal.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Run a demo: a sandbox with the data of a sample provider, and a summary."""
+    """Run a demo: a sandbox with the data of a sample provider, a summary, and pages to look at."""
     from makegood.program.demo import show_demo
 
-    show_demo(serve=serve)
+    show_demo(serve=sys.stdout.isatty() if serve is None else serve)
 
 
 @contract_app.command("export")

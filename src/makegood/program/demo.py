@@ -27,7 +27,7 @@ from ledger.application import agreements, due_work
 from ledger.application.acts import By
 from ledger.store.positions import SYSTEM_SHARD
 from ledger.store.reading.shards import shard_ends
-from ledger.values import Month, instant_from_text, instant_to_text
+from ledger.values import Month, instant_from_text, instant_to_text, month_of
 from makegood.access.sight import EVERYTHING
 from makegood.acts.commands import Typed, decide
 from makegood.acts.deciding import Deciding
@@ -88,9 +88,16 @@ def show_demo(*, serve: bool) -> None:
             if serve:
                 address = next(part.address for part in parts if isinstance(part, Serving))
                 account, _ = summary.to_explain or (None, "")
-                show_live(house, broker.bootstrap, address, sign_in_lines(house, address, account))
+                show_live(
+                    house, broker.bootstrap, address, sign_in_lines(house, address, account, _last_full_month(house))
+                )
                 with _until_interrupted():
                     threading.Event().wait()
+
+
+def _last_full_month(house: House) -> Month:
+    """The last month that is over by the sandbox's clock: the present one has hardly begun when the sample ends."""
+    return month_of(house.now(), house.settings.time_zone).before
 
 
 def _projected(house: House, wait_for: Wait) -> None:

@@ -168,11 +168,8 @@ def _command() -> Path:
 
 
 def show_live(house: House, bootstrap: str, address: str, links: Sequence[str]) -> None:
-    """Print how to sign in to the pages, and the commands to try, while the demo runs."""
+    """Print the commands to try while the demo runs, and last the links that sign in to its pages."""
     command, store = _command(), f"--store {house.settings.store}"
-    say(f"\nits pages are at {address}; each of these links signs in once, as:")
-    for line in links:
-        say(f"  {line}")
     say("\nrunning until interrupted; in another terminal:")
     for line in (
         f"{command} publish FILE --kafka {bootstrap}",
@@ -180,6 +177,9 @@ def show_live(house: House, bootstrap: str, address: str, links: Sequence[str]) 
         f"KEY=$({command} access key issue me {store})",
         f'curl -H "Authorization: Bearer $KEY" {address}/claims',
     ):
+        say(f"  {line}")
+    say(f"\nits pages are at {address}; each of these links signs in once, as:")
+    for line in links:
         say(f"  {line}")
 
 
