@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from makegood.access.permissions import PERMISSIONS
 from makegood.api.app import Endpoint, endpoints
 from makegood.pages.console import deciding
+from makegood.pages.console.customer_acts import ACTS
 from tests.pages.site import Who
 
 OF_THE_API = {(endpoint.method, endpoint.path) for endpoint in endpoints()}
@@ -48,6 +49,9 @@ ASKED_WITH: Mapping[str, str] = {
     "/console/explanations": "?id=billing-error/dis-paid-1",
     **{kind.path: f"?id={id_}" for kind, id_ in DECIDED_ABOUT.items()},
     **{f"{kind.path}/{each.name}": f"?id={id_}" for kind, id_ in DECIDED_ABOUT.items() for each in kind.choices},
+    "/console/search": "?text=Zoe",
+    "/console/accounts/{account}/complaint": "?id=com-1",
+    **{f"/console/accounts/{{account}}/{act.name}": "?id=com-1" for act in ACTS if act.of_complaint},
 }
 """What a page is asked with that shows nothing by itself."""
 

@@ -50,6 +50,8 @@ def pictured() -> Iterator[Pictured]:
         who = next(role for role in ROLES if role in PERMISSIONS[entry.action] and role != "customer")
         yield Pictured(entry.path.strip("/").replace("/", "-"), who, entry.path)
     yield Pictured("console-account", "support", f"/console/accounts/{ACCOUNT}")
+    yield Pictured("console-timeline", "support", f"/console/accounts/{ACCOUNT}/timeline")
+    yield Pictured("console-outage", "support", f"/console/accounts/{ACCOUNT}/outage")
     yield Pictured("console-explanation", "auditor", f"/console/explanations?id={CLAIM}")
     yield Pictured("portal", "customer", f"/portal/{ACCOUNT}")
 

@@ -14,8 +14,8 @@ from ledger.store.reading.heads import account_version
 from ledger.store.reading.page import Listed, Order, Page, in_memory
 from ledger.store.reading.vault_index import accounts_found
 from ledger.values import SYSTEM_ACCOUNT, is_identifier
-from ledger.vault import Damaged, Gone
 from makegood.access.sight import Sight
+from makegood.answers.customer import name_and_email
 from makegood.house.opening import House
 from projections.found_by_id import IdKind, accounts_with
 
@@ -95,18 +95,11 @@ def _is_account(sight: Sight, transaction: Transaction, text: str) -> bool:
 
 
 def _shown(house: House, sight: Sight, transaction: Transaction, text: str, account: str, by: By) -> Found:
-    from ledger.application.customers import customer_of  # only here: whoever imports a row's type needs no writing
-
-    customer = None
-    if sight.words:
-        try:
-            customer = customer_of(house.ledger, transaction, account)
-        except (Gone, Damaged):
-            customer = None
+    name, email = name_and_email(house, sight, transaction, account)
     return {
         "account_id": account,
         "by": by,
         "id": None if by in ("email", "name", "number") else text,
-        "name": customer.name if customer is not None else None,
-        "email": customer.email if customer is not None else None,
+        "name": name,
+        "email": email,
     }

@@ -73,7 +73,7 @@ def answer_act(
         return described.show(form)
     try:
         acting = Acting(house_of(request), visitor.caller, account, channel, request.app.state.recorded)
-        said = spelt("POST", described.path, asked.model_dump(mode="json"))
+        said = spelt("POST", described.path, asked.model_dump(mode="json", warnings=False))
         act = ActRequest(form.key, said)
         if form.values.get(STEP) != CONFIRM:
             return described.previewed(form, acting.preview(described.say(asked), act))

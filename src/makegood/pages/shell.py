@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -90,6 +90,10 @@ class Frame:
     def is_customer(self) -> bool:
         """Whether a customer is signed in: the portal's frame, not the console's."""
         return any(role == "customer" for role, _ in self.roles)
+
+    def within(self, room: Room) -> Frame:
+        """The same frame in a room."""
+        return replace(self, room=room)
 
     def may(self, action: Action) -> bool:
         """Whether they may do something at all."""

@@ -43,6 +43,7 @@ from makegood.pages.visitor import (
     is_foreign,
     origin_of,
     own_path,
+    own_room,
     presence_of,
     sandbox,
     sessions_of,
@@ -97,11 +98,13 @@ def sign_in_pages(house: House, *, limit: ClientLimit | None = None) -> APIRoute
         return trouble(request, "no_tls") if cannot_keep(request) else None
 
     def present(request: Request, presence: Presence, home: str) -> Response:
-        """The first page of somebody who is signed in: the first in the console that they may see, or the portal."""
+        """The first page of somebody who is signed in: in the console the first that they may see, of their own room
+        where there is one, or the portal."""
         if first_page(presence.roles) == "/portal" and presence.accounts:
             return to("/portal" if home != "/portal" else f"/portal/{quote(presence.accounts[0], safe='')}")
-        found = next((entry for entry in NAVIGATION if may(entry.action, presence.roles) is not None), None)
-        return to(found.path if found is not None else "/sign-out")
+        seen = [entry for entry in NAVIGATION if may(entry.action, presence.roles) is not None]
+        seen.sort(key=lambda entry: entry.room != own_room(presence.roles))
+        return to(seen[0].path if seen else "/sign-out")
 
     @router.get("/")
     @router.get("/console")

@@ -82,9 +82,10 @@ class Visitor:
 
 
 def house_of(request: Request) -> House:
-    """The house that the pages answer from."""
+    """The house that the pages answer from, in which it is known who looks."""
     house: House = request.app.state.house
-    return house
+    looker: tuple[str, str] | None = getattr(request.state, "looker", None)
+    return house.seen_by(*looker) if looker is not None else house
 
 
 def sessions_of(request: Request) -> Sessions:
@@ -134,6 +135,7 @@ def _permitted(request: Request, action: Action, room: Room | None) -> Visitor:
         around = frame_of(request, presence)
         raise TurnedAway(not_there(around) if only_customer else _not_permitted(around, action))
     frame = frame_of(request, presence, room=room)
+    request.state.looker = presence.principal(account), "portal" if frame.is_customer else "console"
     return Visitor(presence, Caller(presence.principal(account), presence.roles, scope), frame, cookie(request))
 
 
@@ -396,3 +398,12 @@ def _is_loopback(host: str | None) -> bool:
 def first_page(roles: tuple[tuple[Role, str | None], ...]) -> Literal["/console", "/portal"]:
     """Where somebody begins: a customer in the portal, everybody else in the console."""
     return "/console" if any(role != "customer" for role, _ in roles) else "/portal"
+
+
+_ROOM_OF: tuple[tuple[Role, Room], ...] = (("auditor", "audit"), ("support", "support"), ("privacy", "support"))
+
+
+def own_room(roles: tuple[tuple[Role, str | None], ...]) -> Room:
+    """In which room of the console somebody works: by the first of these roles that they have, else in finance's."""
+    held = {role for role, _ in roles}
+    return next((room for role, room in _ROOM_OF if role in held), "finance")

@@ -4,16 +4,40 @@ from makegood.pages.console import (
     accounts,
     approvals,
     closing,
+    complaints,
+    customer_acts,
     deciding,
     evidence,
     explanations,
     finance,
     reconciliation,
+    search,
     verifying,
 )
 from makegood.pages.shell import NAVIGATION
 
-ROOMS = (finance, closing, approvals, deciding, reconciliation, explanations, accounts, verifying, evidence)
+ROOMS = (
+    finance,
+    closing,
+    approvals,
+    deciding,
+    reconciliation,
+    explanations,
+    accounts,
+    search,
+    complaints,
+    customer_acts,
+    verifying,
+    evidence,
+)
 ROUTERS = tuple(module.router for module in ROOMS)
 
-NAVIGATION += [*finance.ENTRIES, *approvals.ENTRIES, *reconciliation.ENTRIES, *verifying.ENTRIES, *evidence.ENTRIES]
+NAVIGATION += [
+    *finance.ENTRIES,
+    *approvals.ENTRIES,
+    *reconciliation.ENTRIES,
+    *complaints.ENTRIES,
+    *search.ENTRIES,
+    *verifying.ENTRIES,
+    *evidence.ENTRIES,
+]

@@ -1,7 +1,9 @@
-"""One account: as it stands or stood, its history as a journal, and its events one by one with what each changed."""
+"""One account: what is open and what happened, newest first; as it stands or stood; its history as a journal; and its
+events one by one with what each changed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from datetime import date
 from typing import Annotated, Any, get_args
@@ -12,23 +14,38 @@ from starlette.responses import Response
 
 from ledger.store.positions import KnownAt
 from ledger.store.reading.page import Page
+from makegood.access.permissions import Action
 from makegood.answers import account as answering
 from makegood.answers import history as historical
 from makegood.answers.account import Account
+from makegood.answers.customer import contact
 from makegood.answers.moments import as_of_from_text, known_at_from_text
+from makegood.answers.open_matters import open_matters
 from makegood.exports.history import CSV, history_csv
 from makegood.pages.lists import FIRST_DAY, LAST_DAY, FilterField, asked_list, choice, shown_list
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import Frame, Room, page
-from makegood.pages.visitor import TurnedAway, Visitor, house_of, not_there, visits
+from makegood.pages.visitor import TurnedAway, Visitor, house_of, not_there, own_room, visits
 from projections import audit_trail
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 ACCOUNT = "/console/accounts/{account}"
 
-_ROOM_OF: tuple[tuple[str, Room], ...] = (("auditor", "audit"), ("support", "support"))
-"""In which room the provider's people look at an account: the first of their roles; all others in finance's."""
+EVENTS = 25
+"""The events of one page of a timeline."""
+
+_ACTS: tuple[tuple[str, str, Action], ...] = (
+    ("Register an outage", "outage", "outage.report"),
+    ("Open a dispute", "dispute", "dispute.open"),
+    ("Open a complaint", "complaint/new", "complaint.open"),
+    ("Cancel a subscription", "cancellation", "subscription.cancel"),
+    ("Withdraw a cancellation", "withdrawal", "subscription.withdraw_cancellation"),
+)
+"""What can be done for the customer: in words, at which page below the account's, and by whom."""
+
+_WHILE: Mapping[str, Set[str]] = {"cancellation": {"active", "suspended"}, "withdrawal": {"cancelling"}}
+"""What can be done only as long as a subscription stands so."""
 
 _HISTORY = (
     choice("kind", "Kind", get_args(audit_trail.Kind)),
@@ -58,7 +75,7 @@ def account(request: Request, visitor: Annotated[Visitor, visits("account.read")
         wrong["known_at"] = str(error)
     found = answering.account(house_of(request), visitor.caller.sight, account, as_of, known_at).answer
     return page(
-        _frame(visitor, found),
+        account_frame(visitor, found),
         "console/account.html",
         title=f"Account {account}",
         status=422 if wrong else 200,
@@ -67,6 +84,39 @@ def account(request: Request, visitor: Annotated[Visitor, visits("account.read")
         asked=asked,
         wrong=wrong,
         changed=frozenset(),
+    )
+
+
+@router.get(ACCOUNT + "/timeline")
+def timeline(request: Request, visitor: Annotated[Visitor, visits("history.read")], account: str) -> Response:
+    """What is open of the account, and what happened in it, newest first."""
+    house, sight = house_of(request), visitor.caller.sight
+    found = answering.account(house, sight, account)
+    last = found.version or 0
+    asked = request.query_params.get("before", str(last + 1))
+    if not asked.isdecimal() or not 1 < (before := int(asked)) <= last + 1:
+        raise TurnedAway(not_there(visitor.frame))
+    first = max(1, before - EVENTS)
+    entries = historical.history(house, sight, account, page=Page(before - first, (first - 1,)))
+    address = address_of(account) + "/timeline"
+    stand = {row["status"] for row in found.answer["subscriptions"]}
+    acts = [
+        (label, f"{address_of(account)}/{name}")
+        for label, name, action in _ACTS
+        if visitor.may(action) and (name not in _WHILE or stand & _WHILE[name])
+    ]
+    return page(
+        account_frame(visitor, found.answer),
+        "console/timeline.html",
+        title=f"Account {account}",
+        tabs=_tabs(visitor, account),
+        account=found.answer,
+        contact=contact(house, sight, account),
+        open=open_matters(house, sight, found.answer) if before == last + 1 else None,
+        entries=entries[::-1],
+        newest=address if before <= last else None,
+        older=f"{address}?before={first}" if first > 1 else None,
+        acts=acts,
     )
 
 
@@ -92,7 +142,7 @@ def history(request: Request, visitor: Annotated[Visitor, visits("history.read")
     if request.query_params.get("format") == "csv":
         return Response(history_csv(rows), media_type=CSV, headers={"Cache-Control": "no-store"})
     return page(
-        _frame(visitor, stands),
+        account_frame(visitor, stands),
         "console/history.html",
         title=f"History of {account}",
         tabs=_tabs(visitor, account),
@@ -115,7 +165,7 @@ def replay(request: Request, visitor: Annotated[Visitor, visits("history.read")]
     found = answering.account(house, sight, account, known_at=known_at).answer
     entry = historical.history(house, sight, account, page=Page(1, (number - 1,)))[0]
     return page(
-        _frame(visitor, found),
+        account_frame(visitor, found),
         "console/replay.html",
         title=f"Account {account} after event {number}",
         tabs=_tabs(visitor, account),
@@ -124,28 +174,38 @@ def replay(request: Request, visitor: Annotated[Visitor, visits("history.read")]
         entry=entry,
         number=number,
         last=last,
-        address=_address(account) + "/replay",
+        address=address_of(account) + "/replay",
         changed=frozenset(str(value) for change in step["changed"] for value in change["key"].values()) - {account},
         asked={"as_of": "", "known_at": step["position"]},
         wrong={},
     )
 
 
-def _frame(visitor: Visitor, found: Account) -> Frame:
+def account_frame(visitor: Visitor, found: Account) -> Frame:
     """The frame in the account's own zone, in the room in which they look at accounts."""
-    held = {role for role, _ in visitor.caller.roles}
-    room: Room = next((room for role, room in _ROOM_OF if role in held), "finance")
     zone: Any = found.get("time_zone")
-    return replace(visitor.frame, room=room, zone=zone or visitor.frame.zone)
+    return replace(visitor.frame, room=room_of(visitor), zone=zone or visitor.frame.zone)
+
+
+def room_of(visitor: Visitor) -> Room:
+    """The room in which somebody looks at accounts."""
+    return own_room(visitor.caller.roles)
+
+
+def first_page_of(visitor: Visitor, account: str) -> str:
+    """Where somebody begins with an account: support with what is open and what happened."""
+    return address_of(account) + ("/timeline" if room_of(visitor) == "support" else "")
 
 
 def _tabs(visitor: Visitor, account: str) -> list[tuple[str, str]]:
-    address = _address(account)
-    tabs = [("As it stands", address)]
-    if visitor.may("history.read"):
-        tabs += [("History", f"{address}/history"), ("Replay", f"{address}/replay")]
-    return tabs
+    address = address_of(account)
+    stands = ("As it stands", address)
+    if not visitor.may("history.read"):
+        return [stands]
+    journal = [("History", f"{address}/history"), ("Replay", f"{address}/replay")]
+    return [("Timeline", f"{address}/timeline"), stands, *journal]
 
 
-def _address(account: str) -> str:
+def address_of(account: str) -> str:
+    """The address of an account as it stands; what else there is of it is below."""
     return ACCOUNT.replace("{account}", quote(account, safe=""))
