@@ -48,6 +48,9 @@ DECIDED_ABOUT = {
 ASKED_WITH: Mapping[str, str] = {
     "/console/explanations": "?id=billing-error/dis-paid-1",
     **{kind.path: f"?id={id_}" for kind, id_ in DECIDED_ABOUT.items()},
+    "/portal/{account}/why": "?id=unused/cyc-1",
+    "/portal/{account}/cancel": "?subscription=sub-second-1",
+    "/portal/{account}/withdraw": "?subscription=sub-second-1",
     **{f"{kind.path}/{each.name}": f"?id={id_}" for kind, id_ in DECIDED_ABOUT.items() for each in kind.choices},
     "/console/search": "?text=Zoe",
     "/console/accounts/{account}/complaint": "?id=com-1",
@@ -63,8 +66,10 @@ def pages_and_forms(app: FastAPI) -> tuple[list[Endpoint], list[Endpoint]]:
 
 
 def may(who: Who, endpoint: Endpoint) -> bool:
-    """Whether somebody of a role is permitted; the console is the provider's, whatever customers may read."""
-    return who in PERMISSIONS[endpoint.action] and not (who == "customer" and endpoint.path.startswith("/console"))
+    """Whether somebody of a role is permitted; the console is the provider's, whatever customers may read, and the
+    portal the customers', whatever others may."""
+    permitted = who in PERMISSIONS[endpoint.action]
+    return permitted and not endpoint.path.startswith("/console" if who == "customer" else "/portal")
 
 
 @dataclass(frozen=True)

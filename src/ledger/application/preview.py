@@ -12,7 +12,7 @@ from ledger.application.differing_content import conflicting, said_before, said_
 from ledger.application.ledger import Ledger
 from ledger.application.record import Incoming, seen_before
 from ledger.application.statement import Refusal, Statement
-from ledger.events import ClaimAssessed, Decision, Fact, SettledPart
+from ledger.events import ClaimAssessed, Decision, Fact, SettledPart, SubscriptionStatusChanged
 from ledger.vault import may_be_same
 
 
@@ -56,6 +56,8 @@ class Preview:
     duplicates: int = 0
     refused: list[Refusal] = field(default_factory=list)
     changes: list[ClaimChange] = field(default_factory=list)
+    statuses: list[SubscriptionStatusChanged] = field(default_factory=list)
+    """The changes of subscriptions' status, in order."""
     unmoving: list[Unmoving] = field(default_factory=list)
     """The facts that would be recorded, where no claim changes by any."""
 
@@ -100,6 +102,8 @@ def preview(ledger: Ledger, incoming: Iterable[Incoming]) -> Preview:
         for event in events:
             if isinstance(event, ClaimAssessed):
                 decided[event.account, event.data.claim_id] = event.data
+            if isinstance(event, SubscriptionStatusChanged):
+                found.statuses.append(event)
         [fact] = [event for event in events if isinstance(event, Fact)]
         decisions = (event for event in events if isinstance(event, Decision))
         followed.append((fact, tuple(event for event in decisions if event.causation_id == fact.event_id)))

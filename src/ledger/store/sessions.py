@@ -78,6 +78,11 @@ def note_seen(transaction: Transaction, digest: str, now: datetime) -> None:
     transaction.run("UPDATE sessions SET seen_at = ? WHERE digest = ? AND seen_at < ?", (at, digest, at))
 
 
+def change_language(transaction: Transaction, digest: str, language: str) -> None:
+    """A session goes on in another language."""
+    transaction.run("UPDATE sessions SET language = ? WHERE digest = ?", (language, digest))
+
+
 def end_session(transaction: Transaction, digest: str) -> None:
     """End one session."""
     _delete(transaction, "sessions", [(digest,)])

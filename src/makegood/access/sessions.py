@@ -22,6 +22,7 @@ from ledger.store.sessions import (
     Session,
     SignedIn,
     add_session,
+    change_language,
     delete_run_out,
     end_session,
     end_sessions_of,
@@ -137,6 +138,11 @@ class Sessions:
                 note_seen(transaction, digest, now)
                 delete_run_out(transaction, now - IDLE, now, now - LINKS_KEPT)
         return Presence(token, session, roles)
+
+    def speak(self, presence: Presence, language: str) -> None:
+        """Somebody's session goes on in another language."""
+        with self._database.writing() as transaction:
+            change_language(transaction, presence.session.digest, language)
 
     def end(self, token: str) -> None:
         """Sign out: the session ends."""

@@ -16,13 +16,15 @@ from ledger.events import (
     ComplaintFact,
     CustomerChanged,
     InstructionFact,
+    SubscriptionStatusChanged,
     clause_of,
 )
 from ledger.events.billing_account import Clause
+from ledger.events.subscription import Status
 from makegood.answers import explanation_types as explained
 from makegood.answers.explanation import change_in_a_word, state
 from makegood.answers.refusals import RefusedMessage, refusals
-from projections.shown_values import Currency
+from projections.shown_values import Currency, LocalDate
 from projections.what_happened import what_happened
 
 
@@ -39,7 +41,18 @@ class ChangedClaim(TypedDict):
     before: explained.ClaimState | None
     after: explained.ClaimState | None
     formula: str | None
+    inputs: dict[str, str]
     working: list[str]
+
+
+class ChangedStatus(TypedDict):
+    """The change of one subscription's status."""
+
+    account_id: str
+    subscription_id: str
+    before: Status | None
+    after: Status
+    effective_on: Annotated[LocalDate | None, Field(description="The date on which it ends.")]
 
 
 class Previewed(TypedDict):
@@ -50,6 +63,7 @@ class Previewed(TypedDict):
     duplicates: int
     refused: list[RefusedMessage]
     changes: list[ChangedClaim]
+    subscriptions: list[ChangedStatus]
     unchanged_because: Annotated[list[str], Field(description="Reasons, if no claim would change; empty otherwise.")]
 
 
@@ -61,6 +75,7 @@ def answer(found: Preview) -> Previewed:
         "duplicates": found.duplicates,
         "refused": refusals(found.refused),
         "changes": [_change(change) for change in found.changes],
+        "subscriptions": [_status(event) for event in found.statuses],
         "unchanged_because": [] if found.changes else list(_reasons(found)),
     }
 
@@ -112,7 +127,19 @@ def _change(change: ClaimChange) -> ChangedClaim:
         "before": state(_row(change.before), change.before.settled),
         "after": state(_row(change.after), change.after.settled),
         "formula": decided.formula if decided is not None else None,
+        "inputs": decided.inputs if decided is not None else {},
         "working": list(decided.working) if decided is not None else ["only how it is settled changes"],
+    }
+
+
+def _status(event: SubscriptionStatusChanged) -> ChangedStatus:
+    effective_on = event.data.effective_on
+    return {
+        "account_id": event.account,
+        "subscription_id": event.data.subscription_id,
+        "before": event.data.before,
+        "after": event.data.after,
+        "effective_on": effective_on.isoformat() if effective_on is not None else None,
     }
 
 

@@ -23,6 +23,7 @@ from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from consumers.mail.languages import language_of
 from ledger.events import Role
 from ledger.store.reading.store import is_sandbox
 from makegood.access.caller import Caller
@@ -30,6 +31,7 @@ from makegood.access.permissions import PERMISSIONS, Action, guards, may
 from makegood.access.sessions import ABSOLUTE, Presence, Sessions
 from makegood.house.opening import House
 from makegood.pages.shell import Frame, Room, page, path_of
+from makegood.pages.turned_away_words import words_in
 
 SIGN_IN, HOME = "/sign-in", "/"
 
@@ -128,15 +130,21 @@ def _permitted(request: Request, action: Action, room: Room | None) -> Visitor:
     if presence is None:
         raise TurnedAway(_unknown(request))
     account: str | None = request.path_params.get("account")
-    scope = may(action, presence.roles)
     only_customer = all(role == "customer" for role, _ in presence.roles) and bool(presence.roles)
-    of_the_console = request.url.path.startswith("/console/")
+    of_the_console, of_the_portal = (request.url.path.startswith(room) for room in ("/console/", "/portal/"))
+    roles = presence.roles
+    if of_the_portal:
+        # There somebody is the account's customer and nothing else, whatever they may do in the console.
+        roles = tuple(held for held in roles if held[0] == "customer")
+    scope = may(action, roles)
     if scope is None or (account is not None and not scope.covers(account)) or (only_customer and of_the_console):
         around = frame_of(request, presence)
-        raise TurnedAway(not_there(around) if only_customer else _not_permitted(around, action))
-    frame = frame_of(request, presence, room=room)
+        if only_customer:
+            raise TurnedAway(not_there(around))
+        raise TurnedAway(_portal_of_another(around) if of_the_portal else _not_permitted(around, action))
+    frame = replace(frame_of(request, presence, room=room), roles=roles)
     request.state.looker = presence.principal(account), "portal" if frame.is_customer else "console"
-    return Visitor(presence, Caller(presence.principal(account), presence.roles, scope), frame, cookie(request))
+    return Visitor(presence, Caller(presence.principal(account), roles, scope), frame, cookie(request))
 
 
 def presence_of(request: Request) -> Presence | None:
@@ -190,29 +198,31 @@ def _shown(presence: Presence) -> str:
 def _unknown(request: Request) -> Response:
     if request.method == "GET":
         return RedirectResponse(f"{SIGN_IN}?next={quote(path_of(request), safe='/')}", 303)
+    language = language_of(request.headers.get("accept-language", "").partition(",")[0].partition(";")[0]).code
+    words = words_in(language)
     return page(
-        frame_of(request, None),
+        frame_of(request, None, language=language),
         "turned_away.html",
-        title="You are not signed in",
+        title=words.signed_out,
         status=403,
-        paragraphs=(
-            "Your session has ended, so nothing was recorded.",
-            "Sign in, and send the form again.",
-        ),
-        leads_to=(SIGN_IN, "Sign in"),
+        paragraphs=words.signed_out_why,
+        leads_to=(SIGN_IN, words.sign_in),
+        **words.frame,
     )
 
 
 def not_there(frame: Frame, status: int = 404, headers: Mapping[str, str] | None = None) -> Response:
     """The page for what is not there, and for what a customer may not know of."""
+    words = words_in(frame.language)
     return page(
         frame,
         "turned_away.html",
-        title="This page does not exist",
+        title=words.not_there,
         status=status,
         headers=headers,
-        paragraphs=("The address was not copied completely, or leads to nothing that you have access to.",),
-        leads_to=(HOME, "To the first page"),
+        paragraphs=words.not_there_why,
+        leads_to=(HOME, words.first_page),
+        **words.frame,
     )
 
 
@@ -228,6 +238,17 @@ def _not_permitted(frame: Frame, action: Action) -> Response:
             f"It needs {needed}.",
             f"An operator grants it with `makegood access grant {frame.principal} {roles[0]}`.",
         ),
+        leads_to=(HOME, "To the first page"),
+    )
+
+
+def _portal_of_another(frame: Frame) -> Response:
+    return page(
+        frame,
+        "turned_away.html",
+        title="The portal is the customers' own",
+        status=403,
+        paragraphs=("Only the customer of the account sees these pages. The console shows what is in them.",),
         leads_to=(HOME, "To the first page"),
     )
 
@@ -266,16 +287,15 @@ def is_foreign(request: Request) -> bool | None:
 
 def foreign_form(frame: Frame) -> Response:
     """The page for a form that was not sent by one of our own pages, or by one of an earlier session."""
+    words = words_in(frame.language)
     return page(
         frame,
         "turned_away.html",
-        title="The form was not accepted",
+        title=words.foreign_form,
         status=403,
-        paragraphs=(
-            "It comes from an earlier session, or from a page that is not ours. Nothing was recorded.",
-            "Open the page again, and send the form from there.",
-        ),
-        leads_to=(HOME, "To the first page"),
+        paragraphs=words.foreign_form_why,
+        leads_to=(HOME, words.first_page),
+        **words.frame,
     )
 
 

@@ -15,7 +15,7 @@ from makegood.api.problems import Refused, as_document
 from makegood.house.clock import system_clock
 from makegood.house.opening import House
 from makegood.house.stripe_account import webhook_secrets
-from makegood.pages import console
+from makegood.pages import console, portal
 from makegood.pages.activation import activation_pages
 from makegood.pages.route import error_page, is_of_a_page
 from makegood.pages.shell import static_files
@@ -31,7 +31,7 @@ def application(
     `clock` is the world's time, by which sessions end. `recorded` is told when something was recorded, and wakes
     whoever follows.
     """
-    more = [static_files, activation_pages(house), sign_in_pages(house), *console.ROUTERS]
+    more = [static_files, activation_pages(house), sign_in_pages(house), *console.ROUTERS, *portal.ROUTERS]
     if secrets := webhook_secrets(house.settings):
         from makegood.api.stripe_webhooks import stripe_webhooks
 
