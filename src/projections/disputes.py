@@ -55,6 +55,7 @@ def listed(
     now: datetime,
     *,
     accounts: Accounts = None,
+    still_open: bool = False,
     overdue: bool = False,
     age: AgeClass | None = None,
     page: Page | None = None,
@@ -62,10 +63,12 @@ def listed(
     """Every dispute by account and id, with until when its investigation is in time.
 
     `status` is `investigating` while no verdict is known, `confirmed` or `rejected` after one, and `waiting` where a
-    confirmation waits for its charge. `overdue` lists only investigations that are open longer than agreed, `age`
-    only open disputes of that class.
+    confirmation waits for its charge. `still_open` leaves out the confirmed and the rejected ones; `overdue` lists
+    only investigations that are open longer than agreed, `age` only open disputes of that class.
     """
     where = Where().among("account", accounts).equal(clause="billing_error")
+    if still_open and age is None:
+        where.equal(outcome="pending")
     if overdue:
         where.that("investigate_by < ?", to_microseconds(now))
     if age is not None:

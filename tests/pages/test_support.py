@@ -234,6 +234,13 @@ class TestActing:
         assert 'value="4.50"' in back.text
         assert version(pages) == before
 
+    def test_whoever_comes_from_a_subscription_need_not_choose_it_again(self, support: Client) -> None:
+        stands = support.get(ADDRESS).text
+        address = f"{ADDRESS}/cancellation?subscription_id=sub-second-1"
+        assert f'href="{address}"' in stands
+        assert f"{ADDRESS}/cancellation?subscription_id=sub-1" not in stands, "it has ended"
+        assert '<option value="sub-second-1" selected>' in support.get(address).text
+
     def test_a_dispute_and_a_complaint_are_opened_and_linked(self, pages: Pages, support: Client) -> None:
         sent, told = fill_in(support, f"{ADDRESS}/complaint/new", category="it hums", description="all day")
         assert "all day" in told
@@ -352,6 +359,10 @@ class TestLists:
         rows = owed.disputes(pages.house, EVERYTHING, account=OWN, overdue=True)
         assert len(re.findall('data-label="Dispute"', overdue)) == len(rows) > 0
         assert overdue.count(">overdue<") == len(rows)
+        open_ones = main_of(support.get("/console/disputes").text)
+        assert "dis-april-1" in open_ones
+        assert "dis-paid-1" not in open_ones
+        assert "dis-paid-1" in support.get("/console/disputes?all=yes").text
         going_on = main_of(support.get("/console/outages").text)
         assert "out-april-1" in going_on
         assert 'data-label="Outage"><span class="id">out-1<' not in going_on

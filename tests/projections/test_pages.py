@@ -65,6 +65,7 @@ LISTS: dict[str, Ask] = {
     "discrepancies": lambda database, page: reconciliation.listed(database, settled=True, page=page),
     "open discrepancies": lambda database, page: reconciliation.listed(database, page=page),
     "disputes": lambda database, page: disputes.listed(database, START, page=page),
+    "open disputes": lambda database, page: disputes.listed(database, START, still_open=True, page=page),
     "overdue disputes": lambda database, page: disputes.listed(
         database, START.replace(year=2090), overdue=True, page=page
     ),

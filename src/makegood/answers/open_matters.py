@@ -52,7 +52,7 @@ def open_matters(house: House, sight: Sight, account: Account) -> OpenMatters:
     id_ = account["account_id"]
     return OpenMatters(
         owed.outages(house, sight, account=id_, still_open=True),
-        [each for each in owed.disputes(house, sight, account=id_) if each["outcome"] == "pending"],
+        owed.disputes(house, sight, account=id_, still_open=True),
         owed.complaints(house, sight, account=id_, still_open=True),
         [each for each in account["refunds"] if each["status"] in WAITING],
         [each for each in account.get("goodwill", []) if each["status"] == "proposed"],

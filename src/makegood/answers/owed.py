@@ -106,14 +106,21 @@ def disputes(
     sight: Sight,
     *,
     account: str | None = None,
+    still_open: bool = False,
     overdue: bool = False,
     age: AgeClass | None = None,
     page: Page | None = None,
 ) -> Listed[disputes_.Dispute]:
-    """The disputes, by account and id; `overdue` lists only investigations that are open longer than agreed, `age`
-    only open disputes of that class."""
+    """The disputes, by account and id; `still_open` leaves out the decided ones, `overdue` lists only investigations
+    that are open longer than agreed, `age` only open disputes of that class."""
     found = disputes_.listed(
-        house.database, house.now(), accounts=sight.among(account), overdue=overdue, age=age, page=page
+        house.database,
+        house.now(),
+        accounts=sight.among(account),
+        still_open=still_open,
+        overdue=overdue,
+        age=age,
+        page=page,
     )
     return sight.rows(disputes_.Dispute, found)
 

@@ -67,12 +67,14 @@ def disputes(request: Request, visitor: Annotated[Visitor, visits("dispute.read"
     """Disputes, with until when they are to be investigated."""
     house, sight = house_of(request), visitor.caller.sight
     overdue = choice("overdue", "Overdue only", ("yes",))
-    asked = asked_list(request, (ACCOUNT, _AGE, overdue), disputes_.ORDER)
+    also_decided = choice("all", "Also decided ones", ("yes",))
+    asked = asked_list(request, (ACCOUNT, _AGE, overdue, also_decided), disputes_.ORDER)
     account = asked.one_of("account")
     rows = owed.disputes(
         house,
         sight,
         account=account,
+        still_open=asked.one_of("all") is None,
         overdue=asked.one_of("overdue") is not None,
         age=asked.one_of("age"),
         page=asked.page,

@@ -120,6 +120,9 @@ def _words(*values: str) -> Callable[[Account], Options]:
     return lambda _: [(value, value.replace("_", " ")) for value in values]
 
 
+CHOSEN = ("subscription_id", "charge_id", "complaint_id")
+"""The fields that an address may fill in: whoever comes from one of these need not choose it again."""
+
 _SUBSCRIPTION = Asked("subscription_id", "Subscription", "choice", required=True, options=_subscriptions)
 _BEHIND = Asked("complaint_id", "Complaint behind it", "choice", options=_complaints)
 _WHEN_HINT = "Date and time, such as 2026-04-24 14:05, as a clock shows it in"
@@ -206,7 +209,7 @@ ACTS = (
                 "Service until the end of the cycle",
                 "choice",
                 required=True,
-                options=lambda _: [("no", "is given up: what is unused is refunded"), ("yes", "is kept and used")],
+                options=lambda _: [("no", "is not needed any longer"), ("yes", "is kept and used")],
             ),
             Asked("reason", "Why", "textarea"),
         ),
@@ -310,7 +313,8 @@ def _form_of(act: CustomerAct) -> Callable[..., Response]:
     permitted: Visitor = visits(act.action, "support")
 
     def form(request: Request, account: str, visitor: Visitor = permitted) -> Response:
-        return _described(act, request, visitor, account).show(Form())
+        chosen = {name: value for name in CHOSEN if (value := request.query_params.get(name))}
+        return _described(act, request, visitor, account).show(Form(chosen))
 
     return form
 
