@@ -290,7 +290,7 @@ class TestActing:
         changed = changed_claims(claims, claims_of(pages))
         assert [claim["clause"] for claim in changed] == ["unused_period"]
         assert as_previewed(changed[0]) in told
-        assert "effective on 2026-05-01" in told
+        assert "Subscription sub-second-1 will be cancelling , with effect on 1 May 2026" in told
         other = support.submit(path, {**sent, "subscription_id": "sub-1", "step": "confirm"})
         assert other.status_code == 422, "a key is for one subscription"
         assert "Withdraw a cancellation" in support.get(f"{ADDRESS}/timeline").text
