@@ -49,6 +49,7 @@ ASKED_WITH: Mapping[str, str] = {
     "/console/explanations": "?id=billing-error/dis-paid-1",
     **{kind.path: f"?id={id_}" for kind, id_ in DECIDED_ABOUT.items()},
     "/portal/{account}/why": "?id=unused/cyc-1",
+    "/portal/{account}/complaints": "?id=com-1",
     "/portal/{account}/cancel": "?subscription=sub-second-1",
     "/portal/{account}/withdraw": "?subscription=sub-second-1",
     **{f"{kind.path}/{each.name}": f"?id={id_}" for kind, id_ in DECIDED_ABOUT.items() for each in kind.choices},

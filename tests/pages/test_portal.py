@@ -13,7 +13,11 @@ from urllib.parse import quote
 
 import pytest
 
+from makegood.access.caller import Caller
+from makegood.access.permissions import Scope
 from makegood.access.sight import EVERYTHING, Sight
+from makegood.acts.acting import Acting, ActRequest
+from makegood.acts.complaints import ResolveComplaint, resolve_complaint
 from makegood.answers import owed
 from makegood.answers.explanation import Unexplained, explain
 from makegood.pages.portal.words import LANGUAGES
@@ -100,8 +104,25 @@ def test_anothers_account_is_answered_as_one_that_is_not_there(pages: Pages) -> 
 
 
 PAGES_AND_FORMS: Mapping[str, tuple[str, ...]] = {
-    "GET": ("", "/why?id=disruption%2Fcyc-1", "/cancel?subscription=sub-1", "/withdraw?subscription=sub-1"),
-    "POST": ("/language", "/cancel?subscription=sub-1", "/withdraw?subscription=sub-1"),
+    "GET": (
+        "/complaints?id=com-1",
+        "/complaints/open",
+        "/outages/report",
+        "/errors/report",
+        "",
+        "/why?id=disruption%2Fcyc-1",
+        "/cancel?subscription=sub-1",
+        "/withdraw?subscription=sub-1",
+    ),
+    "POST": (
+        "/complaints?id=com-1",
+        "/complaints/open",
+        "/outages/report",
+        "/errors/report",
+        "/language",
+        "/cancel?subscription=sub-1",
+        "/withdraw?subscription=sub-1",
+    ),
 }
 
 
@@ -213,6 +234,80 @@ def test_whoever_chooses_no_way_to_cancel_is_told_so_in_their_language(pages: Pa
     assert "zu &lt;teuer&gt;" in answer.text, "what was entered is kept"
     too_long = customer.submit(address, {**fields, "keep_service": "now", "reason": "x" * 5000})
     assert "Kürzen Sie den Text" in too_long.text
+
+
+def test_an_outage_is_reported_by_its_beginning_in_the_accounts_zone(pages: Pages) -> None:
+    customer, address = pages.customer(OWN, language="de"), f"/portal/{OWN}/outages/report"
+    fields = {**hidden(customer.get(address).text), "subscription_id": "sub-second-1", "severity": "significant"}
+    for wrong, said in (
+        ("gestern", "Geben Sie Datum und Uhrzeit"),
+        ("2026-04-25 10:00", "nicht in der Zukunft"),
+        ("2026-03-29 02:30", "Uhren umgestellt"),
+    ):
+        refused = customer.submit(address, {**fields, "began_at": wrong, "step": "preview"})
+        assert refused.status_code == 422
+        assert said in refused.text
+        assert f'value="{wrong}"' in refused.text, "what was entered is kept"
+    preview = customer.submit(address, {**fields, "began_at": "2026-04-23 10:15", "step": "preview"})
+    assert preview.status_code == 200, text_of(preview.text)
+    assert customer.submit(address, {**hidden(preview.text), "step": "confirm"}).status_code == 303
+    pages.house.projections.catch_up()
+    [reported] = [
+        row for row in owed.outages(pages.house, EVERYTHING, account=OWN) if row["began_at"].startswith("2026-04-23")
+    ]
+    assert (reported["began_at"], reported["cause"]) == ("2026-04-23T08:15:00Z", "unknown")
+    assert "Störung seit 23.04.2026, 10:15 +02:00" in text_of(customer.get(f"/portal/{OWN}").text)
+
+
+def test_a_billing_error_is_reported_with_an_amount_as_customers_write_it(pages: Pages) -> None:
+    customer, address = pages.customer(OWN, language="de"), f"/portal/{OWN}/errors/report"
+    fields = {**hidden(customer.get(address).text), "charge_id": "cyc-april-1", "description": IN_HTML}
+    for wrong in ("viel", "4,001", "-3"):
+        refused = customer.submit(address, {**fields, "claimed": wrong, "step": "preview"})
+        assert refused.status_code == 422
+        assert "Geben Sie den Betrag an" in refused.text
+    preview = customer.submit(address, {**fields, "claimed": "2,50", "step": "preview"})
+    assert IN_HTML not in preview.text
+    assert customer.submit(address, {**hidden(preview.text), "step": "confirm"}).status_code == 303
+    pages.house.projections.catch_up()
+    disputes = [row["charge_id"] for row in owed.disputes(pages.house, EVERYTHING, account=OWN)]
+    assert disputes.count("cyc-april-1") == 2
+
+
+def test_a_customer_complains_and_reads_the_answer_and_no_note(pages: Pages) -> None:
+    customer, address = pages.customer(OWN), f"/portal/{OWN}/complaints/open"
+    fields = {**hidden(customer.get(address).text), "category": "call_quality", "description": "it crackles"}
+    preview = customer.submit(address, {**fields, "step": "preview"})
+    assert customer.submit(address, {**hidden(preview.text), "step": "confirm"}).status_code == 303
+    pages.house.projections.catch_up()
+    [id_] = [
+        row["complaint_id"]
+        for row in owed.complaints(pages.house, EVERYTHING, account=OWN, still_open=True)
+        if row["category"] == "call_quality" and row["complaint_id"].startswith("mg-")
+    ]
+    page = f"/portal/{OWN}/complaints?id={id_}"
+    assert page in customer.get(f"/portal/{OWN}").text
+    asked = text_of(customer.get(page).text)
+    assert "it crackles" in asked
+    assert "We have not answered yet" in asked
+    support = Acting(
+        pages.house,
+        Caller("staff/support", (("support", None),), Scope(None)),
+        OWN,
+        "console",
+        pages.house.projections.catch_up,
+    )
+    resolved = ResolveComplaint(resolution="explained", answer="It was <the> weather.", note="a difficult one")
+    support.carry_out(resolve_complaint(id_, resolved), ActRequest("key-of-support", b"said"))
+    answered = customer.get(page).text
+    assert "It was <the> weather." in text_of(answered)
+    assert "We explained it to you." in text_of(answered)
+    assert "a difficult one" not in answered
+    assert "staff/support" not in answered
+    again = customer.submit(page, {**hidden(answered), "reason": "it still crackles", "step": "confirm"})
+    assert again.status_code == 303
+    pages.house.projections.catch_up()
+    assert "it still crackles" in customer.get(page).text
 
 
 def _placeholders(text: str) -> set[str]:

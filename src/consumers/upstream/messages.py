@@ -509,10 +509,11 @@ class ComplaintResolvedV1(MessageData):
 
     message_type = "voip.complaint.resolved.v1"
     becomes = ComplaintResolved
-    private = ("resolution",)
+    private = ("resolution", "answer")
 
     complaint_id: Identifier
     resolution: FreeText
+    answer: FreeText | None = None
 
     def for_fact(self) -> dict[str, object]:
         """A resolution that is a code is no free text, and stands in the fact as well (policy §8)."""

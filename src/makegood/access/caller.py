@@ -23,7 +23,7 @@ class Caller:
         return Sight(
             self.scope.accounts,
             goodwill=self.may_also("goodwill.read"),
-            words=self.may_also("complaint.read_words"),
+            words=self.scope.accounts is None and self.may_also("complaint.read_words"),
             system=self.may_also("access.read"),
         )
 

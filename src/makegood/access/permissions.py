@@ -103,7 +103,7 @@ PERMISSIONS: dict[Action, Roles] = {
     "overpaid.read": _of("finance", "approver", "auditor"),
     "dispute.read": _MONEY | _OWN,
     "complaint.read": _MONEY | _OWN,
-    "complaint.read_words": _of("support", "approver", "auditor"),
+    "complaint.read_words": _of("support", "approver", "auditor", "customer"),
     "outage.read": _MONEY | _OWN,
     "goodwill.read": _MONEY,
     "explanation.read": _MONEY | _OWN,

@@ -56,6 +56,9 @@ CUSTOMERS_SEE: Mapping[str, frozenset[str]] = {
     "Complaint": _of(f"{_COMPLAINT} age_seconds"),
     "ComplaintOfAccount": _of(_COMPLAINT),
     "ComplaintStep": _of("step at event_id"),
+    # With what they wrote themselves and what they were answered, and no note: these are the provider's own.
+    "ComplaintInFull": _of(f"{_COMPLAINT} age_seconds"),
+    "ComplaintStepInFull": _of("step at event_id resolution_code words"),
     "Link": _of("kind linked_id"),
     "Outage": _of(
         "outage_id account_id subscription_id severity cause channel status began_at reported_at resolved_at "
@@ -117,7 +120,7 @@ class Sight:
     goodwill: bool = True
     """Whether they may know of goodwill credits more than those that were granted."""
     words: bool = True
-    """Whether they may read what people wrote of complaints, and about goodwill credits."""
+    """Whether they may read what the provider's people wrote of complaints, and about goodwill credits."""
     system: bool = True
     """Whether they may see what the provider did in no account."""
 

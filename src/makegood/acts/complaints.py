@@ -51,11 +51,16 @@ class OpenComplaint(BaseModel):
 class ResolveComplaint(BaseModel):
     """Resolve a complaint."""
 
-    model_config = like(resolution="explained", note="walked through the bill together")
+    model_config = like(
+        resolution="explained", answer="The second line is your fax.", note="walked through the bill together"
+    )
 
     resolution: Annotated[
         ResolutionCode, Field(description="A code of letters, digits and _, beginning with a letter.")
     ]
+    answer: Annotated[
+        FreeText | None, Field(description=f"{WORDS} It is the answer to the customer, who reads it in the portal.")
+    ] = None
     note: Annotated[FreeText | None, Field(description=f"{WORDS} It is added to the complaint's notes.")] = None
 
 
@@ -110,7 +115,9 @@ def resolve_complaint(complaint_id: str, asked: ResolveComplaint) -> Say:
 
     def say(known: Known) -> list[MessageData]:
         of = known.in_path("complaint", complaint_id)
-        said: list[MessageData] = [ComplaintResolvedV1(complaint_id=of, resolution=asked.resolution)]
+        said: list[MessageData] = [
+            ComplaintResolvedV1(complaint_id=of, resolution=asked.resolution, answer=asked.answer)
+        ]
         if asked.note is not None:
             said.append(ComplaintNotedV1(complaint_id=of, note=asked.note))
         return said

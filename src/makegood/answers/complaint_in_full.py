@@ -7,8 +7,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ledger.events import ComplaintFact, ComplaintLinked, ComplaintResolved, LedgerEvent, LinkedKind
+from ledger.events import (
+    ComplaintFact,
+    ComplaintLinked,
+    ComplaintOpened,
+    ComplaintReopened,
+    ComplaintResolved,
+    ComplaintResolvedV1,
+    LedgerEvent,
+    LinkedKind,
+)
 from ledger.store.reading.events import find_event
+from ledger.values import is_code
 from ledger.vault import Damaged, Erased, Lost
 from makegood.access.sight import Sight
 from makegood.answers.unknown import Unknown
@@ -45,12 +55,13 @@ class ComplaintInFull(ComplaintHead):
 def complaint(house: House, sight: Sight, complaint_id: str, account: str | None = None) -> ComplaintInFull:
     """A complaint with its steps, links and credits, the words included. Raises UnknownComplaint or AmbiguousId.
 
-    It is for whoever may read what people wrote: this opens the vault.
+    It is for whoever may read what people wrote: this opens the vault. Customers read what they wrote themselves and
+    what they were answered, and no notes.
     """
     if account is not None:
         sight.check(account)
     found = complaints.find(house.database, house.now(), complaint_id, account)
-    if found is None or not sight.words:
+    if found is None or not (sight.words if sight.accounts is None else found["account_id"] in sight.accounts):
         where = f"account {account} has no complaint" if account is not None else "no account has a complaint"
         raise UnknownComplaint(f"{where} {complaint_id}; see `makegood complaints`")
     credits = linked_goodwill.listed(house.database, accounts=[found["account_id"]])
@@ -64,14 +75,29 @@ def complaint(house: House, sight: Sight, complaint_id: str, account: str | None
     head: ComplaintHead = found
     opened = next(e for step in found["steps"] if step["step"] == "opened" and (e := events[step["event_id"]]))
     said = _said(house, opened.event())
-    return {
-        **head,
+    told: ComplaintInFull = {
+        **sight.complaint(head),
         "category": found["category"] if found["category"] is not None else said.get("category"),
         "channel": found["channel"] if found["channel"] is not None else said.get("channel"),
         "steps": steps,
         "age_seconds": found["age_seconds"],
         "goodwill": [credit for credit in credits if complaint_id in credit["complaint_ids"]],
     }
+    if sight.accounts is not None:
+        told["steps"] = [
+            {**step, "words": _for_the_customer(house, event.event())}
+            for step in steps
+            if (event := events[step["event_id"]]) is not None
+        ]
+    return sight.row(ComplaintInFull, told)
+
+
+def _for_the_customer(house: House, event: LedgerEvent) -> str | None:
+    """What the customer wrote with a step, or was answered; a resolution that is a code is no words."""
+    said = _said(house, event) if isinstance(event, ComplaintOpened | ComplaintReopened) else {}
+    if isinstance(event, ComplaintResolved | ComplaintResolvedV1):
+        said = {name: text for name, text in _said(house, event).items() if name == "answer" or not is_code(text)}
+    return "\n".join(text for name, text in said.items() if name not in _OF_THE_HEAD) or None
 
 
 def _step(house: House, step: ComplaintStep, event: LedgerEvent) -> ComplaintStepInFull:
