@@ -63,6 +63,9 @@ def _columns(table: str) -> list[str]:
 PROJECTED = {
     projection.stored_name(table): list(table.columns) for projection in CATALOG for table in projection.tables
 }
+TYPES_PROJECTED = {
+    projection.stored_name(table): table.columns for projection in CATALOG for table in projection.tables
+}
 KEPT: dict[str, list[str]] = {
     **{table: _columns(table) for table in (*COLUMNS, "readers", "store")},
     **PROJECTED,
@@ -154,8 +157,13 @@ def _column(random: Random, tables: Tables, table: str, columns: Sequence[str]) 
     before = row[name]
     row[name] = other(random, before)
     if before is None:
-        row[name] = 1 if any(isinstance(each[name], int) for each in rows) else "x"
+        holds_text = TYPES_PROJECTED.get(table, {}).get(name, "") == "TEXT"
+        row[name] = "x" if holds_text or not (table in TYPES_PROJECTED or _holds_numbers(rows, name)) else 1
     return f"{table}.{name}", {table: rows}
+
+
+def _holds_numbers(rows: list[Values], name: str) -> bool:
+    return any(isinstance(each[name], int) for each in rows)
 
 
 def retyped(random: Random, tables: Tables) -> Changed:
