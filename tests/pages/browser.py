@@ -114,10 +114,11 @@ class Watched:
 
     def _answered(self, response: Response) -> None:
         request = response.request
-        if request.resource_type == "document":
+        if request.resource_type == "document" and "content-disposition" not in response.headers:
             self.visited.append(response.url)
             self.bytes_of[response.url] = 0
-        if request.resource_type in ("document", "stylesheet", "script") and self.visited:
+        is_part = request.resource_type in ("document", "stylesheet", "script")
+        if is_part and self.visited and "content-disposition" not in response.headers:
             self.bytes_of[self.visited[-1]] += int(response.headers.get("content-length", 0))
         if response.status >= 500:
             self.complaints.append(f"{response.url} was answered with {response.status}")

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 from fastapi import APIRouter, FastAPI
@@ -40,7 +40,11 @@ class Site:
         """Sign somebody in, a customer for an account: the token of their session, for the cookie."""
         if who == "customer":
             return self._sessions.begin(SignedIn(None, (account,), language))
-        return self._sessions.begin(SignedIn(WITHOUT_ROLE if who == "nobody" else PRINCIPALS[who]))
+        return self.sign_in_as(WITHOUT_ROLE if who == "nobody" else PRINCIPALS[who])
+
+    def sign_in_as(self, principal: str) -> str:
+        """Sign one of the staff in."""
+        return self._sessions.begin(SignedIn(principal))
 
     def csrf(self, token: str) -> str:
         """What the forms of a session send back."""
@@ -50,11 +54,11 @@ class Site:
 
 
 @contextmanager
-def served(store: str, *more: APIRouter) -> Iterator[Site]:
+def served(store: str, *more: APIRouter, **settings: Any) -> Iterator[Site]:
     """Serve the API and the pages over a store, with routes beside them, until the block ends."""
     # What it logs would mix with what other tests expect to be told.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with open_house(Settings(store=store, request_rate=0)) as house:
+    with open_house(Settings(store=store, request_rate=0, **settings)) as house:
         app = application(house, recorded=house.projections.catch_up)
         for router in more:
             app.router.routes.extend(router.routes)

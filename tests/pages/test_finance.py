@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,23 @@ def test_who_has_nothing_to_do_with_money_is_told_which_role_they_lack(busy_page
     answer = busy_pages.staff("provisioning").get("/console/owed")
     assert answer.status_code == 403
     assert "approver, auditor, finance" in answer.text
+
+
+@pytest.mark.parametrize("month", ["2026-03", "2026-04"], ids=["closed", "present"])
+def test_each_figure_of_a_month_leads_to_rows_that_come_to_it(open_pages: Callable[..., Pages], month: str) -> None:
+    finance_person = open_pages().staff("finance")
+    board = finance_person.get(f"/console/months/{month}").text
+    figures = re.findall(r'<a class="value" href="([^"]+)"><span class="money[^"]*">([^<]+)</span>', board)
+    assert len(figures) == 5
+    assert not all(re.match(r"0\D", amount) for _, amount in figures)
+    for href, amount in figures:
+        address = unescape(href)
+        totals = finance_person.get(address).text.partition("Totals of all rows")[2]
+        is_one_total = address.startswith("/console/owed?") or "kind=" in address
+        assert amount in totals or not is_one_total or re.match(r"0\D", amount), (address, amount)
+
+
+def test_a_moment_that_cannot_be_meant_is_marked_beside_its_filter(finance_person: Client) -> None:
+    page = finance_person.get("/console/owed?known_at=yesterday").text
+    assert 'id="filter-known_at-wrong"' in page
+    assert "an instant with its offset" in page

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from ledger.values import Month, month_of, zero
+from ledger.values import Month, instant_to_text, month_of, zero
 from makegood.access.sight import Sight
 from makegood.answers.filters import Filters
 from makegood.answers.finance import movement_totals, owed_sums
@@ -45,6 +45,7 @@ class FlowOfMonth(TypedDict):
     """What moved in a month, and in the month before, gross."""
 
     flow: Flow
+    kind: Annotated[MovementKind | None, Field(description="The kind of its movements; null where it has several.")]
     amount: Amount
     before: Annotated[Amount, Field(description="The same in the month before.")]
     count: int
@@ -75,6 +76,7 @@ class MonthBoard(TypedDict):
     may_be_closed: Annotated[bool, Field(description="Whether it is over, and all months before are closed.")]
     first_day: str
     last_day: str
+    known_at: Annotated[str | None, Field(description="The end of a month that is over; null for the present one.")]
     currencies: list[BoardOfCurrency]
     pending: Annotated[int, Field(description="Claims that wait for an invoice, a payment or an investigation.")]
 
@@ -102,6 +104,7 @@ def month_board(house: House, sight: Sight, month: Month) -> MonthBoard:
         "may_be_closed": is_over and str(month) not in closed and (not closed or str(earlier) in closed),
         "first_day": str(month.first_day),
         "last_day": str(month.last_day),
+        "known_at": instant_to_text(known_at) if known_at is not None else None,
         "currencies": [
             {
                 "currency": currency,
@@ -145,8 +148,10 @@ def _flow(
 ) -> FlowOfMonth:
     nothing = zero(currency), 0
     amount, count = flows.get((currency, flow), nothing)
+    kinds = [kind for kind, counted in _FLOW_OF.items() if counted == flow]
     return {
         "flow": flow,
+        "kind": kinds[0] if len(kinds) == 1 else None,
         "amount": str(amount),
         "before": str(before.get((currency, flow), nothing)[0]),
         "count": count,

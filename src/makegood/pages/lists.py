@@ -64,6 +64,11 @@ class AskedList:
         """The chosen value of a filter; None where it is left out."""
         return self.given.get(name)
 
+    def refuse(self, name: str, why: str) -> None:
+        """Mark a filter that cannot be meant so, and ask no longer for it."""
+        self.wrong[name] = why
+        self.given.pop(name, None)
+
     def address(self, path: str | None = None, **more: str) -> str:
         """An address with the same filters: by default this page's, from its first row."""
         query = urlencode({**self.given, **more})

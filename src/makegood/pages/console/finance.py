@@ -13,8 +13,10 @@ from starlette.responses import Response, StreamingResponse
 
 from ledger.events import RefundStatus
 from ledger.events.billing_account import Clause, Outcome
+from ledger.store.positions import KnownAt
 from ledger.values import month_from_text, month_of
 from makegood.answers import finance, owed
+from makegood.answers.moments import known_at_from_text
 from makegood.answers.month_board import BoardOfCurrency, Flow, month_board
 from makegood.answers.periods import periods
 from makegood.exports.downloading import ExportsBusy, download
@@ -30,6 +32,7 @@ from makegood.pages.lists import (
     LAST_DAY,
     LEAST,
     PLAN,
+    AskedList,
     FilterField,
     asked_list,
     choice,
@@ -77,6 +80,7 @@ _OF_CLAUSE = choice("clause", "Clause", get_args(Clause))
 _OF_AGE = choice("age", "Age", AGE_CLASSES, AGE_LABELS)
 _MONEY = (ACCOUNT, CURRENCY, _OF_CLAUSE, AGREEMENT, PLAN, LEAST)
 _PERIOD = (FIRST_DAY, LAST_DAY)
+_KNOWN_AT = FilterField("known_at", "Known at")
 _CLAIMS = (choice("outcome", "Outcome", get_args(Outcome)), *_MONEY, *_PERIOD)
 _REFUNDS = (choice("status", "Status", get_args(RefundStatus)), *_MONEY, *_PERIOD)
 _CREDITS = (choice("status", "Status", get_args(CreditStatus)), *_MONEY, *_PERIOD)
@@ -147,9 +151,13 @@ def _name(name: str | None, nothing: str) -> str:
 def amounts_owed(request: Request, visitor: Annotated[Visitor, visits("owed.read", "finance")]) -> Response:
     """What is owed, item by item, with its sums."""
     house, sight = house_of(request), visitor.caller.sight
-    fields = (choice("counted_as", "Counted as", OWED, OWED_LABELS), *_MONEY, _OF_AGE)
+    fields = (choice("counted_as", "Counted as", OWED, OWED_LABELS), *_MONEY, _OF_AGE, _KNOWN_AT)
     asked = asked_list(request, fields, owed_.ORDER)
-    narrowed: dict[str, Any] = {"counted_as": asked.one_of("counted_as"), "age": asked.one_of("age")}
+    narrowed: dict[str, Any] = {
+        "counted_as": asked.one_of("counted_as"),
+        "age": asked.one_of("age"),
+        "known_at": _known_at(asked),
+    }
     rows = finance.owed_items(house, sight, page=asked.page, **narrowed, **asked.filters.asked())
     sums = finance.owed_sums(house, sight, **narrowed, **asked.filters.asked())
     return page(
@@ -207,6 +215,18 @@ def movements(request: Request, visitor: Annotated[Visitor, visits("movement.rea
         totals=finance.movement_totals(house, sight, kind=kind, **asked.filters.asked()),
         export=asked.address("/console/exports/movements") if visitor.may("export.read") else None,
     )
+
+
+def _known_at(asked: AskedList) -> KnownAt | None:
+    """What a list is asked for by what was recorded then; what cannot be meant so is marked."""
+    said = asked.one_of(_KNOWN_AT.name)
+    if said is None:
+        return None
+    try:
+        return known_at_from_text(said)
+    except ValueError as error:
+        asked.refuse(_KNOWN_AT.name, str(error))
+        return None
 
 
 def _list(
