@@ -1,7 +1,8 @@
 """`make bench`: what this machine does a second, each figure beside what it is to be compared with, in one run.
 
-    bench/run.py [--messages N] [--refunds N] [SECTION…]
-                                        sections: intake, accounts, projector, account, audit, verifying, finance
+    bench/run.py [--messages N] [--refunds N] [--accounts N] [SECTION…]
+                                        sections: intake, accounts, projector, account, audit, verifying, finance,
+                                        pages
 
 It judges nothing. Kafka and PostgreSQL are found or started as the tests do it; what was used is printed first.
 """
@@ -25,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bench import audit, finance, verifying
+from bench import audit, finance, pages, verifying
 from confluent_kafka import Consumer, TopicPartition
 from tests.parts.kafka import find_kafka
 from tests.parts.postgres import Postgres, find_postgres
@@ -51,6 +52,7 @@ SAMPLE = ROOT / "deploy" / "sample"
 ROUNDS = 3
 ACCOUNTS = (1_000, 10_000, 50_000)
 WAITING = 5_000
+SECTIONS = ("intake", "accounts", "projector", "account", "audit", "verifying", "finance", "pages")
 
 
 def main() -> None:
@@ -59,15 +61,17 @@ def main() -> None:
         "sections",
         nargs="*",
         metavar="SECTION",
-        help="intake, accounts, projector, account, audit, verifying, finance; all by default",
+        help=f"{', '.join(SECTIONS)}; all by default",
     )
     parser.add_argument("--messages", type=int, default=20_000, help="how many messages a round takes in")
     parser.add_argument("--refunds", type=int, default=1_000_000, help="over how many refunds finance asks")
     parser.add_argument("--verified", type=int, default=400_000, help="how many messages, of 2.3 events")
+    parser.add_argument("--accounts", type=int, default=100_000, help="over how many accounts pages are asked for")
+    parser.add_argument("--requests", type=int, default=40, help="how often each page is asked for")
     arguments = parser.parse_args()
     configure_logs("error")
     collect_rarely()
-    sections = arguments.sections or ["intake", "accounts", "projector", "account", "audit", "verifying", "finance"]
+    sections = arguments.sections or SECTIONS
     with find_postgres() as postgres, tempfile.TemporaryDirectory() as folder:
         print(f"machine     {os.cpu_count()} processors, Python {platform.python_version()}, {platform.machine()}")
         print(f"PostgreSQL  {postgres.origin}")
@@ -85,6 +89,8 @@ def main() -> None:
             measure_verifying(postgres, Path(folder), arguments.verified)
         if "finance" in sections:
             measure_finance(postgres, Path(folder), arguments.refunds)
+        if "pages" in sections:
+            measure_pages(postgres, Path(folder), arguments.accounts, arguments.requests)
 
 
 def messages(count: int) -> list[bytes]:
@@ -101,8 +107,8 @@ def message_stream() -> Iterator[bytes]:
 
 
 @contextmanager
-def house_at(url: str) -> Iterator[House]:
-    with open_house(Settings(store=url), create=True, sandbox=False) as house:
+def house_at(url: str, *, sandbox: bool = False) -> Iterator[House]:
+    with open_house(Settings(store=url), create=True, sandbox=sandbox) as house:
         text = (SAMPLE / "agreements" / "standard.toml").read_text(encoding="utf-8")
         agreements.publish(house.ledger, text, actor="/makegood/bench", channel="cli")
         yield house
@@ -287,6 +293,19 @@ def measure_finance(postgres: Postgres, folder: Path, refunds: int) -> None:
             finance.fill(house, lambda lines: take(ledger, lines), refunds)  # noqa: B023
             finance.measure(house, name, timed, refunds)
         finance.measure_exports(url, refunds)
+
+
+# --- pages ---------------------------------------------------------------------------------------------------------
+
+
+def measure_pages(postgres: Postgres, folder: Path, accounts: int, requests: int) -> None:
+    for name, url in (
+        ("SQLite in a file", f"sqlite:///{folder}/pages.db"),
+        ("PostgreSQL", postgres.new_database()),
+    ):
+        with house_at(url, sandbox=True) as house:
+            pages.fill(house, SAMPLE / "events.jsonl", accounts)
+            pages.measure(house, name, accounts, requests)
 
 
 # --- verifying ----------------------------------------------------------------------------------------------------
