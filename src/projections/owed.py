@@ -179,6 +179,24 @@ def summed_of(items: Iterable[AmountOwed], groups: Sequence[Grouping] = ()) -> l
     )
 
 
+def regrouped(rows: Iterable[GroupedSums], group: Grouping) -> list[GroupedSums]:
+    """The sums by currency and one of the groups, from sums by that group and others."""
+    return _pivoted(
+        (
+            (
+                row["currency"],
+                (row[group],),
+                name,
+                row["count"] if name == OWED[0] else 0,
+                to_minor_units(Decimal(row[name]), row["currency"]),
+            )
+            for row in rows
+            for name in OWED
+        ),
+        (group,),
+    )
+
+
 def totals(rows: Sequence[GroupedSums]) -> list[Sums]:
     """The totals by currency, which are the sums of the rows."""
     found = []
