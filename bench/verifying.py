@@ -44,9 +44,11 @@ def measure(house: House, name: str, folder: Path, rounds: int) -> Iterator[tupl
             assert answer["ok"], answer["bad"][:5]
             taken = time.perf_counter() - began
             found.setdefault(f"audit verify, {processes} processes", []).append(answer["events"] / taken)
-        seconds, log = _timed(lambda: verified_log(folder))
-        assert log["ok"], log["bad"][:5]
-        found.setdefault("audit verify --log", []).append(events / seconds)
+            began = time.perf_counter()
+            log = verified_log(folder, processes=processes)
+            assert log["ok"], log["bad"][:5]
+            taken = time.perf_counter() - began
+            found.setdefault(f"audit verify --log, {processes} processes", []).append(events / taken)
         seconds, said = _timed(lambda: verify.verify_log(folder, own))
         assert said.ok, said
         found.setdefault("verify.py log", []).append(events / seconds)

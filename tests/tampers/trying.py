@@ -6,7 +6,8 @@ import time
 import traceback
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -98,7 +99,9 @@ class Trying:
         finally:
             self._tables.put_back(list(dict.fromkeys(touched)))
 
-    def _log(self, random: Random) -> tuple[str, bool]:
+    @contextmanager
+    def changed_log(self, random: Random) -> Iterator[str]:
+        """A change is made to the exported log, and put back in the end; what it is."""
         stage, files = self._stage, dict(self._files)
         weights, makers = zip(*log_changes.CHANGES, strict=True)
         while files == self._files:
@@ -106,11 +109,16 @@ class Trying:
             what = make(random, files, stage)
         try:
             _write(stage.folder, self._files, files)
+            yield what
+        finally:
+            _write(stage.folder, files, self._files)
+
+    def _log(self, random: Random) -> tuple[str, bool]:
+        stage = self._stage
+        with self.changed_log(random) as what:
             return what, _refuses(lambda: verified_log(stage.folder, policy=stage.policy)["ok"]) and _refuses(
                 lambda: verify.verify_log(stage.folder, stage.own_policy).ok
             )
-        finally:
-            _write(stage.folder, files, self._files)
 
     def _pack(self, random: Random) -> tuple[str, bool]:
         files = dict(self._packed)

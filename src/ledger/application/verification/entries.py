@@ -105,8 +105,8 @@ class Run:
     bad: list[Bad] = field(default_factory=list)
     breaks: list[Break] = field(default_factory=list)
     chains: dict[str, Chain] = field(default_factory=dict)
-    streams: dict[str, tuple[int, int, int]] = field(default_factory=dict)
-    """Of each stream the first version here, the last, and the position of the first."""
+    streams: dict[str, tuple[int, int, int, str]] = field(default_factory=dict)
+    """Of each stream the first version here, the last, and the position and account of the first."""
     messages: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     """Position and account of each fact, by the source and id of its message, until they are counted."""
     facts: int = 0
@@ -211,11 +211,11 @@ def _chain(
 def _count(run: Run, position: int, account: str, stream: str, version: int) -> None:
     counted = run.streams.get(stream)
     if counted is None:
-        run.streams[stream] = (version, version, position)
+        run.streams[stream] = (version, version, position, account)
         return
     if version != counted[1] + 1:
         run.bad.append(Bad(position, account, f"is version {version} of {stream}, which had {counted[1]}"))
-    run.streams[stream] = (counted[0], version, counted[2])
+    run.streams[stream] = (counted[0], version, *counted[2:])
 
 
 @dataclass(slots=True)
@@ -256,10 +256,10 @@ class History:
         self.facts += run.facts
         for account, chain in run.chains.items():
             self._follow(account, chain)
-        for stream, (first, last, position) in run.streams.items():
+        for stream, (first, last, position, account) in run.streams.items():
             before = self._streams.get(stream, 0)
             if first != before + 1:
-                self.bad.append(Bad(position, None, f"is version {first} of {stream}, which had {before}"))
+                self.bad.append(Bad(position, account, f"is version {first} of {stream}, which had {before}"))
             self._streams[stream] = last
         for named, places in run.named.items():
             self.named[named] += places

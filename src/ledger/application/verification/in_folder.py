@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 from pydantic_core import from_json
 
-from ledger.application.verification.entries import Entry, History, check_run
+from ledger.application.verification.entries import Bad, Entry, History, Run, check_run
 from ledger.application.verification.events import REPEATED
 from ledger.application.verification.found import Mismatch
 from ledger.application.verification.tables import among_events
@@ -16,6 +18,7 @@ from ledger.audit import (
     TILE_WIDTH,
     Checkpoint,
     Note,
+    Tile,
     TileInvalid,
     TrustPolicy,
     Unproven,
@@ -29,6 +32,11 @@ from ledger.audit import (
 from ledger.store.positions import SYSTEM_SHARD, Position
 
 CHECKPOINT = "checkpoint"
+BUNDLES_AT_ONCE = 8
+"""So many bundles of entries are checked together."""
+
+Each = Callable[[Callable[[list[Tile]], Run], Iterable[list[Tile]]], Iterator[Run]]
+"""Does one thing for each of many, as `map` does, and maybe in other processes."""
 
 
 class LogUnreadable(Exception):
@@ -59,17 +67,15 @@ class LogFolder:
             return None
         return note
 
-    def verify(self, note: Note, policy: TrustPolicy | None) -> Iterator[tuple[int, int]]:
-        """Verify the log up to a checkpoint, a bundle of entries at a time; how many entries are done of how many.
+    def verify(self, note: Note, policy: TrustPolicy | None, each: Each = map) -> Iterator[tuple[int, int]]:
+        """Verify the log up to a checkpoint, some bundles at a time; how many entries are done of how many.
 
-        Raises LogUnreadable.
+        Raises LogUnreadable, and what `each` raises.
         """
         checkpoint = Checkpoint.parse(note.text)
         shard = shard_of(checkpoint.origin)
-        for bundle in bundles_of(checkpoint.size):
-            first = bundle.number * TILE_WIDTH + 1
-            entries = self._entries(shard, bundle.path, first, bundle.width)
-            self.history.add(check_run(entries, first, first + bundle.width - 1, REPEATED))
+        for run in each(partial(_check_bundles, self._folder), _some(bundles_of(checkpoint.size))):
+            self.history.add(run)
             yield self.history.entries, checkpoint.size
         stored = self._tiles(checkpoint.size)
         changed = list(changed_leaves(self.history.digests, stored, checkpoint.size))
@@ -101,23 +107,12 @@ class LogFolder:
         keys = [each.key for each in verified_signatures(note, (log.key for log in policy.logs))]
         self.covered = Covered(shard, checkpoint, keys, dict(trusted.cosigned))
 
-    def _entries(self, shard: int, path: str, first: int, width: int) -> Iterator[Entry]:
-        try:
-            entries = entries_in(self._read(path))
-            if len(entries) != width:
-                raise TileInvalid(f"it has {len(entries)} entries instead of {width}")  # noqa: TRY301
-        except TileInvalid as error:
-            self._tell(Position(shard, first), f"{path} cannot be used: {error}")
-            return
-        for position, envelope in enumerate(entries, first):
-            yield Entry(position, envelope, None)
-
     def _account(self, position: int) -> str | None:
         """Whose entry stands at a position, where it can be read."""
         number, at = divmod(position - 1, TILE_WIDTH)
         width = min(TILE_WIDTH, self.history.entries - number * TILE_WIDTH)
         try:
-            return str(from_json(entries_in(self._read(tile_path("entries", number, width)))[at])["account"])
+            return str(from_json(entries_in(_read(self._folder, tile_path("entries", number, width)))[at])["account"])
         except (TileInvalid, ValueError, LookupError, TypeError):
             return None
 
@@ -126,22 +121,56 @@ class LogFolder:
         for tile in tiles_of(size):
             assert isinstance(tile.level, int)
             try:
-                found[tile.level, tile.number] = self._read(tile.path)
+                found[tile.level, tile.number] = _read(self._folder, tile.path)
             except TileInvalid as error:
                 self._tell(None, f"{tile_path(tile.level, tile.number, tile.width)}: {error}")
         return found
 
-    def _read(self, path: str) -> bytes:
-        file = self._folder / path
-        try:
-            return file.read_bytes()
-        except FileNotFoundError:
-            raise TileInvalid("it is not there") from None
-        except OSError as error:
-            raise LogUnreadable(f"{file} cannot be read ({error.strerror}): give yourself the right to") from None
-
     def _tell(self, at: Position | None, what: str) -> None:
         self.found.append(Mismatch(at, None, what))
+
+
+def _some(bundles: Iterator[Tile]) -> Iterator[list[Tile]]:
+    while some := list(islice(bundles, BUNDLES_AT_ONCE)):
+        yield some
+
+
+def _check_bundles(folder: Path, bundles: list[Tile]) -> Run:
+    """Check the entries of bundles that follow each other. Raises LogUnreadable."""
+    unusable: list[Bad] = []
+    entries = chain.from_iterable(_entries(folder, bundle, unusable) for bundle in bundles)
+    run = check_run(entries, _first(bundles[0]), _first(bundles[-1]) + bundles[-1].width - 1, REPEATED)
+    run.bad += unusable
+    run.messages.clear()
+    return run
+
+
+def _first(bundle: Tile) -> int:
+    """The position of its first entry."""
+    return bundle.number * TILE_WIDTH + 1
+
+
+def _entries(folder: Path, bundle: Tile, unusable: list[Bad]) -> Iterator[Entry]:
+    first = _first(bundle)
+    try:
+        entries = entries_in(_read(folder, bundle.path))
+        if len(entries) != bundle.width:
+            raise TileInvalid(f"it has {len(entries)} entries instead of {bundle.width}")  # noqa: TRY301
+    except TileInvalid as error:
+        unusable.append(Bad(first, None, f"{bundle.path} cannot be used: {error}"))
+        return
+    for position, envelope in enumerate(entries, first):
+        yield Entry(position, envelope, None)
+
+
+def _read(folder: Path, path: str) -> bytes:
+    file = folder / path
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        raise TileInvalid("it is not there") from None
+    except OSError as error:
+        raise LogUnreadable(f"{file} cannot be read ({error.strerror}): give yourself the right to") from None
 
 
 def shard_of(origin: str) -> int:

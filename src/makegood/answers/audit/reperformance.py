@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from multiprocessing import get_context
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -42,6 +40,7 @@ from ledger.store.reading.shards import shard_ends
 from ledger.store.reading.store import clock_in, clock_is_set, is_sandbox
 from ledger.values import SYSTEM_ACCOUNT, Month, instant_to_text, month_of
 from makegood.answers.audit.closings import closings_performed
+from makegood.answers.audit.processes import Processes
 from makegood.answers.unknown import check_account
 from makegood.house.clock import system_clock
 from makegood.house.opening import House
@@ -208,8 +207,8 @@ def _performed(
         basis = _basis(house.database, performing)
         yield from (_page(house.database, basis, performing, page) for page in pages)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as others:
-        yield from others.map(partial(_page_elsewhere, performing), pages)
+    with Processes(processes) as others:
+        yield from others.each(partial(_page_elsewhere, performing), pages)
 
 
 _opened: tuple[_Performing, Database, Basis] | None = None

@@ -8,12 +8,9 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -32,7 +29,7 @@ from ledger.application.verification import (
 )
 from ledger.application.verification.entries import History, Run
 from ledger.application.verification.snapshot import UNREADABLE
-from ledger.audit import Note, TrustPolicy
+from ledger.audit import Checkpoint, Note, TrustPolicy
 from ledger.store.column_types import ColumnChanged
 from ledger.store.connecting import connect
 from ledger.store.database import Database, StoreError
@@ -40,6 +37,7 @@ from ledger.store.positions import Position as At
 from ledger.store.reading.events import accounts_at, read_accounts
 from ledger.values import instant_to_text
 from makegood.answers.audit.closings import incomplete_closings
+from makegood.answers.audit.processes import Processes
 from makegood.house.opening import House
 from projections.ahead import projections_ahead
 from projections.catalog import CATALOG
@@ -52,7 +50,9 @@ AT_ONCE = 2_000
 ACCOUNTS_AT_ONCE = 50
 """So many accounts are compared with projections together."""
 ALONE_MAX = 20_000
-"""So many events are checked faster by one process than by several, which have to start."""
+"""So many events of a store are checked faster by one process than by several, which have to start."""
+LOG_ALONE_MAX = 100_000
+"""So many entries of an exported log, with which there is less to compare."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS_MAX = 2**37
@@ -123,7 +123,8 @@ def verified(
     """Verify a store, against the `checkpoint` that is given or else those that it keeps.
 
     `policy` says whose signatures count; without one they are not verified, and only roots are compared. A large
-    store is shared out among so many `processes`, by default one for each core. Raises a Database's errors.
+    store is shared out among so many `processes`, by default one for each core. Raises a Database's errors, and Stop
+    where one of the processes was ended.
     """
     with house.database.reading() as transaction:
         snapshot = read_snapshot(transaction)
@@ -132,7 +133,7 @@ def verified(
     with ExitStack() as until_the_end:
         others = None
         if processes > 1 and not house.settings.store.endswith(":memory:"):
-            others = until_the_end.enter_context(ProcessPoolExecutor(processes, mp_context=get_context("spawn")))
+            others = until_the_end.enter_context(Processes(processes))
         work = _Work(house, others)
         with bar("hashing", "events") as progress:
             histories = _histories(work, snapshot, progress)
@@ -150,17 +151,27 @@ def verified(
 
 
 def verified_log(
-    folder: Path, *, policy: TrustPolicy | None = None, checkpoint: Note | None = None, bar: Bar = no_bar
+    folder: Path,
+    *,
+    policy: TrustPolicy | None = None,
+    checkpoint: Note | None = None,
+    bar: Bar = no_bar,
+    processes: int | None = None,
 ) -> Verification:
     """Verify a log in a folder, up to the `checkpoint` that is given or else the one that lies there.
 
-    Raises LogUnreadable.
+    A large log is shared out among so many `processes`, by default one for each core. Raises LogUnreadable, and Stop
+    where one of the processes was ended.
     """
     log = LogFolder(folder)
     note = checkpoint or log.checkpoint()
     if note is not None:
-        with bar("hashing", "events") as progress:
-            for entries, of in log.verify(note, policy):
+        is_large = Checkpoint.parse(note.text).size > LOG_ALONE_MAX
+        processes = processes or (os.cpu_count() or 1 if is_large else 1)
+        with ExitStack() as until_the_end:
+            each = until_the_end.enter_context(Processes(processes)).each if processes > 1 else map
+            progress = until_the_end.enter_context(bar("hashing", "events"))
+            for entries, of in log.verify(note, policy, each):
                 progress(entries, of)
     return _answer(log.found, log.history.entries, log.covered, log.history.bytes_hashed)
 
@@ -272,7 +283,7 @@ def _with_accounts(database: Database, found: Sequence[Mismatch]) -> list[Mismat
 class _Work:
     """Does one thing for each of many, here or in other processes, which open the store themselves."""
 
-    def __init__(self, house: House, others: Executor | None) -> None:
+    def __init__(self, house: House, others: Processes | None) -> None:
         self.database = house.database
         self._store = house.settings.store
         self._others = others
@@ -281,17 +292,7 @@ class _Work:
         """The results, in order."""
         if self._others is None:
             return (what(self.database, each) for each in of)
-        return self._elsewhere(self._others.map(partial(_elsewhere, what, self._store), of))
-
-    @staticmethod
-    def _elsewhere(results: Iterator[R]) -> Iterator[R]:
-        try:
-            yield from results
-        except BrokenProcessPool:
-            raise StoreError(
-                "a process that verified was ended from outside, most often for want of memory, and not all "
-                "was checked: try again with more memory free"
-            ) from None
+        return self._others.each(partial(_elsewhere, what, self._store), of)
 
 
 _opened: tuple[str, Database] | None = None
