@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ledger.audit import Note, SignatureType, SigningKey
+from ledger.audit import Checkpoint, Note, SignatureType, SigningKey, signed
 from ledger.store.connecting import connect
 from ledger.store.database import Transaction, beside
 from makegood.answers.audit.verification import Verification, verified
+from makegood.evidence import verify as verify_py
 from makegood.house.opening import open_house
 from makegood.house.settings import Settings
 from projections.claims import CLAIMS
@@ -213,6 +214,20 @@ def test_a_log_in_a_folder(twenty_accounts: Door, tmp_path: Path) -> None:
     assert not verify(door, "--log", str(folder))["ok"]
     door("audit", "verify", "--log", str(tmp_path / "nowhere"), exits=1)
     assert "export-log" in door.errors
+
+
+def test_a_checkpoint_of_an_endless_log_keeps_nobody_busy(twenty_accounts: Door, tmp_path: Path) -> None:
+    log = sign(twenty_accounts.store)
+    folder = export(twenty_accounts.store, log.note, tmp_path / "log")
+    checkpoint = Checkpoint.parse(log.note.text)
+    endless = signed(Checkpoint(checkpoint.origin, 10**15, checkpoint.root), log.keys, 1)
+    (folder / "checkpoint").write_text(str(endless))
+    for trusted in ((), keys_of(log)):
+        found = verify(twenty_accounts, "--log", str(folder), *trusted)
+        assert not found["ok"]
+        assert "the log is of another size" in found["bad"][-1]["what"]
+    alone = verify_py.verify_log(folder, verify_py.Policy(logs=[verify_py.Key.from_text(key) for key in log.vkeys]))
+    assert "the log is of another size" in alone.bad[-1].what
 
 
 def test_what_could_not_be_checked_exits_with_1(door: Door, tmp_path: Path) -> None:

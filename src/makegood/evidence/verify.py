@@ -366,6 +366,11 @@ class Bad(NamedTuple):
     what: str
 
 
+MISSING_MAX = 1_000
+"""So many bundles may be missing and are told one by one. More are told at once, so that no checkpoint keeps the
+verifier busy for ever."""
+
+
 class Log:
     """An exported log, whose entries are hashed anew."""
 
@@ -772,6 +777,12 @@ def verify_log(folder: Path, policy: Policy, kept: str | None = None) -> Result:
         result.signed_by = policy.check(checkpoint, result.notes)
     except Wrong as error:
         result.bad.append(Bad(None, None, str(error)))
+    there = sum(1 for file in (folder / "tile" / "entries").rglob("*") if file.is_file())
+    if checkpoint.size > (there + MISSING_MAX) * WIDTH:
+        covers = f"the checkpoint covers {checkpoint.size} entries"
+        what = f"{covers}, and {there} bundles of {WIDTH} are there: the log is of another size"
+        result.bad.append(Bad(None, None, what))
+        return result
     log = Log(folder, checkpoint.size)
     root = log.root()
     result.events = checkpoint.size

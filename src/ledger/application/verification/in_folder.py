@@ -32,6 +32,9 @@ from ledger.audit import (
 from ledger.store.positions import SYSTEM_SHARD, Position
 
 CHECKPOINT = "checkpoint"
+MISSING_MAX = 1_000
+"""So many bundles may be missing and are told one by one. A checkpoint that covers more entries than that beyond the
+folder's is told at once: whoever wrote it could otherwise keep a verifier busy for ever."""
 BUNDLES_AT_ONCE = 8
 """So many bundles of entries are checked together."""
 
@@ -74,6 +77,11 @@ class LogFolder:
         """
         checkpoint = Checkpoint.parse(note.text)
         shard = shard_of(checkpoint.origin)
+        there = sum(1 for file in (self._folder / "tile" / "entries").rglob("*") if file.is_file())
+        if checkpoint.size > (there + MISSING_MAX) * TILE_WIDTH:
+            covers = f"the checkpoint covers {checkpoint.size} entries"
+            self._tell(None, f"{covers}, and {there} bundles of {TILE_WIDTH} are there: the log is of another size")
+            return
         for run in each(partial(_check_bundles, self._folder), _some(bundles_of(checkpoint.size))):
             self.history.add(run)
             yield self.history.entries, checkpoint.size
