@@ -46,8 +46,8 @@ def for_customers(api: Api) -> dict[str, type]:
 
 def test_what_customers_see_is_named_of_every_answer_that_they_may_ask_for_and_exists(api: Api) -> None:
     types = for_customers(api)
-    # In fields of an account or an explanation that customers do not see.
-    never = {"Goodwill", "Alarm", "Instruction", "PersonsDecision"}
+    # In fields of an account, an explanation, a complaint or what is held that customers do not see.
+    never = {"Goodwill", "GoodwillLinked", "Alarm", "Instruction", "PersonsDecision", "WordsHeld"}
     assert set(CUSTOMERS_SEE) == set(types) - never
     for name, fields in CUSTOMERS_SEE.items():
         known = set(get_type_hints(types[name]))

@@ -105,6 +105,8 @@ def test_anothers_account_is_answered_as_one_that_is_not_there(pages: Pages) -> 
 
 PAGES_AND_FORMS: Mapping[str, tuple[str, ...]] = {
     "GET": (
+        "/data",
+        "/data/download",
         "/complaints?id=com-1",
         "/complaints/open",
         "/outages/report",
@@ -308,6 +310,27 @@ def test_a_customer_complains_and_reads_the_answer_and_no_note(pages: Pages) -> 
     assert again.status_code == 303
     pages.house.projections.catch_up()
     assert "it still crackles" in customer.get(page).text
+
+
+def test_a_customer_takes_what_is_held_about_them_and_nothing_that_was_written_about_them(pages: Pages) -> None:
+    customer = pages.customer(OWN)
+    page = text_of(customer.get(f"/portal/{OWN}/data").text)
+    assert f"zoe@{OWN}.example" in page
+    answer = customer.get(f"/portal/{OWN}/data/download")
+    assert answer.headers["content-disposition"] == 'attachment; filename="my-data.json"'
+    held = answer.json()
+    assert held["customer"]["email"] == f"zoe@{OWN}.example"
+    assert any("what zoe wrote" in str(event["words"]) for event in held["history"])
+    for hidden_from_them in (
+        "a note about",
+        "in the words of support",
+        "a week without an answer",
+        "staff/",
+        "secret",
+    ):
+        assert hidden_from_them not in answer.text, hidden_from_them
+    assert not [mark for mark in MARKS if mark in answer.text]
+    assert "goodwill-proposed" not in answer.text
 
 
 def _placeholders(text: str) -> set[str]:

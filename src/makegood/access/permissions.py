@@ -156,7 +156,7 @@ PERMISSIONS: dict[Action, Roles] = {
     "discrepancy.find": _of("finance"),
     "discrepancy.settle": _of("finance"),
     "subject.erase": _of("privacy"),
-    "subject.export": _of("privacy"),
+    "subject.export": _of("privacy", "customer"),
 }
 """The roles that permit an action; `customer` permits it for the customer's own account."""
 

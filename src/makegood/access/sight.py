@@ -84,6 +84,12 @@ CUSTOMERS_SEE: Mapping[str, frozenset[str]] = {
         "invoice_id account_id currency charged paid_in_money paid_from_balance excess_used reduced asks_for excess "
         "excess_credit"
     ),
+    # What is held about them, without what the provider's people wrote to each other, and who of them did what: a
+    # person looks that over before they get it (role privacy).
+    "PersonalData": _of("account_id made_at erased_at customer account history emails"),
+    "CustomerHeld": _of("name email locale time_zone"),
+    "EventHeld": _of("position type occurred_at recorded_at words unreadable"),
+    "Notice": _of("notice_id account_id kind event_id status attempts repeat queued_at next_attempt_at"),
     # What was decided and why, without who of the provider's people did it. A message that somebody instructed is
     # named after them, so messages are not named either.
     "Explanation": _of(

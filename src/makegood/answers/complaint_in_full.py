@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, NotRequired
 
 from pydantic import Field
 
@@ -36,11 +36,11 @@ class UnknownComplaint(Unknown):
 class ComplaintStepInFull(ComplaintStep):
     """A step with its actor and notes."""
 
-    actor: str
-    channel: str
+    actor: NotRequired[Annotated[str, Field(description="Not shown to customers, like channel, kind and linked_id.")]]
+    channel: NotRequired[str]
     resolution_code: str | None
-    kind: LinkedKind | None
-    linked_id: str | None
+    kind: NotRequired[LinkedKind | None]
+    linked_id: NotRequired[str | None]
     words: Annotated[str | None, Field(description="The text written; null if there is none or it was erased.")]
 
 
@@ -49,7 +49,7 @@ class ComplaintInFull(ComplaintHead):
 
     steps: list[ComplaintStepInFull]
     age_seconds: Annotated[int | None, Field(description="Null once it is resolved.")]
-    goodwill: list[GoodwillLinked]
+    goodwill: NotRequired[Annotated[list[GoodwillLinked], Field(description="Not shown to customers.")]]
 
 
 def complaint(house: House, sight: Sight, complaint_id: str, account: str | None = None) -> ComplaintInFull:

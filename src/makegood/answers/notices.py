@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated
+from typing import Annotated, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -28,8 +28,8 @@ class Notice(TypedDict):
     repeat: bool
     queued_at: Instant
     next_attempt_at: Instant | None
-    last_error: str | None
-    next: Annotated[str | None, Field(description="The next step, in words.")]
+    last_error: NotRequired[Annotated[str | None, Field(description="Not shown to customers, like the next step.")]]
+    next: NotRequired[Annotated[str | None, Field(description="The next step, in words.")]]
 
 
 def notices(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, NotRequired, get_args
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -26,7 +26,7 @@ from ledger.vault import (
     discrepancy_subject,
     set_aside_subject,
 )
-from makegood.access.sight import EVERYTHING
+from makegood.access.sight import EVERYTHING, Sight
 from makegood.answers import account as answering
 from makegood.answers.account import Account
 from makegood.answers.notices import Notice, notice
@@ -57,10 +57,10 @@ class EventHeld(TypedDict):
 
     position: Position
     type: str
-    summary: str
+    summary: NotRequired[Annotated[str, Field(description="Not shown to customers, like the actor.")]]
     occurred_at: Instant
     recorded_at: Instant
-    actor: str
+    actor: NotRequired[str]
     words: Words
     unreadable: Unreadable
 
@@ -82,12 +82,18 @@ class PersonalData(TypedDict):
     customer: CustomerHeld | None
     account: Annotated[Account | None, Field(description="The account as it stands; null where none is registered.")]
     history: list[EventHeld]
-    other_words: list[WordsHeld]
+    other_words: NotRequired[list[WordsHeld]]
     emails: list[Notice]
 
 
-def personal_data(house: House, account: str) -> PersonalData:
-    """Everything that is held about an account. Raises NothingKnown, VaultMismatch and StoreError."""
+def personal_data(house: House, account: str, sight: Sight = EVERYTHING) -> PersonalData:
+    """Everything that is held about an account, as far as it may be seen. Raises NothingKnown, UnknownAccount,
+    VaultMismatch and StoreError.
+
+    Customers get their account as they see it, the facts about them, what they wrote and what was written to them;
+    what the provider's people wrote about them they get from a person with the role privacy.
+    """
+    sight.check(account)
     with one_state(house) as still, still.database.reading() as transaction:
         held_in_words(transaction, account)
         at = erased_at(transaction, account)
@@ -98,10 +104,12 @@ def personal_data(house: House, account: str) -> PersonalData:
         history = list(_history(transaction, account, words))
         emails = [notice(house, each) for each in notices_in(transaction, _EVERY_STATUS, account)]
         customer = _customer(house, transaction, account)
-        stands = _account(still, account)
+        stands = _account(still, sight, account)
         made_at = still.now()
     house.looked("personal_data", account, len(history) + len(words) + len(emails))
-    return {
+    if sight.accounts is not None:
+        history = [_for_the_customer(event) for event in history if event["type"].partition(".")[0] in _OF_CUSTOMERS]
+    held: PersonalData = {
         "account_id": account,
         "made_at": instant_to_text(made_at),
         "erased_at": instant_to_text(at) if at is not None else None,
@@ -113,6 +121,48 @@ def personal_data(house: House, account: str) -> PersonalData:
         ],
         "emails": emails,
     }
+    return sight.row(PersonalData, held)
+
+
+_THEIR_WORDS = frozenset(
+    {
+        "account-registered",
+        "customer-changed",
+        "charge-posted",
+        "billing-error-reported",
+        "overcharge-rejected",
+        "cancellation-requested",
+        "complaint-opened",
+        "complaint-reopened",
+    }
+)
+"""The facts whose words customers wrote, were written to, or that are about who they are."""
+_OF_CUSTOMERS = _THEIR_WORDS | {
+    "subscription-registered",
+    "cycle-started",
+    "payment-captured",
+    "payment-failed",
+    "outage-reported",
+    "outage-resolved",
+    "outage-reopened",
+    "overcharge-confirmed",
+    "cancellation-withdrawn",
+    "subscription-suspended",
+    "subscription-reinstated",
+    "subscription-terminated",
+    "complaint-resolved",
+    "refund-succeeded",
+    "refund-failed",
+    "notice-sent",
+    "credentials-collected",
+}
+"""The events that customers know of; what was decided of them stands in the account."""
+
+
+def _for_the_customer(event: EventHeld) -> EventHeld:
+    if event["type"].partition(".")[0] in _THEIR_WORDS:
+        return event
+    return {**event, "words": None, "unreadable": None}
 
 
 _EVERY_STATUS: tuple[NoticeStatus, ...] = get_args(NoticeStatus)
@@ -161,9 +211,9 @@ def _customer(house: House, transaction: Transaction, account: str) -> CustomerH
     return {"name": found.name, "email": found.email, "locale": found.locale, "time_zone": found.time_zone}
 
 
-def _account(house: House, account: str) -> Account | None:
+def _account(house: House, sight: Sight, account: str) -> Account | None:
     try:
-        return answering.account(house, EVERYTHING, account).answer
+        return answering.account(house, sight, account).answer
     except UnknownAccount:
         return None
 

@@ -28,11 +28,13 @@ router = APIRouter(tags=["Personal data"], route_class=Guarded)
     summary="Export everything held about a customer",
     responses=answers(PersonalData),
 )
-def exported(house: TheHouse, _: Annotated[Caller, allowed("subject.export")], account_id: AccountId) -> Response:
+def exported(
+    house: TheHouse, caller: Annotated[Caller, allowed("subject.export")], account_id: AccountId
+) -> Response:
     """The customer, the account, every event with the words that belong to it, messages refused or set aside, and
-    e-mails: for the customer who asks what is held about them."""
+    e-mails: for the customer who asks what is held about them. Customers get what they may see of it themselves."""
     try:
-        return JSONResponse(personal_data(house, account_id))
+        return JSONResponse(personal_data(house, account_id, caller.sight))
     except NothingKnown:
         raise not_found(NO_SUCH_ACCOUNT) from None
 

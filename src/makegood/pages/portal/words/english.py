@@ -352,7 +352,6 @@ ENGLISH = PortalWords(
     held_zone="Time zone",
     held_events=Counted("{number} record of what happened", "{number} records of what happened"),
     held_emails=Counted("{number} e-mail to you", "{number} e-mails to you"),
-    download_readable="Download to read",
     download_data="Download as data (JSON)",
     not_in_it="What our people wrote to each other about your account is not in it. Complain and ask for it: we give "
     "it to you after a person has looked at it.",

@@ -371,7 +371,6 @@ GERMAN = PortalWords(
     held_zone="Zeitzone",
     held_events=Counted("{number} Aufzeichnung von dem, was geschah", "{number} Aufzeichnungen von dem, was geschah"),
     held_emails=Counted("{number} E-Mail an Sie", "{number} E-Mails an Sie"),
-    download_readable="Zum Lesen herunterladen",
     download_data="Als Daten herunterladen (JSON)",
     not_in_it="Was unsere Mitarbeitenden einander zu Ihrem Konto geschrieben haben, steht nicht darin. Beschweren "
     "Sie sich, und bitten Sie darum: Sie bekommen es, nachdem ein Mensch es durchgesehen hat.",

@@ -290,7 +290,6 @@ class PortalWords:
     held_zone: str
     held_events: Counted
     held_emails: Counted
-    download_readable: str
     download_data: str
     not_in_it: str
     held: str
