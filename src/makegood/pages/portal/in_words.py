@@ -25,6 +25,8 @@ class Told:
     """The numbers that it follows from, and the tax in it."""
     formula: str | None
     total: str
+    parts: Sequence[tuple[str, str]] = ()
+    """How it is made good: a sentence for each part, and how it stands."""
 
 
 def told_of(
@@ -45,6 +47,7 @@ def told_of(
         more=tuple(_more(here, clause, currency, state, inputs, formula or "")),
         formula=formula_in(words, formula) if state["outcome"] == "granted" or formula else None,
         total=total,
+        parts=parts_told(here, state["settled"], currency),
     )
 
 
