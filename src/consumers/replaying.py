@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from consumers.upstream import MESSAGES, KeptContent, examine_kept, read_kept
 from ledger.application.kept_messages import Closing, Kept, take_again
 from ledger.application.ledger import Ledger
-from ledger.application.preview import preview
+from ledger.application.preview import Preview, preview
 from ledger.application.statement import Became, Refusal, Statement
 from ledger.events import ReplayOutcome
 from ledger.store.reading.kept_messages import kept_by_id
@@ -21,11 +21,15 @@ class NothingKept(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What became of a kept message, or would: `reason` and `field` say why one is refused again."""
+    """What became of a kept message, or would: `reason` and `field` say why one is refused again.
+
+    `previewed` is what a dry run found that would change.
+    """
 
     outcome: ReplayOutcome
     reason: str | None = None
     field: str | None = None
+    previewed: Preview | None = None
 
 
 def replay(ledger: Ledger, closing: Closing, *, repaired: bytes | None = None, dry_run: bool = False) -> Replayed:
@@ -39,16 +43,19 @@ def replay(ledger: Ledger, closing: Closing, *, repaired: bytes | None = None, d
     item = _read(ledger, closing.of) if repaired is None else _read_repaired(ledger, closing, repaired)
     if isinstance(item, Refusal):
         return Replayed("refused", item.reason, item.field)
+    previewed: Preview | None = None
     if dry_run:
         with ledger.database.reading() as transaction:
             closing.check_open(transaction)
-        found = preview(ledger, [item])
-        became: Became = found.refused[0] if found.refused else "accepted" if found.accepted else "duplicate"
+        previewed = preview(ledger, [item])
+        became: Became = (
+            previewed.refused[0] if previewed.refused else "accepted" if previewed.accepted else "duplicate"
+        )
     else:
         became = take_again(ledger, closing, item)
     if isinstance(became, Refusal):
         return Replayed("refused", became.reason, became.field)
-    return Replayed("accepted" if became == "accepted" else "duplicate")
+    return Replayed("accepted" if became == "accepted" else "duplicate", previewed=previewed)
 
 
 def _read(ledger: Ledger, kept: Kept) -> Statement | Refusal:

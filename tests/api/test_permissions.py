@@ -64,6 +64,10 @@ class TestTheTable:
             "agreement.read",
             "notice.read",
             "status.read",
+            "dead_letter.replay",
+            "aside.replay",
+            "notice.decide",
+            "projection.rebuild",
         }
 
     def test_who_proposes_goodwill_does_not_decide_about_it(self) -> None:

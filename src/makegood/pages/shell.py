@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -15,7 +16,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context, select_autoescape
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -225,7 +226,19 @@ def _words(name: str | None) -> str:
 BADGES: Mapping[str, str] = {
     **dict.fromkeys(("succeeded", "granted", "confirmed", "approved", "active", "resolved", "closed", "ok"), "good"),
     **dict.fromkeys(
-        ("due", "pending", "submitted", "investigating", "open", "waiting", "late", "suspended", "cancelling"), "warn"
+        (
+            "due",
+            "pending",
+            "submitted",
+            "investigating",
+            "open",
+            "waiting",
+            "late",
+            "suspended",
+            "cancelling",
+            "in_doubt",
+        ),
+        "warn",
     ),
     **dict.fromkeys(("failed", "declined", "rejected", "overdue", "withdrawn", "terminated", "wrong"), "bad"),
 }
@@ -252,6 +265,18 @@ def _id(identifier: str | None) -> Markup:
     return Markup("–") if identifier is None else Markup('<span class="id">{}</span>').format(_breaks(identifier))
 
 
+_COMMAND = re.compile(r"`([^`]+)`")
+
+
+def _commands(sentence: str) -> Markup:
+    """A sentence with its commands set apart, which stand between backquotes in it."""
+    pieces = _COMMAND.split(sentence)
+    written = (
+        Markup("<code>{}</code>").format(piece) if at % 2 else escape(piece) for at, piece in enumerate(pieces)
+    )
+    return Markup("").join(written)
+
+
 _LAYOUTS = Environment(
     loader=PackageLoader("makegood.pages", "layouts"),
     autoescape=select_autoescape(("html",)),
@@ -272,4 +297,5 @@ _LAYOUTS.filters |= {
     "badge": _badge,
     "id": _id,
     "breaks": _breaks,
+    "commands": _commands,
 }

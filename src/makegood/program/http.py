@@ -10,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from makegood.access.sessions import Sessions
+from makegood.answers.lag_history import LagHistory
 from makegood.api.app import create_app
 from makegood.api.problems import Refused, as_document
 from makegood.house.clock import system_clock
@@ -17,6 +18,7 @@ from makegood.house.opening import House
 from makegood.house.stripe_account import webhook_secrets
 from makegood.pages import console, portal
 from makegood.pages.activation import activation_pages
+from makegood.pages.live import Live
 from makegood.pages.route import error_page, is_of_a_page
 from makegood.pages.shell import static_files
 from makegood.pages.sign_in import sign_in_pages
@@ -38,6 +40,8 @@ def application(
         more.append(stripe_webhooks(secrets))
     app = create_app(house, more=more, recorded=recorded, refusing=_refused)
     app.state.sessions = Sessions(house.database, clock)
+    app.state.lag_history = LagHistory()
+    app.state.live = Live(house)
     return app
 
 

@@ -38,6 +38,7 @@ from makegood.house.settings import Settings
 from makegood.house.stop import Stop
 from makegood.house.stripe_account import stripe_of
 from makegood.program.looks import RecordingLooks, last_looks_recorded
+from makegood.program.watching import Watching
 
 if TYPE_CHECKING:
     from consumers.payouts.stripe.asking import StripeReturns
@@ -196,7 +197,7 @@ def _api(house: House, recorded: Callable[[], None], *, must: bool) -> list[Part
             raise
         say(f"makegood runs without its HTTP API: {error}")
         return []
-    return [serving, RecordingLooks(house, recorded)]
+    return [serving, RecordingLooks(house, recorded), Watching(house, app.state.lag_history)]
 
 
 def _probes(house: House) -> list[Part]:

@@ -1,5 +1,6 @@
 """The console: where the provider's people look, a module for each of their rooms."""
 
+from makegood.pages import live
 from makegood.pages.console import (
     accounts,
     approvals,
@@ -10,6 +11,9 @@ from makegood.pages.console import (
     evidence,
     explanations,
     finance,
+    messages,
+    operations,
+    rebuilding,
     reconciliation,
     search,
     verifying,
@@ -29,6 +33,10 @@ ROOMS = (
     customer_acts,
     verifying,
     evidence,
+    operations,
+    messages,
+    rebuilding,
+    live,
 )
 ROUTERS = tuple(module.router for module in ROOMS)
 
@@ -40,4 +48,5 @@ NAVIGATION += [
     *search.ENTRIES,
     *verifying.ENTRIES,
     *evidence.ENTRIES,
+    *operations.ENTRIES,
 ]
