@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic_core import from_json
-
 from ledger.store.database import Transaction
 from ledger.store.instants import to_microseconds
 from ledger.store.positions import Position
@@ -68,11 +66,12 @@ def _has_row(transaction: Transaction, shard: int, position: int) -> bool:
 def is_event_of(transaction: Transaction, row: Row) -> bool:
     """Whether a row of the trail is of the event that the ledger has at its position.
 
-    An id may come again in another history, as it follows from the message; when it was recorded does not.
+    An id may come again in another history, as it follows from the message; when it was recorded does not. Raises
+    ColumnChanged where what stands there is no event.
     """
     stored = event_at(transaction, Position(row["shard"], row["position"]))
     if stored is None:
         return False
-    said = from_json(stored.envelope)
+    said = stored.said()
     recorded_at = to_microseconds(instant_from_text(said["recorded_at"]))
     return (said["event_id"], recorded_at) == (row["event_id"], row["recorded_at"])

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
-from pydantic_core import from_json
 from typing_extensions import TypedDict
 
 from ledger.events import STORED_TYPES, Decision, LedgerEvent
@@ -178,8 +177,8 @@ _OF_A_NEWER_PROGRAM = "A newer version of Makegood recorded this event"
 
 
 def entry(stored: StoredEnvelope) -> Entry:
-    """What the trail tells of a stored event."""
-    envelope = from_json(stored.envelope)
+    """What the trail tells of a stored event. Raises ColumnChanged where it is none."""
+    envelope = stored.said()
     of_type = STORED_TYPES.get(stored.type)
     data = envelope["data"]
     return {

@@ -6,6 +6,7 @@ Other people's libraries accept what the commands write.
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from ledger.audit import (
     entries_in,
     leaf_digest,
 )
+from ledger.store.column_types import ColumnChanged
 from ledger.store.connecting import connect
 from tests.audit.judges import Judges, Refused, judges
 from tests.audit.logs import keys_of, signed_now
@@ -155,6 +157,49 @@ def test_what_was_changed_is_not_proven(door: Door, tmp_path: Path) -> None:
     assert not file.exists()
     assert door_says(door, "audit", "export-log", str(tmp_path / "log"), exits=2)
     assert not (tmp_path / "log").exists()
+
+
+def test_an_event_that_is_not_stored_as_bytes_or_not_at_all_is_a_mismatch(door: Door, tmp_path: Path) -> None:
+    a_customer(door, tmp_path)
+    sign(door)
+    prove = ("audit", "prove", "0:3", "--to", str(tmp_path / "event.tlog-proof"))
+    if door.store.startswith("sqlite"):  # the other has a column of bytes only
+        change(door, "UPDATE events SET envelope = CAST(envelope AS TEXT) WHERE position = ?", 3)
+        said = door_says(door, *prove, exits=2)
+        assert "the envelope at 0:3 is not stored as bytes: it was changed from outside" in said
+        assert "the envelope at 0:3 is not" in door_says(door, "audit", "export-log", str(tmp_path / "log"), exits=2)
+    change(door, "DELETE FROM events WHERE position = ?", 3)
+    assert "the event at 0:3 is covered by the last checkpoint, and is not stored" in door_says(door, *prove, exits=2)
+    assert "position 0:3 is missing" in door_says(door, "audit", "export-log", str(tmp_path / "log"), exits=2)
+    assert not (tmp_path / "event.tlog-proof").exists()
+    assert not (tmp_path / "log" / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("written", [b"no JSON", b"[]", b"{}", b'{"recorded_at": 5}'])
+def test_a_last_event_that_is_none_is_said_by_every_command_and_named_by_verify(
+    door: Door, tmp_path: Path, written: bytes
+) -> None:
+    a_customer(door, tmp_path)
+    sign(door)
+    last = door.json("history", CUSTOMER)[-1]["position"]
+    change(door, "UPDATE events SET envelope = ? WHERE position = ?", written, int(last.removeprefix("0:")))
+    for command in (
+        ("claims",),
+        ("history", CUSTOMER),
+        ("audit", "diff", "--account", CUSTOMER, "--from", "0:1", "--to", last),
+    ):
+        said = door_says(door, *command)
+        assert f"the envelope at {last} is not stored as an event" in said
+        assert "`makegood audit verify`" in said
+    said = door_says(door, "audit", "reperform")
+    assert f"the envelope at {last} is not stored as an event" in said
+    assert last in {each["position"] for each in door.json("audit", "verify", exits=2)["bad"]}
+    assert f"the envelope at {last}" in str(door.json("status", exits=1)["problems"])
+
+
+def test_what_another_process_finds_changed_is_told_in_the_same_words() -> None:
+    changed = ColumnChanged("the envelope at 0:3", "bytes")
+    assert str(pickle.loads(pickle.dumps(changed))) == str(changed)
 
 
 def test_a_store_with_fewer_events_than_a_checkpoint_covers(door: Door, tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def reperform(
 
     Only decisions that are `asked` for are counted and told of; the others are performed too, because later ones
     rest on them. How a notice to the customer was delivered is no decision, and an erasure follows from nothing.
-    Raises UnknownStoredType, and pydantic.ValidationError for damaged bytes.
+    Raises UnknownStoredType, and ColumnChanged where what is stored is no event.
     """
     return _Reperforming(account, basis, asked).reperform(recorded)
 

@@ -16,6 +16,11 @@ class ColumnChanged(StoreError):
             f"{what} is not stored as {type_}: it was changed from outside; stop all writers, see what else was with "
             "`makegood audit verify`, and restore the store from a backup"
         )
+        self._said = what, type_
+
+    def __reduce__(self) -> tuple[type[ColumnChanged], tuple[str, str]]:
+        """It is told to another process, too: those of `audit verify` and `audit reperform`."""
+        return type(self), self._said
 
 
 def as_bytes(value: object, what: str) -> bytes:

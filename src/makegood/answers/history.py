@@ -11,7 +11,6 @@ from datetime import date
 from typing import Annotated, Any
 
 from pydantic import Field
-from pydantic_core import from_json
 from typing_extensions import TypedDict, Unpack
 
 from ledger.events import CLAUSES, STORED_TYPES, ClaimAssessed, ClaimAssessedV1, claim_of, clause_of
@@ -166,7 +165,7 @@ class _Terms:
         self._decided: dict[str, list[tuple[int, dict[str, Any]]]] = {}
         types = [ClaimAssessedV1.stored_as, ClaimAssessed.stored_as]
         for stored in events_of_types(transaction, account_id, types):
-            data = from_json(stored.envelope)["data"]
+            data = stored.said()["data"]
             if data["terms"] is not None:
                 self._decided.setdefault(data["claim_id"], []).append((stored.account_version, data["terms"]))
 

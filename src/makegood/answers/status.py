@@ -228,6 +228,7 @@ def _look_around(house: House, status: Status) -> None:
     _look_into_vault(house, status)
     if status.broker:
         _look_into_broker(house, status)
+    status.problems = list(dict.fromkeys(status.problems))  # a damaged tree is met wherever checkpoints are
 
 
 def _look_into_store(house: House, status: Status) -> None:

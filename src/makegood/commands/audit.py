@@ -90,7 +90,7 @@ def audit_prove(
     json: Json = False,
 ) -> int:
     """Prove that an event is in the log, against a signed checkpoint; exit 2 where the stored event is not."""
-    from makegood.answers.audit.logs import Contradicted
+    from makegood.answers.audit.logs import CHANGED
     from makegood.answers.audit.proofs import prove
     from makegood.commands.terminal.audit import show_event_proven
     from makegood.commands.terminal.printing import print_json
@@ -101,7 +101,7 @@ def audit_prove(
         with audited(store) as house, whole_file(to, force=force) as file:
             answer, proof = prove(house, event, given, str(to))
             file.write_text(proof.to_text(), encoding="utf-8")
-    except Contradicted as error:
+    except CHANGED as error:
         return mismatch(error)
     (print_json if json else show_event_proven)(answer)
     return OK
@@ -117,7 +117,7 @@ def audit_consistency(
     json: Json = False,
 ) -> int:
     """Prove that the last checkpoint continues an older one: nothing before it was changed; exit 2 where it was."""
-    from makegood.answers.audit.logs import Contradicted
+    from makegood.answers.audit.logs import CHANGED
     from makegood.answers.audit.proofs import prove_continued
     from makegood.commands.terminal.audit import show_continued
     from makegood.commands.terminal.printing import print_json
@@ -129,7 +129,7 @@ def audit_consistency(
         with audited(store) as house, whole_file(to, force=force) as file:
             answer, proof = prove_continued(house, before, given, str(to))
             file.write_text(proof.to_text(), encoding="utf-8")
-    except Contradicted as error:
+    except CHANGED as error:
         return mismatch(error)
     (print_json if json else show_continued)(answer)
     return OK
@@ -145,7 +145,7 @@ def audit_export_log(
 ) -> int:
     """Export the log up to its last checkpoint, for anybody to verify: checkpoint, tiles and entries."""
     from ledger.store.positions import SYSTEM_SHARD
-    from makegood.answers.audit.logs import Contradicted
+    from makegood.answers.audit.logs import CHANGED
     from makegood.commands.terminal.audit import show_log_exported
     from makegood.commands.terminal.printing import print_json, progress_bar
     from makegood.exports.tiled_log import export_log
@@ -153,7 +153,7 @@ def audit_export_log(
     try:
         with audited(store) as house, progress_bar("exporting", None, "tiles") as show:
             answer = export_log(house, SYSTEM_SHARD, folder, show)
-    except Contradicted as error:
+    except CHANGED as error:
         return mismatch(error)
     (print_json if json else show_log_exported)(answer)
     return OK

@@ -8,17 +8,23 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 from operator import attrgetter
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import from_json
 
 from ledger.audit import leaf_hash
 from ledger.events import LedgerEvent, SubscriptionStatusChanged, from_stored
-from ledger.store.column_types import as_bytes, as_integer, as_text
+from ledger.store.column_types import ColumnChanged, as_bytes, as_integer, as_text
 from ledger.store.database import Database, Row, StoreError, Transaction
 from ledger.store.positions import KnownAt, Position, Reached
 from ledger.store.schema import APPROVED, OF_SYSTEM
 from ledger.values import SYSTEM_ACCOUNT
 
 E = TypeVar("E", bound=LedgerEvent)
+
+
+_ALWAYS_SAID = LedgerEvent.model_fields.keys()
 
 
 class PositionMissing(StoreError):
@@ -49,8 +55,24 @@ class StoredEnvelope:
         return leaf_hash(self.envelope)
 
     def event(self) -> LedgerEvent:
-        """The event that the envelope holds."""
-        return from_stored(self.type, self.envelope)
+        """The event that the envelope holds. Raises ColumnChanged where it holds none, and UnknownStoredType."""
+        try:
+            return from_stored(self.type, self.envelope)
+        except ValidationError:
+            raise self._changed() from None
+
+    def said(self) -> dict[str, Any]:
+        """What the envelope says, also of a type that is not known. Raises ColumnChanged where it is no event's."""
+        try:
+            said: dict[str, Any] = from_json(self.envelope)
+        except ValueError:
+            raise self._changed() from None
+        if not isinstance(said, dict) or not said.keys() >= _ALWAYS_SAID:
+            raise self._changed()
+        return said
+
+    def _changed(self) -> ColumnChanged:
+        return ColumnChanged(f"the envelope at {self.at}", "an event")
 
 
 def recorded_by(stored: Iterable[StoredEnvelope], known_at: KnownAt | None) -> list[StoredEnvelope]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from ledger.application.verification import Mismatch
 from ledger.events import LedgerEvent, PeriodClosed, UnknownStoredType
+from ledger.store.column_types import ColumnChanged
 from ledger.store.positions import Position, Reached, reached_from_text
 from ledger.store.reading.events import StoredEnvelope, events_of_types
 from ledger.values import SYSTEM_ACCOUNT, instant_to_text, month_from_text
@@ -57,7 +56,7 @@ def incomplete_closings(house: House, progress: Progress = lambda done, of: None
     stored = _stored_closings(house)
     try:
         found = figures_of_closings(house.database, [event for _, event in stored], progress)
-    except (ValidationError, UnknownStoredType, LookupError, ArithmeticError, ValueError) as error:
+    except (ColumnChanged, UnknownStoredType, LookupError, ArithmeticError, ValueError) as error:
         what = f"the manifests of closed months cannot be made anew: {type(error).__name__}"
         return [Mismatch(stored[-1][0].at, SYSTEM_ACCOUNT, what)]
     mismatches = []

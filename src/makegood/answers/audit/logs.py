@@ -11,6 +11,7 @@ from pathlib import Path
 from ledger.audit import TILE_WIDTH, Checkpoint, Note, Tile, Unproven, entry_bundle
 from ledger.audit.leaf import DIGEST_BYTES
 from ledger.audit.note import NOTE_BYTES_MAX
+from ledger.store.column_types import ColumnChanged
 from ledger.store.database import Transaction
 from ledger.store.reading.audit import (
     checkpoint_note,
@@ -20,12 +21,17 @@ from ledger.store.reading.audit import (
     tile,
     tree_size,
 )
+from ledger.store.reading.events import PositionMissing
 from makegood.answers.unknown import Unknown
 from makegood.house.stop import Stop
 
 
 class Contradicted(Stop):
     """What is stored does not lead to a checkpoint: one of the two was changed. The message names them."""
+
+
+CHANGED = (Contradicted, ColumnChanged, PositionMissing)
+"""What is raised where the store is not as it was recorded: a mismatch, and nothing that could not be checked."""
 
 
 def last_checkpoint(transaction: Transaction, shard: int) -> Note:

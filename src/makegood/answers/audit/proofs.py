@@ -23,7 +23,7 @@ from ledger.audit import (
 )
 from ledger.store.database import Transaction
 from ledger.store.positions import EXAMPLE, Position, reached_from_text
-from ledger.store.reading.audit import StoredTree, log_called
+from ledger.store.reading.audit import StoredTree, latest_checkpoint, log_called, origin_of
 from ledger.store.reading.events import StoredEnvelope, event_at, find_event
 from ledger.store.reading.shards import shard_end
 from makegood.answers.audit.logs import Contradicted, checkpoint_in, last_checkpoint
@@ -62,7 +62,8 @@ def prove(house: House, event: str, given: Note | None, file: str) -> tuple[Even
 
     The proof is followed before it is given out, from the stored envelope to the checkpoint's root. The envelope goes
     with it as extra data, so that the file needs nothing beside it but the key. Raises Unknown for an event that is
-    not there, Contradicted where the store does not lead to the checkpoint, and Stop where none covers the event.
+    not there, Contradicted where the store does not lead to the checkpoint, ColumnChanged where an envelope is not
+    stored as bytes, and Stop where none covers the event.
     """
     with house.database.reading() as transaction:
         found = _event(transaction, event)
@@ -137,6 +138,12 @@ def _event(transaction: Transaction, asked: str) -> StoredEnvelope:
         if more:
             raise Unknown(f"give one position, such as {EXAMPLE}")
         found = event_at(transaction, place)
+        last = latest_checkpoint(transaction, origin_of(transaction, place.shard))
+        if found is None and last is not None and 0 < place.position <= last.size:
+            raise Contradicted(
+                f"the event at {place} is covered by the last checkpoint, and is not stored: the store was changed "
+                "or damaged; `makegood audit verify` names everything that was"
+            )
     if found is None:
         raise Unknown(
             f"no event has this position or id; a position has the form shard:position, such as {EXAMPLE}, and "

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from ledger.agreement import read_agreement
@@ -28,7 +28,7 @@ from ledger.application.reperforming import (
 from ledger.events import AgreementPublished, LedgerEvent
 from ledger.store import positions
 from ledger.store.connecting import connect
-from ledger.store.database import Database, StoreError, Transaction
+from ledger.store.database import Database, Transaction
 from ledger.store.reading.events import (
     account_pages,
     event_at,
@@ -228,13 +228,7 @@ def _page(database: Database, basis: Basis, performing: _Performing, accounts: S
         events = read_accounts(transaction, accounts)
     found = Reperformed()
     for account, of_account in events.items():
-        try:
-            found.take(reperform(account, of_account, basis, performing.asked))
-        except ValidationError:
-            raise StoreError(
-                f"an event of account {account} cannot be read, because the store is damaged: "
-                "`makegood audit verify` names it"
-            ) from None
+        found.take(reperform(account, of_account, basis, performing.asked))
     return found
 
 
