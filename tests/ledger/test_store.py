@@ -608,7 +608,8 @@ def test_a_connection_that_breaks_before_its_commit_is_unavailable(pg_books: Boo
     assert pg_books.take(Upstream().customer()).accepted == 4
 
 
-def test_a_writer_that_hangs_keeps_nobody_waiting(pg_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_writer_that_hangs_keeps_nobody_waiting(pg_store: str, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     """A frozen process holds its locks until the server ends its transaction; woken, it hears that it was late."""
     monkeypatch.setattr("ledger.store.postgresql.IDLE_IN_TRANSACTION", "300ms")
     books = Books.open(pg_store)
@@ -616,7 +617,7 @@ def test_a_writer_that_hangs_keeps_nobody_waiting(pg_store: str, monkeypatch: py
     books.take(upstream.customer())
     frozen = books.database.real.writing()
     transaction = frozen.__enter__()
-    transaction.run("UPDATE heads SET version = 999")
+    transaction.run_each("UPDATE heads SET version = ?", [(999,)] * rows)
     taken = ThreadPoolExecutor(1).submit(books.take, [upstream.outage_reported()]).result(30)
     assert taken.accepted == 1
     with pytest.raises(CommitUnknown):

@@ -61,7 +61,11 @@ class _PostgreSQLTransaction(Transaction):
             return 0
         with self._connection.cursor() as cursor:
             cursor.executemany(_percent(sql), parameters)
-            return cursor.rowcount
+            changed = cursor.rowcount
+            # After many statements at once the server does not count how long a transaction is idle until the next
+            # one: a process that is frozen there would keep its locks.
+            cursor.execute("SELECT 1")
+            return changed
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         if not rows:
