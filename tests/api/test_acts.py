@@ -600,7 +600,7 @@ class TestTogether:
 
 
 class TestWords:
-    def test_a_category_in_words_is_for_who_wrote_it_and_those_who_may_read_what_people_wrote(self, desk: Desk) -> None:
+    def test_a_category_in_words_is_for_who_wrote_it_and_who_may_read_what_people_write(self, desk: Desk) -> None:
         body = {"category": "Mrs Quux's line", "description": "it crackles"}
         made = desk.post("zoe", f"{ACCOUNT}/complaints", body, key="k-1").json()["ids"]["complaint_id"]
         [fact] = desk.facts()
