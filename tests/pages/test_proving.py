@@ -108,3 +108,13 @@ def test_only_auditors_verify_and_take_evidence(pages: Pages) -> None:
         assert client.get("/console/verify").status_code in {403, 404}
         assert client.submit("/console/verify").status_code in {403, 404}
         assert client.get(f"/console/evidence/pack?account={OWN}").status_code in {403, 404}
+
+
+def test_what_is_printed_says_which_checkpoint_covers_it(pages: Pages) -> None:
+    auditor = pages.staff("auditor")
+    page = auditor.get("/console/refunds?status=due").text
+    assert '<p class="print">/console/refunds?status=due, for sandbox/auditor' in page
+    assert "No signed checkpoint covers what is stored." in page
+    new_key(pages.house, 0)
+    sign_now(pages.house, 0, [], None, lambda size: None)
+    assert "A signed checkpoint covers what is stored up to position 0:" in auditor.get("/console/refunds").text

@@ -125,7 +125,7 @@ def test_finance_goes_from_a_figure_to_its_rows_and_takes_the_same_rows_along(
 ) -> None:
     page = walked.by(PRINCIPALS["finance"], script=script)
     page.goto("/console/months/2026-03")
-    figure = page.locator(".figure", has_text="Granted in the month").first.locator(".value")
+    figure = page.locator(".figure", has_text="Granted").first.locator(".value")
     amount = figure.inner_text()
     figure.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Movements")

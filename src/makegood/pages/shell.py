@@ -81,6 +81,9 @@ class Frame:
     room: Room | None = None
     said: str | None = None
     """What was done just now."""
+    covered: tuple[tuple[str, str], ...] | None = None
+    """Up to which positions signed checkpoints cover the store, each with when it was signed; None where nobody is
+    told so."""
 
     @property
     def locale(self) -> Locale:

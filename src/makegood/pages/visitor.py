@@ -25,7 +25,12 @@ from starlette.responses import Response
 
 from consumers.mail.languages import language_of
 from ledger.events import Role
+from ledger.store.positions import Position
+from ledger.store.reading.audit import latest_checkpoint
+from ledger.store.reading.audit import origin_of as origin_of_log
+from ledger.store.reading.shards import shards_of
 from ledger.store.reading.store import is_sandbox
+from ledger.values import instant_to_text
 from makegood.access.caller import Caller
 from makegood.access.permissions import PERMISSIONS, Action, guards, may
 from makegood.access.sessions import ABSOLUTE, Presence, Sessions
@@ -143,8 +148,24 @@ def _permitted(request: Request, action: Action, room: Room | None) -> Visitor:
             raise TurnedAway(not_there(around))
         raise TurnedAway(_portal_of_another(around) if of_the_portal else _not_permitted(around, action))
     frame = replace(frame_of(request, presence, room=room), roles=roles)
+    if of_the_console:
+        frame = replace(frame, covered=_covered(house_of(request)))
     request.state.looker = presence.principal(account), "portal" if frame.is_customer else "console"
     return Visitor(presence, Caller(presence.principal(account), roles, scope), frame, cookie(request))
+
+
+def _covered(house: House) -> tuple[tuple[str, str], ...]:
+    """Up to which position the last checkpoint of each log covers it, and when that was signed."""
+    with house.database.reading() as transaction:
+        found = {
+            shard: latest_checkpoint(transaction, origin_of_log(transaction, shard))
+            for shard in shards_of(transaction)
+        }
+    return tuple(
+        (str(Position(shard, checkpoint.size)), instant_to_text(checkpoint.signed_at))
+        for shard, checkpoint in found.items()
+        if checkpoint is not None
+    )
 
 
 def presence_of(request: Request) -> Presence | None:

@@ -64,10 +64,10 @@ ENTRIES = (
 )
 
 FLOW_LABELS: dict[Flow, str] = {
-    "granted": "Granted in the month",
-    "paid": "Paid out in the month",
-    "credited": "Credited in the month",
-    "reduced": "Taken off invoices in the month",
+    "granted": "Granted",
+    "paid": "Paid out",
+    "credited": "Credited",
+    "reduced": "Taken off invoices",
 }
 OWED_LABELS = {
     "refunds_due": "refunds due",
