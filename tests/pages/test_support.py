@@ -266,13 +266,14 @@ class TestActing:
         for act, fields, shown in (
             ("note", {"note": "called back"}, "called back"),
             ("link", {"kind": "outage", "linked_id": "out-april-1"}, "out-april-1"),
-            ("resolve", {"resolution": "explained"}, "resolved"),
+            ("resolve", {"resolution": "explained", "answer": "It was our cable."}, "It was our cable."),
             ("reopen", {"reason": "again"}, "again"),
         ):
             path = f"{ADDRESS}/complaint/{act}?id=com-april-1"
             sent, _ = fill_in(support, path, **fields)
             assert confirm(support, path, sent) == page
             assert shown in main_of(support.get(page).text)
+        assert "It was our cable." in pages.customer(OWN).get(f"/portal/{OWN}/complaints?id=com-april-1").text
         wrong = support.submit(
             f"{ADDRESS}/complaint/link?id=com-april-1",
             {"key": "k", "kind": "outage", "linked_id": "out-april-2"},

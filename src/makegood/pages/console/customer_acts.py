@@ -272,6 +272,7 @@ ACTS = (
         complaints.resolve_complaint,
         (
             Asked("resolution", "Resolution", required=True, hint="A code, such as explained or repaired"),
+            Asked("answer", "Answer to the customer", "textarea", hint="They read it in the portal."),
             Asked("note", "Note", "textarea"),
         ),
         "Resolve it",
