@@ -138,11 +138,12 @@ def main() -> int:
             kind = f"kill -9 at a named place of {part}"
             if not only or kind.startswith(only):
                 programme.play(kind, _kills_at_places(house, part), house.stage)
-        if not only or "SQLite full".startswith(only):
-            programme.play("SQLite full", [house.disk_full()] * rounds, house.stage_on_sqlite)
-        if not only or "restored from a backup, SQLite".startswith(only):
-            faults = [kinds.restored(house.back_up_sqlite)] * rounds
-            programme.play("restored from a backup, SQLite", faults, house.stage_on_sqlite)
+        for kind, fault in house.kinds_on_sqlite().items():
+            if not only or kind.startswith(only):
+                programme.play(kind, [fault] * rounds, house.stage_on_sqlite)
+        kind = "kill -9 at a named place of checkpoints, SQLite"
+        if not only or kind.startswith(only):
+            programme.play(kind, _kills_at_places(house, "checkpoints"), house.stage_on_sqlite)
         if not only or "flood".startswith(only):
             floods = [kinds.flood(FLOOD)]
             programme.play("flood", floods, lambda: house.stage(FAULTS_BATCH="500"), afterwards=lambda _: None)

@@ -21,7 +21,7 @@ from ledger.store.database import Row, Transaction
 from ledger.store.postgresql import PostgreSQL
 from ledger.store.sqlite import SQLite
 
-PARTS = ("intake", "relay", "projector", "timers", "payouts")
+PARTS = ("intake", "relay", "projector", "timers", "payouts", "checkpoints")
 SEEN_MOST = 3
 """How many times of one place get a name in the list of those seen."""
 

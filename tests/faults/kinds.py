@@ -18,8 +18,12 @@ from confluent_kafka import Producer
 from consumers.kafka.records import Partition
 from ledger.application.acts import By
 from ledger.application.lost_messages import close
+from ledger.audit import TILE_WIDTH
+from ledger.audit.leaf import DIGEST_BYTES
 from ledger.store.database import Row
+from ledger.store.reading.audit import latest_checkpoint, origin_of, tile
 from ledger.store.vault_keys import RESTORE
+from tests.faults.checkpoints import in_folder
 from tests.faults.failpoints import PARTS
 from tests.faults.lots import PARTITIONS, Lot
 from tests.faults.proxy import Cut, Proxy
@@ -226,23 +230,25 @@ def frozen_in_a_transaction(place: str) -> Fault:
 
 
 def frozen_before_it_sends(place: str) -> Fault:
-    """Payouts are frozen when all that is left is to send: when they are woken, another has asked for the same."""
+    """A part is frozen when all that is left is to send: when it is woken, another has sent the same."""
 
     def freeze(stage: Stage, lot: Lot) -> str:
         stage.whole()
-        payouts = _ready(stage.start("payouts", MAKEGOOD_FAILPOINT=place, FAULTS_SIGNAL="SIGSTOP"))
+        part, _, _ = place.partition(":")
+        alone = _ready(stage.start(part, MAKEGOOD_FAILPOINT=place, FAULTS_SIGNAL="SIGSTOP"))
         stage.publish(lot)
         until(lambda: stage.all_is_taken(lot), PATIENCE)
         stage.make_due(lot)
-        until(lambda: payouts.frozen or stage.at_rest(lot), PATIENCE)
-        if not payouts.frozen:
-            payouts.terminate()
+        until(lambda: alone.frozen or stage.at_rest(lot), PATIENCE)
+        if not alone.frozen:
+            alone.terminate()
             raise NotReached(place)
         stage.settle(lot)
-        payouts.wake()
+        alone.wake()
         time.sleep(stage.dice.uniform(0.5, 3.0))
-        payouts.terminate()
-        return f"{stage.requests} refunds requested in all"
+        alone.terminate()
+        published = len(in_folder(stage.checkpoints))
+        return f"{stage.requests} refunds requested and {published} checkpoints published in all"
 
     return freeze
 
@@ -342,8 +348,82 @@ def topics_anew(stage: Stage, lot: Lot) -> str:
     stage.place.make_anew(stage.place.upstream)
     stage.place.make_anew(stage.place.events)
     stage.place.make_anew(stage.place.instructions)
+    stage.place.make_anew(stage.place.checkpoints)
     stage.publish(lot)
     return f"{taken} of {len(lot.messages)} taken when deleted"
+
+
+def without_folder(stage: Stage, lot: Lot) -> str:
+    """The folder for checkpoints is away for a while: whoever signs says so, and brings all of them when it is back;
+    nobody begins to sign without knowing what is there.
+    """
+    process = stage.whole()
+    away = stage.checkpoints.with_name(f"{stage.checkpoints.name}-away")
+    said = process.said.count(NOT_PUBLISHED)
+    stage.publish(lot)
+    _sleep_a_while(stage)
+    stage.checkpoints.rename(away)
+    try:
+        until(lambda: stage.all_is_taken(lot), PATIENCE)
+        stage.make_due(lot)
+        until(lambda: process.is_ready() and process.said.count(NOT_PUBLISHED) > said, PATIENCE)
+        begins_anew = stage.dice.random() < 0.5
+        if begins_anew:
+            process.terminate()
+            process = stage.whole()
+            until(lambda: NOT_COMPARED in process.said, PATIENCE)
+    finally:
+        away.rename(stage.checkpoints)
+    return "away also when another process began" if begins_anew else "away, and back for the same process"
+
+
+NOT_PUBLISHED = "checkpoint_not_published"
+NOT_COMPARED = "checkpoints_not_compared"
+
+
+def damaged_tile(stage: Stage, lot: Lot) -> str:
+    """A tile of the Merkle tree is changed, cut short or taken away: nothing is signed on it, status names what makes
+    the tree anew from the events, and after that whoever signs goes on by itself.
+    """
+    process = stage.whole()
+    said = process.said.count(REBUILD)
+    stage.publish(lot)
+    _sleep_a_while(stage)
+    how = _damage_a_tile(stage)
+    told = stage.start(command=("status",))
+    if told.wait() != 1 or REBUILD not in told.said:
+        raise NotRecovered(f"{how}, and status does not say what to do:\n{told.said}")
+    until(lambda: stage.all_is_taken(lot), PATIENCE)
+    stage.make_due(lot)
+    until(lambda: process.is_ready() and process.said.count(REBUILD) > said, PATIENCE)
+    rebuilding = stage.start(command=("audit", "rebuild-tree"))
+    if rebuilding.wait() != 0:
+        raise NotRecovered(f"{how}, and the tree is not made anew:\n{rebuilding.said}")
+    return how
+
+
+REBUILD = "makegood audit rebuild-tree"
+
+
+def _damage_a_tile(stage: Stage) -> str:
+    """Damage the tile at the right edge of what was signed last; how. Raises NotReached."""
+    with stage.books.database.writing() as transaction:
+        last = latest_checkpoint(transaction, origin_of(transaction, 0))
+        if last is None or last.size % TILE_WIDTH == 0:
+            raise NotReached("there is no part of a tile that is signed")
+        number = last.size // TILE_WIDTH
+        hashes = tile(transaction, 0, 0, number)
+        at = stage.dice.randrange(last.size % TILE_WIDTH) * DIGEST_BYTES
+        changed = {
+            "a hash was changed": hashes[:at] + bytes(DIGEST_BYTES) + hashes[at + DIGEST_BYTES :],
+            "a tile was cut short": hashes[:at],
+            "a tile was taken away": None,
+        }
+        how = stage.dice.choice(sorted(changed))
+        transaction.run("DELETE FROM audit_tiles WHERE shard = 0 AND level = 0 AND number = ?", (number,))
+        if (left := changed[how]) is not None:
+            transaction.insert("audit_tiles", ("shard", "level", "number", "hashes"), [(0, 0, number, left)])
+    return how
 
 
 def disk_full(store: Path, pages: Path) -> Fault:
@@ -392,6 +472,10 @@ def restored(backup: Callable[[Stage], Callable[[], None]]) -> Fault:
         stage.kills += 2
         put_back()
         until(lambda: stage.books.end() > 0, PATIENCE)
+        origin, end = stage.origin(), stage.books.end()
+        contradicted = any(
+            each.origin == origin and each.size > end for found in stage.published().values() for each in found
+        )
         refused = stage.start()
         until(lambda: not refused.alive or "\nready\n" in "\n" + refused.said, PATIENCE)
         if refused.alive:
@@ -402,12 +486,21 @@ def restored(backup: Callable[[Stage], Callable[[], None]]) -> Fault:
         going_on = stage.start(command=("restored", "--reason", "a fault was played"))
         if going_on.wait() != 0:
             raise NotRecovered(f"it does not go on:\n{going_on.said}")
-        stage.whole()
-        return f"{before} of {len(lot.messages)} taken when backed up"
+        process = stage.whole()
+        if contradicted:
+            until(lambda: process.is_ready() and NOTHING_SIGNED in process.said, PATIENCE)
+            stage.ended[origin] = end
+            beginning = stage.start(command=(*NEW_ORIGIN, "--as", "test", "--reason", "a fault was played"))
+            if beginning.wait() != 0:
+                raise NotRecovered(f"no new log begins:\n{beginning.said}")
+        log = "another log begun" if contradicted else "the same log gone on with"
+        return f"{before} of {len(lot.messages)} taken when backed up, {log}"
 
     return restore
 
 
+NEW_ORIGIN = ("audit", "origin", "new")
+NOTHING_SIGNED = "checkpoints_refused"
 RESIDENT_GROWTH_MOST = 200 * 1024 * 1024
 """Bytes that a process may grow by while messages pile up: the client fetches 16 MB ahead, and accounts stay warm."""
 

@@ -20,6 +20,8 @@ from typing import Any
 
 import consumers.intake
 from consumers import carrying
+from consumers.checkpoints import part as checkpoints_part
+from consumers.checkpoints.part import Checkpoints
 from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.topics import CHECKPOINTS, DEAD_LETTERS, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, UPSTREAM
@@ -28,7 +30,7 @@ from consumers.payouts.request_topic import RequestTopic
 from consumers.projector import KafkaSource
 from consumers.relay import Relay
 from consumers.topic_lag import TopicNames
-from ledger.store import database
+from ledger.store import postgresql
 from ledger.store.database import Transaction
 from ledger.store.sqlite import SQLite
 from makegood import cli
@@ -48,11 +50,16 @@ def say_how(environment: dict[str, str]) -> None:
         replace(topic, name=f"{topic.name}-{suffix}")
         for topic in (UPSTREAM, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, DEAD_LETTERS, CHECKPOINTS)
     )
-    consumers.intake.WATCH_SECONDS = LOOK_SECONDS
-    request_topic.CONFIRMED_WITHIN = 2.0
-    RequestTopic.settles_within = 3.0
-    carrying.LEASE_SECONDS = 1.0
-    database.IDLE_IN_TRANSACTION = "3s"
+    for whose, name, value in (
+        (consumers.intake, "WATCH_SECONDS", LOOK_SECONDS),
+        (request_topic, "CONFIRMED_WITHIN", 2.0),
+        (RequestTopic, "settles_within", 3.0),
+        (carrying, "LEASE_SECONDS", 1.0),
+        (postgresql, "IDLE_IN_TRANSACTION", "3s"),
+        (checkpoints_part, "GROWS_BY", 2 * batch),
+        (checkpoints_part, "REFUSED_FOR", LOOK_SECONDS),
+    ):
+        _put(whose, name, value)
     for name, shorter in {
         "TOPICS": (upstream, events, instructions, requests, letters, checkpoints),
         "Cluster": partial(
@@ -72,16 +79,22 @@ def say_how(environment: dict[str, str]) -> None:
         ),
         "RequestTopic": partial(RequestTopic, topic=requests),
         "KafkaSource": partial(KafkaSource, topic=events, batch=4 * batch, look_seconds=LOOK_SECONDS),
+        "Checkpoints": partial(Checkpoints, stands_by=2.0, grows_every=0.1, looks_every=0.1),
     }.items():
-        setattr(running, name, shorter)
-    broker.NAMES = TopicNames(
-        upstream.name, events.name, instructions.name, requests.name, letters.name, checkpoints.name
-    )
+        _put(running, name, shorter)
+    names = TopicNames(upstream.name, events.name, instructions.name, requests.name, letters.name, checkpoints.name)
+    _put(broker, "NAMES", names)
     seen = environment.get("FAULTS_SEEN")
     sign = signal.Signals[environment.get("FAULTS_SIGNAL", "SIGKILL")]
     Failpoints(environment.get("MAKEGOOD_FAILPOINT"), Path(seen) if seen else None, sign).install()
     if pages := environment.get("FAULTS_PAGES"):
         limit_pages(Path(pages))
+
+
+def _put(whose: object, name: str, value: object) -> None:
+    """Have another value stand under a name, which must be there: one that has moved would stay as it is."""
+    assert hasattr(whose, name), f"{whose} has no {name} any more"
+    setattr(whose, name, value)
 
 
 def limit_pages(told: Path) -> None:

@@ -17,21 +17,27 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from consumers.checkpoints.comparing import PlaceUnusable
+from consumers.checkpoints.folder import Folder
+from consumers.checkpoints.topic import CheckpointTopic
 from consumers.kafka.records import BrokerError, Partition, Record
 from consumers.payouts.asking import reader_of
 from consumers.payouts.requests import key_in
 from consumers.places import place_of
 from consumers.projector import PublishedEvent, event_of
 from ledger.application.agreements import publish
+from ledger.audit import Checkpoint, Note, SignatureType, SigningKey
 from ledger.events import RefundSubmitted
 from ledger.refund_requests import request_of
 from ledger.store.database import Database, Unavailable
 from ledger.store.positions import event_sequence
+from ledger.store.reading.audit import latest_checkpoint, origin_of, tree_size
 from ledger.store.reading.found_requests import requests_found
 from ledger.store.reading.generations import Generations, generations_of
 from ledger.store.reading.lost import LostMessages, lost_ranges
 from projections.catalog import CATALOG
 from projections.instructions import INSTRUCTIONS, ISSUED
+from tests.faults.checkpoints import in_folder, not_in_folder, tree_differs
 from tests.faults.lots import PARTITIONS, Lot, lots
 from tests.faults.makegood import SESSION_MS
 from tests.faults.undisturbed import damage, differences, found_in, undisturbed
@@ -42,6 +48,9 @@ ROOT = Path(__file__).parents[2]
 SESSION_SECONDS = SESSION_MS / 1000
 PATIENCE = 90.0
 BATCH = 10
+SIGNS_EACH = 60
+"""So many events are signed together, or those of a second."""
+_SIGNED_BY = (SignatureType.ED25519, SignatureType.MLDSA44_COSIGNATURE)
 ENDS_WITHIN = 10.0
 """Seconds within which a process that is told to end must have ended."""
 
@@ -131,7 +140,7 @@ class Process:
 
 
 class Stage:
-    """One store, five topics and the processes on them, with lots that are published one after the other."""
+    """One store, six topics and the processes on them, with lots that are published one after the other."""
 
     def __init__(
         self, kafka: Kafka, url: str, folder: Path, dice: random.Random, *, seen_by: str = "", accounts: int = 12
@@ -147,6 +156,16 @@ class Stage:
         self._processes: list[Process] = []
         self._whole: Process | None = None
         self._environment: dict[str, str] = {}
+        suffix = self.place.upstream.name.rpartition("-")[2]
+        self.checkpoints = folder / f"checkpoints-{suffix}"
+        """The folder for checkpoints."""
+        self.checkpoints.mkdir()
+        self.ended: dict[str, int] = {}
+        """The logs that were given up when the store was restored, each with how many of its events were left."""
+        self._key_file = folder / f"audit-{suffix}.key"
+        self._key_file.write_text(
+            "".join(f"{SigningKey.new(self.origin(), type_).secret_text()}\n" for type_ in _SIGNED_BY)
+        )
         self.requests = 0
         """How many refunds were requested, when it was last looked."""
         self.span = 1.0
@@ -164,6 +183,10 @@ class Stage:
         told = {
             "FAULTS_TOPICS": self.place.upstream.name.rpartition("-")[2],
             "FAULTS_BATCH": str(BATCH),
+            "MAKEGOOD_AUDIT_KEY": str(self._key_file),
+            "MAKEGOOD_AUDIT_FOLDER": str(self.checkpoints),
+            "MAKEGOOD_AUDIT_EVENTS": str(SIGNS_EACH),
+            "MAKEGOOD_AUDIT_SECONDS": "1",
             **self._environment,
             **environment,
         }
@@ -264,7 +287,7 @@ class Stage:
             return list(lost_ranges(transaction, closed=False))
 
     def at_rest(self, lot: Lot) -> bool:
-        """Whether everything is taken, nothing is due, and all of it is projected and relayed."""
+        """Whether everything is taken, nothing is due, and all of it is projected, relayed, signed and published."""
         if not self.all_is_taken(lot) or self._due():
             return False
         end = self.books.end()
@@ -278,7 +301,43 @@ class Stage:
             and self._relayed(self.place.dead_letters.name, "") == letters
             and self._requested() == end
             and self._approved(lot) == self._left_approved(lot)
+            and self._signed() == end
         )
+
+    def origin(self) -> str:
+        """The log under whose name the tree is signed now."""
+        with self.books.database.reading() as transaction:
+            return origin_of(transaction, 0)
+
+    def _signed(self) -> int:
+        """Up to which position all of the tree is signed, and that checkpoint is in folder and topic; else 0."""
+        with self.books.database.reading() as transaction:
+            origin, size = origin_of(transaction, 0), tree_size(transaction, 0)
+            last = latest_checkpoint(transaction, origin)
+        if last is None or last.size != size:
+            return 0
+        for place in (Folder(self.checkpoints), CheckpointTopic(self.place.cluster, self.place.checkpoints.name)):
+            try:
+                note = place.last(origin)
+            except (PlaceUnusable, BrokerError):
+                return 0
+            if note is None or Checkpoint.parse(note.text).size != size:
+                return 0
+        return size
+
+    def published(self) -> dict[str, list[Checkpoint]]:
+        """The checkpoints that left, by where they are; those of the topic in the order in which they came there."""
+        records = self._records(self.place.checkpoints.name)
+        return {
+            "the folder": in_folder(self.checkpoints),
+            "the topic": [Checkpoint.parse(Note.parse((record.value or b"").decode()).text) for record in records],
+        }
+
+    def checkpoints_differ(self) -> list[str]:
+        """Where the tree, or what left of it, is not of the events, and what was signed and did not leave."""
+        published = self.published()
+        told = tree_differs(self.books, published, self.ended)
+        return told + not_in_folder(self.books, published["the folder"])
 
     def _requested(self) -> int:
         rows = self.books.rows("SELECT position FROM readers WHERE reader = ?", reader_of(0))
@@ -324,6 +383,7 @@ class Stage:
             differences(undisturbed(lot), found_in(self.books, lot, lot.since_dead_letter))
             + damage(self.books, [*lot.accounts])
             + self.requests_differ()
+            + self.checkpoints_differ()
         )
         if told:
             more = f"\n… and {len(told) - 20} more" if len(told) > 20 else ""
@@ -345,10 +405,10 @@ class Stage:
 
     def check_whole_store(self) -> None:
         """All of the store by itself, and the topics against it: every event in order, its bytes as stored, every
-        instruction as the rows have it, and every refund requested once."""
+        instruction as the rows have it, every refund requested once, and every checkpoint of the events."""
         accounts = [row[0] for row in self.books.rows("SELECT account FROM heads")]
         told = damage(self.books, accounts) + self._topic_differs() + self._instructions_differ()
-        told += self.requests_differ()
+        told += self.requests_differ() + self.checkpoints_differ()
         if told:
             raise NotRecovered("\n".join(told[:20]))
 

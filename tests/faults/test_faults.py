@@ -46,7 +46,8 @@ def test_undisturbed_it_holds_what_an_undisturbed_run_holds(stage: Stage) -> Non
 
 def test_killed_at_a_named_place(house: Theatre, stage: Stage) -> None:
     places = [place for place in house.places() if "INTO projection_positions" not in place]  # only a new store's
-    assert {place.partition(":")[0] for place in places} == {"intake", "relay", "projector", "timers", "payouts"}
+    parts = {place.partition(":")[0] for place in places}
+    assert parts == {"intake", "relay", "projector", "timers", "payouts", "checkpoints"}
     for place in house.dice.sample(places, 4):
         with suppress(NotReached):  # few lots bring the projector to the tables that few accounts have rows in
             play(stage, kinds.kill_at(place))
@@ -66,13 +67,17 @@ def test_with_an_older_vault_until_the_right_one_is_restored(stage: Stage) -> No
     play(stage, kinds.older_vault)
 
 
+def test_with_a_damaged_merkle_tree_until_it_is_made_anew(stage: Stage) -> None:
+    play(stage, kinds.damaged_tile)
+
+
 def test_after_all_that_the_store_is_whole_and_the_topic_says_the_same(stage: Stage) -> None:
     stage.check_whole_store()
 
 
-def test_a_disk_that_is_full_for_a_while(house: Theatre) -> None:
+def test_a_disk_that_is_full_for_a_while_and_a_folder_that_is_away(house: Theatre) -> None:
     with house.stage_on_sqlite() as stage:
-        play(stage, house.disk_full())
+        play(stage, house.disk_full(), kinds.without_folder)
 
 
 def test_a_flood_lies_in_kafka_and_not_in_memory(house: Theatre) -> None:

@@ -23,7 +23,9 @@ from tests.parts.postgres import Postgres, find_postgres
 
 _OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 FROZEN_BEFORE = "payouts: before SEND payments.refund-requests#1"
+FROZEN_BEFORE_PUBLISHING = "checkpoints: before SEND makegood.checkpoints#1"
 FROZEN_AT = "intake: before COMMIT of events#2"
+FROZEN_GROWING = "checkpoints: before COMMIT of audit_tiles#2"
 
 
 @dataclass
@@ -121,11 +123,25 @@ class Theatre:
             "connection cut at commit": kinds.commit_cut(self.proxy),
             "frozen and woken": kinds.frozen,
             "frozen in a transaction": kinds.frozen_in_a_transaction(FROZEN_AT),
+            "frozen as the tree grows": kinds.frozen_in_a_transaction(FROZEN_GROWING),
             "frozen before it sends": kinds.frozen_before_it_sends(FROZEN_BEFORE),
+            "frozen before it publishes": kinds.frozen_before_it_sends(FROZEN_BEFORE_PUBLISHING),
             "members join and leave": kinds.members,
             "deleted before it was read": kinds.deleted_before_it_was_read,
             "older vault restored": kinds.older_vault,
+            "checkpoints without their folder": kinds.without_folder,
+            "Merkle tree damaged": kinds.damaged_tile,
             "restored from a backup": kinds.restored(self.back_up_postgresql),
+        }
+
+    def kinds_on_sqlite(self) -> dict[str, Fault]:
+        """The kinds that are played on SQLite too."""
+        return {
+            "SQLite full": self.disk_full(),
+            "restored from a backup, SQLite": kinds.restored(self.back_up_sqlite),
+            "frozen before it publishes, SQLite": kinds.frozen_before_it_sends(FROZEN_BEFORE_PUBLISHING),
+            "checkpoints without their folder, SQLite": kinds.without_folder,
+            "Merkle tree damaged, SQLite": kinds.damaged_tile,
         }
 
 

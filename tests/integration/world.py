@@ -195,6 +195,7 @@ class Place:
     instructions: Topic
     dead_letters: Topic
     refund_requests: Topic
+    checkpoints: Topic
 
     @property
     def names(self) -> TopicNames:
@@ -205,12 +206,13 @@ class Place:
             self.instructions.name,
             self.refund_requests.name,
             self.dead_letters.name,
+            self.checkpoints.name,
         )
 
     @property
     def topics(self) -> tuple[Topic, ...]:
         """All of them."""
-        return self.upstream, *self.relayed.values(), self.refund_requests
+        return self.upstream, *self.relayed.values(), self.refund_requests, self.checkpoints
 
     @property
     def relayed(self) -> dict[str, Topic]:
@@ -248,6 +250,7 @@ def new_place(broker: Kafka | InProcessBroker, partitions: int = 4) -> Place:
         Topic(f"makegood.instructions-{name}", 1),
         Topic(f"provisioning.dead-letters-{name}", 1),
         Topic(f"payments.refund-requests-{name}", 1),
+        Topic(f"makegood.checkpoints-{name}", 1),
     )
     place.cluster.create_topics(place.topics)
     return place
