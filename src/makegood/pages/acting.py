@@ -15,20 +15,19 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from consumers.upstream.findings import findings
 from ledger.store.positions import reached_from_text
 from makegood.acts.acting import Acting, ActRequest, Channel, Say, spelt
 from makegood.acts.recorded import Recorded
 from makegood.acts.refused import KEY, ActRefused
 from makegood.answers.caught_up import caught_up
-from makegood.pages.forms import Form
+from makegood.pages.forms import Form, sent_form
 from makegood.pages.visitor import TurnedAway, Visitor, go_to, house_of, not_there
 
 B = TypeVar("B", bound=BaseModel)
 
-STEP, PREVIEW, CONFIRM, CHANGE = "step", "preview", "confirm", "change"
-"""The field that says what a form is sent for, and its values: to see what it will mean, to record it, or to go back
-to the fields."""
+STEP, CONFIRM, CHANGE = "step", "confirm", "change"
+"""The field that says what a form is sent for, and its values: to record it, or to go back to the fields; anything
+else, such as `preview`, to see what it will mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def answer_act(
     request: Request, visitor: Visitor, account: str, channel: Channel, described: Described[B]
 ) -> Response:
     """The answer to a form: its fields with what is wrong, what it will mean, or the way to where it was recorded."""
-    form = Form({name: str(value).strip() for name, value in visitor.form.items() if name != "csrf"})
+    form = sent_form(visitor.form)
     if form.values.get(STEP) == CHANGE:
         return described.show(form)
     asked = _read(form, described)
@@ -83,12 +82,12 @@ def answer_act(
     except ActRefused as refused:
         if refused.why == "not_found":
             raise TurnedAway(not_there(visitor.frame)) from None
-        errors = [(wrong.field, wrong.reason) for wrong in refused.errors] or [("", refused.detail)]
-        if any(name == KEY for name, _ in errors):
+        if any(wrong.field == KEY for wrong in refused.errors):
             # What was recorded under this key is another form: this one gets a new key, and is asked for once more.
             form.values.pop("key", None)
-            errors = [("", "you changed the form after it was recorded: check it, and send it again")]
-        form.refuse(errors, described.fields)
+            form.wrong[""] = "you changed the form after it was recorded: check it, and send it again"
+        else:
+            form.refuse_by(refused, described.fields)
         return described.show(form)
     return go_to(visitor, path, sentence)
 
@@ -110,5 +109,5 @@ def _read(form: Form, described: Described[B]) -> B | None:
             to_json({name: value for name, value in values.items() if value is not None})
         )
     except ValidationError as error:
-        form.refuse(((finding.field or "", finding.reason) for finding in findings(error)), described.fields)
+        form.refuse_by(error, described.fields)
         return None

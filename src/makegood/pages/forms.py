@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from fastapi import Request
-from starlette.datastructures import UploadFile
+from pydantic import ValidationError
+from starlette.datastructures import FormData
+
+from consumers.upstream.findings import findings
+from makegood.acts.refused import ActRefused
 
 
 @dataclass(slots=True)
@@ -33,14 +36,15 @@ class Form:
             at = name if name in known else ""
             self.wrong[at] = f"{self.wrong[at]}; {reason}" if at in self.wrong else reason
 
-    @property
-    def problems(self) -> Mapping[str, str]:
-        """What is wrong, by field, for the summary above the form."""
-        return self.wrong
+    def refuse_by(self, error: ActRefused | ValidationError, fields: Iterable[str]) -> None:
+        """Mark what an act or the rules of its body say is wrong."""
+        if isinstance(error, ValidationError):
+            self.refuse(((finding.field or "", finding.reason) for finding in findings(error)), fields)
+        else:
+            errors = [(wrong.field, wrong.reason) for wrong in error.errors]
+            self.refuse(errors or [("", error.detail)], fields)
 
 
-async def form_in(request: Request) -> Form:
-    """The fields of a request's form, each once, without its CSRF token. Files are not taken."""
-    found = await request.form(max_files=0, max_fields=100)
-    given = {name: value for name, value in found.items() if not isinstance(value, UploadFile)}
-    return Form({name: value.strip() for name, value in given.items() if name != "csrf"})
+def sent_form(fields: FormData) -> Form:
+    """The fields of a form that was sent, each once, without its CSRF token."""
+    return Form({name: str(value).strip() for name, value in fields.items() if name != "csrf"})

@@ -18,11 +18,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context, se
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from ledger.events import Role
 from ledger.values import instant_to_text
 from makegood.access.permissions import Action, may
+from makegood.exports.downloading import Download
 from makegood.pages.amounts import amount_by_code, amount_in_words, locale_of, number_in_words
 from makegood.pages.instants import age_in_words, date_in_words, instant_in_words, month_in_words
 
@@ -129,6 +130,12 @@ def page(
 def fragment(frame: Frame, layout: str, **data: Any) -> HTMLResponse:
     """A part of a page, for a page that is open already."""
     return HTMLResponse(_LAYOUTS.get_template(layout).render(frame=frame, **data), 200, HEADERS)
+
+
+def file_answer(file: Download) -> Response:
+    """A file to take away, which nobody keeps on the way."""
+    headers = {"Cache-Control": "no-store", **file.headers}
+    return StreamingResponse(file.chunks(), media_type=file.media_type, headers=headers)
 
 
 # --- files beside the pages -----------------------------------------------------------------------------------------

@@ -156,7 +156,8 @@ def history(request: Request, visitor: Annotated[Visitor, visits("history.read")
 def replay(request: Request, visitor: Annotated[Visitor, visits("history.read")], account: str) -> Response:
     """The account after one of its events, with what that event changed."""
     house, sight = house_of(request), visitor.caller.sight
-    last = answering.account(house, sight, account).version or 0
+    with house.database.reading() as transaction:
+        last = audit_trail.version_folded(transaction, account) or 0
     asked = request.query_params.get("after", "1")
     if not asked.isdecimal() or not 1 <= (number := int(asked)) <= last:
         raise TurnedAway(not_there(visitor.frame))

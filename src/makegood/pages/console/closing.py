@@ -8,16 +8,17 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ledger.application.acts import By
-from ledger.values import Month, month_from_text
+from ledger.values import Month
 from makegood.acts.once import Once
 from makegood.acts.periods import close_period
 from makegood.acts.refused import ActRefused
 from makegood.answers.periods import Calculating, alone, cut_off, period
 from makegood.pages.acting import wait_until_shown
-from makegood.pages.forms import Form
+from makegood.pages.console.finance import asked_month
+from makegood.pages.forms import Form, sent_form
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import page
-from makegood.pages.visitor import TurnedAway, Visitor, go_to, house_of, not_there, submits, visits
+from makegood.pages.visitor import Visitor, go_to, house_of, submits, visits
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -27,15 +28,15 @@ CLOSE = "/console/months/{month}/close"
 @router.get(CLOSE)
 def closing(request: Request, visitor: Annotated[Visitor, visits("period.read", "finance")], month: str) -> Response:
     """A month with its figures by kind and clause, worked out from the events, and its cut-off report."""
-    return _closing_page(request, visitor, _asked(visitor, month), Form())
+    return _closing_page(request, visitor, asked_month(visitor, month), Form())
 
 
 @router.post(CLOSE)
 def close(request: Request, visitor: Annotated[Visitor, submits("period.close", "finance")], month: str) -> Response:
     """Closes the month for good."""
-    asked = _asked(visitor, month)
-    form = Form({name: str(value) for name, value in visitor.form.items() if name != "csrf"})
-    if form.values.get("sure") != "yes":
+    asked = asked_month(visitor, month)
+    form = sent_form(visitor.form)
+    if visitor.form.get("sure") != "yes":
         form.wrong["sure"] = "confirm that the month is to be closed for good"
         return _closing_page(request, visitor, asked, form)
     once = Once(house_of(request), By(visitor.caller.principal, "console"), form.key, request.app.state.recorded)
@@ -77,10 +78,3 @@ def _closing_page(request: Request, visitor: Visitor, month: Month, form: Form) 
         cut_off=late,
         month=str(month),
     )
-
-
-def _asked(visitor: Visitor, month: str) -> Month:
-    try:
-        return month_from_text(month)
-    except ValueError:
-        raise TurnedAway(not_there(visitor.frame)) from None

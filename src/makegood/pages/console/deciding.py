@@ -15,7 +15,6 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from consumers.upstream.findings import findings
 from makegood.access.permissions import Action
 from makegood.acts.acting import Acting, ActRequest, Say, spelt
 from makegood.acts.goodwill import RejectGoodwill, approve_goodwill, reject_goodwill
@@ -37,7 +36,7 @@ from makegood.answers.explanation import Unexplained, explain
 from makegood.answers.explanation_types import Explanation
 from makegood.answers.unknown import Unknown
 from makegood.pages.acting import wait_until_shown
-from makegood.pages.forms import Form
+from makegood.pages.forms import Form, sent_form
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import page
 from makegood.pages.visitor import TurnedAway, Visitor, go_to, house_of, not_there, submits, visits
@@ -290,7 +289,7 @@ def _why(request: Request, visitor: Visitor, id_: str, account: str) -> Explanat
 
 def _decided(kind: Kind, choice: Choice, request: Request, visitor: Visitor, account: str) -> Response:
     """Record a decision, or show the page again with what is wrong."""
-    form = Form({name: str(value).strip() for name, value in visitor.form.items() if name != "csrf"})
+    form = sent_form(visitor.form)
     item = _found(kind, request, visitor, account)
     if choice.takes_reason and not form.get("reason"):
         form.wrong["reason"] = "say why: the reason is kept with the decision"
@@ -301,11 +300,11 @@ def _decided(kind: Kind, choice: Choice, request: Request, visitor: Visitor, acc
         act = ActRequest(form.key, spelt("POST", kind.address(account, item.id, choice.name), said))
         wait_until_shown(request, acting.carry_out(choice.say(item.id, form), act).position)
     except ValidationError as error:
-        form.refuse(((finding.field or "", finding.reason) for finding in findings(error)), _FIELDS)
+        form.refuse_by(error, _FIELDS)
     except ActRefused as refused:
         if refused.why == "not_found":
             raise TurnedAway(not_there(visitor.frame)) from None
-        form.refuse([(wrong.field, wrong.reason) for wrong in refused.errors] or [("", refused.detail)], _FIELDS)
+        form.refuse_by(refused, _FIELDS)
         form.values.pop("key", None)
     else:
         return go_to(visitor, kind.back, f"{item.title} {choice.done}.")

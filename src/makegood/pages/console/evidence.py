@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from ledger.values import Month, month_from_text
 from makegood.evidence.pack import EvidenceWritten, write_evidence
 from makegood.evidence.proven import NotEvident
 from makegood.evidence.sampling import write_sample
-from makegood.exports.downloading import CHUNK, ExportsBusy, taking_turns
+from makegood.exports.downloading import Download, ExportsBusy, taking_turns
 from makegood.house.opening import House
 from makegood.house.stop import Stop
 from makegood.pages.forms import Form
 from makegood.pages.route import PageRoute
-from makegood.pages.shell import Entry, page
+from makegood.pages.shell import Entry, file_answer, page
 from makegood.pages.visitor import Visitor, house_of, visits
 from projections.asking import UnknownAccount
 
@@ -120,15 +120,8 @@ def _sent(request: Request, visitor: Visitor, pack: Form, sample: Form, name: st
         form.wrong[""] = str(error)
     else:
         headers = {
-            "Cache-Control": "no-store",
             "Content-Length": str(size),
             "Content-Disposition": f'attachment; filename="{name}"',
         }
-        return StreamingResponse(_chunks(content), media_type="application/zip", headers=headers)
+        return file_answer(Download("application/zip", headers, content))
     return _asking(visitor, pack, sample)
-
-
-def _chunks(content: BinaryIO) -> Iterator[bytes]:
-    with content:
-        while chunk := content.read(CHUNK):
-            yield chunk

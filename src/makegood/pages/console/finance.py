@@ -9,16 +9,15 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse
 from markupsafe import Markup
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from ledger.events import RefundStatus
 from ledger.events.billing_account import Clause, Outcome
 from ledger.store.positions import KnownAt
-from ledger.values import month_from_text, month_of
+from ledger.values import Month, month_from_text, month_of
 from makegood.answers import finance, owed
 from makegood.answers.moments import known_at_from_text
 from makegood.answers.month_board import BoardOfCurrency, Flow, month_board
-from makegood.answers.periods import periods
 from makegood.exports.downloading import ExportsBusy, download
 from makegood.exports.lists import LIST_FORMATS, What
 from makegood.exports.parquet import MissingExtra
@@ -39,7 +38,7 @@ from makegood.pages.lists import (
     shown_list,
 )
 from makegood.pages.route import PageRoute
-from makegood.pages.shell import Entry, page
+from makegood.pages.shell import Entry, file_answer, page
 from makegood.pages.visitor import TurnedAway, Visitor, house_of, not_there, visits
 from projections import claims as claims_
 from projections import credits as credits_
@@ -98,23 +97,26 @@ def present_month(request: Request, visitor: Annotated[Visitor, visits("owed.rea
 def month(request: Request, visitor: Annotated[Visitor, visits("owed.read", "finance")], month: str) -> Response:
     """The board of a month."""
     house = house_of(request)
-    try:
-        asked = month_from_text(month)
-    except ValueError:
-        raise TurnedAway(not_there(visitor.frame)) from None
-    board = month_board(house, visitor.caller.sight, asked)
+    board = month_board(house, visitor.caller.sight, asked_month(visitor, month))
     return page(
         visitor.frame,
         "console/month.html",
         title=f"Month {month}",
         board=board,
         charts={of["currency"]: _charts(of) for of in board["currencies"]},
-        closed_months=[each["period"] for each in periods(house)],
         flow_labels=FLOW_LABELS,
         owed_labels=OWED_LABELS,
         age_labels=AGE_LABELS,
         zone=house.settings.time_zone,
     )
+
+
+def asked_month(visitor: Visitor, month: str) -> Month:
+    """The month in an address. Raises TurnedAway for what is none."""
+    try:
+        return month_from_text(month)
+    except ValueError:
+        raise TurnedAway(not_there(visitor.frame)) from None
 
 
 def _charts(board: BoardOfCurrency) -> dict[str, Markup]:
@@ -175,27 +177,24 @@ def amounts_owed(request: Request, visitor: Annotated[Visitor, visits("owed.read
 @router.get("/console/refunds")
 def refunds(request: Request, visitor: Annotated[Visitor, visits("refund.read", "finance")]) -> Response:
     """Refunds with their status."""
-    fields = (choice("status", "Status", get_args(RefundStatus)), *_MONEY, *_PERIOD)
     return _list(
-        request, visitor, "refunds", "Refunds", fields, refunds_.ORDER, owed.refunds, owed.refund_totals, "status"
+        request, visitor, "refunds", "Refunds", _REFUNDS, refunds_.ORDER, owed.refunds, owed.refund_totals, "status"
     )
 
 
 @router.get("/console/credits")
 def credits(request: Request, visitor: Annotated[Visitor, visits("credit.read", "finance")]) -> Response:
     """Credits with what is left of them."""
-    fields = (choice("status", "Status", get_args(CreditStatus)), *_MONEY, *_PERIOD)
     return _list(
-        request, visitor, "credits", "Credits", fields, credits_.ORDER, owed.credits, owed.credit_totals, "status"
+        request, visitor, "credits", "Credits", _CREDITS, credits_.ORDER, owed.credits, owed.credit_totals, "status"
     )
 
 
 @router.get("/console/claims")
 def claims(request: Request, visitor: Annotated[Visitor, visits("claim.read", "finance")]) -> Response:
     """Claims with their outcome."""
-    fields = (choice("outcome", "Outcome", get_args(Outcome)), *_MONEY, *_PERIOD)
     return _list(
-        request, visitor, "claims", "Claims", fields, claims_.ORDER, owed.claims, owed.claim_totals, "outcome"
+        request, visitor, "claims", "Claims", _CLAIMS, claims_.ORDER, owed.claims, owed.claim_totals, "outcome"
     )
 
 
@@ -291,9 +290,7 @@ def export(request: Request, visitor: Annotated[Visitor, visits("export.read", "
         raise TurnedAway(
             _not_exported(visitor, 422, "This server cannot write Parquet: choose Excel or CSV, or ask its operator.")
         ) from None
-    return StreamingResponse(
-        file.chunks(), media_type=file.media_type, headers={"Cache-Control": "no-store", **file.headers}
-    )
+    return file_answer(file)
 
 
 def _not_exported(visitor: Visitor, status: int, why: str) -> Response:

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from consumers.upstream.findings import findings
 from ledger.application.acts import By
+from ledger.store.reading.shards import shard_ends
 from makegood.acts.once import Once
 from makegood.acts.reconciliation import ReconcileFile, SettleDiscrepancy, reconcile, settle_discrepancy
 from makegood.acts.refused import ActRefused
+from makegood.answers.caught_up import caught_up
 from makegood.answers.reconciliation import Reconciled, discrepancies
 from makegood.pages.forms import Form
 from makegood.pages.lists import FilterField, asked_list, choice, shown_list
@@ -44,13 +45,16 @@ def reconcile_file(request: Request, visitor: Annotated[Visitor, submits("discre
     if not form.get("csv"):
         form.wrong["csv"] = "paste the processor's file here, with its heading"
         return _page(request, visitor, form)
-    house = house_of(request)
-    house.projections.catch_up()
-    by = By(visitor.caller.principal, "console")
+    house, by = house_of(request), By(visitor.caller.principal, "console")
+    with house.database.reading() as transaction:
+        end = shard_ends(transaction)
+    if not caught_up(house, end):
+        form.wrong[""] = "the newest events are not in the lists yet: try again in a moment"
+        return _page(request, visitor, form)
     try:
         found = reconcile(house, by, request.app.state.recorded, ReconcileFile(csv=form.values["csv"]))
     except ActRefused as refused:
-        form.refuse([(wrong.field, wrong.reason) for wrong in refused.errors] or [("", refused.detail)], _FIELDS)
+        form.refuse_by(refused, _FIELDS)
         return _page(request, visitor, form)
     return _page(request, visitor, Form(), found)
 
@@ -66,7 +70,7 @@ def settle(
         once = Once(house_of(request), By(visitor.caller.principal, "console"), form.key, request.app.state.recorded)
         settle_discrepancy(once, discrepancy, asked)
     except ValidationError as error:
-        form.refuse(((finding.field or "", finding.reason) for finding in findings(error)), _FIELDS)
+        form.refuse_by(error, _FIELDS)
         return _page(request, visitor, form, wrong_of=discrepancy)
     except ActRefused as refused:
         if refused.why == "not_found":

@@ -3,23 +3,19 @@ whose signatures and witnesses say so. One verification runs at a time, in a thr
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from consumers.part import reason_of
-from ledger.values import instant_to_text
 from makegood.answers.audit.signing import Signing, signing_of
 from makegood.answers.audit.verification import Verification, verified
 from makegood.house.audit_keys import trusted_by
-from makegood.house.clock import system_clock
 from makegood.house.opening import House
 from makegood.house.stop import Stop
+from makegood.pages.console.long_run import LongRun
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import Entry, fragment, page
 from makegood.pages.visitor import Visitor, go_to, house_of, submits, visits
@@ -33,62 +29,16 @@ BAD_SHOWN = 200
 """So many of what is not right are listed; the others are counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A verification that ended: its result, or why it could not be done."""
-
-    at: str
-    by: str
-    result: Verification | None
-    failed: str | None = None
-
-
-class VerificationRun:
-    """The verification that runs in this process, and the last one that ended."""
-
-    def __init__(self) -> None:
-        self._turn = threading.Lock()
-        self.running = False
-        self.step = ""
-        self.done = 0
-        self.of: int | None = None
-        self.last: Done | None = None
-
-    def begin(self, house: House, by: str) -> bool:
-        """Begin one, unless one runs already."""
-        with self._turn:
-            if self.running:
-                return False
-            self.running, self.step, self.done, self.of = True, "reading", 0, None
-        threading.Thread(target=self._verify, args=(house, by), name="verification", daemon=True).start()
-        return True
-
-    def _verify(self, house: House, by: str) -> None:
-        result, failed = None, None
-        try:
-            result = verified(house, policy=trusted_by(house.settings), bar=self._bar)
-        except Stop as stop:
-            failed = str(stop)
-        except Exception as error:
-            failed = f"it could not be done ({reason_of(error)}): try `makegood audit verify` on the server"
-        self.last = Done(instant_to_text(system_clock()), by, result, failed)
-        self.running = False
-
-    @contextmanager
-    def _bar(self, what: str, unit: str) -> Iterator[Progress]:
-        self.step, self.done, self.of = f"{what} {unit}", 0, None
-
-        def moved(done: int, of: int) -> None:
-            self.done, self.of = done, of
-
-        yield moved
+VerificationRun = LongRun[Verification]
 
 
 def run_of(request: Request) -> VerificationRun:
     """The verification of this server."""
     state = request.app.state
     if not hasattr(state, "verification"):
-        state.verification = VerificationRun()
+        state.verification = VerificationRun(
+            "verification", (Stop,), "it could not be done ({reason}): try `makegood audit verify` on the server"
+        )
     run: VerificationRun = state.verification
     return run
 
@@ -118,7 +68,18 @@ def progress(request: Request, visitor: Annotated[Visitor, visits("audit.read", 
 @router.post(VERIFY)
 def verify_now(request: Request, visitor: Annotated[Visitor, submits("audit.read", "audit")]) -> Response:
     """Begins a verification of the whole store."""
-    began = run_of(request).begin(house_of(request), visitor.caller.principal)
+    house, run = house_of(request), run_of(request)
+
+    @contextmanager
+    def bar(what: str, unit: str) -> Iterator[Progress]:
+        run.at(f"{what} {unit}")
+        yield run.moved
+
+    began = run.begin(
+        visitor.caller.principal,
+        lambda: verified(house, policy=trusted_by(house.settings), bar=bar),
+        step="reading",
+    )
     return go_to(visitor, VERIFY, "" if began else "A verification runs already.")
 
 
