@@ -32,9 +32,10 @@ from ledger.events.subscription import Status
 from ledger.store.database import Database
 from ledger.store.instants import to_microseconds
 from ledger.store.reading.page import Listed, Order, Where
-from projections.asking import Accounts, rows_listed
+from projections.asking import Accounts, rows_listed, rows_of
 from projections.first_message import MESSAGE, LeftOut, counting, first, message_of, order_of_fact
 from projections.projection import Index, Place, Projection, Row, Rows, State, Table
+from projections.retractions import never_said_in
 from projections.settled_parts import parts
 from projections.shown_values import Amount, Currency, Instant, LocalDate, shown_instant
 
@@ -429,6 +430,13 @@ def registered(state: State, left_out: LeftOut) -> Registered:
         "currency": row["currency"],
         "registered_at": shown_instant(row["registered_at"]),
     }
+
+
+def find_registered(database: Database, account_id: str) -> Registered:
+    """Zone, currency and registration of an account; of one that is not registered each is null."""
+    with database.reading() as transaction:
+        rows = rows_of(transaction, ACCOUNTS, REGISTRATIONS, [account_id])
+        return registered({REGISTRATIONS.name: rows}, never_said_in(transaction, [account_id]))
 
 
 def _registration(state: State, left_out: LeftOut) -> Row | None:

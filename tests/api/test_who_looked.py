@@ -70,6 +70,17 @@ def test_words_that_people_wrote_and_evidence_are_looked_at_too(sandbox: Door, l
     assert found == [("words", account), ("evidence", account)]
 
 
+def test_whoever_searches_looks_at_the_customers_who_are_named(sandbox: Door, lines: Lines) -> None:
+    other = {**ACCOUNT, "id": "a2", "subject": "acct-2"}
+    sandbox("ingest", lines(ACCOUNT, other, SUBSCRIPTION))
+    assert "no customer is found" in sandbox("find", "nobody@example.org")
+    assert looks(sandbox) == [], "nobody was found"
+    name = ACCOUNT["data"]["customer"]["name"]
+    assert {row["account_id"] for row in sandbox.json("find", name)} == {"acct-1", "acct-2"}
+    found = [(look["kind"], look["account_id"], look["times"]) for look in looks(sandbox)]
+    assert found == [("words", "acct-1", 1), ("words", "acct-2", 1)]
+
+
 def test_many_looks_over_http_are_one_event(api: Api, sandbox: Door, lines: Lines) -> None:
     sandbox("ingest", lines(ACCOUNT, SUBSCRIPTION))
     pia, otto = api.key("privacy"), api.key("auditor")

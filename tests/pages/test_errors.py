@@ -13,6 +13,7 @@ from makegood.api.outermost import BODY_MAX
 from makegood.pages.activation import activation_pages
 from makegood.pages.route import PageRoute, is_of_a_page
 from makegood.pages.shell import HEADERS, static_files
+from projections.accounts import ACCOUNTS, REGISTRATIONS
 from tests.pages.clients import Pages
 from tests.pages.life import OWN
 
@@ -55,6 +56,29 @@ def test_a_form_that_is_too_large_is_a_page(pages: Pages) -> None:
     answer = pages.staff("finance").post("/console/reconciliation", content=b"x" * (BODY_MAX + 1))
     assert is_a_page(answer, 413)
     assert "Shorten its longest text" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("language", "too_large", "failed"),
+    [
+        ("en", "Shorten its longest text", "This did not work"),
+        ("de", "Kürzen Sie den längsten Text", "Das hat nicht geklappt"),
+    ],
+)
+def test_customers_read_of_failures_in_their_language(
+    pages: Pages, language: str, too_large: str, failed: str
+) -> None:
+    client = pages.customer(OWN, language=language)
+    answer = client.post(f"/portal/{OWN}/complaints/open", content=b"x" * (BODY_MAX + 1))
+    assert is_a_page(answer, 413)
+    assert too_large in answer.text
+    with pages.house.database.writing() as transaction:
+        transaction.run(f"DROP TABLE {ACCOUNTS.stored_name(REGISTRATIONS)}")
+    answer = client.get(f"/portal/{OWN}")
+    assert is_a_page(answer, answer.status_code)
+    assert (answer.status_code >= 500, failed in answer.text) == (True, True)
+    others = {"en": "Nothing was recorded", "de": "Es wurde nichts aufgezeichnet"}
+    assert {code: text in answer.text for code, text in others.items()} == {code: code == language for code in others}
 
 
 def test_programs_get_a_document(pages: Pages) -> None:

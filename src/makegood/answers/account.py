@@ -21,7 +21,7 @@ from makegood.answers.moments import Moment, known_at_to_text
 from makegood.house.opening import House
 from projections import account_state, replay
 from projections.account_state import AccountState, Balance, ClaimOfAccount
-from projections.accounts import Charge, Invoice, Payment, Registered, Subscription
+from projections.accounts import Charge, Invoice, Payment, Registered, Subscription, find_registered
 from projections.alarms import Alarm
 from projections.complaints import ComplaintOfAccount
 from projections.credits import Credit
@@ -95,6 +95,11 @@ def account(
     aside = set_aside_then(house, at, [account_id], instant_known(house, at)).get(account_id, 0)
     state, moment = _account_then(house, account_id, as_of, known_at, aside)
     return AccountFound(_told(sight, state, moment, aside), None)
+
+
+def time_zone(house: House, sight: Sight, account_id: str) -> str | None:
+    """The zone in which an account has its days, without reading more of it; None where it is not registered."""
+    return find_registered(house.database, sight.check(account_id))["time_zone"]
 
 
 def _told(sight: Sight, state: AccountState, moment: MomentTold, aside: int) -> Account:

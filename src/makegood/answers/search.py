@@ -43,8 +43,8 @@ def search(house: House, sight: Sight, text: str, page: Page | None = None) -> L
     account, then by what they are found by.
 
     A name is found by its words in any order, without accents and capitals; a number in any spelling, with its
-    country code or without. The words are those of the vault: of an erased account none are left. Raises
-    VaultMismatch and StoreError.
+    country code or without. The words are those of the vault: of an erased account none are left. Each account whose
+    customer is named counts as a look at words. Raises VaultMismatch and StoreError.
     """
     with house.database.reading() as transaction:
         text = text.strip()
@@ -96,6 +96,8 @@ def _is_account(sight: Sight, transaction: Transaction, text: str) -> bool:
 
 def _shown(house: House, sight: Sight, transaction: Transaction, text: str, account: str, by: By) -> Found:
     name, email = name_and_email(house, sight, transaction, account)
+    if name or email:
+        house.looked("words", account)
     return {
         "account_id": account,
         "by": by,

@@ -21,6 +21,7 @@ from makegood.answers.explanation import Unexplained
 from makegood.answers.periods import Calculating
 from makegood.answers.unknown import Unknown
 from makegood.pages.shell import Frame, page
+from makegood.pages.turned_away_words import words_in
 from makegood.pages.visitor import HOME, TurnedAway, frame_of, not_there, presence_of
 from projections.asking import UnknownAccount
 
@@ -38,15 +39,11 @@ def is_of_a_page(path: str) -> bool:
 def error_page(request: Request, status: int, headers: Mapping[str, str] | None = None) -> Response:
     """The page for a request that came to no page of its own, by the status of the answer."""
     frame = _frame(request)
-    match status:
-        case 413:
-            return _failed(
-                frame, status, "The form is too large. Shorten its longest text, and send it again.", headers
-            )
-        case 503:
-            return _failed(frame, status, _TRY_AGAIN, headers)
-        case _ if status >= 500:
-            return _failed(frame, status, _OUR_ERROR, headers)
+    words = words_in(frame.language)
+    if status == 413:
+        return _failed(frame, status, words.too_large, headers)
+    if status >= 500:
+        return _failed(frame, status, words.unavailable if status == 503 else words.our_error, headers)
     return not_there(frame, status, headers)
 
 
@@ -69,41 +66,40 @@ class PageRoute(APIRoute):
             except Exception as error:
                 request.state.reason = reason_of(error)
                 frame = await run_in_threadpool(_frame, request)
-                return _failed(frame, *_why(error))
+                return _failed(frame, *_why(error, frame))
 
         return answered
 
 
-_OUR_ERROR = "The error is on our side, not in what you did. Try again later, and tell the operator if it persists."
-_TRY_AGAIN = "The database cannot be reached, or too many changes came at once. Try again in a moment."
-
-
-def _why(error: Exception) -> tuple[int, str]:
+def _why(error: Exception, frame: Frame) -> tuple[int, str]:
+    words = words_in(frame.language)
     match error:
-        case Calculating():
-            return 503, "The figures of a month are being calculated for another page. Try again in a moment."
         case Erased():
-            return 410, "The personal data that this page needs was erased for good."
+            return 410, words.erased
         case Gone():
-            return 410, "The key of the personal data that this page needs was lost for good."
-        case VaultMismatch():
+            return 410, words.key_lost
+        case Calculating() if not frame.is_customer:
+            return 503, "The figures of a month are being calculated for another page. Try again in a moment."
+        case VaultMismatch() if not frame.is_customer:
             return 503, "The key database is not this store's. Ask the server's operator to restore it."
-        case NotPermitted():
+        case NotPermitted() if not frame.is_customer:
             return 503, "The server may only read its database. Ask its operator to permit writing."
-        case StoreError():
-            return 503, _TRY_AGAIN
-    return 500, _OUR_ERROR
+        case Calculating() | VaultMismatch() | StoreError():
+            return 503, words.unavailable
+    return 500, words.our_error
 
 
 def _failed(frame: Frame, status: int, why: str, headers: Mapping[str, str] | None = None) -> Response:
+    words = words_in(frame.language)
     return page(
         frame,
         "turned_away.html",
-        title="This did not work",
+        title=words.failed,
         status=status,
         headers={**({"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}), **(headers or {})},
-        paragraphs=(why, "Nothing was recorded."),
-        leads_to=(HOME, "To the first page"),
+        paragraphs=(why, words.nothing_recorded),
+        leads_to=(HOME, words.first_page),
+        **words.frame,
     )
 
 

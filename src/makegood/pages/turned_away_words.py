@@ -19,6 +19,13 @@ class TurnedAwayWords:
     sign_in: str
     foreign_form: str
     foreign_form_why: tuple[str, ...]
+    failed: str
+    nothing_recorded: str
+    too_large: str
+    unavailable: str
+    our_error: str
+    erased: str
+    key_lost: str
     first_page: str
     skip: str
     sandbox_words: str
@@ -50,6 +57,13 @@ ENGLISH = TurnedAwayWords(
         "It comes from an earlier session, or from a page that is not ours. Nothing was recorded.",
         "Open the page again, and send the form from there.",
     ),
+    failed="This did not work",
+    nothing_recorded="Nothing was recorded.",
+    too_large="The form is too large. Shorten its longest text, and send it again.",
+    unavailable="The database cannot be reached, or too many changes came at once. Try again in a moment.",
+    our_error="The error is on our side, not in what you did. Try again later, and tell us if it persists.",
+    erased="The personal data that this page needs was erased for good.",
+    key_lost="The key of the personal data that this page needs was lost for good.",
     first_page="To the first page",
     skip="Skip to the content",
     sandbox_words="Sandbox: nothing here is real. Whoever has a link from the terminal can sign in.",
@@ -72,6 +86,15 @@ GERMAN = TurnedAwayWords(
         "Es stammt aus einer früheren Sitzung oder von einer fremden Seite. Es wurde nichts aufgezeichnet.",
         "Öffnen Sie die Seite noch einmal, und senden Sie das Formular von dort ab.",
     ),
+    failed="Das hat nicht geklappt",
+    nothing_recorded="Es wurde nichts aufgezeichnet.",
+    too_large="Das Formular ist zu groß. Kürzen Sie den längsten Text, und senden Sie es noch einmal ab.",
+    unavailable="Die Datenbank ist nicht erreichbar, oder es gab zu viele Änderungen auf einmal. "
+    "Versuchen Sie es gleich noch einmal.",
+    our_error="Der Fehler liegt bei uns, nicht an Ihnen. "
+    "Versuchen Sie es später noch einmal, und sagen Sie uns Bescheid, wenn er bleibt.",
+    erased="Die persönlichen Daten, die diese Seite braucht, wurden endgültig gelöscht.",
+    key_lost="Der Schlüssel zu den persönlichen Daten, die diese Seite braucht, ist endgültig verloren.",
     first_page="Zur ersten Seite",
     skip="Zum Inhalt",
     sandbox_words="Testsystem: Nichts hier ist echt. Wer einen Link aus dem Terminal hat, kann sich anmelden.",

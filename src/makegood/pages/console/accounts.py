@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import replace
 from datetime import date
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
@@ -17,7 +17,6 @@ from ledger.store.reading.page import Page
 from makegood.access.permissions import Action
 from makegood.answers import account as answering
 from makegood.answers import history as historical
-from makegood.answers.account import Account
 from makegood.answers.customer import contact
 from makegood.answers.moments import as_of_from_text, known_at_from_text
 from makegood.answers.open_matters import open_matters
@@ -75,7 +74,7 @@ def account(request: Request, visitor: Annotated[Visitor, visits("account.read")
         wrong["known_at"] = str(error)
     found = answering.account(house_of(request), visitor.caller.sight, account, as_of, known_at).answer
     return page(
-        account_frame(visitor, found),
+        account_frame(visitor, found["time_zone"]),
         "console/account.html",
         title=f"Account {account}",
         status=422 if wrong else 200,
@@ -106,7 +105,7 @@ def timeline(request: Request, visitor: Annotated[Visitor, visits("history.read"
         if visitor.may(action) and (name not in _WHILE or stand & _WHILE[name])
     ]
     return page(
-        account_frame(visitor, found.answer),
+        account_frame(visitor, found.answer["time_zone"]),
         "console/timeline.html",
         title=f"Account {account}",
         tabs=_tabs(visitor, account),
@@ -124,7 +123,6 @@ def timeline(request: Request, visitor: Annotated[Visitor, visits("history.read"
 def history(request: Request, visitor: Annotated[Visitor, visits("history.read")], account: str) -> Response:
     """All facts and decisions in order, each in a sentence with why, by whom, and what was owed after it."""
     house, sight = house_of(request), visitor.caller.sight
-    stands = answering.account(house, sight, account).answer
     asked = asked_list(request, _HISTORY, audit_trail.ORDER)
     rows = historical.history(
         house,
@@ -142,7 +140,7 @@ def history(request: Request, visitor: Annotated[Visitor, visits("history.read")
     if request.query_params.get("format") == "csv":
         return Response(history_csv(rows), media_type=CSV, headers={"Cache-Control": "no-store"})
     return page(
-        account_frame(visitor, stands),
+        account_frame(visitor, answering.time_zone(house, sight, account)),
         "console/history.html",
         title=f"History of {account}",
         tabs=_tabs(visitor, account),
@@ -166,7 +164,7 @@ def replay(request: Request, visitor: Annotated[Visitor, visits("history.read")]
     found = answering.account(house, sight, account, known_at=known_at).answer
     entry = historical.history(house, sight, account, page=Page(1, (number - 1,)))[0]
     return page(
-        account_frame(visitor, found),
+        account_frame(visitor, found["time_zone"]),
         "console/replay.html",
         title=f"Account {account} after event {number}",
         tabs=_tabs(visitor, account),
@@ -182,9 +180,8 @@ def replay(request: Request, visitor: Annotated[Visitor, visits("history.read")]
     )
 
 
-def account_frame(visitor: Visitor, found: Account) -> Frame:
-    """The frame in the account's own zone, in the room in which they look at accounts."""
-    zone: Any = found.get("time_zone")
+def account_frame(visitor: Visitor, zone: str | None) -> Frame:
+    """The frame in the account's own zone, where it has one, in the room in which they look at accounts."""
     return replace(visitor.frame, room=room_of(visitor), zone=zone or visitor.frame.zone)
 
 

@@ -128,14 +128,13 @@ def complaint(
     """A complaint with every step, the words out of the vault, and what it has to do with."""
     house, sight = house_of(request), visitor.caller.sight
     found = complaint_in_full.complaint(house, sight, id, account)
-    stands = answering.account(house, sight, account).answer
     acts: list[Any] = [
         (act.title, act.path(account, id))
         for act in ACTS
         if act.of_complaint and visitor.may(act.action) and _WHILE.get(act.name, found["status"]) == found["status"]
     ]
     return page(
-        account_frame(visitor, stands).within("support"),
+        account_frame(visitor, answering.time_zone(house, sight, account)).within("support"),
         "console/complaint.html",
         title=f"Complaint {id}",
         complaint=found,

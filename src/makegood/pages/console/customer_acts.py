@@ -337,7 +337,7 @@ for _act in ACTS:
 def _described(act: CustomerAct, request: Request, visitor: Visitor, account: str) -> Described[Any]:
     found = answering.account(house_of(request), visitor.caller.sight, account).answer
     # What was said of an earlier form would be read as said of this one.
-    frame = replace(account_frame(visitor, found), room="support", said=None)
+    frame = replace(account_frame(visitor, found["time_zone"]), room="support", said=None)
     id_ = request.query_params.get("id", "")
     if act.of_complaint and id_ not in [row["complaint_id"] for row in found["complaints"]]:
         raise TurnedAway(not_there(visitor.frame))
