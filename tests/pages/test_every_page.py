@@ -22,6 +22,10 @@ _FRAME = """() => ({
   wide: Math.max(0, document.documentElement.scrollWidth - window.innerWidth),
   unnamed: [...document.querySelectorAll("table:not([aria-labelledby])")].filter(table => !table.caption).length})"""
 
+_RIGHT_TO_LEFT = """() => {
+  document.documentElement.dir = "rtl";
+  return document.documentElement.scrollWidth > window.innerWidth}"""
+
 
 def looked_at(site: Site) -> Iterator[tuple[Who, Endpoint]]:
     """Each page once, by somebody who may see it: a customer where they may, else the first role."""
@@ -77,11 +81,17 @@ def test_it_reads_well(site: Site, signed_in: SignedIn, width: int, dark: bool) 
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
-def test_it_is_there_without_javascript(site: Site, signed_in: SignedIn, watched: Watched) -> None:
+def test_it_is_there_without_javascript_and_whichever_way_a_language_is_written(
+    site: Site, signed_in: SignedIn, watched: Watched
+) -> None:
     browsers: dict[Who, Page] = {}
+    told: list[str] = []
     for who, page in looked_at(site):
         if who not in browsers:
-            browsers[who] = signed_in(who, script=False)
+            browsers[who] = signed_in(who, width=320, script=False)
         if is_whole(opened(browsers[who], Asked(page, OWN).path)):
             assert browsers[who].locator("h1").count() == 1, page
+            if browsers[who].evaluate(_RIGHT_TO_LEFT):
+                told.append(f"{page} is wider than the screen from right to left")
     assert len(watched.visited) >= len(browsers)
+    assert not told, "\n".join(told)

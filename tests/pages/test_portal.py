@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from decimal import Decimal
 from html import unescape
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -20,11 +21,14 @@ from makegood.acts.acting import Acting, ActRequest
 from makegood.acts.complaints import ResolveComplaint, resolve_complaint
 from makegood.answers import owed
 from makegood.answers.explanation import Unexplained, explain
+from makegood.pages import portal
 from makegood.pages.portal.words import LANGUAGES
-from makegood.pages.portal.words.texts import Counted, Titled
+from makegood.pages.portal.words.texts import Counted, PortalWords, Titled
 from tests.door.conftest import commands
 from tests.pages.clients import Pages
 from tests.pages.life import ANOTHERS, HOSTILE, IN_HTML, MARKS, OWN
+
+ROOT = Path(portal.__file__).parents[1]
 
 
 @pytest.fixture
@@ -361,3 +365,9 @@ def test_every_language_has_all_texts_with_the_same_things_filled_in() -> None:
             for one, other in pairs:
                 assert other.strip(), field.name
                 assert _placeholders(one) == _placeholders(other), (field.name, one, other)
+
+
+def test_every_text_is_said_somewhere() -> None:
+    pages = [file for file in ROOT.rglob("*") if file.suffix in (".py", ".html") and file.parent.name != "words"]
+    said = set(re.findall(r"\w+", " ".join(file.read_text() for file in pages)))
+    assert [each.name for each in fields(PortalWords) if each.name not in said] == []

@@ -51,6 +51,7 @@ def overview(request: Request, visitor: Reading, account: str) -> Response:
     return at.page(
         "overview",
         title=at.words.overview,
+        lead=at.words.account_named.format(account=account),
         balances=told["balances"],
         coming=[refund for refund in told["refunds"] if refund["status"] not in ("succeeded", "rejected")],
         settled=[refund for refund in told["refunds"] if refund["status"] in ("succeeded", "rejected")],

@@ -73,6 +73,8 @@ class PortalWords:
     sandbox: str
     navigation: str
     footer: str
+    account_named: str
+    """{account}"""
     sign_out: str
     sign_out_everywhere: str
     optional: str
@@ -93,7 +95,6 @@ class PortalWords:
     credit_left: str
     open_invoices: str
     nothing_comes_back: str
-    nothing_left: str
     refunds: str
     refunds_settled: str
     no_refunds: Titled
@@ -134,13 +135,12 @@ class PortalWords:
     """{moment}"""
     outage_from_to: str
     """{moment} and {until}"""
+    settled_matters: str
     outages: str
-    no_outages: str
     dispute_about: str
     """{charge}"""
     decided_by: str
     """{day}"""
-    disputes: str
     complaints: str
     complaint_of: str
     """{day}"""
@@ -163,7 +163,6 @@ class PortalWords:
     pending: Mapping[Clause, str]
     withdrawn: str
     fell_away: str
-    how_reckoned: str
     unused_days: Counted
     """{number} of {cycle} days; {price} is the price of the cycle."""
     unused_time: str
@@ -176,7 +175,6 @@ class PortalWords:
     """{time} without service count as {number} of {cycle} days; {price}"""
     credited_time: str
     """{time} and {price}"""
-    days_of_cycle: Counted
     investigate_by: str
     """{day}"""
     formula: str
