@@ -1,7 +1,7 @@
 """Pictures of each main page, on a screen and a phone, light and dark, over the sample provider's data.
 
-`python -m tests.pages.screenshots FOLDER` takes all of them as they are, to look at. `--docs` takes small ones for
-docs/pages/, of under 60 KB each. `--only WORD` takes those whose name has a word in it.
+`python -m tests.pages.screenshots FOLDER` takes all of them as they are, to look at. `--docs` takes those that
+docs/pages/README.md shows, small, of under 60 KB each. `--only WORD` takes those whose name has a word in it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ FIRST_QUARTER = 2_500
 """So many of the sample's messages are recorded on 1 April 2026, the others on 1 July."""
 ACCOUNT, CLAIM = "acct-0006", "unused/cyc-0006-2026-04-02"
 """A customer of the sample who cancelled, and what they are owed for it."""
+CANCELLING, SUBSCRIPTION = "acct-0024", "sub-0024"
+"""A customer who has paid for a year, and can cancel."""
 BYTES_MAX = 60_000
 WIDTHS = (1280, 320)
 
@@ -41,6 +43,8 @@ class Pictured(NamedTuple):
     name: str
     who: Who | None
     path: str
+    account: str = ACCOUNT
+    """Whose customer looks at it."""
 
 
 def pictured() -> Iterator[Pictured]:
@@ -53,7 +57,11 @@ def pictured() -> Iterator[Pictured]:
     yield Pictured("console-timeline", "support", f"/console/accounts/{ACCOUNT}/timeline")
     yield Pictured("console-outage", "support", f"/console/accounts/{ACCOUNT}/outage")
     yield Pictured("console-explanation", "auditor", f"/console/explanations?id={CLAIM}")
+    yield Pictured("console-dead-letter", "provisioning", "/console/operations/dead-letters/1")
     yield Pictured("portal", "customer", f"/portal/{ACCOUNT}")
+    yield Pictured("portal-why", "customer", f"/portal/{ACCOUNT}/why?id={CLAIM}")
+    cancelling = f"/portal/{CANCELLING}/cancel?subscription={SUBSCRIPTION}"
+    yield Pictured("portal-cancel", "customer", cancelling, CANCELLING)
 
 
 @contextmanager
@@ -109,7 +117,7 @@ def opened(
 ) -> Iterator[Page]:
     with context_of(found, watched, width=width, dark=dark, calm=True) as context:
         if page.who is not None:
-            token = site.sign_in(page.who, ACCOUNT)
+            token = site.sign_in(page.who, page.account)
             context.add_cookies([{"name": COOKIE, "value": token, "url": site.address}])
         seen = context.new_page()
         answer = seen.goto(page.path)
@@ -137,6 +145,7 @@ def main() -> int:
     if asked.folder is None and not asked.docs:
         parser.error("name a folder, or give --docs")
     troubles: list[str] = []
+    shown = (DOCS / "README.md").read_text()
     with sample() as site, browser() as found:
         for page in pictured():
             if asked.only not in page.name:
@@ -144,8 +153,7 @@ def main() -> int:
             if asked.folder is not None:
                 asked.folder.mkdir(parents=True, exist_ok=True)
                 troubles += take(found, site, page, asked.folder)
-            if asked.docs:
-                DOCS.mkdir(exist_ok=True)
+            if asked.docs and f"({page.name}.webp)" in shown:
                 troubles += take_small(found, site, page)
             print(page.name, flush=True)
     for trouble in dict.fromkeys(troubles):
