@@ -189,7 +189,7 @@ def test_a_cancellation_comes_to_what_was_shown_before(pages: Pages, way: str) -
     assert _unused(pages, "sub-second-1") == []
     asked = customer.get(address).text
     shown = text_of(asked)
-    assert "The subscription ends on 1 May 2026." in shown
+    assert "The subscription ends with its cycle, on 1 May 2026." in shown
     assert "days of your cycle are unused" in shown
     assert "you keep the service to the end of the cycle" in shown
     fields = {**hidden(asked), "keep_service": way, "step": "preview"}

@@ -43,7 +43,7 @@ def test_a_customer_cancels_by_keyboard_on_a_phone_without_scripts_and_reads_the
     tab_to(page, words.cancel)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Cancel home-voip")
-    expect(page.get_by_text("The subscription ends on 1 May 2026.").first).to_be_visible()
+    expect(page.get_by_text("The subscription ends with its cycle, on 1 May 2026.").first).to_be_visible()
     tab_to(page, words.give_back)
     page.keyboard.press("ArrowDown")
     expect(page.get_by_label(words.keep)).to_be_checked()

@@ -208,7 +208,7 @@ ENGLISH = PortalWords(
         "overpaid": "{amount} more than is due now went out to you. You do not need to do anything.",
         "correction": "Net and tax are corrected by {amount}.",
     },
-    part_statuses={"open": "on its way", "gone_out": "done", "failed": "did not arrive", "rejected": "rejected"},
+    part_statuses={"open": "still to come", "gone_out": "done", "failed": "did not arrive", "rejected": "rejected"},
     used_for="{amount} of it was used for invoice {invoice} on {day}.",
     disagree=Titled("You do not agree?", "Tell us why: somebody looks at it again."),
     preview="Show what it means",
@@ -303,7 +303,7 @@ ENGLISH = PortalWords(
     cancel_title="Cancel {plan}",
     cancel_lead="You can cancel at any time. Choose until when you want to use the service; you see what comes back "
     "before anything is recorded.",
-    effective="The subscription ends on {day}.",
+    effective="The subscription ends with its cycle, on {day}.",
     effective_at_once="The subscription ends today.",
     give_back="I stop using the service now",
     keep="I use the service to the end of the cycle",

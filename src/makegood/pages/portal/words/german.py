@@ -218,7 +218,12 @@ GERMAN = PortalWords(
         "overpaid": "{amount} mehr, als jetzt geschuldet ist, haben Sie bekommen. Sie brauchen nichts zu tun.",
         "correction": "Netto und Steuer werden um {amount} berichtigt.",
     },
-    part_statuses={"open": "unterwegs", "gone_out": "erledigt", "failed": "kam nicht an", "rejected": "abgelehnt"},
+    part_statuses={
+        "open": "steht noch aus",
+        "gone_out": "erledigt",
+        "failed": "kam nicht an",
+        "rejected": "abgelehnt",
+    },
     used_for="{amount} davon wurden am {day} für die Rechnung {invoice} verwendet.",
     disagree=Titled("Sehen Sie es anders?", "Sagen Sie uns, warum: Jemand sieht es noch einmal an."),
     preview="Zeigen, was es bedeutet",
@@ -320,7 +325,7 @@ GERMAN = PortalWords(
     cancel_title="{plan} kündigen",
     cancel_lead="Sie können jederzeit kündigen. Wählen Sie, bis wann Sie den Anschluss nutzen möchten; Sie sehen, "
     "was Sie zurückbekommen, bevor etwas aufgezeichnet wird.",
-    effective="Der Vertrag endet am {day}.",
+    effective="Der Vertrag endet mit seinem Zeitraum, am {day}.",
     effective_at_once="Der Vertrag endet heute.",
     give_back="Ich nutze den Anschluss ab jetzt nicht mehr",
     keep="Ich nutze den Anschluss bis zum Ende des Zeitraums",
