@@ -100,6 +100,18 @@ def test_an_amount_that_was_changed_is_named(twenty_accounts_in_july: Door) -> N
     assert account in said
 
 
+def test_a_last_event_that_cannot_be_read_is_named_and_not_the_one_before_it(twenty_accounts: Door) -> None:
+    door = twenty_accounts
+    with changing(door.store) as transaction:
+        [(position, account)] = transaction.rows(
+            "SELECT position, account FROM events WHERE account <> 'system' ORDER BY position DESC LIMIT 1"
+        )
+        transaction.run("UPDATE events SET envelope = ? WHERE position = ?", (b"{", position))
+    found = verify(door)
+    assert found["first_bad"] == f"0:{position}"
+    assert {each["account_id"] for each in found["bad"] if each["position"]} == {account}
+
+
 def test_an_amount_that_was_changed_and_chained_again(twenty_accounts_in_july: Door) -> None:
     """What the accounts' chains do not show any more the tree does, and where that was made anew, the checkpoint."""
     door = twenty_accounts_in_july

@@ -266,6 +266,14 @@ class History:
         for type_, said in run.said.items():
             self.said[type_] += said
 
+    def cut(self) -> set[str]:
+        """The accounts of which an entry that cannot be read comes after all those that can."""
+        return {
+            account
+            for position, account, _ in self.bad
+            if account in self.ends and position is not None and position > self.ends[account].position
+        }
+
     def broken(self, suspects: Collection[int]) -> Iterator[Bad]:
         """Which entries the breaks in chains lie at. `suspects` are positions of entries known to be changed.
 

@@ -51,7 +51,7 @@ ACCOUNTS_AT_ONCE = 50
 """So many accounts are compared with projections together."""
 ALONE_MAX = 20_000
 """So many events of a store are checked faster by one process than by several, which have to start."""
-LOG_ALONE_MAX = 100_000
+LOG_ALONE_MAX = 500_000
 """So many entries of an exported log, with which there is less to compare."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
