@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test quick laws schedules fuzz tampers generators pages vendored check format mutants faults bench erasures deps setup setup-dev lock upgrade sample currencies clean .tools
+.PHONY: help run test quick laws schedules fuzz tampers generators pages vendored check format mutants faults bench bench-compare erasures deps setup setup-dev lock upgrade sample currencies clean .tools
 
 # List the targets.
 help:
@@ -99,9 +99,13 @@ mutants: .venv/dev.stamp
 faults: .tools .venv/dev.stamp
 	@$(BIN)/python -m tests.faults $(ROUNDS)
 
-# Set up, then measure messages and events a second on this machine.
+# Set up, then measure this machine, all or SECTIONS="intake lives …", each beside its comparison; written to .bench.
 bench: .venv/dev.stamp
-	@$(BIN)/python bench/run.py
+	@$(BIN)/python -m bench.run $(SECTIONS)
+
+# Set up, then show two reports side by side: A=before/bench.json B=after/bench.json.
+bench-compare: .venv/dev.stamp
+	@$(BIN)/python -m bench.compare $(A) $(B)
 
 # Set up, then erase 100 customers on each kind of store, and look for what was said of them wherever it could be.
 erasures: .venv/dev.stamp

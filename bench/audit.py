@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 
+from bench.report import Section
+from bench.timing import timed
 from consumers.checkpoints.part import Checkpoints
 from consumers.checkpoints.signing import Rhythm, checkpoint_now, grow_to_end, sign
 from consumers.part import run_parts
@@ -28,13 +30,11 @@ PROOFS = 200
 MARK = 20
 """Percent of intake's time that appending may take."""
 
-Report = Callable[[str, list[float], str], None]
-Timed = Callable[[Callable[[], object]], float]
 Ingest = Callable[[House], object]
 Opened = Callable[[], AbstractContextManager[House]]
 
 
-def measure_appending(name: str, opened: Opened, ingest: Ingest, timed: Timed, report: Report) -> None:
+def measure_appending(section: Section, name: str, opened: Opened, ingest: Ingest) -> None:
     """Intake alone, the tree over what it recorded, and intake with the part beside it, each from an empty store."""
     alone, tree, signing = [], [], []
     events = 0
@@ -48,16 +48,18 @@ def measure_appending(name: str, opened: Opened, ingest: Ingest, timed: Timed, r
     with opened() as house:
         beside = timed(lambda: _with_the_part(house, ingest))
         sign_all(house)
-        report(f"{name}: events appended to the tree", [events / seconds for seconds in tree], "events/s")
+        section.add(f"{name}: events appended to the tree", [events / seconds for seconds in tree], "events/s")
         shares = [100 * tree_seconds / seconds for tree_seconds, seconds in zip(tree, alone, strict=True)]
-        report(f"{name}: appending, of intake's time (mark: {MARK})", shares, "%")
+        section.add(f"{name}: appending, of intake's time (mark: {MARK})", shares, "%")
         longer = 100 * (beside / statistics.median(alone) - 1)
-        report(f"{name}: intake until all is in the tree too, longer by", [longer], "%")
-        report(f"{name}: a checkpoint signed by both keys and kept", [seconds * 1e3 for seconds in signing], "ms")
-        measure_proofs(name, house, report)
+        section.add(f"{name}: intake until all is in the tree too, longer by", [longer], "%")
+        section.add(
+            f"{name}: a checkpoint signed by both keys and kept", [seconds * 1e3 for seconds in signing], "ms"
+        )
+        measure_proofs(section, name, house)
 
 
-def measure_proofs(name: str, house: House, report: Report) -> None:
+def measure_proofs(section: Section, name: str, house: House) -> None:
     """Proofs of events at places spread over a signed log, made as `audit prove` does and verified; and that the last
     checkpoint continues one over half of the events. In microseconds, and bytes of the file.
     """
@@ -85,12 +87,12 @@ def measure_proofs(name: str, house: House, report: Report) -> None:
         began = time.perf_counter()
         _, continuing = prove_continued(house, older, None, "")
         continued.append(1e6 * (time.perf_counter() - began))
-    report(f"{name}: a proof in a log of {size:,} events, made", made, "µs")
-    report(f"{name}: its file read and verified, both signatures too", verified, "µs")
-    report(f"{name}: its hashes, 32 bytes each", hashes, "hashes")
-    report(f"{name}: its file, without the event's envelope", files, "bytes")
-    report(f"{name}: a consistency proof from half of the events, made", continued, "µs")
-    report(f"{name}: its hashes, 32 bytes each", [float(len(continuing.hashes))], "hashes")
+    section.add(f"{name}: a proof in a log of {size:,} events, made", made, "µs")
+    section.add(f"{name}: its file read and verified, both signatures too", verified, "µs")
+    section.add(f"{name}: its hashes, 32 bytes each", hashes, "hashes")
+    section.add(f"{name}: its file, without the event's envelope", files, "bytes")
+    section.add(f"{name}: a consistency proof from half of the events, made", continued, "µs")
+    section.add(f"{name}: its hashes, 32 bytes each", [float(len(continuing.hashes))], "hashes")
 
 
 def keys_of(origin: str) -> Sequence[SigningKey]:

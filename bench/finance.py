@@ -14,6 +14,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.houses import take
+from bench.report import Section
+from bench.timing import timed
 from ledger.store.database import Database
 from makegood.access.sight import EVERYTHING
 from makegood.answers import finance, owed
@@ -25,12 +28,13 @@ from projections.refunds import REFUNDS, ROWS
 
 EACH = 4
 """The refunds of one account."""
+ROUNDS = 3
 FORMATS = ("csv", "jsonl", "xlsx", "parquet")
 
 
-def fill(house: House, taken: Callable[[list[bytes]], None], refunds: int) -> None:
+def fill(house: House, refunds: int) -> None:
     """Have so many refunds: of one account by the ledger, of the others as copies of its rows."""
-    taken(_account())
+    take(house.ledger, _account())
     house.projections.catch_up()
     copies = refunds // EACH - 1
     for projection in (REFUNDS, MOVEMENTS, CLAIMS):
@@ -77,8 +81,8 @@ def _copy(database: Database, projection: Projection, copies: int) -> None:
             transaction.run(f"{numbers} INSERT INTO {name} ({columns}) {chosen}")
 
 
-def measure(house: House, store: str, timed: Callable[[Callable[[], object]], float], refunds: int) -> None:
-    """Ask each question once, beside the SQL of the same rows."""
+def measure(section: Section, house: House, store: str) -> None:
+    """Ask each question, in turn with the SQL of the same rows."""
     database = house.database
     rows, made = REFUNDS.stored_name(ROWS), MOVEMENTS.stored_name(MOVEMENTS.tables[0])
 
@@ -89,10 +93,6 @@ def measure(house: House, store: str, timed: Callable[[Callable[[], object]], fl
 
         return ask
 
-    def line(name: str, seconds: float, beside: float) -> None:
-        print(f"  {name:44} {seconds:8.2f} s   plain SQL {beside:7.2f} s   {refunds / seconds:11,.0f} refunds/s")
-
-    print(f"\n{refunds:,} refunds, {store}: each question once, beside the plain SQL of the same rows")
     questions: dict[str, tuple[Callable[[], object], str]] = {
         "refunds, all rows": (
             lambda: list(owed.refunds(house, EVERYTHING)),
@@ -109,8 +109,12 @@ def measure(house: House, store: str, timed: Callable[[Callable[[], object]], fl
         ),
     }
     for name, (ask, statement) in questions.items():
-        beside = timed(sql(statement))
-        line(name, timed(ask), beside)
+        plain, asked = [], []
+        for _ in range(ROUNDS):
+            plain.append(timed(sql(statement)))
+            asked.append(timed(ask))
+        beside = section.add(f"{store}, {name}: plain SQL", plain, "s")
+        section.add(f"{store}, {name}", asked, "s", beside=beside.name)
 
 
 MEASURED = (
@@ -120,9 +124,8 @@ MEASURED = (
 """A process between, which is small: of a child of ours, the greatest memory would be ours."""
 
 
-def measure_exports(store: str, refunds: int) -> None:
+def measure_exports(section: Section, store: str, url: str) -> None:
     """Write each format in a process of its own: seconds, and its greatest memory."""
-    print(f"\nExports of {refunds:,} refunds, each in a process of its own")
     for format_ in FORMATS:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / f"refunds.{format_}"
@@ -130,11 +133,9 @@ def measure_exports(store: str, refunds: int) -> None:
             command = [sys.executable, "-c", MEASURED, sys.executable, *export]
             started = time.monotonic()
             said = subprocess.run(
-                command, check=True, env={**os.environ, "MAKEGOOD_STORE": store}, stdout=subprocess.PIPE
+                command, check=True, env={**os.environ, "MAKEGOOD_STORE": url}, stdout=subprocess.PIPE
             )
             seconds, peak = time.monotonic() - started, int(said.stdout) / 1024
             size = file.stat().st_size / 1e6
-            print(
-                f"  {format_:8} {seconds:8.1f} s   {refunds / seconds:9,.0f} refunds/s   {size:8.1f} MB   "
-                f"greatest memory {peak:6.0f} MB"
-            )
+            note = f"{size:.0f} MB; greatest memory {peak:.0f} MB"
+            section.add(f"{store}, export as {format_}", [seconds], "s", note=note)

@@ -6,16 +6,16 @@ and sums find many rows, while an account and its history are read from events.
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from tests.pages.clients import Pages
 
+from bench.messages import SAMPLE
+from bench.report import Figure, Section
+from bench.timing import timed
 from consumers import files
 from ledger.application import due_work
 from ledger.store.database import Database, Transaction
@@ -28,8 +28,8 @@ OF_THE_SAMPLE = 300
 FIRST_QUARTER = 2_500
 """So many of the sample's messages are recorded on 1 April 2026, the others on 1 July."""
 ACCOUNT, CLAIM = "acct-0006", "unused/cyc-0006-2026-04-02"
-MARK_TIMES, MARK_MORE = 3, 0.030
-"""The mark: the 95th percentile stays under so many times the SQL's, and so many seconds."""
+MARK_TIMES, MARK_MORE = 3, 30
+"""The mark: the 95th percentile stays under so many times the SQL's, and so many milliseconds."""
 PAGES = (
     "/console/months/2026-07",
     "/console/months/2026-06",
@@ -61,9 +61,9 @@ Asked = list[tuple[str, tuple[Any, ...]]]
 """What a transaction was asked: its functions with what they were given."""
 
 
-def fill(house: House, sample: Path, accounts: int) -> None:
+def fill(house: House, accounts: int) -> None:
     """Have so many accounts: the sample's by the ledger, the others as copies of its rows."""
-    lines = sample.read_bytes().splitlines()
+    lines = (SAMPLE / "events.jsonl").read_bytes().splitlines()
     for until, part in (
         (datetime(2026, 4, 1, tzinfo=UTC), lines[:FIRST_QUARTER]),
         (datetime(2026, 7, 1, tzinfo=UTC), lines[FIRST_QUARTER:]),
@@ -132,39 +132,21 @@ def alone(database: Database, transactions: list[Asked]) -> None:
                 getattr(transaction, name)(*given)
 
 
-def measure(house: House, store: str, accounts: int, rounds: int) -> None:
-    """Ask for each page and for its SQL alone, in turn; seconds at the median and the 95th percentile."""
+def measure(section: Section, house: House, store: str, rounds: int) -> None:
+    """Ask for each page and for its SQL alone, in turn, in milliseconds."""
     app = application(house, clock=system_clock)
     pages = Pages(house, app, system_clock)
     staff = pages.staff("finance", "auditor", "support", "operator")
     asked = [(staff, path) for path in PAGES] + [(pages.customer(ACCOUNT), path) for path in OF_CUSTOMERS]
-    print(
-        f"\nPages over {accounts:,} accounts, {store}: milliseconds of {rounds} requests each, in turn with their SQL"
-    )
-    print(f"  {'':66} {'page':>15}   {'SQL alone':>15}   {'':10} times")
-    print(f"  {'':66} {'p50':>7} {'p95':>7}   {'p50':>7} {'p95':>7}   statements")
     for client, path in asked:
         answer = client.get(path)
         assert answer.status_code in (200, 303), (path, answer.status_code)
         noted = statements_of(house.database, lambda: client.get(path))  # noqa: B023
         page, sql = [], []
         for _ in range(rounds):
-            page.append(_timed(lambda: client.get(path)))  # noqa: B023
-            sql.append(_timed(lambda: alone(house.database, noted)))  # noqa: B023
-        (p50, p95), (sql50, sql95) = _percentiles(page), _percentiles(sql)
-        kept = "" if p95 < MARK_TIMES * sql95 + MARK_MORE else "   over the mark"
-        print(
-            f"  {path:66} {p50 * 1e3:7.1f} {p95 * 1e3:7.1f}   {sql50 * 1e3:7.1f} {sql95 * 1e3:7.1f}   "
-            f"{sum(map(len, noted)):10} {p95 / sql95:5.1f}{kept}"
-        )
-
-
-def _timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def _percentiles(seconds: list[float]) -> tuple[float, float]:
-    in_parts = statistics.quantiles(seconds, n=20, method="inclusive")
-    return in_parts[9], in_parts[18]
+            page.append(1e3 * timed(lambda: client.get(path)))  # noqa: B023
+            sql.append(1e3 * timed(lambda: alone(house.database, noted)))  # noqa: B023
+        beside = section.add(f"{store} {path}: its SQL", sql, "ms", note=f"{sum(map(len, noted))} statements")
+        figure = Figure(f"{store} {path}", "ms", page)
+        over = (figure.percentile or 0) >= MARK_TIMES * (beside.percentile or 0) + MARK_MORE
+        section.add(figure.name, page, "ms", beside=beside.name, note="over the mark" if over else "")

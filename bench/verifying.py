@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
 
 from bench.audit import keys_of, sign_all
-
+from bench.report import Section
 from ledger.store.database import Database
 from ledger.store.positions import SYSTEM_SHARD
 from ledger.store.reading.audit import leaves_after, origin_of
@@ -20,12 +18,12 @@ from makegood.exports.tiled_log import export_log
 from makegood.house.opening import House
 
 AT_ONCE = 10_000
+ROUNDS = 3
+_BARE = "bare SHA-256 of the envelopes, one process"
 
-T = TypeVar("T")
 
-
-def measure(house: House, name: str, folder: Path, rounds: int) -> Iterator[tuple[str, list[float], str]]:
-    """Rates of verifying a store and its exported log; each with a name and its unit.
+def measure(section: Section, house: House, name: str, folder: Path) -> None:
+    """Rates of verifying a store and its exported log.
 
     What is verified is never in memory whole: a million events are a gigabyte.
     """
@@ -35,9 +33,9 @@ def measure(house: House, name: str, folder: Path, rounds: int) -> Iterator[tupl
         vkeys = [str(key.vkey) for key in keys_of(origin_of(transaction, SYSTEM_SHARD))]
     own = verify.Policy(logs=[verify.Key.from_text(vkey) for vkey in vkeys])
     found: dict[str, list[float]] = {}
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         events, size, seconds = _hashed(house.database)
-        found.setdefault("bare SHA-256 of the envelopes, one process", []).append(events / seconds)
+        found.setdefault(_BARE, []).append(events / seconds)
         for processes in sorted({1, os.cpu_count() or 1}):
             began = time.perf_counter()
             answer = verified(house, processes=processes)
@@ -49,18 +47,14 @@ def measure(house: House, name: str, folder: Path, rounds: int) -> Iterator[tupl
             assert log["ok"], log["bad"][:5]
             taken = time.perf_counter() - began
             found.setdefault(f"audit verify --log, {processes} processes", []).append(events / taken)
-        seconds, said = _timed(lambda: verify.verify_log(folder, own))
+        began = time.perf_counter()
+        said = verify.verify_log(folder, own)
         assert said.ok, said
-        found.setdefault("verify.py log", []).append(events / seconds)
-    print(f"  ({name}: {events:,} events, {size / 2**20:.0f} MiB of envelopes)")
+        found.setdefault("verify.py log", []).append(events / (time.perf_counter() - began))
+    section.add(f"{name}: verified", [events], "events", note=f"{size / 2**20:.0f} MiB of envelopes")
+    bare = f"{name}: {_BARE}"
     for what, rates in found.items():
-        yield what, rates, "events/s"
-
-
-def _timed(work: Callable[[], T]) -> tuple[float, T]:
-    began = time.perf_counter()
-    result = work()
-    return time.perf_counter() - began, result
+        section.add(f"{name}: {what}", rates, "events/s", beside=None if what == _BARE else bare)
 
 
 def _hashed(database: Database) -> tuple[int, int, float]:

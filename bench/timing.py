@@ -1,0 +1,66 @@
+"""Seconds and CPU seconds of a piece of work, and works that take turns."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from bench.report import Section
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What a piece of work took; `cpu` of this process and of those that it started and that have ended."""
+
+    seconds: float
+    cpu: float
+
+
+def took(work: Callable[[], object]) -> Took:
+    """Do a piece of work."""
+    cpu, began = _cpu(), time.perf_counter()
+    work()
+    return Took(time.perf_counter() - began, _cpu() - cpu)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """The seconds that a piece of work takes."""
+    return took(work).seconds
+
+
+def _cpu() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+@dataclass(slots=True)
+class Rates:
+    """How many of something a second, round by round."""
+
+    count: int
+    rates: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+    def add(self, took: Took) -> None:
+        """Keep a round."""
+        self.rates.append(self.count / took.seconds)
+        self.cpu.append(1e3 * took.cpu / self.count)
+
+
+def in_turn(
+    section: Section,
+    rounds: int,
+    count: int,
+    unit: str,
+    works: Mapping[str, Callable[[], Took]],
+    beside: str | None = None,
+) -> None:
+    """Do several works in turn, round after round, and keep each one's rate; `beside` is what they compare with."""
+    rates = {name: Rates(count) for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            rates[name].add(work())
+    for name, found in sorted(rates.items(), key=lambda each: each[0] != beside):
+        section.add(name, found.rates, unit, cpu=found.cpu, beside=beside if name != beside else None)
