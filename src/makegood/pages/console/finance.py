@@ -37,6 +37,7 @@ from makegood.pages.lists import (
     choice,
     shown_list,
 )
+from makegood.pages.live import live_of
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import Entry, file_answer, page
 from makegood.pages.visitor import TurnedAway, Visitor, house_of, not_there, visits
@@ -243,6 +244,9 @@ def _list(
     asked = asked_list(request, fields, order)
     chosen = {status: asked.one_of(status)}
     house, sight = house_of(request), visitor.caller.sight
+    # Before the rows: what comes while they are read is told as a change.
+    waits = chosen[status] in _WAITING and visitor.may("waiting.read")
+    live: dict[str, Any] = {"live": live_of(request).mark()} if waits else {}
     rows = question(house, sight, page=asked.page, **chosen, **asked.filters.asked())
     return page(
         visitor.frame,
@@ -252,7 +256,12 @@ def _list(
         shown=shown_list(request, asked, rows),
         totals=totals(house, sight, **chosen, **asked.filters.asked()),
         export=asked.address(f"/console/exports/{name}") if visitor.may("export.read") else None,
+        **live,
     )
+
+
+_WAITING = {"due", "approved", "submitted", "pending"}
+"""What waits for somebody: a list of these refreshes by itself."""
 
 
 # --- exports ------------------------------------------------------------------------------------------------------
