@@ -30,7 +30,9 @@ from makegood.pages.lists import (
     FIRST_DAY,
     LAST_DAY,
     LEAST,
+    LIVE_ROWS,
     PLAN,
+    ROWS,
     AskedList,
     FilterField,
     asked_list,
@@ -241,11 +243,11 @@ def _list(
     status: str,
 ) -> Response:
     """A list with one status as a filter of its own."""
-    asked = asked_list(request, fields, order)
+    waits = request.query_params.get(status) in _WAITING and visitor.may("waiting.read")
+    asked = asked_list(request, fields, order, LIVE_ROWS if waits else ROWS)
     chosen = {status: asked.one_of(status)}
     house, sight = house_of(request), visitor.caller.sight
     # Before the rows: what comes while they are read is told as a change.
-    waits = chosen[status] in _WAITING and visitor.may("waiting.read")
     live: dict[str, Any] = {"live": live_of(request).mark()} if waits else {}
     rows = question(house, sight, page=asked.page, **chosen, **asked.filters.asked())
     return page(
