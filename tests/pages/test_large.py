@@ -1,17 +1,21 @@
-"""An account of many years: its pages stay small, and every row of it is on one of them."""
+"""An account of many years, and many plans: pages stay small, and every row is on one of them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 
 import pytest
 
 from ledger.application.record import take
+from ledger.values import month_of
 from makegood.access.sight import EVERYTHING
 from makegood.answers import account as answering
 from makegood.answers import owed
+from makegood.answers.finance import owed_items
+from makegood.answers.month_board import GROUPS, month_board
 from makegood.house.opening import open_house
 from makegood.house.settings import Settings
 from makegood.pages.lists import PART_ROWS
@@ -23,6 +27,7 @@ from tests.parts.stores import Stores
 
 ACCOUNT = "acct-long"
 MONTHS = 62
+PLANS = 150
 
 
 def years() -> Iterator[Message]:
@@ -46,18 +51,29 @@ def years() -> Iterator[Message]:
         yield said.complaint_opened(f"com-{day:%Y-%m}-open")
 
 
-def with_years(store: str) -> None:
-    """A store with a life in it, and the years."""
+def plans() -> Iterator[Message]:
+    """A customer of each of many plans, who is owed more by each."""
+    for number in range(1, PLANS + 1):
+        said = Upstream(f"acct-plan-{number}", begins="2026-01-01T09:00:00Z")
+        yield said.account_registered()
+        yield said.subscription_registered(plan=f"plan-{number}")
+        yield said.cycle_started("cyc", starts_on="2026-01-01", ends_on="2026-02-01")
+        yield said.payment_captured("inv-cyc")
+        yield said.overcharge_confirmed("dis", "cyc", amount=f"{Decimal(number) / 100:.2f}")
+
+
+def with_years_and_plans(store: str) -> None:
+    """A store with a life in it, the years and the plans."""
     a_life(store)
     with open_house(Settings(store=store)) as house:
-        taken = take(house.ledger, read_all(years()))
+        taken = take(house.ledger, read_all([*years(), *plans()]))
         assert not taken.refused, taken.refused[:3]
         house.projections.catch_up()
 
 
 @pytest.fixture(scope="module")
 def pages(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
-    url = stores.new("sqlite", tmp_path_factory.mktemp("years"), with_years)
+    url = stores.new("sqlite", tmp_path_factory.mktemp("years"), with_years_and_plans)
     with pages_over(url) as found:
         yield found
     stores.give_back(url)
@@ -125,3 +141,22 @@ def _seen(client: Client, address: str, table: str, id_: str) -> Iterator[str]:
 def _after(text: str, address: str, table: str) -> str | None:
     onward = re.search(rf'href="(\?[^"]*{table}=\d+)#{table}" rel="next"', text)
     return address + onward.group(1).replace("&amp;", "&") if onward is not None else None
+
+
+def test_plans_by_which_little_is_owed_are_summed(pages: Pages) -> None:
+    board = month_board(pages.house, EVERYTHING, month_of(pages.house.now(), "UTC"))
+    [euros] = [of for of in board["currencies"] if of["currency"] == "EUR"]
+    told = [Decimal(row["total"]) for row in euros["by_plan"]]
+    others = euros["other_plans"]
+    assert others is not None
+    assert (len(told), others["groups"]) == (GROUPS, _plans(pages) - GROUPS)
+    assert sum(told) + Decimal(others["total"]) == Decimal(euros["owed"]["total"])
+    assert min(told) >= Decimal(f"{Decimal(PLANS - GROUPS) / 100:.2f}")
+    page = pages.staff("finance").get(f"/console/months/{board['month']}")
+    assert f"{others['groups']} others" in page.text
+    assert len(page.content) < BYTES_MAX / 2
+
+
+def _plans(pages: Pages) -> int:
+    rows = owed_items(pages.house, EVERYTHING, currency="EUR")
+    return len({row["plan"] for row in rows})
