@@ -1,4 +1,4 @@
-"""An account of many years, and many plans: pages stay small, and every row is on one of them."""
+"""Accounts of many years, claims of many facts and many plans: pages stay small, and every row is on one of them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ledger.values import month_of
 from makegood.access.sight import EVERYTHING
 from makegood.answers import account as answering
 from makegood.answers import owed
+from makegood.answers.explanation import explain
 from makegood.answers.finance import owed_items
 from makegood.answers.month_board import GROUPS, month_board
 from makegood.house.opening import open_house
@@ -28,6 +29,7 @@ from tests.parts.stores import Stores
 ACCOUNT = "acct-long"
 MONTHS = 62
 PLANS = 150
+OFTEN_OUT, OUTAGES = "acct-often-out", 30
 
 
 def years() -> Iterator[Message]:
@@ -62,11 +64,25 @@ def plans() -> Iterator[Message]:
         yield said.overcharge_confirmed("dis", "cyc", amount=f"{Decimal(number) / 100:.2f}")
 
 
+def outages() -> Iterator[Message]:
+    """A month in which the service fails again and again: one claim with many facts, and many steps."""
+    said = Upstream(OFTEN_OUT, begins="2026-03-01T09:00:00Z")
+    yield from said.customer()
+    yield said.cycle_started()
+    for number in range(2 * OUTAGES):
+        day, hour = divmod(number * 10, 24)
+        instant = f"2026-03-{day + 2:02}T{hour:02}:00:00Z"
+        if number % 2 == 0:
+            yield said.outage_reported(f"out-{number}", began_at=instant, reported_at=instant)
+        else:
+            yield said.outage_resolved(f"out-{number - 1}", resolved_at=instant)
+
+
 def with_years_and_plans(store: str) -> None:
     """A store with a life in it, the years and the plans."""
     a_life(store)
     with open_house(Settings(store=store)) as house:
-        taken = take(house.ledger, read_all([*years(), *plans()]))
+        taken = take(house.ledger, read_all([*years(), *plans(), *outages()]))
         assert not taken.refused, taken.refused[:3]
         house.projections.catch_up()
 
@@ -89,6 +105,7 @@ def test_its_pages_stay_small(pages: Pages) -> None:
         *((staff, f"{account}/replay?after={number}") for number in (1, last)),
         *((customer, portal + below) for below in ("", "/data", "/errors/report", "/complaints/open")),
         *((staff, f"/console/{of}?account={ACCOUNT}") for of in ("claims", "credits", "outages", "disputes")),
+        (staff, f"/console/explanations?id=disruption/cyc-1&account={OFTEN_OUT}"),
         (staff, "/console/refunds?status=due"),
         (staff, f"/console/complaints?account={ACCOUNT}&all=yes"),
         (staff, "/console/approvals"),
@@ -141,6 +158,21 @@ def _seen(client: Client, address: str, table: str, id_: str) -> Iterator[str]:
 def _after(text: str, address: str, table: str) -> str | None:
     onward = re.search(rf'href="(\?[^"]*{table}=\d+)#{table}" rel="next"', text)
     return address + onward.group(1).replace("&amp;", "&") if onward is not None else None
+
+
+def test_a_claim_with_many_facts_tells_them_all_in_parts(pages: Pages) -> None:
+    why = explain(pages.house, EVERYTHING, "disruption/cyc-1", OFTEN_OUT)
+    assert len(why["facts"]) > 2 * PART_ROWS
+    auditor = pages.staff("auditor")
+    address = "/console/explanations"
+    asked: str | None = f"{address}?id=disruption/cyc-1&account={OFTEN_OUT}"
+    seen: list[str] = []
+    while asked:
+        text = auditor.get(asked).text
+        part = text[text.index('id="facts"') :].partition("</ol>")[0]
+        seen += re.findall(r"position (\d+:\d+)", part)
+        asked = _after(text, address, "facts")
+    assert seen == [fact["position"] for fact in why["facts"]]
 
 
 def test_plans_by_which_little_is_owed_are_summed(pages: Pages) -> None:

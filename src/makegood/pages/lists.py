@@ -98,7 +98,10 @@ class Part(Generic[T]):
 
 
 def part_of(request: Request, name: str, rows: Sequence[T]) -> Part[T]:
-    """The rows of a table that an address asks for: with `?charges=41` those from the 41st on."""
+    """The rows of a table that an address asks for: with `?charges=41` those from the 41st on.
+
+    The answer to a form has no address of its own, and leads to no other rows.
+    """
     asked = request.query_params.get(name, "")
     first = int(asked) if asked.isdecimal() and len(asked) < 10 and 1 <= int(asked) <= len(rows) else 1
 
@@ -106,8 +109,9 @@ def part_of(request: Request, name: str, rows: Sequence[T]) -> Part[T]:
         others = {key: value for key, value in request.query_params.items() if key != name}
         return f"?{urlencode({**others, name: number})}#{name}"
 
-    before = at(max(1, first - PART_ROWS)) if first > 1 else None
-    after = at(first + PART_ROWS) if first + PART_ROWS <= len(rows) else None
+    has_address = request.method == "GET"
+    before = at(max(1, first - PART_ROWS)) if has_address and first > 1 else None
+    after = at(first + PART_ROWS) if has_address and first + PART_ROWS <= len(rows) else None
     return Part(rows[first - 1 : first - 1 + PART_ROWS], first, len(rows), before, after)
 
 

@@ -142,7 +142,7 @@ def why(
         excess=_excess(at, id) if clause == "excess" else None,
         formula=formula_in(at.words, found["formula"]),
         answer=answer_of(found),
-        facts=facts_told(at.words, found["facts"]),
+        facts=part_of(request, "facts", facts_told(at.words, found["facts"])),
         more_facts=found["facts_count"] - len(found["facts"]),
         parts=parts_told(at, found["claim"]["settled"], found["currency"]) if found["claim"] is not None else [],
         refunds=[
@@ -186,7 +186,7 @@ def _goodwill(at: Here, id_: str) -> Response:
         excess=at.words.granted["complaint"].format(amount=money),
         formula=None,
         answer=None,
-        facts=[],
+        facts=None,
         more_facts=0,
         parts=[(at.words.into["credit"].format(amount=money), "")],
         refunds=[],
