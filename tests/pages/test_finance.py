@@ -76,6 +76,7 @@ def test_the_board_of_a_month_says_what_the_lists_say(busy_pages: Pages) -> None
     board = month_board(house, EVERYTHING, month)
     assert board["currencies"]
     for of in board["currencies"]:
+        assert (of["other_agreements"], of["other_plans"]) == (None, None), "there are few"
         for rows in (of["by_age"], of["by_clause"], of["by_agreement"], of["by_plan"]):
             assert sum((Decimal(row["total"]) for row in rows), Decimal(0)) == Decimal(of["owed"]["total"])
         totals = finance.movement_totals(

@@ -29,13 +29,16 @@ from makegood.answers import owed
 from makegood.answers.audit.checkpoints import new_key, sign_now
 from makegood.house.clock import system_clock
 from tests.pages.browser import Watched, context_of
-from tests.pages.clients import BY
+from tests.pages.clients import BY, Pages
 from tests.pages.life import ANOTHERS, OWN, PRINCIPALS, a_life
 from tests.pages.site import COOKIE, Site, served
+from tests.pages.test_deciding import hidden
 from tests.parts.stores import Stores
 
 PROPOSER = "support-1"
 """Who proposed the goodwill credits of the life."""
+SHOWN_WITHIN = 20_000
+"""Milliseconds within which a page that refreshes by itself shows what was done."""
 STEPS = 60
 """So often somebody looks whether a verification is done."""
 
@@ -192,6 +195,23 @@ def _look_at(page: Page, account: str, item: str) -> None:
 
 def _row(page: Page, account: str, item: str) -> Locator:
     return page.get_by_role("row").filter(has_text=account).filter(has_text=item)
+
+
+def test_a_list_of_what_waits_for_approval_refreshes_with_its_totals(walked: Walked) -> None:
+    due = {"account": ANOTHERS, "refund": "refund/unused/cyc-1/1"}
+    page = walked.by(PRINCIPALS["finance"], script=True)
+    page.goto("/console/refunds?status=due&currency=EUR")
+    row = page.locator("#rows tbody tr").filter(has_text=due["account"]).filter(has_text=due["refund"])
+    expect(row).to_have_count(1)
+    totals = page.locator("#totals").inner_text()
+    approver = Pages(walked.site.house, walked.site.app, system_clock).staff("approver")
+    address, asked = f"/console/approvals/{due['account']}/refund", f"?id={due['refund']}"
+    text = approver.get(address + asked).text
+    fields = {name: hidden(text, name) for name in ("key", "seen")}
+    assert approver.submit(f"{address}/approve{asked}", fields).status_code == 303
+    expect(row).to_have_count(0, timeout=SHOWN_WITHIN)
+    assert page.locator("#totals").inner_text() != totals
+    page.close()
 
 
 # --- audit ----------------------------------------------------------------------------------------------------------

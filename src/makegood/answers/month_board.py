@@ -27,6 +27,8 @@ from projections.shown_values import Amount, Currency
 
 LARGEST = 8
 """So many of the largest amounts owed are told."""
+GROUPS = 10
+"""So many agreements and plans are told each by itself: those by which most is owed."""
 
 Flow = Literal["granted", "paid", "credited", "reduced"]
 FLOWS: tuple[Flow, ...] = get_args(Flow)
@@ -51,6 +53,12 @@ class FlowOfMonth(TypedDict):
     count: int
 
 
+class Others(owed.Sums):
+    """What is owed by all groups that are not told each by itself."""
+
+    groups: int
+
+
 class BoardOfCurrency(TypedDict):
     """One currency of a month; currencies never meet."""
 
@@ -61,7 +69,9 @@ class BoardOfCurrency(TypedDict):
     by_age: list[GroupedSums]
     by_clause: list[GroupedSums]
     by_agreement: list[GroupedSums]
+    other_agreements: Others | None
     by_plan: list[GroupedSums]
+    other_plans: Others | None
     largest: list[AmountOwed]
 
 
@@ -97,6 +107,30 @@ def month_board(house: House, sight: Sight, month: Month) -> MonthBoard:
     flows, flows_before = _flows(house, sight, month), _flows(house, sight, earlier)
     currencies = sorted({*totals, *before, *(currency for currency, _ in (*flows, *flows_before))})
     closed = {each["period"]: each for each in periods(house)}
+
+    def of_currency(currency: str) -> BoardOfCurrency:
+        agreements, other_agreements = _largest(_of(currency, grouped["agreement"]))
+        plans, other_plans = _largest(_of(currency, grouped["plan"]))
+        return {
+            "currency": currency,
+            "owed": totals.get(currency) or owed.nothing_owed(currency),
+            "owed_before": before.get(currency, str(zero(currency))),
+            "flows": [_flow(flow, currency, flows, flows_before) for flow in FLOWS],
+            "by_age": _of(currency, grouped["age"]),
+            "by_clause": _of(currency, grouped["clause"]),
+            "by_agreement": agreements,
+            "other_agreements": other_agreements,
+            "by_plan": plans,
+            "other_plans": other_plans,
+            "largest": owed.largest(
+                house.database,
+                Filters(currency=currency).narrowing(sight, zone),
+                known_at or house.now(),
+                LARGEST,
+                known_at=known_at,
+            ),
+        }
+
     return {
         "month": str(month),
         "before": str(earlier),
@@ -107,26 +141,7 @@ def month_board(house: House, sight: Sight, month: Month) -> MonthBoard:
         "first_day": str(month.first_day),
         "last_day": str(month.last_day),
         "known_at": instant_to_text(known_at) if known_at is not None else None,
-        "currencies": [
-            {
-                "currency": currency,
-                "owed": totals.get(currency) or owed.nothing_owed(currency),
-                "owed_before": before.get(currency, str(zero(currency))),
-                "flows": [_flow(flow, currency, flows, flows_before) for flow in FLOWS],
-                "by_age": _of(currency, grouped["age"]),
-                "by_clause": _of(currency, grouped["clause"]),
-                "by_agreement": _of(currency, grouped["agreement"]),
-                "by_plan": _of(currency, grouped["plan"]),
-                "largest": owed.largest(
-                    house.database,
-                    Filters(currency=currency).narrowing(sight, zone),
-                    known_at or house.now(),
-                    LARGEST,
-                    known_at=known_at,
-                ),
-            }
-            for currency in currencies
-        ],
+        "currencies": [of_currency(currency) for currency in currencies],
         "pending": how_many(house.database, "pending", sight.among(None)),
     }
 
@@ -162,3 +177,12 @@ def _flow(
 
 def _of(currency: str, rows: Iterable[GroupedSums]) -> list[GroupedSums]:
     return [row for row in rows if row["currency"] == currency]
+
+
+def _largest(rows: list[GroupedSums]) -> tuple[list[GroupedSums], Others | None]:
+    """The groups by which most is owed, and the sums of the others, where there are any."""
+    if len(rows) <= GROUPS:
+        return rows, None
+    by_size = sorted(rows, key=lambda row: Decimal(row["total"]), reverse=True)
+    [sums] = owed.totals(by_size[GROUPS:])
+    return by_size[:GROUPS], {**sums, "groups": len(rows) - GROUPS}

@@ -20,6 +20,10 @@ from makegood.pages.shell import path_of
 T = TypeVar("T")
 ROWS = 50
 """The rows of one page of a list."""
+LIVE_ROWS = 20
+"""Those of one that refreshes by itself: its scripts come with it, and a page is to stay small."""
+PART_ROWS = 20
+"""The rows that are shown together of a table that is one of several on a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,42 @@ class AskedList:
         """An address with the same filters: by default this page's, from its first row."""
         query = urlencode({**self.given, **more})
         return f"{path or self.path}?{query}" if query else path or self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[T]):
+    """Some rows of one of several tables of a page, and where those before and after them are."""
+
+    rows: Sequence[T]
+    first: int
+    """The number of the first of them, from 1."""
+    of: int
+    """How many rows there are."""
+    before: str | None
+    after: str | None
+
+    @property
+    def last(self) -> int:
+        """The number of the last of them."""
+        return self.first + len(self.rows) - 1
+
+
+def part_of(request: Request, name: str, rows: Sequence[T]) -> Part[T]:
+    """The rows of a table that an address asks for: with `?charges=41` those from the 41st on.
+
+    The answer to a form has no address of its own, and leads to no other rows.
+    """
+    asked = request.query_params.get(name, "")
+    first = int(asked) if asked.isdecimal() and len(asked) < 10 and 1 <= int(asked) <= len(rows) else 1
+
+    def at(number: int) -> str:
+        others = {key: value for key, value in request.query_params.items() if key != name}
+        return f"?{urlencode({**others, name: number})}#{name}"
+
+    has_address = request.method == "GET"
+    before = at(max(1, first - PART_ROWS)) if has_address and first > 1 else None
+    after = at(first + PART_ROWS) if has_address and first + PART_ROWS <= len(rows) else None
+    return Part(rows[first - 1 : first - 1 + PART_ROWS], first, len(rows), before, after)
 
 
 @dataclass(frozen=True, slots=True)

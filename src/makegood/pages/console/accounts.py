@@ -3,10 +3,10 @@ events one by one with what each changed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import date
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
@@ -17,11 +17,12 @@ from ledger.store.reading.page import Page
 from makegood.access.permissions import Action
 from makegood.answers import account as answering
 from makegood.answers import history as historical
+from makegood.answers.account import Account
 from makegood.answers.customer import contact
 from makegood.answers.moments import as_of_from_text, known_at_from_text
 from makegood.answers.open_matters import open_matters
 from makegood.exports.history import CSV, history_csv
-from makegood.pages.lists import FIRST_DAY, LAST_DAY, FilterField, asked_list, choice, shown_list
+from makegood.pages.lists import FIRST_DAY, LAST_DAY, FilterField, Part, asked_list, choice, part_of, shown_list
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import Frame, Room, page
 from makegood.pages.visitor import TurnedAway, Visitor, house_of, not_there, own_room, visits
@@ -33,6 +34,17 @@ ACCOUNT = "/console/accounts/{account}"
 
 EVENTS = 25
 """The events of one page of a timeline."""
+SHOWN_AT_ONCE = 10
+"""So many open matters of each kind are shown; the others stand in the lists of their kind."""
+
+_TABLES = {
+    "claims": "claim_id",
+    "refunds": "refund_id",
+    "credits": "credit_id",
+    "charges": "charge_id",
+    "payments": "payment_id",
+}
+"""The tables of an account that grow, each with the id of its rows."""
 
 _ACTS: tuple[tuple[str, str, Action], ...] = (
     ("Register an outage", "outage", "outage.report"),
@@ -82,7 +94,7 @@ def account(request: Request, visitor: Annotated[Visitor, visits("account.read")
         tabs=_tabs(visitor, account),
         asked=asked,
         wrong=wrong,
-        changed=frozenset(),
+        **_state(request, found),
     )
 
 
@@ -116,6 +128,7 @@ def timeline(request: Request, visitor: Annotated[Visitor, visits("history.read"
         newest=address if before <= last else None,
         older=f"{address}?before={first}" if first > 1 else None,
         acts=acts,
+        shown_at_once=SHOWN_AT_ONCE,
     )
 
 
@@ -174,10 +187,24 @@ def replay(request: Request, visitor: Annotated[Visitor, visits("history.read")]
         number=number,
         last=last,
         address=address_of(account) + "/replay",
-        changed=frozenset(str(value) for change in step["changed"] for value in change["key"].values()) - {account},
         asked={"as_of": "", "known_at": step["position"]},
         wrong={},
+        **_state(request, found, frozenset(str(key) for change in step["changed"] for key in change["key"].values())),
     )
+
+
+def _state(request: Request, account: Account, changed: Set[str] = frozenset()) -> dict[str, Any]:
+    """The tables of an account, each in parts; in each those rows come first that were changed."""
+
+    def part(table: str, id_: str) -> Part[Mapping[str, Any]]:
+        rows: Sequence[Mapping[str, Any]] = account.get(table, [])  # type: ignore[assignment]
+        return part_of(request, table, sorted(rows, key=lambda row: row[id_] not in changed))
+
+    return {
+        "parts": {table: part(table, id_) for table, id_ in _TABLES.items()},
+        "changed": changed - {account["account_id"]},
+        "shown_at_once": SHOWN_AT_ONCE,
+    }
 
 
 def account_frame(visitor: Visitor, zone: str | None) -> Frame:

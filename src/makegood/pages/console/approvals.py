@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from makegood.answers import owed
 from makegood.pages.console.deciding import APPROVALS, CLAIM, GOODWILL, OVERPAID, REFUND
-from makegood.pages.lists import ACCOUNT, asked_list, shown_list
+from makegood.pages.lists import ACCOUNT, LIVE_ROWS, asked_list, shown_list
 from makegood.pages.live import live_of
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import Entry, page
@@ -18,9 +18,6 @@ from projections import overpaid as overpaid_
 from projections import refunds as refunds_
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
-
-ROWS_LIVE = 30
-"""The refunds of one page, which fetches itself again when something changed."""
 
 ENTRIES = (
     Entry("finance", "Approvals", APPROVALS, "refund.read"),
@@ -32,7 +29,7 @@ ENTRIES = (
 def approvals(request: Request, visitor: Annotated[Visitor, visits("refund.read", "finance")]) -> Response:
     """Refunds and goodwill credits that wait for a second person."""
     mark, house, sight = live_of(request).mark(), house_of(request), visitor.caller.sight
-    asked = asked_list(request, (), refunds_.ORDER, ROWS_LIVE)
+    asked = asked_list(request, (), refunds_.ORDER, LIVE_ROWS)
     waiting = owed.refunds(house, sight, status="due", page=asked.page)
     return page(
         visitor.frame,

@@ -36,6 +36,7 @@ from makegood.answers.explanation import Unexplained, explain
 from makegood.answers.explanation_types import Explanation
 from makegood.answers.unknown import Unknown
 from makegood.pages.acting import wait_until_shown
+from makegood.pages.console.explanations import explained
 from makegood.pages.forms import Form, sent_form
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import page
@@ -274,7 +275,7 @@ def _item_page(kind: Kind, request: Request, visitor: Visitor, account: str, for
         account=account,
         choices=[each for each in item.choices if visitor.may(each.action)],
         form=form,
-        why=_why(request, visitor, item.explained_by, account),
+        **explained(request, _why(request, visitor, item.explained_by, account)),
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from makegood.answers.explanation import SeveralHaveIt, Unexplained, explain
+from makegood.answers.explanation_types import Explanation
 from makegood.answers.unknown import Unknown
+from makegood.pages.lists import part_of
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import page
 from makegood.pages.visitor import TurnedAway, Visitor, house_of, not_there, visits
@@ -29,4 +31,16 @@ def explanation(
         why = explain(house_of(request), visitor.caller.sight, id, account or None)
     except (Unexplained, Unknown, UnknownAccount, SeveralHaveIt):
         raise TurnedAway(not_there(visitor.frame)) from None
-    return page(visitor.frame, "console/explanation.html", title=f"Why {why['id']}", why=why)
+    return page(visitor.frame, "console/explanation.html", title=f"Why {why['id']}", **explained(request, why))
+
+
+def explained(request: Request, why: Explanation | None) -> dict[str, Any]:
+    """What `console/explained.html` needs: an explanation, of which the long lists come in parts."""
+    if why is None:
+        return {"why": None}
+    return {
+        "why": why,
+        "working": part_of(request, "working", why["working"]),
+        "facts": part_of(request, "facts", why["facts"]),
+        "steps": part_of(request, "steps", why["steps"]),
+    }

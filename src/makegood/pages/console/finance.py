@@ -17,7 +17,7 @@ from ledger.store.positions import KnownAt
 from ledger.values import Month, month_from_text, month_of
 from makegood.answers import finance, owed
 from makegood.answers.moments import known_at_from_text
-from makegood.answers.month_board import BoardOfCurrency, Flow, month_board
+from makegood.answers.month_board import BoardOfCurrency, Flow, Others, month_board
 from makegood.exports.downloading import ExportsBusy, download
 from makegood.exports.lists import LIST_FORMATS, What
 from makegood.exports.parquet import MissingExtra
@@ -30,13 +30,16 @@ from makegood.pages.lists import (
     FIRST_DAY,
     LAST_DAY,
     LEAST,
+    LIVE_ROWS,
     PLAN,
+    ROWS,
     AskedList,
     FilterField,
     asked_list,
     choice,
     shown_list,
 )
+from makegood.pages.live import live_of
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import Entry, file_answer, page
 from makegood.pages.visitor import TurnedAway, Visitor, house_of, not_there, visits
@@ -123,22 +126,26 @@ def _charts(board: BoardOfCurrency) -> dict[str, Markup]:
     currency = board["currency"]
     locale = locale_of("en")
 
-    def chart(title: str, rows: Iterable[Any], label: Any) -> Markup:
-        def _value(row: Any) -> str:
-            return amount_by_code(row["total"], currency, locale)
+    def bar(row: Any, label: str) -> Bar:
+        amounts = tuple(Decimal(row[name]) for name in OWED)
+        return Bar(label, amounts, amount_by_code(row["total"], currency, locale))
 
-        series = [OWED_LABELS[name] for name in OWED]
-        return bars(
-            f"{title}, {currency}",
-            [Bar(label(row), tuple(Decimal(row[name]) for name in OWED), _value(row)) for row in rows],
-            series,
-        )
+    def chart(title: str, rows: Iterable[Any], label: Any, others: Others | None = None) -> Markup:
+        drawn = [bar(row, label(row)) for row in rows]
+        if others is not None:
+            drawn.append(bar(others, f"{others['groups']} others"))
+        return bars(f"{title}, {currency}", drawn, [OWED_LABELS[name] for name in OWED])
 
     return {
         "age": chart("Owed by age", board["by_age"], lambda row: AGE_LABELS[row["age"]]),
         "clause": chart("Owed by clause", board["by_clause"], lambda row: _name(row["clause"], "excess payment")),
-        "agreement": chart("Owed by agreement", board["by_agreement"], lambda row: _name(row["agreement"], "none")),
-        "plan": chart("Owed by plan", board["by_plan"], lambda row: _name(row["plan"], "none")),
+        "agreement": chart(
+            "Owed by agreement",
+            board["by_agreement"],
+            lambda row: _name(row["agreement"], "none"),
+            board["other_agreements"],
+        ),
+        "plan": chart("Owed by plan", board["by_plan"], lambda row: _name(row["plan"], "none"), board["other_plans"]),
     }
 
 
@@ -240,9 +247,12 @@ def _list(
     status: str,
 ) -> Response:
     """A list with one status as a filter of its own."""
-    asked = asked_list(request, fields, order)
+    waits = request.query_params.get(status) in _WAITING and visitor.may("waiting.read")
+    asked = asked_list(request, fields, order, LIVE_ROWS if waits else ROWS)
     chosen = {status: asked.one_of(status)}
     house, sight = house_of(request), visitor.caller.sight
+    # Before the rows: what comes while they are read is told as a change.
+    live: dict[str, Any] = {"live": live_of(request).mark()} if waits else {}
     rows = question(house, sight, page=asked.page, **chosen, **asked.filters.asked())
     return page(
         visitor.frame,
@@ -252,7 +262,12 @@ def _list(
         shown=shown_list(request, asked, rows),
         totals=totals(house, sight, **chosen, **asked.filters.asked()),
         export=asked.address(f"/console/exports/{name}") if visitor.may("export.read") else None,
+        **live,
     )
+
+
+_WAITING = {"due", "approved", "submitted", "pending"}
+"""What waits for somebody: a list of these refreshes by itself."""
 
 
 # --- exports ------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from makegood.answers import kept_messages as kept
 from makegood.answers import preview as previewing
 from makegood.answers.kept_messages import DeadLetter, MessageError, SetAside
 from makegood.pages.forms import Form
-from makegood.pages.lists import ACCOUNT, FilterField, ShownList, asked_list, choice, shown_list
+from makegood.pages.lists import ACCOUNT, LIVE_ROWS, FilterField, ShownList, asked_list, choice, shown_list
 from makegood.pages.live import live_of
 from makegood.pages.marked_json import laid_out, marked
 from makegood.pages.route import PageRoute
@@ -30,8 +30,6 @@ from makegood.pages.visitor import TurnedAway, Visitor, go_to, house_of, not_the
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
-ROWS = 30
-"""The rows of one page of a list that is live."""
 EDITED_MAX = 100_000
 """So many characters of a body can be repaired on a page; a larger one by the command line."""
 TRY, REPLAY, DISCARD = "try", "replay", "discard"
@@ -122,7 +120,7 @@ def close_aside(
 
 def _list(request: Request, visitor: Visitor, kind: Kind) -> Response:
     mark, house = live_of(request).mark(), house_of(request)
-    asked = asked_list(request, kind.fields, reading.ORDER, ROWS)
+    asked = asked_list(request, kind.fields, reading.ORDER, LIVE_ROWS)
     wanted: reading.Wanted = {"account": asked.one_of("account"), "source": asked.one_of("source")}
     closed = asked.one_of("all") is not None
     shown: ShownList[DeadLetter] | ShownList[SetAside]

@@ -30,7 +30,7 @@ from makegood.pages.charts import line
 from makegood.pages.console import messages, rebuilding
 from makegood.pages.forms import Form
 from makegood.pages.instants import instant_in_words
-from makegood.pages.lists import ACCOUNT, asked_list, choice, shown_list
+from makegood.pages.lists import ACCOUNT, LIVE_ROWS, asked_list, choice, shown_list
 from makegood.pages.live import live_of
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import Entry, page
@@ -221,7 +221,7 @@ def _clock(visitor: Visitor, at: datetime) -> str:
 def waiting(request: Request, visitor: Annotated[Visitor, visits("waiting.read", "operations")]) -> Response:
     """Facts that wait for another one."""
     mark = live_of(request).mark()
-    asked = asked_list(request, (ACCOUNT,), waiting_.ORDER, messages.ROWS)
+    asked = asked_list(request, (ACCOUNT,), waiting_.ORDER, LIVE_ROWS)
     rows = facts_waiting(house_of(request), visitor.caller.sight, account=asked.one_of("account"), page=asked.page)
     return page(
         visitor.frame,
@@ -239,7 +239,7 @@ def waiting(request: Request, visitor: Annotated[Visitor, visits("waiting.read",
 def alarms(request: Request, visitor: Annotated[Visitor, visits("alarm.read", "operations")]) -> Response:
     """Alarms that stand, for a person to check."""
     mark = live_of(request).mark()
-    asked = asked_list(request, (ACCOUNT,), alarms_.ORDER, messages.ROWS)
+    asked = asked_list(request, (ACCOUNT,), alarms_.ORDER, LIVE_ROWS)
     rows = owed.alarms(house_of(request), visitor.caller.sight, account=asked.one_of("account"), page=asked.page)
     return page(
         visitor.frame,
@@ -258,7 +258,7 @@ def notices(request: Request, visitor: Annotated[Visitor, visits("notice.read", 
     """The queue of e-mails to customers."""
     mark, house = live_of(request).mark(), house_of(request)
     fields = (ACCOUNT, choice("status", "Status", get_args(NoticeStatus)))
-    asked = asked_list(request, fields, notice_queue.ORDER, messages.ROWS)
+    asked = asked_list(request, fields, notice_queue.ORDER, LIVE_ROWS)
     status = asked.one_of("status")
     rows = mails.notices(house, asked.one_of("account"), [status] if status else None, page=asked.page)
     return page(

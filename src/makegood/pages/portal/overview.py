@@ -12,14 +12,17 @@ from starlette.responses import Response
 from ledger.events import Clause
 from ledger.values import date_from_text
 from makegood.answers import owed
+from makegood.answers.account import Account
 from makegood.answers.activations import Activation, activations
 from makegood.answers.explanation import SeveralHaveIt, Unexplained, explain
 from makegood.house.clock import system_clock
+from makegood.pages.lists import Part, part_of
 from makegood.pages.portal.here import PORTAL, Here, here
 from makegood.pages.portal.in_words import answer_of, facts_told, formula_in, parts_told, told_of
 from makegood.pages.portal.words import LANGUAGES
 from makegood.pages.route import PageRoute
 from makegood.pages.visitor import TurnedAway, Visitor, go_to, not_there, sessions_of, submits, visits
+from projections.account_state import ClaimOfAccount
 from projections.accounts import Charge, Subscription
 from projections.refunds import Refund
 
@@ -35,7 +38,7 @@ class SubscriptionShown:
     """A subscription with its cycles, the newest first, and the one that runs today."""
 
     subscription: Subscription
-    cycles: list[Charge]
+    cycles: Part[Charge]
     current: Charge | None
     activation: Activation | None
     """None where it is not due yet."""
@@ -54,16 +57,30 @@ def overview(request: Request, visitor: Reading, account: str) -> Response:
         lead=at.words.account_named.format(account=account),
         balances=told["balances"],
         coming=[refund for refund in told["refunds"] if refund["status"] not in ("succeeded", "rejected")],
-        settled=[refund for refund in told["refunds"] if refund["status"] in ("succeeded", "rejected")],
+        settled=part_of(
+            request, "settled-refunds", [r for r in told["refunds"] if r["status"] in ("succeeded", "rejected")]
+        ),
         when=lambda refund: when(at, refund),
         credits=[credit for credit in told["credits"] if Decimal(credit["left"])],
         subscriptions=_subscriptions(at),
-        outages=outages,
+        ended_outages=part_of(request, "ended-outages", [each for each in outages if each["resolved_at"]][::-1]),
         open_outages=[outage for outage in outages if outage["status"] == "open"],
         open_disputes=[dispute for dispute in disputes if dispute["status"] == "investigating"],
-        complaints=told["complaints"],
+        answered=part_of(
+            request, "answered", [each for each in told["complaints"] if each["status"] == "resolved"][::-1]
+        ),
         open_complaints=[complaint for complaint in told["complaints"] if complaint["status"] == "open"],
-        claims=sorted(told["claims"], key=lambda claim: claim["claim_id"]),
+        decisions=part_of(request, "decisions", _newest_first(told)),
+    )
+
+
+def _newest_first(told: Account) -> list[ClaimOfAccount]:
+    """The decisions by the day on which what they are about began, and those about no charge last."""
+    began = {charge["charge_id"]: charge["starts_on"] or "" for charge in told["charges"]}
+    return sorted(
+        told["claims"],
+        key=lambda claim: (began.get(claim["charge_id"] or "", ""), claim["claim_id"]),
+        reverse=True,
     )
 
 
@@ -81,7 +98,7 @@ def _subscriptions(at: Here) -> list[SubscriptionShown]:
     today = at.today
     access = activations(at.house, at.visitor.caller.sight, at.account, system_clock())
     found = []
-    for subscription in at.told["subscriptions"]:
+    for number, subscription in enumerate(at.told["subscriptions"], 1):
         cycles = [
             charge
             for charge in at.told["charges"]
@@ -89,7 +106,8 @@ def _subscriptions(at: Here) -> list[SubscriptionShown]:
         ]
         cycles.sort(key=lambda charge: charge["starts_on"] or "", reverse=True)
         current = next((cycle for cycle in cycles if _runs_on(cycle, today)), None)
-        found.append(SubscriptionShown(subscription, cycles, current, access.get(subscription["subscription_id"])))
+        shown = part_of(at.request, f"cycles-{number}", cycles)
+        found.append(SubscriptionShown(subscription, shown, current, access.get(subscription["subscription_id"])))
     return found
 
 
@@ -124,7 +142,7 @@ def why(
         excess=_excess(at, id) if clause == "excess" else None,
         formula=formula_in(at.words, found["formula"]),
         answer=answer_of(found),
-        facts=facts_told(at.words, found["facts"]),
+        facts=part_of(request, "facts", facts_told(at.words, found["facts"])),
         more_facts=found["facts_count"] - len(found["facts"]),
         parts=parts_told(at, found["claim"]["settled"], found["currency"]) if found["claim"] is not None else [],
         refunds=[
@@ -168,7 +186,7 @@ def _goodwill(at: Here, id_: str) -> Response:
         excess=at.words.granted["complaint"].format(amount=money),
         formula=None,
         answer=None,
-        facts=[],
+        facts=None,
         more_facts=0,
         parts=[(at.words.into["credit"].format(amount=money), "")],
         refunds=[],

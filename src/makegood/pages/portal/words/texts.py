@@ -136,6 +136,10 @@ class PortalWords:
     outage_from_to: str
     """{moment} and {until}"""
     settled_matters: str
+    rows_shown: str
+    """{first} to {last} are shown of {of}"""
+    rows_before: str
+    rows_after: str
     outages: str
     dispute_about: str
     """{charge}"""
