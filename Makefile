@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test quick laws schedules fuzz tampers generators pages vendored check format mutants faults bench bench-compare erasures deps setup setup-dev lock upgrade sample currencies clean .tools
+.PHONY: help run test quick laws schedules fuzz tampers generators pages vendored check format mutants faults bench bench-peers bench-compare erasures deps setup setup-dev lock upgrade sample currencies clean .tools
 
 # List the targets.
 help:
@@ -103,6 +103,10 @@ faults: .tools .venv/dev.stamp
 bench: .venv/dev.stamp
 	@$(BIN)/python -m bench.run $(SECTIONS)
 
+# Set up, then measure other people's systems beside ours, all or PEERS="emmett …"; written to .bench (npm, registry).
+bench-peers: .venv/dev.stamp
+	@$(BIN)/python -m bench.peers $(PEERS)
+
 # Set up, then show two reports side by side: A=before/bench.json B=after/bench.json.
 bench-compare: .venv/dev.stamp
 	@$(BIN)/python -m bench.compare $(A) $(B)
@@ -142,7 +146,7 @@ currencies: .venv/dev.stamp
 
 # Remove the virtual environment and every cache. Stores are left alone.
 clean:
-	@rm -rf .venv .generators build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .generators .peers build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- below: how the targets above are made -----------------------------------------------------------------------

@@ -20,13 +20,10 @@ from tests.parts.postgres import Postgres, find_postgres
 from bench import audit, finance, intake, pages, projector, verifying
 from bench.houses import house_at
 from bench.messages import message_stream, messages
-from bench.report import Report
+from bench.report import REPORT, Report
 from consumers import files
 from consumers.part import collect_rarely
 from makegood.house.logs import configure_logs
-
-REPORT = Path(".bench")
-"""Where the report goes, seen from the project's folder."""
 
 Bench = Callable[[Report, Postgres, Path, argparse.Namespace], None]
 

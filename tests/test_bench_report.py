@@ -30,6 +30,11 @@ def test_the_values_of_every_round_are_kept(tmp_path: Path) -> None:
     assert [figure["values"] for figure in said["sections"][0]["figures"]] == [[10.0, 10.0], [20.0, 30.0]]
 
 
+def test_another_report_has_another_name(tmp_path: Path) -> None:
+    a_report(20.0).write(tmp_path, "peers")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["peers.json", "peers.md"]
+
+
 def test_a_difference_counts_where_the_rounds_lie_apart() -> None:
     before, after = a_report(20.0, 22.0).to_json(), a_report(21.0, 25.0, plain=(12.0, 13.0)).to_json()
     told = compared(before, after)
