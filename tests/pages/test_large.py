@@ -19,7 +19,7 @@ from makegood.answers.finance import owed_items
 from makegood.answers.month_board import GROUPS, month_board
 from makegood.house.opening import open_house
 from makegood.house.settings import Settings
-from makegood.pages.lists import PART_ROWS
+from makegood.pages.lists import SLICE_ROWS
 from tests.ledger.messages import Message, Upstream, read_all
 from tests.pages.browser import BYTES_MAX
 from tests.pages.clients import Client, Pages, pages_over
@@ -129,7 +129,7 @@ def test_every_row_is_on_one_of_the_parts_of_its_table(pages: Pages) -> None:
     auditor = pages.staff("auditor")
     for table, id_ in (("claims", "claim_id"), ("charges", "charge_id"), ("payments", "payment_id")):
         expected = [row[id_] for row in found[table]]  # type: ignore[literal-required]
-        assert len(expected) >= 3 * PART_ROWS - 1
+        assert len(expected) >= 3 * SLICE_ROWS - 1
         seen = list(_seen(auditor, f"/console/accounts/{ACCOUNT}", table, id_))
         assert sorted(seen) == sorted(expected), table
 
@@ -162,7 +162,7 @@ def _after(text: str, address: str, table: str) -> str | None:
 
 def test_a_claim_with_many_facts_tells_them_all_in_parts(pages: Pages) -> None:
     why = explain(pages.house, EVERYTHING, "disruption/cyc-1", OFTEN_OUT)
-    assert len(why["facts"]) > 2 * PART_ROWS
+    assert len(why["facts"]) > 2 * SLICE_ROWS
     auditor = pages.staff("auditor")
     address = "/console/explanations"
     asked: str | None = f"{address}?id=disruption/cyc-1&account={OFTEN_OUT}"

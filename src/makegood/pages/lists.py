@@ -22,7 +22,7 @@ ROWS = 50
 """The rows of one page of a list."""
 LIVE_ROWS = 20
 """Those of one that refreshes by itself: its scripts come with it, and a page is to stay small."""
-PART_ROWS = 20
+SLICE_ROWS = 20
 """The rows that are shown together of a table that is one of several on a page."""
 
 
@@ -80,7 +80,7 @@ class AskedList:
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Generic[T]):
+class Slice(Generic[T]):
     """Some rows of one of several tables of a page, and where those before and after them are."""
 
     rows: Sequence[T]
@@ -97,7 +97,7 @@ class Part(Generic[T]):
         return self.first + len(self.rows) - 1
 
 
-def part_of(request: Request, name: str, rows: Sequence[T]) -> Part[T]:
+def slice_of(request: Request, name: str, rows: Sequence[T]) -> Slice[T]:
     """The rows of a table that an address asks for: with `?charges=41` those from the 41st on.
 
     The answer to a form has no address of its own, and leads to no other rows.
@@ -110,9 +110,9 @@ def part_of(request: Request, name: str, rows: Sequence[T]) -> Part[T]:
         return f"?{urlencode({**others, name: number})}#{name}"
 
     has_address = request.method == "GET"
-    before = at(max(1, first - PART_ROWS)) if has_address and first > 1 else None
-    after = at(first + PART_ROWS) if has_address and first + PART_ROWS <= len(rows) else None
-    return Part(rows[first - 1 : first - 1 + PART_ROWS], first, len(rows), before, after)
+    before = at(max(1, first - SLICE_ROWS)) if has_address and first > 1 else None
+    after = at(first + SLICE_ROWS) if has_address and first + SLICE_ROWS <= len(rows) else None
+    return Slice(rows[first - 1 : first - 1 + SLICE_ROWS], first, len(rows), before, after)
 
 
 @dataclass(frozen=True, slots=True)

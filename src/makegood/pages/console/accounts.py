@@ -22,7 +22,7 @@ from makegood.answers.customer import contact
 from makegood.answers.moments import as_of_from_text, known_at_from_text
 from makegood.answers.open_matters import open_matters
 from makegood.exports.history import CSV, history_csv
-from makegood.pages.lists import FIRST_DAY, LAST_DAY, FilterField, Part, asked_list, choice, part_of, shown_list
+from makegood.pages.lists import FIRST_DAY, LAST_DAY, FilterField, Slice, asked_list, choice, shown_list, slice_of
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import Frame, Room, page
 from makegood.pages.visitor import TurnedAway, Visitor, house_of, not_there, own_room, visits
@@ -194,14 +194,14 @@ def replay(request: Request, visitor: Annotated[Visitor, visits("history.read")]
 
 
 def _state(request: Request, account: Account, changed: Set[str] = frozenset()) -> dict[str, Any]:
-    """The tables of an account, each in parts; in each those rows come first that were changed."""
+    """Slices of the tables of an account; in each table those rows come first that were changed."""
 
-    def part(table: str, id_: str) -> Part[Mapping[str, Any]]:
+    def shown(table: str, id_: str) -> Slice[Mapping[str, Any]]:
         rows: Sequence[Mapping[str, Any]] = account.get(table, [])  # type: ignore[assignment]
-        return part_of(request, table, sorted(rows, key=lambda row: row[id_] not in changed))
+        return slice_of(request, table, sorted(rows, key=lambda row: row[id_] not in changed))
 
     return {
-        "parts": {table: part(table, id_) for table, id_ in _TABLES.items()},
+        "slices": {table: shown(table, id_) for table, id_ in _TABLES.items()},
         "changed": changed - {account["account_id"]},
         "shown_at_once": SHOWN_AT_ONCE,
     }

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from makegood.answers.explanation import SeveralHaveIt, Unexplained, explain
 from makegood.answers.explanation_types import Explanation
 from makegood.answers.unknown import Unknown
-from makegood.pages.lists import part_of
+from makegood.pages.lists import slice_of
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import page
 from makegood.pages.visitor import TurnedAway, Visitor, house_of, not_there, visits
@@ -35,12 +35,12 @@ def explanation(
 
 
 def explained(request: Request, why: Explanation | None) -> dict[str, Any]:
-    """What `console/explained.html` needs: an explanation, of which the long lists come in parts."""
+    """What `console/explained.html` needs: an explanation, and slices of its long lists."""
     if why is None:
         return {"why": None}
     return {
         "why": why,
-        "working": part_of(request, "working", why["working"]),
-        "facts": part_of(request, "facts", why["facts"]),
-        "steps": part_of(request, "steps", why["steps"]),
+        "working": slice_of(request, "working", why["working"]),
+        "facts": slice_of(request, "facts", why["facts"]),
+        "steps": slice_of(request, "steps", why["steps"]),
     }

@@ -16,7 +16,7 @@ from makegood.answers.account import Account
 from makegood.answers.activations import Activation, activations
 from makegood.answers.explanation import SeveralHaveIt, Unexplained, explain
 from makegood.house.clock import system_clock
-from makegood.pages.lists import Part, part_of
+from makegood.pages.lists import Slice, slice_of
 from makegood.pages.portal.here import PORTAL, Here, here
 from makegood.pages.portal.in_words import answer_of, facts_told, formula_in, parts_told, told_of
 from makegood.pages.portal.words import LANGUAGES
@@ -38,7 +38,7 @@ class SubscriptionShown:
     """A subscription with its cycles, the newest first, and the one that runs today."""
 
     subscription: Subscription
-    cycles: Part[Charge]
+    cycles: Slice[Charge]
     current: Charge | None
     activation: Activation | None
     """None where it is not due yet."""
@@ -57,20 +57,20 @@ def overview(request: Request, visitor: Reading, account: str) -> Response:
         lead=at.words.account_named.format(account=account),
         balances=told["balances"],
         coming=[refund for refund in told["refunds"] if refund["status"] not in ("succeeded", "rejected")],
-        settled=part_of(
+        settled=slice_of(
             request, "settled-refunds", [r for r in told["refunds"] if r["status"] in ("succeeded", "rejected")]
         ),
         when=lambda refund: when(at, refund),
         credits=[credit for credit in told["credits"] if Decimal(credit["left"])],
         subscriptions=_subscriptions(at),
-        ended_outages=part_of(request, "ended-outages", [each for each in outages if each["resolved_at"]][::-1]),
+        ended_outages=slice_of(request, "ended-outages", [each for each in outages if each["resolved_at"]][::-1]),
         open_outages=[outage for outage in outages if outage["status"] == "open"],
         open_disputes=[dispute for dispute in disputes if dispute["status"] == "investigating"],
-        answered=part_of(
+        answered=slice_of(
             request, "answered", [each for each in told["complaints"] if each["status"] == "resolved"][::-1]
         ),
         open_complaints=[complaint for complaint in told["complaints"] if complaint["status"] == "open"],
-        decisions=part_of(request, "decisions", _newest_first(told)),
+        decisions=slice_of(request, "decisions", _newest_first(told)),
     )
 
 
@@ -106,7 +106,7 @@ def _subscriptions(at: Here) -> list[SubscriptionShown]:
         ]
         cycles.sort(key=lambda charge: charge["starts_on"] or "", reverse=True)
         current = next((cycle for cycle in cycles if _runs_on(cycle, today)), None)
-        shown = part_of(at.request, f"cycles-{number}", cycles)
+        shown = slice_of(at.request, f"cycles-{number}", cycles)
         found.append(SubscriptionShown(subscription, shown, current, access.get(subscription["subscription_id"])))
     return found
 
@@ -142,7 +142,7 @@ def why(
         excess=_excess(at, id) if clause == "excess" else None,
         formula=formula_in(at.words, found["formula"]),
         answer=answer_of(found),
-        facts=part_of(request, "facts", facts_told(at.words, found["facts"])),
+        facts=slice_of(request, "facts", facts_told(at.words, found["facts"])),
         more_facts=found["facts_count"] - len(found["facts"]),
         parts=parts_told(at, found["claim"]["settled"], found["currency"]) if found["claim"] is not None else [],
         refunds=[

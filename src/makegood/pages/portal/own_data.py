@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from makegood.answers.personal_data import personal_data
-from makegood.pages.lists import part_of
+from makegood.pages.lists import slice_of
 from makegood.pages.portal.here import PORTAL, here
 from makegood.pages.portal.words import LANGUAGES
 from makegood.pages.route import PageRoute
@@ -32,7 +32,7 @@ def own_data(request: Request, visitor: Exporting, account: str) -> Response:
         "data",
         title=at.words.own_data,
         held=held,
-        emails=part_of(request, "emails", held["emails"][::-1]),
+        emails=slice_of(request, "emails", held["emails"][::-1]),
         spoken=spoken.language if spoken is not None else locale,
         download=at.path("/data/download"),
     )
