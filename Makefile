@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test quick laws schedules fuzz tampers generators pages vendored check format mutants faults bench bench-compare erasures deps setup setup-dev lock upgrade sample currencies clean .tools
+.PHONY: help run test quick laws schedules fuzz tampers generators pages vendored check format mutants faults bench bench-peers bench-compare erasures deps setup setup-dev lock upgrade sample currencies clean .tools
 
 # List the targets.
 help:
@@ -103,6 +103,10 @@ faults: .tools .venv/dev.stamp
 bench: .venv/dev.stamp
 	@$(BIN)/python -m bench.run $(SECTIONS)
 
+# Set up, then measure other people's systems beside ours, all or PEERS="streams …"; written to .bench (npm, registry).
+bench-peers: .venv/dev.stamp
+	@$(BIN)/python -m bench.peers $(PEERS)
+
 # Set up, then show two reports side by side: A=before/bench.json B=after/bench.json.
 bench-compare: .venv/dev.stamp
 	@$(BIN)/python -m bench.compare $(A) $(B)
@@ -126,10 +130,11 @@ lock: .venv/dev.stamp
 	@$(COMPILE) pyproject.toml requirements/build.in -o requirements/run.lock
 	@$(COMPILE) pyproject.toml requirements/build.in --extra dev -c requirements/run.lock -o requirements/dev.lock
 	@$(COMPILE) requirements/generators.in -o requirements/generators.lock
+	@$(COMPILE) bench/peers/quix/requirements.in -o bench/peers/quix/requirements.lock
 
 # Write the locks again with the newest versions that fit.
 upgrade: .venv/dev.stamp
-	@rm requirements/run.lock requirements/dev.lock requirements/generators.lock
+	@rm requirements/run.lock requirements/dev.lock requirements/generators.lock bench/peers/quix/requirements.lock
 	@$(MAKE) --no-print-directory --assume-old=.venv/dev.stamp lock
 
 # Generate the sample provider's messages again; the same bytes come out every time.
@@ -142,7 +147,7 @@ currencies: .venv/dev.stamp
 
 # Remove the virtual environment and every cache. Stores are left alone.
 clean:
-	@rm -rf .venv .generators build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .generators .peers build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- below: how the targets above are made -----------------------------------------------------------------------

@@ -111,11 +111,11 @@ class Report:
         self.sections.append(Section(title, about))
         return self.sections[-1]
 
-    def write(self, folder: Path) -> None:
-        """Write `bench.md` and `bench.json` into a folder."""
+    def write(self, folder: Path, name: str = "bench") -> None:
+        """Write `bench.md` and `bench.json`, or others of a name, into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "bench.md").write_text(self.to_markdown())
-        (folder / "bench.json").write_text(json.dumps(self.to_json(), indent=1) + "\n")
+        (folder / f"{name}.md").write_text(self.to_markdown())
+        (folder / f"{name}.json").write_text(json.dumps(self.to_json(), indent=1) + "\n")
 
     def to_json(self) -> dict[str, Any]:
         """The report with every value."""
