@@ -6,7 +6,7 @@ import itertools
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from tests.parts.kafka import find_kafka
 from tests.parts.postgres import find_postgres
 
 from bench.houses import house_at, read_raw, run_until
-from bench.messages import message_stream
+from bench.messages import message_stream, paid_back
 from bench.peers.installing import done
 from bench.report import Report
 from bench.timing import Stopwatch, Took, in_turn, took
@@ -40,16 +40,24 @@ AT_ONCE = 2_000
 SHARD = 0
 OURS = "Makegood, refunds alone"
 
+KINDS: dict[str, Callable[[], Iterator[bytes]]] = {
+    "the sample's messages": message_stream,
+    "accounts that are paid back": paid_back,
+}
+"""In the sample refunds are few, so that most of a fold is to read past what it does not keep; of the other accounts
+each has two."""
+
 ABOUT = (
-    "The topic ledger.events, one partition, from its beginning until everything is committed to its end, and joining "
-    "the group; and its second half by itself, without that. Each keeps the refunds, and decodes only events "
-    "that it folds. Makegood: its projector, into PostgreSQL with durable commits, rows and position in one "
-    "transaction of up to 2,000 events, with indexes, the hash of the event that set each amount, and all results of "
-    "the payment processor; refunds alone, and all its projections. The peers: into RocksDB in their own process, a "
-    "value for each refund in JSON with amounts, currency, status and instants, found by its key alone; without the "
-    "hash, of the results only the last success, and without older forms of the events, which a new store has none "
-    "of. Exactly-once is off: ours has its position beside its rows instead, and a fold that is repeated changes "
-    "nothing. Every run must end in the same refunds, in number and total by currency and status. CPU is that of our "
+    "The topic ledger.events, one partition, from its beginning until all is committed up to its end, "
+    "joining the group included; and its second half by itself, the last commit included. Each keeps the "
+    "refunds, and decodes only events that it folds. Makegood: its projector, into PostgreSQL with durable "
+    "commits, rows and position in one transaction of up to 2,000 events, with indexes, the hash of the "
+    "event that set each amount, and all results of the payment processor; refunds alone, and all its "
+    "projections. The peers: into RocksDB in their own process, a value for each refund in JSON with "
+    "amounts, currency, status and instants, found by its key alone; without the hash, of the results only "
+    "the last success, and without older forms of the events, which a new store has none of. Exactly-once is "
+    "off: ours has its position beside its rows instead, and a fold that is repeated changes nothing. Every "
+    "run must end in the same refunds, in number and total by currency and status. CPU is that of our "
     "process or the peer's, RocksDB included, PostgreSQL and Kafka not."
 )
 
@@ -73,67 +81,89 @@ class Folded:
 
 
 def measure(report: Report, peers: Sequence[Peer], events: int) -> None:
-    """At least so many events, relayed once, and folded in turn by peers and by ours. Raises PartFailed where a peer
-    ends in other refunds than ours."""
+    """At least so many events of each kind of messages, relayed once, and folded in turn by peers and by ours.
+
+    Raises PartFailed where a peer ends in other refunds than ours.
+    """
     programs = {peer.name: list(peer.program()) for peer in peers}
-    with (
-        find_postgres() as postgres,
-        find_kafka(java_options=()) as kafka,
-        house_at(postgres.new_database()) as house,
-        tempfile.TemporaryDirectory(prefix="peers-") as folder,
-    ):
-        cluster = Cluster(kafka.bootstrap, group="bench-peers")
-        cluster.create_topics(TOPICS)
-        messages, end = _fill(house, cluster, kafka.bootstrap, events)
-        section = report.section(
-            f"Folding {end:,} events of {messages:,} messages from Kafka",
-            f"{_folded(house):,} of them say something of refunds. {ABOUT} {' '.join(peer.about for peer in peers)} "
-            f"PostgreSQL: {postgres.origin}. Kafka: {kafka.origin}.",
-        )
-        numbers = itertools.count(1)
-        halves: dict[str, list[float]] = defaultdict(list)
-        expected = _ours(house, cluster, end, [REFUNDS]).refunds
+    about = f"{ABOUT} {' '.join(peer.about for peer in peers)}"
+    with find_postgres() as postgres:
+        for kind, messages in KINDS.items():
+            with (
+                # One of its own for each: a peer folds the topic whole.
+                find_kafka(controllable=True, java_options=()) as kafka,
+                house_at(postgres.new_database()) as house,
+                tempfile.TemporaryDirectory(prefix="peers-") as folder,
+            ):
+                cluster = Cluster(kafka.bootstrap, group="bench-peers")
+                cluster.create_topics(TOPICS)
+                end = _fill(house, cluster, kafka.bootstrap, messages(), events)
+                told = f"{about} PostgreSQL: {postgres.origin}. Kafka: {kafka.origin}."
+                _measure(
+                    report, f"{end:,} events of {kind}", told, _Topic(house, cluster, end, Path(folder)), programs
+                )
 
-        def by_peer(name: str) -> Callable[[], Folded]:
-            return lambda: _by_peer(programs[name], kafka.bootstrap, end, Path(folder, f"{next(numbers)}"))
 
-        def checked(name: str, fold: Callable[[], Folded]) -> Callable[[], Took]:
-            def work() -> Took:
-                folded = fold()
-                if folded.refunds != expected:
-                    raise PartFailed(f"{name} ended in {folded.refunds}, and our projection in {expected}")
-                halves[name].append((end - end // 2) / folded.half)
-                return folded.took
+@dataclass(frozen=True, slots=True)
+class _Topic:
+    """What is folded: the events of a house, up to an end; peers keep their state in a folder."""
 
-            return work
+    house: House
+    cluster: Cluster
+    end: int
+    folder: Path
 
-        folds: dict[str, Callable[[], Folded]] = {
-            **{name: by_peer(name) for name in programs},
-            "Makegood, all projections": lambda: _ours(house, cluster, end, CATALOG),
-            OURS: lambda: _ours(house, cluster, end, [REFUNDS]),
-        }
-        works = {"read raw": lambda: took(lambda: read_raw(kafka.bootstrap, EVENTS, end))}
-        works |= {name: checked(name, fold) for name, fold in folds.items()}
-        in_turn(section, ROUNDS, end, "events/s", works, beside=OURS)
-        section.add(_half(OURS), halves[OURS], "events/s")
-        for name in folds:
-            if name != OURS:
-                section.add(_half(name), halves[name], "events/s", beside=_half(OURS))
+
+def _measure(report: Report, what: str, about: str, topic: _Topic, programs: dict[str, list[str]]) -> None:
+    house, cluster, end, bootstrap = topic.house, topic.cluster, topic.end, topic.cluster.bootstrap
+    expected = _ours(house, cluster, end, [REFUNDS]).refunds
+    refunds = sum(int(each.split()[0]) for each in expected.values())
+    section = report.section(
+        f"Folding {what} from Kafka",
+        f"{_folded(house):,} of them say something of refunds, and {refunds:,} refunds are there in the end. {about}",
+    )
+    numbers = itertools.count(1)
+    halves: dict[str, list[float]] = defaultdict(list)
+
+    def by_peer(name: str) -> Callable[[], Folded]:
+        return lambda: _by_peer(programs[name], bootstrap, end, topic.folder / str(next(numbers)))
+
+    def checked(name: str, fold: Callable[[], Folded]) -> Callable[[], Took]:
+        def work() -> Took:
+            folded = fold()
+            if folded.refunds != expected:
+                raise PartFailed(f"{name} ended in {folded.refunds}, and our projection in {expected}")
+            halves[name].append((end - end // 2) / folded.half)
+            return folded.took
+
+        return work
+
+    folds: dict[str, Callable[[], Folded]] = {
+        **{name: by_peer(name) for name in programs},
+        "Makegood, all projections": lambda: _ours(house, cluster, end, CATALOG),
+        OURS: lambda: _ours(house, cluster, end, [REFUNDS]),
+    }
+    works = {"read raw": lambda: took(lambda: read_raw(bootstrap, EVENTS, end))}
+    works |= {name: checked(name, fold) for name, fold in folds.items()}
+    in_turn(section, ROUNDS, end, "events/s", works, beside=OURS)
+    section.add(_half(OURS), halves[OURS], "events/s")
+    for name in folds:
+        if name != OURS:
+            section.add(_half(name), halves[name], "events/s", beside=_half(OURS))
 
 
 def _half(name: str) -> str:
     return f"{name}, second half"
 
 
-def _fill(house: House, cluster: Cluster, bootstrap: str, events: int) -> tuple[int, int]:
-    """Take messages in until there are so many events, and relay these; how many messages, and how many events.
+def _fill(house: House, cluster: Cluster, bootstrap: str, messages: Iterator[bytes], events: int) -> int:
+    """Take messages in until there are so many events, and relay these; where they end.
 
-    Raises PartFailed where the topic has something else too: peers know nothing of several stores in one topic.
+    Raises PartFailed where the topic has each event not once: peers would count on.
     """
-    stream, messages, end = message_stream(), 0, 0
+    end = 0
     while end < events:
-        files.ingest(house.ledger, itertools.islice(stream, AT_ONCE), "bench")
-        messages += AT_ONCE
+        files.ingest(house.ledger, itertools.islice(messages, AT_ONCE), "bench")
         with house.database.reading() as transaction:
             end = shard_end(transaction, SHARD)
 
@@ -150,7 +180,7 @@ def _fill(house: House, cluster: Cluster, bootstrap: str, events: int) -> tuple[
         raise PartFailed(
             f"{EVENTS.name} has the offsets {bounds}, not 0 to {end}: give a Kafka that nobody else uses"
         )
-    return messages, end
+    return end
 
 
 def _folded(house: House) -> int:

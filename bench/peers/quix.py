@@ -14,9 +14,10 @@ LOCK, PROGRAM = SOURCE / "requirements.lock", SOURCE / "refunds.py"
 
 VERSION = next(line for line in LOCK.read_text().splitlines() if line.startswith("quixstreams==")).split()[0]
 ABOUT = (
-    f"Quix Streams {VERSION.removeprefix('quixstreams==')} (Python) folds with a stateful function over its state "
-    "store with a changelog topic; it commits every 30 s and at the end, at least once, and closes the store before "
-    "the time is taken. What is not named is as it comes, the settings of RocksDB too."
+    f"Quix Streams {VERSION.removeprefix('quixstreams==')} (Python) folds with a stateful function over its "
+    "state store with a changelog topic; it commits every 30 s and at the end, at least once, and closes the "
+    "store before the time is taken, but makes its changelog topic before it begins, where Kafka Streams "
+    "makes it within. What is not named is as it comes, the settings of RocksDB too."
 )
 
 
