@@ -178,7 +178,7 @@ def _fill(house: House, cluster: Cluster, bootstrap: str, messages: Iterator[byt
     consumer.close()
     if bounds != (0, end):
         raise PartFailed(
-            f"{EVENTS.name} has the offsets {bounds}, not 0 to {end}: give a Kafka that nobody else uses"
+            f"{EVENTS.name} has the offsets {bounds}, not 0 to {end}: the relay sent some twice, run it again"
         )
     return end
 
