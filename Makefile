@@ -103,7 +103,7 @@ faults: .tools .venv/dev.stamp
 bench: .venv/dev.stamp
 	@$(BIN)/python -m bench.run $(SECTIONS)
 
-# Set up, then measure other people's systems beside ours, all or PEERS="emmett …"; written to .bench (npm, registry).
+# Set up, then measure other people's systems beside ours, all or PEERS="emmett streams …"; written to .bench (npm, Maven, PyPI).
 bench-peers: .venv/dev.stamp
 	@$(BIN)/python -m bench.peers $(PEERS)
 
@@ -130,10 +130,11 @@ lock: .venv/dev.stamp
 	@$(COMPILE) pyproject.toml requirements/build.in -o requirements/run.lock
 	@$(COMPILE) pyproject.toml requirements/build.in --extra dev -c requirements/run.lock -o requirements/dev.lock
 	@$(COMPILE) requirements/generators.in -o requirements/generators.lock
+	@$(COMPILE) bench/peers/quix/requirements.in -o bench/peers/quix/requirements.lock
 
 # Write the locks again with the newest versions that fit.
 upgrade: .venv/dev.stamp
-	@rm requirements/run.lock requirements/dev.lock requirements/generators.lock
+	@rm requirements/run.lock requirements/dev.lock requirements/generators.lock bench/peers/quix/requirements.lock
 	@$(MAKE) --no-print-directory --assume-old=.venv/dev.stamp lock
 
 # Generate the sample provider's messages again; the same bytes come out every time.

@@ -147,3 +147,19 @@ def life(account: str) -> list[bytes]:
             f'{{"subscription_id":"{account}-s","requested_at":"{asked.isoformat()}","channel":"support"}}',
         ),
     ]
+
+
+def paid_back() -> Iterator[bytes]:
+    """Lives of accounts that had paid, so that both claims of each become refunds: six messages each, without end."""
+    for number in itertools.count():
+        account = f"paid-{number}"
+        started, confirmed, cancelled = life(account)
+        paid = event(
+            account,
+            "payment.captured",
+            "p",
+            SINCE,
+            f'{{"payment_id":"{account}-p","invoice_id":"i-{SINCE:%Y-%m}","amount":"30.00","currency":"EUR",'
+            '"method":"card"}',
+        )
+        yield from (registered(account), subscribed(account), started, paid, confirmed, cancelled)

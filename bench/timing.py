@@ -18,11 +18,22 @@ class Took:
     cpu: float
 
 
+class Stopwatch:
+    """Begins when it is made."""
+
+    def __init__(self) -> None:
+        self._cpu, self._began = _cpu(), time.perf_counter()
+
+    def took(self) -> Took:
+        """What was taken until now."""
+        return Took(time.perf_counter() - self._began, _cpu() - self._cpu)
+
+
 def took(work: Callable[[], object]) -> Took:
     """Do a piece of work."""
-    cpu, began = _cpu(), time.perf_counter()
+    stopwatch = Stopwatch()
     work()
-    return Took(time.perf_counter() - began, _cpu() - cpu)
+    return stopwatch.took()
 
 
 def timed(work: Callable[[], object]) -> float:

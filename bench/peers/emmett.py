@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from tests.parts import PartFailed, PartMissing
+from tests.parts import PartFailed
 from tests.parts.postgres import Postgres, find_postgres
 
 from bench.houses import house_at, in_parts, take_all
 from bench.intake import AT_ONCE, ROUNDS
 from bench.messages import known, lives
+from bench.peers.installing import command, done, installed
 from bench.report import Report
 from bench.timing import Took, in_turn, took
 from ledger.application.ledger import ACCOUNTS_KEPT_MAX
@@ -25,9 +26,8 @@ from ledger.store.database import Database
 from makegood.house.opening import House
 from projections.claims import CLAIMS, ROWS
 
-HERE = Path(__file__).parent / "emmett"
-INSTALLED = Path(".peers") / "emmett"
-"""Where the peer is installed, seen from the project's folder."""
+SOURCE = Path(__file__).parent / "emmett"
+LOCK, PROGRAM = (SOURCE / "package.json", SOURCE / "package-lock.json"), SOURCE / "lives.js"
 NAME, OURS = "Emmett", "Makegood"
 CALLERS = 8
 WARM_UP = 100
@@ -43,34 +43,28 @@ Lines = Sequence[bytes]
 
 def measure(report: Report, count: int) -> None:
     """So many account lives, whole and message by message. Raises PartMissing and PartFailed."""
-    install()
+    _program()  # what cannot be had is told before anything is measured
     with find_postgres() as postgres:
         _whole(report, postgres, count)
         _one_by_one(report, postgres, max(1, count // ONE_BY_ONE))
 
 
-def install() -> None:
-    """Install Emmett where its lock has changed since. Raises PartMissing and PartFailed."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            raise PartMissing(f"{program} is not installed; install Node.js 20 or newer with npm")
-    INSTALLED.mkdir(parents=True, exist_ok=True)
-    shutil.copy(HERE / "lives.js", INSTALLED)
-    lock = (HERE / "package-lock.json").read_text(encoding="utf-8")
-    stamp = INSTALLED / "stamp"
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == lock:
-        return
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(HERE / name, INSTALLED)
-    command = ["npm", "--prefix", str(INSTALLED), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run([*command, "--loglevel=error"], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise PartMissing(f"npm could not install it from its registry: {done.stderr.strip()}")
-    stamp.write_text(lock, encoding="utf-8")
+def _program() -> list[str]:
+    """What runs it, installed where it is not."""
+    node = command("node", "install Node.js, 20 or later")
+    return [node, str(installed("emmett", [*LOCK, PROGRAM], _install) / PROGRAM.name)]
+
+
+def _install(folder: Path) -> None:
+    npm = command("npm", "install Node.js, 20 or later, with npm")
+    for path in (*LOCK, PROGRAM):
+        shutil.copy(path, folder)
+    installing = [npm, "--prefix", folder, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    done(installing, "npm could not install Emmett from its registry")
 
 
 def _origin(postgres: Postgres) -> str:
-    pinned = json.loads((HERE / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    pinned = json.loads(LOCK[0].read_text(encoding="utf-8"))["dependencies"]
     node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
     return (
         f"Emmett {pinned['@event-driven-io/emmett-postgresql']} with node-postgres {pinned['pg']} on Node.js {node}, "
@@ -173,9 +167,7 @@ def _emmett(postgres: Postgres, count: int, *, callers: int, whole: bool) -> Too
         "warm_up": _text(_lives(WARM_UP, first=count)),
         "lives": _text(_lives(count)),
     }
-    done = subprocess.run(
-        ["node", str(INSTALLED / "lives.js")], input=json.dumps(job), capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(_program(), input=json.dumps(job), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise PartFailed(f"its program ended with {done.returncode}:\n{done.stderr[-4000:]}")
     told = json.loads(done.stdout)
