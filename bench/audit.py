@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from bench.report import Section
-from bench.timing import timed
+from bench.timing import ROUNDS, timed
 from consumers.checkpoints.part import Checkpoints
 from consumers.checkpoints.signing import Rhythm, checkpoint_now, grow_to_end, sign
 from consumers.part import run_parts
@@ -24,7 +24,6 @@ from makegood.answers.audit.proofs import prove, prove_continued
 from makegood.house.clock import system_clock
 from makegood.house.opening import House
 
-ROUNDS = 3
 PROOFS = 200
 """So many events are proven."""
 MARK = 20

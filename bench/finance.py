@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.houses import take
 from bench.report import Section
-from bench.timing import timed
+from bench.timing import ROUNDS, timed
 from ledger.store.database import Database
 from makegood.access.sight import EVERYTHING
 from makegood.answers import finance, owed
@@ -28,7 +28,6 @@ from projections.refunds import REFUNDS, ROWS
 
 EACH = 4
 """The refunds of one account."""
-ROUNDS = 3
 FORMATS = ("csv", "jsonl", "xlsx", "parquet")
 
 

@@ -11,8 +11,10 @@ from typing import TypeVar
 from confluent_kafka import Consumer, TopicPartition
 
 from bench.messages import SAMPLE
+from consumers.kafka.cluster import Cluster
 from consumers.kafka.topics import Topic
 from consumers.part import Part, run_parts
+from consumers.relay import Relay
 from consumers.upstream import read_structured
 from ledger.application import agreements, record
 from ledger.application.ledger import Ledger
@@ -57,6 +59,17 @@ def read_raw(bootstrap: str, topic: Topic, count: int) -> None:
     while seen < count:
         seen += len(consumer.consume(1_000, 0.5))
     consumer.close()
+
+
+def relay(house: House, cluster: Cluster, end: int) -> None:
+    """Have a house's events relayed to Kafka, up to a position."""
+
+    def relayed() -> bool:
+        with house.database.reading() as transaction:
+            rows = transaction.rows("SELECT MAX(position) FROM readers WHERE reader LIKE 'relay/%'")
+        return int(rows[0][0] or 0) >= end
+
+    run_until([Relay(house.database, cluster)], relayed)
 
 
 def run_until(parts: list[Part], reached: Callable[[], bool]) -> None:

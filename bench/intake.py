@@ -15,7 +15,7 @@ from bench import stock
 from bench.houses import house_at, in_parts, read_raw, run_until, take, take_all
 from bench.messages import complaint, known, lives, messages, new_account, old_account, outage, registered, resolution
 from bench.report import Report
-from bench.timing import Rates, Took, in_turn, took
+from bench.timing import ROUNDS, Rates, Took, in_turn, took
 from consumers import files
 from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
@@ -25,7 +25,6 @@ from consumers.upstream import read_structured
 from ledger.application.ledger import Ledger
 from makegood.house.clock import system_clock
 
-ROUNDS = 3
 AT_ONCE = 500
 """So many messages in one transaction."""
 ONE_BY_ONE = 200

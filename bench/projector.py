@@ -5,18 +5,15 @@ from __future__ import annotations
 from tests.parts.kafka import find_kafka
 from tests.parts.postgres import Postgres
 
-from bench.houses import house_at, read_raw, run_until
+from bench.houses import house_at, read_raw, relay, run_until
 from bench.messages import messages
 from bench.report import Report
-from bench.timing import Rates, took
+from bench.timing import ROUNDS, Rates, took
 from consumers import files
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.topics import EVENTS, TOPICS
 from consumers.projector import KafkaSource, Projector
-from consumers.relay import Relay
 from ledger.store.reading.shards import shard_ends
-
-ROUNDS = 3
 
 
 def measure(report: Report, postgres: Postgres, count: int) -> None:
@@ -32,16 +29,8 @@ def measure(report: Report, postgres: Postgres, count: int) -> None:
             files.ingest(house.ledger, messages(count), "bench")
             with house.database.reading() as transaction:
                 [(shard, end)] = shard_ends(transaction).items()
-
-            def relayed() -> bool:
-                with house.database.reading() as transaction:
-                    rows = transaction.rows(
-                        "SELECT position FROM readers WHERE reader LIKE 'relay/%' ORDER BY position DESC LIMIT 1"
-                    )
-                return bool(rows) and int(rows[0][0]) >= end
-
             relaying, raw, projecting = Rates(end), Rates(end), Rates(end)
-            relaying.add(took(lambda: run_until([Relay(house.database, cluster)], relayed)))
+            relaying.add(took(lambda: relay(house, cluster, end)))
             for _ in range(ROUNDS):
                 raw.add(took(lambda: read_raw(kafka.bootstrap, EVENTS, end)))
             part = Projector(house.projections, KafkaSource(cluster))

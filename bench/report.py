@@ -42,9 +42,12 @@ class Figure:
     @property
     def percentile(self) -> float | None:
         """The 95th percentile, where there are enough values to tell one."""
-        if len(self.values) < PERCENTILE_FROM:
-            return None
-        return statistics.quantiles(self.values, n=20, method="inclusive")[18]
+        return percentile(self.values) if len(self.values) >= PERCENTILE_FROM else None
+
+
+def percentile(values: Sequence[float]) -> float:
+    """The 95th percentile of two values or more."""
+    return statistics.quantiles(values, n=20, method="inclusive")[18]
 
 
 @dataclass(slots=True)

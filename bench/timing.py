@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 
 from bench.report import Section
 
+ROUNDS = 3
+"""So often each piece of work is done, unless a section says otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Took:

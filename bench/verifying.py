@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.audit import keys_of, sign_all
 from bench.report import Section
+from bench.timing import ROUNDS
 from ledger.store.database import Database
 from ledger.store.positions import SYSTEM_SHARD
 from ledger.store.reading.audit import leaves_after, origin_of
@@ -18,7 +19,6 @@ from makegood.exports.tiled_log import export_log
 from makegood.house.opening import House
 
 AT_ONCE = 10_000
-ROUNDS = 3
 _BARE = "bare SHA-256 of the envelopes, one process"
 
 

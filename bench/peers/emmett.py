@@ -16,11 +16,11 @@ from tests.parts import PartFailed
 from tests.parts.postgres import Postgres, find_postgres
 
 from bench.houses import house_at, in_parts, take_all
-from bench.intake import AT_ONCE, ROUNDS
+from bench.intake import AT_ONCE
 from bench.messages import known, lives
 from bench.peers.installing import command, done, installed
 from bench.report import Report
-from bench.timing import Took, in_turn, took
+from bench.timing import ROUNDS, Took, in_turn, took
 from ledger.application.ledger import ACCOUNTS_KEPT_MAX
 from ledger.store.database import Database
 from makegood.house.opening import House

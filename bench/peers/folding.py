@@ -16,16 +16,15 @@ from tests.parts import PartFailed
 from tests.parts.kafka import find_kafka
 from tests.parts.postgres import find_postgres
 
-from bench.houses import house_at, read_raw, run_until
+from bench.houses import house_at, read_raw, relay, run_until
 from bench.messages import message_stream, paid_back
 from bench.peers.installing import done
 from bench.report import Report
-from bench.timing import Stopwatch, Took, in_turn, took
+from bench.timing import ROUNDS, Stopwatch, Took, in_turn, took
 from consumers import files
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.topics import EVENTS, TOPICS
 from consumers.projector import KafkaSource, Projector
-from consumers.relay import Relay
 from ledger.store.database import Database
 from ledger.store.reading.shards import shard_end
 from makegood.house.opening import House
@@ -34,7 +33,6 @@ from projections.follower import Follower
 from projections.projection import Projection, stored_types
 from projections.refunds import REFUNDS, ROWS
 
-ROUNDS = 3
 AT_ONCE = 2_000
 """So many messages are taken in between looks at how many events there are."""
 SHARD = 0
@@ -167,12 +165,7 @@ def _fill(house: House, cluster: Cluster, bootstrap: str, messages: Iterator[byt
         with house.database.reading() as transaction:
             end = shard_end(transaction, SHARD)
 
-    def relayed() -> bool:
-        with house.database.reading() as transaction:
-            rows = transaction.rows("SELECT MAX(position) FROM readers WHERE reader LIKE 'relay/%'")
-        return int(rows[0][0] or 0) >= end
-
-    run_until([Relay(house.database, cluster)], relayed)
+    relay(house, cluster, end)
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-raw"})
     bounds = consumer.get_watermark_offsets(TopicPartition(EVENTS.name, 0), timeout=30)
     consumer.close()
