@@ -17,6 +17,8 @@ from tests.pages.site import Site, Who
 SignedIn = Callable[..., Page]
 OPEN = ("/sign-in", "/sign-in/link/made-up", "/activate/made-up")
 """Pages for which nobody has to sign in."""
+SLOWLY = 20_000
+"""The bytes a second of a line on which a page comes in many pieces."""
 _FRAME = """() => ({
   headings: document.querySelectorAll("h1").length, mains: document.querySelectorAll("main").length,
   wide: Math.max(0, document.documentElement.scrollWidth - window.innerWidth),
@@ -78,6 +80,21 @@ def test_it_reads_well(site: Site, signed_in: SignedIn, width: int, dark: bool) 
         anybody.goto(path)
         told += as_it_should_be(anybody)
     assert not told, "\n".join(told)
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_it_does_not_move_while_it_comes_over_a_slow_line(site: Site, signed_in: SignedIn, watched: Watched) -> None:
+    page = signed_in("auditor")
+    page.goto("/console/movements")
+    line = page.context.new_cdp_session(page)
+    line.send("Network.enable")
+    line.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 0, "downloadThroughput": SLOWLY, "uploadThroughput": SLOWLY},
+    )
+    for path in ("movements", "claims", "months/2026-03"):
+        page.goto(f"/console/{path}")
+    watched.check()
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
