@@ -56,11 +56,13 @@ def amount_from_text(text: str, currency: str) -> Decimal:
     return Decimal(text).quantize(unit(currency))
 
 
+@cache
 def unit(currency: str) -> Decimal:
     """The smallest amount of a currency: Decimal("0.01") for EUR, Decimal("1") for JPY."""
     return Decimal(1).scaleb(-CURRENCY_SCALES[currency])
 
 
+@cache
 def zero(currency: str) -> Decimal:
     """Nothing, at the currency's scale: "0.00" in EUR, "0" in JPY."""
     return Decimal(0).scaleb(-CURRENCY_SCALES[currency])
@@ -76,12 +78,24 @@ def rounded(exact: Fraction, currency: str, rounding: Rounding) -> Decimal:
     if exact < 0:
         raise ValueError(f"only amounts of zero or more are rounded, not {exact}")
     scale = CURRENCY_SCALES[currency]
-    shifted = exact * 10**scale
-    whole, rest = divmod(shifted.numerator, shifted.denominator)
-    twice = 2 * rest
-    if twice > shifted.denominator or (twice == shifted.denominator and (rounding == "half_up" or whole % 2 == 1)):
-        whole += 1
-    return Decimal(whole).scaleb(-scale)
+    return Decimal(_nearest(exact.numerator * 10**scale, exact.denominator, rounding)).scaleb(-scale)
+
+
+def in_proportion(amount: Decimal, part: Decimal, whole: Decimal, currency: str, rounding: Rounding) -> Decimal:
+    """round(amount × part ÷ whole): what `rounded` makes of that ratio, by absolute value, in whole numbers alone."""
+    if not (amount and part and whole):
+        return zero(currency)
+    (a, per_a), (p, per_p), (w, per_w) = amount.as_integer_ratio(), part.as_integer_ratio(), whole.as_integer_ratio()
+    scale = CURRENCY_SCALES[currency]
+    dividend, divisor = a * p * per_w * 10**scale, per_a * per_p * w
+    nearest = _nearest(abs(dividend), abs(divisor), rounding)
+    return Decimal(nearest if (dividend < 0) == (divisor < 0) else -nearest).scaleb(-scale)
+
+
+def _nearest(dividend: int, divisor: int, rounding: Rounding) -> int:
+    whole, rest = divmod(dividend, divisor)
+    is_up = 2 * rest > divisor or (2 * rest == divisor and (rounding == "half_up" or whole % 2 == 1))
+    return whole + 1 if is_up else whole
 
 
 # --- Identifiers ------------------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 
 from ledger.events import (
     SETTLING,
@@ -44,7 +43,7 @@ from ledger.events import (
 )
 from ledger.store.amounts import in_columns, to_minor_units
 from ledger.store.instants import to_microseconds
-from ledger.values import ratio, rounded, zero
+from ledger.values import in_proportion, zero
 from projections.movement_kinds import SETTLEMENTS, MovementKind, Owed
 from projections.projection import Index, Place, Projection, Row, Rows, Table, Value
 
@@ -725,8 +724,7 @@ def _apply(told: Telling, data: CreditApplied.Data | CreditAppliedV1.Data) -> No
 
 def _in_proportion(gross: Decimal, whole: Money, currency: str) -> Money:
     """Net and tax of part of a credit of which an older version recorded no more than what it came to."""
-    exact = ratio(Fraction(gross) * Fraction(whole.tax), whole.total)
-    tax = rounded(max(exact, Fraction(0)), currency, "half_up")
+    tax = max(in_proportion(gross, whole.tax, whole.total, currency, "half_up"), zero(currency))
     return Money(gross - tax, tax)
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,7 @@ from ledger.values import (
     Rounding,
     amount_from_text,
     date_from_text,
+    in_proportion,
     inside,
     instant_from_text,
     instant_to_text,
@@ -75,6 +77,20 @@ from ledger.values import (
 def test_an_exact_amount_is_rounded_once(exact: str, currency: str, half_up: str, half_even: str) -> None:
     assert str(rounded(Fraction(exact), currency, "half_up")) == half_up
     assert str(rounded(Fraction(exact), currency, "half_even")) == half_even
+
+
+_AMOUNTS = st.decimals(min_value=-(10**15), max_value=10**15, places=4)
+_CURRENCIES = st.sampled_from(["EUR", "JPY", "KWD", "CLF"])
+_ROUNDINGS = st.sampled_from(get_args(Rounding))
+
+
+@given(_AMOUNTS, _AMOUNTS, _AMOUNTS, _CURRENCIES, _ROUNDINGS)
+def test_a_proportion_in_whole_numbers_is_the_rounded_ratio(
+    amount: Decimal, part: Decimal, whole: Decimal, currency: str, rounding: Rounding
+) -> None:
+    exact = ratio(Fraction(amount) * Fraction(part), whole)
+    plainly = rounded(abs(exact), currency, rounding)
+    assert str(in_proportion(amount, part, whole, currency, rounding)) == str(plainly if exact >= 0 else -plainly)
 
 
 def test_nothing_below_zero_is_rounded() -> None:

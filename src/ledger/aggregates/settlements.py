@@ -276,12 +276,14 @@ class Settlements:
     def is_paid_without_payment(self, invoice_id: str, now: datetime) -> bool:
         """Whether an invoice counts as paid without one: its charges come to nothing, or credits pay it (§8).
 
-        As it stands by the facts, whether that is recorded yet or not.
+        As it was settled last; by the facts where newer rules are still to settle it.
         """
         currency, invoice = self._facts.currency, self._facts.invoices[invoice_id]
         if currency is None or not invoice.charges:
             return False
-        standing, _ = self._settle(invoice_id, currency, now)
+        standing = self.invoices.get((invoice_id, currency))
+        if standing is None or self._by_older_rules:
+            standing, _ = self._settle(invoice_id, currency, now)
         if standing is None or not standing.charged:
             return standing is not None
         by_credit = self.outgoings.applied_to(invoice_id, currency) or any(

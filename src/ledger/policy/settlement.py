@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from fractions import Fraction
 from typing import Literal
 
 from ledger.events import Into, PartStatus, SettleAs, SettledPart
-from ledger.values import ratio, rounded, zero
+from ledger.values import in_proportion, zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +190,8 @@ def _share_the_way_the_money_came(invoice: InvoiceToSettle, shares: Sequence[_Sh
             continue
         money_left, balance_left = max(Decimal(0), money), max(Decimal(0), from_balance)
         whole = claim.refunds_out + claim.credits_out + share.open
-        exact = ratio(Fraction(whole) * Fraction(money_left), money_left + balance_left)
-        in_money = min(money_left, rounded(exact, invoice.currency, "half_up"))
+        in_money = in_proportion(whole, money_left, money_left + balance_left, invoice.currency, "half_up")
+        in_money = min(money_left, in_money)
         share.refund = _between_zero_and(in_money - claim.refunds_out - claim.turned, min(share.open, refundable))
         refundable -= share.refund
         money -= claim.refunds_out + share.refund
@@ -271,22 +270,16 @@ def _in_step(parts: Iterable[_Untaxed], whole: Decimal, tax: Decimal, currency: 
     """Divide tax, so that the first k parts together have round(their gross × tax ÷ whole), by absolute value."""
     so_far, given = Decimal(0), zero(currency)
     for into, id_, gross, status in parts:
-        so_far += gross
-        of_tax = _half_up(ratio(Fraction(so_far) * Fraction(tax), whole), currency) - given
         if gross:
+            so_far += gross
+            of_tax = in_proportion(so_far, tax, whole, currency, "half_up") - given
             yield _part(into, id_, gross - of_tax, of_tax, status)
-        given += of_tax
-
-
-def _half_up(exact: Fraction, currency: str) -> Decimal:
-    """Rounded half up by absolute value."""
-    amount = rounded(abs(exact), currency, "half_up")
-    return amount if exact >= 0 else -amount
+            given += of_tax
 
 
 def proportion(gross: Decimal, claim_gross: Decimal, claim_tax: Decimal, currency: str) -> tuple[Decimal, Decimal]:
     """Net and tax of a part that goes out of a claim, in the claim's proportion at that moment."""
-    tax = _half_up(ratio(Fraction(gross) * Fraction(claim_tax), claim_gross), currency)
+    tax = in_proportion(gross, claim_tax, claim_gross, currency, "half_up")
     return gross - tax, tax
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from ledger.policy.facts.charge import Charge
 from ledger.policy.proration import Share
-from ledger.values import Rounding, ratio, rounded
+from ledger.values import Rounding, in_proportion, ratio
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,6 @@ class TaxInStep:
     rounding: Rounding
     granted: Decimal = Decimal(0)
     net: Decimal = Decimal(0)
-    exact: Fraction = Fraction(0)
     due: Decimal = Decimal(0)
     before: Decimal = Decimal(0)
 
@@ -34,14 +33,14 @@ class TaxInStep:
     def grant(self, net: Decimal) -> TaxInStep:
         """After one more net amount: what comes back is round(tax × all net ÷ price) less what did before."""
         of_charge = self.net + net
-        exact = ratio(Fraction(self.charge.tax) * Fraction(of_charge), self.charge.price)
-        due = rounded(exact, self.charge.currency, self.rounding)
-        return TaxInStep(self.charge, self.rounding, net, of_charge, exact, due, before=self.due)
+        due = in_proportion(self.charge.tax, of_charge, self.charge.price, self.charge.currency, self.rounding)
+        return TaxInStep(self.charge, self.rounding, net, of_charge, due, before=self.due)
 
     def lines(self) -> tuple[str, ...]:
         """The working in a sentence; none where nothing was granted, or the charge has no tax."""
         if not self.granted or not self.charge.tax:
             return ()
-        share = Share(self.exact, f"{self.charge.tax} × {self.net} ÷ {self.charge.price}")
+        exact = ratio(Fraction(self.charge.tax) * Fraction(self.net), self.charge.price)
+        share = Share(exact, f"{self.charge.tax} × {self.net} ÷ {self.charge.price}")
         less = f"; less {self.before} returned before = {self.returned}" if self.before else ""
         return (f"tax on all that is granted of the charge: {share.reckoned(self.due, self.rounding)}{less}",)
