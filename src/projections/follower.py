@@ -223,15 +223,14 @@ class Follower:
         self, transaction: Transaction, projections: Sequence[Projection], shard: int, after: int, to: int
     ) -> None:
         """Compare and set the positions, before any row is read: from here on others wait until the commit."""
+        key = {"projection": "TEXT", "version": "INTEGER", "shard": "INTEGER"}
         if after == 0:
-            transaction.run_each(
-                "INSERT INTO projection_positions (projection, version, shard, position) VALUES (?, ?, ?, 0) "
-                "ON CONFLICT (projection, version, shard) DO NOTHING",
-                [(projection.name, projection.version, shard) for projection in projections],
-            )
-        moved = transaction.run_each(
-            "UPDATE projection_positions SET position = ? "
-            "WHERE projection = ? AND version = ? AND shard = ? AND position = ?",
+            rows = [(projection.name, projection.version, shard, 0) for projection in projections]
+            transaction.insert("projection_positions", (*key, "position"), rows, new_only=True)
+        moved = transaction.update(
+            "projection_positions",
+            {"position": "BIGINT"},
+            {**key, "position": "BIGINT"},
             [(to, projection.name, projection.version, shard, after) for projection in projections],
         )
         if moved != len(projections):

@@ -119,9 +119,15 @@ class _Watched(Transaction):
         with self._around(sql if parameters else ""):
             return self._transaction.run_each(sql, parameters)
 
-    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    def insert(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, new_only: bool = False
+    ) -> int:
         with self._around(f"INSERT INTO {table}" if rows else ""):
-            self._transaction.insert(table, columns, rows)
+            return self._transaction.insert(table, columns, rows, new_only=new_only)
+
+    def update(self, table: str, columns: Mapping[str, str], key: Mapping[str, str], rows: Sequence[Row]) -> int:
+        with self._around(f"UPDATE {table}" if rows else ""):
+            return self._transaction.update(table, columns, key, rows)
 
     def upsert(
         self, table: str, columns: Mapping[str, str], key: Sequence[str], rows: Sequence[Sequence[Any]]

@@ -133,9 +133,15 @@ class Counted(Transaction):
     def run_each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> int:
         return self._count(sql, self._real.run_each(sql, parameters))
 
-    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    def insert(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, new_only: bool = False
+    ) -> int:
         self._rows[table] += len(rows)
-        self._real.insert(table, columns, rows)
+        return self._real.insert(table, columns, rows, new_only=new_only)
+
+    def update(self, table: str, columns: Mapping[str, str], key: Mapping[str, str], rows: Sequence[Row]) -> int:
+        self._rows[table] += len(rows)
+        return self._real.update(table, columns, key, rows)
 
     def upsert(
         self, table: str, columns: Mapping[str, str], key: Sequence[str], rows: Sequence[Sequence[Any]]
@@ -163,6 +169,7 @@ class Watched(Database):
     def __init__(self, real: Database) -> None:
         self.real = real
         self.dialect = real.dialect
+        self.holds_rows = real.holds_rows
         self.url = real.url
         self.before_writing: deque[Callable[[], object]] = deque()
         self.before_commit: deque[Callable[[], object]] = deque()

@@ -44,3 +44,9 @@ def pg_books(pg_store: str) -> Iterator[Books]:
     books = Books.open(pg_store)
     yield books
     books.close()
+
+
+@pytest.fixture
+def deciding_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decide about few accounts as about many: before anything is held, so that others may be faster."""
+    monkeypatch.setattr("ledger.application.record.HELD_MAX", 0)

@@ -87,8 +87,12 @@ def test_four_writers_and_a_file_about_the_same_accounts_all_get_through(pg_book
     pg_books.check_positions()
 
 
-def test_who_has_lost_holds_the_account_while_it_decides(pg_books: Books) -> None:
+@pytest.mark.parametrize(("held_max", "writings"), [(0, 2), (1, 1)], ids=["who has lost", "who brings little"])
+def test_an_account_is_held_while_it_is_decided_about_by(
+    pg_books: Books, monkeypatch: pytest.MonkeyPatch, held_max: int, writings: int
+) -> None:
     """A third writer, which would have been faster again, waits until the one in turn is done."""
+    monkeypatch.setattr("ledger.application.record.HELD_MAX", held_max)
     [upstream] = customers(pg_books, 1)
     others_are_faster(pg_books, upstream)
     third, on_its_way = pg_books.another_process(), threading.Event()
@@ -102,7 +106,7 @@ def test_who_has_lost_holds_the_account_while_it_decides(pg_books: Books) -> Non
         pg_books.database.before_commit.append(before_it_commits)
         pg_books.database.writings = 0
         pg_books.take([upstream.outage_reported()])
-    assert (pg_books.database.writings, third.database.writings) == (2, 2), "each once in vain, and once in turn"
+    assert (pg_books.database.writings, third.database.writings) == (writings, writings), "in vain only where it lost"
     assert [type_ for type_ in pg_books.types() if type_.startswith("outage")] == [
         "outage-reported.v1",
         "outage-resolved.v1",
@@ -110,6 +114,7 @@ def test_who_has_lost_holds_the_account_while_it_decides(pg_books: Books) -> Non
     pg_books.check_positions()
 
 
+@pytest.mark.usefixtures("deciding_first")
 class TestABatch:
     """Messages of several accounts, of which others write about some."""
 
@@ -207,6 +212,7 @@ class TestABatch:
         ) == 24
 
 
+@pytest.mark.usefixtures("deciding_first")
 class TestAReader:
     """A partition's messages, which are recorded with the position behind them (design rule 1)."""
 

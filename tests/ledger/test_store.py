@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -158,6 +158,7 @@ class TestEveryStore:
 
     # --- one head per account ----------------------------------------------------------------------------------
 
+    @pytest.mark.usefixtures("deciding_first")
     def test_of_two_writers_on_one_account_the_second_decides_again(self, books: Books) -> None:
         """An outage on the subscription, an overcharge on the account: no difference is lost between them."""
         upstream = Upstream()
@@ -328,7 +329,7 @@ class TestEveryStore:
         books = open_books(keys=keys)
         customer = Upstream().customer()
         before = books.content()
-        books.database.before_writing.append(killed)
+        books.database.before_commit.append(killed)
         with pytest.raises(Killed):
             books.take([*customer, b"not JSON"])
         assert books.content() == before
@@ -459,6 +460,7 @@ class TestEveryStore:
         assert books.types().count("agreement-bound.v1") == 1
         assert books.waiting() == books.rows("SELECT * FROM awaiting_agreement") == []
 
+    @pytest.mark.usefixtures("deciding_first")
     def test_threads_that_share_a_ledger_miss_no_publication(self, books: Books) -> None:
         """While one thread decides, others may publish, and read what is published now."""
         books.take([Upstream("acct-1").account_registered()])
@@ -626,6 +628,48 @@ def test_a_writer_that_hangs_keeps_nobody_waiting(pg_store: str, monkeypatch: py
         another.rows("SELECT 1")
         time.sleep(1)
         another.run("UPDATE heads SET version = 999")
+    assert books.rows("SELECT 1 FROM heads WHERE version = 999") == []
+    books.close()
+
+
+class Hanging(list[tuple[str, str]]):
+    """Rows between which whoever takes them is frozen for a while."""
+
+    def __init__(self, rows: list[tuple[str, str]]) -> None:
+        super().__init__(rows)
+        self.reached, self.woken = threading.Event(), threading.Event()
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for row in super().__iter__():
+            yield row
+            self.reached.set()
+            self.woken.wait(60)
+
+
+def test_a_writer_that_hangs_in_the_middle_of_its_rows_keeps_nobody_waiting(
+    pg_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.store.postgresql.IDLE_IN_TRANSACTION", "300ms")
+    books = Books.open(pg_store)
+    upstream = Upstream()
+    books.take(upstream.customer())
+    rows = Hanging([("agreement", f"acct-{number}") for number in range(10)])
+
+    def write() -> None:
+        with books.database.real.writing() as transaction:
+            transaction.run("UPDATE heads SET version = ?", (999,))
+            transaction.insert("awaiting_agreement", ("agreement", "account"), rows)
+
+    with ThreadPoolExecutor(2) as threads:
+        frozen = threads.submit(write)
+        try:
+            assert rows.reached.wait(20)
+            taken = threads.submit(books.take, [upstream.outage_reported()]).result(20)
+        finally:
+            rows.woken.set()
+        assert taken.accepted == 1
+        with pytest.raises(Unavailable):
+            frozen.result(20)
     assert books.rows("SELECT 1 FROM heads WHERE version = 999") == []
     books.close()
 

@@ -94,9 +94,15 @@ class Writing(Transaction):
         _fail(self._fate("statement"))
         return self._real.run_each(sql, parameters)
 
-    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    def insert(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, new_only: bool = False
+    ) -> int:
         _fail(self._fate("statement"))
-        self._real.insert(table, columns, rows)
+        return self._real.insert(table, columns, rows, new_only=new_only)
+
+    def update(self, table: str, columns: Mapping[str, str], key: Mapping[str, str], rows: Sequence[Row]) -> int:
+        _fail(self._fate("statement"))
+        return self._real.update(table, columns, key, rows)
 
     def upsert(
         self, table: str, columns: Mapping[str, str], key: Sequence[str], rows: Sequence[Sequence[Any]]

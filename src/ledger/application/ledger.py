@@ -15,12 +15,14 @@ from eventsourcing.persistence import ApplicationRecorder, EventStore, Mapper
 
 from ledger.application.account import Account
 from ledger.application.catalogue import Catalogue
+from ledger.application.gathering import Gathering
+from ledger.application.statement import Became, Refusal, Statement
 from ledger.events import LedgerEvent
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
 from ledger.store.notice_queue import begin_after_what_is_there
 from ledger.store.positions import check_number_of_shards
-from ledger.store.reading.store import Clock, clock_in, store_is_older
+from ledger.store.reading.store import Clock, clock_in, is_sandbox, store_is_older
 from ledger.store.reading.vault_index import WHOLE_INDEX
 from ledger.store.recorders import EnvelopeMapper, LedgerRecorder, SealingEventStore, events_of
 from ledger.store.schema import SCHEMA_VERSION, TABLES
@@ -51,8 +53,11 @@ class Ledger(Application[str]):
         self.database = database
         self.vault = vault
         self._system_clock = clock
+        self._is_sandbox: bool | None = None
         self._warm: OrderedDict[str, Account] = OrderedDict()
         self._catalogue = Catalogue()
+        self.gathering: Gathering[Statement | Refusal, Became] = Gathering()
+        """Those who bring messages, each in a thread of its own."""
         self._turn = threading.RLock()
         self._turns = [threading.RLock() for _ in range(TURNS)]
         super().__init__(env={})
@@ -119,7 +124,13 @@ class Ledger(Application[str]):
 
     def clock_in(self, transaction: Transaction) -> Clock:
         """The store's time: the system's, until a sandbox's clock is set, which then stands still."""
-        return clock_in(transaction, self._system_clock)
+        return clock_in(transaction, self._system_clock) if self.is_sandbox(transaction) else self._system_clock
+
+    def is_sandbox(self, transaction: Transaction) -> bool:
+        """Whether the store is one for trials, which it is for ever or never."""
+        if self._is_sandbox is None:
+            self._is_sandbox = is_sandbox(transaction)
+        return self._is_sandbox
 
     def now(self) -> datetime:
         """What time it is in this store."""
@@ -139,18 +150,20 @@ class Ledger(Application[str]):
         They are handed out for good; `save` takes them back when their changes are committed.
         """
         heads = read_heads(transaction, account_ids)
-        catalogue = self.catalogue(transaction)
         accounts: dict[str, Account] = {}
-        cold: list[str] = []
+        opened: list[str] = []
         with self._turn:
             for account_id, head in heads.items():
                 warm = self._warm.pop(account_id, None)
                 if warm is not None and warm.head == head:
                     accounts[account_id] = warm
                 else:
-                    accounts[account_id] = Account(head, catalogue)
-                    if head.version:
-                        cold.append(account_id)
+                    accounts[account_id] = Account(head, self._catalogue)
+                    opened.append(account_id)
+        if opened:
+            # Who binds a warm account by what was published before hears of it when it is written, and opens it anew.
+            self._catalogue.refresh(transaction)
+        cold = [account_id for account_id in opened if heads[account_id].version]
         if cold:
             histories: dict[str, list[LedgerEvent]] = defaultdict(list)
             for event in events_of(transaction, cold):

@@ -16,12 +16,15 @@ from ledger.events.event_ids import message_event_id
 from ledger.store.database import CommitUnknown, Transaction
 from ledger.store.reading.inbox import digests_of
 from ledger.store.reading.shards import shards_of_accounts
-from ledger.store.reading.store import is_sandbox
 from ledger.store.reading.vault import VaultInStore
 from ledger.store.writing import DeadLetter, ReaderFenced, ReaderMove, Writes
 from ledger.vault import customer_subject, dead_letter_subject, may_be_same
 
 Incoming = Statement | Refusal
+
+HELD_MAX = 16
+"""Messages of so few accounts are read and written in one transaction, which holds their heads from the beginning: two
+would take longer than the deciding between them. Of more accounts nobody has to wait until they are decided about."""
 
 _NO_FILES = "secrets in files are for sandboxes only: send an https: URL"
 
@@ -39,16 +42,46 @@ def take(
     messages of an account stay together until then, and in their order; every part is fenced by the reader's epoch,
     and the last one moves the reader past them all.
 
-    With `give_up`, which goes with no reader, a message that fails alone, and not for a passing cause, is handed over
-    to be set aside, and the others go on.
+    Without a reader, callers in several threads who wait at once are taken together, each as if alone. With `give_up`,
+    which goes with no reader, a message that fails alone, and not for a passing cause, is handed over to be set
+    aside, and the others go on.
 
     Raises ReaderFenced where another reader took over, Conflict where other writers were faster for too long, and
     Unavailable where the store cannot be reached.
     """
-    taking = _Taking(ledger, incoming, reader)
+    if reader is not None:
+        became: dict[int, Became] = {}
+        _take(ledger, incoming, reader, None, became)
+        return _taken([became[place] for place in range(len(incoming))])
+
+    def take_together(items: Sequence[Incoming], give_up: GiveUp[int] | None, became: dict[int, Became]) -> None:
+        _take(ledger, items, None, give_up, became)
+
+    return _taken(ledger.gathering.take(incoming, give_up, take_together))
+
+
+def _take(
+    ledger: Ledger,
+    incoming: Sequence[Incoming],
+    reader: ReaderMove | None,
+    give_up: GiveUp[int] | None,
+    became: dict[int, Became],
+) -> None:
+    """Take messages, and note by their places what became of each as soon as it is durable."""
+    taking = _Taking(ledger, incoming, reader, became)
     shares = _shares(incoming) or [Share(frozenset(), ())]
     decide_in_parts(ledger, shares, taking.attempt, taking.giving_up(give_up) if give_up is not None else None)
-    return taking.taken()
+
+
+def _taken(each: list[Became]) -> Taken:
+    return Taken(
+        read=len(each),
+        accepted=each.count("accepted"),
+        duplicates=each.count("duplicate"),
+        refused=[became for became in each if isinstance(became, Refusal)],
+        set_aside=each.count("set aside"),
+        each=each,
+    )
 
 
 def _shares(incoming: Sequence[Incoming]) -> list[Share[int]]:
@@ -87,11 +120,12 @@ class _Taking:
         ledger: Ledger,
         incoming: Sequence[Incoming],
         reader: ReaderMove | None,
+        became: dict[int, Became],
     ) -> None:
         self._ledger = ledger
         self._incoming = incoming
         self._reader = reader
-        self._became: dict[int, Became] = {}
+        self._became = became
         self._left = len(incoming)
         self._lost: set[tuple[str, str]] = set()
         self._commit_lost = False
@@ -107,8 +141,11 @@ class _Taking:
             bury(self._ledger, transaction, recording.refused, recording.writes)
             return Decided(recording.accounts.values(), recording.events, recording.writes)
 
+        accounts = frozenset[str]().union(*(share.accounts for share in shares))
+        if not held and self._ledger.database.holds_rows:
+            held = len(accounts) <= HELD_MAX
         try:
-            self._ledger.decide(decide, frozenset().union(*(share.accounts for share in shares)) if held else ())
+            self._ledger.decide(decide, accounts if held else ())
         except ReaderFenced:
             if self._reader is None or not self._commit_lost or not _stands_at(self._ledger, self._reader):
                 raise
@@ -124,11 +161,11 @@ class _Taking:
             self._became.update(zip(places, recording.each, strict=True))
             self._left -= len(places)
 
-    def giving_up(self, give_up: GiveUp[Incoming]) -> GiveUp[int]:
+    def giving_up(self, give_up: GiveUp[int]) -> GiveUp[int]:
         """What becomes of a message that is given up."""
 
         def set_aside(place: int, error: Exception) -> None:
-            give_up(self._incoming[place], error)
+            give_up(place, error)
             self._became[place] = "set aside"
             self._left -= 1
 
@@ -139,18 +176,6 @@ class _Taking:
         if self._reader is None or count == self._left:
             return self._reader
         return replace(self._reader, to=self._reader.position)
-
-    def taken(self) -> Taken:
-        """What became of the batch."""
-        each = [self._became[place] for place in sorted(self._became)]
-        return Taken(
-            read=len(self._incoming),
-            accepted=each.count("accepted"),
-            duplicates=each.count("duplicate"),
-            refused=[became for became in each if isinstance(became, Refusal)],
-            set_aside=each.count("set aside"),
-            each=each,
-        )
 
 
 def _stands_at(ledger: Ledger, reader: ReaderMove) -> bool:
@@ -224,7 +249,7 @@ class Recording:
             if known is not None:
                 self.each.append(self._again(transaction, item, may_be_same(known, digest)))
                 continue
-            if _names_file(item) and not is_sandbox(transaction):
+            if _names_file(item) and not self._ledger.is_sandbox(transaction):
                 self.each.append(item.refused("data.credentials.secret_ref", _NO_FILES))
                 continue
             self._said[item.message.source, item.message.id] = item

@@ -25,16 +25,17 @@ class Cosignature:
     line: str
 
 
+_TILE_COLUMNS = {"shard": "INTEGER", "level": "INTEGER", "number": "BIGINT", "hashes": "BYTES"}
+_TILE_KEY = ("shard", "level", "number")
+
+
 def write_leaves(transaction: Transaction, shard: int, size: int, digests: Sequence[bytes]) -> None:
     """Write the tiles that change as leaves are appended to a shard's tree of a size, in the transaction that moves
     its reader on by as many. Raises TileInvalid where the tree does not have that size.
     """
     read = partial(tile, transaction, shard)
-    transaction.run_each(
-        "INSERT INTO audit_tiles (shard, level, number, hashes) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (shard, level, number) DO UPDATE SET hashes = excluded.hashes",
-        [(shard, level, number, hashes) for level, number, hashes in tiles_after(size, digests, read)],
-    )
+    tiles = [(shard, level, number, hashes) for level, number, hashes in tiles_after(size, digests, read)]
+    transaction.upsert("audit_tiles", _TILE_COLUMNS, _TILE_KEY, tiles)
 
 
 def mend_tiles(transaction: Transaction, shard: int, tiles: Iterable[tuple[int, int, bytes]]) -> int:
@@ -47,11 +48,7 @@ def mend_tiles(transaction: Transaction, shard: int, tiles: Iterable[tuple[int, 
         # Of another type it is another, too.
         if not stored or not isinstance(stored[0][0], (bytes, memoryview)) or bytes(stored[0][0]) != hashes:
             differing.append((shard, level, number, hashes))
-    transaction.run_each(
-        "INSERT INTO audit_tiles (shard, level, number, hashes) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (shard, level, number) DO UPDATE SET hashes = excluded.hashes",
-        differing,
-    )
+    transaction.upsert("audit_tiles", _TILE_COLUMNS, _TILE_KEY, differing)
     return len(differing)
 
 

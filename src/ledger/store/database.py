@@ -2,7 +2,8 @@
 
 SQL is written once, with `?` for parameters; column types that differ are named `BYTES` and `BIGINT`. Where text is
 ordered by code point, `COLLATE "C"` says so: SQLite knows no other order, PostgreSQL goes by a language's otherwise.
-Writing transactions begin with the intention to write, so that none fails half-way for having only read so far.
+`FOR UPDATE` at the end of a question holds its rows until the transaction ends; a writer of SQLite's holds all there
+is. Writing transactions begin with the intention to write, so that none fails half-way for having only read so far.
 """
 
 from __future__ import annotations
@@ -63,8 +64,21 @@ class Transaction(ABC):
         """Run a statement for each set of parameters; the number of rows changed in all."""
 
     @abstractmethod
-    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Insert many rows at once, by the quickest way the database has."""
+    def insert(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, new_only: bool = False
+    ) -> int:
+        """Insert many rows at once, in their order, by the quickest way the database has; how many.
+
+        With `new_only` those whose key is there already are passed over.
+        """
+
+    @abstractmethod
+    def update(self, table: str, columns: Mapping[str, str], key: Mapping[str, str], rows: Sequence[Row]) -> int:
+        """Change many rows at once; how many were there.
+
+        A row has the new values of `columns`, then what those of `key` have before. Both are given with their types,
+        as in `upsert`. They are held in the order in which they are given.
+        """
 
     @abstractmethod
     def upsert(
@@ -72,8 +86,7 @@ class Transaction(ABC):
     ) -> None:
         """Insert many rows at once; one whose key is there already takes the place of that row.
 
-        `columns` gives each column's type: TEXT, INTEGER or BIGINT. Rows go to PostgreSQL as one JSON document, which
-        it takes in half the time of arrays. No key may come twice.
+        `columns` gives each column's type: TEXT, INTEGER, BIGINT or BYTES. No key may come twice.
         """
 
     @abstractmethod
@@ -86,6 +99,8 @@ class Database(ABC):
 
     dialect: str
     url: str
+    holds_rows = False
+    """Whether a writer keeps others from some rows only, and not from all that is written."""
 
     @abstractmethod
     @contextmanager

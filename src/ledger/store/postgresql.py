@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import psycopg
 import psycopg.sql
 import psycopg_pool
+from psycopg import IsolationLevel
 from pydantic_core import to_json
 
 from ledger.store.database import (
@@ -46,9 +47,20 @@ def _percent(sql: str) -> str:
     return sql.replace("%", "%%").replace("IN (?*)", "= ANY(%s)").replace("?", "%s")
 
 
+FEW_ROWS = 3
+"""So many rows are quicker to insert as values than as arrays, which take longer to begin with."""
+
+
 class _PostgreSQLTransaction(Transaction):
-    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+    """Each change is one statement, which the server has whole before it waits for the next.
+
+    Whoever is frozen between two statements is idle, and the server ends that. In the middle of a COPY it would wait,
+    and keep all locks, for ever.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Row], types: dict[str, Mapping[str, str]]) -> None:
         self._connection = connection
+        self._types = types
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         return self._connection.execute(_percent(sql), parameters, binary=True).fetchall()
@@ -57,8 +69,8 @@ class _PostgreSQLTransaction(Transaction):
         return self._connection.execute(_percent(sql), parameters).rowcount
 
     def run_each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> int:
-        if not parameters:
-            return 0
+        if len(parameters) <= 1:
+            return sum(self.run(sql, each) for each in parameters)
         with self._connection.cursor() as cursor:
             cursor.executemany(_percent(sql), parameters)
             changed = cursor.rowcount
@@ -67,25 +79,64 @@ class _PostgreSQLTransaction(Transaction):
             cursor.execute("SELECT 1")
             return changed
 
-    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    def insert(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, new_only: bool = False
+    ) -> int:
         if not rows:
-            return
-        with (
-            self._connection.cursor() as cursor,
-            cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy,
-        ):
-            for row in rows:
-                copy.write_row(row)
+            return 0
+        into, ending = f"INSERT INTO {table} ({', '.join(columns)})", "ON CONFLICT DO NOTHING" if new_only else ""
+        if len(rows) > FEW_ROWS:
+            types = self._types_of(table)
+            return self._with_arrays(f"{into} SELECT * FROM {{given}} {ending}", [types[c] for c in columns], rows)
+        one = f"({', '.join(['%s'] * len(columns))})"
+        values = [value for row in rows for value in row]
+        return self._connection.execute(f"{into} VALUES {', '.join([one] * len(rows))} {ending}", values).rowcount
+
+    def _with_arrays(self, sql: str, types: Iterable[str], rows: Sequence[Sequence[Any]]) -> int:
+        """Run a statement over `{given}`, which are rows: they go as one array for each column."""
+        arrays = ", ".join(f"%b::{_in_postgresql(type_)}[]" for type_ in types)
+        values = [list(column) for column in zip(*rows, strict=True)]
+        return self._connection.execute(sql.format(given=f"unnest({arrays})"), values).rowcount
+
+    def _types_of(self, table: str) -> Mapping[str, str]:
+        """The type of each of a table's columns. No table of ours ever changes one."""
+        if table not in self._types:
+            self._types[table] = dict(
+                self.rows(
+                    "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
+                    "WHERE attrelid = CAST(? AS regclass) AND attnum > 0 AND NOT attisdropped",
+                    (table,),
+                )
+            )
+        return self._types[table]
+
+    def update(self, table: str, columns: Mapping[str, str], key: Mapping[str, str], rows: Sequence[Row]) -> int:
+        if len(rows) <= 1:
+            settings = ", ".join(f"{column} = ?" for column in columns)
+            conditions = " AND ".join(f"{column} = ?" for column in key)
+            return self.run_each(f"UPDATE {table} SET {settings} WHERE {conditions}", rows)
+        new, old = [f"new_{column}" for column in columns], [f"old_{column}" for column in key]
+        there = " AND ".join(f"{table}.{column} = given.old_{column}" for column in key)
+        settings = ", ".join(f"{column} = given.new_{column}" for column in columns)
+        given = f"{{given}} WITH ORDINALITY AS given ({', '.join([*new, *old])}, place)"
+        return self._with_arrays(
+            f"WITH given AS MATERIALIZED (SELECT given.* FROM {given} JOIN {table} ON {there} "
+            f"ORDER BY place FOR UPDATE OF {table}) UPDATE {table} SET {settings} FROM given WHERE {there}",
+            [*columns.values(), *key.values()],
+            rows,
+        )
 
     def upsert(
         self, table: str, columns: Mapping[str, str], key: Sequence[str], rows: Sequence[Sequence[Any]]
     ) -> None:
-        if rows:
+        """Rows go as one JSON document, which costs the client less than arrays; it cannot have bytes in it."""
+        into, ending = f"INSERT INTO {table} ({', '.join(columns)})", on_conflict(columns, key)
+        if rows and "BYTES" in columns.values():
+            self._with_arrays(f"{into} SELECT * FROM {{given}} {ending}", columns.values(), rows)
+        elif rows:
             typed = ", ".join(f"{column} {type_}" for column, type_ in columns.items())
             self._connection.execute(
-                f"INSERT INTO {table} ({', '.join(columns)}) "
-                f"SELECT {', '.join(columns)} FROM json_to_recordset(%s::json) AS given ({typed}) "
-                f"{on_conflict(columns, key)}",
+                f"{into} SELECT {', '.join(columns)} FROM json_to_recordset(%s::json) AS given ({typed}) {ending}",
                 [to_json([dict(zip(columns, row, strict=True)) for row in rows]).decode()],
             )
 
@@ -93,10 +144,15 @@ class _PostgreSQLTransaction(Transaction):
         return self.rows(sql, [list(values)])
 
 
+def _in_postgresql(type_: str) -> str:
+    return type_.replace("BYTES", "BYTEA")
+
+
 class PostgreSQL(Database):
     """PostgreSQL through a pool of connections."""
 
     dialect = "postgresql"
+    holds_rows = True
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -109,6 +165,8 @@ class PostgreSQL(Database):
             kwargs={"application_name": "makegood"},
             configure=_configure,
         )
+        self._types: dict[str, Mapping[str, str]] = {}
+        """By table, as far as anything was inserted: the types of its columns."""
         self._opened = False
         self._opening = threading.Lock()
 
@@ -118,25 +176,27 @@ class PostgreSQL(Database):
         return found
 
     def in_dialect(self, ddl: str) -> str:
-        return ddl.replace("BYTES", "BYTEA")
+        return _in_postgresql(ddl)
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
-        with self._transaction(None) as transaction:
+        with self._transaction(one_state=False) as transaction:
             yield transaction
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
-        with self._transaction("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY") as transaction:
+        with self._transaction(one_state=True) as transaction:
             yield transaction
 
     @contextmanager
-    def _transaction(self, first: str | None) -> Iterator[Transaction]:
+    def _transaction(self, *, one_state: bool) -> Iterator[Transaction]:
+        """With `one_state` it only reads, and sees nothing of what others write meanwhile."""
         with _postgresql_errors(self.url), self._connection() as connection:
+            if connection.read_only is not one_state:
+                connection.read_only = one_state
+                connection.isolation_level = IsolationLevel.REPEATABLE_READ if one_state else None
             try:
-                if first is not None:
-                    connection.execute(first)
-                yield _PostgreSQLTransaction(connection)
+                yield _PostgreSQLTransaction(connection, self._types)
             except BaseException:
                 if not connection.closed:
                     connection.rollback()

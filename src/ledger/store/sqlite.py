@@ -27,12 +27,16 @@ from ledger.store.database import (
 _BY_CODE_POINT = ' COLLATE "C"'
 
 
+def _as_sqlite(sql: str) -> str:
+    return sql.replace(_BY_CODE_POINT, "").removesuffix(" FOR UPDATE")
+
+
 class _SQLiteTransaction(Transaction):
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        return self._connection.execute(sql.replace(_BY_CODE_POINT, ""), parameters).fetchall()
+        return self._connection.execute(_as_sqlite(sql), parameters).fetchall()
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         return self._connection.execute(sql, parameters).rowcount
@@ -40,10 +44,16 @@ class _SQLiteTransaction(Transaction):
     def run_each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> int:
         return self._connection.executemany(sql, parameters).rowcount if parameters else 0
 
-    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        if rows:
-            marks = ", ".join("?" * len(columns))
-            self._connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+    def insert(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, new_only: bool = False
+    ) -> int:
+        marks, ending = ", ".join("?" * len(columns)), "ON CONFLICT DO NOTHING" if new_only else ""
+        return self.run_each(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {ending}", rows)
+
+    def update(self, table: str, columns: Mapping[str, str], key: Mapping[str, str], rows: Sequence[Row]) -> int:
+        settings = ", ".join(f"{column} = ?" for column in columns)
+        conditions = " AND ".join(f"{column} = ?" for column in key)
+        return self.run_each(f"UPDATE {table} SET {settings} WHERE {conditions}", rows)
 
     def upsert(
         self, table: str, columns: Mapping[str, str], key: Sequence[str], rows: Sequence[Sequence[Any]]

@@ -271,35 +271,35 @@ class Writes:
         moves = [self.heads[account] for account in sorted(self.heads)]
         new = [move.head for move in moves if move.expected_version == 0]
         old = [move for move in moves if move.expected_version > 0]
-        if new:
-            inserted = transaction.run_each(
-                "INSERT INTO heads (account, shard, version, leaf_hash, recorded_at, due_at) "
-                "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (account) DO NOTHING",
-                [
-                    (h.account, h.shard, h.version, h.leaf_hash, _stamp(h.recorded_at), _stamp_or_none(h.due_at))
-                    for h in new
-                ],
-            )
-            if inserted != len(new):
-                raise HeadMoved("another writer recorded the first event of an account")
-        if old:
-            moved = transaction.run_each(
-                "UPDATE heads SET version = ?, leaf_hash = ?, recorded_at = ?, due_at = ? "
-                "WHERE account = ? AND version = ?",
-                [
-                    (
-                        move.head.version,
-                        move.head.leaf_hash,
-                        _stamp(move.head.recorded_at),
-                        _stamp_or_none(move.head.due_at),
-                        move.head.account,
-                        move.expected_version,
-                    )
-                    for move in old
-                ],
-            )
-            if moved != len(old):
-                raise HeadMoved("another writer recorded an event for an account since it was read")
+        inserted = transaction.insert(
+            "heads",
+            ("account", "shard", "version", "leaf_hash", "recorded_at", "due_at"),
+            [
+                (h.account, h.shard, h.version, h.leaf_hash, _stamp(h.recorded_at), _stamp_or_none(h.due_at))
+                for h in new
+            ],
+            new_only=True,
+        )
+        if inserted != len(new):
+            raise HeadMoved("another writer recorded the first event of an account")
+        moved = transaction.update(
+            "heads",
+            {"version": "BIGINT", "leaf_hash": "TEXT", "recorded_at": "BIGINT", "due_at": "BIGINT"},
+            {"account": "TEXT", "version": "BIGINT"},
+            [
+                (
+                    move.head.version,
+                    move.head.leaf_hash,
+                    _stamp(move.head.recorded_at),
+                    _stamp_or_none(move.head.due_at),
+                    move.head.account,
+                    move.expected_version,
+                )
+                for move in old
+            ],
+        )
+        if moved != len(old):
+            raise HeadMoved("another writer recorded an event for an account since it was read")
 
     def _hold_catalogue(self, transaction: Transaction) -> None:
         for name in sorted(self.catalogue):
@@ -585,8 +585,8 @@ def _begin_generation(transaction: Transaction, begun: Begun) -> None:
 def hold_heads(transaction: Transaction, accounts: Iterable[str]) -> None:
     """Have every other writer about accounts wait until the end of the transaction; an account without events has
     no head to hold. They are taken in account order, as they are by those who move them."""
-    transaction.run_each(
-        "UPDATE heads SET version = version WHERE account = ?", [(account,) for account in sorted(accounts)]
+    transaction.rows_in(
+        "SELECT account FROM heads WHERE account IN (?*) ORDER BY account FOR UPDATE", sorted(accounts)
     )
 
 
