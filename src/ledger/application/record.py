@@ -42,9 +42,10 @@ def take(
     messages of an account stay together until then, and in their order; every part is fenced by the reader's epoch,
     and the last one moves the reader past them all.
 
-    Without a reader, callers in several threads who wait at once are taken together, each as if alone. With `give_up`,
-    which goes with no reader, a message that fails alone, and not for a passing cause, is handed over to be set
-    aside, and the others go on.
+    Without a reader, callers in several threads who wait at once are taken together, each as if alone.
+
+    With `give_up`, which goes with no reader, a message that fails alone, and not for a passing cause, is handed over
+    to be set aside, and the others go on.
 
     Raises ReaderFenced where another reader took over, Conflict where other writers were faster for too long, and
     Unavailable where the store cannot be reached.
