@@ -23,8 +23,8 @@ GiveUp = Callable[[T, Exception], None]
 """Told of one item that cannot be taken, and not for a passing cause; raises where that must not be."""
 
 Take = Callable[[Sequence[T], GiveUp[int] | None, dict[int, B]], None]
-"""Takes items, and notes by their places what became of each as soon as that is durable; then it may still raise. What
-is to be given up is told by its place."""
+"""Takes items, and notes by their places what became of each as soon as that is durable; then it may still raise.
+What is to be given up is told by its place."""
 
 
 @dataclass(eq=False, slots=True)

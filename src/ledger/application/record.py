@@ -23,8 +23,8 @@ from ledger.vault import customer_subject, dead_letter_subject, may_be_same
 Incoming = Statement | Refusal
 
 HELD_MAX = 16
-"""Messages of so few accounts are read and written in one transaction, which holds their heads from the beginning: two
-would take longer than the deciding between them. Of more accounts nobody has to wait until they are decided about."""
+"""Messages of so few accounts are read and written in one transaction, which holds their heads from the beginning:
+two would take longer than the deciding between them. Nobody is to wait for more accounts to be decided about."""
 
 _NO_FILES = "secrets in files are for sandboxes only: send an https: URL"
 
