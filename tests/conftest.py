@@ -10,6 +10,7 @@ import pytest
 import structlog
 from hypothesis import Phase, settings
 
+from tests.parts import loaded
 from tests.parts.kafka import Kafka, expect_kafka
 from tests.parts.postgres import Postgres, expect_postgres
 from tests.parts.shared import Asked, Kept, Shared
@@ -57,6 +58,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    loaded.close()
     if (shared := config.stash.get(SHARED, None)) is not None:
         shared.close()
 
