@@ -1,5 +1,6 @@
 """What every test may ask for, and what a run says about the Kafka and PostgreSQL it used."""
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ settings.register_profile(
     "mutants", deadline=None, derandomize=True, max_examples=8, phases=[Phase.explicit, Phase.generate]
 )
 settings.load_profile("ci" if os.environ.get("CI", "").lower() not in {"", "0", "false", "no"} else "dev")
+
+# Collecting twelve thousand tests makes objects that all stay; looking through them for garbage took a third of it.
+gc.set_threshold(50_000, 20, 20)
 
 REAL = {"kafka", "own_kafka", "postgres", "own_postgres", "pg_store"}
 """The fixtures that are a Kafka or a PostgreSQL, or a store on one."""
