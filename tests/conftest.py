@@ -1,5 +1,6 @@
 """What every test may ask for, and what a run says about the Kafka and PostgreSQL it used."""
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 import structlog
 from hypothesis import Phase, settings
 
+from tests.parts import loaded
 from tests.parts.kafka import Kafka, expect_kafka
 from tests.parts.postgres import Postgres, expect_postgres
 from tests.parts.shared import Asked, Kept, Shared
@@ -24,6 +26,9 @@ settings.register_profile(
     "mutants", deadline=None, derandomize=True, max_examples=8, phases=[Phase.explicit, Phase.generate]
 )
 settings.load_profile("ci" if os.environ.get("CI", "").lower() not in {"", "0", "false", "no"} else "dev")
+
+# Collecting twelve thousand tests makes objects that all stay; looking through them for garbage took a third of it.
+gc.set_threshold(50_000, 20, 20)
 
 REAL = {"kafka", "own_kafka", "postgres", "own_postgres", "pg_store"}
 """The fixtures that are a Kafka or a PostgreSQL, or a store on one."""
@@ -57,6 +62,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    loaded.close()
     if (shared := config.stash.get(SHARED, None)) is not None:
         shared.close()
 

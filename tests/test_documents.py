@@ -7,6 +7,7 @@ none.
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import pytest
 
 from consumers.upstream import MESSAGES
 from ledger.agreement import DEFAULTS, read_agreement
+from makegood.cli import run as makegood
 from makegood.house.settings import Settings
 from tests.parts.kafka import find_kafka
 from tests.parts.process import free_ports
@@ -111,6 +113,37 @@ def run(command: str, folder: Path, env: dict[str, str]) -> subprocess.Completed
     )
 
 
+@dataclass
+class Reader:
+    """Who types the README's commands in a folder, and reads what they say.
+
+    Most begin with `makegood` and end with its last argument. They are run in this process, because starting a Python
+    for each takes longer than most of them. What is more, a shell runs, with the program as it is installed.
+    """
+
+    folder: Path
+    capsys: pytest.CaptureFixture[str]
+
+    def runs(self, line: str) -> subprocess.CompletedProcess[str]:
+        program, *arguments = shlex.split(line, comments=True)
+        if program != "makegood" or re.search(r"[|<>&;$`*]", line.partition("#")[0]):
+            return run(line, self.folder, environment())
+        with pytest.MonkeyPatch.context() as patched:
+            patched.chdir(self.folder)
+            for name in [name for name in os.environ if name.startswith("MAKEGOOD_")]:
+                patched.delenv(name)
+            patched.setenv("NO_COLOR", "1")
+            patched.setenv("COLUMNS", "200")
+            self.capsys.readouterr()
+            code = makegood(arguments)
+        return subprocess.CompletedProcess(line, code, *self.capsys.readouterr())
+
+
+@pytest.fixture
+def reader(folder: Path, capsys: pytest.CaptureFixture[str]) -> Reader:
+    return Reader(folder, capsys)
+
+
 def spaced(line: str) -> str:
     return " ".join(line.split())
 
@@ -130,18 +163,18 @@ def test_every_console_block_is_run_or_says_why_not() -> None:
     assert WITH_A_BROKER
 
 
-def test_the_commands_of_the_readme_do_what_it_says(folder: Path) -> None:
+def test_the_commands_of_the_readme_do_what_it_says(reader: Reader) -> None:
     for command in [command for block in IN_A_SANDBOX for command in block.commands]:
-        check(command, run(command.line, folder, environment()))
-    hold_recorded(folder)
+        check(command, reader.runs(command.line))
+    hold_recorded(reader)
 
 
-def hold_recorded(folder: Path) -> None:
+def hold_recorded(reader: Reader) -> None:
     """The session's clock was set before its messages came: no fact was recorded on the day of the test."""
     quarters = ["2026-04-01T00:00:00Z", "2026-07-01T00:00:00Z"]
 
     def told(command: str) -> Any:
-        return json.loads(run(f"{command} --json", folder, environment()).stdout)
+        return json.loads(reader.runs(f"{command} --json").stdout)
 
     facts = [entry for entry in told("makegood history acct-0006") if entry["kind"] == "fact"]
     assert sorted({fact["recorded_at"] for fact in facts}) == quarters

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -34,6 +31,7 @@ from makegood.house.settings import Settings
 from tests.api.desk import Served
 from tests.ledger.books import STANDARD
 from tests.ledger.messages import Upstream, read
+from tests.parts.loaded import Program
 from tests.parts.postgres import Postgres
 
 PEOPLE: dict[str, Role] = {"anna": "support", "ada": "approver", "paula": "provisioning", "felix": "finance"}
@@ -116,7 +114,7 @@ def town(request: pytest.FixtureRequest, whole_town: Town) -> Town:
 class Process:
     """`makegood run api`, as a process of its own, on a port that is free when it begins to listen."""
 
-    started: subprocess.Popen[str]
+    started: Program
     address: str = ""
     listens: threading.Event = field(default_factory=threading.Event)
 
@@ -137,12 +135,8 @@ class Process:
 @contextmanager
 def process(store: str) -> Iterator[Process]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKEGOOD_")}
-    started = subprocess.Popen(
-        [str(Path(sys.executable).with_name("makegood")), "run", "api", "--store", store],
-        env=environment | {"MAKEGOOD_HTTP": "127.0.0.1:0"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    arguments = ["run", "api", "--store", store]
+    started = Program("makegood.cli", arguments, environment | {"MAKEGOOD_HTTP": "127.0.0.1:0"})
     running = Process(started)
     following = threading.Thread(target=running.follow, daemon=True)
     following.start()

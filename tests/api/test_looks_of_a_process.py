@@ -5,12 +5,9 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,6 +22,7 @@ from makegood.house.opening import House, open_house
 from makegood.house.settings import Settings
 from makegood.program.looks import SECONDS
 from tests.door.conftest import Door, door, sandbox, store, twenty_accounts
+from tests.parts.loaded import Program
 from tests.parts.process import free_ports
 
 __all__ = ["door", "sandbox", "store", "twenty_accounts"]
@@ -72,20 +70,16 @@ def recorded(house: House) -> list[int]:
 
 
 @contextmanager
-def serving(store: str, key: str) -> Iterator[tuple[Any, subprocess.Popen[str]]]:
+def serving(store: str, key: str) -> Iterator[tuple[Any, Program]]:
     """The command `makegood run` as a process of its own, and how to ask its API."""
     (port,) = free_ports(1)
     address = f"127.0.0.1:{port}"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKEGOOD_")}
-    command = [Path(sys.executable).parent / "makegood", "run", "projector", "api", "--http", address]
-    with (
-        subprocess.Popen(
-            command, env=environment | {"MAKEGOOD_STORE": store}, stderr=subprocess.PIPE, text=True
-        ) as process,
-        httpx.Client(base_url=f"http://{address}", timeout=20) as http,
-    ):
+    arguments = ["run", "projector", "api", "--http", address]
+    process = Program("makegood.cli", arguments, environment | {"MAKEGOOD_STORE": store})
+    assert process.stderr is not None
+    with process.stderr, httpx.Client(base_url=f"http://{address}", timeout=20) as http:
         try:
-            assert process.stderr is not None
             for line in process.stderr:
                 if line == "ready\n":
                     break
@@ -98,3 +92,4 @@ def serving(store: str, key: str) -> Iterator[tuple[Any, subprocess.Popen[str]]]
             yield ask, process
         finally:
             process.kill()
+            process.wait()

@@ -4,8 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +19,7 @@ from makegood.pages.activation import PER_CLIENT_MAX
 from tests.api.conftest import Api
 from tests.door.conftest import Door
 from tests.ledger.messages import Upstream
+from tests.parts.loaded import Program
 
 pytestmark = pytest.mark.long
 
@@ -28,7 +27,7 @@ pytestmark = pytest.mark.long
 class Process:
     """A makegood that runs, and what it says on standard error."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Program) -> None:
         self.process = process
         self.said: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -61,10 +60,7 @@ class Process:
 @contextmanager
 def running(store: str, *parts: str, **settings: str) -> Iterator[Process]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("MAKEGOOD_")}
-    command = [sys.executable, "-m", "makegood.cli", "run", *parts, "--store", store]
-    process = subprocess.Popen(
-        command, env={**own, **settings}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+    process = Program("makegood.cli", ["run", *parts, "--store", store], {**own, **settings})
     try:
         yield Process(process)
     finally:

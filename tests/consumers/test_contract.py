@@ -40,16 +40,17 @@ ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "deploy" / "sample" / "events.jsonl"
 STORED_EVENTS = ROOT / "tests" / "stored_events"
 
+OF_MESSAGES, OF_STORED = message_schemas(), stored_schemas()
 FILES = [
-    *message_schemas().values(),
-    *stored_schemas().values(),
+    *OF_MESSAGES.values(),
+    *OF_STORED.values(),
     *instruction_schemas().values(),
     request_schema(),
     dead_letter_schema(),
     checkpoint_schema(),
 ]
-MESSAGE = {type_: file.schema for type_, file in message_schemas().items()}
-STORED = {type_: file.schema for type_, file in stored_schemas().items()}
+MESSAGE = {type_: file.schema for type_, file in OF_MESSAGES.items()}
+STORED = {type_: file.schema for type_, file in OF_STORED.items()}
 
 
 def checker(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:

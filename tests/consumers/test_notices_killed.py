@@ -17,6 +17,7 @@ from tests.consumers.notices_process import PLACES
 from tests.consumers.postbox import Postbox
 from tests.integration.world import Books, new_books, take_all
 from tests.ledger.messages import Upstream
+from tests.parts.loaded import Program
 from tests.parts.stores import Stores
 
 pytestmark = pytest.mark.long
@@ -44,20 +45,18 @@ def with_a_customer(store: str) -> None:
         take_all(books, [json.dumps(message).encode() for message in Upstream().customer()])
 
 
-def start(books: Books, postbox: Postbox, pem: Path, log: Path, die: str = "") -> subprocess.Popen[bytes]:
+def start(books: Books, postbox: Postbox, pem: Path, log: Path, die: str = "") -> Program:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("MAKEGOOD_")},
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
         "MAKEGOOD_SMTP": postbox.url(),
         "MAKEGOOD_SMTP_CA": str(pem),
         "MAKEGOOD_MAIL_FROM": "Ruf & Co <service@ruf.example>",
         "MAKEGOOD_PUBLIC_URL": "https://my.ruf.example",
         "NOTICES_DIE": die,
     }
-    program = [sys.executable, "-m", "tests.consumers.notices_process"]
-    command = [*program, "run", "notices", "--store", books.database.url]
+    arguments = ["run", "notices", "--store", books.database.url]
     with log.open("ab") as said:
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said)
+        return Program("tests.consumers.notices_process", arguments, environment, said=said)
 
 
 def status(books: Books) -> str | None:

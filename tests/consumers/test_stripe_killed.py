@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,12 +16,12 @@ from consumers.payouts.stripe.client import StripeClient
 from tests.consumers.stripe_process import PLACES
 from tests.consumers.stripe_returns import requested
 from tests.integration.world import Books, new_books, now
+from tests.parts.loaded import Program
 from tests.parts.stores import Stores
 from tests.parts.stripe import BROKEN, KEY, LOST, TOO_MANY, Stripe, in_front_of, stripe_mock
 
 pytestmark = pytest.mark.long
 
-ROOT = Path(__file__).parents[2]
 PAYMENTS = [f"pi_{number}" for number in range(6)]
 
 
@@ -65,17 +63,15 @@ def ask_for_all(books: Books, stripe: Stripe) -> None:
     )
 
 
-def start(books: Books, stripe: Stripe, log: Path, die: str = "") -> subprocess.Popen[bytes]:
+def start(books: Books, stripe: Stripe, log: Path, die: str = "") -> Program:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("MAKEGOOD_")},
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
         "MAKEGOOD_STRIPE_KEY": KEY,
         "MAKEGOOD_STRIPE_URL": stripe.address,
         "STRIPE_DIE": die,
     }
-    command = [sys.executable, "-m", "tests.consumers.stripe_process", books.database.url]
     with log.open("ab") as said:
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said)
+        return Program("tests.consumers.stripe_process", [books.database.url], environment, said=said)
 
 
 def waiting(books: Books) -> int:

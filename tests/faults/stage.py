@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -43,8 +42,8 @@ from tests.faults.makegood import SESSION_MS
 from tests.faults.undisturbed import damage, differences, found_in, undisturbed
 from tests.integration.world import Books, new_place, until
 from tests.parts.kafka import Kafka
+from tests.parts.loaded import Program
 
-ROOT = Path(__file__).parents[2]
 SESSION_SECONDS = SESSION_MS / 1000
 PATIENCE = 90.0
 BATCH = 10
@@ -68,14 +67,7 @@ class Process:
         """Whether it was told to end, or to die."""
         self._was_ready = False
         with log.open("wb") as said:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.makegood", *command],
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=subprocess.STDOUT,
-            )
+            self._process = Program("tests.faults.makegood", command, environment, said=said)
 
     @property
     def pid(self) -> int:

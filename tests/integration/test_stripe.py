@@ -27,6 +27,7 @@ from tests.api.test_stripe_webhooks import SECRET, event, signature
 from tests.consumers.stripe_process import PLACES_OF_PAYOUTS
 from tests.integration.world import Books, new_books, take_all, until
 from tests.ledger.messages import Upstream
+from tests.parts.loaded import Program
 from tests.parts.process import free_ports
 from tests.parts.stores import Stores
 from tests.parts.stripe import BROKEN, KEY, LOST, TOO_MANY, Answer, Stripe, in_front_of, stripe_mock
@@ -88,27 +89,23 @@ def owe(books: Books, payments: dict[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def makegood(
-    books: Books, stripe: Stripe, log: Path, *parts: str, die: str = ""
-) -> Iterator[subprocess.Popen[bytes]]:
+def makegood(books: Books, stripe: Stripe, log: Path, *parts: str, die: str = "") -> Iterator[Program]:
     """`makegood run` of these parts, without Kafka; whoever is still there in the end is asked to end.
 
     It may be told to `die` at a place that `tests.consumers.stripe_process` knows.
     """
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("MAKEGOOD_")},
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
         "MAKEGOOD_STRIPE_KEY": KEY,
         "MAKEGOOD_STRIPE_URL": stripe.address,
         "MAKEGOOD_STRIPE_WEBHOOK_SECRET": SECRET,
         "MAKEGOOD_HTTP": f"127.0.0.1:{PORT}",
         "STRIPE_DIE": die,
     }
-    program = [sys.executable, "-m", "tests.consumers.stripe_process" if die else "makegood.cli"]
-    command = [*program, "run", *parts, "--store", books.database.url]
+    module = "tests.consumers.stripe_process" if die else "makegood.cli"
     with log.open("ab") as said:
         before = said.tell()
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said)
+        process = Program(module, ["run", *parts, "--store", books.database.url], environment, said=said)
     try:
         yield process
         # A process that is still starting does not answer signals yet.

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from tests.pages.browser import Watched, browser, context_of
 from tests.pages.clients import Pages, pages_over
 from tests.pages.life import OWN, a_life
-from tests.pages.site import COOKIE, Site, Who, served
+from tests.pages.site import Site, Who, served
 from tests.parts.stores import Stores
 
 
@@ -76,10 +76,7 @@ def signed_in(site: Site, visiting: Callable[..., BrowserContext]) -> Callable[.
 
     def sign_in(who: Who, *, account: str = OWN, **more: Any) -> Page:
         context = visiting(**more)
-        token = site.sign_in(who, account, more.get("language", "en"))
-        context.add_cookies(
-            [{"name": COOKIE, "value": token, "url": site.address, "httpOnly": True, "sameSite": "Lax"}]
-        )
+        site.let_in(context, who, account, more.get("language", "en"))
         return context.new_page()
 
     return sign_in

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import structlog
 from fastapi import APIRouter, FastAPI
+from playwright.sync_api import BrowserContext
 
 from ledger.events import Role
 from ledger.store.sessions import SignedIn
@@ -45,6 +46,14 @@ class Site:
     def sign_in_as(self, principal: str) -> str:
         """Sign one of the staff in."""
         return self._sessions.begin(SignedIn(principal))
+
+    def let_in(self, context: BrowserContext, who: Who, account: str = OWN, language: str = "en") -> None:
+        """Have a browser be that of somebody who has just signed in, and of nobody else."""
+        token = self.sign_in(who, account, language)
+        context.clear_cookies()
+        context.add_cookies(
+            [{"name": COOKIE, "value": token, "url": self.address, "httpOnly": True, "sameSite": "Lax"}]
+        )
 
     def csrf(self, token: str) -> str:
         """What the forms of a session send back."""
