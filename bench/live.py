@@ -61,8 +61,8 @@ def measure(report: Report, postgres: Postgres, rates: Sequence[int], seconds: i
     with find_kafka() as kafka:
         section = report.section(
             f"Live, for {seconds} s each, beside {accounts:,} accounts",
-            "`makegood run` with all parts in one process, PostgreSQL with fsync and Kafka on the same machine, as is "
-            f"who publishes. The last of each account's {OF_A_LIFE} messages makes a refund due; told is how long "
+            "`makegood run` with all parts in one process; PostgreSQL with fsync, Kafka and who publishes beside it. "
+            f"The last of each account's {OF_A_LIFE} messages makes a refund due; told is how long "
             f"after it was published a query finds that, looked for every {STEP * 1e3:.0f} ms. The mark: {MARK} ms "
             f"for 99 of 100 at 1,000 messages/s. Kafka: {kafka.origin}.",
         )
