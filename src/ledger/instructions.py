@@ -148,6 +148,8 @@ class Issued:
 
     def follow(self, event: LedgerEvent) -> None:
         """Take in the account's next event."""
+        if not isinstance(event, INSTRUCTING):
+            return
         effective_on = None
         if isinstance(event, SubscriptionStatusChanged):
             effective_on = self._effective_on.get(event.data.subscription_id)

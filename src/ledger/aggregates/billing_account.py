@@ -33,6 +33,7 @@ from ledger.policy.assessed import Alarm, Assessed
 from ledger.policy.facts import EVERYTHING, AccountFacts, Touched
 from ledger.policy.facts.charge import Charge
 from ledger.policy.rules import RULES
+from ledger.policy.scope import NOTHING
 from ledger.policy.settlement import proportion
 from ledger.values import stream_name, zero
 
@@ -130,21 +131,25 @@ class BillingAccount(LedgerAggregate):
         Rows are taken charge by charge in the policy's order, whatever order the facts came in; those for no charge
         come first. Returns the claims whose rows were recorded.
         """
-        changes = {
-            claim_id: claim
-            for claim_id, claim in self.claims.items()
-            if claim_id not in assessment.claims and assessment.covers(claim_id, claim.charge_id)
-        }
+        looked_at = [*assessment.claims]
+        if assessment.scope is not NOTHING:
+            looked_at += [
+                claim_id
+                for claim_id, claim in self.claims.items()
+                if claim_id not in assessment.claims and assessment.covers(claim_id, claim.charge_id)
+            ]
+        if len(looked_at) > 1:
+            looked_at.sort(key=lambda claim_id: self._order(claim_id, assessment))
         recorded = set()
-        for claim_id in sorted(
-            {*changes, *assessment.claims}, key=lambda claim_id: self._order(claim_id, assessment)
-        ):
+        for claim_id in looked_at:
             after = assessment.claims.get(claim_id)
             if after is None:
-                self._record_fallen_away(changes[claim_id], cause)
+                self._record_fallen_away(self.claims[claim_id], cause)
             if after is None or self._record_row(after, cause):
                 recorded.add(claim_id)
-        self._record_alarms(assessment, set(contradictions), cause)
+        due = assessment.alarms.union(contradictions)
+        if due or self.alarms:
+            self._record_alarms(assessment, due, cause)
         return recorded
 
     def _order(self, claim_id: str, assessment: Assessment) -> tuple[str, int, str]:
@@ -241,6 +246,8 @@ class BillingAccount(LedgerAggregate):
         `before` are the credits as they were before. Only what the charge's invoice still asks for is paid; a charge
         gets something of each credit once.
         """
+        if not before:
+            return
         unused = {credit_id: credit.left for credit_id, credit in before.items()}
         for charge in charges:
             for credit_id in [id_ for id_, credit in self.credits.items() if credit.currency == charge.currency]:
@@ -328,14 +335,13 @@ class BillingAccount(LedgerAggregate):
         for law in sorted(laws - self.laws_broken):
             self.record(AlarmRaised, _alarm_data(Alarm(LAW_BROKEN, (law,)), cause), cause)
 
-    def _record_alarms(self, assessment: Assessment, contradictions: set[Alarm], cause: Cause) -> None:
+    def _record_alarms(self, assessment: Assessment, due: Set[Alarm], cause: Cause) -> None:
         standing = {alarm for alarm in self.alarms if alarm.alarm != LAW_BROKEN}
         in_scope = {
             alarm
             for alarm in standing
             if alarm.alarm in FROM_ALL_FACTS or assessment.covers(alarm.claim_id or "", alarm.charge_id)
         }
-        due = assessment.alarms | contradictions
         for alarm in sorted(in_scope - due, key=_alarm_order):
             self.record(AlarmCleared, _alarm_data(alarm, cause), cause)
         for alarm in sorted(due - standing, key=_alarm_order):

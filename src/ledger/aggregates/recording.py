@@ -32,6 +32,19 @@ class Cause:
     causation_id: str | None = None
     traceparent: str | None = None
 
+    def of(self, event: LedgerEvent) -> Cause:
+        """Why what follows from an event is recorded, where the event was recorded for this cause."""
+        return Cause(
+            self.actor,
+            self.channel,
+            self.occurred_at,
+            self.recorded_at,
+            self.now,
+            event.correlation_id,
+            event.event_id,
+            self.traceparent,
+        )
+
 
 class LedgerAggregate(BaseAggregate[str]):
     """An aggregate whose stream may begin with any fact: it exists, empty, at version 0 (facts come in any order)."""
@@ -51,21 +64,23 @@ class LedgerAggregate(BaseAggregate[str]):
         """Trigger an event: it takes the stream's next version, is applied, and waits to be collected."""
         version = self.version + 1
         event_id = fact_event_id(data) if isinstance(data, FactData) else self.next_decision_id
-        event = event_class(
-            type=event_class.stored_as,
-            account=self.account,
-            stream=self.id,
-            stream_version=version,
-            event_id=event_id,
-            correlation_id=cause.correlation_id or cause.causation_id or event_id,
-            causation_id=cause.causation_id,
-            actor=cause.actor,
-            channel=cause.channel,
-            traceparent=cause.traceparent,
-            occurred_at=cause.occurred_at,
-            recorded_at=cause.recorded_at,
-            previous=None,
-            data=data,
+        event = event_class.made_of(
+            {
+                "type": event_class.stored_as,
+                "account": self.account,
+                "stream": self.id,
+                "stream_version": version,
+                "event_id": event_id,
+                "correlation_id": cause.correlation_id or cause.causation_id or event_id,
+                "causation_id": cause.causation_id,
+                "actor": cause.actor,
+                "channel": cause.channel,
+                "traceparent": cause.traceparent,
+                "occurred_at": cause.occurred_at,
+                "recorded_at": cause.recorded_at,
+                "previous": None,
+                "data": data,
+            }
         )
         event.mutate(self)
         self.pending_events.append(event)  # type: ignore[arg-type]

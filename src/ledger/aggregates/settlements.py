@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from ledger.events import (
@@ -304,7 +305,7 @@ class Settlements:
         groups = self._groups(touched, changed, now)
         while groups:
             due: set[str] = set()
-            for group in sorted(groups, key=self._order):
+            for group in sorted(groups, key=self._order) if len(groups) > 1 else groups:
                 data = self._difference(group, now, anew)
                 if data is not None:
                     yield data
@@ -321,9 +322,7 @@ class Settlements:
     def _groups(self, touched: Touched, changed: Iterable[str], now: datetime) -> set[_Group]:
         """All that is to be settled after a fact, or because time passed."""
         currency = self._facts.currency
-        claims = {*changed}
-        claims.update(touched.claims)
-        claims.update(filter(None, map(claim_of_refund, touched.refunds)))
+        claims = {*changed, *touched.claims, *filter(None, map(claim_of_refund, touched.refunds))}
         invoices = {(invoice_id, currency) for invoice_id in touched.invoices}
         for refund_id in touched.refunds:
             for attempt in self._facts.refunds.attempts(refund_id):
@@ -334,7 +333,8 @@ class Settlements:
                 claims.add(credit.claim_id)
             elif credit is not None:
                 invoices.add((credit_id.removeprefix(excess_credit_id("")), credit.currency))
-        invoices.update((invoice_id, currency) for invoice_id, rested in self._resting() if rested <= now)
+        if self._rests:
+            invoices.update((invoice_id, currency) for invoice_id, rested in self._resting() if rested <= now)
         for payment_id in touched.payments:
             application = self.outgoings.applications.get(payment_id)
             if application is None:
@@ -352,7 +352,9 @@ class Settlements:
             claims.update(self._granted.all())
             claims.update(filter(None, map(claim_of_refund, self._facts.refunds.by_id)))
         groups = {_Group(1, invoice_id, in_, None) for invoice_id, in_ in invoices if in_ is not None}
-        return groups.union(*(self._groups_of(claim_id) for claim_id in claims))
+        for claim_id in claims:
+            groups.update(self._groups_of(claim_id))
+        return groups
 
     def _groups_of(self, claim_id: str) -> Iterator[_Group]:
         """What a claim is settled with: its invoice, and the one that it was on."""
@@ -404,8 +406,9 @@ class Settlements:
         """
         known = self._facts.invoices.get(invoice_id)
         is_charged = known is not None and bool(known.charge_facts)
-        used = self.outgoings.used_of_excess(invoice_id, currency)
-        if currency != self._facts.currency or not (is_charged or used):
+        if currency != self._facts.currency or not (
+            is_charged or self.outgoings.used_of_excess(invoice_id, currency)
+        ):
             return None, {}
         on_it = (self._to_settle(claim_id, currency) for claim_id in claims_on(self._facts, invoice_id))
         claims = [claim for claim in on_it if claim is not None]
@@ -437,7 +440,7 @@ class Settlements:
             claim_id,
             self._granted.amount(claim_id, currency),
             currency,
-            self._rejected(claim_id, currency),
+            partial(self._rejected, claim_id, currency),
         )
 
     def _rejected(self, claim_id: str, currency: str) -> dict[str, tuple[Decimal, Decimal]]:
@@ -497,8 +500,8 @@ def _reasons(
 ) -> Iterator[SettlementReason]:
     """Why a settlement differs, by what differs in it."""
 
-    def differs(*names: str) -> bool:
-        return any(getattr(before, name, None) != getattr(after, name, None) for name in names)
+    def differs(name: str) -> bool:
+        return getattr(before, name, None) != getattr(after, name, None)
 
     gone_out = any(_gone_out(claim.before) != _gone_out(claim.after) for claim in claims)
     rested = after is not None and after.excess_credit is not None and before is not None
@@ -507,7 +510,7 @@ def _reasons(
         "paid": _paid(before) != _paid(after),
         "gone_out": gone_out or (before is not None and differs("excess_used")),
         "decided": any(_decided(claim.before) != _decided(claim.after) for claim in claims),
-        "rested": rested and differs("excess_credit") and not differs("excess", "excess_used"),
+        "rested": rested and differs("excess_credit") and not (differs("excess") or differs("excess_used")),
     }
     worth = any(_worth(claim.before) != _worth(claim.after) for claim in claims)
     # What is left is the way in which a claim goes back, which is the claim's.

@@ -35,6 +35,7 @@ from ledger.events import (
     SubjectErased,
     SubscriptionFact,
     SubscriptionStatusChanged,
+    data_type,
 )
 from ledger.instructions import Issued
 from ledger.policy.activation import Activation, activations
@@ -155,9 +156,7 @@ class Account:
     def record(self, statement: Statement, sealed: Sealed | None, now: datetime) -> None:
         """Record a message's fact and every difference it makes, after what had fallen due before it."""
         self.catch_up(now, now)
-        data = statement.fact.model_fields["data"].annotation(  # type: ignore[misc]
-            message=statement.message, sealed=sealed, **statement.data
-        )
+        data = data_type(statement.fact)(message=statement.message, sealed=sealed, **statement.data)
         cause = Cause(
             actor=statement.actor,
             channel=statement.channel,
@@ -187,7 +186,7 @@ class Account:
         self._collect(aggregate)
         due_before = self._activations(cause.now)
         touched = self.facts.learn(fact)
-        cause = replace(cause, causation_id=fact.event_id, correlation_id=fact.correlation_id)
+        cause = cause.of(fact)
         self._decide(touched, cause)
         self._activate(due_before, cause)
 
@@ -280,7 +279,7 @@ class Account:
             return False
         self._collect(self.refunds.aggregate(refund_id))
         touched = self.facts.submit(event)
-        self._decide(touched, replace(cause, causation_id=event.event_id, correlation_id=event.correlation_id))
+        self._decide(touched, cause.of(event))
         return True
 
     def note_broken(self, laws: Iterable[str], actor: str, channel: str, now: datetime) -> None:
@@ -326,6 +325,8 @@ class Account:
         One that had been left out as a contradiction and stands again is not next to credits that it has had.
         """
         charges = self.facts.charges.standing
+        if charges.keys() == self._considered:
+            return []
         new = charges.keys() - self._considered - self.billing.paid_by_credit
         self._considered = set(charges)
         return sorted((charges[charge_id] for charge_id in new), key=lambda charge: charge.fact.order)
@@ -362,6 +363,8 @@ class Account:
         return self._recorded_at
 
     def _collect(self, aggregate: LedgerAggregate) -> None:
+        if not aggregate.pending_events:
+            return
         events: Sequence[LedgerEvent] = aggregate.collect_events()  # type: ignore[assignment]
         for event in events:
             self._instructions.follow(event)

@@ -54,6 +54,7 @@ from ledger.events.envelope import (
     Message,
     Sealed,
     UnknownStoredType,
+    data_type,
     from_stored,
 )
 from ledger.events.erasure import SubjectErased
@@ -325,6 +326,7 @@ __all__ = [
     "course_of_cancellation",
     "course_since",
     "credit_of",
+    "data_type",
     "excess_credit_id",
     "from_stored",
     "message_key",

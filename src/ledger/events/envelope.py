@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
@@ -101,8 +102,8 @@ class LedgerEvent(BaseModel):
     previous: str | None
     data: Any
 
-    # The names under which the eventsourcing library knows the same things. They are properties, and its `mutate` is
-    # called as a function, because deriving from the library's class would make its annotations stored fields.
+    # The names under which the eventsourcing library knows the same things. They are properties, because deriving
+    # from the library's class would make its annotations stored fields.
     @property
     def originator_id(self) -> str:
         """The stream, as the library calls it."""
@@ -118,11 +119,29 @@ class LedgerEvent(BaseModel):
         """When the event was recorded, as the library calls it."""
         return self.recorded_at
 
-    def mutate(self, aggregate: Any) -> Any:
-        """Check that the event is the aggregate's next, and apply it."""
-        from eventsourcing.domain import CanMutateAggregate  # only here: who folds events needs no aggregates
+    @classmethod
+    def made_of(cls, fields: dict[str, Any]) -> Self:
+        """The event with these fields: all of them, in their order, of the declared types.
 
-        return CanMutateAggregate.mutate(self, aggregate)  # type: ignore[arg-type]
+        Nothing is looked at again: whoever records an event has each of them from where it was checked before.
+        """
+        event = cls.__new__(cls)
+        _set(event, "__dict__", fields)
+        _set(event, "__pydantic_fields_set__", _FIELDS)
+        _set(event, "__pydantic_extra__", None)
+        _set(event, "__pydantic_private__", None)
+        return event
+
+    def mutate(self, aggregate: Any) -> Any:
+        """Check that the event is the aggregate's next, and apply it, as the library's own events do."""
+        if aggregate.id != self.stream or aggregate.version + 1 != self.stream_version:
+            from eventsourcing.domain import CanMutateAggregate  # only here: who folds events needs no aggregates
+
+            CanMutateAggregate.mutate(self, aggregate)  # type: ignore[arg-type]  # raises, and says which it was
+        self.apply(aggregate)
+        aggregate.version = self.stream_version
+        aggregate.modified_on = self.recorded_at
+        return aggregate
 
     def apply(self, aggregate: Any) -> None:
         """Hand the event to the one method of an aggregate that says what it means there."""
@@ -130,7 +149,7 @@ class LedgerEvent(BaseModel):
 
     def following(self, leaf_hash: str | None) -> Self:
         """The same event, chained to the leaf hash of its account's previous event (null for the first)."""
-        return self.model_copy(update={"previous": leaf_hash})
+        return self.made_of({**self.__dict__, "previous": leaf_hash})
 
     def stored(self) -> bytes:
         """The envelope's bytes: compact UTF-8 JSON, fields in their fixed order."""
@@ -144,6 +163,10 @@ class LedgerEvent(BaseModel):
         if stored_as in STORED_TYPES:
             raise TypeError(f"{cls.__name__} and {STORED_TYPES[stored_as].__name__} are both stored as {stored_as}")
         STORED_TYPES[stored_as] = cls
+
+
+_set = object.__setattr__
+_FIELDS = set(LedgerEvent.model_fields)
 
 
 class Fact(LedgerEvent):
@@ -167,6 +190,13 @@ def codes_only(content: dict[str, object], *names: str) -> dict[str, object]:
     """A content without the free text that older facts have in fields for codes."""
     words = (name for name in names if isinstance(text := content[name], str) and not is_code(text))
     return content | dict.fromkeys(words)
+
+
+@cache
+def data_type(fact: type[Fact]) -> type[FactData]:
+    """The data of a type of fact."""
+    data: type[FactData] = fact.model_fields["data"].annotation  # type: ignore[assignment]
+    return data
 
 
 class Decision(LedgerEvent):

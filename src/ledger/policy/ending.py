@@ -71,8 +71,14 @@ class Ending:
                 return
 
 
+GOES_ON = Ending((), None, None, None)
+"""A subscription that nobody has ended."""
+
+
 def ending(subscription: SubscriptionFacts, time_zone: str) -> Ending:
     """Find the request that counts and the termination that holds."""
+    if not subscription.requests and not subscription.terminations:
+        return GOES_ON
     terminated = termination(subscription)
     requests = sorted(
         (_cancellation(request, subscription, time_zone) for request in subscription.requests),

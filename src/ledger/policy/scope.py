@@ -53,6 +53,9 @@ class Scope:
         return charge_id in self.cycles
 
 
+NOTHING = Scope()
+
+
 def scope_of(facts: AccountFacts, touched: Touched) -> Scope:
     """What is touched, with all that depends on it."""
     if touched.everything:
@@ -61,8 +64,11 @@ def scope_of(facts: AccountFacts, touched: Touched) -> Scope:
     else:
         charge_ids = touched.charges | _charges_of(facts, touched.subscriptions)
         disputes = {dispute_id for charge_id in charge_ids for dispute_id in facts.disputes.on(charge_id)}
-        charge_ids |= _charges_confirmed(facts, disputes)
+        if disputes:
+            charge_ids |= _charges_confirmed(facts, disputes)
         goodwill = touched.goodwill | facts.goodwill.naming(touched.complaints, touched.subscriptions)
+        if not (charge_ids or touched.windows or goodwill):
+            return NOTHING
     charges = [charge for charge_id in charge_ids if (charge := facts.charges.assessed.get(charge_id)) is not None]
     return Scope(
         everything=touched.everything,

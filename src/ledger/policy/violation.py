@@ -31,6 +31,8 @@ def suspensions(subscription: SubscriptionFacts) -> list[Suspension]:
 
     Same instants are taken in the order of their messages.
     """
+    if not subscription.interruptions:
+        return []
     found: list[Suspension] = []
     began: SubscriptionSuspended | None = None
     for fact in sorted(subscription.interruptions, key=lambda f: (f.occurred_at, *f.order)):

@@ -31,6 +31,9 @@ class Contradictions:
     def __iter__(self) -> Iterator[Contradiction]:
         return iter(self._by_left_out.values())
 
+    def __len__(self) -> int:
+        return len(self._by_left_out)
+
     def leaves_out(self, fact: Fact) -> bool:
         """Whether the assessment does without a fact."""
         return fact.event_id in self._by_left_out

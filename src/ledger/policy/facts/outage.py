@@ -95,6 +95,8 @@ class Outages:
 
         Whether an outage counts depends on all it merges with, of whatever eligibility; the closure holds them all.
         """
+        if not self.ended and not self.ongoing:
+            return window, []
         while True:
             found = list(self.around(window))
             begin = min([window.begin, *(outage.began_at for outage in found)])
