@@ -76,6 +76,9 @@ from ledger.events import (
 )
 from ledger.values import instant_to_text, is_code, is_made_id, is_own_name
 
+MISSING = object()
+"""Stands for what an optional field is never."""
+
 MESSAGES: dict[str, type[MessageData]] = {}
 """Every message that upstream may publish, by its CloudEvents type."""
 
@@ -149,7 +152,9 @@ class MessageData(Closed):
         """
         values, absent = self.__dict__, self.absent
         return {
-            name: _plain(values[name]) for name in self.in_order if name not in absent or values[name] != absent[name]
+            name: value if type(value) is str else _plain(value)
+            for name in self.in_order
+            if (value := values[name]) != absent.get(name, MISSING)
         }
 
     def occurred_at(self, time: datetime) -> datetime:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -27,6 +27,7 @@ from ledger.events import (
     SettledAnew,
     SettlementChanged,
     Terms,
+    unchecked,
 )
 from ledger.policy.assess import FROM_ALL_FACTS, Assessment
 from ledger.policy.assessed import Alarm, Assessed
@@ -35,7 +36,11 @@ from ledger.policy.facts.charge import Charge
 from ledger.policy.rules import RULES
 from ledger.policy.scope import NOTHING
 from ledger.policy.settlement import proportion
-from ledger.values import stream_name, zero
+from ledger.values import stream_name, value, zero
+
+_assessed = unchecked(ClaimAssessed.Data)
+_state = unchecked(ClaimState)
+_terms = unchecked(Terms)
 
 FACTS_NAMED_MAX = 1_000
 """A decision names so many facts by event id; of more it gives the count and a digest (design rule 5)."""
@@ -44,7 +49,7 @@ LAW_BROKEN = "law_broken"
 """The alarm for a law of the books that does not hold; no assessment raises or clears it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reasons:
     """The terms and the working that a claim row was recorded with.
 
@@ -60,7 +65,7 @@ class Reasons:
     facts_digest: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RecordedClaim:
     """A claim row as it was last recorded."""
 
@@ -76,7 +81,7 @@ class RecordedClaim:
     """The `now` of the assessment that changed it last."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Recovery:
     """What is still to be recovered of what went out too much for a claim, gross."""
 
@@ -163,14 +168,14 @@ class BillingAccount(LedgerAggregate):
         why = reasons(row)
         if recorded is not None and _same(recorded, row, why):
             return False
-        data = ClaimAssessed.Data(
+        data = _assessed(
             claim_id=row.claim_id,
             clause=row.clause,
             subscription_id=row.subscription_id,
             charge_id=row.charge_id,
             currency=row.currency,
             before=recorded.state if recorded is not None else None,
-            after=ClaimState(
+            after=_state(
                 outcome=row.outcome,
                 reason=row.reason,
                 amount=row.amount,
@@ -416,7 +421,7 @@ def reasons(row: Assessed) -> Reasons:
     names = tuple(fact.event_id for fact in working.facts)
     few = len(names) <= FACTS_NAMED_MAX
     return Reasons(
-        terms=Terms(agreement=terms.agreement, version=terms.version, sha256=terms.sha256) if terms else None,
+        terms=_terms(agreement=terms.agreement, version=terms.version, sha256=terms.sha256) if terms else None,
         formula=working.formula,
         inputs=working.inputs,
         working=working.lines,

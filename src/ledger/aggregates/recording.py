@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
@@ -10,13 +9,14 @@ from eventsourcing.domain import BaseAggregate
 from pydantic import BaseModel
 
 from ledger.events import FactData, LedgerEvent
+from ledger.events.envelope import made_of
 from ledger.events.event_ids import event_id_of, fact_event_id
-from ledger.values import BEGINNING
+from ledger.values import BEGINNING, value
 
 E = TypeVar("E", bound=LedgerEvent)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cause:
     """Why something is recorded: by whom, through which channel, about which instant, after which event.
 
@@ -64,7 +64,8 @@ class LedgerAggregate(BaseAggregate[str]):
         """Trigger an event: it takes the stream's next version, is applied, and waits to be collected."""
         version = self.version + 1
         event_id = fact_event_id(data) if isinstance(data, FactData) else self.next_decision_id
-        event = event_class.made_of(
+        event = made_of(
+            event_class,
             {
                 "type": event_class.stored_as,
                 "account": self.account,
@@ -80,9 +81,10 @@ class LedgerAggregate(BaseAggregate[str]):
                 "recorded_at": cause.recorded_at,
                 "previous": None,
                 "data": data,
-            }
+            },
         )
-        event.mutate(self)
+        self.when(event)
+        self.version = version
         self.pending_events.append(event)  # type: ignore[arg-type]
         return event
 

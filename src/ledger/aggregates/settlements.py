@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
@@ -27,6 +26,7 @@ from ledger.events import (
     SettlementReason,
     claims_settled,
     excess_credit_id,
+    unchecked,
 )
 from ledger.policy.facts import AccountFacts, Touched, claim_of_refund, credit_of_refund
 from ledger.policy.invoices import (
@@ -41,7 +41,11 @@ from ledger.policy.invoices import (
 from ledger.policy.outgoings import Application, DueRefund, Outgoings
 from ledger.policy.rules import RULES
 from ledger.policy.settlement import ClaimToSettle, proportion, settle, settle_without_invoice
-from ledger.values import zero
+from ledger.values import value, zero
+
+_changed = unchecked(SettlementChanged.Data)
+_settled = unchecked(ClaimSettlement)
+_stands = unchecked(InvoiceStanding)
 
 _DUE = ("due", "approved", "failed", "rejected")
 """How a refund stands that is owed and has not gone out."""
@@ -57,7 +61,7 @@ class Granted(Protocol):
         """The claims that have a row."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Credit:
     """What a customer has to their credit: `net` and `tax` are what is left of it."""
 
@@ -73,7 +77,7 @@ class Credit:
         return self.net + self.tax
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RecordedSettlement:
     """How a claim is settled, as it was last recorded, and on which invoice."""
 
@@ -82,7 +86,7 @@ class RecordedSettlement:
     parts: tuple[SettledPart, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AmountSet:
     """The event that set what a refund is due with, when that was, and on which invoice and charge."""
 
@@ -386,7 +390,7 @@ class Settlements:
         ]
         if before == after and not claims:
             return None
-        return SettlementChanged.Data(
+        return _changed(
             invoice_id=group.invoice_id,
             currency=group.currency,
             reasons=("rules",) if anew else tuple(_reasons(before, after, claims)),
@@ -418,7 +422,7 @@ class Settlements:
         excess = settlement.excess if is_charged else zero(currency)
         credit = invoice.excess_used + excess
         rested = invoice_id in self._rested or (bool(credit) and rested_at(self._facts, invoice_id) <= now)
-        standing = InvoiceStanding(
+        standing = _stands(
             charged=invoice.charged,
             paid_in_money=invoice.paid_in_money,
             paid_from_balance=invoice.paid_from_balance,
@@ -473,7 +477,7 @@ class Settlements:
         )
         if before == parts and not moved:
             return None
-        return ClaimSettlement(claim_id=claim_id, charge_id=charge_id, before=before, after=parts)
+        return _settled(claim_id=claim_id, charge_id=charge_id, before=before, after=parts)
 
     def _reported_early(self, data: SettlementChanged.Data) -> Iterator[str]:
         """The claims with a refund due that the payment processor had reported before."""

@@ -35,7 +35,7 @@ from ledger.events import (
     SubjectErased,
     SubscriptionFact,
     SubscriptionStatusChanged,
-    data_type,
+    fact_data,
 )
 from ledger.instructions import Issued
 from ledger.policy.activation import Activation, activations
@@ -156,7 +156,7 @@ class Account:
     def record(self, statement: Statement, sealed: Sealed | None, now: datetime) -> None:
         """Record a message's fact and every difference it makes, after what had fallen due before it."""
         self.catch_up(now, now)
-        data = data_type(statement.fact)(message=statement.message, sealed=sealed, **statement.data)
+        data = fact_data(statement.fact, statement.message, sealed, statement.data)
         cause = Cause(
             actor=statement.actor,
             channel=statement.channel,

@@ -54,8 +54,9 @@ from ledger.events.envelope import (
     Message,
     Sealed,
     UnknownStoredType,
-    data_type,
+    fact_data,
     from_stored,
+    unchecked,
 )
 from ledger.events.erasure import SubjectErased
 from ledger.events.instruction import InstructionCarriedOut, InstructionFact, InstructionRefused
@@ -326,9 +327,10 @@ __all__ = [
     "course_of_cancellation",
     "course_since",
     "credit_of",
-    "data_type",
     "excess_credit_id",
+    "fact_data",
     "from_stored",
     "message_key",
     "retracted",
+    "unchecked",
 ]

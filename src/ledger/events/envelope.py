@@ -6,10 +6,11 @@ The envelope's bytes are hashed, published and proven as they are, so its fields
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, ParamSpec, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
@@ -50,6 +51,37 @@ class Stored(BaseModel):
     # A command reads few of all types: each is built when it is first read, by one thread while others wait
     # (pydantic 2.14.3 and later).
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
+
+
+_M = TypeVar("_M", bound=BaseModel)
+_P = ParamSpec("_P")
+_set = object.__setattr__
+
+
+def made_of(model: type[_M], fields: dict[str, Any]) -> _M:
+    """A model with these fields: all of them, in their order, of the declared types. Nothing is looked at again."""
+    made = model.__new__(model)
+    _set(made, "__dict__", fields)
+    _set(made, "__pydantic_fields_set__", _names(model))
+    _set(made, "__pydantic_extra__", None)
+    _set(made, "__pydantic_private__", None)
+    return made
+
+
+@cache
+def _names(model: type[BaseModel]) -> set[str]:
+    return set(model.model_fields)
+
+
+def unchecked(model: Callable[_P, _M]) -> Callable[_P, _M]:
+    """How a model is made of values that come from our own code, whose types mypy has checked: as by its constructor,
+    with all fields named in their order, but that pydantic does not check them once more."""
+    assert isinstance(model, type)
+
+    def make(*_: _P.args, **fields: _P.kwargs) -> _M:
+        return made_of(model, fields)
+
+    return make
 
 
 class Message(Stored):
@@ -119,19 +151,6 @@ class LedgerEvent(BaseModel):
         """When the event was recorded, as the library calls it."""
         return self.recorded_at
 
-    @classmethod
-    def made_of(cls, fields: dict[str, Any]) -> Self:
-        """The event with these fields: all of them, in their order, of the declared types.
-
-        Nothing is looked at again: whoever records an event has each of them from where it was checked before.
-        """
-        event = cls.__new__(cls)
-        _set(event, "__dict__", fields)
-        _set(event, "__pydantic_fields_set__", _FIELDS)
-        _set(event, "__pydantic_extra__", None)
-        _set(event, "__pydantic_private__", None)
-        return event
-
     def mutate(self, aggregate: Any) -> Any:
         """Check that the event is the aggregate's next, and apply it, as the library's own events do."""
         if aggregate.id != self.stream or aggregate.version + 1 != self.stream_version:
@@ -149,7 +168,7 @@ class LedgerEvent(BaseModel):
 
     def following(self, leaf_hash: str | None) -> Self:
         """The same event, chained to the leaf hash of its account's previous event (null for the first)."""
-        return self.made_of({**self.__dict__, "previous": leaf_hash})
+        return made_of(type(self), {**self.__dict__, "previous": leaf_hash})
 
     def stored(self) -> bytes:
         """The envelope's bytes: compact UTF-8 JSON, fields in their fixed order."""
@@ -163,10 +182,6 @@ class LedgerEvent(BaseModel):
         if stored_as in STORED_TYPES:
             raise TypeError(f"{cls.__name__} and {STORED_TYPES[stored_as].__name__} are both stored as {stored_as}")
         STORED_TYPES[stored_as] = cls
-
-
-_set = object.__setattr__
-_FIELDS = set(LedgerEvent.model_fields)
 
 
 class Fact(LedgerEvent):
@@ -192,11 +207,17 @@ def codes_only(content: dict[str, object], *names: str) -> dict[str, object]:
     return content | dict.fromkeys(words)
 
 
+def fact_data(fact: type[Fact], message: Message, sealed: Sealed | None, stated: Mapping[str, object]) -> FactData:
+    """The data of a fact, of what its message states: the door has checked it by the same rules."""
+    data, names = _data_of(fact)
+    return made_of(data, {"message": message, "sealed": sealed, **{name: stated[name] for name in names}})
+
+
 @cache
-def data_type(fact: type[Fact]) -> type[FactData]:
-    """The data of a type of fact."""
+def _data_of(fact: type[Fact]) -> tuple[type[FactData], tuple[str, ...]]:
+    """The data of a type of fact, and what it has besides what all have."""
     data: type[FactData] = fact.model_fields["data"].annotation  # type: ignore[assignment]
-    return data
+    return data, tuple(name for name in data.model_fields if name not in FactData.model_fields)
 
 
 class Decision(LedgerEvent):

@@ -8,7 +8,7 @@ assessment.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from ledger.agreement import DEFAULTS
@@ -34,10 +34,10 @@ from ledger.policy.rows import (
 from ledger.policy.scope import NOTHING, Scope, SubscriptionScope, scope_of
 from ledger.policy.tax import TaxInStep
 from ledger.policy.unused_period import concerns, find_unused, unused_amount
-from ledger.values import zero
+from ledger.values import value, zero
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Assessment:
     """What an assessment found: the rows of all charges, disputes and goodwill credits in scope, and their alarms."""
 
@@ -106,7 +106,7 @@ def _overcharged(facts: AccountFacts, charge: Charge) -> tuple[NetPrice, list[Fo
 
 
 def _subscription(facts: AccountFacts, part: SubscriptionScope, now: datetime) -> Iterator[Found]:
-    """The rows of a subscription's cycles, section by section; none where it was charged and nothing else happened."""
+    """The rows of a subscription's cycles, section by section; none where it was but charged."""
     uneventful = not part.outages and part.how is GOES_ON
     if uneventful and not any(facts.disputes.on(cycle.charge_id) for cycle in part.cycles):
         return

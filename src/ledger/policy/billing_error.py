@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -11,10 +10,10 @@ from ledger.events import BillingErrorReported, Fact, Outcome, OverchargeConfirm
 from ledger.policy.facts import AccountFacts
 from ledger.policy.facts.charge import Charge
 from ledger.policy.tax import TaxInStep
-from ledger.values import zero
+from ledger.values import value, zero
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DisputeFinding:
     """What one dispute comes to: `granted_before` is what earlier confirmations on the charge were granted."""
 
@@ -37,7 +36,7 @@ class DisputeFinding:
         return self.report.data.reported_at + within
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NetPrice:
     """What overcharges leave of a charge's price, the confirmations granted on it, and the tax returned with them."""
 

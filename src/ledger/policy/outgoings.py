@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 
 from ledger.events import PaymentCaptured, excess_credit_id
 from ledger.policy.facts import AccountFacts, credit_of_refund
 from ledger.policy.settlement import GoneOut, next_refund_id, proportion
 from ledger.policy.settlement import credit_id as credit_of_claim
-from ledger.values import unit, zero
+from ledger.values import unit, value, zero
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DueRefund:
     """A refund as it was due last, under its id. `claim_id` is None for the refund of a credit."""
 
@@ -24,7 +23,7 @@ class DueRefund:
     tax: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Out:
     """What has gone out under a refund's id; `net` and `tax` are None where only an amount was reported.
 
@@ -38,7 +37,7 @@ class _Out:
     invoice_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Application:
     """A credit that was applied to a charge, or kept back for what went out too much for another claim: `net` and
     `tax` of its claim went out with it."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ledger.events import OverchargeConfirmed
 from ledger.policy.ending import Ending, ending
 from ledger.policy.facts import AccountFacts, SubscriptionFacts, Touched
 from ledger.policy.facts.charge import Charge, Cycle
 from ledger.policy.facts.outage import Outage, in_order
-from ledger.values import END, Period
+from ledger.values import END, Period, value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SubscriptionScope:
     """The cycles of a subscription to assess, and every outage that may count in one of them, both in order."""
 
@@ -24,7 +24,7 @@ class SubscriptionScope:
     outages: tuple[Outage, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Scope:
     """The cycles, one-off charges, disputes and goodwill credits to assess."""
 

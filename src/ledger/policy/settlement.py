@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-from ledger.events import Into, PartStatus, SettleAs, SettledPart
-from ledger.values import in_proportion, zero
+from ledger.events import Into, PartStatus, SettleAs, SettledPart, unchecked
+from ledger.values import in_proportion, value, zero
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GoneOut:
     """What has gone out for a claim under one id: a refund, or the used part of a credit.
 
@@ -33,7 +33,7 @@ class GoneOut:
     to_invoice: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ClaimToSettle:
     """A claim as settlement sees it: what is granted (0 where nothing is any more), and what has gone out for it."""
 
@@ -72,7 +72,7 @@ class ClaimToSettle:
         return _total(g.gross for g in self.gone_out if g.into == "credit")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class InvoiceToSettle:
     """What an invoice was charged (`C`) and paid in money (`M`) and from balance (`B`), and what of the credit for
     its excess was used (`E`). `refunded` is all that has gone out to its payments, for whichever claims."""
@@ -91,7 +91,7 @@ class InvoiceToSettle:
         return self.paid_in_money + self.paid_from_balance - self.excess_used
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Settlement:
     """What follows for an invoice: its reduction, what it asks for, its excess, and the parts of each claim."""
 
@@ -120,6 +120,10 @@ class _Shares:
 
 def settle(invoice: InvoiceToSettle, claims: Sequence[ClaimToSettle]) -> Settlement:
     """Settle an invoice's claims, given in the policy's order."""
+    if not claims:
+        owed = zero(invoice.currency) + invoice.charged - invoice.paid
+        nothing = zero(invoice.currency)
+        return Settlement(nothing, max(nothing, owed), max(nothing, -owed), {})
     to_reduce = _between_zero_and(_total(c.granted - c.out for c in claims), invoice.charged - invoice.paid)
     shares = _reduced(claims, to_reduce)
     _set_off(shares)
@@ -262,8 +266,11 @@ _ORDER: tuple[Into, ...] = (
 )
 
 
+_settled_part = unchecked(SettledPart)
+
+
 def _part(into: Into, id_: str, net: Decimal, tax: Decimal, status: PartStatus) -> SettledPart:
-    return SettledPart(into=into, id=id_, net=net, tax=tax, status=status)
+    return _settled_part(into=into, id=id_, net=net, tax=tax, status=status)
 
 
 def _in_step(parts: Iterable[_Untaxed], whole: Decimal, tax: Decimal, currency: str) -> Iterator[SettledPart]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from ledger.events import SubscriptionReinstated, SubscriptionSuspended, SubscriptionTerminated
 from ledger.policy.facts import SubscriptionFacts
-from ledger.values import END, Period
+from ledger.values import END, Period, value
 
 CourseFact = SubscriptionSuspended | SubscriptionReinstated | SubscriptionTerminated
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Suspension:
     """A time without service, with the fact that it began by and the one that ended it, if any has."""
 

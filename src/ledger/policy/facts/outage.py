@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 
 from ledger.agreement import Disruption
 from ledger.events import OutageReopened, OutageReported, OutageResolved, Reason
-from ledger.values import END, Period
+from ledger.values import END, Period, value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outage:
     """One outage as it stands: `resolved_at` is None while it goes on."""
 
