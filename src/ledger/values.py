@@ -135,6 +135,7 @@ def is_identifier(text: str, length_max: int = IDENTIFIER_LENGTH_MAX) -> bool:
     return 0 < len(text) <= length_max and text.isprintable() and " " not in text
 
 
+@lru_cache(maxsize=1_024)
 def is_own_name(name: str) -> bool:
     """Whether a name is of the form that Makegood's own actors and sources have: `/makegood`, or below it.
 

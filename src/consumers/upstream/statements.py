@@ -173,11 +173,9 @@ def examine(
         attributes = Attributes.model_validate(received.attributes)
     except ValidationError as error:
         found.extend(findings(error))
-    subject = received.identifier("subject")
-    if key is not None and subject is not None and key != subject.encode():
+    if key is not None and (subject := received.identifier("subject")) is not None and key != subject.encode():
         found.append(_OTHER_KEY)
-    source = received.identifier("source")
-    if known is MESSAGES and source is not None and is_own_name(source):
+    if known is MESSAGES and (source := received.identifier("source")) is not None and is_own_name(source):
         found.append(_RESERVED_SOURCE)
     kind = received.attributes.get("type")
     model = known.get(kind) if isinstance(kind, str) else None

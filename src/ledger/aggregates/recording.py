@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
@@ -62,14 +63,14 @@ class LedgerAggregate(BaseAggregate[str]):
 
     def record(self, event_class: type[E], data: BaseModel, cause: Cause) -> E:
         """Trigger an event: it takes the stream's next version, is applied, and waits to be collected."""
-        version = self.version + 1
-        event_id = fact_event_id(data) if isinstance(data, FactData) else self.next_decision_id
+        stream, version = self.id, self.version + 1
+        event_id = fact_event_id(data) if isinstance(data, FactData) else _decision_id(stream, version)
         event = made_of(
             event_class,
             {
                 "type": event_class.stored_as,
                 "account": self.account,
-                "stream": self.id,
+                "stream": stream,
                 "stream_version": version,
                 "event_id": event_id,
                 "correlation_id": cause.correlation_id or cause.causation_id or event_id,
@@ -91,8 +92,18 @@ class LedgerAggregate(BaseAggregate[str]):
     @property
     def next_decision_id(self) -> str:
         """The event id of the stream's next event, if it is a decision."""
-        return event_id_of("decision", self.id, str(self.version + 1))
+        return _decision_id(self.id, self.version + 1)
+
+    def collect_events(self) -> Sequence[Any]:
+        """The events that were recorded since this was asked last."""
+        events = [*self.pending_events]
+        self.pending_events.clear()
+        return events
 
     def when(self, event: Any) -> None:
         """What an event means to this aggregate."""
         raise NotImplementedError
+
+
+def _decision_id(stream: str, version: int) -> str:
+    return event_id_of("decision", stream, str(version))

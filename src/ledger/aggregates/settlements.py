@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
-from functools import partial
 from typing import NamedTuple, Protocol
 
 from ledger.events import (
@@ -438,14 +437,11 @@ class Settlements:
         """A claim with what is granted and what has gone out; nothing of an account that is not registered."""
         if self._facts.currency is None:
             return None
-        return claim_to_settle(
-            self._facts,
-            self.outgoings,
-            claim_id,
-            self._granted.amount(claim_id, currency),
-            currency,
-            partial(self._rejected, claim_id, currency),
-        )
+        granted = self._granted.amount(claim_id, currency)
+        if not any(granted) and not self.outgoings.concern(claim_id):
+            return None
+        rejected = self._rejected(claim_id, currency)
+        return claim_to_settle(self._facts, self.outgoings, claim_id, granted, currency, rejected)
 
     def _rejected(self, claim_id: str, currency: str) -> dict[str, tuple[Decimal, Decimal]]:
         """The refunds of a claim that were rejected as they are due, and where the claim still is."""

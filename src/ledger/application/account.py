@@ -365,7 +365,7 @@ class Account:
     def _collect(self, aggregate: LedgerAggregate) -> None:
         if not aggregate.pending_events:
             return
-        events: Sequence[LedgerEvent] = aggregate.collect_events()  # type: ignore[assignment]
+        events: Sequence[LedgerEvent] = aggregate.collect_events()
         for event in events:
             self._instructions.follow(event)
         self._new.extend(events)
@@ -385,7 +385,8 @@ class Account:
 
     def head_move(self) -> HeadMove:
         """The head as it was read and as it is to be; the event store counts the events into it."""
-        self.head = replace(self.head, recorded_at=self._recorded_at, due_at=self._due_at)
+        head = self.head
+        self.head = Head(head.account, head.shard, head.version, head.leaf_hash, self._recorded_at, self._due_at)
         return HeadMove(self.head, self._read_version)
 
     def head_has_moved(self) -> bool:

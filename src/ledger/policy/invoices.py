@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -87,13 +87,11 @@ def claim_to_settle(
     claim_id: str,
     granted: tuple[Decimal, Decimal],
     currency: str,
-    rejected: Callable[[], Mapping[str, tuple[Decimal, Decimal]]],
+    rejected: Mapping[str, tuple[Decimal, Decimal]],
 ) -> ClaimToSettle | None:
     """A claim with the net and tax that are granted, what has gone out for it, and what people decided about that;
-    None where nothing is granted and nothing has gone out. `rejected` says which of its refunds a person rejected."""
+    None where nothing is granted and nothing has gone out. `rejected` are its refunds that a person rejected."""
     net, tax = granted
-    if not net and not tax and not outgoings.concern(claim_id):
-        return None
     out = outgoings.of_claim(claim_id, currency, invoice_of(facts, claim_id))
     if not net and not tax and not out:
         return None
@@ -104,7 +102,7 @@ def claim_to_settle(
         settle_as=way_back(facts, claim_id),
         gone_out=out,
         failed=outgoings.failed(claim_id),
-        rejected=rejected(),
+        rejected=rejected,
         turned=facts.refund_acts.turned_into_credit(claim_id, currency),
         written_off=facts.refund_acts.written_off(claim_id, currency),
     )

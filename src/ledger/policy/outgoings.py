@@ -100,8 +100,8 @@ class Outgoings:
             claim_id in self._due_for
             or claim_id in self._applied_for
             or claim_id in self._recovered
-            or bool(self._facts.refunds.of_claim(claim_id))
-            or bool(self._refunds_of_credit(credit_of_claim(claim_id)))
+            or self._facts.refunds.any_of(claim_id, credit_id := credit_of_claim(claim_id))
+            or credit_id in self._due_of_credit
         )
 
     def has_gone_out(self, refund_id: str) -> bool:

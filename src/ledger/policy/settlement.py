@@ -211,17 +211,21 @@ def _parts(share: _Shares, invoice_id: str | None, currency: str) -> tuple[Settl
     claim = share.claim
     told = [gone for gone in claim.gone_out if gone.net is not None]
     untold = sorted((gone for gone in claim.gone_out if gone.net is None), key=_smaller_first)
-    due = open_refund_id(claim)
-    written_off = min(share.too_much, claim.written_off)
-    others: list[_Untaxed] = [
-        ("invoice_reduction", invoice_id or "", share.reduced, "open"),
-        ("offset", f"offset/{claim.claim_id}", share.offset, "open"),
-        *((gone.into, gone.id, gone.gross, "gone_out") for gone in untold),
-        ("refund", due, share.refund, "failed" if due in claim.failed else "open"),
-        ("credit", credit_id(claim.claim_id), share.credit, "open"),
-        ("written_off", f"written-off/{claim.claim_id}", -written_off, "open"),
-        ("overpaid", overpaid_id(claim.claim_id), written_off - share.too_much, "open"),
-    ]
+    others: list[_Untaxed] = []
+    if share.reduced:
+        others.append(("invoice_reduction", invoice_id or "", share.reduced, "open"))
+    if share.offset:
+        others.append(("offset", f"offset/{claim.claim_id}", share.offset, "open"))
+    others += [(gone.into, gone.id, gone.gross, "gone_out") for gone in untold]
+    if share.refund:
+        due = open_refund_id(claim)
+        others.append(("refund", due, share.refund, "failed" if due in claim.failed else "open"))
+    if share.credit:
+        others.append(("credit", credit_id(claim.claim_id), share.credit, "open"))
+    if share.too_much:
+        written_off = min(share.too_much, claim.written_off)
+        others.append(("written_off", f"written-off/{claim.claim_id}", -written_off, "open"))
+        others.append(("overpaid", overpaid_id(claim.claim_id), written_off - share.too_much, "open"))
     remaining_tax = claim.tax - _total(gone.tax or Decimal(0) for gone in told)
     remaining = claim.granted - _total(gone.gross for gone in told)
     nothing = zero(currency)
@@ -240,8 +244,9 @@ def _joined(parts: Iterable[SettledPart]) -> Iterator[SettledPart]:
     joined: dict[tuple[str, PartStatus], SettledPart] = {}
     for part in parts:
         before = joined.get((part.id, part.status))
-        net, tax = (before.net + part.net, before.tax + part.tax) if before is not None else (part.net, part.tax)
-        joined[part.id, part.status] = _part(part.into, part.id, net, tax, part.status)
+        if before is not None:
+            part = _part(part.into, part.id, before.net + part.net, before.tax + part.tax, part.status)
+        joined[part.id, part.status] = part
     return iter(joined.values())
 
 

@@ -263,6 +263,10 @@ class Refunds:
         """The refunds of one credit that were submitted or reported on."""
         return self._of_credit.get(credit_id, ())
 
+    def any_of(self, claim_id: str, credit_id: str) -> bool:
+        """Whether any refund of a claim or of its credit was submitted or reported on."""
+        return claim_id in self._of_claim or credit_id in self._of_credit
+
     def word(self, refund_id: str) -> RefundWord | None:
         """What the payment processor says of a refund that was not submitted; None where it said nothing."""
         refund = self.by_id.get(refund_id)
