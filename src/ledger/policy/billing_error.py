@@ -68,6 +68,8 @@ def confirmations_on(facts: AccountFacts, charge_id: str) -> list[OverchargeConf
 
 def overcharges(facts: AccountFacts, charge: Charge) -> list[DisputeFinding]:
     """Every confirmation on a charge: granted whole where it fits into the price with those granted before it."""
+    if not facts.disputes.on(charge.charge_id):
+        return []
     granted = zero(charge.currency)
     findings = []
     for confirmation in confirmations_on(facts, charge.charge_id):

@@ -39,6 +39,8 @@ def merge(
 
     An unresolved outage counts to the latest end of a cycle that has passed, and for nothing before one has.
     """
+    if not outages:
+        return []
     holes = without_service(subscription)
     ended = subscription.latest_ended(now)
     lasting = [

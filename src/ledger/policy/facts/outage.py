@@ -29,6 +29,11 @@ class Outage:
         """When it worked again; None while unresolved (never resolved, or reopened last)."""
         return self.ending.data.resolved_at if isinstance(self.ending, OutageResolved) else None
 
+    @property
+    def ends_at(self) -> datetime:
+        """When it ended; the end of time while it goes on."""
+        return self.ending.data.resolved_at if isinstance(self.ending, OutageResolved) else END
+
     def reaching(self, limit: datetime) -> Period:
         """The time it lasted, an unresolved one as far as the limit; empty where the limit comes first."""
         end = self.resolved_at
@@ -84,7 +89,7 @@ class Outages:
         for began_at, _, outage in self.ended[first:]:
             if began_at > window.end:
                 break
-            if outage.reaching(END).end >= window.begin:
+            if outage.ends_at >= window.begin:
                 yield outage
         for outage in self.ongoing.values():
             if outage.began_at <= window.end:
@@ -100,7 +105,7 @@ class Outages:
         while True:
             found = list(self.around(window))
             begin = min([window.begin, *(outage.began_at for outage in found)])
-            end = max([window.end, *(outage.reaching(END).end for outage in found)])
+            end = max([window.end, *(outage.ends_at for outage in found)])
             if (begin, end) == (window.begin, window.end):
                 return window, found
             window = Period(begin, end)
