@@ -43,7 +43,7 @@ def value(cls: type[T] | None = None, /, *, order: bool = False) -> type[T] | Ca
     """A class whose instances never change, like a frozen dataclass.
 
     That nobody changes one is mypy's to hold, as it does here. To hold it while the program runs makes every instance
-    four times as dear, and taking in one message makes a hundred of them.
+    four times as dear, and taking in one message makes more than twenty of them.
     """
     if cls is None:
         return dataclass(slots=True, unsafe_hash=True, order=order)
