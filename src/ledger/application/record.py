@@ -100,13 +100,15 @@ def _shares(incoming: Sequence[Incoming]) -> list[Share[int]]:
     for item in incoming:
         if isinstance(item, Statement):
             first = first_of.setdefault((item.message.source, item.message.id), item.account)
-            together[leader(item.account)] = leader(first)
+            if first != item.account:
+                together[leader(item.account)] = leader(first)
     places: dict[str | None, list[int]] = defaultdict(list)
     accounts: dict[str | None, set[str]] = defaultdict(set)
     for place, item in enumerate(incoming):
         if isinstance(item, Statement):
-            places[leader(item.account)].append(place)
-            accounts[leader(item.account)].add(item.account)
+            leading = leader(item.account)
+            places[leading].append(place)
+            accounts[leading].add(item.account)
         else:
             places[None].append(place)
     return [Share(frozenset(accounts[name]), tuple(found)) for name, found in places.items()]
