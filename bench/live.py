@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
@@ -23,6 +23,7 @@ from consumers.kafka.cluster import Cluster
 from consumers.kafka.publish import publish
 from consumers.kafka.topics import TOPICS
 from ledger.store.connecting import connect
+from makegood.program.running import PARTS
 from projections.refunds import REFUNDS, ROWS
 
 MARK = 250
@@ -35,6 +36,11 @@ PATIENCE = 60
 """Seconds for which the last refunds are waited for."""
 UP_TO = (25, 50, 100, 250, 500, 1_000)
 """Milliseconds: the histogram's bounds."""
+PROCESSES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "in one process": ((),),
+    "intake apart": (("intake",), tuple(part for part in PARTS if part != "intake")),
+}
+"""The parts of each process; all where none is named."""
 OF_A_LIFE = 6
 """The messages of an account."""
 
@@ -61,7 +67,7 @@ def measure(report: Report, postgres: Postgres, rates: Sequence[int], seconds: i
     with find_kafka() as kafka:
         section = report.section(
             f"Live, for {seconds} s each, beside {accounts:,} accounts",
-            "`makegood run` with all parts in one process; PostgreSQL with fsync, Kafka and who publishes beside it. "
+            "`makegood run` with all parts; PostgreSQL with fsync, Kafka and who publishes beside it. "
             f"The last of each account's {OF_A_LIFE} messages makes a refund due; told is how long "
             f"after it was published a query finds that, looked for every {STEP * 1e3:.0f} ms. The mark: {MARK} ms "
             f"for 99 of 100 at 1,000 messages/s. Kafka: {kafka.origin}.",
@@ -74,15 +80,19 @@ def measure(report: Report, postgres: Postgres, rates: Sequence[int], seconds: i
             house.projections.catch_up()
         lives = paid_back()
         for rate in rates:
-            with _running(url, kafka.bootstrap) as process:
-                _at(section, url, cluster, lives, rate, seconds, process.pid)
+            for name, processes in PROCESSES.items():
+                with ExitStack() as stack:
+                    running = [stack.enter_context(_running(url, kafka.bootstrap, parts)) for parts in processes]
+                    pids = [process.pid for process in running]
+                    _at(section, f"{rate:,} messages/s, {name}", url, cluster, lives, rate, seconds, pids)
 
 
 @contextmanager
-def _running(url: str, bootstrap: str) -> Iterator[subprocess.Popen[str]]:
-    """All parts, in a process of their own, from when they are ready."""
+def _running(url: str, bootstrap: str, parts: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """Some parts, or all, in a process of their own, from when they are ready."""
+    places = ["--store", url, "--kafka", bootstrap, "--http", "127.0.0.1:0"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "makegood.cli", "run", "--store", url, "--kafka", bootstrap, "--http", "127.0.0.1:0"],
+        [sys.executable, "-m", "makegood.cli", "run", *parts, *places],
         env={**os.environ, "MAKEGOOD_LOG": "error"},
         stderr=subprocess.PIPE,
         text=True,
@@ -105,24 +115,31 @@ def _running(url: str, bootstrap: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def _at(
-    section: Section, url: str, cluster: Cluster, lives: Iterator[bytes], rate: int, seconds: int, pid: int
+    section: Section,
+    name: str,
+    url: str,
+    cluster: Cluster,
+    lives: Iterator[bytes],
+    rate: int,
+    seconds: int,
+    pids: Sequence[int],
 ) -> None:
-    watch, publishing, cpu = Watch(), threading.Event(), _cpu(pid)
+    watch, publishing, cpu = Watch(), threading.Event(), sum(map(_cpu, pids))
     looking = threading.Thread(target=_look, args=(url, watch, publishing))
     looking.start()
     count = _publish(cluster, lives, rate, seconds, watch)
     publishing.set()
     lasted = time.perf_counter() - watch.begun
     looking.join()
-    spent = (_cpu(pid) - cpu) * 1e3 / count
+    spent = (sum(map(_cpu, pids)) - cpu) * 1e3 / count
     first = [took for at, took in watch.took if at < BEGINNING]
     then = [took for at, took in watch.took if at >= BEGINNING] or first
     missing = f", {len(watch.published):,} refunds not seen within {PATIENCE} s" if watch.published else ""
     of_all = f"{count / lasted:,.0f} messages/s were published{missing}"
-    section.add(f"at {rate:,} messages/s: half", [_percentile(then, 50)], "ms", cpu=[spent], note=of_all)
-    section.add(f"at {rate:,} messages/s: 99 of 100", [_percentile(then, 99)], "ms", note=_histogram(then))
-    section.add(f"at {rate:,} messages/s: 99 of 100 of the first {BEGINNING} s", [_percentile(first, 99)], "ms")
-    section.add(f"at {rate:,} messages/s: the longest", [max(then)], "ms")
+    section.add(f"{name}: half", [_percentile(then, 50)], "ms", cpu=[spent], note=of_all)
+    section.add(f"{name}: 99 of 100", [_percentile(then, 99)], "ms", note=_histogram(then))
+    section.add(f"{name}: 99 of 100 of the first {BEGINNING} s", [_percentile(first, 99)], "ms")
+    section.add(f"{name}: the longest", [max(then)], "ms")
 
 
 def _publish(cluster: Cluster, lives: Iterator[bytes], rate: int, seconds: int, watch: Watch) -> int:
