@@ -127,7 +127,9 @@ def test_a_batch_that_is_damaged_is_passed_over_and_leaves_a_mark(
     place = new_place(own_kafka)
     place.send(*(registration(n) for n in range(3)))
     start = log_bytes(own_kafka, place.upstream.name, 0)
-    producer = Producer({"bootstrap.servers": own_kafka.bootstrap, "compression.type": compression, "linger.ms": 200})
+    producer = Producer(
+        {"bootstrap.servers": own_kafka.bootstrap, "compression.type": compression, "linger.ms": 5_000}
+    )
     for n in range(3, 10):
         sent = registration(n)
         producer.produce(place.upstream.name, sent.value, sent.key, partition=0)

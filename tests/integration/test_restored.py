@@ -11,6 +11,7 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def kept_in_a_file(folder: Path) -> Kept:
         shutil.copy(copy, store)
 
     def backup() -> None:
-        with sqlite3.connect(store) as connection:
+        with closing(sqlite3.connect(store)) as connection:
             connection.execute("VACUUM INTO ?", (str(copy),))
 
     return Kept(f"sqlite:///{store}", backup, restore)
