@@ -100,6 +100,26 @@ def kept_rows(transaction: Transaction, projection: Projection, accounts: Sequen
     return dict(found)
 
 
+def differing_accounts(
+    transaction: Transaction, one: Projection, other: Projection, accounts: Sequence[str]
+) -> set[str]:
+    """Those of some accounts whose rows one projection has otherwise than another that folds alike.
+
+    The database compares them, which takes a tenth of what it takes to fetch them all.
+    """
+    found: set[str] = set()
+    for table in one.tables:
+        columns = ", ".join(table.columns)
+        both = " UNION ALL ".join(f"SELECT {columns} FROM {each.stored_name(table)}" for each in (one, other))
+        rows = transaction.rows_in(
+            f"SELECT DISTINCT account FROM (SELECT account FROM ({both}) AS both_rows WHERE account IN (?*) "
+            f"GROUP BY {columns} HAVING COUNT(*) <> 2) AS odd",
+            accounts,
+        )
+        found |= {row[0] for row in rows}
+    return found
+
+
 def folded_rows(
     projections: Sequence[Projection],
     envelopes: Iterable[StoredEnvelope],

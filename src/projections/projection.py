@@ -10,7 +10,7 @@ rows wherever they come from, and the questions, which have a database find the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from operator import itemgetter
 from typing import Any, Literal, Protocol
@@ -251,6 +251,11 @@ class Projection:
     def stored_name(self, table: Table) -> str:
         """What a table of this version is called in a database."""
         return f"{table.name}_v{self.version}{self.suffix}"
+
+
+def copy_of(projection: Projection) -> Projection:
+    """A projection that folds alike into tables of its own, under positions of its own (projections/rebuild.py)."""
+    return replace(projection, name=f"{projection.name} (rebuild)", suffix="_rebuilt")
 
 
 @cache
