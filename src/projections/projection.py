@@ -58,6 +58,8 @@ class Table:
     finding: bool = False
     key_of: Callable[[Row], Key] = field(init=False)
     """What a row is known by."""
+    key_in: Callable[[Values], Key] = field(init=False)
+    """The same of its values: the rows of a database need not become mappings for it."""
     values_of: Callable[[Row], Values] = field(init=False)
     """What a row says, in the order of the columns."""
 
@@ -67,6 +69,7 @@ class Table:
         if self.appends and self.reads:
             raise TypeError(f"rows of table {self.name} are put once, so that a fold has nothing to look for")
         object.__setattr__(self, "key_of", itemgetter(*self.key))
+        object.__setattr__(self, "key_in", itemgetter(*map([*self.columns].index, self.key)))
         object.__setattr__(self, "values_of", itemgetter(*self.columns))
 
     def row(self, values: Values) -> Row:
@@ -169,7 +172,7 @@ class Rows:
     def keep(self, table: Table, rows: Iterable[Values]) -> None:
         """Have rows that were written before."""
         for values in rows:
-            key = table.key_of(table.row(values))
+            key = table.key_in(values)
             self._kept[table][key] = values
             self._note(table, key)
 

@@ -22,6 +22,7 @@ from projections.follower import BATCH_MAX, Follower, Progress, positions_of
 from projections.projection import Projection, copy_of
 from projections.stretches import (
     AT_ONCE,
+    FEW,
     STRETCHES,
     Building,
     Stretches,
@@ -34,8 +35,6 @@ from projections.stretches import (
 
 PAGE = 1_000
 """So many accounts share a snapshot; the database compares their rows."""
-FEW = 20_000
-"""So many events are folded by a follower before other processes, or the dividing of accounts, would pay."""
 
 
 class Overtaken(StoreError):
@@ -71,7 +70,10 @@ class Rebuild:
         few: int = FEW,
         at_once: int = AT_ONCE,
     ) -> None:
-        """Without a number of processes there are as many as can work at the same time."""
+        """Without a number of processes there are as many as can work at the same time.
+
+        A store of a `few` events is built by a follower.
+        """
         self._restored = restored
         self._database = database
         self._batch = batch
@@ -167,7 +169,7 @@ class Rebuild:
             if copy in divided:
                 together[divided[copy]].append(projection)
         for projections in together.values():
-            building = Building(self._database, projections, self._at_once)
+            building = Building(self._database, projections, self._at_once, self._few)
             building.build(self._processes, on_progress or (lambda done, of: None))
             with self._database.writing() as transaction:
                 self._have_built(transaction, projections)

@@ -35,11 +35,13 @@ STRETCHES = """CREATE TABLE IF NOT EXISTS rebuild_stretches (
 """Of each copy that is being built: the stretches, the account with which each ends, and the event to which it has
 come, by its account and that one's version."""
 
-AT_ONCE = 4_000
+AT_ONCE = 8_000
 """So many events are read, folded and written together."""
+FEW = 30_000
+"""So many events are folded by one process before another has begun."""
 STRETCHES_MAX = 32
 """So many that processes end at about the same time, and few enough to be looked at with every page."""
-GIVES_WAY = 10
+GIVES_WAY = 5
 """By so much a process that builds is nicer than those that answer questions meanwhile."""
 LOOKS_EVERY = 1
 """The seconds between two looks at how far all processes have come."""
@@ -119,7 +121,11 @@ def check_whole(stretches: Stretches) -> None:
 class Building:
     """Folds what is left of the stretches of some projections' copies, which stand alike in all of them."""
 
-    def __init__(self, database: Database, projections: Sequence[Projection], at_once: int = AT_ONCE) -> None:
+    def __init__(
+        self, database: Database, projections: Sequence[Projection], at_once: int = AT_ONCE, few: int = FEW
+    ) -> None:
+        """A process is begun for no fewer than `few` events."""
+        self._few = few
         self._database = database
         self._projections = projections
         self._copies = [copy_of(projection) for projection in projections]
@@ -129,7 +135,8 @@ class Building:
         """Fold all that is left, in so many processes. Raises what a Database and decoding raise."""
         stretches = self._stretches()
         left = [stretch.number for stretch in stretches if not stretch.ended]
-        processes = min(processes, len(left))
+        events = sum(stretches[0].goal.values()) - sum(stretch.folded for stretch in stretches) if stretches else 0
+        processes = min(processes, len(left), events // max(self._few, 1))
         if processes > 1 and self._may_be_handed_out():
             self._build_in(processes, left, on_progress)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from consumers.part import collect_rarely
 from ledger.store.positions import Reached
 from makegood.answers.done import Compared, Differing, Rebuilt
 from makegood.commands.terminal.layout import Columns
@@ -34,6 +35,7 @@ def rebuild(
     processes: int | None = None,
 ) -> Rebuilt:
     """Rebuild projections and let them catch up; the answer for programs. Raises Stop where it is interrupted."""
+    collect_rarely()
     rebuilding = Rebuild(house.database, projections, restored=restored, processes=processes)
     done = rebuilding.begin(anew=anew)
     if done:
