@@ -162,17 +162,18 @@ class Building:
         names = [projection.name for projection in self._projections]
         reports: list[Connection] = []
         working: list[SpawnProcess] = []
-        for first in range(processes):
-            report, reporting = spawning.Pipe(duplex=False)
-            work = (self._database.url, names, left[first::processes], self._at_once, reporting)
-            process = spawning.Process(target=_build_some, args=work, daemon=True)
-            process.start()
-            reporting.close()
-            working.append(process)
-            reports.append(report)
         try:
+            for first in range(processes):
+                report, reporting = spawning.Pipe(duplex=False)
+                work = (self._database.url, names, left[first::processes], self._at_once, reporting)
+                process = spawning.Process(target=_build_some, args=work, daemon=True)
+                process.start()
+                reporting.close()
+                working.append(process)
+                reports.append(report)
             while reports:
-                for report in [each for each in reports if each in wait(reports, LOOKS_EVERY)]:
+                ready = wait(reports, LOOKS_EVERY)
+                for report in [each for each in reports if each in ready]:
                     _raise_reported(report)
                     reports.remove(report)
                 self._tell(on_progress)
