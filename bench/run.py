@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.parts.postgres import Postgres, find_postgres
 
-from bench import audit, finance, intake, pages, projector, verifying
+from bench import audit, finance, intake, live, pages, projector, verifying
 from bench.houses import house_at
 from bench.messages import message_stream, messages
 from bench.report import REPORT, Report
@@ -33,6 +33,9 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{', '.join(SECTIONS)}; all by default")
     parser.add_argument("--messages", type=int, default=20_000, help="how many messages a round takes in")
     parser.add_argument("--lives", type=int, default=4_000, help="how many account lives a round takes in")
+    parser.add_argument("--rates", type=int, nargs="+", default=[250, 500, 1_000], help="messages a second, live")
+    parser.add_argument("--seconds", type=int, default=60, help="how long each rate of live traffic lasts")
+    parser.add_argument("--beside", type=int, default=10_000, help="beside how many accounts live traffic comes")
     parser.add_argument("--refunds", type=int, default=1_000_000, help="over how many refunds finance asks")
     parser.add_argument("--verified", type=int, default=400_000, help="how many messages, of 2.3 events")
     parser.add_argument("--accounts", type=int, default=100_000, help="over how many accounts pages are asked for")
@@ -119,6 +122,9 @@ SECTIONS: dict[str, Bench] = {
         report, postgres, asked.messages // 4
     ),
     "projector": lambda report, postgres, folder, asked: projector.measure(report, postgres, 3 * asked.messages),
+    "live": lambda report, postgres, folder, asked: live.measure(
+        report, postgres, asked.rates, asked.seconds, asked.beside
+    ),
     "account": lambda report, postgres, folder, asked: intake.measure_account(report, folder),
     "audit": _audit,
     "verifying": _verifying,

@@ -4,7 +4,7 @@ import os
 from fractions import Fraction
 
 TIMES = Fraction(os.environ.get("MAKEGOOD_TEST_TIMES") or 1)
-"""So many times the sample: 0.6 in `make test`, 20 in `make laws`."""
+"""So many times the sample: 0.5 in `make test`, 20 in `make laws`."""
 
 
 def sample(count: int) -> int:

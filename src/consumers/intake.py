@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, Protocol
 
 import structlog
@@ -118,7 +119,9 @@ class Intake:
     def open(self, stopping: Callable[[], bool] = lambda: False) -> None:
         """Join the group; nothing is waited for."""
         member = self._cluster.member(GROUP, [self._topic])
-        self._work = PartitionWork(member, self, self._monotonic, batch=self._batch, stopping=stopping)
+        self._work = PartitionWork(
+            member, self, self._monotonic, batch=self._batch, stopping=stopping, together=self.work_together
+        )
         self._watch = self._cluster.watch(self._topic.name)
         self._look_at = 0.0
         self._client_knows = None
@@ -215,22 +218,32 @@ class Intake:
 
     def work(self, partition: Partition, records: Sequence[Record]) -> None:
         """Take messages and move the reader past them, in one transaction."""
-        began = self._monotonic()
-        self._check_identity(partition)
-        items = [self._read(record) for record in records]
-        stands = self._moves[partition]
-        to = records[-1].offset + 1
         try:
-            taken = take(self._ledger, items, ReaderMove(stands.reader, stands.epoch, stands.to, to))
+            self.work_together({partition: records})
         except ReaderFenced as error:
             raise BeginAnew(str(error)) from error
-        self._moves[partition] = ReaderMove(stands.reader, stands.epoch, to, to)
+
+    def work_together(self, records: Mapping[Partition, Sequence[Record]]) -> None:
+        """Take messages of several partitions and move their readers past them, in one transaction.
+
+        Raises ReaderFenced where another took one of them over, and what `work` raises.
+        """
+        began = self._monotonic()
+        self._check_identity(next(iter(records)))
+        moves = {
+            partition: replace(self._moves[partition], position=self._moves[partition].to, to=each[-1].offset + 1)
+            for partition, each in records.items()
+        }
+        items = [self._read(record) for each in records.values() for record in each]
+        taken = take(self._ledger, items, *moves.values())
+        for partition, move in moves.items():
+            self._moves[partition] = replace(move, position=move.to)
         self._recorded()
         log.info(
             "messages_taken",
-            partition=str(partition),
-            first=records[0].offset,
-            last=records[-1].offset,
+            partitions=[str(partition) for partition in records],
+            first=[each[0].offset for each in records.values()],
+            last=[each[-1].offset for each in records.values()],
             read=taken.read,
             accepted=taken.accepted,
             duplicates=taken.duplicates,

@@ -7,7 +7,6 @@ however often it is derived or sent, by whomever.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -27,7 +26,7 @@ from ledger.events import (
     claims_settled,
     course_since,
 )
-from ledger.values import zero
+from ledger.values import value, zero
 
 Kind = Literal["cancellation.scheduled", "cancellation.withdrawn", "invoice.reduced", "credit.applied"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -40,7 +39,7 @@ INSTRUCTING: tuple[type[LedgerEvent], ...] = (
 """The events that instructions follow from."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Instruction:
     """Something that another system must carry out, and answer. It holds no personal data."""
 
@@ -148,6 +147,8 @@ class Issued:
 
     def follow(self, event: LedgerEvent) -> None:
         """Take in the account's next event."""
+        if not isinstance(event, INSTRUCTING):
+            return
         effective_on = None
         if isinstance(event, SubscriptionStatusChanged):
             effective_on = self._effective_on.get(event.data.subscription_id)

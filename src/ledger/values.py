@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache, lru_cache
 from importlib import resources
-from typing import Literal
+from typing import Literal, TypeVar, dataclass_transform, overload
 from zoneinfo import ZoneInfo
 
 Rounding = Literal["half_up", "half_even"]
@@ -24,6 +24,31 @@ Rounding = Literal["half_up", "half_even"]
 DAY = timedelta(hours=24)
 _MICROSECOND = timedelta(microseconds=1)
 MICROSECONDS_PER_DAY = DAY // _MICROSECOND
+
+# --- Values -----------------------------------------------------------------------------------------------------
+
+T = TypeVar("T")
+
+
+@overload
+def value(cls: type[T], /) -> type[T]: ...
+
+
+@overload
+def value(*, order: bool) -> Callable[[type[T]], type[T]]: ...
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def value(cls: type[T] | None = None, /, *, order: bool = False) -> type[T] | Callable[[type[T]], type[T]]:
+    """A class whose instances never change, like a frozen dataclass.
+
+    That nobody changes one is mypy's to hold, as it does here. To hold it while the program runs makes every instance
+    four times as dear, and taking in one message makes more than twenty of them.
+    """
+    if cls is None:
+        return dataclass(slots=True, unsafe_hash=True, order=order)
+    return dataclass(slots=True, unsafe_hash=True, order=order)(cls)
+
 
 # --- Currencies -------------------------------------------------------------------------------------------------
 
@@ -110,6 +135,7 @@ def is_identifier(text: str, length_max: int = IDENTIFIER_LENGTH_MAX) -> bool:
     return 0 < len(text) <= length_max and text.isprintable() and " " not in text
 
 
+@lru_cache(maxsize=1_024)
 def is_own_name(name: str) -> bool:
     """Whether a name is of the form that Makegood's own actors and sources have: `/makegood`, or below it.
 
@@ -281,7 +307,7 @@ def month_of(instant: datetime, zone: str) -> Month:
 # --- Half-open periods ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@value(order=True)
 class Period:
     """The half-open time `[begin, end)` between two instants."""
 

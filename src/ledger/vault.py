@@ -10,8 +10,6 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, Literal, Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -20,6 +18,7 @@ from pydantic_core import from_json, to_json
 
 from ledger.events import Sealed
 from ledger.finding import Kind, words_of
+from ledger.values import value
 
 KEY_BYTES = 32
 ERASED = "erased"
@@ -99,7 +98,7 @@ class Damaged(Exception):
 # --- which vault is a store's (design rule 15) --------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Serial:
     """Which of a vault's keys one is: `number` counts them from 1, in the order in which they were made.
 
@@ -110,7 +109,7 @@ class Serial:
     mark: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Key:
     """A subject's key."""
 
@@ -118,7 +117,7 @@ class Key:
     serial: Serial
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Bound:
     """A store and its vault, by their ids, and the last of the vault's keys with which the store has anything."""
 
@@ -127,7 +126,7 @@ class Bound:
     last: Serial
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ring:
     """What a vault's key database says of itself: the two ids, how many keys were made (the last one's number), and
     the subject of the store's own key."""
@@ -183,7 +182,7 @@ class Keys(Protocol):
 # --- sealing and opening ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VaultEntry:
     """What the vault stores for one reference.
 
@@ -199,7 +198,7 @@ class VaultEntry:
     lost: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class IndexEntry:
     """That an account is found by a word: a keyed hash of it, its kind, and the vault's entry that has it."""
 
@@ -319,7 +318,7 @@ class Vault:
 
     def digest(self, content: bytes) -> str:
         """A keyed digest of content that is not kept."""
-        return hmac.new(_derived(self._store_key(), b"inbox"), content, sha256).hexdigest()
+        return hmac.digest(_derived(self._store_key(), b"inbox"), content, "sha256").hex()
 
     def digest_to_keep(self, content: bytes) -> str:
         """The keyed digest by which the inbox tells a repetition from a conflict (`may_be_same`)."""
@@ -343,7 +342,7 @@ class Vault:
         key = self._keys.existing(subject)
         if key is None:
             raise Erased(f"{subject} has no key")
-        return hmac.new(_derived(key.secret, purpose.encode()), content, sha256).hexdigest()
+        return hmac.digest(_derived(key.secret, purpose.encode()), content, "sha256").hex()
 
     def _store_subject(self) -> str:
         return self._keys.store_subject()
@@ -395,8 +394,8 @@ def _token(key: bytes, kind: Kind, word: str) -> bytes:
 
 
 def _derived(key: bytes, purpose: bytes) -> bytes:
-    return hmac.new(key, b"makegood " + purpose, sha256).digest()
+    return hmac.digest(key, b"makegood " + purpose, "sha256")
 
 
 def _commitment(key: bytes, nonce: bytes, plaintext: bytes) -> str:
-    return hmac.new(_derived(key, b"commitment"), nonce + plaintext, sha256).hexdigest()
+    return hmac.digest(_derived(key, b"commitment"), nonce + plaintext, "sha256").hex()

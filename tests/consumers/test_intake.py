@@ -478,6 +478,56 @@ def test_one_partition_that_waits_does_not_hold_up_the_others() -> None:
     assert work.done == [10, 11]
 
 
+class Together(Work):
+    """A worker that takes several partitions at once, too, unless it fails then."""
+
+    def __init__(self, *failures: Exception) -> None:
+        super().__init__()
+        self.together: list[dict[Partition, int]] = []
+        self.failures_together = list(failures)
+
+    def work_together(self, records: Mapping[Partition, Sequence[Record]]) -> None:
+        self.together.append({partition: len(each) for partition, each in records.items()})
+        if self.failures_together:
+            raise self.failures_together.pop(0)
+        self.done += [record.offset for each in records.values() for record in each]
+
+
+def several_at_once(work: Together, *polled: Record) -> tuple[PartitionWork, Member]:
+    member = Member(list(polled))
+    held = PartitionWork(member, work, Clock(), batch=8, read_ahead=2, together=work.work_together)
+    held.join()
+    member.assign(HERE, THERE)
+    return held, member
+
+
+def test_what_comes_of_several_partitions_is_worked_off_at_once_as_far_as_a_batch_goes() -> None:
+    held, member = several_at_once(work := Together(), *records(HERE, 5), *records(THERE, 5, first=10))
+    assert held.step(0.5) == 10
+    assert work.together == [{HERE: 5, THERE: 3}]
+    assert work.tried == [2]
+    assert member.reported == {HERE: 5, THERE: 15}
+
+
+@pytest.mark.parametrize("failure", [Conflict("faster"), Unavailable("gone"), BeginAnew("fenced"), ValueError("bad")])
+def test_where_that_fails_each_partition_is_worked_off_by_itself(failure: Exception) -> None:
+    held, member = several_at_once(work := Together(failure), *records(HERE, 3), *records(THERE, 3, first=10))
+    assert held.step(0.5) == 6
+    assert work.done == [0, 1, 2, 10, 11, 12]
+    assert (len(work.together), work.tried) == (1, [3, 3])
+    assert member.reported == {HERE: 3, THERE: 13}
+
+
+def test_a_partition_with_a_record_that_failed_is_left_to_itself() -> None:
+    work = Together(ValueError("bad"))
+    work.bad = {2}
+    held, _ = several_at_once(work, *records(HERE, 4), *records(THERE, 3, first=10))
+    for _ in range(20):
+        held.step(0.5)
+    assert sorted(work.done) == [0, 1, 10, 11, 12]
+    assert len(work.together) == 1
+
+
 def test_stopping_finishes_the_batch_in_hand_and_begins_no_other() -> None:
     member, work = Member(records(HERE, 16)), Work()
     stopping = [False]

@@ -32,8 +32,7 @@ from tests.integration.world import (
     until,
 )
 from tests.parts.kafka import Kafka, find_kafka
-
-MAKEGOOD = Path(sys.executable).parent / "makegood"
+from tests.parts.loaded import Program, said_by
 
 
 def committed(place: Place, number: int) -> int:
@@ -71,12 +70,10 @@ def test_a_supervisor_sees_that_a_fenced_process_has_ended(own_kafka: Kafka, tmp
     store = f"sqlite:///{tmp_path / 'books.db'}"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKEGOOD_")}
     environment |= {"MAKEGOOD_STORE": store, "MAKEGOOD_KAFKA": own_kafka.bootstrap, "MAKEGOOD_KAFKA_MEMBER": "one"}
-    subprocess.run([str(MAKEGOOD), "init"], env=environment, check=True, capture_output=True)
+    assert said_by("makegood.cli", ["init"], environment)[0] == 0
 
-    def started() -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [str(MAKEGOOD), "run", "intake"], env=environment, stderr=subprocess.PIPE, text=True
-        )
+    def started() -> Program:
+        process = Program("makegood.cli", ["run", "intake"], environment)
         assert process.stderr is not None
         while process.stderr.readline().strip() != "ready":
             assert process.poll() is None
@@ -85,13 +82,14 @@ def test_a_supervisor_sees_that_a_fenced_process_has_ended(own_kafka: Kafka, tmp
     first = started()
     second = started()
     try:
-        said = first.communicate(timeout=30)[1]
-        assert first.returncode == 1
+        assert first.wait(30) == 1
+        assert first.stderr is not None
+        said = first.stderr.read()
         assert "MAKEGOOD_KAFKA_MEMBER" in said.splitlines()[-1]
         assert second.poll() is None
     finally:
         second.send_signal(signal.SIGTERM)
-        second.communicate(timeout=30)
+        second.wait(30)
 
 
 # --- who is in the group ------------------------------------------------------------------------------------------

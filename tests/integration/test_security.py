@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,9 +17,8 @@ from consumers.kafka.security import Security
 from consumers.kafka.topics import TOPICS
 from makegood.cli import run
 from tests.integration.world import SAMPLE, Books, until
+from tests.parts.loaded import Program, said_by
 from tests.parts.secured import PASSWORD, USER, SecuredKafka
-
-MAKEGOOD = Path(sys.executable).parent / "makegood"
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +65,12 @@ def test_the_whole_way_by_settings(secured: SecuredKafka, books: Books, tmp_path
     few = tmp_path / "few.jsonl"
     few.write_bytes(b"".join((SAMPLE / "events.jsonl").read_bytes().splitlines(keepends=True)[:20]))
 
-    def makegood(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(MAKEGOOD), *command], env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
+    def makegood(*command: str) -> tuple[int, str]:
+        return said_by("makegood.cli", command, environment)
 
-    with subprocess.Popen([str(MAKEGOOD), "run"], env=environment, stderr=subprocess.PIPE, text=True) as running:
-        assert running.stderr is not None
+    running = Program("makegood.cli", ["run"], environment)
+    assert running.stderr is not None
+    with running.stderr:
         said = []
         for line in running.stderr:
             said.append(line)
@@ -83,15 +79,15 @@ def test_the_whole_way_by_settings(secured: SecuredKafka, books: Books, tmp_path
         draining = threading.Thread(target=lambda: said.extend(running.stderr or ()))
         draining.start()
         try:
-            assert makegood("publish", str(few)).returncode == 0
+            assert makegood("publish", str(few))[0] == 0
             until(lambda: books.facts(), 30)
-            until(lambda: makegood("status").returncode == 0, 30)
+            until(lambda: makegood("status")[0] == 0, 30)
         finally:
             running.send_signal(signal.SIGTERM)
             running.wait(30)
             draining.join()
     assert running.returncode == 0, said
-    assert PASSWORD not in makegood("config").stdout + "".join(said)
+    assert PASSWORD not in makegood("config")[1] + "".join(said)
 
 
 @pytest.mark.parametrize("wrong", ["password", "secret", "no certificate", "authority", "plaintext"])

@@ -9,8 +9,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +25,7 @@ from tests.api.test_stripe_webhooks import SECRET, event, signature
 from tests.consumers.stripe_process import PLACES_OF_PAYOUTS
 from tests.integration.world import Books, new_books, take_all, until
 from tests.ledger.messages import Upstream
-from tests.parts.loaded import Program
+from tests.parts.loaded import Program, said_by
 from tests.parts.process import free_ports
 from tests.parts.stores import Stores
 from tests.parts.stripe import BROKEN, KEY, LOST, TOO_MANY, Answer, Stripe, in_front_of, stripe_mock
@@ -124,11 +122,9 @@ def makegood(books: Books, stripe: Stripe, log: Path, *parts: str, die: str = ""
 def refunds(books: Books) -> dict[str, dict[str, Any]]:
     """The refunds as finance sees them, by account."""
     books.follower().catch_up()
-    command = [sys.executable, "-m", "makegood.cli", "refunds", "--json", "--store", books.database.url]
-    done = subprocess.run(
-        command, cwd=ROOT, env={"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, check=True
-    )
-    return {row["account_id"]: row for row in json.loads(done.stdout)}
+    code, said = said_by("makegood.cli", ["refunds", "--json"], {"MAKEGOOD_STORE": books.database.url})
+    assert code == 0, said
+    return {row["account_id"]: row for row in json.loads(said)}
 
 
 def webhook(kind: str, about: dict[str, Any], *, at: int | None = None) -> None:

@@ -286,7 +286,7 @@ class Books:
         taken = Taken()
         size = batch or max(1, len(incoming))
         for start in range(0, max(1, len(incoming)), size):
-            part = take(self.ledger, incoming[start : start + size], reader)
+            part = take(self.ledger, incoming[start : start + size], *([reader] if reader else []))
             taken.read += part.read
             taken.accepted += part.accepted
             taken.duplicates += part.duplicates

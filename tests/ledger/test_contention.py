@@ -14,6 +14,7 @@ import pytest
 from consumers.apart import take_apart
 from consumers.files import ingest
 from ledger.application.due_work import do_due_work
+from ledger.application.record import take
 from ledger.application.statement import Refusal, Taken
 from ledger.store.database import CommitUnknown, Unavailable
 from ledger.store.writing import ReaderFenced, ReaderMove, take_over_reader
@@ -45,6 +46,26 @@ def taken_apart(books: Books, messages: Sequence[Message | bytes]) -> Taken:
     taken = Taken()
     take_apart(books.ledger, read_all(messages), taken)
     return taken
+
+
+@pytest.mark.parametrize("fenced", [False, True])
+def test_a_batch_of_two_readers_moves_both_or_neither(books: Books, fenced: bool) -> None:
+    one, two = Upstream("acct-1"), Upstream("acct-2")
+    moves = []
+    for name in (READER, f"{READER}1"):
+        with books.database.writing() as transaction:
+            position, epoch = take_over_reader(transaction, name)
+        moves.append(ReaderMove(name, epoch, position, 4))
+    if fenced:
+        with books.database.writing() as transaction:
+            take_over_reader(transaction, READER)
+        with pytest.raises(ReaderFenced):
+            take(books.ledger, read_all([*one.customer(), *two.customer()]), *moves)
+    else:
+        assert take(books.ledger, read_all([*one.customer(), *two.customer()]), *moves).accepted == 8
+    stands = books.rows("SELECT position FROM readers ORDER BY reader")
+    assert stands == ([(0,), (0,)] if fenced else [(4,), (4,)])
+    assert len(recorded(books)) == (0 if fenced else 8)
 
 
 def recorded(books: Books) -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import select
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -632,45 +635,79 @@ def test_a_writer_that_hangs_keeps_nobody_waiting(pg_store: str, monkeypatch: py
     books.close()
 
 
-class Hanging(list[tuple[str, str]]):
-    """Rows between which whoever takes them is frozen for a while."""
+class Line:
+    """The way to a PostgreSQL, on which at some moment no more comes through: as when who speaks is frozen."""
 
-    def __init__(self, rows: list[tuple[str, str]]) -> None:
-        super().__init__(rows)
-        self.reached, self.woken = threading.Event(), threading.Event()
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._server = (parts.hostname, parts.port)
+        login = parts.netloc.rpartition("@")[0]
+        self.url = urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{self._listener.getsockname()[1]}"))
+        self.left: int | None = None
+        """So many bytes still come through; None for all."""
+        self.is_silent, self._ended = threading.Event(), threading.Event()
+        threading.Thread(target=self._carry, daemon=True).start()
 
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        for row in super().__iter__():
-            yield row
-            self.reached.set()
-            self.woken.wait(60)
+    def _carry(self) -> None:
+        client, _ = self._listener.accept()
+        with client, socket.create_connection(self._server) as server:
+            while not self._ended.is_set():
+                for end in select.select([client, server], [], [], 0.05)[0]:
+                    if end is client and self.left == 0:
+                        self.is_silent.set()
+                        time.sleep(0.01)
+                        continue
+                    data = end.recv(1 << 16)
+                    if not data:
+                        return
+                    if end is client and self.left is not None:
+                        data = data[: self.left]
+                        self.left -= len(data)
+                    (server if end is client else client).sendall(data)
+
+    def end(self) -> None:
+        self._ended.set()
+        self._listener.close()
 
 
-def test_a_writer_that_hangs_in_the_middle_of_its_rows_keeps_nobody_waiting(
-    pg_store: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("statement", ["insert", "upsert", "rows_in"])
+def test_a_writer_of_whom_only_the_beginning_of_many_rows_arrives_keeps_nobody_waiting(
+    pg_store: str, monkeypatch: pytest.MonkeyPatch, statement: str
 ) -> None:
     monkeypatch.setattr("ledger.store.postgresql.IDLE_IN_TRANSACTION", "300ms")
     books = Books.open(pg_store)
     upstream = Upstream()
     books.take(upstream.customer())
-    rows = Hanging([("agreement", f"acct-{number}") for number in range(10)])
+    line = Line(pg_store)
+    frozen = connect(line.url)
+    rows = [(f"acct-{number}", f"{number:0100}") for number in range(10_000)]
 
-    def write() -> None:
-        with books.database.real.writing() as transaction:
+    def speak() -> None:
+        with frozen.writing() as transaction:
             transaction.run("UPDATE heads SET version = ?", (999,))
-            transaction.insert("awaiting_agreement", ("agreement", "account"), rows)
+            line.left = 100_000
+            columns = {"agreement": "TEXT", "account": "TEXT"}
+            match statement:
+                case "insert":
+                    transaction.insert("awaiting_agreement", tuple(columns), rows)
+                case "upsert":
+                    transaction.upsert("awaiting_agreement", columns, tuple(columns), rows)
+                case _:
+                    transaction.rows_in("SELECT 1 FROM heads WHERE account IN (?*)", [name for _, name in rows])
 
     with ThreadPoolExecutor(2) as threads:
-        frozen = threads.submit(write)
+        spoken = threads.submit(speak)
         try:
-            assert rows.reached.wait(20)
+            assert line.is_silent.wait(20)
             taken = threads.submit(books.take, [upstream.outage_reported()]).result(20)
         finally:
-            rows.woken.set()
+            line.end()
         assert taken.accepted == 1
         with pytest.raises(Unavailable):
-            frozen.result(20)
+            spoken.result(20)
     assert books.rows("SELECT 1 FROM heads WHERE version = 999") == []
+    frozen.close()
     books.close()
 
 

@@ -18,6 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -82,6 +83,20 @@ class Program:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+
+def said_by(
+    module: str, arguments: Sequence[str], environment: Mapping[str, str], *, patience: float = 120
+) -> tuple[int, str]:
+    """The exit code of a program that ends by itself, and all that it said. Raises TimeoutExpired."""
+    with tempfile.TemporaryFile() as said:
+        program = Program(module, arguments, environment, said=said)
+        try:
+            code = program.wait(patience)
+        finally:
+            program.kill()
+        said.seek(0)
+        return code, said.read().decode()
 
 
 class _Loader:

@@ -48,9 +48,10 @@ def planted(defect: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None]
 
 @planted
 def position_moves_before_the_messages_are_recorded() -> Iterator[None]:
-    def early(ledger: Ledger, items: Sequence[Any], reader: ReaderMove) -> Taken:
+    def early(ledger: Ledger, items: Sequence[Any], *readers: ReaderMove) -> Taken:
         with ledger.database.writing() as transaction:
-            move_reader(transaction, reader)
+            for reader in readers:
+                move_reader(transaction, reader)
         return take(ledger, items)
 
     with patch.object(consumers.intake, "take", early):
@@ -61,10 +62,11 @@ def position_moves_before_the_messages_are_recorded() -> Iterator[None]:
 def messages_are_recorded_before_their_position_moves() -> Iterator[None]:
     """Nobody is fenced off: the messages stand though the position could not be moved."""
 
-    def late(ledger: Ledger, items: Sequence[Any], reader: ReaderMove) -> Taken:
+    def late(ledger: Ledger, items: Sequence[Any], *readers: ReaderMove) -> Taken:
         taken = take(ledger, items)
         with ledger.database.writing() as transaction:
-            transaction.run("UPDATE readers SET position = ? WHERE reader = ?", (reader.to, reader.reader))
+            for reader in readers:
+                transaction.run("UPDATE readers SET position = ? WHERE reader = ?", (reader.to, reader.reader))
         return taken
 
     with patch.object(consumers.intake, "take", late):
@@ -116,20 +118,20 @@ def intake_begins_where_kafka_says() -> Iterator[None]:
 
 @planted
 def an_error_is_swallowed() -> Iterator[None]:
-    work = Intake.work
+    work_together = Intake.work_together
 
-    def swallowing(intake: Intake, partition: Partition, records: Sequence[Record]) -> None:
+    def swallowing(intake: Intake, records: Mapping[Partition, Sequence[Record]]) -> None:
         with suppress(Exception):
-            work(intake, partition, records)
+            work_together(intake, records)
 
-    with patch.object(Intake, "work", swallowing):
+    with patch.object(Intake, "work_together", swallowing):
         yield
 
 
 @planted
 def the_rest_of_a_batch_is_dropped_on_a_conflict() -> Iterator[None]:
-    def dropping(ledger: Ledger, items: Sequence[Any], reader: ReaderMove | None = None) -> Taken:
-        recording = Recording(ledger, items, Writes(reader=reader))
+    def dropping(ledger: Ledger, items: Sequence[Any], *readers: ReaderMove) -> Taken:
+        recording = Recording(ledger, items, Writes(readers=readers))
 
         def decide(transaction: Transaction) -> Decided:
             recording.take(transaction)
@@ -138,7 +140,7 @@ def the_rest_of_a_batch_is_dropped_on_a_conflict() -> Iterator[None]:
         try:
             ledger.decide(decide)
         except Conflict:
-            return take(ledger, items[: len(items) // 2], reader)
+            return take(ledger, items[: len(items) // 2], *readers)
         return Taken(len(items))
 
     with patch.object(consumers.intake, "take", dropping):
@@ -147,7 +149,7 @@ def the_rest_of_a_batch_is_dropped_on_a_conflict() -> Iterator[None]:
 
 @planted
 def the_first_part_of_a_split_batch_moves_its_position_past_all_of_it() -> Iterator[None]:
-    with patch.object(_Taking, "_reader_after", lambda taking, _: taking._reader):
+    with patch.object(_Taking, "_readers_after", lambda taking, _: taking._readers):
         yield
 
 

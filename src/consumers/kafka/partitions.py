@@ -55,6 +55,10 @@ class Worker(Protocol):
         """The partition is somebody else's: drop what is kept of it and write nothing."""
 
 
+Together = Callable[[Mapping[Partition, Sequence[Record]]], None]
+"""Works off records of several partitions, all or none; whatever it raises, each is then worked off by itself."""
+
+
 @dataclass(slots=True)
 class _Held:
     """A partition that is ours, with what was read of it and not yet worked off."""
@@ -90,7 +94,9 @@ class PartitionWork:
         read_ahead: int = 4,
         back_off: Callable[[], BackOff] = BackOff,
         stopping: Callable[[], bool] = lambda: False,
+        together: Together | None = None,
     ) -> None:
+        """With `together` what is read of several partitions is worked off at once, while nothing is wrong."""
         self._member = member
         self._worker = worker
         self._monotonic = monotonic
@@ -98,6 +104,7 @@ class PartitionWork:
         self._read_ahead = read_ahead
         self._back_off = back_off
         self._stopping = stopping
+        self._together = together
         self._held: dict[Partition, _Held] = {}
         self.joined = False
         """Whether the group has answered: with partitions, or with none to give."""
@@ -180,7 +187,7 @@ class PartitionWork:
         return max(0.0, min([timeout, *dues]))
 
     def _work_off(self) -> int:
-        done = 0
+        done = self._work_together(self._together) if self._together is not None else 0
         for partition, held in list(self._held.items()):
             if self._monotonic() < held.not_before:
                 continue
@@ -197,6 +204,26 @@ class PartitionWork:
                 (self._member.pause if held.pending else self._member.resume)(partition)
                 held.paused = not held.paused
         return done
+
+    def _work_together(self, together: Together) -> int:
+        """One attempt at the next records of all partitions of which nothing failed before; no more than a batch."""
+        now, room = self._monotonic(), self._batch
+        records: dict[Partition, Sequence[Record]] = {}
+        for partition, held in self._held.items():
+            nothing_failed = not held.failures and held.limit == self._batch and now >= held.not_before
+            if held.begun and held.pending and nothing_failed and room:
+                records[partition] = [held.pending[i] for i in range(min(room, len(held.pending)))]
+                room -= len(records[partition])
+        if len(records) <= 1 or self._stopping():
+            return 0
+        try:
+            together(records)
+        except Exception as error:
+            log.info("partitions_apart", partitions=len(records), reason=reason_of(error))
+            return 0
+        for partition, done in records.items():
+            self._worked_off(partition, self._held[partition], done)
+        return self._batch - room
 
     def _begin(self, partition: Partition, held: _Held) -> None:
         offset = self._offset(partition, held)
@@ -243,13 +270,16 @@ class PartitionWork:
                 held.failures += 1
                 self._later(partition, held, error)
             return 0
+        self._worked_off(partition, held, records)
+        return len(records)
+
+    def _worked_off(self, partition: Partition, held: _Held, records: Sequence[Record]) -> None:
         for _ in records:
             held.pending.popleft()
         held.failures = 0
         held.limit = min(self._batch, held.limit * 2)
         held.back_off.reset()
         self._member.report(partition, records[-1].offset + 1)
-        return len(records)
 
     def _attempt(self, partition: Partition, held: _Held, records: Sequence[Record]) -> None:
         try:

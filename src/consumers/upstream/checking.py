@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
 
 from consumers.upstream.cloudevents import structured
 from consumers.upstream.findings import Unreadable
 from consumers.upstream.statements import content, examine
+from ledger.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Problem:
     """One reason for which one line would be refused; a line may have several. `id` where it is an identifier."""
 

@@ -6,7 +6,6 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Literal, NoReturn
 from urllib.parse import unquote_to_bytes
 
@@ -14,7 +13,7 @@ from pydantic import AfterValidator, Base64Bytes, BaseModel, ConfigDict, Validat
 
 from consumers.upstream.fields import IDENTIFIER_SCHEMA, Identifier, Instant, Text
 from consumers.upstream.findings import Finding, Unreadable, broken, shown
-from ledger.values import SYSTEM_ACCOUNT, is_identifier
+from ledger.values import SYSTEM_ACCOUNT, is_identifier, value
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -86,7 +85,7 @@ _EXTENSION_NAME = re.compile(EXTENSION_NAME, re.ASCII)
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Received:
     """What both content modes come down to: attributes by name, values not yet looked at, and the data.
 

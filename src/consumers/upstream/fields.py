@@ -102,17 +102,19 @@ def _amount(value: object, info: ValidationInfo) -> Decimal:
         value = str(value)
     if not isinstance(value, str):
         raise broken("missing" if value is None else "amount_type")
+    currency = info.data.get("currency")  # none where it was refused itself: how many digits it has, nobody can say
     try:
-        amount = amount_from_text(value, _FINEST_CURRENCY)
+        return amount_from_text(value, currency or _FINEST_CURRENCY)
     except ValueError:
-        raise broken("amount") from None
-    currency = info.data.get("currency")
-    if currency is None:  # it was refused itself: how many digits it has, nobody can say
-        return amount
+        raise broken("amount_decimals" if _is_amount(value) else "amount") from None
+
+
+def _is_amount(text: str) -> bool:
     try:
-        return amount_from_text(value, currency)
+        amount_from_text(text, _FINEST_CURRENCY)
     except ValueError:
-        raise broken("amount_decimals") from None
+        return False
+    return True
 
 
 def _signed(value: object, info: ValidationInfo) -> Decimal:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from ledger.values import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Finding:
     """One error in a message: the field as a dotted path (None for the whole message), and the reason."""
 

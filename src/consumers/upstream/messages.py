@@ -76,6 +76,9 @@ from ledger.events import (
 )
 from ledger.values import instant_to_text, is_code, is_made_id, is_own_name
 
+MISSING = object()
+"""Stands for what an optional field is never."""
+
 MESSAGES: dict[str, type[MessageData]] = {}
 """Every message that upstream may publish, by its CloudEvents type."""
 
@@ -129,10 +132,15 @@ class MessageData(Closed):
     def for_fact(self) -> dict[str, object]:
         """The fields of the fact, all present: those of its `Data` but for `message` and `sealed`."""
         values = self.__dict__
-        return {name: values[name] for name in self.public} | dict.fromkeys(self._in_words())
+        stated = {name: values[name] for name in self.public}
+        for name in self._in_words():
+            stated[name] = None
+        return stated
 
     def for_vault(self) -> dict[str, object] | None:
         """What belongs in the vault, as JSON values; None where the message says nothing of the kind."""
+        if not self.private and not self.coded:
+            return None
         values = self.__dict__
         private = (*self.private, *self._in_words())
         kept = {name: _plain(values[name]) for name in private if values[name] is not None}
@@ -140,6 +148,8 @@ class MessageData(Closed):
 
     def _in_words(self) -> list[str]:
         """The fields in which free text stands in place of a code."""
+        if not self.coded:
+            return []
         values = self.__dict__
         return [name for name in self.coded if values[name] is not None and not is_code(values[name])]
 
@@ -149,7 +159,9 @@ class MessageData(Closed):
         """
         values, absent = self.__dict__, self.absent
         return {
-            name: _plain(values[name]) for name in self.in_order if name not in absent or values[name] != absent[name]
+            name: value if type(value) is str else _plain(value)
+            for name in self.in_order
+            if (value := values[name]) != absent.get(name, MISSING)
         }
 
     def occurred_at(self, time: datetime) -> datetime:
@@ -171,10 +183,10 @@ class MessageData(Closed):
 
 def _plain(value: object) -> object:
     """A value of a message as JSON has it, in its one spelling."""
-    if isinstance(value, (str, bool)):
-        return value
     if isinstance(value, Decimal):
         return str(value)
+    if isinstance(value, (str, bool)):
+        return value
     if isinstance(value, datetime):  # before date, of which it is one
         return instant_to_text(value)
     if isinstance(value, date):

@@ -7,7 +7,7 @@ field of a refusal quotes a value of the message.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -26,8 +26,10 @@ from consumers.upstream.cloudevents import (
 from consumers.upstream.findings import SENTENCES, Finding, Unreadable, findings
 from consumers.upstream.messages import MESSAGES, MessageData
 from ledger.application.statement import Refusal, Statement
-from ledger.events import Message
-from ledger.values import instant_from_text, instant_to_text, is_own_name
+from ledger.events import Message, unchecked
+from ledger.values import instant_from_text, instant_to_text, is_own_name, value
+
+_message = unchecked(Message)
 
 _UNKNOWN_TYPE = Finding("type", "unknown message type: send a type that the contract lists, with its version")
 _RESERVED_SOURCE = Finding("source", SENTENCES["reserved_source"])
@@ -102,7 +104,7 @@ def read_kept(body: bytes, *, origin: str, channel: str) -> Statement | Refusal:
     return read_binary(headers, value, origin=origin, channel=channel, key=key)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class KeptContent:
     """What a kept body shows by itself: its message's type and time where they can be read, and all its errors."""
 
@@ -171,11 +173,9 @@ def examine(
         attributes = Attributes.model_validate(received.attributes)
     except ValidationError as error:
         found.extend(findings(error))
-    subject = received.identifier("subject")
-    if key is not None and subject is not None and key != subject.encode():
+    if key is not None and (subject := received.identifier("subject")) is not None and key != subject.encode():
         found.append(_OTHER_KEY)
-    source = received.identifier("source")
-    if known is MESSAGES and source is not None and is_own_name(source):
+    if known is MESSAGES and (source := received.identifier("source")) is not None and is_own_name(source):
         found.append(_RESERVED_SOURCE)
     kind = received.attributes.get("type")
     model = known.get(kind) if isinstance(kind, str) else None
@@ -207,7 +207,7 @@ def statement(
     """What the ledger takes of a message that is well-formed."""
     return Statement(
         account=attributes.subject,
-        message=Message(source=attributes.source, id=attributes.id, time=attributes.time),
+        message=_message(source=attributes.source, id=attributes.id, time=attributes.time),
         fact=data.becomes,
         data=data.for_fact(),
         private=data.for_vault(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -27,14 +27,20 @@ from ledger.events import (
     SettledAnew,
     SettlementChanged,
     Terms,
+    unchecked,
 )
 from ledger.policy.assess import FROM_ALL_FACTS, Assessment
 from ledger.policy.assessed import Alarm, Assessed
 from ledger.policy.facts import EVERYTHING, AccountFacts, Touched
 from ledger.policy.facts.charge import Charge
 from ledger.policy.rules import RULES
+from ledger.policy.scope import NOTHING
 from ledger.policy.settlement import proportion
-from ledger.values import stream_name, zero
+from ledger.values import stream_name, value, zero
+
+_assessed = unchecked(ClaimAssessed.Data)
+_state = unchecked(ClaimState)
+_terms = unchecked(Terms)
 
 FACTS_NAMED_MAX = 1_000
 """A decision names so many facts by event id; of more it gives the count and a digest (design rule 5)."""
@@ -43,7 +49,7 @@ LAW_BROKEN = "law_broken"
 """The alarm for a law of the books that does not hold; no assessment raises or clears it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reasons:
     """The terms and the working that a claim row was recorded with.
 
@@ -59,7 +65,7 @@ class Reasons:
     facts_digest: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RecordedClaim:
     """A claim row as it was last recorded."""
 
@@ -75,7 +81,7 @@ class RecordedClaim:
     """The `now` of the assessment that changed it last."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Recovery:
     """What is still to be recovered of what went out too much for a claim, gross."""
 
@@ -130,21 +136,25 @@ class BillingAccount(LedgerAggregate):
         Rows are taken charge by charge in the policy's order, whatever order the facts came in; those for no charge
         come first. Returns the claims whose rows were recorded.
         """
-        changes = {
-            claim_id: claim
-            for claim_id, claim in self.claims.items()
-            if claim_id not in assessment.claims and assessment.covers(claim_id, claim.charge_id)
-        }
+        looked_at = [*assessment.claims]
+        if assessment.scope is not NOTHING:
+            looked_at += [
+                claim_id
+                for claim_id, claim in self.claims.items()
+                if claim_id not in assessment.claims and assessment.covers(claim_id, claim.charge_id)
+            ]
+        if len(looked_at) > 1:
+            looked_at.sort(key=lambda claim_id: self._order(claim_id, assessment))
         recorded = set()
-        for claim_id in sorted(
-            {*changes, *assessment.claims}, key=lambda claim_id: self._order(claim_id, assessment)
-        ):
+        for claim_id in looked_at:
             after = assessment.claims.get(claim_id)
             if after is None:
-                self._record_fallen_away(changes[claim_id], cause)
+                self._record_fallen_away(self.claims[claim_id], cause)
             if after is None or self._record_row(after, cause):
                 recorded.add(claim_id)
-        self._record_alarms(assessment, set(contradictions), cause)
+        due = assessment.alarms.union(contradictions)
+        if due or self.alarms:
+            self._record_alarms(assessment, due, cause)
         return recorded
 
     def _order(self, claim_id: str, assessment: Assessment) -> tuple[str, int, str]:
@@ -158,14 +168,14 @@ class BillingAccount(LedgerAggregate):
         why = reasons(row)
         if recorded is not None and _same(recorded, row, why):
             return False
-        data = ClaimAssessed.Data(
+        data = _assessed(
             claim_id=row.claim_id,
             clause=row.clause,
             subscription_id=row.subscription_id,
             charge_id=row.charge_id,
             currency=row.currency,
             before=recorded.state if recorded is not None else None,
-            after=ClaimState(
+            after=_state(
                 outcome=row.outcome,
                 reason=row.reason,
                 amount=row.amount,
@@ -241,6 +251,8 @@ class BillingAccount(LedgerAggregate):
         `before` are the credits as they were before. Only what the charge's invoice still asks for is paid; a charge
         gets something of each credit once.
         """
+        if not before:
+            return
         unused = {credit_id: credit.left for credit_id, credit in before.items()}
         for charge in charges:
             for credit_id in [id_ for id_, credit in self.credits.items() if credit.currency == charge.currency]:
@@ -328,14 +340,13 @@ class BillingAccount(LedgerAggregate):
         for law in sorted(laws - self.laws_broken):
             self.record(AlarmRaised, _alarm_data(Alarm(LAW_BROKEN, (law,)), cause), cause)
 
-    def _record_alarms(self, assessment: Assessment, contradictions: set[Alarm], cause: Cause) -> None:
+    def _record_alarms(self, assessment: Assessment, due: Set[Alarm], cause: Cause) -> None:
         standing = {alarm for alarm in self.alarms if alarm.alarm != LAW_BROKEN}
         in_scope = {
             alarm
             for alarm in standing
             if alarm.alarm in FROM_ALL_FACTS or assessment.covers(alarm.claim_id or "", alarm.charge_id)
         }
-        due = assessment.alarms | contradictions
         for alarm in sorted(in_scope - due, key=_alarm_order):
             self.record(AlarmCleared, _alarm_data(alarm, cause), cause)
         for alarm in sorted(due - standing, key=_alarm_order):
@@ -410,7 +421,7 @@ def reasons(row: Assessed) -> Reasons:
     names = tuple(fact.event_id for fact in working.facts)
     few = len(names) <= FACTS_NAMED_MAX
     return Reasons(
-        terms=Terms(agreement=terms.agreement, version=terms.version, sha256=terms.sha256) if terms else None,
+        terms=_terms(agreement=terms.agreement, version=terms.version, sha256=terms.sha256) if terms else None,
         formula=working.formula,
         inputs=working.inputs,
         working=working.lines,

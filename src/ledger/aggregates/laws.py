@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
@@ -14,7 +13,7 @@ from ledger.events import InvoiceStanding, RefundSubmitted, SettlementChanged, e
 from ledger.policy.facts import EVERYTHING, AccountFacts
 from ledger.policy.invoices import invoice_to_settle
 from ledger.policy.settlement import credit_id
-from ledger.values import zero
+from ledger.values import value, zero
 
 Law = Literal["charged", "granted", "settled", "credits", "returned", "submitted once", "projections"]
 """`charged`: charged − reduced − applied − captured = open, or in excess. `granted`: what is granted is reduced,
@@ -27,7 +26,7 @@ NAMED_MAX = 20
 """So many settlements of one account that do not follow are named; nothing is recorded, so more would follow."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Broken:
     """A law that does not hold: for what, what it should come to, and what it does."""
 

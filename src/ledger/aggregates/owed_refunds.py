@@ -129,6 +129,13 @@ class OwedRefunds:
         }
         return by_settlement[owed.status]
 
+    @property
+    def any_is_known(self) -> bool:
+        """Whether any refund of the account is owed, or was ever decided about, submitted or recorded."""
+        facts = self._facts
+        known = self._recorded or self._billing.settlements.open_refunds
+        return bool(known or facts.refund_acts.refunds or facts.refunds.submitted())
+
     # --- how they stand ------------------------------------------------------------------------------------------
 
     def stand(self, touched: Touched, cause: Cause) -> Iterator[Refund]:
@@ -137,6 +144,8 @@ class OwedRefunds:
         One that is merely due is noted first when the agreement approves it.
         """
         changed, self._billing.settlements.changed = self._billing.settlements.changed, set()
+        if not self.any_is_known:
+            return
         for refund_id in self._decided_about(touched, changed):
             yield self._note(refund_id, cause)
         for refund_id in sorted(self._billing.settlements.open_refunds - self._recorded.keys()):
@@ -167,6 +176,8 @@ class OwedRefunds:
 
     def next_approval(self, now: datetime) -> datetime | None:
         """The next instant after `now` at which the agreement approves a refund."""
+        if not self.any_is_known:
+            return None
         asked = {*self._billing.settlements.open_refunds, *self._facts.refund_acts.refunds}
         owed = (self.owed(refund_id, now) for refund_id in asked if not self._is_approved(refund_id))
         rested = (

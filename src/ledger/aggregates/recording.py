@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
@@ -10,13 +10,14 @@ from eventsourcing.domain import BaseAggregate
 from pydantic import BaseModel
 
 from ledger.events import FactData, LedgerEvent
+from ledger.events.envelope import made_of
 from ledger.events.event_ids import event_id_of, fact_event_id
-from ledger.values import BEGINNING
+from ledger.values import BEGINNING, value
 
 E = TypeVar("E", bound=LedgerEvent)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cause:
     """Why something is recorded: by whom, through which channel, about which instant, after which event.
 
@@ -31,6 +32,19 @@ class Cause:
     correlation_id: str | None = None
     causation_id: str | None = None
     traceparent: str | None = None
+
+    def of(self, event: LedgerEvent) -> Cause:
+        """Why what follows from an event is recorded, where the event was recorded for this cause."""
+        return Cause(
+            self.actor,
+            self.channel,
+            self.occurred_at,
+            self.recorded_at,
+            self.now,
+            event.correlation_id,
+            event.event_id,
+            self.traceparent,
+        )
 
 
 class LedgerAggregate(BaseAggregate[str]):
@@ -49,33 +63,47 @@ class LedgerAggregate(BaseAggregate[str]):
 
     def record(self, event_class: type[E], data: BaseModel, cause: Cause) -> E:
         """Trigger an event: it takes the stream's next version, is applied, and waits to be collected."""
-        version = self.version + 1
-        event_id = fact_event_id(data) if isinstance(data, FactData) else self.next_decision_id
-        event = event_class(
-            type=event_class.stored_as,
-            account=self.account,
-            stream=self.id,
-            stream_version=version,
-            event_id=event_id,
-            correlation_id=cause.correlation_id or cause.causation_id or event_id,
-            causation_id=cause.causation_id,
-            actor=cause.actor,
-            channel=cause.channel,
-            traceparent=cause.traceparent,
-            occurred_at=cause.occurred_at,
-            recorded_at=cause.recorded_at,
-            previous=None,
-            data=data,
+        stream, version = self.id, self.version + 1
+        event_id = fact_event_id(data) if isinstance(data, FactData) else _decision_id(stream, version)
+        event = made_of(
+            event_class,
+            {
+                "type": event_class.stored_as,
+                "account": self.account,
+                "stream": stream,
+                "stream_version": version,
+                "event_id": event_id,
+                "correlation_id": cause.correlation_id or cause.causation_id or event_id,
+                "causation_id": cause.causation_id,
+                "actor": cause.actor,
+                "channel": cause.channel,
+                "traceparent": cause.traceparent,
+                "occurred_at": cause.occurred_at,
+                "recorded_at": cause.recorded_at,
+                "previous": None,
+                "data": data,
+            },
         )
-        event.mutate(self)
+        self.when(event)
+        self.version = version
         self.pending_events.append(event)  # type: ignore[arg-type]
         return event
 
     @property
     def next_decision_id(self) -> str:
         """The event id of the stream's next event, if it is a decision."""
-        return event_id_of("decision", self.id, str(self.version + 1))
+        return _decision_id(self.id, self.version + 1)
+
+    def collect_events(self) -> Sequence[Any]:
+        """The events that were recorded since this was asked last."""
+        events = [*self.pending_events]
+        self.pending_events.clear()
+        return events
 
     def when(self, event: Any) -> None:
         """What an event means to this aggregate."""
         raise NotImplementedError
+
+
+def _decision_id(stream: str, version: int) -> str:
+    return event_id_of("decision", stream, str(version))

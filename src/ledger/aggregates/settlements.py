@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
@@ -26,6 +25,7 @@ from ledger.events import (
     SettlementReason,
     claims_settled,
     excess_credit_id,
+    unchecked,
 )
 from ledger.policy.facts import AccountFacts, Touched, claim_of_refund, credit_of_refund
 from ledger.policy.invoices import (
@@ -40,7 +40,11 @@ from ledger.policy.invoices import (
 from ledger.policy.outgoings import Application, DueRefund, Outgoings
 from ledger.policy.rules import RULES
 from ledger.policy.settlement import ClaimToSettle, proportion, settle, settle_without_invoice
-from ledger.values import zero
+from ledger.values import value, zero
+
+_changed = unchecked(SettlementChanged.Data)
+_settled = unchecked(ClaimSettlement)
+_stands = unchecked(InvoiceStanding)
 
 _DUE = ("due", "approved", "failed", "rejected")
 """How a refund stands that is owed and has not gone out."""
@@ -56,7 +60,7 @@ class Granted(Protocol):
         """The claims that have a row."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Credit:
     """What a customer has to their credit: `net` and `tax` are what is left of it."""
 
@@ -72,7 +76,7 @@ class Credit:
         return self.net + self.tax
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RecordedSettlement:
     """How a claim is settled, as it was last recorded, and on which invoice."""
 
@@ -81,7 +85,7 @@ class RecordedSettlement:
     parts: tuple[SettledPart, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AmountSet:
     """The event that set what a refund is due with, when that was, and on which invoice and charge."""
 
@@ -304,7 +308,7 @@ class Settlements:
         groups = self._groups(touched, changed, now)
         while groups:
             due: set[str] = set()
-            for group in sorted(groups, key=self._order):
+            for group in sorted(groups, key=self._order) if len(groups) > 1 else groups:
                 data = self._difference(group, now, anew)
                 if data is not None:
                     yield data
@@ -321,9 +325,7 @@ class Settlements:
     def _groups(self, touched: Touched, changed: Iterable[str], now: datetime) -> set[_Group]:
         """All that is to be settled after a fact, or because time passed."""
         currency = self._facts.currency
-        claims = {*changed}
-        claims.update(touched.claims)
-        claims.update(filter(None, map(claim_of_refund, touched.refunds)))
+        claims = {*changed, *touched.claims, *filter(None, map(claim_of_refund, touched.refunds))}
         invoices = {(invoice_id, currency) for invoice_id in touched.invoices}
         for refund_id in touched.refunds:
             for attempt in self._facts.refunds.attempts(refund_id):
@@ -334,7 +336,8 @@ class Settlements:
                 claims.add(credit.claim_id)
             elif credit is not None:
                 invoices.add((credit_id.removeprefix(excess_credit_id("")), credit.currency))
-        invoices.update((invoice_id, currency) for invoice_id, rested in self._resting() if rested <= now)
+        if self._rests:
+            invoices.update((invoice_id, currency) for invoice_id, rested in self._resting() if rested <= now)
         for payment_id in touched.payments:
             application = self.outgoings.applications.get(payment_id)
             if application is None:
@@ -352,7 +355,9 @@ class Settlements:
             claims.update(self._granted.all())
             claims.update(filter(None, map(claim_of_refund, self._facts.refunds.by_id)))
         groups = {_Group(1, invoice_id, in_, None) for invoice_id, in_ in invoices if in_ is not None}
-        return groups.union(*(self._groups_of(claim_id) for claim_id in claims))
+        for claim_id in claims:
+            groups.update(self._groups_of(claim_id))
+        return groups
 
     def _groups_of(self, claim_id: str) -> Iterator[_Group]:
         """What a claim is settled with: its invoice, and the one that it was on."""
@@ -384,7 +389,7 @@ class Settlements:
         ]
         if before == after and not claims:
             return None
-        return SettlementChanged.Data(
+        return _changed(
             invoice_id=group.invoice_id,
             currency=group.currency,
             reasons=("rules",) if anew else tuple(_reasons(before, after, claims)),
@@ -404,8 +409,9 @@ class Settlements:
         """
         known = self._facts.invoices.get(invoice_id)
         is_charged = known is not None and bool(known.charge_facts)
-        used = self.outgoings.used_of_excess(invoice_id, currency)
-        if currency != self._facts.currency or not (is_charged or used):
+        if currency != self._facts.currency or not (
+            is_charged or self.outgoings.used_of_excess(invoice_id, currency)
+        ):
             return None, {}
         on_it = (self._to_settle(claim_id, currency) for claim_id in claims_on(self._facts, invoice_id))
         claims = [claim for claim in on_it if claim is not None]
@@ -415,7 +421,7 @@ class Settlements:
         excess = settlement.excess if is_charged else zero(currency)
         credit = invoice.excess_used + excess
         rested = invoice_id in self._rested or (bool(credit) and rested_at(self._facts, invoice_id) <= now)
-        standing = InvoiceStanding(
+        standing = _stands(
             charged=invoice.charged,
             paid_in_money=invoice.paid_in_money,
             paid_from_balance=invoice.paid_from_balance,
@@ -431,14 +437,11 @@ class Settlements:
         """A claim with what is granted and what has gone out; nothing of an account that is not registered."""
         if self._facts.currency is None:
             return None
-        return claim_to_settle(
-            self._facts,
-            self.outgoings,
-            claim_id,
-            self._granted.amount(claim_id, currency),
-            currency,
-            self._rejected(claim_id, currency),
-        )
+        granted = self._granted.amount(claim_id, currency)
+        if not any(granted) and not self.outgoings.concern(claim_id):
+            return None
+        rejected = self._rejected(claim_id, currency)
+        return claim_to_settle(self._facts, self.outgoings, claim_id, granted, currency, rejected)
 
     def _rejected(self, claim_id: str, currency: str) -> dict[str, tuple[Decimal, Decimal]]:
         """The refunds of a claim that were rejected as they are due, and where the claim still is."""
@@ -470,7 +473,7 @@ class Settlements:
         )
         if before == parts and not moved:
             return None
-        return ClaimSettlement(claim_id=claim_id, charge_id=charge_id, before=before, after=parts)
+        return _settled(claim_id=claim_id, charge_id=charge_id, before=before, after=parts)
 
     def _reported_early(self, data: SettlementChanged.Data) -> Iterator[str]:
         """The claims with a refund due that the payment processor had reported before."""
@@ -497,8 +500,8 @@ def _reasons(
 ) -> Iterator[SettlementReason]:
     """Why a settlement differs, by what differs in it."""
 
-    def differs(*names: str) -> bool:
-        return any(getattr(before, name, None) != getattr(after, name, None) for name in names)
+    def differs(name: str) -> bool:
+        return getattr(before, name, None) != getattr(after, name, None)
 
     gone_out = any(_gone_out(claim.before) != _gone_out(claim.after) for claim in claims)
     rested = after is not None and after.excess_credit is not None and before is not None
@@ -507,7 +510,7 @@ def _reasons(
         "paid": _paid(before) != _paid(after),
         "gone_out": gone_out or (before is not None and differs("excess_used")),
         "decided": any(_decided(claim.before) != _decided(claim.after) for claim in claims),
-        "rested": rested and differs("excess_credit") and not differs("excess", "excess_used"),
+        "rested": rested and differs("excess_credit") and not (differs("excess") or differs("excess_used")),
     }
     worth = any(_worth(claim.before) != _worth(claim.after) for claim in claims)
     # What is left is the way in which a claim goes back, which is the claim's.

@@ -14,9 +14,12 @@ from ledger.events import (
     SubscriptionFact,
     SubscriptionRegistered,
     SubscriptionStatusChanged,
+    unchecked,
 )
 from ledger.policy.activation import Activation
 from ledger.values import stream_name
+
+_changed = unchecked(SubscriptionStatusChanged.Data)
 
 
 class Subscription(LedgerAggregate):
@@ -47,7 +50,7 @@ class Subscription(LedgerAggregate):
     def stand(self, status: Status, effective_on: date | None, cause: Cause) -> None:
         """Note how the subscription stands, where that changed."""
         if (status, effective_on) != (self.status, self.effective_on):
-            data = SubscriptionStatusChanged.Data(
+            data = _changed(
                 subscription_id=self.subscription_id,
                 before=self.status,
                 after=status,

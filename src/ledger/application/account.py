@@ -35,6 +35,7 @@ from ledger.events import (
     SubjectErased,
     SubscriptionFact,
     SubscriptionStatusChanged,
+    fact_data,
 )
 from ledger.instructions import Issued
 from ledger.policy.activation import Activation, activations
@@ -155,9 +156,7 @@ class Account:
     def record(self, statement: Statement, sealed: Sealed | None, now: datetime) -> None:
         """Record a message's fact and every difference it makes, after what had fallen due before it."""
         self.catch_up(now, now)
-        data = statement.fact.model_fields["data"].annotation(  # type: ignore[misc]
-            message=statement.message, sealed=sealed, **statement.data
-        )
+        data = fact_data(statement.fact, statement.message, sealed, statement.data)
         cause = Cause(
             actor=statement.actor,
             channel=statement.channel,
@@ -187,7 +186,7 @@ class Account:
         self._collect(aggregate)
         due_before = self._activations(cause.now)
         touched = self.facts.learn(fact)
-        cause = replace(cause, causation_id=fact.event_id, correlation_id=fact.correlation_id)
+        cause = cause.of(fact)
         self._decide(touched, cause)
         self._activate(due_before, cause)
 
@@ -280,7 +279,7 @@ class Account:
             return False
         self._collect(self.refunds.aggregate(refund_id))
         touched = self.facts.submit(event)
-        self._decide(touched, replace(cause, causation_id=event.event_id, correlation_id=event.correlation_id))
+        self._decide(touched, cause.of(event))
         return True
 
     def note_broken(self, laws: Iterable[str], actor: str, channel: str, now: datetime) -> None:
@@ -326,6 +325,8 @@ class Account:
         One that had been left out as a contradiction and stands again is not next to credits that it has had.
         """
         charges = self.facts.charges.standing
+        if charges.keys() == self._considered:
+            return []
         new = charges.keys() - self._considered - self.billing.paid_by_credit
         self._considered = set(charges)
         return sorted((charges[charge_id] for charge_id in new), key=lambda charge: charge.fact.order)
@@ -362,7 +363,9 @@ class Account:
         return self._recorded_at
 
     def _collect(self, aggregate: LedgerAggregate) -> None:
-        events: Sequence[LedgerEvent] = aggregate.collect_events()  # type: ignore[assignment]
+        if not aggregate.pending_events:
+            return
+        events: Sequence[LedgerEvent] = aggregate.collect_events()
         for event in events:
             self._instructions.follow(event)
         self._new.extend(events)
@@ -382,7 +385,8 @@ class Account:
 
     def head_move(self) -> HeadMove:
         """The head as it was read and as it is to be; the event store counts the events into it."""
-        self.head = replace(self.head, recorded_at=self._recorded_at, due_at=self._due_at)
+        head = self.head
+        self.head = Head(head.account, head.shard, head.version, head.leaf_hash, self._recorded_at, self._due_at)
         return HeadMove(self.head, self._read_version)
 
     def head_has_moved(self) -> bool:

@@ -36,6 +36,8 @@ class _Caller(Generic[T, B]):
     became: dict[int, B] = field(default_factory=dict)
     alone: bool = False
     """Whether it is served by itself from now on, because something failed where it was served with others."""
+    woken: threading.Event = field(default_factory=threading.Event)
+    """Set as soon as it has been served, or is to serve."""
 
     @property
     def is_served(self) -> bool:
@@ -43,12 +45,13 @@ class _Caller(Generic[T, B]):
 
 
 class Gathering(Generic[T, B]):
-    """Those who wait to be served, each in a thread of its own, of which some serve all."""
+    """Those who wait to be served, each in a thread of its own. Some serve, one after the other, themselves first and
+    all others along; nobody waits while fewer than `AT_ONCE` serve."""
 
     def __init__(self) -> None:
         self._waiting: list[_Caller[T, B]] = []
         self._serving = 0
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
 
     def take(self, items: Sequence[T], give_up: GiveUp[T] | None, take: Take[T, B]) -> list[B]:
         """Have items taken, here or in the thread of another caller: what became of each.
@@ -56,38 +59,45 @@ class Gathering(Generic[T, B]):
         Everybody gives the same `take`. Raises what it raises where this caller's items are taken by themselves.
         """
         caller: _Caller[T, B] = _Caller(items, give_up)
-        with self._changed:
-            self._waiting.append(caller)
-        try:
-            while together := self._next(caller):
-                self._serve(together, take)
-        finally:
-            with self._changed:
-                self._waiting = [each for each in self._waiting if each is not caller]
+        self._come(caller)
+        caller.woken.wait()
+        if not caller.is_served:
+            try:
+                while not caller.is_served:
+                    self._serve(self._together_with(caller), caller, take)
+            finally:
+                self._hand_over()
         return [caller.became[place] for place in range(len(items))]
 
-    def _next(self, caller: _Caller[T, B]) -> list[_Caller[T, B]]:
-        """Wait until a caller has been served, which gives none, or can be: whom to serve, in their order."""
-        with self._changed:
-            self._changed.wait_for(lambda: caller.is_served or self._is_next(caller))
-            if caller.is_served:
-                return []
-            together, room = {caller}, ITEMS_MAX - len(caller.items)
-            for other in () if caller.alone else self._waiting:
-                if other not in together and not other.alone:
-                    room -= len(other.items)
-                    if room < 0:
-                        break
-                    together.add(other)
-            in_order = [each for each in self._waiting if each in together]
+    def _come(self, caller: _Caller[T, B]) -> None:
+        with self._lock:
+            if caller.is_served or self._serving < AT_ONCE:
+                self._serving += not caller.is_served
+                caller.woken.set()
+            else:
+                self._waiting.append(caller)
+
+    def _hand_over(self) -> None:
+        """The one who has waited longest is next to serve."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.pop(0).woken.set()
+            else:
+                self._serving -= 1
+
+    def _together_with(self, caller: _Caller[T, B]) -> list[_Caller[T, B]]:
+        """Whom a caller serves: itself, and those who wait and are not to be alone."""
+        together, room = [caller], ITEMS_MAX - len(caller.items)
+        with self._lock:
+            for other in () if caller.alone else [each for each in self._waiting if not each.alone]:
+                room -= len(other.items)
+                if room < 0:
+                    break
+                together.append(other)
             self._waiting = [each for each in self._waiting if each not in together]
-            self._serving += 1
-            return in_order
+        return together
 
-    def _is_next(self, caller: _Caller[T, B]) -> bool:
-        return self._serving < AT_ONCE and caller in self._waiting
-
-    def _serve(self, together: Sequence[_Caller[T, B]], take: Take[T, B]) -> None:
+    def _serve(self, together: Sequence[_Caller[T, B]], caller: _Caller[T, B], take: Take[T, B]) -> None:
         """Take what is left of all that some callers bring; where that fails, each goes on alone."""
         try:
             _take(together, take)
@@ -95,13 +105,14 @@ class Gathering(Generic[T, B]):
             if len(together) == 1:
                 raise
         finally:
-            with self._changed:
-                left = [each for each in together if not each.is_served]
-                for each in left:
-                    each.alone = True
-                self._waiting += left
-                self._serving -= 1
-                self._changed.notify_all()
+            others = [each for each in together if each is not caller]
+            with self._lock:
+                for each in together:
+                    each.alone = not each.is_served
+                self._waiting += [each for each in others if not each.is_served]
+            for each in others:
+                if each.is_served:
+                    each.woken.set()
 
 
 def _take(together: Sequence[_Caller[T, B]], take: Take[T, B]) -> None:

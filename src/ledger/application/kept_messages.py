@@ -151,7 +151,7 @@ def set_aside(ledger: Ledger, statement: Statement, reason: str, reader: ReaderM
     vault = ledger.vault
     body = statement.body()
     set_aside_id = vault.digest(b"set aside\x00" + statement.origin.encode() + b"\x00" + body)[:32]
-    writes = Writes(reader=reader)
+    writes = Writes(readers=[reader] if reader is not None else [])
     with ledger.database.reading() as transaction:
         known = transaction.rows("SELECT 1 FROM set_aside WHERE set_aside_id = ?", (set_aside_id,))
         now = ledger.clock_in(transaction)()

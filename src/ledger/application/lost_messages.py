@@ -29,7 +29,7 @@ def pass_over(ledger: Ledger, lost: LostRange, reader: ReaderMove | None, by: By
     """
 
     def decide(act: Act) -> None:
-        act.writes.reader = reader
+        act.writes.readers = [reader] if reader is not None else []
         stream = stream_name("lost", lost.topic_id, str(lost.partition), str(lost.first))
         act.record(SystemRecord.empty(stream), MessagesLost, lost, by)
 

@@ -32,15 +32,14 @@ _NO_FILES = "secrets in files are for sandboxes only: send an https: URL"
 def take(
     ledger: Ledger,
     incoming: Sequence[Incoming],
-    reader: ReaderMove | None = None,
-    *,
+    *readers: ReaderMove,
     give_up: GiveUp[Incoming] | None = None,
 ) -> Taken:
     """Record a batch of messages in one transaction; a repeated batch changes nothing.
 
     Where other writers are faster the batch is taken in parts, and in the end each account alone, in its turn. The
-    messages of an account stay together until then, and in their order; every part is fenced by the reader's epoch,
-    and the last one moves the reader past them all.
+    messages of an account stay together until then, and in their order; every part is fenced by the readers' epochs,
+    and the last one moves the readers past them all.
 
     Without a reader, callers in several threads who wait at once are taken together, each as if alone.
 
@@ -50,13 +49,13 @@ def take(
     Raises ReaderFenced where another reader took over, Conflict where other writers were faster for too long, and
     Unavailable where the store cannot be reached.
     """
-    if reader is not None:
+    if readers:
         became: dict[int, Became] = {}
-        _take(ledger, incoming, reader, None, became)
+        _take(ledger, incoming, readers, None, became)
         return _taken([became[place] for place in range(len(incoming))])
 
     def take_together(items: Sequence[Incoming], give_up: GiveUp[int] | None, became: dict[int, Became]) -> None:
-        _take(ledger, items, None, give_up, became)
+        _take(ledger, items, (), give_up, became)
 
     return _taken(ledger.gathering.take(incoming, give_up, take_together))
 
@@ -64,12 +63,12 @@ def take(
 def _take(
     ledger: Ledger,
     incoming: Sequence[Incoming],
-    reader: ReaderMove | None,
+    readers: Sequence[ReaderMove],
     give_up: GiveUp[int] | None,
     became: dict[int, Became],
 ) -> None:
     """Take messages, and note by their places what became of each as soon as it is durable."""
-    taking = _Taking(ledger, incoming, reader, became)
+    taking = _Taking(ledger, incoming, readers, became)
     shares = _shares(incoming) or [Share(frozenset(), ())]
     decide_in_parts(ledger, shares, taking.attempt, taking.giving_up(give_up) if give_up is not None else None)
 
@@ -101,13 +100,15 @@ def _shares(incoming: Sequence[Incoming]) -> list[Share[int]]:
     for item in incoming:
         if isinstance(item, Statement):
             first = first_of.setdefault((item.message.source, item.message.id), item.account)
-            together[leader(item.account)] = leader(first)
+            if first != item.account:
+                together[leader(item.account)] = leader(first)
     places: dict[str | None, list[int]] = defaultdict(list)
     accounts: dict[str | None, set[str]] = defaultdict(set)
     for place, item in enumerate(incoming):
         if isinstance(item, Statement):
-            places[leader(item.account)].append(place)
-            accounts[leader(item.account)].add(item.account)
+            leading = leader(item.account)
+            places[leading].append(place)
+            accounts[leading].add(item.account)
         else:
             places[None].append(place)
     return [Share(frozenset(accounts[name]), tuple(found)) for name, found in places.items()]
@@ -120,12 +121,12 @@ class _Taking:
         self,
         ledger: Ledger,
         incoming: Sequence[Incoming],
-        reader: ReaderMove | None,
+        readers: Sequence[ReaderMove],
         became: dict[int, Became],
     ) -> None:
         self._ledger = ledger
         self._incoming = incoming
-        self._reader = reader
+        self._readers = readers
         self._became = became
         self._left = len(incoming)
         self._lost: set[tuple[str, str]] = set()
@@ -135,7 +136,7 @@ class _Taking:
         """Take some of the messages in one transaction."""
         places = sorted(place for share in shares for place in share.items)
         batch = [self._incoming[place] for place in places]
-        recording = Recording(self._ledger, batch, Writes(reader=self._reader_after(len(places))), self._lost)
+        recording = Recording(self._ledger, batch, Writes(readers=self._readers_after(len(places))), self._lost)
 
         def decide(transaction: Transaction) -> Decided:
             recording.take(transaction)
@@ -148,9 +149,9 @@ class _Taking:
         try:
             self._ledger.decide(decide, accounts if held else ())
         except ReaderFenced:
-            if self._reader is None or not self._commit_lost or not _stands_at(self._ledger, self._reader):
+            if not self._readers or not self._commit_lost or not _stand_at(self._ledger, self._readers):
                 raise
-            self._reader = None  # it was we who moved it, with the commit whose answer was lost
+            self._readers = ()  # it was we who moved them, with the commit whose answer was lost
             self.attempt(shares, held)
         except CommitUnknown:
             # The messages' identities will say whether the commit took place: those that were new to this attempt
@@ -172,20 +173,19 @@ class _Taking:
 
         return set_aside
 
-    def _reader_after(self, count: int) -> ReaderMove | None:
-        """The reader stays where it is, and is held there, until no other message of the batch is left to take."""
-        if self._reader is None or count == self._left:
-            return self._reader
-        return replace(self._reader, to=self._reader.position)
+    def _readers_after(self, count: int) -> Sequence[ReaderMove]:
+        """Readers stay where they are, and are held there, until no other message of the batch is left to take."""
+        if count == self._left:
+            return self._readers
+        return [replace(reader, to=reader.position) for reader in self._readers]
 
 
-def _stands_at(ledger: Ledger, reader: ReaderMove) -> bool:
-    """Whether the reader already stands where a lost commit was to move it, under the same epoch."""
+def _stand_at(ledger: Ledger, readers: Sequence[ReaderMove]) -> bool:
+    """Whether readers already stand where a lost commit was to move them, under the same epochs."""
+    names = [reader.reader for reader in readers]
     with ledger.database.reading() as transaction:
-        return transaction.rows(
-            "SELECT 1 FROM readers WHERE reader = ? AND position = ? AND epoch = ?",
-            (reader.reader, reader.to, reader.epoch),
-        ) == [(1,)]
+        rows = transaction.rows_in("SELECT reader, position, epoch FROM readers WHERE reader IN (?*)", names)
+    return {*rows} == {(reader.reader, reader.to, reader.epoch) for reader in readers}
 
 
 def seen_before(transaction: Transaction, statements: Sequence[Statement]) -> dict[tuple[str, str], str]:

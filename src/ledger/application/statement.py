@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Literal
 
 from ledger.events import Fact, Message
+from ledger.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Statement:
     """One well-formed upstream message.
 
@@ -52,7 +53,7 @@ class Statement:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refusal:
     """One message that showed by itself, or by what the ledger knows, that it cannot be taken.
 

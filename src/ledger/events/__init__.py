@@ -54,7 +54,9 @@ from ledger.events.envelope import (
     Message,
     Sealed,
     UnknownStoredType,
+    fact_data,
     from_stored,
+    unchecked,
 )
 from ledger.events.erasure import SubjectErased
 from ledger.events.instruction import InstructionCarriedOut, InstructionFact, InstructionRefused
@@ -326,7 +328,9 @@ __all__ = [
     "course_since",
     "credit_of",
     "excess_credit_id",
+    "fact_data",
     "from_stored",
     "message_key",
     "retracted",
+    "unchecked",
 ]

@@ -6,9 +6,11 @@ The envelope's bytes are hashed, published and proven as they are, so its fields
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Self
+from functools import cache
+from typing import Annotated, Any, ClassVar, ParamSpec, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
@@ -49,6 +51,37 @@ class Stored(BaseModel):
     # A command reads few of all types: each is built when it is first read, by one thread while others wait
     # (pydantic 2.14.3 and later).
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
+
+
+_M = TypeVar("_M", bound=BaseModel)
+_P = ParamSpec("_P")
+_set = object.__setattr__
+
+
+def made_of(model: type[_M], fields: dict[str, Any]) -> _M:
+    """A model with these fields: all of them, in their order, of the declared types. Nothing is looked at again."""
+    made = model.__new__(model)
+    _set(made, "__dict__", fields)
+    _set(made, "__pydantic_fields_set__", _names(model))
+    _set(made, "__pydantic_extra__", None)
+    _set(made, "__pydantic_private__", None)
+    return made
+
+
+@cache
+def _names(model: type[BaseModel]) -> set[str]:
+    return set(model.model_fields)
+
+
+def unchecked(model: Callable[_P, _M]) -> Callable[_P, _M]:
+    """How a model is made of values that come from our own code, whose types mypy has checked: as by its constructor,
+    with all fields named in their order, but that pydantic does not check them once more."""
+    assert isinstance(model, type)
+
+    def make(*_: _P.args, **fields: _P.kwargs) -> _M:
+        return made_of(model, fields)
+
+    return make
 
 
 class Message(Stored):
@@ -101,8 +134,8 @@ class LedgerEvent(BaseModel):
     previous: str | None
     data: Any
 
-    # The names under which the eventsourcing library knows the same things. They are properties, and its `mutate` is
-    # called as a function, because deriving from the library's class would make its annotations stored fields.
+    # The names under which the eventsourcing library knows the same things. They are properties, because deriving
+    # from the library's class would make its annotations stored fields.
     @property
     def originator_id(self) -> str:
         """The stream, as the library calls it."""
@@ -119,10 +152,15 @@ class LedgerEvent(BaseModel):
         return self.recorded_at
 
     def mutate(self, aggregate: Any) -> Any:
-        """Check that the event is the aggregate's next, and apply it."""
-        from eventsourcing.domain import CanMutateAggregate  # only here: who folds events needs no aggregates
+        """Check that the event is the aggregate's next, and apply it, as the library's own events do."""
+        if aggregate.id != self.stream or aggregate.version + 1 != self.stream_version:
+            from eventsourcing.domain import CanMutateAggregate  # only here: who folds events needs no aggregates
 
-        return CanMutateAggregate.mutate(self, aggregate)  # type: ignore[arg-type]
+            CanMutateAggregate.mutate(self, aggregate)  # type: ignore[arg-type]  # raises, and says which it was
+        self.apply(aggregate)
+        aggregate.version = self.stream_version
+        aggregate.modified_on = self.recorded_at
+        return aggregate
 
     def apply(self, aggregate: Any) -> None:
         """Hand the event to the one method of an aggregate that says what it means there."""
@@ -130,7 +168,7 @@ class LedgerEvent(BaseModel):
 
     def following(self, leaf_hash: str | None) -> Self:
         """The same event, chained to the leaf hash of its account's previous event (null for the first)."""
-        return self.model_copy(update={"previous": leaf_hash})
+        return made_of(type(self), {**self.__dict__, "previous": leaf_hash})
 
     def stored(self) -> bytes:
         """The envelope's bytes: compact UTF-8 JSON, fields in their fixed order."""
@@ -167,6 +205,19 @@ def codes_only(content: dict[str, object], *names: str) -> dict[str, object]:
     """A content without the free text that older facts have in fields for codes."""
     words = (name for name in names if isinstance(text := content[name], str) and not is_code(text))
     return content | dict.fromkeys(words)
+
+
+def fact_data(fact: type[Fact], message: Message, sealed: Sealed | None, stated: Mapping[str, object]) -> FactData:
+    """The data of a fact, of what its message states: the door has checked it by the same rules."""
+    data, names = _data_of(fact)
+    return made_of(data, {"message": message, "sealed": sealed, **{name: stated[name] for name in names}})
+
+
+@cache
+def _data_of(fact: type[Fact]) -> tuple[type[FactData], tuple[str, ...]]:
+    """The data of a type of fact, and what it has besides what all have."""
+    data: type[FactData] = fact.model_fields["data"].annotation  # type: ignore[assignment]
+    return data, tuple(name for name in data.model_fields if name not in FactData.model_fields)
 
 
 class Decision(LedgerEvent):

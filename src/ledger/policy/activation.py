@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from ledger.events import ChargePosted, CycleStarted, PaymentCaptured, SubscriptionRegistered
 from ledger.policy.facts import AccountFacts, SubscriptionFacts
 from ledger.policy.facts.charge import Charge
+from ledger.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Activation:
     """A registration and what pays for the first invoice: together they make an activation due."""
 

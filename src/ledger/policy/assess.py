@@ -8,7 +8,7 @@ assessment.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from ledger.agreement import DEFAULTS
@@ -16,6 +16,7 @@ from ledger.policy.assessed import Alarm, Assessed, Found, named
 from ledger.policy.billing_error import NetPrice, overcharges, unconfirmed
 from ledger.policy.context import Context
 from ledger.policy.disruption import assess_disruption
+from ledger.policy.ending import GOES_ON
 from ledger.policy.facts import EVERYTHING, AccountFacts, Touched, claim_of_refund
 from ledger.policy.facts.charge import Charge, Cycle
 from ledger.policy.goodwill import goodwill_credits
@@ -30,13 +31,13 @@ from ledger.policy.rows import (
     row_without_terms,
     unused_rows,
 )
-from ledger.policy.scope import Scope, SubscriptionScope, scope_of
+from ledger.policy.scope import NOTHING, Scope, SubscriptionScope, scope_of
 from ledger.policy.tax import TaxInStep
 from ledger.policy.unused_period import concerns, find_unused, unused_amount
-from ledger.values import zero
+from ledger.values import value, zero
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Assessment:
     """What an assessment found: the rows of all charges, disputes and goodwill credits in scope, and their alarms."""
 
@@ -49,9 +50,14 @@ class Assessment:
         return claim_id in self.claims or self.scope.covers(claim_id, charge_id)
 
 
+_FINDS_NOTHING = Assessment(NOTHING, {}, frozenset())
+
+
 def assess(facts: AccountFacts, now: datetime, touched: Touched = EVERYTHING) -> Assessment:
     """Assess what is touched, at an instant."""
     scope = scope_of(facts, touched)
+    if scope is NOTHING:
+        return _FINDS_NOTHING
     claims: dict[str, Assessed] = {}
     alarms: set[Alarm] = set()
     for found in _found(facts, scope, now):
@@ -65,12 +71,14 @@ def assess(facts: AccountFacts, now: datetime, touched: Touched = EVERYTHING) ->
 def _found(facts: AccountFacts, scope: Scope, now: datetime) -> Iterator[Found]:
     """All rows and alarms in scope."""
     for one_off in scope.one_offs:
-        _, rows = _overcharged(facts, one_off)
-        yield from rows
+        if facts.disputes.on(one_off.charge_id):
+            _, rows = _overcharged(facts, one_off)
+            yield from rows
     for part in scope.subscriptions:
         yield from _subscription(facts, part, now)
-        for cycle in part.cycles:
-            yield from charged_after_end(cycle, part.how)
+        if part.how is not GOES_ON:
+            for cycle in part.cycles:
+                yield from charged_after_end(cycle, part.how)
     for finding in unconfirmed(facts, scope.disputes):
         charge = facts.charges.assessed.get(finding.charge_id)
         yield from dispute_row(finding, _charged(facts, charge) if charge is not None else None)
@@ -98,7 +106,10 @@ def _overcharged(facts: AccountFacts, charge: Charge) -> tuple[NetPrice, list[Fo
 
 
 def _subscription(facts: AccountFacts, part: SubscriptionScope, now: datetime) -> Iterator[Found]:
-    """The rows of a subscription's cycles, section by section."""
+    """The rows of a subscription's cycles, section by section; none where it was but charged."""
+    uneventful = not part.outages and part.how is GOES_ON
+    if uneventful and not any(facts.disputes.on(cycle.charge_id) for cycle in part.cycles):
+        return
     terms = part.subscription.terms
     if terms is None:
         yield from _without_terms(facts, part, now)
@@ -147,6 +158,8 @@ def contradictions(facts: AccountFacts) -> set[Alarm]:
     And one for every return that is reported under two references, and for every refund that is reported with another
     amount than was submitted (§7).
     """
+    if not facts.contradictions and not facts.refunds.by_id:
+        return set()
     return (
         {
             Alarm(

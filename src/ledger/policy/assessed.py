@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 
 from ledger.events import AgreementBound, Clause, Fact, LedgerEvent, Outcome, Reason, SettleAs
+from ledger.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Working:
     """How a claim came about: the formula with its real numbers, what went into it, and what was done to it after.
 
@@ -24,7 +25,7 @@ class Working:
     facts: tuple[LedgerEvent, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Assessed:
     """One claim row as the assessment finds it. `working` is reckoned where it is compared with what is recorded."""
 
@@ -45,7 +46,7 @@ class Assessed:
     working: Callable[[], Working] = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Alarm:
     """Something that a person should look at; two alarms are the same when all of it is the same."""
 

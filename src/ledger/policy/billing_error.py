@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -11,10 +10,10 @@ from ledger.events import BillingErrorReported, Fact, Outcome, OverchargeConfirm
 from ledger.policy.facts import AccountFacts
 from ledger.policy.facts.charge import Charge
 from ledger.policy.tax import TaxInStep
-from ledger.values import zero
+from ledger.values import value, zero
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DisputeFinding:
     """What one dispute comes to: `granted_before` is what earlier confirmations on the charge were granted."""
 
@@ -37,7 +36,7 @@ class DisputeFinding:
         return self.report.data.reported_at + within
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NetPrice:
     """What overcharges leave of a charge's price, the confirmations granted on it, and the tax returned with them."""
 
@@ -69,6 +68,8 @@ def confirmations_on(facts: AccountFacts, charge_id: str) -> list[OverchargeConf
 
 def overcharges(facts: AccountFacts, charge: Charge) -> list[DisputeFinding]:
     """Every confirmation on a charge: granted whole where it fits into the price with those granted before it."""
+    if not facts.disputes.on(charge.charge_id):
+        return []
     granted = zero(charge.currency)
     findings = []
     for confirmation in confirmations_on(facts, charge.charge_id):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from ledger.agreement import Agreement
@@ -11,9 +10,10 @@ from ledger.policy.ending import Ending
 from ledger.policy.facts import SubscriptionFacts
 from ledger.policy.facts.outage import Outage
 from ledger.policy.merging import Merged
+from ledger.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Context:
     """A subscription as every rule sees it: its facts, its terms, how it ends, its outages, and the instant."""
 

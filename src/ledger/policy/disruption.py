@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -28,6 +27,7 @@ from ledger.values import (
     rounded,
     subtracted,
     total,
+    value,
 )
 
 
@@ -50,7 +50,7 @@ def credited(cycle: Cycle, unused: Period | None, context: Context) -> tuple[Per
     return tuple(subtracted(counting, [unused] if unused is not None else []))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DisruptionFinding:
     """What disruption comes to in one cycle, and by which steps."""
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, datetime
 
 from ledger.events import CancellationRequested, CancellationWithdrawn, Fact, SubscriptionTerminated
 from ledger.policy.facts import SubscriptionFacts
 from ledger.policy.facts.charge import Cycle
 from ledger.policy.violation import termination
-from ledger.values import local_date, midnight
+from ledger.values import local_date, midnight, value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cancellation:
     """A request with the date and the cycle it belongs to, and the date it takes effect."""
 
@@ -51,7 +50,7 @@ class Cancellation:
             yield self.withdrawal
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ending:
     """How a subscription ends, as far as its facts say: by the customer, by the provider, or both."""
 
@@ -71,8 +70,14 @@ class Ending:
                 return
 
 
+GOES_ON = Ending((), None, None, None)
+"""A subscription that nobody has ended."""
+
+
 def ending(subscription: SubscriptionFacts, time_zone: str) -> Ending:
     """Find the request that counts and the termination that holds."""
+    if not subscription.requests and not subscription.terminations:
+        return GOES_ON
     terminated = termination(subscription)
     requests = sorted(
         (_cancellation(request, subscription, time_zone) for request in subscription.requests),

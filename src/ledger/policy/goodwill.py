@@ -6,15 +6,14 @@ They are for no charge: nothing caps them, no tax comes back with them, and they
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 
 from ledger.events import ComplaintOpened, GoodwillApproved, GoodwillProposed, GoodwillRejected, Outcome, Reason
 from ledger.policy.facts import AccountFacts
-from ledger.values import zero
+from ledger.values import value, zero
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GoodwillFinding:
     """What one goodwill credit comes to."""
 

@@ -41,7 +41,9 @@ def claims_on(facts: AccountFacts, invoice_id: str) -> list[str]:
     By charge, those left out as contradictions included: a cycle's first day, a one-off's local date, then the id.
     Within a charge overcharges by their verdict, those without one after them, then disruption, then the unused part.
     """
-    charges = sorted(_charges_named_on(facts, invoice_id), key=partial(_charge_order, facts))
+    charges = _charges_named_on(facts, invoice_id)
+    if len(charges) > 1:
+        charges.sort(key=partial(_charge_order, facts))
     return [claim_id for charge in charges for claim_id in _claims_for(facts, charge.charge_id)]
 
 
@@ -54,7 +56,9 @@ def invoice_order(facts: AccountFacts, invoice_id: str) -> tuple[date, str]:
 def _charges_named_on(facts: AccountFacts, invoice_id: str) -> list[Charge]:
     """The charges of an invoice, those left out as contradictions included."""
     invoice = facts.invoices.get(invoice_id)
-    named = (facts.charges.named(charge_id) for charge_id in (invoice.charge_ids if invoice is not None else ()))
+    if invoice is None:
+        return []
+    named = map(facts.charges.named, invoice.charge_ids)
     return [charge for charge in named if charge is not None and charge.invoice_id == invoice_id]
 
 
@@ -69,9 +73,10 @@ def _charge_order(facts: AccountFacts, charge: Charge) -> tuple[date, str]:
 
 def _claims_for(facts: AccountFacts, charge_id: str) -> Iterator[str]:
     disputes = [id_ for id_ in facts.disputes.on(charge_id) if charge_of(facts, f"billing-error/{id_}") == charge_id]
-    decided = [(verdict.order, id_) for id_ in disputes if (verdict := facts.disputes.verdict(id_)) is not None]
-    yield from (f"billing-error/{id_}" for _, id_ in sorted(decided))
-    yield from (f"billing-error/{id_}" for id_ in sorted(set(disputes) - {id_ for _, id_ in decided}))
+    if disputes:
+        decided = [(verdict.order, id_) for id_ in disputes if (verdict := facts.disputes.verdict(id_)) is not None]
+        yield from (f"billing-error/{id_}" for _, id_ in sorted(decided))
+        yield from (f"billing-error/{id_}" for id_ in sorted(set(disputes) - {id_ for _, id_ in decided}))
     yield f"disruption/{charge_id}"
     yield f"unused/{charge_id}"
 
@@ -133,14 +138,22 @@ def invoice_to_settle(
     facts: AccountFacts, outgoings: Outgoings, invoice_id: str, refunded: Decimal, currency: str
 ) -> InvoiceToSettle:
     """What an invoice was charged and paid; `refunded` is all that has gone out to its payments."""
-    invoice, nothing = facts.invoices[invoice_id], zero(currency)
-    from_balance = [p.data.amount for p in invoice.payments.values() if p.data.method == "balance"]
+    invoice = facts.invoices[invoice_id]
+    charged = in_money = zero(currency)
+    from_balance = outgoings.applied_to(invoice_id, currency)
+    for charge in invoice.charges.values():
+        charged += charge.price + charge.tax
+    for payment in invoice.payments.values():
+        if payment.data.method == "balance":
+            from_balance += payment.data.amount
+        else:
+            in_money += payment.data.amount
     return InvoiceToSettle(
         invoice_id=invoice_id,
         currency=currency,
-        charged=sum((charge.price + charge.tax for charge in invoice.charges.values()), nothing),
-        paid_in_money=sum((p.data.amount for p in invoice.payments.values() if p.data.method != "balance"), nothing),
-        paid_from_balance=sum(from_balance, outgoings.applied_to(invoice_id, currency)),
+        charged=charged,
+        paid_in_money=in_money,
+        paid_from_balance=from_balance,
         excess_used=outgoings.used_of_excess(invoice_id, currency),
         refunded=refunded,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ledger.agreement import Agreement
@@ -12,10 +11,10 @@ from ledger.policy.facts import SubscriptionFacts
 from ledger.policy.facts.charge import Cycle
 from ledger.policy.facts.outage import Outage
 from ledger.policy.violation import without_service
-from ledger.values import Period, merged, subtracted, total
+from ledger.values import Period, merged, subtracted, total, value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Merged:
     """Eligible outages that overlap or touch, as one; `counted` is what suspension and termination leave of it.
 
@@ -40,6 +39,8 @@ def merge(
 
     An unresolved outage counts to the latest end of a cycle that has passed, and for nothing before one has.
     """
+    if not outages:
+        return []
     holes = without_service(subscription)
     ended = subscription.latest_ended(now)
     lasting = [

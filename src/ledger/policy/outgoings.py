@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
-from itertools import chain
 
 from ledger.events import PaymentCaptured, excess_credit_id
 from ledger.policy.facts import AccountFacts, credit_of_refund
 from ledger.policy.settlement import GoneOut, next_refund_id, proportion
 from ledger.policy.settlement import credit_id as credit_of_claim
-from ledger.values import unit, zero
+from ledger.values import unit, value, zero
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DueRefund:
     """A refund as it was due last, under its id. `claim_id` is None for the refund of a credit."""
 
@@ -25,7 +23,7 @@ class DueRefund:
     tax: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Out:
     """What has gone out under a refund's id; `net` and `tax` are None where only an amount was reported.
 
@@ -39,7 +37,7 @@ class _Out:
     invoice_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Application:
     """A credit that was applied to a charge, or kept back for what went out too much for another claim: `net` and
     `tax` of its claim went out with it."""
@@ -96,6 +94,16 @@ class Outgoings:
 
     # --- what has gone out -----------------------------------------------------------------------------------------
 
+    def concern(self, claim_id: str) -> bool:
+        """Whether a refund or a credit of a claim was ever due, used or reported: else nothing can have gone out."""
+        return (
+            claim_id in self._due_for
+            or claim_id in self._applied_for
+            or claim_id in self._recovered
+            or self._facts.refunds.any_of(claim_id, credit_id := credit_of_claim(claim_id))
+            or credit_id in self._due_of_credit
+        )
+
     def has_gone_out(self, refund_id: str) -> bool:
         """Whether anything has gone out under a refund's id."""
         return any(True for _ in self._out(refund_id))
@@ -134,6 +142,8 @@ class Outgoings:
 
     def of_claim(self, claim_id: str, currency: str, invoice_id: str | None) -> tuple[GoneOut, ...]:
         """What has gone out for a claim in a currency, by id. `invoice_id` is the invoice that it is settled on."""
+        if not self.concern(claim_id):
+            return ()
         found = []
         for refund_id, out in self._refunds(claim_id):
             if out.currency == currency:
@@ -151,14 +161,16 @@ class Outgoings:
 
         What was submitted for return to them, for whatever; and what was only reported of the claims on it.
         """
-        submitted = (
-            out
-            for refund_id in self._facts.refunds.submitted_to(invoice_id)
-            for out in self._out(refund_id)
-            if out.invoice_id == invoice_id
-        )
-        reported = (out for claim_id in claims for _, out in self._refunds(claim_id) if out.invoice_id is None)
-        return sum((out.gross for out in chain(submitted, reported) if out.currency == currency), zero(currency))
+        refunded = zero(currency)
+        for refund_id in self._facts.refunds.submitted_to(invoice_id):
+            for out in self._out(refund_id):
+                if out.invoice_id == invoice_id and out.currency == currency:
+                    refunded += out.gross
+        for claim_id in claims:
+            for _, out in self._refunds(claim_id):
+                if out.invoice_id is None and out.currency == currency:
+                    refunded += out.gross
+        return refunded
 
     def failed(self, claim_id: str) -> frozenset[str]:
         """The refunds of a claim that failed, by the latest word on each; with the one that is owed for the part of
@@ -183,6 +195,8 @@ class Outgoings:
 
     def currencies_of(self, claim_id: str) -> set[str]:
         """The currencies in which something has gone out for a claim."""
+        if not self.concern(claim_id):
+            return set()
         return {out.currency for _, out in self._refunds(claim_id)} | {
             application.currency for application in self._applied_for.get(claim_id, ())
         }
@@ -212,10 +226,13 @@ class Outgoings:
 
     def _paid_out(self, credit_id: str, currency: str) -> Iterator[tuple[Decimal, Decimal]]:
         """Net and tax of each refund that was paid out of a credit, as people had asked."""
-        for refund_id in sorted({*self._facts.refunds.of_credit(credit_id), *self._due_of_credit.get(credit_id, ())}):
+        for refund_id in sorted(self._refunds_of_credit(credit_id)):
             paid = self.paid_out(refund_id, currency)
             if paid is not None:
                 yield paid
+
+    def _refunds_of_credit(self, credit_id: str) -> set[str]:
+        return {*self._facts.refunds.of_credit(credit_id), *self._due_of_credit.get(credit_id, ())}
 
     def paid_out(self, refund_id: str, currency: str) -> tuple[Decimal, Decimal] | None:
         """Net and tax of what went out as the refund of a credit, in its proportion where another amount went out
@@ -246,12 +263,11 @@ class Outgoings:
 
     def applied_to(self, invoice_id: str, currency: str) -> Decimal:
         """The credits applied to an invoice which no payment confirms yet: a confirmation is a payment of its own."""
-        unconfirmed = (
-            application
-            for application in self._applied_to.get(invoice_id, ())
-            if application.currency == currency and self._confirmation(application) is None
-        )
-        return sum((self._amount(application) for application in unconfirmed), zero(currency))
+        applied = zero(currency)
+        for application in self._applied_to.get(invoice_id, ()):
+            if application.currency == currency and self._confirmation(application) is None:
+                applied += self._amount(application)
+        return applied
 
     def _confirmation(self, application: Application) -> PaymentCaptured | None:
         payment = self._facts.payments.standing.get(application.application_id)
@@ -259,10 +275,10 @@ class Outgoings:
 
     def used_of_excess(self, invoice_id: str, currency: str) -> Decimal:
         """`E`: what of the credit for an invoice's excess was used or paid out."""
-        used = (
-            self._amount(application)
-            for application in self._applied_for.get(None, ())
-            if application.credit_id == excess_credit_id(invoice_id) and application.currency == currency
-        )
-        paid_out = (net + tax for net, tax in self._paid_out(excess_credit_id(invoice_id), currency))
-        return sum(used, sum(paid_out, zero(currency)))
+        credit_id, used = excess_credit_id(invoice_id), zero(currency)
+        for application in self._applied_for.get(None, ()):
+            if application.credit_id == credit_id and application.currency == currency:
+                used += self._amount(application)
+        for net, tax in self._paid_out(credit_id, currency):
+            used += net + tax
+        return used

@@ -7,7 +7,6 @@ processor said.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -27,10 +26,10 @@ from ledger.events import (
 from ledger.policy.facts import AccountFacts
 from ledger.policy.facts.refunds import Attempt
 from ledger.policy.settlement import proportion, refund_before
-from ledger.values import unit, zero
+from ledger.values import unit, value, zero
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Owed:
     """A refund as it is owed or has gone out: by settlement, or as what is left of a credit."""
 
@@ -67,7 +66,7 @@ class Owed:
         return self.rests_since + self.terms.approval.hold
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Approval:
     """By whom a refund is approved, and since when."""
 
@@ -183,7 +182,7 @@ def _returns(attempt: Attempt) -> tuple[ReturnStanding, ...]:
 # --- The way back ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Left:
     """What is left of a payment: what was captured less what was returned."""
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 
 from ledger.agreement import Proration
 from ledger.policy.facts.charge import Cycle
-from ledger.values import Rounding, microseconds, ratio
+from ledger.values import Rounding, microseconds, ratio, value
 
 DAYS_PER_MONTH = Fraction("30.4375")
 """A year of 365.25 days in twelve months: what tells a cycle of a month from one of several."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Share:
     """An exact share of a net price, and how it was reckoned: `expression` is "29.95 × 24 ÷ 30"."""
 
@@ -28,13 +27,14 @@ class Share:
         scale = -int(amount.as_tuple().exponent)
         if self.exact == amount:
             return self.unrounded(scale)
-        tie = (self.exact * 2 * 10**scale).denominator == 1
+        tie = self.exact.numerator * 2 * 10**scale % self.exact.denominator == 0
         how = f"rounded {rounding.replace('_', ' ')} to" if tie else "rounded to"
         return f"{self.unrounded(scale)}, {how} {amount}"
 
     def unrounded(self, scale: int) -> str:
         """What it comes to: "29.95 × 24 ÷ 30 = 23.96"; one decimal more than the scale and "…" where it goes on."""
-        ends = next((places for places in range(scale, scale + 4) if not (self.exact * 10**places) % 1), None)
+        number, per = self.exact.numerator, self.exact.denominator
+        ends = next((places for places in range(scale, scale + 4) if number * 10**places % per == 0), None)
         places = scale + 1 if ends is None else ends
         digits = Decimal(int(self.exact * 10**places)).scaleb(-places)
         return f"{self.expression} = {digits:f}{'…' if ends is None else ''}"
@@ -51,7 +51,8 @@ def days_of_thirty(cycle: Cycle) -> int:
 def share_of_days(terms: Proration, net_price: Decimal, cycle: Cycle, days: int) -> Share:
     """The price of a number of days, by the basis `actual_days` or `thirty_days`."""
     divisor = days_of_thirty(cycle) if terms.basis == "thirty_days" else cycle.days
-    return Share(ratio(Fraction(net_price) * days, divisor), f"{net_price} × {days} ÷ {divisor}")
+    number, per = net_price.as_integer_ratio()
+    return Share(Fraction(number * days, per * divisor), f"{net_price} × {days} ÷ {divisor}")
 
 
 def share_of_time(net_price: Decimal, cycle: Cycle, time: timedelta) -> Share:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Literal
 
@@ -28,12 +28,12 @@ from ledger.policy.unused_period import (
     unused_formula,
     unused_lines,
 )
-from ledger.values import zero
+from ledger.values import value, zero
 
 # --- overcharges --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Charged:
     """A charge, and the subscription that it is for."""
 
@@ -118,7 +118,7 @@ def goodwill_row(finding: GoodwillFinding) -> Iterator[Found]:
 # --- cycles -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CycleFinding:
     """What the rules find for one cycle, before the fee of a cancellation is known."""
 

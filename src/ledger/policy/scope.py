@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ledger.events import OverchargeConfirmed
 from ledger.policy.ending import Ending, ending
 from ledger.policy.facts import AccountFacts, SubscriptionFacts, Touched
 from ledger.policy.facts.charge import Charge, Cycle
 from ledger.policy.facts.outage import Outage, in_order
-from ledger.values import END, Period
+from ledger.values import END, Period, value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SubscriptionScope:
     """The cycles of a subscription to assess, and every outage that may count in one of them, both in order."""
 
@@ -24,7 +24,7 @@ class SubscriptionScope:
     outages: tuple[Outage, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Scope:
     """The cycles, one-off charges, disputes and goodwill credits to assess."""
 
@@ -53,6 +53,9 @@ class Scope:
         return charge_id in self.cycles
 
 
+NOTHING = Scope()
+
+
 def scope_of(facts: AccountFacts, touched: Touched) -> Scope:
     """What is touched, with all that depends on it."""
     if touched.everything:
@@ -61,8 +64,11 @@ def scope_of(facts: AccountFacts, touched: Touched) -> Scope:
     else:
         charge_ids = touched.charges | _charges_of(facts, touched.subscriptions)
         disputes = {dispute_id for charge_id in charge_ids for dispute_id in facts.disputes.on(charge_id)}
-        charge_ids |= _charges_confirmed(facts, disputes)
+        if disputes:
+            charge_ids |= _charges_confirmed(facts, disputes)
         goodwill = touched.goodwill | facts.goodwill.naming(touched.complaints, touched.subscriptions)
+        if not (charge_ids or touched.windows or goodwill):
+            return NOTHING
     charges = [charge for charge_id in charge_ids if (charge := facts.charges.assessed.get(charge_id)) is not None]
     return Scope(
         everything=touched.everything,

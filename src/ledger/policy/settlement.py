@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-from ledger.events import Into, PartStatus, SettleAs, SettledPart
-from ledger.values import in_proportion, zero
+from ledger.events import Into, PartStatus, SettleAs, SettledPart, unchecked
+from ledger.values import in_proportion, value, zero
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GoneOut:
     """What has gone out for a claim under one id: a refund, or the used part of a credit.
 
@@ -33,7 +33,7 @@ class GoneOut:
     to_invoice: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ClaimToSettle:
     """A claim as settlement sees it: what is granted (0 where nothing is any more), and what has gone out for it."""
 
@@ -72,7 +72,7 @@ class ClaimToSettle:
         return _total(g.gross for g in self.gone_out if g.into == "credit")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class InvoiceToSettle:
     """What an invoice was charged (`C`) and paid in money (`M`) and from balance (`B`), and what of the credit for
     its excess was used (`E`). `refunded` is all that has gone out to its payments, for whichever claims."""
@@ -91,7 +91,7 @@ class InvoiceToSettle:
         return self.paid_in_money + self.paid_from_balance - self.excess_used
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Settlement:
     """What follows for an invoice: its reduction, what it asks for, its excess, and the parts of each claim."""
 
@@ -120,6 +120,10 @@ class _Shares:
 
 def settle(invoice: InvoiceToSettle, claims: Sequence[ClaimToSettle]) -> Settlement:
     """Settle an invoice's claims, given in the policy's order."""
+    if not claims:
+        owed = zero(invoice.currency) + invoice.charged - invoice.paid
+        nothing = zero(invoice.currency)
+        return Settlement(nothing, max(nothing, owed), max(nothing, -owed), {})
     to_reduce = _between_zero_and(_total(c.granted - c.out for c in claims), invoice.charged - invoice.paid)
     shares = _reduced(claims, to_reduce)
     _set_off(shares)
@@ -207,17 +211,21 @@ def _parts(share: _Shares, invoice_id: str | None, currency: str) -> tuple[Settl
     claim = share.claim
     told = [gone for gone in claim.gone_out if gone.net is not None]
     untold = sorted((gone for gone in claim.gone_out if gone.net is None), key=_smaller_first)
-    due = open_refund_id(claim)
-    written_off = min(share.too_much, claim.written_off)
-    others: list[_Untaxed] = [
-        ("invoice_reduction", invoice_id or "", share.reduced, "open"),
-        ("offset", f"offset/{claim.claim_id}", share.offset, "open"),
-        *((gone.into, gone.id, gone.gross, "gone_out") for gone in untold),
-        ("refund", due, share.refund, "failed" if due in claim.failed else "open"),
-        ("credit", credit_id(claim.claim_id), share.credit, "open"),
-        ("written_off", f"written-off/{claim.claim_id}", -written_off, "open"),
-        ("overpaid", overpaid_id(claim.claim_id), written_off - share.too_much, "open"),
-    ]
+    others: list[_Untaxed] = []
+    if share.reduced:
+        others.append(("invoice_reduction", invoice_id or "", share.reduced, "open"))
+    if share.offset:
+        others.append(("offset", f"offset/{claim.claim_id}", share.offset, "open"))
+    others += [(gone.into, gone.id, gone.gross, "gone_out") for gone in untold]
+    if share.refund:
+        due = open_refund_id(claim)
+        others.append(("refund", due, share.refund, "failed" if due in claim.failed else "open"))
+    if share.credit:
+        others.append(("credit", credit_id(claim.claim_id), share.credit, "open"))
+    if share.too_much:
+        written_off = min(share.too_much, claim.written_off)
+        others.append(("written_off", f"written-off/{claim.claim_id}", -written_off, "open"))
+        others.append(("overpaid", overpaid_id(claim.claim_id), written_off - share.too_much, "open"))
     remaining_tax = claim.tax - _total(gone.tax or Decimal(0) for gone in told)
     remaining = claim.granted - _total(gone.gross for gone in told)
     nothing = zero(currency)
@@ -236,8 +244,9 @@ def _joined(parts: Iterable[SettledPart]) -> Iterator[SettledPart]:
     joined: dict[tuple[str, PartStatus], SettledPart] = {}
     for part in parts:
         before = joined.get((part.id, part.status))
-        net, tax = (before.net + part.net, before.tax + part.tax) if before is not None else (part.net, part.tax)
-        joined[part.id, part.status] = _part(part.into, part.id, net, tax, part.status)
+        if before is not None:
+            part = _part(part.into, part.id, before.net + part.net, before.tax + part.tax, part.status)
+        joined[part.id, part.status] = part
     return iter(joined.values())
 
 
@@ -262,8 +271,11 @@ _ORDER: tuple[Into, ...] = (
 )
 
 
+_settled_part = unchecked(SettledPart)
+
+
 def _part(into: Into, id_: str, net: Decimal, tax: Decimal, status: PartStatus) -> SettledPart:
-    return SettledPart(into=into, id=id_, net=net, tax=tax, status=status)
+    return _settled_part(into=into, id=id_, net=net, tax=tax, status=status)
 
 
 def _in_step(parts: Iterable[_Untaxed], whole: Decimal, tax: Decimal, currency: str) -> Iterator[SettledPart]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
 from ledger.events import Status
@@ -40,29 +39,29 @@ def next_due(facts: AccountFacts, now: datetime) -> datetime | None:
     zone = facts.time_zone
     if zone is None:
         return None
-    instants = (
-        instant
-        for subscription in facts.subscriptions.by_id.values()
-        if subscription.registration is not None
-        for instant in _turning_points(subscription, zone, now)
-    )
-    return min((instant for instant in instants if instant > now), default=None)
+    next_one = None
+    for subscription in facts.subscriptions.by_id.values():
+        if subscription.registration is not None:
+            for instant in _turning_points(subscription, zone, now):
+                if instant > now and (next_one is None or instant < next_one):
+                    next_one = instant
+    return next_one
 
 
-def _turning_points(subscription: SubscriptionFacts, time_zone: str, now: datetime) -> Iterator[datetime]:
+def _turning_points(subscription: SubscriptionFacts, time_zone: str, now: datetime) -> list[datetime]:
     cycles = subscription.cycles
-    if cycles:
-        yield cycles[0].period.begin
+    found = [cycles[0].period.begin] if cycles else []
     if subscription.outages.ongoing:
         begins = bisect_left(cycles, now, key=lambda cycle: cycle.period.begin)
         ends = bisect_right(cycles, now, key=lambda cycle: cycle.period.end)
         if begins < len(cycles):
-            yield cycles[begins].period.begin + _INSTANT
+            found.append(cycles[begins].period.begin + _INSTANT)
         if ends < len(cycles):
-            yield cycles[ends].period.end
-        yield from (outage.began_at + _INSTANT for outage in subscription.outages.ongoing.values())
-    yield from (fact.occurred_at for fact in subscription.interruptions)
-    yield from (fact.occurred_at for fact in subscription.terminations)
+            found.append(cycles[ends].period.end)
+        found += [outage.began_at + _INSTANT for outage in subscription.outages.ongoing.values()]
+    found += [fact.occurred_at for fact in subscription.interruptions]
+    found += [fact.occurred_at for fact in subscription.terminations]
     cancellation = ending(subscription, time_zone).cancellation
     if cancellation is not None:
-        yield cancellation.effective_at
+        found.append(cancellation.effective_at)
+    return found

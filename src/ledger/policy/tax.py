@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
 from ledger.policy.facts.charge import Charge
 from ledger.policy.proration import Share
-from ledger.values import Rounding, in_proportion, ratio
+from ledger.values import Rounding, in_proportion, ratio, value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TaxInStep:
     """Where the tax of a charge stands as its grants are taken in their fixed order: after the last one, or none.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -15,10 +14,10 @@ from ledger.policy.facts import SubscriptionFacts
 from ledger.policy.facts.charge import Cycle
 from ledger.policy.proration import Share, share_of_days, share_of_time, spelled, spelled_days
 from ledger.policy.violation import Suspension, latest_suspension, suspended_at
-from ledger.values import Period, instant_to_text, midnight, rounded
+from ledger.values import Period, instant_to_text, midnight, rounded, value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Unused:
     """The part of a cycle that a cancellation leaves unused: its time, and its dates from the first unused day on."""
 
@@ -29,7 +28,7 @@ class Unused:
     days: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UnusedFinding:
     """What an ending comes to for one cycle, before the fee.
 
@@ -150,7 +149,7 @@ def _to_the_instant(cancellation: Cancellation, terms: Agreement) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UnusedAmount:
     """The amount for a cycle's unused part: pro rata, rounded, never more than what is left of the charge."""
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from ledger.events import SubscriptionReinstated, SubscriptionSuspended, SubscriptionTerminated
 from ledger.policy.facts import SubscriptionFacts
-from ledger.values import END, Period
+from ledger.values import END, Period, value
 
 CourseFact = SubscriptionSuspended | SubscriptionReinstated | SubscriptionTerminated
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Suspension:
     """A time without service, with the fact that it began by and the one that ended it, if any has."""
 
@@ -31,6 +30,8 @@ def suspensions(subscription: SubscriptionFacts) -> list[Suspension]:
 
     Same instants are taken in the order of their messages.
     """
+    if not subscription.interruptions:
+        return []
     found: list[Suspension] = []
     began: SubscriptionSuspended | None = None
     for fact in sorted(subscription.interruptions, key=lambda f: (f.occurred_at, *f.order)):

@@ -54,8 +54,8 @@ FEW_ROWS = 3
 class _PostgreSQLTransaction(Transaction):
     """Each change is one statement, which the server has whole before it waits for the next.
 
-    Whoever is frozen between two statements is idle, and the server ends that. In the middle of a COPY it would wait,
-    and keep all locks, for ever.
+    Whoever is frozen between two statements, or before the values of one have all arrived, is idle, and the server
+    ends that. In the middle of a COPY it would wait, and keep all locks, for ever.
     """
 
     def __init__(self, connection: psycopg.Connection[Row], types: dict[str, Mapping[str, str]]) -> None:
@@ -96,7 +96,14 @@ class _PostgreSQLTransaction(Transaction):
         """Run a statement over `{given}`, which are rows: they go as one array for each column."""
         arrays = ", ".join(f"%b::{_in_postgresql(type_)}[]" for type_ in types)
         values = [list(column) for column in zip(*rows, strict=True)]
-        return self._connection.execute(sql.format(given=f"unnest({arrays})"), values).rowcount
+        return self._run_whole(sql.format(given=f"unnest({arrays})"), values)
+
+    def _run_whole(self, sql: str, values: Sequence[Any]) -> int:
+        """Run a statement with much in it; the number of rows it changed.
+
+        It is told beforehand: else the server would have begun with it, and not be idle, while its values still come.
+        """
+        return self._connection.execute(sql, values, prepare=True).rowcount
 
     def _types_of(self, table: str) -> Mapping[str, str]:
         """The type of each of a table's columns. No table of ours ever changes one."""
@@ -135,13 +142,13 @@ class _PostgreSQLTransaction(Transaction):
             self._with_arrays(f"{into} SELECT * FROM {{given}} {ending}", columns.values(), rows)
         elif rows:
             typed = ", ".join(f"{column} {type_}" for column, type_ in columns.items())
-            self._connection.execute(
+            self._run_whole(
                 f"{into} SELECT {', '.join(columns)} FROM json_to_recordset(%s::json) AS given ({typed}) {ending}",
                 [to_json([dict(zip(columns, row, strict=True)) for row in rows]).decode()],
             )
 
     def rows_in(self, sql: str, values: Sequence[Any]) -> list[Row]:
-        return self.rows(sql, [list(values)])
+        return self._connection.execute(_percent(sql), [list(values)], prepare=True, binary=True).fetchall()
 
 
 def _in_postgresql(type_: str) -> str:

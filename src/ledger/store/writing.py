@@ -212,7 +212,7 @@ class Writes:
     collected: dict[str, datetime] = field(default_factory=dict)
     """The notices whose link was used, and when."""
     request: CarriedOut | None = None
-    reader: ReaderMove | None = None
+    readers: Sequence[ReaderMove] = ()
     sandbox_clock: datetime | None = None
     erased: ErasedAccount | None = None
     generation: Begun | None = None
@@ -222,12 +222,13 @@ class Writes:
     def write_before_events(self, transaction: Transaction) -> None:
         """Everything but the events, in the order that keeps writers from waiting for each other in a circle.
 
-        Heads in account order, then the catalogue, then the reader, then what can only conflict by a mistake, and
+        Heads in account order, then the catalogue, then the readers, then what can only conflict by a mistake, and
         last the vault's last key, whose row is held for as long as the shard's position, which comes next.
         """
         self._move_heads(transaction)
         self._hold_catalogue(transaction)
-        self._move_reader(transaction)
+        for move in sorted(self.readers, key=lambda move: move.reader):
+            move_reader(transaction, move)
         self._write_inbox(transaction)
         self._write_request(transaction)
         self._write_waiting(transaction)
@@ -326,10 +327,6 @@ class Writes:
                 "AND account IN (SELECT account FROM awaiting_agreement WHERE agreement = ?)",
                 (due_at, due_at, publication.name),
             )
-
-    def _move_reader(self, transaction: Transaction) -> None:
-        if self.reader is not None:
-            move_reader(transaction, self.reader)
 
     def _write_bound(self, transaction: Transaction) -> None:
         """The row is touched only where a newer key was used than ever before."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Set as AbstractSet
-from typing import Never
+from functools import cache
+from types import UnionType
+from typing import Any
 
 from ledger.agreement import PublishedAgreement
 from ledger.events import (
@@ -18,8 +20,6 @@ from ledger.events import (
     Fact,
     FactRetracted,
     InstructionFact,
-    OverpaidAct,
-    RefundAct,
     RefundReport,
     RefundSubmitted,
     SubscriptionRegistered,
@@ -36,7 +36,7 @@ from ledger.policy.facts.invoice import Invoice
 from ledger.policy.facts.kind import Kind
 from ledger.policy.facts.outages import OutageFact, OutageFacts
 from ledger.policy.facts.payments import PaymentFact, Payments
-from ledger.policy.facts.refund_acts import RefundActs
+from ledger.policy.facts.refund_acts import RefundActFact, RefundActs
 from ledger.policy.facts.refunds import Refunds, Submissions
 from ledger.policy.facts.registration import RegisteredAccount
 from ledger.policy.facts.retractions import Retractions
@@ -74,7 +74,7 @@ class AccountFacts:
         self.complaints = Complaints(contradictions, waiting)
         self.goodwill = GoodwillCredits(account, self.complaints, contradictions, waiting)
         self._instructions = InstructionAnswers()
-        self._kinds: tuple[Kind[Never], ...] = (
+        self._kinds: tuple[Kind[Any], ...] = (
             account,
             self.subscriptions,
             self._course,
@@ -88,7 +88,7 @@ class AccountFacts:
             self.goodwill,
             self._instructions,
         )
-        """In the order in which they are judged: those that others depend on come first."""
+        """In the order of `_KINDS`, in which they are judged: those that others depend on come first."""
         self._standing: dict[str, Fact] = {}
         """The facts that count, by event id."""
 
@@ -113,7 +113,7 @@ class AccountFacts:
 
     def learn(self, fact: Fact) -> Touched:
         """Take in one fact; each fact is learnt once, and one that is retracted counts for nothing."""
-        if self._retractions.learn(fact).everything:
+        if self._retractions.learn(fact):
             self._learn_anew()
             return EVERYTHING
         return self._learn(fact) if self._retractions.counts(fact) else Touched()
@@ -139,33 +139,18 @@ class AccountFacts:
         return touched
 
     def _learn_by_kind(self, fact: Fact) -> Touched:
-        if isinstance(fact, ChargeFact):
-            return self.charges.learn(fact)
-        if isinstance(fact, PaymentFact):
-            return self.payments.learn(fact)
-        if isinstance(fact, OutageFact):
-            return self._outages.learn(fact)
-        if isinstance(fact, DisputeFact):
-            return self.disputes.learn(fact)
-        if isinstance(fact, CourseFact):
-            return self._course.learn(fact)
-        if isinstance(fact, RefundReport):
-            return self.refunds.learn(fact)
-        if isinstance(fact, RefundAct | OverpaidAct):
-            return self.refund_acts.learn(fact)
-        if isinstance(fact, GoodwillFact):
-            return self.goodwill.learn(fact)
-        if isinstance(fact, ComplaintFact):
-            return self.complaints.learn(fact)
-        if isinstance(fact, InstructionFact):
-            return self._instructions.learn(fact)
-        if isinstance(fact, AccountRegistered):
-            return self._account.learn(fact)
+        kind = self._kind(fact)
+        if kind is None:
+            return Touched()
+        touched = kind.learn(fact)
         if isinstance(fact, SubscriptionRegistered):
-            touched = self.subscriptions.learn(fact)
             self.charges.admit_those_of(fact.data.subscription_id)
-            return touched
-        return Touched()
+        return touched
+
+    def _kind(self, fact: Fact) -> Kind[Any] | None:
+        """The kind of a fact; None for one that nothing is assessed by."""
+        place = _place_of(type(fact))
+        return self._kinds[place] if place is not None else None
 
     def _judge(self) -> None:
         """Judge all facts again in the order of their messages, because an earlier one may have turned up."""
@@ -238,31 +223,30 @@ class AccountFacts:
         subscription_id = getattr(fact.data, "subscription_id", None)
         if subscription_id is not None and not self.subscriptions.is_registered(subscription_id):
             return f"subscription {subscription_id}"
-        if isinstance(fact, ChargeFact):
-            return self.charges.waits_for(fact)
-        if isinstance(fact, PaymentFact):
-            return self.payments.waits_for(fact)
-        if isinstance(fact, OutageFact):
-            return self._outages.waits_for(fact)
-        if isinstance(fact, DisputeFact):
-            return self.disputes.waits_for(fact)
-        if isinstance(fact, CourseFact):
-            return self._course.waits_for(fact)
-        if isinstance(fact, RefundReport):
-            return self.refunds.waits_for(fact)
-        if isinstance(fact, RefundAct | OverpaidAct):
-            return self.refund_acts.waits_for(fact)
-        if isinstance(fact, GoodwillFact):
-            return self.goodwill.waits_for(fact)
-        if isinstance(fact, ComplaintFact):
-            return self.complaints.waits_for(fact)
-        if isinstance(fact, InstructionFact):
-            return self._instructions.waits_for(fact)
-        if isinstance(fact, AccountRegistered):
-            return self._account.waits_for(fact)
-        if isinstance(fact, SubscriptionRegistered):
-            return self.subscriptions.waits_for(fact)
-        return None
+        kind = self._kind(fact)
+        return kind.waits_for(fact) if kind is not None else None
+
+
+_KINDS: tuple[type[Fact] | UnionType, ...] = (
+    AccountRegistered,
+    SubscriptionRegistered,
+    CourseFact,
+    ChargeFact,
+    OutageFact,
+    DisputeFact,
+    PaymentFact,
+    RefundReport,
+    RefundActFact,
+    ComplaintFact,
+    GoodwillFact,
+    InstructionFact,
+)
+"""The facts of each kind, in the order in which an account has the kinds."""
+
+
+@cache
+def _place_of(fact: type[Fact]) -> int | None:
+    return next((place for place, of in enumerate(_KINDS) if issubclass(fact, of)), None)
 
 
 def _registrations_first(fact: Fact) -> tuple[bool, bool]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
 from ledger.events import ChargePosted, CycleStarted
-from ledger.values import Period, midnight
+from ledger.values import Period, midnight, value
 
 ChargeFact = CycleStarted | ChargePosted
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Charge:
     """A charge as the assessment sees it; `fact` is the message it became known by."""
 
@@ -25,7 +24,7 @@ class Charge:
     fact: ChargeFact
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cycle(Charge):
     """A billing cycle: the half-open range of local dates `[starts_on, ends_on)`, and its elapsed `period`."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
 
 from ledger.events import Fact
 from ledger.policy.facts.waiting import WaitingFacts
+from ledger.values import value
 
 F = TypeVar("F", bound=Fact)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Contradiction:
     """Two facts that cannot both hold; `left_out` is the later one, which the assessment does without."""
 
@@ -30,6 +30,9 @@ class Contradictions:
 
     def __iter__(self) -> Iterator[Contradiction]:
         return iter(self._by_left_out.values())
+
+    def __len__(self) -> int:
+        return len(self._by_left_out)
 
     def leaves_out(self, fact: Fact) -> bool:
         """Whether the assessment does without a fact."""

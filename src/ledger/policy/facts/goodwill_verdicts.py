@@ -77,6 +77,8 @@ class GoodwillCredits:
 
     def naming(self, complaints: Container[str], subscriptions: Container[str]) -> set[str]:
         """The goodwill credits of which some proposal names one of the complaints or subscriptions."""
+        if not self.by_id:
+            return set()
         return {
             credit_id
             for credit_id, goodwill in self.by_id.items()

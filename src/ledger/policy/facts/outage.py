@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 
 from ledger.agreement import Disruption
 from ledger.events import OutageReopened, OutageReported, OutageResolved, Reason
-from ledger.values import END, Period
+from ledger.values import END, Period, value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outage:
     """One outage as it stands: `resolved_at` is None while it goes on."""
 
@@ -28,6 +28,11 @@ class Outage:
     def resolved_at(self) -> datetime | None:
         """When it worked again; None while unresolved (never resolved, or reopened last)."""
         return self.ending.data.resolved_at if isinstance(self.ending, OutageResolved) else None
+
+    @property
+    def ends_at(self) -> datetime:
+        """When it ended; the end of time while it goes on."""
+        return self.ending.data.resolved_at if isinstance(self.ending, OutageResolved) else END
 
     def reaching(self, limit: datetime) -> Period:
         """The time it lasted, an unresolved one as far as the limit; empty where the limit comes first."""
@@ -84,7 +89,7 @@ class Outages:
         for began_at, _, outage in self.ended[first:]:
             if began_at > window.end:
                 break
-            if outage.reaching(END).end >= window.begin:
+            if outage.ends_at >= window.begin:
                 yield outage
         for outage in self.ongoing.values():
             if outage.began_at <= window.end:
@@ -95,10 +100,12 @@ class Outages:
 
         Whether an outage counts depends on all it merges with, of whatever eligibility; the closure holds them all.
         """
+        if not self.ended and not self.ongoing:
+            return window, []
         while True:
             found = list(self.around(window))
             begin = min([window.begin, *(outage.began_at for outage in found)])
-            end = max([window.end, *(outage.reaching(END).end for outage in found)])
+            end = max([window.end, *(outage.ends_at for outage in found)])
             if (begin, end) == (window.begin, window.end):
                 return window, found
             window = Period(begin, end)

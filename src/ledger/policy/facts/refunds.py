@@ -23,12 +23,12 @@ from ledger.policy.facts.contradictions import Contradictions
 from ledger.policy.facts.registration import RegisteredAccount
 from ledger.policy.facts.touched import Touched
 from ledger.policy.facts.waiting import WaitingFacts
-from ledger.values import unit
+from ledger.values import unit, value
 
 Success = RefundSucceeded | RefundSucceededV1
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RefundWord:
     """What the payment processor's reports say of one refund, or of one return."""
 
@@ -48,7 +48,7 @@ class RefundWord:
         return self.naming.data.amount if self.naming is not None else None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReturnWord:
     """One return of an attempt, and what the reports say of it: those of itself and those of the whole refund."""
 
@@ -74,7 +74,7 @@ class ReturnWord:
         return naming is not None and naming.data.refund_id == self.returned.return_id
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Attempt:
     """A refund as it was submitted once, and what the reports say of its returns."""
 
@@ -262,6 +262,10 @@ class Refunds:
     def of_credit(self, credit_id: str) -> Iterable[str]:
         """The refunds of one credit that were submitted or reported on."""
         return self._of_credit.get(credit_id, ())
+
+    def any_of(self, claim_id: str, credit_id: str) -> bool:
+        """Whether any refund of a claim or of its credit was submitted or reported on."""
+        return claim_id in self._of_claim or credit_id in self._of_credit
 
     def word(self, refund_id: str) -> RefundWord | None:
         """What the payment processor says of a refund that was not submitted; None where it said nothing."""

@@ -12,7 +12,6 @@ from ledger.events import (
     message_key,
     retracted,
 )
-from ledger.policy.facts.touched import EVERYTHING, Touched
 from ledger.policy.facts.waiting import WaitingFacts
 
 
@@ -26,17 +25,17 @@ class Retractions:
         self._retracted: dict[MessageKey, Retraction] = {}
         """The messages that count as never said, whether they came already or not."""
 
-    def learn(self, fact: Fact) -> Touched:
-        """Take in one fact. Where another counts now, or counts no more, all that stands is to be learnt anew."""
+    def learn(self, fact: Fact) -> bool:
+        """Take in one fact; whether another counts now, or counts no more, so that all is to be learnt anew."""
         self._came[message_key(fact)] = fact
         self._waiting.became_known("message", _named(fact.data.message))
         if not isinstance(fact, FactRetracted):
-            return Touched()
+            return False
         before = self._retracted.keys()
         retractions = (came.retraction for came in self._came.values() if isinstance(came, FactRetracted))
         self._retracted = retracted(retractions)
         changed = before ^ self._retracted.keys()
-        return Touched() if self._came.keys().isdisjoint(changed) else EVERYTHING
+        return not self._came.keys().isdisjoint(changed)
 
     def waits_for(self, fact: FactRetracted) -> str | None:
         """It waits for the message that it takes back."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 
 from ledger.events import Fact
+from ledger.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Waiting:
     """A recorded fact that cannot be assessed until its account knows what it is about."""
 
