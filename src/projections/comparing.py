@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from typing import cast
 
 from pydantic_core import to_json
 
@@ -95,9 +94,29 @@ def kept_rows(transaction: Transaction, projection: Projection, accounts: Sequen
         for values in transaction.rows_in(
             f"SELECT {', '.join(table.columns)} FROM {projection.stored_name(table)} WHERE account IN (?*)", accounts
         ):
-            row = table.row(values)
-            found[cast(str, row["account"])][table][table.key_of(row)] = values
+            key = table.key_in(values)
+            found[key[0]][table][key] = values
     return dict(found)
+
+
+def differing_accounts(
+    transaction: Transaction, one: Projection, other: Projection, accounts: Sequence[str]
+) -> set[str]:
+    """Those of some accounts whose rows one projection has otherwise than another that folds alike.
+
+    The database compares them, which takes a tenth of what it takes to fetch them all.
+    """
+    found: set[str] = set()
+    for table in one.tables:
+        columns = ", ".join(table.columns)
+        both = " UNION ALL ".join(f"SELECT {columns} FROM {each.stored_name(table)}" for each in (one, other))
+        rows = transaction.rows_in(
+            f"SELECT DISTINCT account FROM (SELECT account FROM ({both}) AS both_rows WHERE account IN (?*) "
+            f"GROUP BY {columns} HAVING COUNT(*) <> 2) AS odd",
+            accounts,
+        )
+        found |= {row[0] for row in rows}
+    return found
 
 
 def folded_rows(
@@ -132,21 +151,23 @@ def folded_rows(
 def pages(database: Database, projections: Sequence[Projection], limit: int = PAGE) -> Iterator[list[str]]:
     """All accounts that have events, and then those that only rows name, which nothing can have made."""
     yield from account_pages(database, limit)
-    told: set[str] = set()
-    for projection in projections:
-        for table in projection.tables:
-            for page in in_turn(database, partial(_named_after, name=projection.stored_name(table), limit=limit)):
-                with database.reading() as transaction:
-                    known = accounts_among(transaction, page)
-                strangers = {*page} - known - told
-                told |= strangers
-                if strangers:
-                    yield sorted(strangers, key=str)
+    tables = [projection.stored_name(table) for projection in projections for table in projection.tables]
+    for page in in_turn(database, partial(_named_after, tables=tables, limit=limit)):
+        with database.reading() as transaction:
+            known = accounts_among(transaction, page)
+        if strangers := {*page} - known:
+            yield sorted(strangers, key=str)
 
 
-def _named_after(transaction: Transaction, account: str, *, name: str, limit: int) -> list[str]:
+def _named_after(transaction: Transaction, account: str, *, tables: Sequence[str], limit: int) -> list[str]:
+    """The next accounts that any of some tables names."""
+    each = [
+        f"SELECT * FROM (SELECT DISTINCT account FROM {table} WHERE account > ? ORDER BY account LIMIT ?) AS named"
+        for table in tables
+    ]
     rows = transaction.rows(
-        f"SELECT DISTINCT account FROM {name} WHERE account > ? ORDER BY account LIMIT ?", (account, limit)
+        f"SELECT account FROM ({' UNION '.join(each)}) AS named ORDER BY account LIMIT ?",
+        (*(account, limit) * len(tables), limit),
     )
     return [row[0] for row in rows]
 

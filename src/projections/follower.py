@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 from ledger.events import STORED_TYPES
 from ledger.store.database import Conflict, Database, Transaction
@@ -19,7 +20,7 @@ from ledger.store.reading.generations import AheadOfLedger
 from ledger.store.reading.shards import shard_end, shard_ends
 from ledger.store.reading.store import store_id
 from projections.catalog import CATALOG
-from projections.projection import Key, Projection, Rows, Stored, Table, Values, stored_types
+from projections.projection import Key, Place, Projection, Rows, Stored, Table, Values, stored_types
 
 POSITIONS = """CREATE TABLE IF NOT EXISTS projection_positions (
     projection TEXT NOT NULL, version INTEGER NOT NULL, shard INTEGER NOT NULL, position BIGINT NOT NULL,
@@ -45,7 +46,6 @@ class Follower:
     def __init__(self, database: Database, projections: Sequence[Projection] = CATALOG) -> None:
         self._database = database
         self._projections = tuple(sorted(projections, key=lambda projection: (projection.name, projection.version)))
-        self._takes = {projection: stored_types(projection.handles) for projection in self._projections}
         self._stands: dict[int, dict[Projection, int]] = {}
 
     def create(self) -> None:
@@ -198,23 +198,10 @@ class Follower:
         after: int,
         envelopes: Sequence[Stored],
     ) -> None:
-        """Fold a run of events into projections that stand before it, as part of a transaction. Raises ReaderFenced.
-
-        Each event is decoded once for all of them, and let go before the next: keeping them takes longer.
-        """
-        takers = {
-            type_: [projection for projection in projections if type_ in self._takes[projection]]
-            for type_ in {envelope.type for envelope in envelopes}
-        }
+        """Fold a run of events into projections that stand before it, in a transaction. Raises ReaderFenced."""
         self._move(transaction, projections, shard, after, envelopes[-1].position)
-        rows = {projection: self._load(transaction, projection, envelopes) for projection in projections}
-        for envelope in envelopes:
-            taking = takers[envelope.type]
-            # What a newer program wrote is decoded too, which says so: passing over it would lose it for good.
-            if taking or envelope.type not in STORED_TYPES:
-                event = envelope.event()
-                for projection in taking:
-                    projection.fold(rows[projection], envelope, event)
+        rows = {projection: load(transaction, projection, envelopes) for projection in projections}
+        fold_into(rows, envelopes)
         for projection in projections:
             for table, changes in rows[projection].changes().items():
                 write(transaction, projection.stored_name(table), table, changes)
@@ -236,21 +223,42 @@ class Follower:
         if moved != len(projections):
             raise ReaderFenced(f"another follower moved a projection on from {shard}:{after}")
 
-    def _load(self, transaction: Transaction, projection: Projection, envelopes: Sequence[Stored]) -> Rows:
-        """The rows that folds will look at."""
-        rows = Rows(projection.tables)
-        for table in projection.tables:
-            reading = stored_types(table.reads)
-            accounts = sorted({envelope.account for envelope in envelopes if envelope.type in reading})
-            if accounts:
-                columns = ", ".join(table.columns)
-                rows.keep(
-                    table,
-                    transaction.rows_in(
-                        f"SELECT {columns} FROM {projection.stored_name(table)} WHERE account IN (?*)", accounts
-                    ),
-                )
-        return rows
+
+def load(transaction: Transaction, projection: Projection, envelopes: Sequence[Stored]) -> Rows:
+    """The rows that folds of some events will look at."""
+    rows = Rows(projection.tables)
+    for table in projection.tables:
+        reading = stored_types(table.reads)
+        accounts = sorted({envelope.account for envelope in envelopes if envelope.type in reading})
+        if accounts:
+            columns = ", ".join(table.columns)
+            rows.keep(
+                table,
+                transaction.rows_in(
+                    f"SELECT {columns} FROM {projection.stored_name(table)} WHERE account IN (?*)", accounts
+                ),
+            )
+    return rows
+
+
+def fold_into(rows: Mapping[Projection, Rows], envelopes: Iterable[Stored]) -> None:
+    """Fold events into the rows of projections.
+
+    Each event is decoded once for all of them, and let go before the next: keeping them takes longer.
+    """
+    takers: dict[str, list[tuple[Callable[[Rows, Place, Any], None], Rows]]] = {}
+    for envelope in envelopes:
+        type_ = envelope.type
+        taking = takers.get(type_)
+        if taking is None:
+            taking = takers[type_] = [
+                (projection.fold, of) for projection, of in rows.items() if type_ in stored_types(projection.handles)
+            ]
+        # What a newer program wrote is decoded too, which says so: passing over it would lose it for good.
+        if taking or type_ not in STORED_TYPES:
+            event = envelope.event()
+            for fold, of in taking:
+                fold(of, envelope, event)
 
 
 def positions_of(transaction: Transaction, projections: Iterable[Projection]) -> dict[Projection, Reached]:
@@ -282,12 +290,14 @@ def _definition(projection: Projection, table: Table, text: str) -> list[str]:
         f"{column} {text if type_ == 'TEXT' else _stored_type(type_)}{' NOT NULL' if column in table.key else ''}"
         for column, type_ in table.columns.items()
     )
+    # Rows of a copy are only ever looked for by their accounts.
+    indexes = table.indexes if not projection.suffix else ()
     return [
         f"CREATE TABLE IF NOT EXISTS {name} ({columns}, PRIMARY KEY ({', '.join(table.key)}))",
         *(
             f"CREATE INDEX IF NOT EXISTS {name}_{index.name} ON {name} ({', '.join(index.columns)})"
             + (f" WHERE {index.where}" if index.where is not None else "")
-            for index in table.indexes
+            for index in indexes
         ),
     ]
 

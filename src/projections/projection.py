@@ -10,7 +10,7 @@ rows wherever they come from, and the questions, which have a database find the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from operator import itemgetter
 from typing import Any, Literal, Protocol
@@ -58,6 +58,8 @@ class Table:
     finding: bool = False
     key_of: Callable[[Row], Key] = field(init=False)
     """What a row is known by."""
+    key_in: Callable[[Values], Key] = field(init=False)
+    """The same of its values: the rows of a database need not become mappings for it."""
     values_of: Callable[[Row], Values] = field(init=False)
     """What a row says, in the order of the columns."""
 
@@ -67,6 +69,7 @@ class Table:
         if self.appends and self.reads:
             raise TypeError(f"rows of table {self.name} are put once, so that a fold has nothing to look for")
         object.__setattr__(self, "key_of", itemgetter(*self.key))
+        object.__setattr__(self, "key_in", itemgetter(*map([*self.columns].index, self.key)))
         object.__setattr__(self, "values_of", itemgetter(*self.columns))
 
     def row(self, values: Values) -> Row:
@@ -169,7 +172,7 @@ class Rows:
     def keep(self, table: Table, rows: Iterable[Values]) -> None:
         """Have rows that were written before."""
         for values in rows:
-            key = table.key_of(table.row(values))
+            key = table.key_in(values)
             self._kept[table][key] = values
             self._note(table, key)
 
@@ -251,6 +254,11 @@ class Projection:
     def stored_name(self, table: Table) -> str:
         """What a table of this version is called in a database."""
         return f"{table.name}_v{self.version}{self.suffix}"
+
+
+def copy_of(projection: Projection) -> Projection:
+    """A projection that folds alike into tables of its own, under positions of its own (projections/rebuild.py)."""
+    return replace(projection, name=f"{projection.name} (rebuild)", suffix="_rebuilt")
 
 
 @cache

@@ -10,16 +10,31 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ledger.store.database import Database, StoreError, Transaction
 from ledger.store.positions import Position, Reached
 from ledger.store.reading.events import accounts_between, how_many_accounts, read_shard
 from ledger.store.reading.shards import shard_ends
 from ledger.values import SYSTEM_ACCOUNT
-from projections.comparing import PAGE, Difference, difference, kept_rows, pages
+from projections.comparing import Difference, difference, differing_accounts, kept_rows, pages
 from projections.follower import BATCH_MAX, Follower, Progress, positions_of
-from projections.projection import Projection
+from projections.projection import Projection, copy_of
+from projections.stretches import (
+    AT_ONCE,
+    FEW,
+    STRETCHES,
+    Building,
+    Stretches,
+    check_whole,
+    cores,
+    divide,
+    forget_stretches,
+    stretches_of,
+)
+
+PAGE = 1_000
+"""So many accounts share a snapshot; the database compares their rows."""
 
 
 class Overtaken(StoreError):
@@ -37,11 +52,6 @@ class Rebuilt:
     differences: Sequence[Difference]
 
 
-def copy_of(projection: Projection) -> Projection:
-    """A projection that folds alike into tables of its own, under positions of its own."""
-    return replace(projection, name=f"{projection.name} (rebuild)", suffix="_rebuilt")
-
-
 class Rebuild:
     """One rebuild of some projections; it may be cut off anywhere, and gone on with by another object or process.
 
@@ -56,11 +66,21 @@ class Rebuild:
         restored: bool = False,
         batch: int = BATCH_MAX,
         page: int = PAGE,
+        processes: int | None = None,
+        few: int = FEW,
+        at_once: int = AT_ONCE,
     ) -> None:
+        """Without a number of processes there are as many as can work at the same time.
+
+        A store of a `few` events is built by a follower.
+        """
         self._restored = restored
         self._database = database
         self._batch = batch
         self._page = page
+        self._processes = processes if processes is not None else cores()
+        self._few = few
+        self._at_once = at_once
         # In the order in which followers take their positions: two that lock in different orders lock each other out.
         self._copies = {p: copy_of(p) for p in sorted(projections, key=lambda p: (p.name, p.version))}
         self._built = False
@@ -71,6 +91,7 @@ class Rebuild:
     def prepare(self) -> None:
         """Make the tables that are missing, the copies' too: whoever rebuilds then needs no right to create any."""
         Follower(self._database, [*self._copies, *self._copies.values()]).create()
+        self._database.create([STRETCHES])
 
     def begin(self, *, anew: bool = False) -> int:
         """Make the copies' tables, or find those of a rebuild that was cut short; how many events that had folded.
@@ -81,8 +102,10 @@ class Rebuild:
         if anew:
             with self._database.writing() as transaction:
                 self._empty_copies(transaction)
-        follower = Follower(self._database, list(self._copies.values()))
-        return min(sum(positions.values()) for positions in follower.positions().values())
+        copies = list(self._copies.values())
+        with self._database.reading() as transaction:
+            stands, divided = positions_of(transaction, copies), stretches_of(transaction, copies)
+        return min(sum(stands[copy].values()) + sum(each.folded for each in divided.get(copy, ())) for copy in copies)
 
     def build(self, on_progress: Progress | None = None) -> None:
         """Fold the store into the copies, told of how many events are folded of how many; readers notice nothing.
@@ -105,30 +128,85 @@ class Rebuild:
                     return rebuilt
 
     def _follow(self, on_progress: Progress | None = None) -> None:
-        """Bring every copy to where its projection stands now.
-
-        Where that one never began, or is ahead of a store that was restored, it is brought to the store's end.
-        """
+        """Bring every copy to where its projection stands now."""
+        if not self._built:
+            self._build_by_account(on_progress)
         with self._database.reading() as transaction:
-            ends = shard_ends(transaction)
             stands = positions_of(transaction, [*self._copies, *self._copies.values()])
+            together = self._goals(transaction, stands)
         self._make_sure_of_copies(stands)
-        together: dict[Reached, list[Projection]] = defaultdict(list)
-        for projection, copy in self._copies.items():
-            begun = any(stands[projection].values())
-            goals = stands[projection] if begun and not self._is_ahead(stands[projection], ends) else ends
-            together[goals].append(copy)
-        for goal, copies in together.items():
+        for goal, projections in together.items():
+            copies = [self._copies[projection] for projection in projections]
             Follower(self._database, copies).catch_up(on_progress, self._batch, to=goal)
         self._built = True
 
-    def _is_ahead(self, stands: Reached, ends: Reached) -> bool:
-        return self._restored and not ends.covers(stands)
+    def _goals(
+        self, transaction: Transaction, stands: Mapping[Projection, Reached]
+    ) -> dict[Reached, list[Projection]]:
+        """Where projections stand, those that stand at one place together.
+
+        One that never began, or is ahead of a store that was restored, is to come to the store's end.
+        """
+        ends = shard_ends(transaction)
+        together: dict[Reached, list[Projection]] = defaultdict(list)
+        for projection in self._copies:
+            begun = any(stands[projection].values())
+            ahead = self._restored and not ends.covers(stands[projection])
+            together[stands[projection] if begun and not ahead else ends].append(projection)
+        return together
+
+    def _build_by_account(self, on_progress: Progress | None) -> None:
+        """Build the copies of a store that has more than a few events in stretches of accounts, as far as one goal.
+
+        Those that were begun otherwise are left to go on as they were begun.
+        """
+        with self._database.writing() as transaction:
+            self._divide(transaction)
+        with self._database.reading() as transaction:
+            divided = stretches_of(transaction, list(self._copies.values()))
+        together: dict[Stretches, list[Projection]] = defaultdict(list)
+        for projection, copy in self._copies.items():
+            if copy in divided:
+                together[divided[copy]].append(projection)
+        for projections in together.values():
+            building = Building(self._database, projections, self._at_once, self._few)
+            building.build(self._processes, on_progress or (lambda done, of: None))
+            with self._database.writing() as transaction:
+                self._have_built(transaction, projections)
+
+    def _divide(self, transaction: Transaction) -> None:
+        ends, copies = shard_ends(transaction), list(self._copies.values())
+        if sum(ends.values()) <= self._few:
+            return
+        for copy in copies:
+            _hold(transaction, copy, list(ends))
+        stands = positions_of(transaction, [*self._copies, *copies])
+        divided = stretches_of(transaction, copies)
+        for goal, projections in self._goals(transaction, stands).items():
+            of_these = [self._copies[projection] for projection in projections]
+            new = [copy for copy in of_these if copy not in divided and not any(stands[copy].values())]
+            if new and ends.covers(goal):
+                divide(transaction, new, goal)
+
+    def _have_built(self, transaction: Transaction, projections: Sequence[Projection]) -> None:
+        """Copies stand at the goal of their stretches from now on."""
+        copies = [self._copies[projection] for projection in projections]
+        for copy in copies:
+            _hold(transaction, copy, list(shard_ends(transaction)))
+        divided = stretches_of(transaction, copies)
+        stands = positions_of(transaction, copies)
+        for projection, copy in zip(projections, copies, strict=True):
+            if copy in divided:
+                check_whole(divided[copy])
+                _move(transaction, copy, divided[copy][0].goal)
+            elif not any(stands[copy].values()):
+                raise Overtaken(_overtaken(projection))
+        forget_stretches(transaction, copies)
 
     def _make_sure_of_copies(self, stands: Mapping[Projection, Reached]) -> None:
         for projection, copy in self._copies.items():
             if self._built and any(stands[projection].values()) and not any(stands[copy].values()):
-                raise Overtaken(f"another rebuild of {projection.name} finished meanwhile; nothing is left to do")
+                raise Overtaken(_overtaken(projection))
 
     def _compare(self, on_progress: Progress) -> None:
         """Find the accounts whose old rows and new rows differ, or may: those are looked at again in the end.
@@ -148,8 +226,8 @@ class Rebuild:
                         self._uncompared.add(projection)
                     if projection not in self._uncompared:
                         unsettled = accounts_between(transaction, stands[copy], stands[projection])
-                        found = self._differences(transaction, projection, accounts)
-                        self._suspects[projection] |= {*accounts} & unsettled | {each.account for each in found}
+                        differing = differing_accounts(transaction, projection, copy, accounts)
+                        self._suspects[projection] |= {*accounts} & unsettled | differing
             done += len(accounts)
             self._compared += len(accounts) - (SYSTEM_ACCOUNT in accounts)
             on_progress(done, max(of, done))
@@ -231,6 +309,11 @@ class Rebuild:
             transaction.run(
                 "DELETE FROM projection_positions WHERE projection = ? AND version = ?", (copy.name, copy.version)
             )
+        forget_stretches(transaction, list(self._copies.values()))
+
+
+def _overtaken(projection: Projection) -> str:
+    return f"another rebuild of {projection.name} finished meanwhile; nothing is left to do"
 
 
 def _hold(transaction: Transaction, projection: Projection, shards: Sequence[int]) -> None:

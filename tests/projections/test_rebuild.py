@@ -21,8 +21,8 @@ from projections.catalog import CATALOG
 from projections.claims import CLAIMS
 from projections.comparing import Difference, compare_with_store
 from projections.follower import Follower, Progress
-from projections.projection import Place, Projection, Rows, Table
-from projections.rebuild import Overtaken, Rebuild, Rebuilt, copy_of
+from projections.projection import Place, Projection, Rows, Table, copy_of
+from projections.rebuild import Overtaken, Rebuild, Rebuilt
 from projections.refunds import REFUNDS
 from tests.projections.stories import STORED_AS, Story, everyday, rows
 

@@ -82,6 +82,10 @@ def rebuild(
     anew: Annotated[
         bool, typer.Option("--anew", help="Start over instead of resuming an interrupted rebuild.")
     ] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option("--processes", min=1, help="How many processes fold the events; default: one for each core."),
+    ] = None,
     store: Store = "",
     json: Json = False,
 ) -> int:
@@ -89,6 +93,8 @@ def rebuild(
     from makegood.commands.terminal import rebuilding
     from makegood.commands.terminal.printing import print_json
 
+    if compare_only and processes is not None:
+        raise Stop("--compare-only and --processes exclude each other; leave one out")
     if compare_only and anew:
         raise Stop("--compare-only and --anew exclude each other; leave one out")
     chosen = rebuilding.projections_named(projection)
@@ -97,7 +103,7 @@ def rebuild(
             compared = rebuilding.compare(house, chosen)
             (print_json if json else rebuilding.show_compared)(compared)
             return MISMATCH if compared["differing"] else OK
-        rebuilt = rebuilding.rebuild(house, chosen, anew=anew)
+        rebuilt = rebuilding.rebuild(house, chosen, anew=anew, processes=processes)
     (print_json if json else rebuilding.show_rebuilt)(rebuilt)
     return OK
 

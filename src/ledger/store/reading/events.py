@@ -102,6 +102,31 @@ def read_shard(transaction: Transaction, shard: int, after: int, limit: int) -> 
     return found
 
 
+def read_by_account(
+    transaction: Transaction, account: str, after: int, last: str | None, limit: int
+) -> list[StoredEnvelope]:
+    """The next events by account and in each account's order, after a version of an account, as far as the last one.
+
+    Accounts are in the database's own order of text.
+    """
+    rows = transaction.rows(
+        f"SELECT {_COLUMNS} FROM events WHERE (account, account_version) > (?, ?) "
+        f"{'AND account <= ? ' if last is not None else ''}ORDER BY account, account_version LIMIT ?",
+        (account, after, *((last,) if last is not None else ()), limit),
+    )
+    return [_envelope(row) for row in rows]
+
+
+def accounts_at_every(transaction: Transaction, events: int) -> list[str]:
+    """The accounts, in the database's own order of text, in which another so many events are full."""
+    rows = transaction.rows(
+        "SELECT account FROM (SELECT account, ROW_NUMBER() OVER (ORDER BY account, account_version) AS number "
+        "FROM events) AS numbered WHERE number % ? = 0 ORDER BY number",
+        (events,),
+    )
+    return list(dict.fromkeys(row[0] for row in rows))
+
+
 def check_without_holes(shard: int, after: int, positions: Sequence[int]) -> None:
     """Raises PositionMissing where some positions of a shard are not those that come next after another."""
     for expected, position in enumerate(positions, after + 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from consumers.part import collect_rarely
 from ledger.store.positions import Reached
 from makegood.answers.done import Compared, Differing, Rebuilt
 from makegood.commands.terminal.layout import Columns
@@ -25,9 +26,17 @@ def projections_named(name: str | None) -> Sequence[Projection]:
     return found
 
 
-def rebuild(house: House, projections: Sequence[Projection], *, anew: bool, restored: bool = False) -> Rebuilt:
+def rebuild(
+    house: House,
+    projections: Sequence[Projection],
+    *,
+    anew: bool,
+    restored: bool = False,
+    processes: int | None = None,
+) -> Rebuilt:
     """Rebuild projections and let them catch up; the answer for programs. Raises Stop where it is interrupted."""
-    rebuilding = Rebuild(house.database, projections, restored=restored)
+    collect_rarely()
+    rebuilding = Rebuild(house.database, projections, restored=restored, processes=processes)
     done = rebuilding.begin(anew=anew)
     if done:
         say(f"resuming an interrupted rebuild after {done} events; --anew starts over")
