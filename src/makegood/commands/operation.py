@@ -84,7 +84,7 @@ def rebuild(
     ] = False,
     processes: Annotated[
         int | None,
-        typer.Option("--processes", min=1, help="How many processes fold the events; default: one for each core."),
+        typer.Option("--processes", min=1, help="So many processes fold the events; default: one for each core."),
     ] = None,
     store: Store = "",
     json: Json = False,
