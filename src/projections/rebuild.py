@@ -319,11 +319,8 @@ def _overtaken(projection: Projection) -> str:
 def _hold(transaction: Transaction, projection: Projection, shards: Sequence[int]) -> None:
     """Lock a projection's positions: no follower writes a row of it until the transaction ends."""
     keys = [(projection.name, projection.version, shard) for shard in shards]
-    transaction.run_each(
-        "INSERT INTO projection_positions (projection, version, shard, position) VALUES (?, ?, ?, 0) "
-        "ON CONFLICT (projection, version, shard) DO NOTHING",
-        keys,
-    )
+    rows = [(*key, 0) for key in keys]
+    transaction.insert("projection_positions", ("projection", "version", "shard", "position"), rows, new_only=True)
     transaction.run_each(
         "UPDATE projection_positions SET position = position WHERE projection = ? AND version = ? AND shard = ?", keys
     )

@@ -1,6 +1,7 @@
 """Events written by hand, as the ledger would store them: enough for a fold, a follower or a question to work on."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -35,6 +36,7 @@ from ledger.store.database import Database
 from ledger.store.reading.events import StoredEnvelope
 from ledger.store.schema import TABLES
 from projections.catalog import CATALOG
+from projections.follower import Follower
 from projections.projection import Projection, State, fold_account
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -367,13 +369,22 @@ STORED_AS = {table.name: projection.stored_name(table) for projection in CATALOG
 """What the tables of the projections are called in a database."""
 
 
-def rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:
-    """Everything that the projections keep, in an order of its own."""
+def rows(database: Database, projections: Sequence[Projection] = CATALOG) -> dict[str, list[tuple[Any, ...]]]:
+    """Everything that projections keep, in an order of its own."""
     with database.reading() as transaction:
         return {
             table.name: sorted(
-                transaction.rows(f"SELECT {', '.join(table.columns)} FROM {STORED_AS[table.name]}"), key=repr
+                transaction.rows(f"SELECT {', '.join(table.columns)} FROM {projection.stored_name(table)}"), key=repr
             )
-            for projection in CATALOG
+            for projection in projections
             for table in projection.tables
         }
+
+
+def followed(database: Database, story: Story, upto: int | None = None) -> Database:
+    """A database with a story in it, or its beginning, that all projections have followed."""
+    story.write(database, upto)
+    follower = Follower(database)
+    follower.create()
+    follower.catch_up()
+    return database

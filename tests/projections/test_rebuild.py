@@ -24,7 +24,7 @@ from projections.follower import Follower, Progress
 from projections.projection import Place, Projection, Rows, Table, copy_of
 from projections.rebuild import Overtaken, Rebuild, Rebuilt
 from projections.refunds import REFUNDS
-from tests.projections.stories import STORED_AS, Story, everyday, rows
+from tests.projections.stories import STORED_AS, Story, everyday, followed, rows
 
 pytestmark = pytest.mark.long
 
@@ -41,14 +41,6 @@ def story() -> Story:
 def kept(database: Database, story: Story) -> Database:
     """A store whose projections have seen everything."""
     return followed(database, story)
-
-
-def followed(database: Database, story: Story, upto: int | None = None) -> Database:
-    story.write(database, upto)
-    follower = Follower(database)
-    follower.create()
-    follower.catch_up()
-    return database
 
 
 def change(database: Database, sql: str, *parameters: Any) -> None:

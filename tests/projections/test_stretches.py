@@ -28,7 +28,7 @@ from projections.follower import Follower, positions_of
 from projections.projection import Projection, copy_of, fold_account
 from projections.rebuild import Overtaken, Rebuild
 from projections.stretches import Building, stretches_of
-from tests.projections.stories import STORED_AS, Story, created, everyday, rows
+from tests.projections.stories import STORED_AS, Story, created, everyday, followed, rows
 
 pytestmark = pytest.mark.long
 
@@ -55,23 +55,8 @@ def told(url: str, story: Story) -> Iterator[Database]:
     database.close()
 
 
-def followed(database: Database, story: Story, upto: int | None = None) -> Database:
-    story.write(database, upto)
-    follower = Follower(database)
-    follower.create()
-    follower.catch_up()
-    return database
-
-
 def rows_of_copies(database: Database) -> dict[str, list[Any]]:
-    with database.reading() as transaction:
-        return {
-            table.name: sorted(
-                transaction.rows(f"SELECT {', '.join(table.columns)} FROM {copy.stored_name(table)}"), key=repr
-            )
-            for copy in COPIES
-            for table in copy.tables
-        }
+    return rows(database, COPIES)
 
 
 def built(database: Database, **options: Any) -> dict[str, list[Any]]:
@@ -176,20 +161,22 @@ class TestWholeRebuild:
         assert rebuilt.differences == []
         assert compare_with_store(database, CATALOG).differences == []
 
-    def test_a_missing_event_is_told(self, told: Database) -> None:
+    @pytest.mark.parametrize(
+        ("damage", "processes", "error", "said"),
+        [
+            ("DELETE FROM events", 1, PositionMissing, "one is missing"),
+            ("UPDATE events SET type = 'from-the-future.v9'", 2, UnknownStoredType, "newer"),
+        ],
+        ids=["a missing event", "what another process cannot read"],
+    )
+    def test_it_tells_of(
+        self, told: Database, damage: str, processes: int, error: type[Exception], said: str
+    ) -> None:
         with told.writing() as transaction:
-            transaction.run("DELETE FROM events WHERE position = 50")
-        rebuild = Rebuild(told, CATALOG, few=0, processes=1)
+            transaction.run(f"{damage} WHERE position = 50")
+        rebuild = Rebuild(told, CATALOG, few=0, processes=processes)
         rebuild.begin()
-        with pytest.raises(PositionMissing, match="one is missing"):
-            rebuild.build()
-
-    def test_what_another_process_cannot_read_is_told(self, told: Database) -> None:
-        with told.writing() as transaction:
-            transaction.run("UPDATE events SET type = 'from-the-future.v9' WHERE position = 50")
-        rebuild = Rebuild(told, CATALOG, few=0, processes=2)
-        rebuild.begin()
-        with pytest.raises(UnknownStoredType, match="newer"):
+        with pytest.raises(error, match=said):
             rebuild.build()
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from ledger.application.gathering import GiveUp
 from ledger.application.ledger import Ledger
 from ledger.retries import attempts
 from ledger.store.database import CommitUnknown, Conflict, Unavailable
@@ -43,9 +44,6 @@ class Share(Generic[T]):
 Attempt = Callable[[Sequence[Share[T]], bool], None]
 """Decide about shares and write it, all or nothing. Where told so their accounts' heads are held before anything is
 read. Raises Conflict, CommitUnknown, and what it likes."""
-
-GiveUp = Callable[[T, Exception], None]
-"""Told of one item that cannot be decided about, and not for a passing cause; raises where that must not be."""
 
 
 def decide_in_parts(

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from ledger.application.account import Account
-from ledger.application.contention import GiveUp, Share, decide_in_parts
+from ledger.application.contention import Share, decide_in_parts
+from ledger.application.gathering import GiveUp
 from ledger.application.ledger import Decided, Ledger
 from ledger.events import LedgerEvent
 from ledger.store.database import StoreError, Transaction

@@ -7,8 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from ledger.application.account import Account
-from ledger.application.contention import GiveUp, Share, decide_in_parts
+from ledger.application.contention import Share, decide_in_parts
 from ledger.application.differing_content import conflicting, said_before, said_by
+from ledger.application.gathering import GiveUp
 from ledger.application.ledger import Decided, Ledger
 from ledger.application.statement import Became, Refusal, Statement, Taken
 from ledger.events import LedgerEvent
