@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -280,21 +280,36 @@ class Stage:
 
     def at_rest(self, lot: Lot) -> bool:
         """Whether everything is taken, nothing is due, and all of it is projected, relayed, signed and published."""
-        if not self.all_is_taken(lot) or self._due():
-            return False
+        return next(self._unrest(lot), None) is None
+
+    def _untaken(self, lot: Lot) -> Iterator[str]:
+        if not self.all_is_taken(lot):
+            yield f"intake does not stand at {lot.ends} yet"
+
+    def _unrest(self, lot: Lot) -> Iterator[str]:
+        """What is still to come, each with how far it is."""
+        yield from self._untaken(lot)
+        if due := self._due():
+            yield f"{due} accounts are due"
         end = self.books.end()
-        positions = self.books.rows("SELECT position FROM projection_positions")
-        if [row[0] for row in positions] != [end] * len(CATALOG):
-            return False
+        for name, position in self.books.rows("SELECT projection, position FROM projection_positions"):
+            if position != end:
+                yield f"projection {name} stands at {position} of {end}"
+        projected = self.books.rows("SELECT count(*) FROM projection_positions")[0][0]
+        if projected != len(CATALOG):
+            yield f"{projected} of {len(CATALOG)} projections have begun"
         letters = self.books.rows("SELECT coalesce(max(position), 0) FROM dead_letters")[0][0]
-        return (
-            self._relayed(self.place.events.name, "/0") == end
-            and self._relayed(self.place.instructions.name, "/0") == end
-            and self._relayed(self.place.dead_letters.name, "") == letters
-            and self._requested() == end
-            and self._approved(lot) == self._left_approved(lot)
-            and self._signed() == end
-        )
+        for what, position, last in (
+            ("the relay of events", self._relayed(self.place.events.name, "/0"), end),
+            ("the relay of instructions", self._relayed(self.place.instructions.name, "/0"), end),
+            ("the relay of dead letters", self._relayed(self.place.dead_letters.name, ""), letters),
+            ("payouts", self._requested(), end),
+            ("the signer", self._signed(), end),
+        ):
+            if position != last:
+                yield f"{what} stands at {position} of {last}"
+        if (approved := self._approved(lot)) != (left := self._left_approved(lot)):
+            yield f"approved and not submitted are {sorted(approved)}, and not {sorted(left)}"
 
     def origin(self) -> str:
         """The log under whose name the tree is signed now."""
@@ -368,9 +383,9 @@ class Stage:
 
     def settle(self, lot: Lot) -> None:
         """Let everything run to rest, and compare. Raises NotRecovered."""
-        self._wait(lambda: self.all_is_taken(lot), "the messages were not all taken")
+        self._wait(lambda: self._untaken(lot))
         self.make_due(lot)
-        self._wait(lambda: self.at_rest(lot), "it did not come to rest")
+        self._wait(lambda: self._unrest(lot))
         told = (
             differences(undisturbed(lot), found_in(self.books, lot, lot.since_dead_letter))
             + damage(self.books, [*lot.accounts])
@@ -381,18 +396,22 @@ class Stage:
             more = f"\n… and {len(told) - 20} more" if len(told) > 20 else ""
             raise NotRecovered("\n".join(told[:20]) + more)
 
-    def _wait(self, condition: Any, complaint: str) -> None:
+    def _wait(self, unrest: Callable[[], Iterator[str]]) -> None:
+        """Wait until nothing is still to come. Raises NotRecovered, with all that was, after PATIENCE."""
         deadline = time.monotonic() + PATIENCE
         while True:
             with contextlib.suppress(Unavailable):
-                if condition():
+                if next(unrest(), None) is None:
                     return
             for process in self._processes:
                 if not process.ended:
                     process.is_ready()  # or it ended by itself, and says why
             if time.monotonic() > deadline:
+                waits = "\n".join(unrest())
                 ends = "\n".join(p._end_of_log() for p in self._processes if p.alive)
-                raise NotRecovered(f"{complaint} within {PATIENCE:.0f} s; what the processes said last:\n{ends}")
+                raise NotRecovered(
+                    f"not at rest within {PATIENCE:.0f} s:\n{waits}\nwhat the processes said last:\n{ends}"
+                )
             time.sleep(0.05)
 
     def check_whole_store(self) -> None:
