@@ -279,7 +279,7 @@ def write(transaction: Transaction, name: str, table: Table, changes: Mapping[Ke
         transaction.insert(name, tuple(table.columns), rows)
         return
     gone = [key for key, values in changes.items() if values is None]
-    transaction.run_each(f"DELETE FROM {name} WHERE {' AND '.join(f'{column} = ?' for column in table.key)}", gone)
+    transaction.delete(name, table.key, gone)
     columns = {column: _stored_type(type_) for column, type_ in table.columns.items()}
     transaction.upsert(name, columns, table.key, rows)
 

@@ -295,11 +295,10 @@ class Rebuild:
         for table in projection.tables:
             columns = ", ".join(table.columns)
             name = projection.stored_name(table)
-            transaction.run_each(f"DELETE FROM {name} WHERE account = ?", accounts)
-            transaction.run_each(
-                f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {copy.stored_name(table)} WHERE account = ?",
-                accounts,
-            )
+            transaction.delete(name, ("account",), accounts)
+            rebuilt = f"SELECT {columns} FROM {copy.stored_name(table)} WHERE account = ?"
+            for account in accounts:
+                transaction.run(f"INSERT INTO {name} ({columns}) {rebuilt}", account)
         return differing
 
     def _empty_copies(self, transaction: Transaction) -> None:
@@ -321,16 +320,19 @@ def _hold(transaction: Transaction, projection: Projection, shards: Sequence[int
     keys = [(projection.name, projection.version, shard) for shard in shards]
     rows = [(*key, 0) for key in keys]
     transaction.insert("projection_positions", ("projection", "version", "shard", "position"), rows, new_only=True)
-    transaction.run_each(
-        "UPDATE projection_positions SET position = position WHERE projection = ? AND version = ? AND shard = ?", keys
-    )
+    for key in keys:
+        transaction.run(
+            "UPDATE projection_positions SET position = position WHERE projection = ? AND version = ? AND shard = ?",
+            key,
+        )
 
 
 def _move(transaction: Transaction, projection: Projection, stands: Reached) -> None:
-    transaction.run_each(
-        "UPDATE projection_positions SET position = ? WHERE projection = ? AND version = ? AND shard = ?",
-        [(position, projection.name, projection.version, shard) for shard, position in stands.items()],
-    )
+    for shard, position in stands.items():
+        transaction.run(
+            "UPDATE projection_positions SET position = ? WHERE projection = ? AND version = ? AND shard = ?",
+            (position, projection.name, projection.version, shard),
+        )
 
 
 def _fill(transaction: Transaction, projection: Projection, copy: Projection) -> None:

@@ -102,10 +102,8 @@ def divide(transaction: Transaction, copies: Sequence[Projection], goal: Reached
 
 def forget_stretches(transaction: Transaction, copies: Sequence[Projection]) -> None:
     """Copies are no longer built account by account."""
-    transaction.run_each(
-        "DELETE FROM rebuild_stretches WHERE projection = ? AND version = ?",
-        [(copy.name, copy.version) for copy in copies],
-    )
+    keys = [(copy.name, copy.version) for copy in copies]
+    transaction.delete("rebuild_stretches", ("projection", "version"), keys)
 
 
 def check_whole(stretches: Stretches) -> None:

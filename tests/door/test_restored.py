@@ -42,9 +42,8 @@ def put_back(door: Door, backup: Kept) -> None:
     with closing(connect(door.store)) as database, database.writing() as transaction:
         for table, rows in backup.items():
             transaction.run(f"DELETE FROM {table}")
-            if rows:
-                marks = ", ".join("?" * len(rows[0]))
-                transaction.run_each(f"INSERT INTO {table} VALUES ({marks})", rows)
+            for row in rows:
+                transaction.run(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
 
 
 def sample(accounts: int) -> list[str]:

@@ -115,10 +115,6 @@ class _Watched(Transaction):
         with self._around(sql):
             return self._transaction.run(sql, parameters)
 
-    def run_each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> int:
-        with self._around(sql if parameters else ""):
-            return self._transaction.run_each(sql, parameters)
-
     def insert(
         self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, new_only: bool = False
     ) -> int:
@@ -134,6 +130,10 @@ class _Watched(Transaction):
     ) -> None:
         with self._around(f"INSERT INTO {table}" if rows else ""):
             self._transaction.upsert(table, columns, key, rows)
+
+    def delete(self, table: str, key: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+        with self._around(f"DELETE FROM {table}" if rows else ""):
+            return self._transaction.delete(table, key, rows)
 
     def rows_in(self, sql: str, values: Sequence[Any]) -> list[Row]:
         with self._around(sql):

@@ -311,9 +311,8 @@ def _exchanged_keys(stage: Stage, by: dict[str, list[Row]] | None = None) -> dic
         found = {table: sorted(transaction.rows(f"SELECT * FROM {table}")) for table in KEY_TABLES}
         for table, rows in (by or {}).items():
             transaction.run(f"DELETE FROM {table}")
-            if rows:
-                marks = ", ".join("?" * len(rows[0]))
-                transaction.run_each(f"INSERT INTO {table} VALUES ({marks})", rows)
+            for row in rows:
+                transaction.run(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
     return found
 
 

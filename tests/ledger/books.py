@@ -130,9 +130,6 @@ class Counted(Transaction):
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         return self._count(sql, self._real.run(sql, parameters))
 
-    def run_each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> int:
-        return self._count(sql, self._real.run_each(sql, parameters))
-
     def insert(
         self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, new_only: bool = False
     ) -> int:
@@ -148,6 +145,11 @@ class Counted(Transaction):
     ) -> None:
         self._rows[table] += len(rows)
         self._real.upsert(table, columns, key, rows)
+
+    def delete(self, table: str, key: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+        deleted = self._real.delete(table, key, rows)
+        self._rows[table] += deleted
+        return deleted
 
     def rows_in(self, sql: str, values: Sequence[Any]) -> list[Row]:
         return self._real.rows_in(sql, values)

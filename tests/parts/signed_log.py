@@ -92,5 +92,5 @@ def as_before(database: Database, table: str) -> Iterator[None]:
     yield
     with database.writing() as transaction:
         transaction.run(f"DELETE FROM {table}")
-        if rows:
-            transaction.run_each(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+        for row in rows:
+            transaction.run(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)

@@ -123,7 +123,7 @@ class Watching(Transaction):
     def run(self, *_: Any) -> int:
         raise AssertionError("a question changes nothing")
 
-    run_each = insert = update = upsert = run  # type: ignore[assignment]
+    insert = update = upsert = delete = run  # type: ignore[assignment]
 
 
 class Watched:

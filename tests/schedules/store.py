@@ -90,10 +90,6 @@ class Writing(Transaction):
         _fail(self._fate("statement"))
         return self._real.run(sql, parameters)
 
-    def run_each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> int:
-        _fail(self._fate("statement"))
-        return self._real.run_each(sql, parameters)
-
     def insert(
         self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, new_only: bool = False
     ) -> int:
@@ -109,6 +105,10 @@ class Writing(Transaction):
     ) -> None:
         _fail(self._fate("statement"))
         self._real.upsert(table, columns, key, rows)
+
+    def delete(self, table: str, key: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+        _fail(self._fate("statement"))
+        return self._real.delete(table, key, rows)
 
     def rows_in(self, sql: str, values: Sequence[Any]) -> list[Row]:
         return self._real.rows_in(sql, values)

@@ -88,9 +88,8 @@ def _fill(ledger: Ledger, entries: Sequence[VaultEntry], found: IndexDiffers) ->
         hold_heads(writing, accounts)
         there = _there(writing, entries)
         missing, unfounded = _compare(writing, ledger.vault, there, found)
-        writing.run_each(
-            "DELETE FROM vault_index WHERE token = ? AND account = ? AND ref = ?",
-            [(each.token, each.account, each.ref) for each in unfounded],
+        writing.delete(
+            "vault_index", ("token", "account", "ref"), [(each.token, each.account, each.ref) for each in unfounded]
         )
         writing.insert("vault_index", INDEX_COLUMNS, [(i.token, i.kind, i.account, i.ref) for i in missing])
 

@@ -17,9 +17,9 @@ from ledger.store.reading.asked_returns import COLUMNS, AskedReturn, returns_due
 
 def queue_returns(transaction: Transaction, returns: Iterable[AskedReturn]) -> int:
     """Put returns into the queue; how many were new. One that is known stays as it is."""
-    return transaction.run_each(
-        f"INSERT INTO asked_returns ({', '.join(COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (return_id) DO NOTHING",
+    return transaction.insert(
+        "asked_returns",
+        COLUMNS,
         [
             (
                 each.return_id,
@@ -36,6 +36,7 @@ def queue_returns(transaction: Transaction, returns: Iterable[AskedReturn]) -> i
             )
             for each in returns
         ],
+        new_only=True,
     )
 
 

@@ -57,7 +57,7 @@ def remove_tiles_beyond(transaction: Transaction, shard: int, size: int) -> int:
     there = transaction.rows("SELECT level, number FROM audit_tiles WHERE shard = ?", (shard,))
     belong = {(tile.level, tile.number) for tile in tiles_of(size)}
     strange = [(shard, level, number) for level, number in there if (level, number) not in belong]
-    return transaction.run_each("DELETE FROM audit_tiles WHERE shard = ? AND level = ? AND number = ?", strange)
+    return transaction.delete("audit_tiles", _TILE_KEY, strange)
 
 
 def keep_checkpoint(transaction: Transaction, origin: str, size: int, note: str, signed_at: datetime) -> None:
@@ -71,8 +71,5 @@ def keep_checkpoint(transaction: Transaction, origin: str, size: int, note: str,
 
 def keep_cosignatures(transaction: Transaction, origin: str, size: int, cosignatures: Iterable[Cosignature]) -> None:
     """Keep what witnesses signed of a checkpoint. The first of each key stays."""
-    transaction.run_each(
-        "INSERT INTO audit_cosignatures (origin, size, name, key_id, line) VALUES (?, ?, ?, ?, ?) "
-        "ON CONFLICT (origin, size, name, key_id) DO NOTHING",
-        [(origin, size, each.name, each.key_id, each.line) for each in cosignatures],
-    )
+    rows = [(origin, size, each.name, each.key_id, each.line) for each in cosignatures]
+    transaction.insert("audit_cosignatures", ("origin", "size", "name", "key_id", "line"), rows, new_only=True)

@@ -60,10 +60,6 @@ class Transaction(ABC):
         """Run a statement; the number of rows it changed."""
 
     @abstractmethod
-    def run_each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> int:
-        """Run a statement for each set of parameters; the number of rows changed in all."""
-
-    @abstractmethod
     def insert(
         self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, new_only: bool = False
     ) -> int:
@@ -88,6 +84,10 @@ class Transaction(ABC):
 
         `columns` gives each column's type: TEXT, INTEGER, BIGINT or BYTES. No key may come twice.
         """
+
+    @abstractmethod
+    def delete(self, table: str, key: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+        """Delete many rows at once, those whose `key` has one of the given sets of values; how many there were."""
 
     @abstractmethod
     def rows_in(self, sql: str, values: Sequence[Any]) -> list[Row]:

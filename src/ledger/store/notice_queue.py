@@ -27,9 +27,9 @@ _OLDEST_FIRST = "ORDER BY queued_at, position, notice_id"
 
 def queue_notices(transaction: Transaction, notices: Iterable[QueuedNotice]) -> int:
     """Put notices into the queue; how many were new. One that is known stays as it is."""
-    return transaction.run_each(
-        f"INSERT INTO notices ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (notice_id) DO NOTHING",
+    return transaction.insert(
+        "notices",
+        COLUMNS,
         [
             (
                 n.notice_id,
@@ -47,6 +47,7 @@ def queue_notices(transaction: Transaction, notices: Iterable[QueuedNotice]) -> 
             )
             for n in notices
         ],
+        new_only=True,
     )
 
 
@@ -54,19 +55,21 @@ def count_as_sent(transaction: Transaction, notices: Iterable[QueuedNotice]) -> 
     """Have notices stand as sent, also those that are not in the queue: what they tell of may come again."""
     sent = [replace(notice, status="sent", next_attempt_at=None) for notice in notices]
     queue_notices(transaction, sent)
-    transaction.run_each(
-        "UPDATE notices SET status = 'sent', next_attempt_at = NULL, claimed_at = NULL, last_error = NULL "
-        "WHERE notice_id = ?",
-        [(notice.notice_id,) for notice in sent],
+    transaction.update(
+        "notices",
+        {"status": "TEXT", "next_attempt_at": "BIGINT", "claimed_at": "BIGINT", "last_error": "TEXT"},
+        {"notice_id": "TEXT"},
+        [("sent", None, None, None, notice.notice_id) for notice in sent],
     )
 
 
 def wake_notices(transaction: Transaction, accounts: Iterable[str], code: str, now: datetime) -> None:
     """What waits in some accounts for what a code says has waited long enough: it has come."""
-    transaction.run_each(
-        "UPDATE notices SET next_attempt_at = ? WHERE account = ? AND status = 'queued' AND last_error = ?",
-        [(to_microseconds(now), account, code) for account in accounts],
-    )
+    for account in accounts:
+        transaction.run(
+            "UPDATE notices SET next_attempt_at = ? WHERE account = ? AND status = 'queued' AND last_error = ?",
+            (to_microseconds(now), account, code),
+        )
 
 
 def change_notice(transaction: Transaction, before: QueuedNotice, after: QueuedNotice) -> None:

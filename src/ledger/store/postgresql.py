@@ -55,7 +55,8 @@ class _PostgreSQLTransaction(Transaction):
     """Each change is one statement, which the server has whole before it waits for the next.
 
     Whoever is frozen between two statements, or before the values of one have all arrived, is idle, and the server
-    ends that. In the middle of a COPY it would wait, and keep all locks, for ever.
+    ends that. In the middle of a COPY, or between the statements of psycopg's `executemany`, it would wait, and keep
+    all locks, for ever.
     """
 
     def __init__(self, connection: psycopg.Connection[Row], types: dict[str, Mapping[str, str]]) -> None:
@@ -68,17 +69,6 @@ class _PostgreSQLTransaction(Transaction):
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         return self._connection.execute(_percent(sql), parameters).rowcount
 
-    def run_each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> int:
-        if len(parameters) <= 1:
-            return sum(self.run(sql, each) for each in parameters)
-        with self._connection.cursor() as cursor:
-            cursor.executemany(_percent(sql), parameters)
-            changed = cursor.rowcount
-            # After many statements at once the server does not count how long a transaction is idle until the next
-            # one: a process that is frozen there would keep its locks.
-            cursor.execute("SELECT 1")
-            return changed
-
     def insert(
         self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, new_only: bool = False
     ) -> int:
@@ -90,7 +80,7 @@ class _PostgreSQLTransaction(Transaction):
             return self._with_arrays(f"{into} SELECT * FROM {{given}} {ending}", [types[c] for c in columns], rows)
         one = f"({', '.join(['%s'] * len(columns))})"
         values = [value for row in rows for value in row]
-        return self._connection.execute(f"{into} VALUES {', '.join([one] * len(rows))} {ending}", values).rowcount
+        return self._run_whole(f"{into} VALUES {', '.join([one] * len(rows))} {ending}", values)
 
     def _with_arrays(self, sql: str, types: Iterable[str], rows: Sequence[Sequence[Any]]) -> int:
         """Run a statement over `{given}`, which are rows: they go as one array for each column."""
@@ -121,7 +111,7 @@ class _PostgreSQLTransaction(Transaction):
         if len(rows) <= 1:
             settings = ", ".join(f"{column} = ?" for column in columns)
             conditions = " AND ".join(f"{column} = ?" for column in key)
-            return self.run_each(f"UPDATE {table} SET {settings} WHERE {conditions}", rows)
+            return sum(self.run(f"UPDATE {table} SET {settings} WHERE {conditions}", row) for row in rows)
         new, old = [f"new_{column}" for column in columns], [f"old_{column}" for column in key]
         there = " AND ".join(f"{table}.{column} = given.old_{column}" for column in key)
         settings = ", ".join(f"{column} = given.new_{column}" for column in columns)
@@ -146,6 +136,15 @@ class _PostgreSQLTransaction(Transaction):
                 f"{into} SELECT {', '.join(columns)} FROM json_to_recordset(%s::json) AS given ({typed}) {ending}",
                 [to_json([dict(zip(columns, row, strict=True)) for row in rows]).decode()],
             )
+
+    def delete(self, table: str, key: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+        if len(rows) <= 1:
+            conditions = " AND ".join(f"{column} = ?" for column in key)
+            return sum(self.run(f"DELETE FROM {table} WHERE {conditions}", row) for row in rows)
+        types = self._types_of(table)
+        there = " AND ".join(f"{table}.{column} = given.{column}" for column in key)
+        given = f"{{given}} AS given ({', '.join(key)})"
+        return self._with_arrays(f"DELETE FROM {table} USING {given} WHERE {there}", [types[c] for c in key], rows)
 
     def rows_in(self, sql: str, values: Sequence[Any]) -> list[Row]:
         return self._connection.execute(_percent(sql), [list(values)], prepare=True, binary=True).fetchall()

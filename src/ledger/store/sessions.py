@@ -149,10 +149,8 @@ def delete_run_out(transaction: Transaction, seen_before: datetime, now: datetim
 
 
 def _add_accounts(transaction: Transaction, digest: str, accounts: Iterable[str]) -> None:
-    transaction.run_each(
-        "INSERT INTO sign_in_accounts (digest, account) VALUES (?, ?)",
-        [(digest, account) for account in dict.fromkeys(accounts)],
-    )
+    rows = [(digest, account) for account in dict.fromkeys(accounts)]
+    transaction.insert("sign_in_accounts", ("digest", "account"), rows)
 
 
 def _accounts_of(transaction: Transaction, digest: str) -> tuple[str, ...]:
@@ -164,5 +162,5 @@ def _accounts_of(transaction: Transaction, digest: str) -> tuple[str, ...]:
 
 def _delete(transaction: Transaction, table: str, digests: Iterable[Row]) -> int:
     found = list(digests)
-    transaction.run_each("DELETE FROM sign_in_accounts WHERE digest = ?", found)
-    return transaction.run_each(f"DELETE FROM {table} WHERE digest = ?", found)
+    transaction.delete("sign_in_accounts", ("digest",), found)
+    return transaction.delete(table, ("digest",), found)

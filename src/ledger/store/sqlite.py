@@ -41,28 +41,31 @@ class _SQLiteTransaction(Transaction):
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         return self._connection.execute(sql, parameters).rowcount
 
-    def run_each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> int:
+    def _run_each(self, sql: str, parameters: Sequence[Sequence[Any]]) -> int:
         return self._connection.executemany(sql, parameters).rowcount if parameters else 0
 
     def insert(
         self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, new_only: bool = False
     ) -> int:
         marks, ending = ", ".join("?" * len(columns)), "ON CONFLICT DO NOTHING" if new_only else ""
-        return self.run_each(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {ending}", rows)
+        return self._run_each(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {ending}", rows)
 
     def update(self, table: str, columns: Mapping[str, str], key: Mapping[str, str], rows: Sequence[Row]) -> int:
         settings = ", ".join(f"{column} = ?" for column in columns)
         conditions = " AND ".join(f"{column} = ?" for column in key)
-        return self.run_each(f"UPDATE {table} SET {settings} WHERE {conditions}", rows)
+        return self._run_each(f"UPDATE {table} SET {settings} WHERE {conditions}", rows)
 
     def upsert(
         self, table: str, columns: Mapping[str, str], key: Sequence[str], rows: Sequence[Sequence[Any]]
     ) -> None:
-        if rows:
-            marks = ", ".join("?" * len(columns))
-            self._connection.executemany(
-                f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {on_conflict(columns, key)}", rows
-            )
+        marks = ", ".join("?" * len(columns))
+        self._run_each(
+            f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {on_conflict(columns, key)}", rows
+        )
+
+    def delete(self, table: str, key: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+        conditions = " AND ".join(f"{column} = ?" for column in key)
+        return self._run_each(f"DELETE FROM {table} WHERE {conditions}", rows)
 
     def rows_in(self, sql: str, values: Sequence[Any]) -> list[Row]:
         found: list[Row] = []

@@ -255,15 +255,15 @@ class KeyDatabase:
         with self._database.writing() as transaction:
             _held_ring(transaction)
             self._verify(transaction)
-            destroyed = transaction.run_each(
-                "UPDATE vault_keys SET key = NULL, erased_at = ? WHERE subject = ? AND key IS NOT NULL",
-                [(now, subject) for subject in wanted],
+            destroyed = sum(
+                transaction.run(
+                    "UPDATE vault_keys SET key = NULL, erased_at = ? WHERE subject = ? AND key IS NOT NULL",
+                    (now, subject),
+                )
+                for subject in wanted
             )
-            transaction.run_each(
-                "INSERT INTO vault_keys (subject, key, created_at, erased_at) VALUES (?, NULL, ?, ?) "
-                "ON CONFLICT (subject) DO NOTHING",
-                [(subject, now, now) for subject in wanted],
-            )
+            tombstones = [(subject, now, now) for subject in wanted]
+            transaction.insert("vault_keys", ("subject", "created_at", "erased_at"), tombstones, new_only=True)
         self._database.rewrite("vault_keys")
         return destroyed
 
@@ -308,13 +308,11 @@ class KeyDatabase:
         had = _rows(transaction, sorted(subjects))
         new = sorted(subject for subject in subjects if subject not in had)
         now = to_microseconds(self._clock())
-        transaction.run_each(
-            "INSERT INTO vault_keys (subject, key, created_at) VALUES (?, ?, ?)",
-            [(subject, os.urandom(KEY_BYTES), now) for subject in new],
-        )
+        made = [(subject, os.urandom(KEY_BYTES), now) for subject in new]
+        transaction.insert("vault_keys", ("subject", "key", "created_at"), made)
         counted = [*sorted(subject for subject, row in had.items() if row.secret and row.serial is None), *new]
-        made = transaction.rows("UPDATE key_ring SET made = made + ? RETURNING made", (len(counted),))
-        first = int(made[0][0]) - len(counted) + 1
+        [(last,)] = transaction.rows("UPDATE key_ring SET made = made + ? RETURNING made", (len(counted),))
+        first = int(last) - len(counted) + 1
         transaction.insert(
             "key_serials",
             ("serial", "subject", "mark"),

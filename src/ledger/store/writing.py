@@ -337,7 +337,7 @@ class Writes:
                 "vault_bound", ("vault_id", "serial", "mark"), [(self.bound.vault_id, last.number, last.mark)]
             )
             transaction.insert("vault_lost", ("ref", "loss_id"), self.lost)
-            transaction.run_each("DELETE FROM vault_index WHERE ref = ?", [(ref,) for ref, _ in self.lost])
+            transaction.delete("vault_index", ("ref",), [(ref,) for ref, _ in self.lost])
             if self.index_lost:
                 transaction.run("DELETE FROM vault_index")
                 transaction.run("DELETE FROM store WHERE name = ?", (WHOLE_INDEX,))
@@ -371,10 +371,8 @@ class Writes:
             )
 
     def _write_waiting(self, transaction: Transaction) -> None:
-        transaction.run_each(
-            "DELETE FROM waiting WHERE event_id = ?",
-            [(event_id,) for changes in self.waiting.values() for event_id in changes.no_more],
-        )
+        no_more = [(event_id,) for changes in self.waiting.values() for event_id in changes.no_more]
+        transaction.delete("waiting", ("event_id",), no_more)
         transaction.upsert(
             "waiting",
             {
@@ -394,7 +392,7 @@ class Writes:
             ],
         )
         accounts = sorted(self.awaiting)
-        transaction.run_each("DELETE FROM awaiting_agreement WHERE account = ?", [(account,) for account in accounts])
+        transaction.delete("awaiting_agreement", ("account",), [(account,) for account in accounts])
         transaction.insert(
             "awaiting_agreement",
             ("account", "agreement"),
@@ -403,7 +401,7 @@ class Writes:
 
     def _write_approved(self, transaction: Transaction) -> None:
         accounts = sorted(self.approved)
-        transaction.run_each("DELETE FROM approved_refunds WHERE account = ?", [(account,) for account in accounts])
+        transaction.delete("approved_refunds", ("account",), [(account,) for account in accounts])
         transaction.insert(
             "approved_refunds",
             ("account", "refund_id", "since"),
