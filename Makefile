@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test quick laws schedules fuzz tampers generators pages vendored check format mutants faults bench bench-peers bench-compare erasures deps setup setup-dev lock upgrade sample currencies clean .tools
+.PHONY: help run test quick laws schedules fuzz tampers generators pages vendored check format mutants faults bench bench-peers bench-compare scale erasures deps setup setup-dev lock upgrade sample currencies clean .tools
 
 # List the targets.
 help:
@@ -106,6 +106,10 @@ bench: .venv/dev.stamp
 # Set up, then measure other people's systems beside ours, all or PEERS="emmett streams …"; written to .bench (npm, Maven, PyPI).
 bench-peers: .venv/dev.stamp
 	@$(BIN)/python -m bench.peers $(PEERS)
+
+# Set up, then reckon docs/scale.md from what was measured, of MEASURED=.bench/bench.json if given; or play a month of SUBSCRIBERS=3000000 with CORES=8.
+scale: .venv/dev.stamp
+	@$(BIN)/python -m bench.scale $(if $(MEASURED),--measured $(MEASURED)) $(if $(SUBSCRIBERS),--subscribers $(SUBSCRIBERS)) $(if $(CORES),--cores $(CORES))
 
 # Set up, then show two reports side by side: A=before/bench.json B=after/bench.json.
 bench-compare: .venv/dev.stamp

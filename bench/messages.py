@@ -127,26 +127,43 @@ def lives(count: int, first: int = 0) -> list[bytes]:
 
 def life(account: str) -> list[bytes]:
     """One of them."""
-    confirmed = SINCE + timedelta(days=5)
-    asked = SINCE + timedelta(days=10)
-    charge = f"{account}-{SINCE:%Y-%m}"
-    return [
-        cycle(account, SINCE),
-        event(
-            account,
-            "overcharge.confirmed",
-            "oc",
-            confirmed,
-            f'{{"dispute_id":"{account}-d","charge_id":"{charge}","amount":"5.00","currency":"EUR"}}',
-        ),
-        event(
-            account,
-            "cancellation.requested",
-            "ca",
-            asked,
-            f'{{"subscription_id":"{account}-s","requested_at":"{asked.isoformat()}","channel":"support"}}',
-        ),
-    ]
+    return [cycle(account, SINCE), overcharge(account, SINCE), cancellation(account, SINCE + timedelta(days=10))]
+
+
+def overcharge(account: str, start: datetime) -> bytes:
+    """It is confirmed that a month was charged too high."""
+    month = f"{start:%Y-%m}"
+    return event(
+        account,
+        "overcharge.confirmed",
+        f"oc-{month}",
+        start + timedelta(days=5),
+        f'{{"dispute_id":"{account}-d-{month}","charge_id":"{account}-{month}","amount":"5.00","currency":"EUR"}}',
+    )
+
+
+def cancellation(account: str, at: datetime) -> bytes:
+    """The customer leaves."""
+    return event(
+        account,
+        "cancellation.requested",
+        "ca",
+        at,
+        f'{{"subscription_id":"{account}-s","requested_at":"{at.isoformat()}","channel":"support"}}',
+    )
+
+
+def payment(account: str, start: datetime) -> bytes:
+    """A month's invoice is paid."""
+    month = f"{start:%Y-%m}"
+    return event(
+        account,
+        "payment.captured",
+        f"p-{month}",
+        start,
+        f'{{"payment_id":"{account}-p-{month}","invoice_id":"i-{month}","amount":"30.00","currency":"EUR",'
+        '"method":"card"}',
+    )
 
 
 def paid_back() -> Iterator[bytes]:
@@ -154,12 +171,5 @@ def paid_back() -> Iterator[bytes]:
     for number in itertools.count():
         account = f"paid-{number}"
         started, confirmed, cancelled = life(account)
-        paid = event(
-            account,
-            "payment.captured",
-            "p",
-            SINCE,
-            f'{{"payment_id":"{account}-p","invoice_id":"i-{SINCE:%Y-%m}","amount":"30.00","currency":"EUR",'
-            '"method":"card"}',
-        )
+        paid = payment(account, SINCE)
         yield from (registered(account), subscribed(account), started, paid, confirmed, cancelled)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.parts.postgres import Postgres, find_postgres
 
-from bench import audit, finance, intake, live, pages, projector, verifying
+from bench import audit, finance, intake, live, pages, projector, subscribers, verifying
 from bench.houses import house_at
 from bench.messages import message_stream, messages
 from bench.report import REPORT, Report
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--verified", type=int, default=400_000, help="how many messages, of 2.3 events")
     parser.add_argument("--accounts", type=int, default=100_000, help="over how many accounts pages are asked for")
     parser.add_argument("--requests", type=int, default=40, help="how often each page is asked for")
+    parser.add_argument("--subscribers", type=int, default=3_000, help="of how many it is told what one costs")
     parser.add_argument("--to", type=Path, default=REPORT, help=f"where the report goes ({REPORT})")
     asked = parser.parse_args()
     if unknown := set(asked.sections) - SECTIONS.keys():
@@ -126,6 +127,7 @@ SECTIONS: dict[str, Bench] = {
         report, postgres, asked.rates, asked.seconds, asked.beside
     ),
     "account": lambda report, postgres, folder, asked: intake.measure_account(report, folder),
+    "subscribers": lambda report, postgres, folder, asked: subscribers.measure(report, postgres, asked.subscribers),
     "audit": _audit,
     "verifying": _verifying,
     "finance": _finance,
