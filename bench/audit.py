@@ -16,7 +16,7 @@ from consumers.checkpoints.part import Checkpoints
 from consumers.checkpoints.signing import Rhythm, checkpoint_now, grow_to_end, sign
 from consumers.part import run_parts
 from ledger.audit import Checkpoint, LogProof, SignatureType, SigningKey, TrustPolicy, leaf_digest, root_at, signed
-from ledger.store.positions import SYSTEM_SHARD, Position
+from ledger.store.positions import FIRST_SHARD, Position
 from ledger.store.reading.audit import StoredTree, tree_size
 from ledger.store.reading.shards import shard_end
 from makegood.answers.audit.logs import checkpoint_in, last_checkpoint
@@ -40,10 +40,10 @@ def measure_appending(section: Section, name: str, opened: Opened, ingest: Inges
     for _ in range(ROUNDS):
         with opened() as house:
             alone.append(timed(lambda: ingest(house)))
-            tree.append(timed(lambda: grow_to_end(house.database, SYSTEM_SHARD)))
+            tree.append(timed(lambda: grow_to_end(house.database, FIRST_SHARD)))
             signing.append(timed(lambda: sign_all(house)))
             with house.database.reading() as transaction:
-                events = shard_end(transaction, SYSTEM_SHARD)
+                events = shard_end(transaction, FIRST_SHARD)
     with opened() as house:
         beside = timed(lambda: _with_the_part(house, ingest))
         sign_all(house)
@@ -63,15 +63,15 @@ def measure_proofs(section: Section, name: str, house: House) -> None:
     checkpoint continues one over half of the events. In microseconds, and bytes of the file.
     """
     with house.database.reading() as transaction:
-        note, size = last_checkpoint(transaction, SYSTEM_SHARD), tree_size(transaction, SYSTEM_SHARD)
-        root = root_at(StoredTree(transaction, SYSTEM_SHARD), size // 2)
+        note, size = last_checkpoint(transaction, FIRST_SHARD), tree_size(transaction, FIRST_SHARD)
+        root = root_at(StoredTree(transaction, FIRST_SHARD), size // 2)
     half = Checkpoint(checkpoint_in(note).origin, size // 2, root)
     keys = keys_of(half.origin)
     policy = TrustPolicy.of_log(*(key.vkey for key in keys))
     older = signed(half, keys, int(system_clock().timestamp()))
     made, verified, hashes, files, continued = [], [], [], [], []
     for number in range(PROOFS):
-        position = str(Position(SYSTEM_SHARD, 1 + number * (size - 1) // (PROOFS - 1)))
+        position = str(Position(FIRST_SHARD, 1 + number * (size - 1) // (PROOFS - 1)))
         began = time.perf_counter()
         _, proof = prove(house, position, None, "")
         text = proof.to_text()
@@ -101,10 +101,10 @@ def keys_of(origin: str) -> Sequence[SigningKey]:
 
 def sign_all(house: House) -> None:
     """Have the tree grow to the last event, and sign it."""
-    epoch = grow_to_end(house.database, SYSTEM_SHARD)
+    epoch = grow_to_end(house.database, FIRST_SHARD)
     with house.database.reading() as transaction:
-        checkpoint = checkpoint_now(transaction, SYSTEM_SHARD)
-    sign(house.database, SYSTEM_SHARD, epoch, checkpoint, keys_of(checkpoint.origin), system_clock())
+        checkpoint = checkpoint_now(transaction, FIRST_SHARD)
+    sign(house.database, FIRST_SHARD, epoch, checkpoint, keys_of(checkpoint.origin), system_clock())
 
 
 def _with_the_part(house: House, ingest: Ingest) -> None:
@@ -126,4 +126,4 @@ def _with_the_part(house: House, ingest: Ingest) -> None:
 
 def _all_in_tree(house: House) -> bool:
     with house.database.reading() as transaction:
-        return tree_size(transaction, SYSTEM_SHARD) == shard_end(transaction, SYSTEM_SHARD)
+        return tree_size(transaction, FIRST_SHARD) == shard_end(transaction, FIRST_SHARD)

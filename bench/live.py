@@ -82,13 +82,13 @@ def measure(report: Report, postgres: Postgres, rates: Sequence[int], seconds: i
         for rate in rates:
             for name, processes in PROCESSES.items():
                 with ExitStack() as stack:
-                    running = [stack.enter_context(_running(url, kafka.bootstrap, parts)) for parts in processes]
+                    running = [stack.enter_context(running(url, kafka.bootstrap, parts)) for parts in processes]
                     pids = [process.pid for process in running]
                     _at(section, f"{rate:,} messages/s, {name}", url, cluster, lives, rate, seconds, pids)
 
 
 @contextmanager
-def _running(url: str, bootstrap: str, parts: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+def running(url: str, bootstrap: str, parts: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
     """Some parts, or all, in a process of their own, from when they are ready."""
     places = ["--store", url, "--kafka", bootstrap, "--http", "127.0.0.1:0"]
     process = subprocess.Popen(

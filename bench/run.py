@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.parts.postgres import Postgres, find_postgres
 
-from bench import audit, finance, intake, live, pages, projector, subscribers, verifying
+from bench import audit, finance, intake, live, pages, projector, shards, subscribers, verifying
 from bench.houses import house_at
 from bench.messages import message_stream, messages
 from bench.report import REPORT, Report
@@ -127,6 +127,7 @@ SECTIONS: dict[str, Bench] = {
         report, postgres, asked.rates, asked.seconds, asked.beside
     ),
     "account": lambda report, postgres, folder, asked: intake.measure_account(report, folder),
+    "shards": lambda report, postgres, folder, asked: shards.measure(report, postgres, asked.lives),
     "subscribers": lambda report, postgres, folder, asked: subscribers.measure(report, postgres, asked.subscribers),
     "audit": _audit,
     "verifying": _verifying,

@@ -11,7 +11,7 @@ from bench.audit import keys_of, sign_all
 from bench.report import Section
 from bench.timing import ROUNDS
 from ledger.store.database import Database
-from ledger.store.positions import SYSTEM_SHARD
+from ledger.store.positions import FIRST_SHARD
 from ledger.store.reading.audit import leaves_after, origin_of
 from makegood.answers.audit.verification import verified, verified_log
 from makegood.evidence import verify
@@ -28,9 +28,9 @@ def measure(section: Section, house: House, name: str, folder: Path) -> None:
     What is verified is never in memory whole: a million events are a gigabyte.
     """
     sign_all(house)
-    export_log(house, SYSTEM_SHARD, folder, lambda done, of: None)
+    export_log(house, FIRST_SHARD, folder, lambda done, of: None)
     with house.database.reading() as transaction:
-        vkeys = [str(key.vkey) for key in keys_of(origin_of(transaction, SYSTEM_SHARD))]
+        vkeys = [str(key.vkey) for key in keys_of(origin_of(transaction, FIRST_SHARD))]
     own = verify.Policy(logs=[verify.Key.from_text(vkey) for vkey in vkeys])
     found: dict[str, list[float]] = {}
     for _ in range(ROUNDS):
@@ -63,7 +63,7 @@ def _hashed(database: Database) -> tuple[int, int, float]:
     seconds = 0.0
     while True:
         with database.reading() as transaction:
-            envelopes = [leaf.envelope for leaf in leaves_after(transaction, SYSTEM_SHARD, last, AT_ONCE)]
+            envelopes = [leaf.envelope for leaf in leaves_after(transaction, FIRST_SHARD, last, AT_ONCE)]
         if not envelopes:
             return last, size, seconds
         began = time.perf_counter()

@@ -115,7 +115,7 @@ def literal_shards(source: str) -> list[str]:
                 ast.Assign(targets=[ast.Name(name) | ast.Attribute(attr=name)])
                 | ast.AnnAssign(target=ast.Name(name) | ast.Attribute(attr=name))
             ):
-                if name.lower().endswith("shard") and name != "SYSTEM_SHARD":
+                if name.lower().endswith("shard") and name != "FIRST_SHARD":
                     said.append(node.value)
             case ast.Compare(left=ast.Name(name) | ast.Attribute(attr=name)) if name == "shard":
                 said += node.comparators

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from consumers.apart import take_apart
 from consumers.upstream import read_structured
 from ledger.application.ledger import Ledger
+from ledger.application.shards import Shards
 from ledger.application.statement import Refusal, Statement, Taken
 
 MESSAGES_PER_BATCH = 500
 
 
 def ingest(
-    ledger: Ledger, lines: Iterable[bytes], name: str, progress: Callable[[int], None] = lambda bytes_done: None
+    ledger: Ledger,
+    lines: Iterable[bytes],
+    name: str,
+    progress: Callable[[int], None] = lambda bytes_done: None,
+    *,
+    others: Sequence[Ledger] = (),
 ) -> Taken:
-    """Record every message of a file; blank lines are passed over. Returns what became of them.
+    """Record every message of a file, each in its shard; blank lines are passed over. Returns what became of them.
+
+    `others` are the ledgers of the store's other shards.
 
     `name` is where dead letters say they came from; `progress` is told the bytes done after each batch.
     """
-    taken, done = Taken(), 0
+    shards, taken, done = Shards([ledger, *others]), Taken(), 0
     for batch in _batches(lines, name):
-        take_apart(ledger, [item for item, _ in batch], taken)
+        for number, items in shards.divided(item for item, _ in batch).items():
+            take_apart(shards[number], items, taken)
         done += sum(size for _, size in batch)
         progress(done)
     return taken

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from contextlib import suppress
 from typing import Literal, Protocol
 
 import structlog
@@ -14,29 +14,25 @@ from consumers.kafka.partitions import BeginAnew, PartitionWork, RecordFails
 from consumers.kafka.records import GroupMember, Partition, Record, TopicIdentity, TopicWatch
 from consumers.kafka.topics import UPSTREAM, Topic
 from consumers.part import reason_of
+from consumers.taking import Read, Stretch, Taking
 from consumers.upstream import read_damaged, read_kafka
-from ledger.application.acts import By
-from ledger.application.kept_messages import failing_too_often, set_aside
 from ledger.application.ledger import Ledger
-from ledger.application.lost_messages import pass_over
-from ledger.application.record import take
-from ledger.application.statement import Refusal, Statement
-from ledger.events import LostRange
-from ledger.store.database import Database
-from ledger.store.reading.readers import readers_below
-from ledger.store.writing import ReaderFenced, ReaderMove, take_over_reader
+from ledger.application.shards import Shards
+from ledger.application.statement import Refusal, Statement, Taken
+from ledger.store.database import Database, Unavailable
+from ledger.store.writing import ReaderFenced
 
 BATCH_MAX = 500
 """So many messages share a transaction: its commit then costs little, and little is done again if it fails."""
 GROUP = "intake"
 WATCH_SECONDS = 5.0
 """How often it is asked whether the topic is still the same one."""
+LOOK_SECONDS = 1.0
+"""How often it is looked whether a shard that could not be reached answers again."""
 
 log = structlog.get_logger("makegood.intake")
 
 
-BY = By("/makegood/intake", "kafka")
-"""Who says that messages were lost."""
 UNREADABLE = "makegood cannot read this record, and nothing says why: report it, and send the message another way"
 
 
@@ -77,6 +73,10 @@ class Intake:
 
     Where it stands in each partition is stored with the messages, in their transaction, by compare-and-set under an
     epoch taken at assignment: whoever lost the partition can write nothing, and nothing depends on Kafka's offsets.
+
+    Each shard takes its accounts' messages out of what was read, in a transaction of its own. A partition is read
+    from where the last of them stands, and those that are further pass over what they have. Of several shards those
+    that can be reached go on without the others; when one answers again, it is read again from where that one stands.
     """
 
     name = "intake"
@@ -90,8 +90,14 @@ class Intake:
         batch: int = BATCH_MAX,
         monotonic: Callable[[], float] = time.monotonic,
         recorded: Callable[[], None] = lambda: None,
+        others: Sequence[Ledger] = (),
     ) -> None:
-        self._ledger = ledger
+        """`others` are the ledgers of the store's other shards, in their order."""
+        self._shards = Shards([ledger, *others])
+        self._takings = [Taking(each) for each in self._shards]
+        self._begun: set[Partition] = set()
+        self._out_of_reach: set[int] = set()
+        self._answers_at = 0.0
         self._cluster = cluster
         self._topic = topic
         self._batch = batch
@@ -99,7 +105,6 @@ class Intake:
         self._recorded = recorded
         self._identity: TopicIdentity | None = None
         self._client_knows: TopicIdentity | None = None
-        self._moves: dict[Partition, ReaderMove] = {}
         self._work: PartitionWork | None = None
         self._watch: TopicWatch | None = None
         self._look_at = 0.0
@@ -123,8 +128,8 @@ class Intake:
             member, self, self._monotonic, batch=self._batch, stopping=stopping, together=self.work_together
         )
         self._watch = self._cluster.watch(self._topic.name)
+        self._client_knows = self._watch.look()
         self._look_at = 0.0
-        self._client_knows = None
         self._work.join()
 
     @property
@@ -137,6 +142,8 @@ class Intake:
         assert self._work is not None
         assert self._watch is not None
         done = self._work.step(timeout)
+        if self._out_of_reach and self._monotonic() >= self._answers_at:
+            self._look_who_answers(self._work)
         if self._monotonic() >= self._look_at:
             self._look_at = self._monotonic() + WATCH_SECONDS
             self._notice(self._watch.look(), self._work)
@@ -151,13 +158,17 @@ class Intake:
     def _notice(self, now: TopicIdentity | None, work: PartitionWork) -> None:
         """Begin anew where the topic is another than the one that the client knows.
 
-        That it is read from its beginning already, because its partitions were lost meanwhile, does not help.
+        That it is read from its beginning already, because its partitions were lost meanwhile, does not help. What
+        the client knows is taken to be what the topic was before it joined: it may have been made anew since, before
+        a partition came.
         """
-        if now is not None and self._client_knows is not None and now != self._client_knows:
+        if now is None or now == self._client_knows:
+            return
+        if self._client_knows is not None:
             log.warning("topic_made_anew", topic=now.topic, was=str(self._client_knows), now=str(now))
-            self._identity, self._client_knows = now, None
-            self._moves.clear()
+            self._begun.clear()
             work.join_anew()
+        self._client_knows = now
 
     # --- the worker of its partitions ----------------------------------------------------------------------------
 
@@ -166,47 +177,73 @@ class Intake:
 
         What Kafka has no more, or what is damaged there, is recorded as lost before it is passed over.
         """
-        if not self._moves:
+        if not self._begun:
             self._identity = self._cluster.identity(partition.topic)
-            self._client_knows = self._client_knows or self._identity
-        assert self._identity is not None
-        reader = reader_name(self._identity, partition.number)
-        with self._ledger.database.writing() as transaction:
-            position, epoch = take_over_reader(transaction, reader)
-        self._moves[partition] = ReaderMove(reader, epoch, position, position)
-        log.info("partition_taken_up", partition=str(partition), reader=reader, position=position, epoch=epoch)
+        identity = self._identity
+        assert identity is not None
+        self._of_each(lambda _, taking: self._take_over(taking, partition, identity))
+        self._begun.add(partition)
         with self._cluster.probe(partition) as probe:
             first, end = probe.bounds()
-            if position > end:
-                log.warning("topic_ends_before", partition=str(partition), position=position, end=end)
-                return first  # the inbox knows what was taken before
-            if position < first:
-                self._lose(partition, first, "deleted")
-            elif damaged:
-                self._lose(partition, probe.after_damage(position), "damaged")
-        return self._moves[partition].to
+            readable = probe.after_damage(self._lowest(partition)) if damaged else first
+        self._of_each(lambda _, taking: self._begin_within(taking, partition, first, end, readable))
+        return self._lowest(partition)
 
-    def _lose(self, partition: Partition, to: int, cause: Literal["deleted", "damaged"]) -> None:
-        """Record that everything up to an offset is lost, and move the reader there."""
-        assert self._identity is not None
-        stands = self._moves[partition]
-        if to == stands.to:
-            return
-        self._check_identity(partition)
-        identity = self._identity
-        lost = LostRange(
-            cluster=identity.cluster,
-            topic=identity.topic,
-            topic_id=identity.topic_id,
-            partition=partition.number,
-            first=stands.to,
-            last=to - 1,
-            cause=cause,
+    def _take_over(self, taking: Taking, partition: Partition, identity: TopicIdentity) -> None:
+        stands = taking.take_over(partition, identity)
+        log.info(
+            "partition_taken_up",
+            partition=str(partition),
+            reader=stands.reader,
+            position=stands.position,
+            epoch=stands.epoch,
         )
-        pass_over(self._ledger, lost, ReaderMove(stands.reader, stands.epoch, stands.to, to), BY)
-        self._moves[partition] = ReaderMove(stands.reader, stands.epoch, to, to)
-        self._recorded()
-        log.error("messages_lost", partition=str(partition), first=lost.first, last=lost.last, cause=cause)
+
+    def _begin_within(self, taking: Taking, partition: Partition, first: int, end: int, readable: int) -> None:
+        """Have a shard begin at what there is of a partition, of which what is before `readable` cannot be read."""
+        stands = taking.follows(partition)
+        if stands is None:
+            return
+        if stands.next > end:
+            log.warning("topic_ends_before", partition=str(partition), position=stands.next, end=end)
+            stands.next = first  # the inbox knows what was taken before
+        elif stands.next < readable:
+            self._check_identity(partition)
+            assert self._identity is not None
+            cause: Literal["deleted", "damaged"] = "deleted" if stands.next < first else "damaged"
+            lost = taking.lose(partition, self._identity, readable, cause)
+            self._recorded()
+            log.error("messages_lost", partition=str(partition), first=lost.first, last=lost.last, cause=cause)
+
+    def _lowest(self, partition: Partition) -> int:
+        """The first offset of which a shard has nothing that takes part."""
+        return min(stands.next for taking in self._takings if (stands := taking.follows(partition)) is not None)
+
+    # --- shards out of reach -------------------------------------------------------------------------------------
+
+    def _of_each(self, do: Callable[[int, Taking], object]) -> None:
+        """Do something with each shard that can be reached. Raises what it raises, and Unavailable where none can."""
+        for number, taking in enumerate(self._takings):
+            if number in self._out_of_reach:
+                continue
+            try:
+                do(number, taking)
+            except Unavailable as error:
+                if len(self._out_of_reach) + 1 == len(self._takings):
+                    self._out_of_reach.clear()
+                    raise
+                self._out_of_reach.add(number)
+                self._answers_at = self._monotonic() + LOOK_SECONDS
+                log.error("shard_out_of_reach", shard=number, reason=str(error))  # noqa: TRY400
+
+    def _look_who_answers(self, work: PartitionWork) -> None:
+        """Read partitions again from where a shard stands that answers again."""
+        self._answers_at = self._monotonic() + LOOK_SECONDS
+        answer = {number for number in self._out_of_reach if _answers(self._takings[number].database)}
+        if answer:
+            log.info("shards_answer_again", shards=sorted(answer))
+            self._out_of_reach -= answer
+            work.join_anew()
 
     def _check_identity(self, partition: Partition) -> None:
         """What was read since the topic was known is of that topic if it is the same one still: ids never come again.
@@ -230,14 +267,9 @@ class Intake:
         """
         began = self._monotonic()
         self._check_identity(next(iter(records)))
-        moves = {
-            partition: replace(self._moves[partition], position=self._moves[partition].to, to=each[-1].offset + 1)
-            for partition, each in records.items()
-        }
-        items = [self._read(record) for each in records.values() for record in each]
-        taken = take(self._ledger, items, *moves.values())
-        for partition, move in moves.items():
-            self._moves[partition] = replace(move, position=move.to)
+        stretches = self._divided(records)
+        taken = Taken()
+        self._of_each(lambda number, taking: taken.add(taking.take(stretches[number])))
         self._recorded()
         log.info(
             "messages_taken",
@@ -251,27 +283,35 @@ class Intake:
             seconds=round(self._monotonic() - began, 4),
         )
 
+    def _divided(self, records: Mapping[Partition, Sequence[Record]]) -> list[dict[Partition, Stretch]]:
+        """What of some records is for each shard."""
+        found: list[dict[Partition, Stretch]] = [{} for _ in self._takings]
+        for partition, each in records.items():
+            read: list[list[Read]] = [[] for _ in self._takings]
+            for record in each:
+                item = self._read(record)
+                read[self._shards.number_for(item)].append(Read(record.offset, item))
+            for number, of_shard in enumerate(read):
+                found[number][partition] = Stretch(of_shard, each[-1].offset + 1)
+        return found
+
     def give_up(self, partition: Partition, record: Record, cause: Exception) -> None:
         """Set a message aside and go past it, unless so many fail that it is we who are wrong."""
         self._check_identity(partition)
-        stands = self._moves[partition]
         item = self._read(record)
         if isinstance(item, Refusal):
             raise RecordFails(record, cause) from cause
-        with self._ledger.database.reading() as transaction:
-            too_often = failing_too_often(transaction, stands.reader, record.offset)
-        if too_often is not None:
+        taking = self._takings[self._shards.number_for(item)]
+        if (too_often := taking.failing_too_often(partition, record.offset)) is not None:
             raise RecordFails(
                 record,
                 cause,
                 f"; {too_often}, so probably a failure of ours: see `makegood aside list`, fix the cause and restart",
             ) from cause
-        to = record.offset + 1
         try:
-            set_aside(self._ledger, item, reason_of(cause), ReaderMove(stands.reader, stands.epoch, stands.to, to))
+            taking.set_aside(partition, record.offset, item, reason_of(cause))
         except ReaderFenced as error:
             raise BeginAnew(str(error)) from error
-        self._moves[partition] = ReaderMove(stands.reader, stands.epoch, to, to)
         log.error(
             "message_set_aside",
             origin=item.origin,
@@ -285,8 +325,10 @@ class Intake:
         return read_record(self._identity, record)
 
     def end(self, partition: Partition) -> None:
-        """Forget the epoch: nothing can be written for the partition any more."""
-        self._moves.pop(partition, None)
+        """Forget the epochs: nothing can be written for the partition any more."""
+        self._begun.discard(partition)
+        for taking in self._takings:
+            taking.end(partition)
 
 
 def read_record(identity: TopicIdentity, record: Record) -> Statement | Refusal:
@@ -303,14 +345,7 @@ def read_record(identity: TopicIdentity, record: Record) -> Statement | Refusal:
         return Refusal(origin, UNREADABLE, None, record.value or b"", channel="kafka")
 
 
-def reader_name(identity: TopicIdentity, partition: int) -> str:
-    """Under what name the position in an upstream partition is stored."""
-    return f"intake/{identity}/{partition}"
-
-
-def stored_positions(database: Database, identity: TopicIdentity) -> dict[int, int]:
-    """How far intake has come in each partition of a topic: the offset of the next message it will take."""
-    prefix = f"intake/{identity}/"
-    with database.reading() as transaction:
-        found = readers_below(transaction, prefix)
-    return {int(partition): position for partition, position in found.items()}
+def _answers(database: Database) -> bool:
+    with suppress(Unavailable), database.reading() as transaction:
+        return bool(transaction.rows("SELECT 1"))
+    return False

@@ -57,20 +57,20 @@ def run_parts(parts: Sequence[Part], stop: threading.Event, on_ready: Callable[[
     part that failed, after the others have been stopped.
     """
     ended = threading.Event()
-    waiting = {part.name for part in parts}
+    waiting = set(map(id, parts))
     turn = threading.Lock()
     failures: list[PartFailed] = []
 
-    def ready(name: str) -> None:
+    def ready(part: Part) -> None:
         with turn:
-            last = name in waiting and len(waiting) == 1
-            waiting.discard(name)
+            last = id(part) in waiting and len(waiting) == 1
+            waiting.discard(id(part))
         if last:
             on_ready()
 
     def work(part: Part) -> None:
         try:
-            part.run(stop, lambda: ready(part.name))
+            part.run(stop, lambda: ready(part))
             if not stop.is_set():
                 raise RuntimeError("ended unexpectedly")  # noqa: TRY301
         except BaseException as error:

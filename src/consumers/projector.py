@@ -18,7 +18,7 @@ from consumers.places import is_number, place_in, place_of
 from ledger.audit import leaf_hash
 from ledger.events import LedgerEvent, from_stored
 from ledger.store.database import Conflict, Unavailable
-from ledger.store.positions import event_sequence
+from ledger.store.positions import FIRST_SHARD, event_sequence
 from ledger.store.reading.generations import FIRST, AheadOfLedger, Generations, generations_of
 from ledger.store.reading.shards import shard_ends
 from projections.follower import Follower
@@ -33,10 +33,10 @@ log = structlog.get_logger("makegood.projector")
 
 
 class Source(Protocol):
-    """Where events come from. Whatever it hands over, positions in the follower's database decide what is new."""
+    """Where events come from. Whatever it hands over, positions in a follower's database decide what is new."""
 
-    def open(self, follower: Follower, stopping: Callable[[], bool]) -> None:
-        """Begin; nothing is waited for."""
+    def open(self, followers: Sequence[Follower], stopping: Callable[[], bool]) -> None:
+        """Begin, for the follower of each shard; nothing is waited for."""
 
     def feed(self, timeout: float) -> int:
         """Hand over what is there, waiting a while if there is nothing; how many events came."""
@@ -53,7 +53,7 @@ class StoreSource:
     """The store itself, looked at again and again: for a Makegood without Kafka."""
 
     def __init__(self) -> None:
-        self._follower: Follower | None = None
+        self._followers: Sequence[Follower] = ()
         self._woken = threading.Event()
         self._idle = IDLE_FIRST
         self.working = False
@@ -62,13 +62,12 @@ class StoreSource:
         """There is something new: do not wait until it is noticed."""
         self._woken.set()
 
-    def open(self, follower: Follower, stopping: Callable[[], bool]) -> None:
-        self._follower = follower
+    def open(self, followers: Sequence[Follower], stopping: Callable[[], bool]) -> None:
+        self._followers = followers
 
     def feed(self, timeout: float) -> int:
-        assert self._follower is not None
         self._woken.clear()
-        applied = self._follower.catch_up()
+        applied = _caught_up(self._followers)
         self.working = True
         if applied:
             self._idle = IDLE_FIRST
@@ -80,7 +79,21 @@ class StoreSource:
         return 0
 
     def close(self) -> None:
-        self._follower = None
+        self._followers = ()
+
+
+def _caught_up(followers: Sequence[Follower]) -> int:
+    """Have each follow the store to where it ends; how many events were new. Of several shards those that can be
+    reached do not wait for the others. Raises Unavailable where none can."""
+    applied, failed = 0, []
+    for follower in followers:
+        try:
+            applied += follower.catch_up()
+        except Unavailable as error:
+            failed.append(error)
+    if len(failed) == len(followers):
+        raise failed[0]
+    return applied
 
 
 class EventProbe(Protocol):
@@ -139,18 +152,18 @@ class KafkaSource:
         self._topic = topic
         self._batch = batch
         self._monotonic = monotonic
-        self._follower: Follower | None = None
-        self._of_store: bytes | None = None
+        self._followers: Sequence[Follower] = ()
+        self._stores: dict[Follower, bytes] = {}
         self._client_knows: TopicIdentity | None = None
         self._watch: TopicWatch | None = None
         self._work: PartitionWork | None = None
 
-    def open(self, follower: Follower, stopping: Callable[[], bool]) -> None:
-        self._follower = follower
+    def open(self, followers: Sequence[Follower], stopping: Callable[[], bool]) -> None:
+        self._followers = followers
         member = self._cluster.member(GROUP, [self._topic])
         self._work = PartitionWork(member, self, self._monotonic, batch=self._batch, read_ahead=2, stopping=stopping)
         self._watch = self._cluster.watch(self._topic.name)
-        self._client_knows = None
+        self._client_knows = self._watch.look()
         self._work.join()
 
     @property
@@ -159,7 +172,6 @@ class KafkaSource:
 
     def feed(self, timeout: float) -> int:
         assert self._work is not None
-        assert self._follower is not None
         if read := self._work.step(timeout):
             self._looked_at = self._monotonic()
             return read
@@ -168,7 +180,7 @@ class KafkaSource:
         # A topic may lack its end: made anew, cut off by retention, or its relay is gone. A jump would show it, but
         # for that another event would have to come.
         self._looked_at = self._monotonic()
-        missed = self._follower.catch_up()
+        missed = _caught_up(self._followers)
         if missed:
             log.warning("events_missed_by_topic", topic=self._topic.name, applied=missed)
         self._notice(self._work)
@@ -178,10 +190,12 @@ class KafkaSource:
         """Begin anew with a new client where the topic was made anew: the old one may never fetch from it."""
         assert self._watch is not None
         now = self._watch.look()
-        if now is not None and self._client_knows is not None and now != self._client_knows:
+        if now is None or now == self._client_knows:
+            return
+        if self._client_knows is not None:
             log.warning("topic_made_anew", topic=now.topic, was=str(self._client_knows), now=str(now))
-            self._client_knows = None
             work.join_anew()
+        self._client_knows = now  # or an older one: it may have been made anew since, before a partition came
 
     def close(self) -> None:
         if self._work is not None:
@@ -195,17 +209,16 @@ class KafkaSource:
 
         Raises AheadOfLedger where the topic has what the store has not.
         """
-        assert self._follower is not None
+        follower = self._follower_of(partition)
         if damaged:
-            self._follower.catch_up()
-        self._client_knows = self._client_knows or self._cluster.identity(partition.topic)
+            follower.catch_up()
         last = self._cluster.last_records(partition.topic, LOOKED_AT)
-        with self._follower.reading() as transaction:
+        with follower.reading() as transaction:
             check_none_ahead(ahead_among(transaction, events_carried(partition.topic), last))
             generations = generations_of(transaction, event_sequence(partition.number))
-        reached = self._follower.position_reached(partition.number)
+        reached = follower.position_reached(partition.number)
         with self._cluster.probe(partition) as probe:
-            offset = offset_after(probe, reached, self._store(), generations)
+            offset = offset_after(probe, reached, self._store(follower), generations)
             if damaged:
                 offset = probe.after_damage(offset)
         log.info("events_taken_up", partition=str(partition), position=reached, offset=offset)
@@ -216,11 +229,11 @@ class KafkaSource:
 
         What is of a history that was given up is skipped. Raises RecordFails for an event beyond the store's end.
         """
-        assert self._follower is not None
+        follower = self._follower_of(partition)
         began = self._monotonic()
-        store = self._store()
+        store = self._store(follower)
         ours = [(record, event) for record in records if (event := event_of(record, store)) is not None]
-        with self._follower.reading() as transaction:
+        with follower.reading() as transaction:
             generations = {
                 shard: generations_of(transaction, event_sequence(shard)) for shard in {e.shard for _, e in ours}
             }
@@ -233,9 +246,9 @@ class KafkaSource:
                 what = f"{partition.topic} has position {event.shard}:{event.position}, and the ledger has not"
                 raise RecordFails(record, AheadOfLedger(what))
             events.append(event)
-        applied = self._follower.apply(events)
+        applied = follower.apply(events)
         if unreadable := [record.offset for record in records if record.damage is not None]:
-            applied += self._follower.catch_up()
+            applied += follower.catch_up()
             log.error("record_damaged", partition=str(partition), offsets=unreadable)
         log.info(
             "events_projected",
@@ -255,9 +268,8 @@ class KafkaSource:
 
         A projection that left an event out would say what the ledger does not.
         """
-        assert self._follower is not None
         try:
-            self._follower.catch_up()
+            self._follower_of(partition).catch_up()
         except (Unavailable, Conflict):
             raise
         except Exception as error:
@@ -267,12 +279,16 @@ class KafkaSource:
     def end(self, partition: Partition) -> None:
         """Nothing is kept of a partition."""
 
-    def _store(self) -> bytes:
+    def _follower_of(self, partition: Partition) -> Follower:
+        """Who follows the shard whose events are in a partition; in others there are none of the store's."""
+        number = partition.number
+        return self._followers[number if number < len(self._followers) else FIRST_SHARD]
+
+    def _store(self, follower: Follower) -> bytes:
         """Which store's events are ours: a topic may hold those of another, or of one that was made anew."""
-        assert self._follower is not None
-        if self._of_store is None:
-            self._of_store = self._follower.store_id().encode()
-        return self._of_store
+        if follower not in self._stores:
+            self._stores[follower] = follower.store_id().encode()
+        return self._stores[follower]
 
 
 class PublishedEvent(NamedTuple):
@@ -356,14 +372,15 @@ class Projector:
 
     name = "projector"
 
-    def __init__(self, follower: Follower, source: Source) -> None:
-        self._follower = follower
+    def __init__(self, follower: Follower, source: Source, *, others: Sequence[Follower] = ()) -> None:
+        """`others` follow the store's other shards, in their order."""
+        self._followers = [follower, *others]
         self._source = source
 
     def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
         back_off = BackOff()
         told = False
-        self._source.open(self._follower, stop.is_set)
+        self._source.open(self._followers, stop.is_set)
         try:
             while not stop.is_set():
                 try:

@@ -110,7 +110,8 @@ class EventLane(FollowingLane):
 
 
 class InstructionLane(FollowingLane):
-    """What billing and provisioning must carry out, out of the events of one shard: a CloudEvent for each."""
+    """What billing and provisioning must carry out, out of the events of one shard: a CloudEvent for each, with the
+    shard as partition and the account as key."""
 
     @property
     def carried(self) -> Carried:
@@ -140,7 +141,7 @@ class InstructionLane(FollowingLane):
             "data": instruction.data,
         }
         headers = (("content-type", b"application/cloudevents+json"), *place)
-        return Outgoing(self.topic, instruction.account.encode(), to_json(cloud_event), headers)
+        return Outgoing(self.topic, instruction.account.encode(), to_json(cloud_event), headers, partition=self.shard)
 
 
 _INSTRUCTING = frozenset(event.stored_as for event in INSTRUCTING)

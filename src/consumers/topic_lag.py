@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from consumers.intake import stored_positions
 from consumers.kafka.records import BrokerUnavailable, Extent, Partition, Record, TopicIdentity
 from consumers.kafka.topics import CHECKPOINTS, DEAD_LETTERS, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, UPSTREAM
 from consumers.lag import Lag, next_recorded_at
 from consumers.payouts.asking import reader_of
 from consumers.relay import DeadLetterLane, EventLane, InstructionLane
+from consumers.taking import stored_positions
 from ledger.store.database import Database, Transaction
 from ledger.store.positions import Position
 from ledger.store.reading.kept_messages import refused_after

@@ -21,7 +21,7 @@ from consumers.relay import DeadLetterLane, EventLane, InstructionLane
 from ledger.audit import leaf_digest, root_of
 from ledger.store.connecting import connect
 from ledger.store.database import Database, beside
-from ledger.store.positions import SYSTEM_SHARD
+from ledger.store.positions import FIRST_SHARD
 from ledger.store.reading.events import read_shard
 from makegood.api.app import endpoints
 from tests.api.conftest import Api, serving
@@ -121,7 +121,7 @@ def test_nothing_of_them_is_left_and_all_that_was_proven_is_proven_still(
     door("audit", "checkpoint")
     with closing(connect(store)) as database, database.reading() as transaction:
         there = {account for (account,) in transaction.rows("SELECT DISTINCT account FROM events")}
-        before = [leaf_digest(e.envelope) for e in read_shard(transaction, SYSTEM_SHARD, 0, EVERYTHING)]
+        before = [leaf_digest(e.envelope) for e in read_shard(transaction, FIRST_SHARD, 0, EVERYTHING)]
     erased = sorted(account for account in there if account in lines_of_each())[:MANY]
     words = words_of(erased, there)
     assert len(words) > 2 * len(erased)
@@ -152,11 +152,11 @@ def test_nothing_of_them_is_left_and_all_that_was_proven_is_proven_still(
             assert found_in(content, words) == [], table
             assert not any(secret in content for secret in secrets), table
         with database.reading() as transaction:
-            after = [leaf_digest(e.envelope) for e in read_shard(transaction, SYSTEM_SHARD, 0, EVERYTHING)]
+            after = [leaf_digest(e.envelope) for e in read_shard(transaction, FIRST_SHARD, 0, EVERYTHING)]
             for lane in (
-                EventLane(EVENTS.name, SYSTEM_SHARD),
-                InstructionLane(INSTRUCTIONS.name, SYSTEM_SHARD),
-                DeadLetterLane(DEAD_LETTERS.name, SYSTEM_SHARD),
+                EventLane(EVENTS.name, FIRST_SHARD),
+                InstructionLane(INSTRUCTIONS.name, FIRST_SHARD),
+                DeadLetterLane(DEAD_LETTERS.name, FIRST_SHARD),
             ):
                 records = lane.after(transaction, 0, EVERYTHING).records
                 assert found_in(b"\n".join(record.value or b"" for record in records), words) == [], lane.name

@@ -8,7 +8,7 @@ import pytest
 from httpx import Response
 
 from ledger.audit import Checkpoint
-from ledger.store.positions import SYSTEM_SHARD
+from ledger.store.positions import FIRST_SHARD
 from makegood.exports.tiled_log import export_log
 from tests.api.desk import NOW, Desk
 from tests.audit.logs import signed_now
@@ -28,7 +28,7 @@ def test_an_auditor_fetches_what_is_exported(desk: Desk, tmp_path: Path) -> None
     size = Checkpoint.parse(note.text).size
     assert size > 256
     log = tmp_path / "log"
-    export_log(desk.house, SYSTEM_SHARD, log, lambda done, of: None)
+    export_log(desk.house, FIRST_SHARD, log, lambda done, of: None)
     files = [file for file in log.rglob("*") if file.is_file()]
     assert len(files) == 6  # the checkpoint, two tiles of leaves, one above them, two bundles
     for file in files:

@@ -24,7 +24,7 @@ from ledger.audit import (
 )
 from ledger.audit.leaf import DIGEST_BYTES
 from ledger.store.database import Database
-from ledger.store.positions import SYSTEM_SHARD
+from ledger.store.positions import FIRST_SHARD
 
 ORIGIN = "makegood.example/0"
 NOW = 1_775_000_000
@@ -89,10 +89,10 @@ def keys_of(origin: str) -> list[SigningKey]:
 
 def signed_now(database: Database, at: datetime) -> Note:
     """Have a store's tree grow over all its events, and sign it."""
-    epoch = grow_to_end(database, SYSTEM_SHARD)
+    epoch = grow_to_end(database, FIRST_SHARD)
     with database.reading() as transaction:
-        checkpoint = checkpoint_now(transaction, SYSTEM_SHARD)
-    return sign(database, SYSTEM_SHARD, epoch, checkpoint, keys_of(checkpoint.origin), at)
+        checkpoint = checkpoint_now(transaction, FIRST_SHARD)
+    return sign(database, FIRST_SHARD, epoch, checkpoint, keys_of(checkpoint.origin), at)
 
 
 def _write(file: Path, content: bytes) -> None:

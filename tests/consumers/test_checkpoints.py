@@ -40,7 +40,7 @@ from ledger.audit import (
     verified_log_signatures,
 )
 from ledger.store.column_types import ColumnChanged
-from ledger.store.positions import SYSTEM_SHARD
+from ledger.store.positions import FIRST_SHARD
 from ledger.store.reading.audit import checkpoint_note, latest_checkpoint, log_of, origin_of, tree_size
 from ledger.store.reading.shards import shard_end
 from projections.follower import Follower
@@ -87,12 +87,12 @@ def fill(books: Books, account: str = "acct-1") -> None:
 
 def origin_in(books: Books) -> str:
     with books.database.reading() as transaction:
-        return origin_of(transaction, SYSTEM_SHARD)
+        return origin_of(transaction, FIRST_SHARD)
 
 
 def last(books: Books) -> Checkpoint | None:
     with books.database.reading() as transaction:
-        found = latest_checkpoint(transaction, origin_of(transaction, SYSTEM_SHARD))
+        found = latest_checkpoint(transaction, origin_of(transaction, FIRST_SHARD))
     return Checkpoint.parse(Note.parse(found.note).text) if found is not None else None
 
 
@@ -125,7 +125,7 @@ def test_without_a_key_the_tree_is_built_and_nothing_is_signed(books: Books, out
     fill(books)
     work(part(books, Folder(out), keys=lambda _: []))
     with books.database.reading() as transaction:
-        assert tree_size(transaction, SYSTEM_SHARD) == shard_end(transaction, SYSTEM_SHARD) > 0
+        assert tree_size(transaction, FIRST_SHARD) == shard_end(transaction, FIRST_SHARD) > 0
     assert last(books) is None
     assert list(out.iterdir()) == []
 
@@ -153,7 +153,7 @@ def test_a_store_that_is_there_already_gets_its_whole_tree(books: Books) -> None
     for number in range(4):
         fill(books, f"acct-{number}")
     sizes: list[int] = []
-    grow_to_end(books.database, SYSTEM_SHARD, sizes.append)
+    grow_to_end(books.database, FIRST_SHARD, sizes.append)
     work(part(books))
     assert sizes
     assert len(books.envelopes()) < GROWS_BY
@@ -188,8 +188,8 @@ def test_a_rotated_key_signs_beside_the_old_one_also_what_was_signed_before(book
     assert signed_once is not None
     origin = signed_once.origin
     both = [*seeded_keys(origin), *seeded_keys(origin, seed=2)]
-    epoch = grow_to_end(books.database, SYSTEM_SHARD)
-    note = sign(books.database, SYSTEM_SHARD, epoch, signed_once, both, books.clock())
+    epoch = grow_to_end(books.database, FIRST_SHARD)
+    note = sign(books.database, FIRST_SHARD, epoch, signed_once, both, books.clock())
     _, signatures = verified_log_signatures(note, [key.vkey for key in both])
     assert [each.key for each in signatures] == [key.vkey for key in both]
     with books.database.reading() as transaction:
@@ -219,7 +219,7 @@ class TestPublishedBefore:
         assert f"over 999 events, and the store has {end}: no checkpoint is signed" in refusal
         assert "`makegood audit origin new --as NAME --reason …`" in refusal
         with books.database.reading() as transaction:
-            assert tree_size(transaction, SYSTEM_SHARD) > 0, "the tree is built all the same"
+            assert tree_size(transaction, FIRST_SHARD) > 0, "the tree is built all the same"
 
     def test_with_another_root_nothing_is_signed(self, books: Books, out: Path) -> None:
         self.published(books, out, 2, bytes(32))
@@ -242,7 +242,7 @@ class TestPublishedBefore:
         old = origin_in(books)
         follows = Folder(out).last(old)
         assert follows is not None
-        log = begin_log_origin(books.ledger, SYSTEM_SHARD, follows, "the disk broke", By("/makegood/test", "cli"))
+        log = begin_log_origin(books.ledger, FIRST_SHARD, follows, "the disk broke", By("/makegood/test", "cli"))
         assert (log.number, log.origin) == (2, f"{old}/2")
         work(works)
         assert last(books) == what_it_must_be(books)
@@ -250,9 +250,9 @@ class TestPublishedBefore:
         assert json.loads(event.envelope)["data"]["follows"] == str(follows)
         assert b"disk" not in event.envelope
         with books.database.reading() as transaction:
-            assert log_of(transaction, SYSTEM_SHARD) == log
+            assert log_of(transaction, FIRST_SHARD) == log
         with pytest.raises(NotTheLog):
-            begin_log_origin(books.ledger, SYSTEM_SHARD, follows, "again", By("/makegood/test", "cli"))
+            begin_log_origin(books.ledger, FIRST_SHARD, follows, "again", By("/makegood/test", "cli"))
 
     def test_a_changed_tile_is_noticed_before_the_next_checkpoint(self, books: Books) -> None:
         works = part(books)
@@ -473,11 +473,11 @@ def test_a_damaged_tree_is_made_anew_from_the_events(
         for damage in DAMAGES:
             with books.database.writing() as transaction:
                 transaction.run(damage)
-            rebuilt = rebuild_tree(books.database, SYSTEM_SHARD, published(books), told, told)
+            rebuilt = rebuild_tree(books.database, FIRST_SHARD, published(books), told, told)
             assert rebuilt.checkpoint == what_it_must_be(books) == before
             assert rebuilt.mended > 0 or "readers" in damage
             assert tiles_in(books) == tiles_that_must_be(books)
-            assert rebuild_tree(books.database, SYSTEM_SHARD, published(books), told, told).mended == 0
+            assert rebuild_tree(books.database, FIRST_SHARD, published(books), told, told).mended == 0
         fill(books, "acct-2")
         work(part(books, Folder(out)))
         assert last(books) == what_it_must_be(books)
@@ -500,9 +500,9 @@ def test_a_rebuild_that_was_cut_short_is_gone_on_with(large: Books) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        rebuild_tree(large.database, SYSTEM_SHARD, published(large), told, cut)
+        rebuild_tree(large.database, FIRST_SHARD, published(large), told, cut)
     some = len(tiles_in(large))
-    rebuilt = rebuild_tree(large.database, SYSTEM_SHARD, published(large), told, told)
+    rebuilt = rebuild_tree(large.database, FIRST_SHARD, published(large), told, told)
     assert 0 < some < len(tiles_in(large)) == some + rebuilt.mended
     assert tiles_in(large) == tiles_that_must_be(large)
 
@@ -514,13 +514,13 @@ def test_where_the_events_contradict_a_checkpoint_the_tree_that_shows_it_stays(l
         transaction.run("UPDATE events SET envelope = ? WHERE position = 7", (bytes(envelope) + b" ",))
         transaction.run("DELETE FROM audit_tiles WHERE level = 1")
     with pytest.raises(EventsContradict, match=r"another root: they are what was changed.*audit verify`"):
-        rebuild_tree(large.database, SYSTEM_SHARD, published(large), told, told)
+        rebuild_tree(large.database, FIRST_SHARD, published(large), told, told)
     assert tiles_in(large) == {place: hashes for place, hashes in before.items() if place[0] != 1}
     checkpoint = what_it_must_be(large)
     beyond = Checkpoint(checkpoint.origin, checkpoint.size + 1, bytes(32))
     found = [Published("the folder out", beyond, signed(beyond, seeded_keys(beyond.origin), 1))]
     with pytest.raises(EventsContradict, match=f"over {beyond.size} events, and the store has {checkpoint.size}"):
-        rebuild_tree(large.database, SYSTEM_SHARD, found, told, told)
+        rebuild_tree(large.database, FIRST_SHARD, found, told, told)
 
 
 @pytest.fixture
@@ -543,7 +543,7 @@ def large_books(url: str, monkeypatch: pytest.MonkeyPatch) -> Books:
 
 def published(books: Books) -> list[Published]:
     with books.database.reading() as transaction:
-        return found_in_store(transaction, SYSTEM_SHARD)
+        return found_in_store(transaction, FIRST_SHARD)
 
 
 def told(done: int, of: int) -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from consumers.intake import WATCH_SECONDS, Intake, stored_positions
+from consumers.intake import WATCH_SECONDS, Intake
 from consumers.kafka.in_process import InProcessBroker
 from consumers.kafka.partitions import FAILURES_MAX, BeginAnew, PartitionWork, RecordFails
 from consumers.kafka.records import Claimant, Partition, Record, TopicIdentity
 from consumers.kafka.topics import Topic
 from consumers.part import BackOff, PartFailed
+from consumers.taking import stored_positions
 from ledger.application.kept_messages import RUN_MAX
 from ledger.store.database import Conflict, Unavailable
 from tests.integration.world import (

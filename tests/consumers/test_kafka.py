@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from consumers.intake import Intake, stored_positions
+from consumers.intake import Intake
 from consumers.kafka.client import client_error
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.in_process import InProcessBroker
 from consumers.kafka.publish import key_of, publish
 from consumers.kafka.records import BrokerError, BrokerUnavailable, Outgoing, Partition, TopicMissing, Undelivered
 from consumers.kafka.topics import EVENTS, TOPICS
+from consumers.taking import stored_positions
 from tests.integration.world import (
     Books,
     account_registered,

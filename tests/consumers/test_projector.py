@@ -165,7 +165,7 @@ def test_a_topic_made_anew_is_read_with_a_new_client(tmp_path: Path) -> None:
     cluster, clock = Events(), Clock()
     with new_books(f"sqlite:///{tmp_path / 'books.db'}") as books:
         source = KafkaSource(cluster, look_seconds=5.0, monotonic=clock)
-        source.open(books.follower(), lambda: False)
+        source.open([books.follower()], lambda: False)
         cluster.member_.assign(HERE)
         source.feed(0)
         cluster.topic_id = "second"

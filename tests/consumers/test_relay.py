@@ -299,7 +299,7 @@ def test_instructions_go_out_in_order_each_as_a_cloud_event(books: Books, broker
     for record, each in zip(sent, told, strict=True):
         headers = dict(record.headers)
         shard, _, position = headers["position"].partition(b":")
-        assert (record.key, record.partition) == (b"acct-1", None)
+        assert (record.key, record.partition) == (b"acct-1", int(shard))
         assert headers["content-type"] == b"application/cloudevents+json"
         assert headers["store"] == books.follower().store_id().encode()
         assert set(each) == {"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"}

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from consumers.checkpoints.part import Checkpoints
 from consumers.checkpoints.witnesses import Witnesses
 from ledger.audit import Note, TrustPolicy
-from ledger.store.positions import SYSTEM_SHARD
+from ledger.store.positions import FIRST_SHARD
 from ledger.store.reading.audit import checkpoint_note, tree_reader
 from tests.consumers.test_checkpoints import fill, last, origin_in, part, seeded_keys, what_it_must_be, work
 from tests.ledger.books import Books
@@ -78,7 +78,7 @@ def test_it_cosigns_what_goes_on_and_refuses_what_was_written_anew(books: Books,
         transaction.run("UPDATE events SET envelope = ? WHERE position = 3", (bytes(envelope) + b" ",))
         for table in ("audit_tiles", "audit_checkpoints", "audit_cosignatures"):
             transaction.run(f"DELETE FROM {table}")
-        transaction.run("DELETE FROM readers WHERE reader = ?", (tree_reader(SYSTEM_SHARD),))
+        transaction.run("DELETE FROM readers WHERE reader = ?", (tree_reader(FIRST_SHARD),))
     for account in (None, "acct-4"):
         if account is not None:
             fill(books, account)

@@ -233,16 +233,6 @@ def test_without_a_store_every_command_says_how_to_make_one(door: Door, command:
     assert "makegood init" in door.errors
 
 
-def test_a_store_has_one_shard_until_more_are_built(door: Door) -> None:
-    door("init", "--shards", "4", exits=64)
-    assert "more than one shard is not built yet" in door.errors
-    door("init", "--shards", "0", exits=64)
-    door("claims", exits=1)
-    assert "makegood init" in door.errors
-    door("init", "--shards", "1")
-    assert door.json("claims") == []
-
-
 def test_init_refuses_a_store_that_is_there(sandbox: Door) -> None:
     sandbox("init", exits=1)
     assert "already" in sandbox.errors

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 import pytest
 from confluent_kafka import Producer
 
-from consumers.intake import Intake, stored_positions
+from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster, Probe
 from consumers.kafka.records import Partition, TopicIdentity
 from consumers.projector import KafkaSource, Projector
 from consumers.relay import EventLane
 from consumers.replaying import replay
+from consumers.taking import stored_positions
 from ledger.application.kept_messages import Closing, Kept
 from ledger.store.reading.lost import LostMessages, lost_ranges
 from ledger.store.reading.vault import vault_entry

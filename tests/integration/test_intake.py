@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from consumers.intake import Intake, reader_name, stored_positions
+from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.publish import key_of
+from consumers.taking import reader_name, stored_positions
 from consumers.upstream import read_kafka
 from ledger.application.record import take
 from ledger.store.database import beside

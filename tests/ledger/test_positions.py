@@ -5,19 +5,26 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.store.database import StoreError
 from ledger.store.positions import (
-    SYSTEM_SHARD,
+    FIRST_SHARD,
     Position,
     Reached,
     check_number_of_shards,
     dead_letter_sequence,
     event_sequence,
+    murmur2,
     reached_from_text,
     set_aside_sequence,
-    shard_of_new,
+    shard_for,
 )
-from ledger.store.reading.shards import shard_ends, shards_of, shards_of_accounts
+from ledger.store.reading.shards import (
+    WrongShard,
+    number_of_shards,
+    own_shard,
+    shard_ends,
+    shards_of,
+    shards_of_accounts,
+)
 from ledger.store.writing import Head, positions_for, read_heads
 from ledger.values import SYSTEM_ACCOUNT
 from tests.ledger.books import Books
@@ -102,23 +109,54 @@ class TestShardsOfAStore:
             assert positions_for(transaction, event_sequence, []) == []
             assert shard_ends(transaction) == {0: 1, 1: 2, 2: 4}, "the agreement was published in shard 0"
 
-    def test_the_number_is_recorded_and_one_shard_is_all_that_can_be_made(self, books: Books) -> None:
-        assert books.rows("SELECT value FROM store WHERE name = 'shards'") == [("1",)]
-        check_number_of_shards(1)
-        for number, why in ((0, "at least one shard"), (2, "more than one shard is not built yet")):
-            with pytest.raises(ValueError, match=why):
+    def test_a_store_says_which_shard_it_is_of_how_many(self, books: Books) -> None:
+        assert sorted(books.rows("SELECT name, value FROM store WHERE name LIKE 'shard%'")) == [
+            ("shard", "0"),
+            ("shards", "1"),
+        ]
+        for number in (0, 65):
+            with pytest.raises(ValueError, match="a store has 1 to 64 shards"):
                 books.ledger.create_store(sandbox=True, shards=number)
+        for number in (1, 64):
+            check_number_of_shards(number)
 
-    def test_a_store_from_before_it_was_recorded_has_one(self, books: Books) -> None:
-        change(books, "DELETE FROM store WHERE name = 'shards'")
+    def test_a_store_from_before_it_was_recorded_is_the_only_one(self, books: Books) -> None:
+        change(books, "DELETE FROM store WHERE name LIKE 'shard%'")
         with books.database.reading() as transaction:
-            assert list(shards_of(transaction)) == [SYSTEM_SHARD]
+            assert list(shards_of(transaction)) == [FIRST_SHARD]
+            assert (own_shard(transaction), number_of_shards(transaction)) == (FIRST_SHARD, 1)
         assert not books.ledger.bring_up_to_date()
 
-    def test_a_store_of_more_shards_is_not_opened(self, books: Books) -> None:
+    def test_a_shard_takes_new_accounts_of_its_own_only(self, books: Books) -> None:
+        """What it has already stays; the account `system` is in every shard."""
+        books.take(Upstream().customer())
         change(books, "UPDATE store SET value = '4' WHERE name = 'shards'")
-        with pytest.raises(StoreError, match=r"has 4 shards.*use the version that made it"):
-            books.ledger.bring_up_to_date()
+        mine = next(name for n in range(50) if shard_for(name := f"mine-{n}", 4) == FIRST_SHARD)
+        others = next(name for n in range(50) if shard_for(name := f"others-{n}", 4) == 2)
+        with books.database.reading() as transaction:
+            heads = read_heads(transaction, ["acct-1", mine, SYSTEM_ACCOUNT])
+            assert {head.shard for head in heads.values()} == {FIRST_SHARD}
+            with pytest.raises(WrongShard, match=f"account {others} belongs in shard 2 of this store"):
+                read_heads(transaction, [others])
+        with pytest.raises(WrongShard):
+            books.take(Upstream(others).customer())
+        assert books.rows("SELECT 1 FROM heads WHERE account = ?", others) == []
+
+    @pytest.mark.parametrize(
+        ("key", "hash_"),
+        [
+            ("21", -973932308),
+            ("foobar", -790332482),
+            ("a-little-bit-long-string", -985981536),
+            ("a-little-bit-longer-string", -1486304829),
+            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971),
+            ("abc", 479470107),
+        ],
+    )
+    def test_the_hash_is_that_of_kafkas_clients(self, key: str, hash_: int) -> None:
+        """The examples of org.apache.kafka.common.utils.UtilsTest."""
+        assert murmur2(key.encode()) == hash_ & 0x7FFFFFFF
+        assert shard_for(key, 7) == (hash_ & 0x7FFFFFFF) % 7
 
     def test_an_account_is_in_the_shard_that_its_head_names_for_ever(self, books: Books) -> None:
         """Whatever the choice for a new one would be."""
@@ -129,7 +167,7 @@ class TestShardsOfAStore:
             heads = read_heads(transaction, ["acct-1", "acct-2", "new", SYSTEM_ACCOUNT])
             shards = shards_of_accounts(transaction, ["acct-2", "new", None])
         assert {name: head.shard for name, head in heads.items()} == {"acct-1": 0, "acct-2": 3, "new": 0, "system": 0}
-        assert shards == {"acct-2": 3, "new": 0, None: SYSTEM_SHARD}
+        assert shards == {"acct-2": 3, "new": 0, None: FIRST_SHARD}
         with books.database.reading() as transaction:
             before = shard_ends(transaction)
         books.take([second.cancellation_requested()])
@@ -142,8 +180,3 @@ class TestShardsOfAStore:
 
     def test_an_account_in_memory_only_is_in_no_shard(self) -> None:
         assert Head("acct-1").shard is None
-
-    def test_system_lives_in_the_shard_that_every_store_has(self) -> None:
-        assert shard_of_new(SYSTEM_ACCOUNT, range(1)) == SYSTEM_SHARD
-        with pytest.raises(ValueError, match="unpack"):
-            shard_of_new("acct-1", range(2))

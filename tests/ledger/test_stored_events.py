@@ -50,7 +50,7 @@ from ledger.events import (
 )
 from ledger.reconciliation import ListedPayout, Payout, compare
 from ledger.store.notice_queue import queue_notices
-from ledger.store.positions import SYSTEM_SHARD
+from ledger.store.positions import FIRST_SHARD
 from ledger.store.reading.audit import origin_of
 from ledger.store.reading.events import StoredEnvelope
 from ledger.store.reading.lost import lost_ranges
@@ -155,7 +155,7 @@ def stored_today() -> Iterator[tuple[str, bytes]]:
     reconciled(books, by)
     begin_generation(books.ledger, restored(), "the disk broke", by)
     accept_loss(books.ledger, KeysBurnt(), "Disk and backup burnt", by)  # type: ignore[arg-type]
-    begin_log_origin(books.ledger, SYSTEM_SHARD, last_checkpoint(books), "the disk broke", by)
+    begin_log_origin(books.ledger, FIRST_SHARD, last_checkpoint(books), "the disk broke", by)
     erase(books.ledger, "acct-2", "their letter of 3 May", by)
     look = Look(by="pia", channel="http", kind="personal_data", account_id="acct-1", times=2, records=31)
     record_looks(books.ledger, [look], timedelta(seconds=4))
@@ -170,7 +170,7 @@ def stored_today() -> Iterator[tuple[str, bytes]]:
 def last_checkpoint(books: Books) -> Note:
     """What was signed of more events than the store has, before it was restored."""
     with books.database.reading() as transaction:
-        origin = origin_of(transaction, SYSTEM_SHARD)
+        origin = origin_of(transaction, FIRST_SHARD)
     return signed(Checkpoint(origin, 999, bytes(32)), [SigningKey(origin, SignatureType.ED25519, bytes(32))], at=0)
 
 

@@ -368,13 +368,23 @@ def without_password(url: str) -> str:
 
 
 def psql() -> Path:
-    """PostgreSQL's own client: on the PATH, or beside the server's binaries."""
-    if (found := shutil.which("psql")) is not None:
+    """PostgreSQL's own client."""
+    return _client("psql")
+
+
+def pg_dump() -> Path:
+    """What writes a PostgreSQL database down."""
+    return _client("pg_dump")
+
+
+def _client(program: str) -> Path:
+    """On the PATH, or beside the server's binaries."""
+    if (found := shutil.which(program)) is not None:
         return Path(found)
     for folder in candidates():
-        if os.access(folder / "psql", os.X_OK):
-            return folder / "psql"
+        if os.access(folder / program, os.X_OK):
+            return folder / program
     raise PartMissing(
-        "psql is neither on the PATH nor beside PostgreSQL's server binaries. Install the client (Debian: "
+        f"{program} is neither on the PATH nor beside PostgreSQL's server binaries. Install the client (Debian: "
         "postgresql-client; `make deps` as root)"
     )

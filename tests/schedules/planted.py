@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-import consumers.intake
+import consumers.taking
 import ledger.application.record
 from consumers.carrying import Batch
 from consumers.checkpoints.part import TreeLane
@@ -54,7 +54,7 @@ def position_moves_before_the_messages_are_recorded() -> Iterator[None]:
                 move_reader(transaction, reader)
         return take(ledger, items)
 
-    with patch.object(consumers.intake, "take", early):
+    with patch.object(consumers.taking, "take", early):
         yield
 
 
@@ -69,7 +69,7 @@ def messages_are_recorded_before_their_position_moves() -> Iterator[None]:
                 transaction.run("UPDATE readers SET position = ? WHERE reader = ?", (reader.to, reader.reader))
         return taken
 
-    with patch.object(consumers.intake, "take", late):
+    with patch.object(consumers.taking, "take", late):
         yield
 
 
@@ -87,7 +87,7 @@ def positions_are_kept_by_the_name_of_a_topic() -> Iterator[None]:
     def by_name(identity: TopicIdentity, partition: int) -> str:
         return f"intake/{identity.cluster}/{identity.topic}/{partition}"
 
-    with patch.object(consumers.intake, "reader_name", by_name), _stored_by_name():
+    with patch.object(consumers.taking, "reader_name", by_name), _stored_by_name():
         yield
 
 
@@ -143,7 +143,7 @@ def the_rest_of_a_batch_is_dropped_on_a_conflict() -> Iterator[None]:
             return take(ledger, items[: len(items) // 2], *readers)
         return Taken(len(items))
 
-    with patch.object(consumers.intake, "take", dropping):
+    with patch.object(consumers.taking, "take", dropping):
         yield
 
 

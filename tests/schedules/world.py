@@ -14,7 +14,7 @@ import structlog
 from consumers.checkpoints.comparing import PlaceUnusable
 from consumers.checkpoints.part import Checkpoints
 from consumers.checkpoints.signing import Rhythm
-from consumers.intake import Intake, stored_positions
+from consumers.intake import Intake
 from consumers.kafka.partitions import RecordFails
 from consumers.kafka.records import BrokerUnavailable, Outgoing, Partition
 from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, Topic
@@ -22,6 +22,7 @@ from consumers.part import BackOff
 from consumers.projector import KafkaSource, Source, StoreSource
 from consumers.relay import DeadLetterLane, EventLane, InstructionLane, Relay, relayed_to
 from consumers.replaying import replay
+from consumers.taking import stored_positions
 from consumers.timers import Timers
 from ledger.application.agreements import publish
 from ledger.application.kept_messages import Closing, Kept
@@ -183,7 +184,7 @@ class Process:
                 source = KafkaSource(cluster, batch=world.batch, monotonic=world.monotonic)
             follower = Follower(store)
             return AtWork(
-                name, _opened(lambda: source.open(follower, lambda: False), lambda: source.feed(0)), source.close
+                name, _opened(lambda: source.open([follower], lambda: False), lambda: source.feed(0)), source.close
             )
         if name == "checkpoints":
             how = {"rhythm": OFTEN, "grows_every": 0.0, "looks_every": 0.0, "stands_by": world.stands_by}

@@ -24,7 +24,7 @@ from ledger.audit import Checkpoint, Note, TileInvalid, Unproven, leaf_digest
 from ledger.events import PeriodClosed
 from ledger.store.audit import write_leaves
 from ledger.store.database import Database, Transaction
-from ledger.store.positions import SYSTEM_SHARD
+from ledger.store.positions import FIRST_SHARD
 from ledger.store.reading.audit import (
     checkpoint_note,
     checkpoints_after,
@@ -247,7 +247,7 @@ class Checkpoints(Carrier[TreeLane, bytes]):
     # --- the carrier's --------------------------------------------------------------------------------------------
 
     def _lanes_of(self, shard: int) -> Sequence[TreeLane]:
-        return (TreeLane("the Merkle tree" if shard == SYSTEM_SHARD else f"the Merkle tree of shard {shard}", shard),)
+        return (TreeLane("the Merkle tree" if shard == FIRST_SHARD else f"the Merkle tree of shard {shard}", shard),)
 
     def _readers(self, lanes: Sequence[TreeLane]) -> Mapping[TreeLane, str]:
         return {lane: tree_reader(lane.shard) for lane in lanes}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 _DAY_MS = 24 * 60 * 60 * 1000
 
@@ -14,6 +15,8 @@ class Topic:
     name: str
     partitions: int
     settings: dict[str, str] = field(default_factory=dict)
+    divided: bool = False
+    """Whether each shard of the store has a partition of its own, of the same number."""
 
 
 UPSTREAM = Topic(
@@ -24,7 +27,8 @@ UPSTREAM = Topic(
 )
 EVENTS = Topic(
     "ledger.events",
-    partitions=1,  # as many as the ledger has shards
+    partitions=1,
+    divided=True,
     # Never compacted: the key is the account, so compaction would leave each account its last event. The store keeps
     # everything, and readers refill from it, so the topic need not.
     settings={"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)},
@@ -36,7 +40,8 @@ DEAD_LETTERS = Topic(
 )
 INSTRUCTIONS = Topic(
     "makegood.instructions",
-    partitions=1,  # what is said of one account stays in order whoever adds some: the key is the account
+    partitions=1,
+    divided=True,
     settings={"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)},
 )
 REFUND_REQUESTS = Topic(
@@ -53,3 +58,8 @@ CHECKPOINTS = Topic(
 )
 
 TOPICS = (UPSTREAM, EVENTS, INSTRUCTIONS, REFUND_REQUESTS, DEAD_LETTERS, CHECKPOINTS)
+
+
+def topics_of(shards: int, topics: Sequence[Topic] = TOPICS) -> list[Topic]:
+    """The topics of a store of so many shards: each's events and instructions have a partition of their own."""
+    return [replace(each, partitions=shards) if each.divided else each for each in topics]

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from consumers.ahead import Carried, RecordsAtEnd, has_record
-from consumers.intake import read_record, stored_positions
+from consumers.intake import read_record
 from consumers.kafka.records import Extent, Partition, Record, TopicIdentity, TopicMissing
 from consumers.payouts.asking import reader_of
 from consumers.payouts.requests import TYPE, request_in, requests_carried
@@ -18,6 +18,7 @@ from consumers.places import Place, place_of
 from consumers.projector import EventProbe, event_of, offset_after
 from consumers.relay import DeadLetterLane, EventLane, InstructionLane, TopicLane
 from consumers.restored.given_up import PAGE, GivenUp, Lost
+from consumers.taking import stored_positions
 from consumers.topic_lag import TopicNames
 from ledger.application.statement import Refusal
 from ledger.events import BY_PEOPLE, CredentialsCollected, Decision, Fact, LedgerEvent, NoticeSent, RefundSubmitted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledger.aggregates import SystemRecord
@@ -33,6 +34,18 @@ def publish(ledger: Ledger, text: str, *, actor: str, channel: str) -> Published
     """
     agreement = read_agreement(text)
     return perform(ledger, {SYSTEM_ACCOUNT}, lambda act: _publish(act, agreement, By(actor, channel)))
+
+
+def publish_everywhere(ledgers: Sequence[Ledger], text: str, *, actor: str, channel: str) -> Published:
+    """Publish an agreement in every shard of a store; what became of it in the first one.
+
+    That is the last to have it: what is published there is published. Where it was cut short, the same call goes on.
+    Raises what `publish` raises.
+    """
+    first, *others = ledgers
+    for ledger in others:
+        publish(ledger, text, actor=actor, channel=channel)
+    return publish(first, text, actor=actor, channel=channel)
 
 
 def _publish(act: Act, agreement: PublishedAgreement, by: By) -> Published:

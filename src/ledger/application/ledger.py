@@ -21,7 +21,7 @@ from ledger.events import LedgerEvent
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
 from ledger.store.notice_queue import begin_after_what_is_there
-from ledger.store.positions import check_number_of_shards
+from ledger.store.positions import FIRST_SHARD, check_number_of_shards
 from ledger.store.reading.store import Clock, clock_in, is_sandbox, store_is_older
 from ledger.store.reading.vault_index import WHOLE_INDEX
 from ledger.store.recorders import EnvelopeMapper, LedgerRecorder, SealingEventStore, events_of
@@ -76,12 +76,12 @@ class Ledger(Application[str]):
 
     # --- the store -----------------------------------------------------------------------------------------------
 
-    def create_store(self, *, sandbox: bool, shards: int = 1) -> None:
-        """Create the tables in an empty database, for so many shards for ever, and its vault.
+    def create_store(self, *, sandbox: bool, shards: int = 1, shard: int = FIRST_SHARD) -> None:
+        """Create the tables in an empty database, for one of so many shards for ever, and its vault.
 
         The vault's own commit is the first: a store without a vault is never there. Raises Conflict where there is a
         store already, VaultMismatch where the key database has another store's keys, and ValueError for a number of
-        shards that is not built.
+        shards that no store has.
         """
         check_number_of_shards(shards)
         self.database.create(TABLES)
@@ -93,6 +93,7 @@ class Ledger(Application[str]):
                 [
                     ("schema", str(SCHEMA_VERSION)),
                     ("shards", str(shards)),
+                    ("shard", str(shard)),
                     ("sandbox", "yes" if sandbox else "no"),
                     ("id", bound.store_id),
                     (WHOLE_INDEX, self.vault.index_key_name()),

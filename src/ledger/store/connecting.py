@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote, urlsplit
+import re
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ledger.store.database import Database, StoreError, redacted
 
@@ -24,11 +25,18 @@ def connect(url: str) -> Database:
 
 
 def create_if_missing(url: str, beside: str) -> None:
-    """Have a database exist: on PostgreSQL it is created by way of `beside`; SQLite makes its file by itself."""
+    """Have a database exist, and the schema that an address names: on PostgreSQL by way of `beside`; SQLite makes its
+    file by itself."""
     if url.startswith("postgres") and beside.startswith("postgres"):
         from ledger.store.postgresql import create_database
 
-        create_database(url, beside)
+        create_database(url, beside, schema_of(url))
+
+
+def schema_of(url: str) -> str | None:
+    """The schema in which an address of PostgreSQL's has names looked for; None where it names none."""
+    found = re.search(r"-c *search_path=(\w+)", dict(parse_qsl(urlsplit(url).query)).get("options", ""))
+    return found[1] if found is not None else None
 
 
 def lacks_database(database: Database, url: str) -> bool:

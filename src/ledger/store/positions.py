@@ -1,7 +1,7 @@
 """Where an event stands, and how far something has come: a position is one shard's, and "up to here" names them all.
 
-A shard is everything of its accounts, with one gapless sequence of positions (design rule 4). Its number stands in
-each account's head for ever.
+A shard is everything of its accounts, with one gapless sequence of positions (design rule 4), in a database of its
+own. Its number stands in each account's head for ever.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from ledger.values import SYSTEM_ACCOUNT
-
-SYSTEM_SHARD = 0
-"""The shard that every store has: `system` and the agreements' catalogue live in it."""
+FIRST_SHARD = 0
+"""The shard that every store has. What is of the provider and of no account (roles, sessions) stands in it."""
+SHARDS_MAX = 64
+"""A store is divided into so many shards at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Position:
         return f"{self.shard}:{self.position}"
 
 
-EXAMPLE = Position(SYSTEM_SHARD, 4536)
+EXAMPLE = Position(FIRST_SHARD, 4536)
 """What a position looks like, for those who are told to write one."""
 
 
@@ -59,7 +59,7 @@ class Reached(Mapping[int, int]):
     def __str__(self) -> str:
         """It is never empty: where nothing was reached, it is the position before the first."""
         written = ",".join(f"{shard}:{position}" for shard, position in self._positions.items())
-        return written or str(Position(SYSTEM_SHARD, 0))
+        return written or str(Position(FIRST_SHARD, 0))
 
     def __repr__(self) -> str:
         return f"Reached({self})"
@@ -97,18 +97,31 @@ def reached_from_text(text: str) -> Reached:
 
 def check_number_of_shards(number: int) -> None:
     """Raises ValueError where a store with so many shards cannot be made."""
-    if number < 1:
-        raise ValueError("a store has at least one shard")
-    if number > 1:
-        raise ValueError("more than one shard is not built yet")
+    if not 1 <= number <= SHARDS_MAX:
+        raise ValueError(f"a store has 1 to {SHARDS_MAX} shards")
 
 
-def shard_of_new(account: str, shards: range) -> int:
-    """The shard of an account that is seen for the first time; of every other its head tells it."""
-    if account == SYSTEM_ACCOUNT:
-        return SYSTEM_SHARD
-    (only,) = shards
-    return only
+def shard_for(account: str, number: int) -> int:
+    """In which of so many shards a new account belongs; of every other its head tells it.
+
+    It is the partition that Kafka's own clients choose for the account as key, of a topic with so many.
+    """
+    return murmur2(account.encode()) % number
+
+
+def murmur2(key: bytes) -> int:
+    """The hash by which Kafka's clients choose partitions (org.apache.kafka.common.utils.Utils), without its sign."""
+    mask, factor = 0xFFFFFFFF, 0x5BD1E995
+    found = 0x9747B28C ^ len(key)
+    whole = len(key) // 4 * 4
+    for at in range(0, whole, 4):
+        word = int.from_bytes(key[at : at + 4], "little") * factor & mask
+        word = (word ^ word >> 24) * factor & mask
+        found = (found * factor & mask) ^ word
+    if rest := key[whole:]:
+        found = (found ^ int.from_bytes(rest, "little")) * factor & mask
+    found = (found ^ found >> 13) * factor & mask
+    return (found ^ found >> 15) & 0x7FFFFFFF
 
 
 # --- what is counted or followed in a shard, by the name under which it is stored ---------------------------------
@@ -131,4 +144,4 @@ def set_aside_sequence(shard: int) -> str:
 
 def numbered(name: str, shard: int, between: str = ":") -> str:
     """A name with its shard's number. That of the first shard is stored without one, as it was from the start."""
-    return name if shard == SYSTEM_SHARD else f"{name}{between}{shard}"
+    return name if shard == FIRST_SHARD else f"{name}{between}{shard}"

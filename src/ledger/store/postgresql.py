@@ -268,11 +268,15 @@ def _postgresql_errors(url: str) -> Iterator[None]:
         raise StoreError(f"PostgreSQL error: {error}") from error
 
 
-def create_database(url: str, beside: str) -> None:
-    """Create a database where there is none, by way of a connection to `beside`."""
+def create_database(url: str, beside: str, schema: str | None = None) -> None:
+    """Create a database where there is none, by way of a connection to `beside`, and a schema in it."""
     name = urlsplit(url).path.lstrip("/")
     if not name:
         return
     with _postgresql_errors(beside), psycopg.connect(beside, autocommit=True) as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
             connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+    if schema is not None:
+        with _postgresql_errors(url), psycopg.connect(url, autocommit=True) as connection:
+            named = psycopg.sql.Identifier(schema)
+            connection.execute(psycopg.sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(named))

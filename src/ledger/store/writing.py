@@ -13,11 +13,11 @@ from ledger.store.column_types import as_integer
 from ledger.store.database import Conflict, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.notice_queue import change_notice, count_as_sent, hold_link, note_collected
-from ledger.store.positions import dead_letter_sequence, set_aside_sequence, shard_of_new
+from ledger.store.positions import dead_letter_sequence, set_aside_sequence
 from ledger.store.reading.audit import Log
 from ledger.store.reading.erasures import erased_accounts, subjects_of
 from ledger.store.reading.notice_queue import QueuedNotice
-from ledger.store.reading.shards import shards_of
+from ledger.store.reading.shards import shard_of_new
 from ledger.store.reading.vault_index import WHOLE_INDEX
 from ledger.vault import Bound, IndexEntry, VaultEntry, dead_letter_subject, set_aside_subject
 
@@ -600,9 +600,9 @@ def read_heads(transaction: Transaction, accounts: Iterable[str]) -> dict[str, H
             from_microseconds(due_at) if due_at is not None else None,
         )
     if new := [head for head in heads.values() if head.shard is None]:
-        shards = shards_of(transaction)
+        shard = shard_of_new(transaction, [head.account for head in new])
         for head in new:
-            head.shard = shard_of_new(head.account, shards)
+            head.shard = shard
     return heads
 
 

@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 from consumers.lag import Lag, notices_lags, projector_lags
 from ledger.store.database import StoreError, Transaction, redacted
 from ledger.store.instants import to_microseconds
-from ledger.store.positions import Reached
+from ledger.store.positions import FIRST_SHARD, Reached
 from ledger.store.reading.approved_refunds import approved_left
 from ledger.store.reading.asked_returns import returns_unasked
 from ledger.store.reading.audit import is_signed
@@ -37,6 +37,7 @@ from makegood.answers.metrics import Metric, Sample
 from makegood.house.clock import system_clock
 from makegood.house.opening import House, check_vault, open_house
 from makegood.house.settings import Settings
+from makegood.house.shard_map import settings_of, shard_asked
 from projections.ahead import projections_ahead
 from projections.alarms import alarms_left
 from projections.catalog import CATALOG
@@ -207,6 +208,16 @@ def look(settings: Settings, max_age: int | None = None) -> Status:
     except StoreError as error:
         status.problems.append(str(error))
     return status
+
+
+def look_at_shards(settings: Settings, max_age: int | None = None) -> dict[int, Status]:
+    """The status of each shard, or of the one that MAKEGOOD_SHARD names. Raises Stop where that is not there."""
+    try:
+        with open_house(settings, restored=True) as first:
+            shards = range(first.shards) if not settings.shard else [shard_asked(first)]
+    except StoreError:
+        shards = [int(settings.shard or FIRST_SHARD)]
+    return {shard: look(settings_of(settings, shard), max_age) for shard in shards}
 
 
 def look_around(house: House, max_age: int | None = None) -> Status:

@@ -9,8 +9,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from ledger.audit import tile_at
 from ledger.audit.checkpoint import SIZE_MAX
-from ledger.store.positions import SYSTEM_SHARD
 from ledger.store.reading.audit import origin_of
+from ledger.store.reading.shards import own_shard
 from makegood.access.caller import Caller
 from makegood.answers.audit.access import AccessAudited, access_audited
 from makegood.answers.audit.difference import AccountDifference, difference
@@ -83,9 +83,9 @@ def log_checkpoint(
     try:
         with house.database.reading() as transaction:
             note = (
-                last_checkpoint(transaction, SYSTEM_SHARD)
+                last_checkpoint(transaction, own_shard(transaction))
                 if size is None
-                else note_of(transaction, origin_of(transaction, SYSTEM_SHARD), size)
+                else note_of(transaction, origin_of(transaction, own_shard(transaction)), size)
             )
     except Unknown:
         raise not_found("no checkpoint covers just so many events; without `size` you get the last one") from None
@@ -123,7 +123,7 @@ def log_tile(
         raise not_found("no tile has this path; they are written as in c2sp.org/tlog-tiles, such as `0/000.p/12`")
     try:
         with house.database.reading() as transaction:
-            content = resource(transaction, SYSTEM_SHARD, asked)
+            content = resource(transaction, own_shard(transaction), asked)
     except Unknown:
         raise not_found("the log has not grown so far; GET /log/checkpoint says how many entries it has") from None
     return Response(content, media_type="application/octet-stream")

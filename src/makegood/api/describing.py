@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from ledger.store.positions import PATTERN, SYSTEM_SHARD, Position
+from ledger.store.positions import FIRST_SHARD, PATTERN, Position
 from makegood.answers.caught_up import PATIENCE_SECONDS
 from makegood.api import problems
 from makegood.api.events import SCHEMAS
@@ -130,7 +130,7 @@ _WAIT_FOR = {
         "A position from the Makegood-Position header of a write: the answer includes that write. "
         f"After {PATIENCE_SECONDS:.0f} s without it the answer is 503."
     ),
-    "schema": {"type": "string", "pattern": PATTERN, "examples": [str(Position(SYSTEM_SHARD, 1))]},
+    "schema": {"type": "string", "pattern": PATTERN, "examples": [str(Position(FIRST_SHARD, 1))]},
 }
 _RETRY_AFTER = {"description": "The seconds to wait before the next try.", "schema": {"type": "integer"}}
 _LINK = {

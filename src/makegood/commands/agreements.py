@@ -14,6 +14,7 @@ from makegood.commands.app import (
     Store,
     agreement_app,
     opened,
+    opened_shards,
     show_list,
 )
 from makegood.house.stop import Stop
@@ -37,11 +38,11 @@ def agreement_publish(
 
     by = actor_of(actor)
     answer: list[AgreementPublished] = []
-    with opened(store) as house:
+    with opened_shards(store) as houses:
         for file in files:
             try:
                 text = file.read_text(encoding="utf-8")
-                published = agreements.publish(house.ledger, text, actor=by, channel="cli")
+                published = agreements.publish_everywhere([h.ledger for h in houses], text, actor=by, channel="cli")
             except AgreementRefused as error:
                 raise Stop(f"{file}: {error}") from None
             except UnicodeDecodeError:
@@ -51,8 +52,9 @@ def agreement_publish(
             if not json:
                 said = "published" if published.new else "already published, unchanged"
                 say(f"{terms.name} version {terms.version}: {said}")
-        due_work.do_due_work(house.ledger, house.ledger.now())
-        house.projections.catch_up()
+        for house in houses:
+            due_work.do_due_work(house.ledger, house.ledger.now())
+            house.projections.catch_up()
     if json:
         print_json(answer)
 

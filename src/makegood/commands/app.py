@@ -314,18 +314,41 @@ def settings_from(store: str = "", kafka: str = "", http: str = "") -> Settings:
 
 @contextmanager
 def opened(store: str, account: str | None = None) -> Iterator[House]:
-    """The house on the store that the option or the environment names.
+    """The house on the store that the option or the environment names, of several shards that of the account.
 
-    Raises UnknownAccount where a command is limited to an account that the store does not know.
+    Raises UnknownAccount where a command is limited to an account that the store does not know, and Stop where it is
+    not said which shard is asked.
     """
     from makegood.answers.unknown import check_account
-    from makegood.house.opening import open_house
 
-    with open_house(settings_from(store)) as house:
+    with opened_as_it_is(settings_from(store), account) as house:
         if account is not None:
             check_account(house.database, account)
         with looks_recorded(house):
             yield house
+
+
+@contextmanager
+def opened_as_it_is(settings: Settings, account: str | None = None, **how: Any) -> Iterator[House]:
+    """The same, opened as `open_house` is told, and nobody's looks recorded. Raises Stop likewise."""
+    from makegood.house.opening import open_house
+    from makegood.house.shard_map import open_shard, shard_asked
+
+    with ExitStack() as stack:
+        house = stack.enter_context(open_house(settings, **how))
+        number = shard_asked(house, account)
+        yield house if number == house.shard else stack.enter_context(open_shard(house, number, **how))
+
+
+@contextmanager
+def opened_shards(store: str) -> Iterator[Sequence[House]]:
+    """The houses of all shards of the store that the option or the environment names, in their order."""
+    from makegood.house.shard_map import open_shards
+
+    with open_shards(settings_from(store)) as houses, ExitStack() as looks:
+        for house in houses:
+            looks.enter_context(looks_recorded(house))
+        yield houses
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from makegood.commands.app import (
     looks_recorded,
     month_option,
     one_of,
+    opened_as_it_is,
     settings_from,
 )
 from makegood.house.stop import Stop
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
 @contextmanager
 def audited(store: str) -> Iterator[House]:
     """The house on a store as an auditor opens it: also where projections say what the ledger does not."""
-    from makegood.house.opening import open_house
-
-    with open_house(settings_from(store), restored=True) as house, looks_recorded(house):
+    with opened_as_it_is(settings_from(store), restored=True) as house, looks_recorded(house):
         yield house
 
 
@@ -144,7 +143,6 @@ def audit_export_log(
     json: Json = False,
 ) -> int:
     """Export the log up to its last checkpoint, for anybody to verify: checkpoint, tiles and entries."""
-    from ledger.store.positions import SYSTEM_SHARD
     from makegood.answers.audit.logs import CHANGED
     from makegood.commands.terminal.audit import show_log_exported
     from makegood.commands.terminal.printing import print_json, progress_bar
@@ -152,7 +150,7 @@ def audit_export_log(
 
     try:
         with audited(store) as house, progress_bar("exporting", None, "tiles") as show:
-            answer = export_log(house, SYSTEM_SHARD, folder, show)
+            answer = export_log(house, house.shard, folder, show)
     except CHANGED as error:
         return mismatch(error)
     (print_json if json else show_log_exported)(answer)

@@ -18,6 +18,7 @@ from makegood.commands.app import (
     audit_app,
     audit_key_app,
     audit_origin_app,
+    opened_as_it_is,
     settings_from,
 )
 from makegood.commands.audit import audited, mismatch
@@ -34,12 +35,11 @@ def audit_key_new(
     json: Json = False,
 ) -> None:
     """Make the keys that sign checkpoints, in the key file, which only its owner may read; older ones sign on."""
-    from ledger.store.positions import SYSTEM_SHARD
     from makegood.answers.audit.checkpoints import new_key
     from makegood.commands.terminal.printing import print_json, print_sentences
 
     with audited(store) as house:
-        answer = new_key(house, SYSTEM_SHARD)
+        answer = new_key(house, house.shard)
     if json:
         print_json(answer)
     else:
@@ -61,12 +61,11 @@ def audit_checkpoint(
     json: Json = False,
 ) -> None:
     """Sign a checkpoint that covers all events up to now, and print it or write it into a folder."""
-    from ledger.store.positions import SYSTEM_SHARD
     from makegood.answers.audit.checkpoints import sign_now
     from makegood.commands.terminal.printing import print_json, print_sentences, print_text, progress_bar
 
     with _published(store, kafka) as (house, places), progress_bar("building the tree", None, "events") as show:
-        answer = sign_now(house, SYSTEM_SHARD, places, to, show)
+        answer = sign_now(house, house.shard, places, to, show)
     if json:
         print_json(answer)
     elif answer["file"] is None:
@@ -85,7 +84,6 @@ def audit_rebuild_tree(
 ) -> int:
     """Make a damaged Merkle tree anew from the events; exit 2 where they contradict the last checkpoint published."""
     from consumers.checkpoints.rebuilding import EventsContradict
-    from ledger.store.positions import SYSTEM_SHARD
     from makegood.answers.audit.checkpoints import rebuild
     from makegood.commands.terminal.printing import print_json, print_sentences, progress_bar
 
@@ -95,7 +93,7 @@ def audit_rebuild_tree(
             progress_bar("hashing", None, "events") as checked,
             progress_bar("building the tree", None, "events") as built,
         ):
-            answer = rebuild(house, SYSTEM_SHARD, places, checked, built)
+            answer = rebuild(house, house.shard, places, checked, built)
     except EventsContradict as error:
         return mismatch(error)
     except KeyboardInterrupt:
@@ -124,14 +122,13 @@ def audit_origin_new(
 ) -> None:
     """Begin a new log after a restore: checkpoints get a new name, and its first event names the last checkpoint."""
     from ledger.application.acts import By
-    from ledger.store.positions import SYSTEM_SHARD
     from makegood.answers.audit.checkpoints import begin_origin
     from makegood.commands.terminal.printing import print_json, print_sentences
     from makegood.house.actor import actor_of
 
     by = By(actor_of(actor), "cli")
     with _published(store, kafka) as (house, places):
-        answer = begin_origin(house, SYSTEM_SHARD, places, checkpoint, reason, by)
+        answer = begin_origin(house, house.shard, places, checkpoint, reason, by)
         house.projections.catch_up()
     if json:
         print_json(answer)
@@ -153,10 +150,9 @@ def _published(store: str, kafka: str) -> Iterator[tuple[House, list[Place]]]:
     from ledger.audit import Unproven
     from makegood.house.audit_places import places_of
     from makegood.house.logs import configure_logs
-    from makegood.house.opening import open_house
 
     configure_logs("error")  # the client for Kafka tells of every attempt to connect
-    with open_house(settings_from(store, kafka)) as house:
+    with opened_as_it_is(settings_from(store, kafka)) as house:
         try:
             yield house, places_of(house)
         except (PlaceUnusable, BrokerError, WrongSecurity) as error:

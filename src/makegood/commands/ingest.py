@@ -17,6 +17,7 @@ from makegood.commands.app import (
     app,
     lines_of,
     opened,
+    opened_shards,
     settings_from,
 )
 from makegood.house.stop import Stop
@@ -36,10 +37,12 @@ def ingest(
     from makegood.answers.refusals import refusals
     from makegood.commands.terminal.printing import print_json, progress_bar, say, say_refused
 
-    with opened(store) as house:
+    with opened_shards(store) as houses:
+        first, *others = [house.ledger for house in houses]
         with lines_of(file) as lines, progress_bar("ingesting", _size(file), "bytes") as show:
-            taken = files.ingest(house.ledger, lines, Path(file).name, show)
-        house.projections.catch_up()
+            taken = files.ingest(first, lines, Path(file).name, show, others=others)
+        for house in houses:
+            house.projections.catch_up()
     refused = refusals(taken.refused)
     if json:
         answer: Ingested = {

@@ -39,7 +39,7 @@ def status(
     from makegood.answers import status as standing
     from makegood.answers.metrics import exposed
     from makegood.commands.terminal.printing import print_json, print_text
-    from makegood.commands.terminal.status import show_status
+    from makegood.commands.terminal.status import show_shards, show_status
     from makegood.house.logs import configure_logs
 
     if as_metrics and json:
@@ -47,14 +47,24 @@ def status(
     settings = settings_from(store, kafka)
     if settings.kafka:
         configure_logs("error")  # the client for Kafka tells of every attempt to connect
-    found = standing.look(settings, max_age)
+    shards = standing.look_at_shards(settings, max_age)
+    if len(shards) == 1:
+        [found] = shards.values()
+        if as_metrics:
+            print_text(exposed(standing.samples(found))[0].decode())
+        elif json:
+            print_json(standing.answer(found))
+        else:
+            show_status(found)
+        return found.code()
     if as_metrics:
-        print_text(exposed(standing.samples(found))[0].decode())
-    elif json:
-        print_json(standing.answer(found))
+        raise Stop(f"metrics are of one shard, and the store has {len(shards)}: set MAKEGOOD_SHARD to one of them")
+    if json:
+        print_json({"shards": {str(shard): standing.answer(each) for shard, each in shards.items()}})
     else:
-        show_status(found)
-    return found.code()
+        show_shards(shards)
+    codes = {each.code() for each in shards.values()}
+    return next(code for code in (FAILED, MISMATCH, OK) if code in codes)
 
 
 @app.command()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from makegood.commands.app import Actor, Json, Kafka, Store, app, settings_from
+from makegood.commands.app import Actor, Json, Kafka, Store, app, opened_as_it_is, settings_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,12 +35,12 @@ def restored(
     from makegood.commands.terminal.restored import show_restored
     from makegood.house.actor import actor_of
     from makegood.house.logs import configure_logs
-    from makegood.house.opening import apply_erasures, open_house
+    from makegood.house.opening import apply_erasures
 
     configure_logs("error")  # the client for Kafka tells of every attempt to connect
     settings = settings_from(store, kafka)
     by = By(actor_of(actor), "cli")
-    with open_house(settings, restored=True) as house:
+    with opened_as_it_is(settings, restored=True) as house:
         found = _find(house)
         if found is None:
             answer = answers.nothing_ahead(dry_run=dry_run)

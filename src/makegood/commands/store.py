@@ -12,7 +12,7 @@ from makegood.commands.app import (
     Store,
     app,
     instant,
-    opened,
+    opened_shards,
     settings_from,
 )
 
@@ -26,7 +26,7 @@ def _number_of_shards(number: int) -> int:
     try:
         check_number_of_shards(number)
     except ValueError as error:
-        raise typer.BadParameter(f"{error}: leave it out, or say 1") from None
+        raise typer.BadParameter(f"{error}; without the option it is one") from None
     return number
 
 
@@ -41,7 +41,7 @@ def init(
             "--shards",
             metavar="N",
             callback=_number_of_shards,
-            help="The number of shards, which cannot be changed later; only 1 is supported.",
+            help="The number of shards, each a database of its own, which cannot be changed later.",
         ),
     ] = 1,
     store: Store = "",
@@ -49,9 +49,12 @@ def init(
     """Create the store and the vault's key database."""
     from makegood.commands.terminal.printing import say
     from makegood.house.opening import open_house
+    from makegood.house.shard_map import create_shards
 
-    with open_house(settings_from(store), create=True, sandbox=sandbox, shards=shards) as house:
-        kind = "sandbox" if sandbox else "store"
+    settings = settings_from(store)
+    create_shards(settings, shards, sandbox=sandbox)
+    with open_house(settings) as house:
+        kind = ("sandbox" if sandbox else "store") + (f" of {shards} shards" if shards > 1 else "")
         say(f"created a {kind} at {_place(house)}; next: makegood agreement publish FILE")
 
 
@@ -59,16 +62,18 @@ def init(
 def migrate(store: Store = "") -> None:
     """Bring a store of an older version up to date, and create the tables that `rebuild` needs."""
     from makegood.commands.terminal.printing import say
-    from makegood.house.opening import apply_erasures, check_vault, open_house
+    from makegood.house.opening import apply_erasures, check_vault
+    from makegood.house.shard_map import open_shards
     from projections.catalog import CATALOG
     from projections.rebuild import Rebuild
 
-    with open_house(settings_from(store), migrate=True) as house:
-        check_vault(house)
-        apply_erasures(house)
-        house.projections.catch_up()  # also where an earlier call was cut short
-        Rebuild(house.database, CATALOG).prepare()
-        say(f"the store at {_place(house)} is up to date")
+    with open_shards(settings_from(store), migrate=True) as houses:
+        for house in houses:
+            check_vault(house)
+            apply_erasures(house)
+            house.projections.catch_up()  # also where an earlier call was cut short
+            Rebuild(house.database, CATALOG).prepare()
+            say(f"the store at {_place(house)} is up to date")
 
 
 def _place(house: House) -> str:
@@ -84,11 +89,13 @@ def advance(to: Annotated[str, typer.Argument(metavar="INSTANT")], store: Store 
     from ledger.values import instant_to_text
     from makegood.commands.terminal.printing import print_json, progress_bar, say
 
-    with opened(store) as house:
-        until = instant(to)
+    with opened_shards(store) as houses:
+        until, assessed = instant(to), 0
         with progress_bar("assessing", None, "accounts") as show:
-            assessed = due_work.advance(house.ledger, until, lambda done, of: show(done))
-        house.projections.catch_up()
+            for house in houses:
+                before = assessed
+                assessed += due_work.advance(house.ledger, until, lambda done, of: show(before + done))  # noqa: B023
+                house.projections.catch_up()
         if json:
             print_json({"now": instant_to_text(until), "assessed": assessed})
         else:

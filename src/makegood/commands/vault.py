@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from makegood.commands.app import MISMATCH, Actor, Json, Store, settings_from, vault_app
+from makegood.commands.app import MISMATCH, Actor, Json, Store, opened_as_it_is, settings_from, vault_app
 
 SHOWN_MAX = 20
 """So many accounts are named on a terminal; `--json` names all."""
@@ -42,13 +42,16 @@ def vault_accept_loss(
     from ledger.application.acts import By
     from ledger.application.indexing import fill_if_not_whole
     from ledger.application.lost_keys import accept_loss, unreadable
+    from ledger.store.positions import FIRST_SHARD
     from makegood.answers.vault import found_lost, in_words
     from makegood.commands.terminal.printing import print_json, say
     from makegood.house.actor import actor_of
     from makegood.house.opening import create_missing_vault, needs_migration, open_with_keys
+    from makegood.house.shard_map import settings_of
 
     by = By(actor_of(actor), "cli")
-    with open_with_keys(settings_from(store)) as (house, keys):
+    settings = settings_from(store)
+    with open_with_keys(settings_of(settings, int(settings.shard or FIRST_SHARD))) as (house, keys):
         if dry_run:
             found = unreadable(house.ledger, keys)
             outcome = "would be accepted"
@@ -89,10 +92,9 @@ def vault_index(
     from ledger.application.indexing import check_index, fill_index
     from makegood.answers.vault import index_checked
     from makegood.commands.terminal.printing import print_json, progress_bar, say
-    from makegood.house.opening import open_house
 
     with (
-        open_house(settings_from(store)) as house,
+        opened_as_it_is(settings_from(store)) as house,
         progress_bar("comparing", None, "entries") as show,
     ):
         found = (fill_index if repair else check_index)(house.ledger, show)
@@ -114,9 +116,8 @@ def _show(store: str, json: bool) -> None:
     from makegood.answers.vault import in_words
     from makegood.answers.vault import vault as standing
     from makegood.commands.terminal.printing import print_json, print_sentences
-    from makegood.house.opening import open_house
 
-    with open_house(settings_from(store)) as house:
+    with opened_as_it_is(settings_from(store)) as house:
         found = standing(house)
     if json:
         print_json(found)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Self
 
 from ledger.store.connecting import connect, create_if_missing, lacks_database
 from ledger.store.database import Database, StoreError, redacted
+from ledger.store.positions import FIRST_SHARD
 from ledger.store.reading.generations import AheadOfLedger
+from ledger.store.reading.shards import number_of_shards, own_shard
 from ledger.store.reading.store import NoStore, clock_in, store_exists, store_is_older
 from ledger.store.reading.vault import vault_of
 from ledger.store.reading.vault_index import index_is_whole
@@ -51,6 +53,18 @@ class House:
         from ledger.application.ledger import Ledger
 
         return Ledger(self.database, self.vault, system_clock)
+
+    @cached_property
+    def shard(self) -> int:
+        """Which of the store's shards it is."""
+        with self.database.reading() as transaction:
+            return own_shard(transaction)
+
+    @cached_property
+    def shards(self) -> int:
+        """How many shards the whole store has."""
+        with self.database.reading() as transaction:
+            return number_of_shards(transaction)
 
     def seen_by(self, actor: str, channel: str) -> Self:
         """The same house, in which it is known who looks."""
@@ -194,13 +208,14 @@ def open_house(
     restored: bool = False,
     sandbox: bool = False,
     shards: int = 1,
+    shard: int = FIRST_SHARD,
 ) -> Iterator[House]:
     """Open the store and all that belongs to it.
 
-    `create` makes a new store, of so many shards, and refuses one that is there; `create_missing` makes one only
-    where there is none. `migrate` brings a store of an older version up to date; `restored` opens one also where its
-    projections are ahead of it. Raises NoStore where there is none, OlderStore, AheadOfLedger, and StoreError where
-    one of the databases cannot be used.
+    `create` makes a new store, which is one `shard` of so many, and refuses one that is there; `create_missing` makes
+    one only where there is none. `migrate` brings a store of an older version up to date; `restored` opens one also
+    where its projections are ahead of it. Raises NoStore where there is none, OlderStore, AheadOfLedger, and
+    StoreError where one of the databases cannot be used.
     """
     database, keys = connect(settings.store), connect(settings.vault)
     try:
@@ -214,7 +229,7 @@ def open_house(
                     f"a store already exists at {redacted(settings.store)}; use it, or give another with --store"
                 )
             create_if_missing(settings.vault, beside=settings.store)
-            house.ledger.create_store(sandbox=sandbox, shards=shards)
+            house.ledger.create_store(sandbox=sandbox, shards=shards, shard=shard)
         elif not exists:
             raise _no_store(settings)
         for warning in filter(None, (database.warning(), keys.warning() if keys.url != database.url else None)):

@@ -40,6 +40,8 @@ class Settings(BaseSettings):
 
     store: str = "sqlite:///makegood.db"
     vault: str = ""
+    shard_map: str = ""
+    shard: str = ""
     time_zone: str = "UTC"
     kafka: str = ""
     kafka_member: str = ""
@@ -202,6 +204,7 @@ _LEVELS = ("debug", "info", "warning", "error", "critical")
 _FORMS: Mapping[str, _Form] = {
     "store": _DATABASE,
     "vault": _DATABASE,
+    "shard": _Form("the number of a shard, from 0", lambda text: re.fullmatch("[0-9]{1,2}", text) is not None),
     "kafka": _Form("HOST:PORT, or several with commas between them", _all(_is_address)),
     "http": _LISTENING,
     "probes": _LISTENING,

@@ -12,7 +12,6 @@ from ledger.audit import Note, TrustPolicy, leaf_hash
 from ledger.events import ClaimAssessed
 from ledger.store.connecting import connect
 from ledger.store.database import Transaction
-from ledger.store.positions import SYSTEM_SHARD
 from makegood.answers.audit.checkpoints import sign_now
 from makegood.answers.audit.verification import Verification, verified
 from makegood.commands.terminal.demo_summary import show_changed_copy
@@ -29,7 +28,7 @@ def change_a_copy(house: House, store: Path, copy: Path) -> None:
     """Sign what is recorded, change one granted amount in a copy of the store as somebody would who hides it, and
     print what verifying finds, in the store and in its copy. Raises Stop where it finds nothing.
     """
-    signed = sign_now(house, SYSTEM_SHARD, [], None, lambda size: None)
+    signed = sign_now(house, house.shard, [], None, lambda size: None)
     note = Note.parse(signed["note"])
     policy = TrustPolicy.of_log(*verifier_keys(house.settings))
     honest = verified(house, policy=policy, checkpoint=note)

@@ -16,16 +16,15 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from consumers.intake import stored_positions
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.in_process import UNREAD_BYTES_MAX, InProcessBroker
 from consumers.kafka.publish import publish
 from consumers.kafka.topics import REFUND_REQUESTS, TOPICS, UPSTREAM
 from consumers.part import Part, run_parts
+from consumers.taking import stored_positions
 from consumers.upstream import MessageData
 from ledger.application import agreements, due_work
 from ledger.application.acts import By
-from ledger.store.positions import SYSTEM_SHARD
 from ledger.store.reading.shards import shard_ends
 from ledger.values import Month, instant_from_text, instant_to_text, month_of
 from makegood.access.sight import EVERYTHING
@@ -68,7 +67,7 @@ def show_demo(*, serve: bool) -> None:
         settings = Settings(store=settings.store, http="127.0.0.1:0", **nobody)
     started = time.monotonic()
     with open_house(settings, create=True, sandbox=True) as house, InProcessBroker() as broker:
-        new_key(house, SYSTEM_SHARD)
+        new_key(house, house.shard)
         sample = _sample()
         for file in sorted((sample / "agreements").glob("*.toml")):
             agreements.publish(house.ledger, file.read_text(encoding="utf-8"), actor="/makegood/demo", channel="cli")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from consumers.intake import Intake
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.records import BrokerError
 from consumers.kafka.security import WrongSecurity
-from consumers.kafka.topics import TOPICS
+from consumers.kafka.topics import TOPICS, topics_of
 from consumers.notices import Notices
 from consumers.part import Part, PartFailed, collect_rarely, run_parts
 from consumers.payouts.asking import Payouts
@@ -33,8 +33,9 @@ from makegood.house.broker import cluster_for, topic_names
 from makegood.house.clock import system_clock
 from makegood.house.logs import configure_logs, say
 from makegood.house.mail_server import post_of
-from makegood.house.opening import House, apply_erasures, check_vault, open_house
+from makegood.house.opening import House, apply_erasures, check_vault
 from makegood.house.settings import Settings
+from makegood.house.shard_map import open_shards
 from makegood.house.stop import Stop
 from makegood.house.stripe_account import stripe_of
 from makegood.program.looks import RecordingLooks, last_looks_recorded
@@ -57,21 +58,37 @@ def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with open_house(settings, create_missing=True, migrate=True) as house:
-        check_vault(house)
+    with open_shards(settings, create_missing=True, migrate=True) as houses:
+        first, *others = houses
+        for house in houses:
+            check_vault(house)
         try:
-            cluster = cluster_for(house) if settings.kafka else None
-            parts = parts_for(house, cluster, names)
+            cluster = cluster_for(first) if settings.kafka else None
+            parts = parts_for(first, cluster, names, others)
             if cluster is not None:
-                cluster.create_topics(TOPICS)
-                check_none_ahead(ahead_of_ledger(house.database, cluster, carried_by(topic_names())))
-            apply_erasures(house)
-            links = _sign_in(house, parts)
+                _prepare_topics(cluster, len(houses))
+                for house in houses:
+                    check_none_ahead(ahead_of_ledger(house.database, cluster, carried_by(topic_names())))
+            for house in houses:
+                apply_erasures(house)
+            links = _sign_in(first, parts)
             collect_rarely()
-            with last_looks_recorded(house):
+            with last_looks_recorded(first):
                 run_parts(parts, stop, lambda: _tell_ready(links))
         except (BrokerError, PartFailed, WrongSecurity) as error:
             raise Stop(str(error)) from error
+
+
+def _prepare_topics(cluster: Cluster, shards: int) -> None:
+    """Have all topics be there, each with partitions enough. Raises Stop where it has not, and BrokerError."""
+    topics = topics_of(shards, TOPICS)
+    cluster.create_topics(topics)
+    for topic in topics:
+        if topic.divided and (there := len(cluster.partitions(topic.name))) < shards:
+            raise Stop(
+                f"the topic {topic.name} has {there} partitions, and the store {shards} shards: give it {shards} "
+                f"partitions (kafka-topics --alter --partitions {shards})"
+            )
 
 
 def _sign_in(house: House, parts: Sequence[Part]) -> list[str]:
@@ -94,8 +111,14 @@ def _tell_ready(links: Sequence[str]) -> None:
     say("ready")
 
 
-def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> list[Part]:
-    """Build the parts that are asked for; without Kafka all that can work from the store alone. Raises Stop."""
+def parts_for(
+    house: House, cluster: Cluster | None, names: Sequence[str], others: Sequence[House] = ()
+) -> list[Part]:
+    """Build the parts that are asked for; without Kafka all that can work from the store alone. Raises Stop.
+
+    `others` are the houses of the store's other shards. Intake and projector work for all of them, of the rest each
+    has its own; the API serves one shard.
+    """
     unknown = [name for name in names if name not in PARTS]
     if unknown:
         raise Stop(f"unknown part {unknown[0]!r}; the parts are {', '.join(PARTS)}")
@@ -106,53 +129,80 @@ def parts_for(house: House, cluster: Cluster | None, names: Sequence[str]) -> li
     if "payouts" in names and not pays:
         raise Stop("payouts needs somebody who pays: set MAKEGOOD_KAFKA, or MAKEGOOD_STRIPE_KEY")
     possible = [name for name in PARTS if cluster is not None or name not in NEED_KAFKA]
-    wanted = list(names) or [name for name in possible if pays or name != "payouts"]
+    wanted = dict.fromkeys(names or [name for name in possible if pays or name != "payouts"])
     store_source = StoreSource()
-    relay = Relay(house.database, cluster) if cluster is not None and "relay" in wanted else None
-
-    notices: Notices | None = None
-    payouts: Payouts | None = None
-    stripe: StripeReturns | None = None
+    shards = [_Shard(each, cluster, wanted, store_source) for each in (house, *others)]
 
     def recorded() -> None:
-        """Something was recorded in this process: who follows need not wait until they look again."""
-        store_source.wake()
-        if relay is not None:
-            relay.wake()
-        if notices is not None:
-            notices.wake()
-        if payouts is not None:
-            payouts.wake()
+        for shard in shards:
+            shard.recorded()
 
-    if "notices" in wanted:
-        notices = notices_for(house, recorded)
-    if "payouts" in wanted:
-        stripe = stripe_for(house, recorded)
-        if stripe is not None:
-            payouts = Payouts(house.ledger, stripe, recorded=recorded)
-        elif cluster is not None:
-            payouts = Payouts(house.ledger, RequestTopic(house.database, cluster), recorded=recorded)
     parts: list[Part] = []
-    checkpoints = checkpoints_for(house, cluster) if "checkpoints" in wanted else None
-    for name in dict.fromkeys(wanted):
+    for name in wanted:
         if name == "intake" and cluster is not None:
-            parts.append(Intake(house.ledger, cluster, recorded=recorded))
-        elif name == "relay" and relay is not None:
-            parts.append(relay)
+            parts.append(Intake(house.ledger, cluster, recorded=recorded, others=[each.ledger for each in others]))
         elif name == "projector":
             source = KafkaSource(cluster) if cluster is not None else store_source
-            parts.append(Projector(house.projections, source))
-        elif name == "timers":
-            parts.append(Timers(house.ledger, recorded=recorded))
-        elif name == "notices" and notices is not None:
-            parts.append(notices)
-        elif name == "payouts" and payouts is not None:
-            parts += [payouts, stripe] if stripe is not None else [payouts]
-        elif checkpoints is not None and name == "checkpoints":
-            parts.append(checkpoints)
+            parts.append(Projector(house.projections, source, others=[each.projections for each in others]))
         elif name == "api":
-            parts += _api(house, recorded, must="api" in names or "http" in house.settings.model_fields_set)
+            must = "api" in names or "http" in house.settings.model_fields_set
+            parts += _served(shards, must=must)
+        else:
+            parts += [part for shard in shards for part in shard.parts(name)]
     return parts + _probes(house)
+
+
+class _Shard:
+    """The parts that a shard has for itself."""
+
+    def __init__(
+        self, house: House, cluster: Cluster | None, wanted: Container[str], store_source: StoreSource
+    ) -> None:
+        self.house = house
+        self._store_source = store_source
+        self._relay = Relay(house.database, cluster) if cluster is not None and "relay" in wanted else None
+        self._notices = notices_for(house, self.recorded) if "notices" in wanted else None
+        self._stripe = stripe_for(house, self.recorded) if "payouts" in wanted else None
+        self._payouts: Payouts | None = None
+        if self._stripe is not None:
+            self._payouts = Payouts(house.ledger, self._stripe, recorded=self.recorded)
+        elif "payouts" in wanted and cluster is not None:
+            self._payouts = Payouts(house.ledger, RequestTopic(house.database, cluster), recorded=self.recorded)
+        self._checkpoints = checkpoints_for(house, cluster) if "checkpoints" in wanted else None
+
+    def recorded(self) -> None:
+        """Something was recorded in this process: who follows need not wait until they look again."""
+        self._store_source.wake()
+        for part in (self._relay, self._notices, self._payouts):
+            if part is not None:
+                part.wake()
+
+    def parts(self, name: str) -> list[Part]:
+        """Those of a name."""
+        found: Mapping[str, Sequence[Part | None]] = {
+            "relay": (self._relay,),
+            "timers": (Timers(self.house.ledger, recorded=self.recorded),),
+            "notices": (self._notices,),
+            "payouts": (self._payouts, self._stripe),
+            "checkpoints": (self._checkpoints,),
+        }
+        return [part for part in found[name] if part is not None]
+
+
+def _served(shards: Sequence[_Shard], *, must: bool) -> list[Part]:
+    """The HTTP API and the pages: of the only shard, or of the one that MAKEGOOD_SHARD names. Raises Stop."""
+    number = shards[0].house.settings.shard
+    if len(shards) == 1:
+        return _api(shards[0].house, shards[0].recorded, must=must)
+    if number and int(number) < len(shards):
+        return _api(shards[int(number)].house, shards[int(number)].recorded, must=must)
+    if must or number:
+        raise Stop(
+            f"the API and the pages serve one shard, and the store has {len(shards)}: set MAKEGOOD_SHARD to one from "
+            f"0 to {len(shards) - 1}, or name the other parts"
+        )
+    say("makegood runs without its HTTP API, which serves one shard: set MAKEGOOD_SHARD to have one")
+    return []
 
 
 def notices_for(house: House, recorded: Callable[[], None]) -> Notices:

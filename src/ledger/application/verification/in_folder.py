@@ -29,7 +29,7 @@ from ledger.audit import (
     tiles_of,
     verified_signatures,
 )
-from ledger.store.positions import SYSTEM_SHARD, Position
+from ledger.store.positions import FIRST_SHARD, Position
 
 CHECKPOINT = "checkpoint"
 MISSING_MAX = 1_000
@@ -96,8 +96,7 @@ class LogFolder:
         for bad in (*self.history.bad, *self.history.broken(set(changed))):
             place = Position(shard, bad.position) if bad.position is not None else None
             self.found.append(Mismatch(place, bad.account, bad.what))
-        if shard == SYSTEM_SHARD:
-            self.found += among_events({shard: self.history})
+        self.found += among_events({shard: self.history})
         if root_at(tree_of(expected, checkpoint.size), checkpoint.size) != checkpoint.root:
             self._tell(None, "the checkpoint has another root than the entries make")
         else:
@@ -182,6 +181,6 @@ def _read(folder: Path, path: str) -> bytes:
 
 
 def shard_of(origin: str) -> int:
-    """The shard whose log an origin names, as ours do; that of `system` for one that somebody else chose."""
+    """The shard whose log an origin names, as ours do; the first one for one that somebody else chose."""
     parts = origin.split("/")
-    return int(parts[2]) if len(parts) > 2 and parts[2].isdecimal() and len(parts[2]) < 10 else SYSTEM_SHARD
+    return int(parts[2]) if len(parts) > 2 and parts[2].isdecimal() and len(parts[2]) < 10 else FIRST_SHARD

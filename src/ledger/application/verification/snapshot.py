@@ -16,7 +16,6 @@ from ledger.events.event_ids import message_event_id
 from ledger.store.column_types import ColumnChanged
 from ledger.store.database import Row, Transaction
 from ledger.store.positions import (
-    SYSTEM_SHARD,
     Position,
     dead_letter_sequence,
     event_sequence,
@@ -101,8 +100,7 @@ def read_snapshot(transaction: Transaction) -> Snapshot:
 
 
 def _read_ends(transaction: Transaction, snapshot: Snapshot) -> None:
-    snapshot.ends = {SYSTEM_SHARD: 0}
-    snapshot.ends |= dict.fromkeys(shards_of(transaction), 0)
+    snapshot.ends = dict.fromkeys(shards_of(transaction), 0)
     snapshot.sequences = {
         name: int(position) for name, position in transaction.rows("SELECT name, position FROM sequences")
     }

@@ -18,20 +18,20 @@ from ledger.events import (
     StoreRestored,
 )
 from ledger.store.instants import to_microseconds
-from ledger.store.positions import SYSTEM_SHARD, Position
+from ledger.store.positions import Position
 from ledger.values import SYSTEM_ACCOUNT, instant_from_text
 
 
 def against_events(snapshot: Snapshot, histories: Mapping[int, History]) -> Iterator[Mismatch]:
     """How the tables of a snapshot differ from the events of all shards."""
-    system = histories[SYSTEM_SHARD]
+    [(shard, system)] = histories.items()
     yield from snapshot.mismatches
     yield from _readable("heads", _heads(snapshot, histories))
     yield from _readable("agreements", _agreements(snapshot, histories))
-    yield from _readable("closures", _closures(snapshot, system))
-    yield from _readable("generations", _generations(snapshot, system))
+    yield from _readable("closures", _closures(snapshot, shard, system))
+    yield from _readable("generations", _generations(snapshot, shard, system))
     yield from _readable("vault_lost", _losses(snapshot, system))
-    yield from _readable("audit_logs", _logs(snapshot, system))
+    yield from _readable("audit_logs", _logs(snapshot, shard, system))
     facts = sum(history.facts for history in histories.values())
     if snapshot.inbox > facts:
         yield Mismatch(
@@ -49,7 +49,7 @@ def _readable(table: str, found: Iterator[Mismatch]) -> Iterator[Mismatch]:
 
 def among_events(histories: Mapping[int, History]) -> Iterator[Mismatch]:
     """How events differ from each other that name an agreement's text: who publishes it, and who decides by it."""
-    published = _published(histories[SYSTEM_SHARD])
+    published = _published(histories)
     for at, hash_, text in published.values():
         if _sha256(text) != hash_:
             yield Mismatch(at, SYSTEM_ACCOUNT, "publishes a text that has not the hash beside it")
@@ -60,13 +60,14 @@ def among_events(histories: Mapping[int, History]) -> Iterator[Mismatch]:
                 yield from (Mismatch(Position(shard, position), of, what) for position, of in places)
 
 
-def _published(system: History) -> dict[tuple[str, int], tuple[Position, str, str]]:
+def _published(histories: Mapping[int, History]) -> dict[tuple[str, int], tuple[Position, str, str]]:
     return {
         (said.data["name"], said.data["version"]): (
-            Position(SYSTEM_SHARD, said.position),
+            Position(shard, said.position),
             said.data["sha256"],
             said.data["text"],
         )
+        for shard, system in histories.items()
         for said in system.said[AgreementPublished.stored_as]
     }
 
@@ -110,7 +111,7 @@ def _heads(snapshot: Snapshot, histories: Mapping[int, History]) -> Iterator[Mis
 
 def _agreements(snapshot: Snapshot, histories: Mapping[int, History]) -> Iterator[Mismatch]:
     account = SYSTEM_ACCOUNT
-    published = _published(histories[SYSTEM_SHARD])
+    published = _published(histories)
     yield from among_events(histories)
     kept = {(name, version): (hash_, text) for name, version, hash_, text in snapshot.agreements}
     for named, (at, hash_, text) in published.items():
@@ -128,7 +129,7 @@ def _agreements(snapshot: Snapshot, histories: Mapping[int, History]) -> Iterato
         yield Mismatch(None, account, f"the catalogue lacks {', '.join(sorted(missing))}")
 
 
-def _logs(snapshot: Snapshot, system: History) -> Iterator[Mismatch]:
+def _logs(snapshot: Snapshot, of_shard: int, system: History) -> Iterator[Mismatch]:
     begun = {
         (said.data["shard"], said.data["number"]): (said, said.data["origin"], said.data["follows"])
         for said in system.said[LogOriginBegun.stored_as]
@@ -138,7 +139,7 @@ def _logs(snapshot: Snapshot, system: History) -> Iterator[Mismatch]:
         log = kept.get(named)
         if log is None or (log.origin, log.follows) != (origin, follows):
             yield Mismatch(
-                Position(SYSTEM_SHARD, said.position), said.account, f"begins the log {origin}, which is not kept so"
+                Position(of_shard, said.position), said.account, f"begins the log {origin}, which is not kept so"
             )
     for shard, number in sorted(kept.keys() - begun.keys(), key=str):
         yield Mismatch(None, SYSTEM_ACCOUNT, f"log {number} of shard {shard} is kept, and no event began it")
@@ -148,7 +149,7 @@ def _sha256(text: object) -> str:
     return sha256(str(text).encode()).hexdigest()
 
 
-def _closures(snapshot: Snapshot, system: History) -> Iterator[Mismatch]:
+def _closures(snapshot: Snapshot, shard: int, system: History) -> Iterator[Mismatch]:
     kept = {(kind, kept_id): (outcome, actor) for kind, kept_id, outcome, actor in snapshot.closures}
     closed = set()
     for type_, outcome in ((MessageReplayed.stored_as, "replayed"), (MessageDiscarded.stored_as, "discarded")):
@@ -157,7 +158,7 @@ def _closures(snapshot: Snapshot, system: History) -> Iterator[Mismatch]:
             closed.add(named)
             if kept.get(named) != (outcome, said.actor):
                 yield Mismatch(
-                    Position(SYSTEM_SHARD, said.position),
+                    Position(shard, said.position),
                     said.account,
                     f"closes the {named[0]} {named[1]}, which the table of closures says otherwise",
                 )
@@ -165,7 +166,7 @@ def _closures(snapshot: Snapshot, system: History) -> Iterator[Mismatch]:
         yield Mismatch(None, None, f"the {kind} {kept_id} is closed, and no event says so")
 
 
-def _generations(snapshot: Snapshot, system: History) -> Iterator[Mismatch]:
+def _generations(snapshot: Snapshot, shard: int, system: History) -> Iterator[Mismatch]:
     begun = {
         (kept["sequence"], said.data["generation"], kept["position"])
         for said in system.said[StoreRestored.stored_as]
@@ -173,7 +174,7 @@ def _generations(snapshot: Snapshot, system: History) -> Iterator[Mismatch]:
     }
     if begun != set(snapshot.generations):
         last = system.said[StoreRestored.stored_as][-1:]
-        at = Position(SYSTEM_SHARD, last[0].position) if last else None
+        at = Position(shard, last[0].position) if last else None
         yield Mismatch(at, None, "the table of generations says otherwise than the events that began them")
 
 

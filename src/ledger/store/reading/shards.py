@@ -1,27 +1,62 @@
-"""The store's shards: how many there are, whose accounts they hold, and where each ends."""
+"""Which shard of a store a database holds, of how many, whose accounts those are, and where it ends.
+
+A shard is a whole store, with a `system` and a catalogue of its own. What goes over its positions goes over all that
+its database has, so that it may have had others' some day.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from ledger.store.column_types import as_integer
-from ledger.store.database import Transaction
-from ledger.store.positions import SYSTEM_SHARD, Reached, event_sequence, shard_of_new
+from ledger.store.database import StoreError, Transaction
+from ledger.store.positions import FIRST_SHARD, Reached, event_sequence, shard_for
+from ledger.values import SYSTEM_ACCOUNT
+
+
+class WrongShard(StoreError):
+    """An account was to be recorded in a shard where it does not belong."""
+
+
+def own_shard(transaction: Transaction) -> int:
+    """The number of the shard that this database holds; the first one in a store from before it was recorded."""
+    return _place(transaction)[0]
+
+
+def number_of_shards(transaction: Transaction) -> int:
+    """How many shards the whole store has."""
+    return _place(transaction)[1]
 
 
 def shards_of(transaction: Transaction) -> range:
-    """The numbers of the store's shards. A store from before this was recorded has one."""
-    rows = transaction.rows("SELECT value FROM store WHERE name = 'shards'")
-    return range(int(rows[0][0]) if rows else 1)
+    """The numbers of the shards that this database holds: its own."""
+    own = own_shard(transaction)
+    return range(own, own + 1)
+
+
+def _place(transaction: Transaction) -> tuple[int, int]:
+    """A store from before these were recorded is one shard."""
+    said: dict[str, str] = dict(transaction.rows("SELECT name, value FROM store WHERE name IN ('shard', 'shards')"))
+    return int(said.get("shard", FIRST_SHARD)), int(said.get("shards", 1))
+
+
+def shard_of_new(transaction: Transaction, accounts: Iterable[str]) -> int:
+    """The shard in which accounts are recorded that are new here. Raises WrongShard where one belongs elsewhere."""
+    own, number = _place(transaction)
+    for account in accounts:
+        if number > 1 and account != SYSTEM_ACCOUNT and (belongs := shard_for(account, number)) != own:
+            raise WrongShard(
+                f"account {account} belongs in shard {belongs} of this store, and this is shard {own}: "
+                "correct the shard map, or MAKEGOOD_SHARD"
+            )
+    return own
 
 
 def shards_of_accounts(transaction: Transaction, accounts: Iterable[str | None]) -> dict[str | None, int]:
-    """Which shard each account is in, or would be; what is of no account is in that of `system`."""
+    """Which shard what is kept about each account is in; what is of no account, or of a new one, is in this one."""
     named = sorted({account for account in accounts if account is not None})
-    found: dict[str | None, int] = {None: SYSTEM_SHARD}
+    found: dict[str | None, int] = dict.fromkeys([None, *named], own_shard(transaction))
     if named:
-        shards = shards_of(transaction)
-        found |= {account: shard_of_new(account, shards) for account in named}
         found |= dict(transaction.rows_in("SELECT account, shard FROM heads WHERE account IN (?*)", named))
     return found
 

@@ -7,8 +7,6 @@ from datetime import datetime
 
 from ledger.store.database import Database, NotPermitted, StoreError, Transaction
 from ledger.store.instants import from_microseconds
-from ledger.store.positions import check_number_of_shards
-from ledger.store.reading.shards import shards_of
 from ledger.store.schema import SCHEMA_VERSION, TABLES
 
 Clock = Callable[[], datetime]
@@ -36,22 +34,15 @@ def store_exists(database: Database) -> bool:
 def store_is_older(database: Database) -> bool:
     """Whether an older version made the store, so that it lacks what `Ledger.bring_up_to_date` adds.
 
-    Raises StoreError for a newer version's store, and for one of more shards than this version can work with.
+    Raises StoreError for a newer version's store.
     """
     with database.reading() as transaction:
         version = int(transaction.rows("SELECT value FROM store WHERE name = 'schema'")[0][0])
-        shards = len(shards_of(transaction))
     if version > SCHEMA_VERSION:
         raise StoreError(
             f"this store is from a newer makegood (its tables have version {version}, this program knows "
             f"{SCHEMA_VERSION}): install that one"
         )
-    try:
-        check_number_of_shards(shards)
-    except ValueError:
-        raise StoreError(
-            f"this store has {shards} shards, and this makegood works with one: use the version that made it"
-        ) from None
     return version < SCHEMA_VERSION or bool(database.lacking(TABLES))
 
 

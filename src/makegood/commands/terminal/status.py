@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -36,6 +37,17 @@ def show_status(status: Status) -> None:
         console.print(_left(status))
     if status.next_command() is not None:
         console.print(Text(f"no events yet; next: {status.next_command()}"), soft_wrap=True)
+
+
+def show_shards(shards: Mapping[int, Status]) -> None:
+    """Print how each shard of a store stands, in a line or two; the details are told of one."""
+    console = people()
+    styles = {WELL: "bold green", BROKEN: "bold red", LATE: "bold yellow"}
+    for shard, status in shards.items():
+        said = "; ".join((*status.problems, *status.late())) or _store_in_words(status)
+        verdict = (f"{WORDS[status.code()]}: ", styles[status.code()])
+        console.print(Text.of(f"shard {shard:<4}", verdict, said), soft_wrap=True)
+    console.print(Text("the details of one: MAKEGOOD_SHARD=0 makegood status"), soft_wrap=True)
 
 
 def show_examined(found: Examined) -> None:

@@ -1,0 +1,168 @@
+"""The shard map: where each shard of a store lives.
+
+A store's first shard is where `MAKEGOOD_STORE` says. The others are beside it, unless the file that
+`MAKEGOOD_SHARD_MAP` names says otherwise:
+
+    [1]
+    store = "postgresql://makegood@db2/makegood"
+    vault = "postgresql://makegood@db2/makegood_vault"
+
+Beside `makegood.db` that is a file `makegood-shardN.db`, and in a PostgreSQL database a schema `makegood_shard_N`;
+where the store is in a schema of its own, that one's name has the ending. A shard that is moved to another server
+gets its line here, and is otherwise the same.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from ledger.store.connecting import connect, create_if_missing, schema_of
+from ledger.store.database import beside, redacted
+from ledger.store.positions import FIRST_SHARD, SHARDS_MAX, shard_for
+from ledger.store.reading.shards import number_of_shards, own_shard, shard_ends
+from ledger.store.reading.store import store_exists
+from makegood.house.opening import House, open_house
+from makegood.house.settings import Settings
+from makegood.house.stop import Stop
+
+
+def settings_of(settings: Settings, shard: int) -> Settings:
+    """The settings by which a shard is opened. Raises Stop where the map cannot be used."""
+    if shard == FIRST_SHARD:
+        return settings
+    said = _map(settings).get(shard, {})
+    store = said.get("store", _beside(settings.store, shard))
+    vault = said.get("vault", beside(store, "vault") if "store" in said else _beside(settings.vault, shard))
+    return settings.model_copy(update={"store": store, "vault": vault})
+
+
+def _map(settings: Settings) -> Mapping[int, Mapping[str, str]]:
+    if not settings.shard_map:
+        return {}
+    file = Path(settings.shard_map)
+    try:
+        said = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Stop(f"the shard map {file} cannot be read ({error.strerror}): correct MAKEGOOD_SHARD_MAP") from None
+    except ValueError as error:
+        raise Stop(f"the shard map {file} is not valid TOML: {error}") from None
+    return {_number(name, file): _place(name, place, file) for name, place in said.items()}
+
+
+def _number(name: str, file: Path) -> int:
+    if not (name.isascii() and name.isdecimal() and FIRST_SHARD < int(name) < SHARDS_MAX):
+        raise Stop(
+            f"the shard map {file} has [{name}], and shards that it places are 1 to {SHARDS_MAX - 1}: the first "
+            "one is where MAKEGOOD_STORE says"
+        )
+    return int(name)
+
+
+def _place(name: str, place: Any, file: Path) -> dict[str, str]:
+    wrong = not isinstance(place, dict) or "store" not in place or place.keys() - {"store", "vault"}
+    if wrong or not all(isinstance(url, str) for url in place.values()):
+        raise Stop(f'the shard map {file} must say `store = "…"` of [{name}], and may say `vault = "…"`, no more')
+    return dict(place)
+
+
+def _beside(url: str, shard: int) -> str:
+    if url.startswith("sqlite:///"):
+        return beside(url, f"shard{shard}")
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    options, found = query.get("options", ""), schema_of(url)
+    if found is not None:
+        options = re.sub(rf"(-c *search_path=){found}\b", rf"\g<1>{found}_shard_{shard}", options)
+    else:
+        options = f"{options} -csearch_path=makegood_shard_{shard}".strip()
+    query["options"] = options
+    return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))
+
+
+def create_shards(settings: Settings, shards: int, *, sandbox: bool) -> None:
+    """Make a store of so many shards, the first one last: once that is there, all of it is.
+
+    What is there already of one that was cut short is left as it is. Raises StoreError.
+    """
+    for shard in range(FIRST_SHARD + 1, shards):
+        where = settings_of(settings, shard)
+        create_if_missing(where.store, beside=settings.store)
+        if not _is_begun(where, shards, shard):
+            with open_house(where, create=True, sandbox=sandbox, shards=shards, shard=shard):
+                pass
+    with open_house(settings, create=True, sandbox=sandbox, shards=shards):
+        pass
+
+
+def _is_begun(settings: Settings, shards: int, shard: int) -> bool:
+    """Whether this shard was made, and no event was recorded in it yet."""
+    with closing(connect(settings.store)) as database:
+        if not store_exists(database):
+            return False
+        with database.reading() as transaction:
+            found = own_shard(transaction), number_of_shards(transaction), len(shard_ends(transaction))
+    return found == (shard, shards, 0)
+
+
+@contextmanager
+def open_shards(settings: Settings, **how: Any) -> Iterator[Sequence[House]]:
+    """Open all shards of a store, in their order; `how` as `open_house` takes it. Raises what that raises.
+
+    With `create_missing` a store is made that is not there, and no shard of one that is.
+    """
+    with ExitStack() as opened:
+        first = opened.enter_context(open_house(settings, **how))
+        how.pop("create_missing", None)
+        _check_that_it_is_first(first)
+        yield [first, *(opened.enter_context(open_shard(first, number, **how)) for number in others_of(first))]
+
+
+def shard_asked(first: House, account: str | None = None) -> int:
+    """The shard that is asked in a store whose first one is open: the account's, else the one that MAKEGOOD_SHARD
+    names. Raises Stop where there are several and none is named, or one that is not there."""
+    _check_that_it_is_first(first)
+    named, last = first.settings.shard, first.shards - 1
+    if account is not None and last:
+        return shard_for(account, first.shards)
+    if not named:
+        if last:
+            raise Stop(
+                f"the store has {first.shards} shards, and one of them is asked here: name an account if you can, or "
+                f"set MAKEGOOD_SHARD to one from 0 to {last}"
+            )
+        return FIRST_SHARD
+    if int(named) > last:
+        raise Stop(f"the store has no shard {named}: set MAKEGOOD_SHARD to one from 0 to {last}, or leave it out")
+    return int(named)
+
+
+def _check_that_it_is_first(house: House) -> None:
+    if house.shard != FIRST_SHARD:
+        raise Stop(
+            f"{redacted(house.settings.store)} is shard {house.shard} of a store: say in MAKEGOOD_STORE where its "
+            f"shard {FIRST_SHARD} is, and MAKEGOOD_SHARD={house.shard}"
+        )
+
+
+def others_of(first: House) -> range:
+    """The numbers of a store's shards but the first one, which is open."""
+    return range(FIRST_SHARD + 1, first.shards)
+
+
+@contextmanager
+def open_shard(first: House, number: int, **how: Any) -> Iterator[House]:
+    """Open a shard of the store whose first one is open. Raises Stop where another store's shard is in its place."""
+    where = settings_of(first.settings, number)
+    with open_house(where, **how) as house:
+        if (house.shard, house.shards) != (number, first.shards):
+            raise Stop(
+                f"{redacted(where.store)} has shard {house.shard} of {house.shards}, and not shard {number} of "
+                f"{first.shards}: correct the shard map (MAKEGOOD_SHARD_MAP)"
+            )
+        yield house

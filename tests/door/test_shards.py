@@ -1,0 +1,200 @@
+"""A store of several shards, as the command line shows it: an account is asked for in its shard, and what is asked of
+all accounts says how to name one."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import duckdb
+import pytest
+
+from ledger.application.agreements import publish
+from ledger.store.positions import shard_for
+from makegood.house.opening import open_house
+from makegood.house.settings import Settings
+from makegood.house.shard_map import create_shards, settings_of
+from makegood.house.stop import Stop
+from tests.door.conftest import ROOT, SAMPLE, Door, commands
+
+pytestmark = pytest.mark.long
+SHARDS = 3
+UNTIL = "2026-07-01T00:00:00Z"
+
+
+def with_the_sample(store: str, lines: Path, *init: str) -> None:
+    commands(store, ("init", "--sandbox", *init))
+    commands(store, ("agreement", "publish", str(SAMPLE / "agreements" / "standard.toml")))
+    commands(store, ("ingest", str(lines)), exits=3)
+    commands(store, ("advance", UNTIL))
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    """What the sample says of its first twenty accounts."""
+    subjects = [f'"subject":"acct-{n:04}"' for n in range(1, 21)]
+    said = (SAMPLE / "events.jsonl").read_text().splitlines()
+    file = tmp_path / "some.jsonl"
+    file.write_text("\n".join(line for line in said if any(each in line for each in subjects)))
+    return file
+
+
+@pytest.fixture
+def divided(door: Door, lines: Path) -> Door:
+    with_the_sample(door.store, lines, "--shards", str(SHARDS))
+    return door
+
+
+def asked(door: Door, shard: int, *command: str, exits: int = 0) -> Any:
+    with patch.dict(os.environ, MAKEGOOD_SHARD=str(shard)):
+        return door.json(*command, exits=exits)
+
+
+def test_each_account_has_what_it_has_in_a_store_of_one_shard(
+    divided: Door, lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_the_sample(f"sqlite:///{tmp_path}/one.db", lines)
+    one = Door(f"sqlite:///{tmp_path}/one.db", capsys)
+    for number in range(1, 21):
+        account = f"acct-{number:04}"
+        claims, expected = (each.json("claims", "--account", account) for each in (divided, one))
+        assert [claim | {"position": None} for claim in claims] == [claim | {"position": None} for claim in expected]
+        assert {claim["position"].partition(":")[0] for claim in claims} <= {str(shard_for(account, SHARDS))}
+    sums: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for shard in range(SHARDS):
+        for row in asked(divided, shard, "owed")["rows"]:
+            sums[row["currency"]] += Decimal(row["total"])
+    assert sums == {row["currency"]: Decimal(row["total"]) for row in one.json("owed")["rows"]}
+
+
+def test_all_shards_together_come_to_what_one_says(
+    divided: Door, lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the guide's own command and query, to the cent."""
+    with_the_sample(f"sqlite:///{tmp_path}/one.db", lines)
+    monkeypatch.chdir(tmp_path)
+    [(command,)] = [re.findall(r"makegood (export .*)\n", text) for text in in_guide("export each shard")]
+    for shard in range(SHARDS):
+        with patch.dict(os.environ, MAKEGOOD_SHARD=str(shard)):
+            divided(*command.replace("$shard", str(shard)).split())
+    [query] = in_guide("duckdb")
+    found = {(currency, clause, kind): tuple(sums) for currency, clause, kind, *sums in duckdb.sql(query).fetchall()}
+    one = Door(f"sqlite:///{tmp_path}/one.db", capsys)
+    rows = one.json("movements", "--by", "clause")["rows"]
+    expected = {
+        (row["currency"], row["clause"], row["kind"]): (row["count"], Decimal(row["net"]), Decimal(row["tax"]))
+        for row in rows
+    }
+    assert found == expected
+
+
+def in_guide(of: str) -> list[str]:
+    """What the guide has under a comment."""
+    guide = (ROOT / "docs" / "finance-views.md").read_text(encoding="utf-8")
+    return re.findall(rf"<!-- {of} -->\n```\w+\n(.*?)```", guide, re.DOTALL)
+
+
+def test_what_is_asked_of_all_accounts_says_how_to_name_a_shard(divided: Door) -> None:
+    for command in (["owed"], ["claims"], ["audit", "verify"], ["rebuild"]):
+        divided(*command, exits=1)
+        assert "the store has 3 shards" in divided.errors
+        assert "MAKEGOOD_SHARD to one from 0 to 2" in divided.errors
+    with patch.dict(os.environ, MAKEGOOD_SHARD="3"):
+        divided("owed", exits=1)
+    assert "the store has no shard 3" in divided.errors
+
+
+def test_a_shard_that_is_taken_for_the_store_says_what_to_name(
+    divided: Door, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = Door(settings_of(Settings(store=divided.store), 1).store, capsys)
+    for command in (["owed"], ["ingest", "-"]):
+        alone(*command, exits=1)
+        assert "is shard 1 of a store" in alone.errors
+
+
+def test_an_account_that_nobody_knows_is_asked_for_in_its_shard(divided: Door) -> None:
+    divided("claims", "--account", "acct-none", exits=1)
+    assert "acct-none" in divided.errors
+
+
+def test_each_shard_is_verified_and_performed_again_by_itself(divided: Door) -> None:
+    for shard in range(SHARDS):
+        assert asked(divided, shard, "audit", "verify")["ok"]
+        assert asked(divided, shard, "audit", "reperform")["differing"] == []
+
+
+def test_the_status_tells_how_each_shard_stands(divided: Door) -> None:
+    said = divided.json("status")["shards"]
+    assert [said[str(shard)]["status"] for shard in range(SHARDS)] == ["well"] * SHARDS
+    shown = divided("status")
+    assert [f"shard {shard}" in shown for shard in range(SHARDS)] == [True] * SHARDS
+    assert asked(divided, 2, "status") == said["2"]
+
+
+def test_an_agreement_that_some_shards_have_is_published_in_the_rest(divided: Door, tmp_path: Path) -> None:
+    """As where publishing was cut short: the same call goes on."""
+    text = (SAMPLE / "agreements" / "standard.toml").read_text().replace("version = 1", "version = 2")
+    (tmp_path / "two.toml").write_text(text)
+    with open_house(settings_of(Settings(store=divided.store), 1)) as house:
+        publish(house.ledger, text, actor="test", channel="cli")
+    divided("agreement", "publish", str(tmp_path / "two.toml"))
+    versions = [[row["version"] for row in asked(divided, shard, "agreement", "list")] for shard in range(SHARDS)]
+    assert versions == [[1, 2]] * SHARDS
+
+
+def test_what_was_cut_short_while_it_was_made_is_made_whole(door: Door) -> None:
+    settings = Settings(store=door.store)
+    with (
+        patch("makegood.house.shard_map._is_begun", side_effect=[False, KeyboardInterrupt]),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        create_shards(settings, SHARDS, sandbox=True)
+    door("claims", exits=1)
+    assert "makegood init" in door.errors
+    door("init", "--sandbox", "--shards", str(SHARDS))
+    assert [asked(door, shard, "claims") for shard in range(SHARDS)] == [[]] * SHARDS
+
+
+def test_a_store_has_1_to_64_shards(door: Door) -> None:
+    for number in ("0", "65"):
+        door("init", "--shards", number, exits=64)
+        assert "a store has 1 to 64 shards" in door.errors
+    door("init")
+    assert door.json("claims") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "cannot be read"),
+        ("[1", "is not valid TOML"),
+        ('[0]\nstore = "sqlite:///a.db"', "shards that it places are 1 to 63"),
+        ('[one]\nstore = "sqlite:///a.db"', "shards that it places are 1 to 63"),
+        ('[1]\nplace = "here"', "must say `store ="),
+        ("[1]\nstore = 1", "must say `store ="),
+    ],
+)
+def test_a_shard_map_that_cannot_be_used_says_why(tmp_path: Path, text: str | None, reason: str) -> None:
+    file = tmp_path / "map.toml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(Stop, match=reason):
+        settings_of(Settings(store="sqlite:///a.db", shard_map=str(file)), 1)
+
+
+def test_shards_are_beside_the_store_unless_the_map_says_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "map.toml").write_text('[2]\nstore = "postgresql://db2/books"\n')
+    settings = Settings(store="postgresql://db1/books?sslmode=require", shard_map=str(tmp_path / "map.toml"))
+    assert settings_of(settings, 0) is settings
+    beside = settings_of(settings, 1)
+    assert beside.store == "postgresql://db1/books?sslmode=require&options=-csearch_path%3Dmakegood_shard_1"
+    assert beside.vault == "postgresql://db1/books_vault?sslmode=require&options=-csearch_path%3Dmakegood_shard_1"
+    elsewhere = settings_of(settings, 2)
+    assert (elsewhere.store, elsewhere.vault) == ("postgresql://db2/books", "postgresql://db2/books_vault")
+    assert settings_of(Settings(store="sqlite:///books.db"), 3).store == "sqlite:///books-shard3.db"

@@ -1,0 +1,306 @@
+"""A store of four shards on two PostgreSQL servers, with a real Kafka: it says what a store of one shard says."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from consumers import files
+from consumers.intake import Intake
+from consumers.kafka.publish import key_of
+from consumers.kafka.topics import topics_of
+from consumers.places import place_in
+from consumers.projector import KafkaSource, Projector
+from consumers.relay import Relay
+from ledger.application.agreements import publish_everywhere
+from ledger.application.due_work import do_due_work
+from ledger.store.connecting import create_if_missing
+from ledger.store.database import Unavailable, beside
+from ledger.store.positions import shard_for
+from ledger.store.reading.shards import own_shard, shard_end
+from makegood.answers.audit.verification import verified
+from makegood.house.opening import House
+from makegood.house.settings import Settings
+from makegood.house.shard_map import create_shards, open_shards, settings_of
+from makegood.house.stop import Stop
+from projections import claims
+from tests.integration.world import (
+    SAMPLE,
+    Place,
+    Sent,
+    account_registered,
+    new_place,
+    running,
+    sample_lines,
+    structured,
+    until,
+)
+from tests.parts.kafka import Kafka
+from tests.parts.postgres import Postgres, find_postgres, pg_dump, psql
+
+pytestmark = pytest.mark.long
+SHARDS = 4
+STANDARD = (SAMPLE / "agreements" / "standard.toml").read_text()
+LINES = sample_lines()[:1_500]
+
+
+@pytest.fixture(scope="module")
+def second() -> Iterator[Postgres]:
+    """A server that may be stopped, and that others can follow."""
+    with find_postgres(controllable=True, settings={"wal_level": "logical"}) as found:
+        yield found
+
+
+@dataclass(frozen=True)
+class Sharded:
+    """A store of several shards, and topics for it."""
+
+    settings: Settings
+    place: Place
+
+    @contextmanager
+    def opened(self) -> Iterator[Sequence[House]]:
+        """As a process of its own has it."""
+        with open_shards(self.settings) as houses:
+            yield houses
+
+    def intake(self, houses: Sequence[House]) -> Intake:
+        first, *others = [house.ledger for house in houses]
+        return Intake(first, self.place.fresh_cluster(), topic=self.place.upstream, others=others)
+
+    def parts(self, houses: Sequence[House]) -> list[Any]:
+        first, *others = [house.projections for house in houses]
+        cluster = self.place.fresh_cluster()
+        source = KafkaSource(cluster, topic=self.place.events, look_seconds=1.0)
+        relays = [Relay(house.database, cluster, **self.place.relayed) for house in houses]
+        return [self.intake(houses), *relays, Projector(first, source, others=others)]
+
+
+@pytest.fixture
+def sharded(postgres: Postgres, second: Postgres, kafka: Kafka, tmp_path: Path) -> Sharded:
+    """Shards 0 and 1 in schemas of one database, 2 and 3 on another server."""
+    urls = [postgres.new_database(), *(second.new_database() for _ in range(2))]
+    places = "".join(f'[{number}]\nstore = "{url}"\n' for number, url in enumerate(urls[1:], 2))
+    (tmp_path / "shards.toml").write_text(places)
+    settings = Settings(store=urls[0], shard_map=str(tmp_path / "shards.toml"))
+    create_shards(settings, SHARDS, sandbox=False)
+    place = new_place(kafka)
+    events, instructions = topics_of(
+        SHARDS, [replace(place.events, divided=True), replace(place.instructions, divided=True)]
+    )
+    for topic in (events, instructions):
+        place.make_anew(topic)
+    return Sharded(settings, replace(place, events=events, instructions=instructions))
+
+
+def messages(lines: Sequence[bytes]) -> list[Sent]:
+    return [Sent(line, key_of(line)) for line in lines]
+
+
+def taken(houses: Sequence[House]) -> int:
+    """How many messages the shards have, each once."""
+    ids: list[str] = []
+    for house in houses:
+        with house.database.reading() as transaction:
+            ids += [f"{source} {id_}" for source, id_ in transaction.rows("SELECT source, id FROM inbox")]
+    assert len(ids) == len(set(ids)), "a message is in two shards"
+    return len(ids)
+
+
+def said(house: House) -> dict[str, Any]:
+    """Every claim as it stands, without its place."""
+    return {
+        f"{claim['account_id']} {claim['claim_id']}": {**claim, "position": None}
+        for claim in claims.listed(house.database)
+    }
+
+
+def ends(houses: Sequence[House]) -> list[int]:
+    found = []
+    for number, house in enumerate(houses):
+        with house.database.reading() as transaction:
+            assert own_shard(transaction) == number
+            found.append(shard_end(transaction, number))
+    return found
+
+
+def test_four_shards_say_of_each_account_what_one_says(sharded: Sharded, tmp_path: Path) -> None:
+    """Two processes at once, of which one ends in the middle; the agreement is published while they work."""
+    alone = Settings(store=f"sqlite:///{tmp_path}/one.db")
+    create_shards(alone, 1, sandbox=False)
+    with open_shards(alone) as [one]:
+        publish_everywhere([one.ledger], STANDARD, actor="test", channel="test")
+        files.ingest(one.ledger, LINES, "sample")
+        one.projections.catch_up()
+        expected, count = said(one), taken([one])
+    with sharded.opened() as houses, sharded.opened() as others:
+        sharded.place.send(*messages(LINES))
+        with running(*sharded.parts(others)):
+            with running(*sharded.parts(houses)):
+                until(lambda: taken(houses) > 100)
+                publish_everywhere([house.ledger for house in houses], STANDARD, actor="test", channel="test")
+            until(lambda: taken(houses) == count, 90)
+            for house in houses:
+                do_due_work(house.ledger, house.ledger.now())
+            until(lambda: [h.projections.position_reached(n) for n, h in enumerate(houses)] == ends(houses), 60)
+            whole = {number: list(range(1, end + 1)) for number, end in enumerate(ends(houses))}
+            until(lambda: positions_by_partition(sharded.place) == whole, 60)
+        merged: dict[str, Any] = {}
+        for number, house in enumerate(houses):
+            accounts = said(house)
+            assert {shard_for(key.split()[0], SHARDS) for key in accounts} <= {number}
+            merged |= accounts
+            answer = verified(house)
+            assert answer["ok"], answer["bad"][:5]
+        assert merged == expected
+        assert all(ends(houses))
+
+
+def positions_by_partition(place: Place) -> dict[int, list[int]]:
+    """The positions that each partition of the ledger's topic has, each once, in the order in which they came."""
+    consumer = Consumer(
+        {"bootstrap.servers": place.cluster.bootstrap, "group.id": "check", "enable.partition.eof": True}
+    )
+    found: dict[int, list[int]] = {}
+    for number in range(SHARDS):
+        consumer.assign([TopicPartition(place.events.name, number, 0)])
+        found[number] = []
+        while (message := consumer.poll(10)) is not None and message.error() is None:
+            at = place_in(dict(message.headers()), None)
+            assert at is not None
+            assert at.shard == number
+            if at.position > len(found[number]):
+                found[number].append(at.position)
+    consumer.close()
+    return found
+
+
+def registrations(numbers: range) -> list[Sent]:
+    return [structured(account_registered(f"acct-{number}")) for number in numbers]
+
+
+def test_where_a_server_is_down_its_accounts_wait_and_the_others_go_on(sharded: Sharded, second: Postgres) -> None:
+    with sharded.opened() as houses:
+        near = [n for n in range(200) if shard_for(f"acct-{n}", SHARDS) < 2]
+        sharded.place.send(*registrations(range(40)))
+        with running(sharded.intake(houses)):
+            until(lambda: taken(houses) == 40)
+            second.stop()
+            try:
+                sharded.place.send(*registrations(range(40, 200)))
+                until(lambda: taken(houses[:2]) == len(near), 60)
+                with pytest.raises(Unavailable):
+                    taken(houses)
+            finally:
+                second.start()
+            until(lambda: taken(houses) == 200, 90)
+        assert all(ends(houses))
+
+
+def test_a_message_goes_where_its_account_is_and_one_without_goes_to_the_first(sharded: Sharded) -> None:
+    with sharded.opened() as houses:
+        lines = [b"no message", *(sent.value for sent in registrations(range(8)))]
+        first, *others = [house.ledger for house in houses]
+        found = files.ingest(first, lines, "some", others=others)
+        assert (found.accepted, len(found.refused)) == (8, 1)
+        kept = []
+        for house in houses:
+            with house.database.reading() as transaction:
+                kept.append(transaction.rows("SELECT count(*) FROM dead_letters")[0][0])
+        assert kept == [1, 0, 0, 0]
+        assert [taken([house]) for house in houses] == [
+            sum(shard_for(f"acct-{n}", SHARDS) == number for n in range(8)) for number in range(SHARDS)
+        ]
+
+
+def test_a_map_that_leads_to_another_shard_is_refused(sharded: Sharded) -> None:
+    file = Path(sharded.settings.shard_map)
+    two, three = settings_of(sharded.settings, 2).store, settings_of(sharded.settings, 3).store
+    file.write_text(f'[2]\nstore = "{three}"\n[3]\nstore = "{two}"\n')
+    with (
+        pytest.raises(Stop, match="has shard 3 of 4, and not shard 2 of 4: correct the shard map"),
+        ExitStack() as opened,
+    ):
+        opened.enter_context(sharded.opened())
+
+
+# --- a shard moves --------------------------------------------------------------------------------------------------
+
+
+def test_a_shard_moves_to_another_server_while_messages_come(sharded: Sharded, postgres: Postgres) -> None:
+    """By logical replication, as docs/scale.md says; nothing runs only while the map is changed."""
+    old = settings_of(sharded.settings, 2)
+    store = postgres.new_database()
+    vault = beside(store, "vault")
+    create_if_missing(vault, beside=store)
+    with sharded.opened() as houses, running(sharded.intake(houses)):
+        sharded.place.send(*registrations(range(60)))
+        until(lambda: taken(houses) >= 20)
+        for source, target in ((old.store, store), (old.vault, vault)):
+            follow(source, target)
+        sharded.place.send(*registrations(range(60, 120)))
+        until(lambda: taken(houses) == 120, 60)
+        before = ends(houses)
+    for source, target in ((old.store, store), (old.vault, vault)):
+        stop_following(source, target)
+    file = Path(sharded.settings.shard_map)
+    file.write_text(file.read_text().replace(old.store, store))
+    with sharded.opened() as houses:
+        assert ends(houses) == before
+        assert houses[2].database.url == store
+        sharded.place.send(*registrations(range(120, 180)))
+        with running(sharded.intake(houses)):
+            until(lambda: taken(houses) == 180, 60)
+        assert ends(houses)[2] > before[2]
+        for house in houses:
+            house.projections.catch_up()
+            answer = verified(house)
+            assert answer["ok"], answer["bad"][:5]
+
+
+def follow(source: str, target: str) -> None:
+    """Have a database without tables get another's, and follow it."""
+    tables = subprocess.run(
+        [pg_dump(), "--schema-only", "--no-owner", source], capture_output=True, check=True
+    ).stdout
+    subprocess.run(
+        [psql(), "--quiet", "--set=ON_ERROR_STOP=1", target], input=tables, capture_output=True, check=True
+    )
+    with psycopg.connect(source, autocommit=True) as connection:
+        for (table,) in connection.execute(WITHOUT_KEY).fetchall():
+            connection.execute(f"ALTER TABLE {table} REPLICA IDENTITY FULL")
+        connection.execute("CREATE PUBLICATION moving FOR ALL TABLES")
+    with psycopg.connect(target, autocommit=True) as connection:
+        connection.execute(f"CREATE SUBSCRIPTION moving_{name_in(target)} CONNECTION '{source}' PUBLICATION moving")
+        until(lambda: connection.execute(NOT_YET).fetchone() == (0,), 60)
+
+
+def stop_following(source: str, target: str) -> None:
+    """Nobody writes any more: let the rest come, and end it."""
+    with psycopg.connect(source, autocommit=True) as connection:
+        [(end,)] = connection.execute("SELECT pg_current_wal_lsn()").fetchall()
+        until(lambda: connection.execute(BEHIND, (end,)).fetchone() == (0,), 60)
+    with psycopg.connect(target, autocommit=True) as connection:
+        connection.execute(f"DROP SUBSCRIPTION moving_{name_in(target)}")
+
+
+def name_in(url: str) -> str:
+    return urlsplit(url).path.lstrip("/")
+
+
+WITHOUT_KEY = (
+    "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND NOT EXISTS "
+    "(SELECT 1 FROM pg_index WHERE indrelid = pg_class.oid AND indisprimary)"
+)
+"""The tables in which no key says which row was deleted."""
+NOT_YET = "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'"
+BEHIND = "SELECT count(*) FROM pg_replication_slots WHERE database = current_database() AND confirmed_flush_lsn < %s"
