@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 SAMPLE = Path(__file__).resolve().parents[1] / "deploy" / "sample"
@@ -108,6 +109,79 @@ def old_account(account: str) -> list[bytes]:
         resolved = began + timedelta(hours=30)
         told.append((began, outage(account, f"h{number}", began, "significant")))
         told.append((resolved, resolution(account, f"h{number}", resolved)))
+    return [line for _, line in sorted(told)]
+
+
+def long_account(account: str, subscriptions: int) -> list[bytes]:
+    """Ten years of an account with so many subscriptions, told when it happened: each month a cycle of each on one
+    invoice, which is paid; now and then an outage, a one-off charge, an overcharge, a complaint and a refund."""
+    since = start = datetime(2016, 4, 1, tzinfo=UTC)
+    told = [(since, registered(account, since))]
+    names = [f"{account}-s{number or ''}" for number in range(subscriptions)]
+    for name in names:
+        of = f'{{"subscription_id":"{name}","agreement":"standard","plan":"p"}}'
+        told.append((since, event(account, "subscription.registered", name, since, of)))
+
+    def tell(kind: str, number: str, at: datetime, data: str) -> None:
+        told.append((at, event(account, kind, number, at, f"{{{data}}}")))
+
+    for month in range(120):
+        end = (start + timedelta(days=32)).replace(day=1)
+        invoice = f'"invoice_id":"{account}-i-{start:%Y-%m}"'
+        charged = Decimal(0)
+        for place, name in enumerate(names):
+            charge = f"{name}-{start:%Y-%m}"
+            tell(
+                "cycle.started",
+                f"c-{charge}",
+                start,
+                f'"subscription_id":"{name}","cycle_id":"{charge}","starts_on":"{start:%Y-%m-%d}",'
+                f'"ends_on":"{end:%Y-%m-%d}","price":"25.00","tax":"4.75","currency":"EUR",{invoice},"prepaid":true',
+            )
+            charged += Decimal("29.75")
+            if (month + 5 * place) % 6 == 1:
+                began = start + timedelta(days=3 + place % 20, hours=place % 7)
+                of = f'"outage_id":"{charge}-o","subscription_id":"{name}"'
+                tell(
+                    "outage.reported",
+                    f"o-{charge}",
+                    began,
+                    f'{of},"began_at":"{began.isoformat()}","reported_at":"{began.isoformat()}",'
+                    '"severity":"significant","cause":"provider"',
+                )
+                resolved = began + timedelta(hours=30)
+                tell("outage.resolved", f"or-{charge}", resolved, f'{of},"resolved_at":"{resolved.isoformat()}"')
+            if (month + 7 * place) % 24 == 13:
+                tell(
+                    "overcharge.confirmed",
+                    f"oc-{charge}",
+                    start + timedelta(days=20),
+                    f'"dispute_id":"{charge}-d","charge_id":"{charge}","amount":"5.00","currency":"EUR"',
+                )
+        if month % 6 == 4:
+            tell(
+                "charge.posted",
+                f"x-{start:%Y-%m}",
+                start + timedelta(hours=1),
+                f'"charge_id":"{account}-x-{start:%Y-%m}","price":"10.00","tax":"1.90","currency":"EUR",{invoice},'
+                '"description":"Setup fee"',
+            )
+            charged += Decimal("11.90")
+        if month % 12 == 6:
+            tell(
+                "complaint.opened",
+                f"q-{start:%Y-%m}",
+                start + timedelta(days=9),
+                f'"complaint_id":"{account}-q-{start:%Y-%m}","channel":"phone","category":"other",'
+                '"description":"It rings at night."',
+            )
+        tell(
+            "payment.captured",
+            f"p-{start:%Y-%m}",
+            start + timedelta(days=2),
+            f'"payment_id":"{account}-p-{start:%Y-%m}",{invoice},"amount":"{charged}","currency":"EUR","method":"card"',
+        )
+        start = end
     return [line for _, line in sorted(told)]
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.parts.postgres import Postgres, find_postgres
 
-from bench import audit, finance, intake, live, pages, projector, shards, subscribers, verifying
+from bench import audit, cold, finance, intake, live, pages, projector, shards, subscribers, verifying
 from bench.houses import house_at
 from bench.messages import message_stream, messages
 from bench.report import REPORT, Report
@@ -58,6 +58,17 @@ def main() -> None:
 def _stores(postgres: Postgres, folder: Path, name: str) -> Iterator[tuple[str, str]]:
     yield "SQLite", f"sqlite:///{folder}/{name}.db"
     yield "PostgreSQL", postgres.new_database()
+
+
+def _cold(report: Report, postgres: Postgres, folder: Path, asked: argparse.Namespace) -> None:
+    section = report.section(
+        "Opening an account that is not in memory",
+        "CPU of our process for one account of ten years, opened by a process that has just begun, in turn: by its "
+        "snapshot, and by replaying all its events.",
+    )
+    for name, url in _stores(postgres, folder, "cold"):
+        with house_at(url) as house:
+            cold.measure(section, name, house)
 
 
 def _audit(report: Report, postgres: Postgres, folder: Path, asked: argparse.Namespace) -> None:
@@ -129,6 +140,7 @@ SECTIONS: dict[str, Bench] = {
     "account": lambda report, postgres, folder, asked: intake.measure_account(report, folder),
     "shards": lambda report, postgres, folder, asked: shards.measure(report, postgres, asked.lives),
     "subscribers": lambda report, postgres, folder, asked: subscribers.measure(report, postgres, asked.subscribers),
+    "cold": _cold,
     "audit": _audit,
     "verifying": _verifying,
     "finance": _finance,

@@ -21,7 +21,7 @@ from bench.messages import known, lives
 from bench.peers.installing import command, done, installed
 from bench.report import Report
 from bench.timing import ROUNDS, Took, in_turn, took
-from ledger.application.ledger import ACCOUNTS_KEPT_MAX
+from ledger.application.warm import WARM_BYTES_MAX
 from ledger.store.database import Database
 from makegood.house.opening import House
 from projections.claims import CLAIMS, ROWS
@@ -90,7 +90,7 @@ def _whole(report: Report, postgres: Postgres, count: int) -> None:
         f"{_THE_WORK} Emmett: the three messages of a life in one call of its DeciderCommandHandler, so in one "
         "append, which is as much as it writes in a transaction (in a session of it too each append commits by "
         f"itself); {CALLERS} lives at a time over a pool of {CALLERS} connections. Makegood: one caller, {AT_ONCE} "
-        f"messages in a transaction; of the accounts it keeps {ACCOUNTS_KEPT_MAX:,} in memory, and loads the others. "
+        f"messages in a transaction; it keeps {WARM_BYTES_MAX >> 20} MiB of accounts in memory and loads the others. "
         f"{_origin(postgres)}",
     )
 

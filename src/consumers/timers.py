@@ -20,11 +20,17 @@ EVERY_SECONDS = 1.0
 FAILING_REST_SECONDS = 300.0
 """How long an account whose assessment fails is passed over; it stays due, and `makegood status` says how long."""
 
+SNAPSHOT_EVENTS = 1_000
+"""Snapshots are made of so many events each time, of one account at least: some tenth of a second of a core."""
+
 log = structlog.get_logger("makegood.timers")
 
 
 class Timers:
-    """The part that lets time do its work. A sandbox's clock, once set, stands still: then only `advance` does it."""
+    """The part that lets time do its work. A sandbox's clock, once set, stands still: then only `advance` does it.
+
+    What else has time to wait it does as well: snapshots of the long accounts that this process has opened.
+    """
 
     name = "timers"
 
@@ -50,6 +56,7 @@ class Timers:
             wait = self._every
             try:
                 self.step()
+                self.make_snapshots()
             except (Unavailable, Conflict) as error:
                 wait = back_off.next()
                 log.warning("timers_wait", reason=str(error), seconds=round(wait, 3), failures=back_off.failures)
@@ -74,3 +81,17 @@ class Timers:
             log.info("due_work_done", accounts=done)
             self._recorded()
         return done
+
+    def make_snapshots(self) -> int:
+        """Make snapshots that were noted as wanted, of a limited number of events; how many."""
+        snapshots = self._ledger.account_snapshots
+        made, left = 0, SNAPSHOT_EVENTS
+        while left > 0 and (account := snapshots.next_wanted()) is not None:
+            try:
+                left -= snapshots.make(self._ledger.database, account)
+                made += 1
+            except (Unavailable, Conflict):
+                raise
+            except Exception as error:  # whatever it is, the account goes on without one
+                log.error("snapshot_not_made", account=account, reason=reason_of(error))  # noqa: TRY400
+        return made

@@ -325,6 +325,14 @@ class Vault:
         of_which = self._store_subject().removeprefix(STORE_SUBJECT).removeprefix("/")
         return f"{of_which}:{self.digest(content)}" if of_which else self.digest(content)
 
+    def snapshot_mac(self, content: bytes) -> str:
+        """What only the store itself can say of a snapshot: HMAC-SHA-256 under a key derived from the store's own."""
+        return hmac.digest(_derived(self._store_key(), b"snapshot"), content, "sha256").hex()
+
+    def is_snapshot_mac(self, mac: str, content: bytes) -> bool:
+        """Whether the store said so of a snapshot."""
+        return hmac.compare_digest(self.snapshot_mac(content).encode(), mac.encode())
+
     def still_opens(self, subject: str) -> None:
         """Ask whether a subject's key is still there, whatever this process remembers. Raises Erased."""
         try:

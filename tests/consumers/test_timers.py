@@ -9,6 +9,7 @@ import pytest
 
 from consumers import timers
 from consumers.timers import FAILING_REST_SECONDS, Timers
+from ledger.application import snapshots
 from ledger.application.due_work import advance, next_due_at
 from ledger.store.database import Unavailable
 from ledger.store.instants import to_microseconds
@@ -91,6 +92,25 @@ def test_what_falls_due_is_done_when_its_time_has_come(books: Books, clock: Cloc
     assert part.step() == 1
     assert woken == [1]
     assert part.step() == 0
+
+
+def test_an_account_that_took_long_to_open_gets_a_snapshot(
+    books: Books, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(snapshots, "LONG_FROM", 5)
+    monkeypatch.setattr(snapshots, "REPLAYED_MAX", 5)
+    fill(books.create(), "acct-1")
+    fill(books, "acct-2")
+    ledger = books.ledger()
+    with books.database.reading() as transaction:
+        ledger.open_accounts(transaction, ["acct-1", "acct-2"])
+    with books.database.writing() as transaction:
+        transaction.run("UPDATE events SET envelope = ? WHERE account = 'acct-1' AND account_version = 1", (b"{}",))
+    with running(Timers(ledger, every=0.01)):
+        until(lambda: books.rows("SELECT account FROM snapshots") == [("acct-2",)], 5)
+    said = capsys.readouterr().out
+    assert said.count("snapshot_not_made") == 1
+    assert "acct-1" in said, "one that is damaged keeps no other waiting, and the part goes on"
 
 
 def test_a_clock_that_stands_still_is_left_to_whoever_sets_it(books: Books, clock: Clock) -> None:

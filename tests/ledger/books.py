@@ -55,6 +55,7 @@ STORE_TABLES = (
     "vault_lost",
     "vault_index",
     "erasures",
+    "snapshots",
 )
 
 

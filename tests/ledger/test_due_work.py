@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.application import due_work
+from ledger.application.account import Account
 from ledger.application.due_work import ClockGoesForward, NotASandbox, advance, do_due_work, next_due_at
+from ledger.store.database import Transaction
 from tests.ledger.books import LONG_AFTER, WITHOUT_SHRINKING, Books, Killed, killed, oracle_agreements
 from tests.ledger.messages import Upstream
 from tests.oracle import histories, policy
@@ -247,6 +251,26 @@ class TestDueWork:
         assert [e["event_id"] for e in books.stored()] == [e["event_id"] for e in undisturbed.stored()]
         assert books.claims() == policy.claims(told, [STANDARD_TERMS], at("2026-05-15"))
         books.check_positions()
+
+    @pytest.mark.parametrize(("events", "together"), [(1, [1, 1, 1]), (28, [2, 1]), (100, [3])])
+    def test_only_so_many_events_are_opened_together(
+        self, events: int, together: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Accounts of ten years that fall due at once are not in memory all at once; each of them is done."""
+        monkeypatch.setattr(due_work, "EVENTS_PER_BATCH", events)
+        books = sandbox("2026-03-15")
+        for account in ("acct-a", "acct-b", "acct-c"):
+            books.take(with_an_open_outage(account))
+        opened: list[int] = []
+        open_accounts = books.ledger.open_accounts
+
+        def counted(transaction: Transaction, accounts: Sequence[str]) -> dict[str, Account]:
+            opened.append(len(accounts))
+            return open_accounts(transaction, accounts)
+
+        monkeypatch.setattr(books.ledger, "open_accounts", counted)
+        assert do_due_work(books.ledger, at("2026-03-31T22:00")) == 3
+        assert opened == together
 
     def test_a_message_that_comes_while_the_timer_decides_is_not_lost(self) -> None:
         books = Books.open(now=at("2026-03-15"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import BaseModel
@@ -52,21 +52,45 @@ PAYOUTS = "/makegood/payouts"
 """The actor that submits approved refunds."""
 
 
-class Account:
-    """Facts in, events out: record a message, let time pass, or assess everything anew."""
+@dataclass(slots=True)
+class Memory:
+    """What an account's events have made of it, and nothing else: all that a snapshot keeps."""
 
-    def __init__(self, head: Head, catalogue: Catalogue) -> None:
+    facts: AccountFacts
+    billing: BillingAccount
+    refunds: OwedRefunds
+    subscriptions: dict[str, Subscription]
+    complaints: dict[str, Complaint]
+    notices: dict[str, Notice]
+    instructions: Issued
+
+    @classmethod
+    def empty(cls, account: str) -> Memory:
+        """Before the first event."""
+        facts = AccountFacts(account)
+        billing = BillingAccount.empty(account, facts)
+        return cls(facts, billing, OwedRefunds(facts, billing), {}, {}, {}, Issued())
+
+
+class Account:
+    """Facts in, events out: record a message, let time pass, or assess everything anew.
+
+    It begins without an event, or with the `memory` of those up to a snapshot: the others are then replayed.
+    """
+
+    def __init__(self, head: Head, catalogue: Catalogue, memory: Memory | None = None) -> None:
         self.head = head
-        self.facts = AccountFacts(head.account)
-        self.billing = BillingAccount.empty(head.account, self.facts)
+        self.memory = memory = memory or Memory.empty(head.account)
+        self.facts = memory.facts
+        self.billing = memory.billing
+        self.refunds = memory.refunds
         self._catalogue = catalogue
-        self._subscriptions: dict[str, Subscription] = {}
-        self._complaints: dict[str, Complaint] = {}
-        self.refunds = OwedRefunds(self.facts, self.billing)
+        self._subscriptions = memory.subscriptions
+        self._complaints = memory.complaints
+        self._notices = memory.notices
+        self._instructions = memory.instructions
         self._approved: dict[str, datetime] = {}
         """The refunds that are stored as approved and not submitted."""
-        self._instructions = Issued()
-        self._notices: dict[str, Notice] = {}
         self._considered: set[str] = set()
         """The charges that were known when something was decided last: those that come now are next (policy §7)."""
         self._new: list[LedgerEvent] = []
@@ -84,7 +108,7 @@ class Account:
     # --- remembering ---------------------------------------------------------------------------------------------
 
     def replay(self, events: Iterable[LedgerEvent], waiting: Mapping[str, str]) -> None:
-        """Bring the account to where its stored events left it.
+        """Bring the account to where its stored events left it: all of them, or those after its snapshot.
 
         `waiting` is what is stored of the facts that wait: by event id, what each waits for.
         """
@@ -95,12 +119,11 @@ class Account:
         self._awaited = self.agreements_awaited()
         self._approved = self.refunds.approved()
         self._ask_what_waits()
-        found = self._waiting_changes
+        waiting_now = self.facts.waiting(self.billing.refunds_due, self._instructions.ids)
+        waits = {each.fact.event_id: each for each in waiting_now}
         self._waiting_changes = {
-            **{event_id: None for event_id in waiting if found.get(event_id) is None},
-            **{
-                event_id: w for event_id, w in found.items() if w is not None and waiting.get(event_id) != w.waits_for
-            },
+            **{event_id: None for event_id in waiting if event_id not in waits},
+            **{event_id: each for event_id, each in waits.items() if waiting.get(event_id) != each.waits_for},
         }
 
     def remember(self, event: LedgerEvent) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from ledger.application.account import Account
@@ -17,6 +17,8 @@ from ledger.store.writing import Writes
 from ledger.values import SYSTEM_ACCOUNT, instant_to_text
 
 ACCOUNTS_PER_BATCH = 500
+EVENTS_PER_BATCH = 50_000
+"""Accounts of so many events at most are opened together, or one that has more: they take some 2.5 KB each."""
 
 Progress = Callable[[int, int], None]
 """Told how many accounts are done, of how many."""
@@ -40,13 +42,25 @@ def do_due_work(ledger: Ledger, until: datetime, failing: dict[str, Exception] |
     while True:
         with ledger.database.reading() as transaction:
             rows = transaction.rows(
-                "SELECT account FROM heads WHERE due_at <= ? ORDER BY due_at, account LIMIT ?",
+                "SELECT account, version FROM heads WHERE due_at <= ? ORDER BY due_at, account LIMIT ?",
                 (to_microseconds(until), ACCOUNTS_PER_BATCH + len(failing or ())),
             )
-        due = [row[0] for row in rows if row[0] not in (failing or ())]
+        due = _of_few_events((account, version) for account, version in rows if account not in (failing or ()))
         if not due:
             return done
         done += _catch_up(ledger, due, until, failing)
+
+
+def _of_few_events(accounts: Iterable[tuple[str, int]]) -> list[str]:
+    """Those of some accounts, with the numbers of their events, that are opened together; one at least."""
+    few: list[str] = []
+    events = 0
+    for account, version in accounts:
+        events += version
+        if few and events > EVENTS_PER_BATCH:
+            break
+        few.append(account)
+    return few
 
 
 def _catch_up(ledger: Ledger, due: Sequence[str], until: datetime, failing: dict[str, Exception] | None) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,9 @@ from eventsourcing.persistence import ApplicationRecorder, EventStore, Mapper
 from ledger.application.account import Account
 from ledger.application.catalogue import Catalogue
 from ledger.application.gathering import Gathering
+from ledger.application.snapshots import Snapshots
 from ledger.application.statement import Became, Refusal, Statement
+from ledger.application.warm import WarmAccounts
 from ledger.events import LedgerEvent
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
@@ -26,12 +28,9 @@ from ledger.store.reading.store import Clock, clock_in, is_sandbox, store_is_old
 from ledger.store.reading.vault_index import WHOLE_INDEX
 from ledger.store.recorders import EnvelopeMapper, LedgerRecorder, SealingEventStore, events_of
 from ledger.store.schema import SCHEMA_VERSION, TABLES
-from ledger.store.writing import Writes, hold_heads, read_heads, read_waiting
+from ledger.store.writing import Head, Writes, hold_heads, read_heads, read_waiting
 from ledger.values import SYSTEM_ACCOUNT
 from ledger.vault import Vault
-
-ACCOUNTS_KEPT_MAX = 2_000
-"""Accounts kept warm between batches; beyond it the one used longest ago is loaded anew when it is next needed."""
 
 TURNS = 64
 """How many accounts, at most, can be written about at once by those who take turns."""
@@ -54,8 +53,9 @@ class Ledger(Application[str]):
         self.vault = vault
         self._system_clock = clock
         self._is_sandbox: bool | None = None
-        self._warm: OrderedDict[str, Account] = OrderedDict()
+        self._warm = WarmAccounts()
         self._catalogue = Catalogue()
+        self.account_snapshots = Snapshots(vault, self._catalogue)
         self.gathering: Gathering[Statement | Refusal, Became] = Gathering()
         """Those who bring messages, each in a thread of its own."""
         self._turn = threading.RLock()
@@ -146,33 +146,41 @@ class Ledger(Application[str]):
         return self._catalogue
 
     def open_accounts(self, transaction: Transaction, account_ids: Iterable[str]) -> dict[str, Account]:
-        """Accounts as of the transaction: warm ones whose head has not moved, the others loaded in one query.
+        """Accounts as of the transaction: warm ones whose head has not moved; the others are loaded, those that have
+        no snapshot in one query.
 
         They are handed out for good; `save` takes them back when their changes are committed.
         """
         heads = read_heads(transaction, account_ids)
         accounts: dict[str, Account] = {}
-        opened: list[str] = []
         with self._turn:
             for account_id, head in heads.items():
-                warm = self._warm.pop(account_id, None)
+                warm = self._warm.take(account_id)
                 if warm is not None and warm.head == head:
                     accounts[account_id] = warm
-                else:
-                    accounts[account_id] = Account(head, self._catalogue)
-                    opened.append(account_id)
+        opened = {account_id: head for account_id, head in heads.items() if account_id not in accounts}
         if opened:
             # Who binds a warm account by what was published before hears of it when it is written, and opens it anew.
             self._catalogue.refresh(transaction)
-        cold = [account_id for account_id in opened if heads[account_id].version]
-        if cold:
-            histories: dict[str, list[LedgerEvent]] = defaultdict(list)
-            for event in events_of(transaction, cold):
+            accounts |= self._opened(transaction, opened)
+        return {account_id: accounts[account_id] for account_id in heads}
+
+    def _opened(self, transaction: Transaction, heads: Mapping[str, Head]) -> Iterator[tuple[str, Account]]:
+        """Accounts that are not warm, by those of their events that come after a snapshot, or by all of them."""
+        cold = {account_id: head for account_id, head in heads.items() if head.version}
+        resumed = self.account_snapshots.open(transaction, cold) if cold else {}
+        histories: dict[str, list[LedgerEvent]] = defaultdict(list)
+        if whole := [account_id for account_id in cold if account_id not in resumed]:
+            for event in events_of(transaction, whole):
                 histories[event.account].append(event)
-            waiting = read_waiting(transaction, cold)
-            for account_id in cold:
-                accounts[account_id].replay(histories[account_id], waiting[account_id])
-        return accounts
+        waiting = read_waiting(transaction, cold) if cold else {}
+        for account_id, head in heads.items():
+            memory, events = resumed.get(account_id) or (None, histories[account_id])
+            account = Account(head, self._catalogue, memory)
+            if account_id in cold:
+                account.replay(events, waiting[account_id])
+                self.account_snapshots.note(head, len(events))
+            yield account_id, account
 
     @contextmanager
     def turn(self, account_ids: Iterable[str]) -> Iterator[None]:
@@ -226,6 +234,4 @@ class Ledger(Application[str]):
         with self._turn:
             for account in changed:
                 account.settled()
-                self._warm[account.head.account] = account
-            while len(self._warm) > ACCOUNTS_KEPT_MAX:
-                self._warm.popitem(last=False)
+                self._warm.keep(account)

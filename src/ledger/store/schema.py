@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 """Counts the changes here. A version adds tables and indexes, and changes no table (`Ledger.bring_up_to_date`)."""
 
 APPROVED = "type IN ('goodwill-approved.v1', 'refund-approved.v1')"
@@ -23,6 +23,11 @@ TABLES = (
         recorded_at BIGINT NOT NULL, due_at BIGINT)""",
     "CREATE INDEX IF NOT EXISTS heads_due ON heads (due_at, account) WHERE due_at IS NOT NULL",
     'CREATE INDEX IF NOT EXISTS heads_account ON heads (account COLLATE "C")',
+    # The memory of long accounts up to one of their events, so that they are opened without all of them: a cache, and
+    # used only where the store's key says that it made it (ledger/application/snapshots.py). Rows may be deleted.
+    """CREATE TABLE IF NOT EXISTS snapshots (
+        account TEXT PRIMARY KEY, version BIGINT NOT NULL, leaf_hash TEXT NOT NULL, program TEXT NOT NULL,
+        mac TEXT NOT NULL, form BYTES NOT NULL, numbers BYTES NOT NULL, envelopes BYTES NOT NULL)""",
     # The events. `envelope` is what is hashed; the other columns are copies for finding things.
     """CREATE TABLE IF NOT EXISTS events (
         shard INTEGER NOT NULL, position BIGINT NOT NULL, account TEXT NOT NULL, account_version BIGINT NOT NULL,

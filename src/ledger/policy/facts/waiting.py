@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 
@@ -25,7 +24,7 @@ class WaitingFacts:
     def __init__(self) -> None:
         self._waiting: dict[str, Waiting] = {}
         """By the event id of the fact that waits."""
-        self._waiting_for: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        self._waiting_for: dict[str, dict[str, set[str]]] = {}
         """The same facts' event ids by what they wait for: its kind, then its id."""
         self._changes: dict[str, Waiting | None] = {}
         self._asked_anew: dict[str, Fact] = {}
@@ -47,7 +46,7 @@ class WaitingFacts:
         `waits_for` says what one waits for, by the facts; nothing waits for what is `decided`: ids, by their kind.
         """
         for kind, ids in decided.items():
-            for id_ in self._waiting_for[kind].keys() & ids:
+            for id_ in self._waiting_for.get(kind, {}).keys() & ids:
                 self.became_known(kind, id_)
         asked, self._asked_anew = self._asked_anew, {}
         for event_id, fact in asked.items():
@@ -74,7 +73,7 @@ class WaitingFacts:
     def _wait(self, waiting: Waiting) -> Waiting:
         kind, _, id_ = waiting.waits_for.partition(" ")
         self._waiting[waiting.fact.event_id] = waiting
-        self._waiting_for[kind][id_].add(waiting.fact.event_id)
+        self._waiting_for.setdefault(kind, {}).setdefault(id_, set()).add(waiting.fact.event_id)
         return waiting
 
     def _wait_no_more(self, waiting: Waiting) -> None:
