@@ -14,11 +14,12 @@ import structlog
 from fastapi import APIRouter
 
 from ledger.store.database import Conflict, StoreError, Unavailable
+from ledger.store.reading.shards import WrongShard
 from ledger.vault import Erased
 from makegood.access.caller import Caller
 from makegood.access.rate import RequestRate
 from makegood.api.guard import allowed
-from makegood.api.problems import CONFLICT, INTERNAL, KINDS, UNAVAILABLE, Problem, as_refused
+from makegood.api.problems import CONFLICT, INTERNAL, INVALID, KINDS, UNAVAILABLE, Problem, as_refused
 from tests.api.conftest import Api
 from tests.door.conftest import Door
 from tests.door.test_commands import ACCOUNT
@@ -199,6 +200,7 @@ def test_every_error_that_is_known_is_a_problem_of_its_own() -> None:
     assert as_refused(Conflict(SECRET)).kind == UNAVAILABLE
     assert as_refused(Unavailable(SECRET)).headers == {"Retry-After": "2"}
     assert as_refused(StoreError(SECRET)).kind == INTERNAL
+    assert as_refused(WrongShard(SECRET)).kind == INVALID
     assert as_refused(Erased(SECRET)).kind == CONFLICT
     assert as_refused(KeyError(SECRET)).kind == INTERNAL
 

@@ -129,6 +129,20 @@ def test_each_shard_is_verified_and_performed_again_by_itself(divided: Door) -> 
         assert asked(divided, shard, "audit", "reperform")["differing"] == []
 
 
+def test_what_is_asked_of_an_account_needs_no_shard(divided: Door, tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        account = f"acct-{number:04}"
+        at = f"{shard_for(account, SHARDS)}:1"
+        assert divided.json("account", account)["account_id"] == account
+        assert {row["position"].partition(":")[0] for row in divided.json("history", account)} == {at[0]}
+        assert divided.json("audit", "diff", "--account", account, "--from", at, "--to", at)["account_id"] == account
+        assert divided.json("audit", "reperform", "--account", account)["differing"] == []
+        assert divided.json("check", "--account", account)
+        divided("replay", account)
+        divided("subject", "export", account, "--to", str(tmp_path / f"{account}.txt"))
+        divided("subject", "erase", account, "--as", "ada", "--basis", "asked", "--dry-run")
+
+
 def test_the_status_tells_how_each_shard_stands(divided: Door) -> None:
     said = divided.json("status")["shards"]
     assert [said[str(shard)]["status"] for shard in range(SHARDS)] == ["well"] * SHARDS

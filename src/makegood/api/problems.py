@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from consumers.part import reason_of
 from consumers.upstream.findings import SENTENCES, shown
 from ledger.store.database import Conflict, NotPermitted, StoreError, Unavailable
+from ledger.store.reading.shards import WrongShard
 from ledger.store.vault_keys import VaultMismatch
 from ledger.vault import Erased, Gone
 from makegood.acts.refused import NO_SUCH_ACCOUNT, ActRefused, WrongField
@@ -215,6 +216,11 @@ def as_refused(error: Exception) -> Refused:
             return unavailable("the database cannot be reached; try again")
         case NotPermitted():
             return unavailable("the server may only read its database: ask its operator to permit writing")
+        case WrongShard():
+            return Refused(
+                INVALID,
+                "an account of this request is in another shard than this server answers for: ask that shard's",
+            )
         case Erased():
             return Refused(CONFLICT, "the personal data that this request needs was erased for good")
         case Gone():

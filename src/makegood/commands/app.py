@@ -313,15 +313,15 @@ def settings_from(store: str = "", kafka: str = "", http: str = "") -> Settings:
 
 
 @contextmanager
-def opened(store: str, account: str | None = None) -> Iterator[House]:
+def opened(store: str, account: str | None = None, *, of: str | None = None) -> Iterator[House]:
     """The house on the store that the option or the environment names, of several shards that of the account.
 
-    Raises UnknownAccount where a command is limited to an account that the store does not know, and Stop where it is
-    not said which shard is asked.
+    Raises UnknownAccount where a command is limited to an account that the store does not know, which `of` does not
+    look for, and Stop where it is not said which shard is asked.
     """
     from makegood.answers.unknown import check_account
 
-    with opened_as_it_is(settings_from(store), account) as house:
+    with opened_as_it_is(settings_from(store), account or of) as house:
         if account is not None:
             check_account(house.database, account)
         with looks_recorded(house):
@@ -391,11 +391,12 @@ def show_list(
     empty: str,
     chosen: str | None = None,
     account: str | None = None,
+    of: str | None = None,
     at: AskedMoment | None = None,
     in_words: Callable[[R], Mapping[str, Any]] | None = None,
 ) -> None:
     """Show the rows of a question, as a table or as JSON, of all fields or of those `chosen`; `in_words` says a row
-    to people, and `at` has accounts be as they were at another time.
+    to people, and `at` has accounts be as they were at another time. `account` and `of` are as for `opened`.
 
     Raises UnknownAccount where the question is about an account that the store does not know, and BadParameter for a
     field that the rows do not have.
@@ -408,7 +409,7 @@ def show_list(
         asked = (columns.fields() if json else columns).chosen(names) if names else columns
     except NoSuchColumn as error:
         raise typer.BadParameter(str(error), param_hint="--columns") from None
-    with opened(store, account) as house:
+    with opened(store, account, of=of) as house:
         moment = at.of(house) if at is not None else None
         with house_at(house, moment, account) as then:
             rows = query(then)

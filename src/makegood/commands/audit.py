@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def audited(store: str) -> Iterator[House]:
+def audited(store: str, account: str | None = None) -> Iterator[House]:
     """The house on a store as an auditor opens it: also where projections say what the ledger does not."""
-    with opened_as_it_is(settings_from(store), restored=True) as house, looks_recorded(house):
+    with opened_as_it_is(settings_from(store), account, restored=True) as house, looks_recorded(house):
         yield house
 
 
@@ -61,7 +61,7 @@ def audit_reperform(
     from makegood.commands.terminal.audit import show_reperformance
     from makegood.commands.terminal.printing import print_json, progress_bar
 
-    with audited(store) as house, progress_bar("performing again", None, "accounts") as show:
+    with audited(store, account) as house, progress_bar("performing again", None, "accounts") as show:
         answer = reperformed(house, month=period, account=account, progress=show)
     (print_json if json else show_reperformance)(answer)
     return MISMATCH if answer["differing"] else OK
@@ -196,7 +196,7 @@ def audit_diff(
     from makegood.commands.terminal.audit import show_difference
     from makegood.commands.terminal.printing import print_json
 
-    with audited(store) as house:
+    with audited(store, account) as house:
         try:
             begin, end = known_at_in(house, from_), known_at_in(house, to)
             answer = difference(house, EVERYTHING, account, begin, end)
@@ -332,7 +332,7 @@ def audit_evidence(
     def write(house: House, file: Path, on: Progress) -> EvidenceWritten:
         return write_evidence(house, file, account, period, claim, on)
 
-    _pack(store, to, write, force=force, json=json)
+    _pack(store, to, write, account=account, force=force, json=json)
 
 
 @audit_app.command("sample")
@@ -366,7 +366,13 @@ def audit_sample(
 
 
 def _pack(
-    store: str, to: Path, write: Callable[[House, Path, Progress], EvidenceWritten], *, force: bool, json: bool
+    store: str,
+    to: Path,
+    write: Callable[[House, Path, Progress], EvidenceWritten],
+    *,
+    account: str | None = None,
+    force: bool,
+    json: bool,
 ) -> None:
     """Write a pack, and tell what is in it."""
     from makegood.commands.terminal.audit import show_evidence
@@ -374,7 +380,7 @@ def _pack(
     from makegood.house.whole_file import whole_file
 
     with (
-        audited(store) as house,
+        audited(store, account) as house,
         whole_file(to, force=force) as file,
         progress_bar("packing", None, "accounts") as on,
     ):

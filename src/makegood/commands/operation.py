@@ -135,7 +135,7 @@ def check(
     from makegood.commands.terminal.printing import print_json, progress_bar
     from makegood.house.actor import actor_of
 
-    with opened(store) as house, progress_bar("checking", None, "accounts") as show:
+    with opened(store, of=account) as house, progress_bar("checking", None, "accounts") as show:
         by = By(actor_of(actor), "cli") if not report_only else None
         found = checked(house, account=account, by=by, progress=show)
     (print_json if json else show_checked)(found)

@@ -481,7 +481,7 @@ def account(
     from makegood.commands.terminal import account as reading
     from makegood.commands.terminal.printing import print_json, say
 
-    with opened(store) as house:
+    with opened(store, of=account_id) as house:
         at = AskedMoment(as_of, known_at).of(house)
         found = answering.account(house, EVERYTHING, account_id, at.as_of, at.known_at).answer
     if json:
@@ -547,7 +547,7 @@ def history(
         from makegood.commands.terminal.printing import print_text
         from makegood.exports.history import history_csv
 
-        with opened(store) as house:
+        with opened(store, of=account_id) as house:
             print_text(history_csv(query(house)))
         return
     show_list(
@@ -557,6 +557,7 @@ def history(
         HISTORY,
         in_words=entry_in_words,
         chosen=columns,
+        of=account_id,
         title=f"History of {account_id}",
         empty=f"no such events of {account_id}; leave out a filter",
     )
@@ -575,7 +576,7 @@ def replay(
     from makegood.commands.terminal import account as reading
     from makegood.commands.terminal.printing import print_json
 
-    with opened(store) as house:
+    with opened(store, of=account_id) as house:
         steps = replayed(house, EVERYTHING, account_id, to)
     if json:
         print_json(steps)

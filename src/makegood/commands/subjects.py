@@ -45,7 +45,7 @@ def subject_erase(
 
     if not person or not basis.strip():
         raise Stop("give the name of the person who acts with --as, and the legal basis with --basis")
-    with opened(store) as house:
+    with opened(store, of=account) as house:
         if dry_run:
             answer = would_erase(house, account)
         else:
@@ -71,7 +71,11 @@ def subject_export(
     from makegood.house.whole_file import whole_file
 
     beside = to.with_name(f"{to.name}.json")
-    with opened(store) as house, whole_file(to, force=force) as text, whole_file(beside, force=force) as document:
+    with (
+        opened(store, of=account) as house,
+        whole_file(to, force=force) as text,
+        whole_file(beside, force=force) as document,
+    ):
         held = personal_data(house, account)
         text.write_text(readable(held), encoding="utf-8")
         document.write_text(visible_json(dumps(held, indent=2, ensure_ascii=False)) + "\n", encoding="utf-8")
