@@ -100,7 +100,7 @@ def in_guide(of: str) -> list[str]:
 
 
 def test_what_is_asked_of_all_accounts_says_how_to_name_a_shard(divided: Door) -> None:
-    for command in (["owed"], ["claims"], ["audit", "verify"], ["rebuild"]):
+    for command in (["owed"], ["audit", "verify"], ["rebuild"], ["period", "close", "2026-05"]):
         divided(*command, exits=1)
         assert "the store has 3 shards" in divided.errors
         assert "MAKEGOOD_SHARD to one from 0 to 2" in divided.errors
@@ -127,6 +127,20 @@ def test_each_shard_is_verified_and_performed_again_by_itself(divided: Door) -> 
     for shard in range(SHARDS):
         assert asked(divided, shard, "audit", "verify")["ok"]
         assert asked(divided, shard, "audit", "reperform")["differing"] == []
+
+
+def test_a_list_has_the_rows_of_all_shards_one_after_the_other(
+    divided: Door, lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_the_sample(f"sqlite:///{tmp_path}/one.db", lines)
+    one = Door(f"sqlite:///{tmp_path}/one.db", capsys)
+    for command in (["claims"], ["refunds"], ["credits"], ["waiting"], ["alarms"], ["dead-letters", "list"]):
+        rows = divided.json(*command)
+        assert len(rows) == len(one.json(*command))
+        assert rows == [row for shard in range(SHARDS) for row in asked(divided, shard, *command)]
+    assert "of 3 shards one after the other" in divided("claims")
+    assert "shards" not in one("claims")
+    assert [row["version"] for row in divided.json("agreement", "list")] == [1]
 
 
 def test_what_is_asked_of_an_account_needs_no_shard(divided: Door, tmp_path: Path) -> None:

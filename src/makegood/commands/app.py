@@ -394,9 +394,13 @@ def show_list(
     of: str | None = None,
     at: AskedMoment | None = None,
     in_words: Callable[[R], Mapping[str, Any]] | None = None,
+    alike: bool = False,
 ) -> None:
     """Show the rows of a question, as a table or as JSON, of all fields or of those `chosen`; `in_words` says a row
     to people, and `at` has accounts be as they were at another time. `account` and `of` are as for `opened`.
+
+    Of several shards all are asked, one after the other, unless an account or MAKEGOOD_SHARD says which, or their
+    rows are `alike`.
 
     Raises UnknownAccount where the question is about an account that the store does not know, and BadParameter for a
     field that the rows do not have.
@@ -409,16 +413,30 @@ def show_list(
         asked = (columns.fields() if json else columns).chosen(names) if names else columns
     except NoSuchColumn as error:
         raise typer.BadParameter(str(error), param_hint="--columns") from None
-    with opened(store, account, of=of) as house:
-        moment = at.of(house) if at is not None else None
-        with house_at(house, moment, account) as then:
-            rows = query(then)
+    rows: list[R] = []
+    with _asked_in_turn(store, account, of, alike=alike) as houses:
+        for house in houses:
+            moment = at.of(house) if at is not None else None
+            with house_at(house, moment, account) as then:
+                rows += query(then)
     if json:
         print_json([{name: row[name] for name in names} for row in rows] if names else rows)
     else:
-        said = in_words_of(moment)
+        said = in_words_of(moment) + (f", of {len(houses)} shards one after the other" if len(houses) > 1 else "")
         shown = [in_words(row) for row in rows] if in_words else rows
         print_rows(shown, asked, title=title + said, empty=empty + said, choosable=True)
+
+
+@contextmanager
+def _asked_in_turn(store: str, account: str | None, of: str | None, *, alike: bool) -> Iterator[Sequence[House]]:
+    """The shards that a list is asked of. Raises what `opened` raises."""
+    settings = settings_from(store)
+    if account is None and of is None and not settings.shard:
+        with opened_shards(store) as houses:
+            yield houses[:1] if alike else houses
+        return
+    with opened(store, account, of=of) as house:
+        yield [house]
 
 
 @contextmanager
