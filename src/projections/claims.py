@@ -21,7 +21,7 @@ from ledger.events import (
 from ledger.events.billing_account import Clause, Outcome
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
-from ledger.store.reading.page import Listed, Page, Where
+from ledger.store.reading.page import Listed, Page, Where, check_at_most
 from projections.asking import Accounts, ListTotal, accounts_of, list_totals, order_of, rows_listed, rows_of, the_only
 from projections.narrowing import EVERYTHING, Narrowing
 from projections.projection import Index, Place, Projection, Row, Rows, State, Table
@@ -50,6 +50,7 @@ ROWS = Table(
         Index("claim_id", ("claim_id",)),
         Index("clause", ("clause", "account", "claim_id")),
         Index("outcome", ("outcome", "account", "claim_id")),
+        Index("currency", ("currency", "account", "claim_id")),
         Index("investigated", ("account", "claim_id"), "investigate_by IS NOT NULL"),
     ),
 )
@@ -186,8 +187,10 @@ def listed(
     page: Page | None = None,
 ) -> Listed[Claim]:
     """The claims that stand, by account and id; of goodwill only what was granted, unless `goodwill_in_full`."""
-    where = _wanted(accounts, outcome, goodwill_in_full, narrowing).equal(clause=clause)
     with database.reading() as transaction:
+        if page is not None:
+            narrowing = narrowing.for_page(transaction, CLAIMS.stored_name(ROWS), clause="clause")
+        where = _wanted(accounts, outcome, goodwill_in_full, narrowing).equal(clause=clause)
         return claims_in(transaction, where, page)
 
 
@@ -198,9 +201,18 @@ def totals(
     outcome: str | None = None,
     goodwill_in_full: bool = True,
     narrowing: Narrowing = EVERYTHING,
+    at_most: int | None = None,
 ) -> list[ListTotal]:
-    """The sums of all claims that `listed` lists, by currency."""
+    """The sums of all claims that `listed` lists, by currency. Raises TooManyRows for more than `at_most`."""
     with database.reading() as transaction:
+        if at_most is not None:
+            found = _wanted(
+                accounts,
+                outcome,
+                goodwill_in_full,
+                narrowing.for_page(transaction, CLAIMS.stored_name(ROWS), clause="clause"),
+            )
+            check_at_most(transaction, CLAIMS.stored_name(ROWS), found, at_most)
         wanted = _wanted(accounts, outcome, goodwill_in_full, narrowing)
         return list_totals(transaction, CLAIMS, ROWS, wanted, {"amount": "amount", "tax": "tax"})
 

@@ -30,7 +30,7 @@ from ledger.events import (
 from ledger.store.amounts import in_minor_units
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
-from ledger.store.reading.page import Listed, Order, Page, Where
+from ledger.store.reading.page import Listed, Order, Page, Where, check_at_most
 from ledger.values import zero
 from projections.asking import Accounts, ListTotal, accounts_of, list_totals, order_of, rows_listed, rows_of, the_only
 from projections.narrowing import EVERYTHING, Narrowing
@@ -54,6 +54,8 @@ ROWS = Table(
     reads=(*SETTLING, CreditAppliedV1, RefundStatusChanged, SubscriptionStatusChanged),
     indexes=(
         Index("credit_id", ("credit_id",)),
+        Index("claim_id", ("claim_id",)),
+        Index("currency", ("currency", "account", "credit_id")),
         Index("dormant", ("dormant_since", "account", "credit_id"), "dormant_since IS NOT NULL"),
     ),
 )
@@ -316,6 +318,8 @@ class Credit(TypedDict):
 
 ORDER = order_of(ROWS)
 DORMANT_ORDER: Order = {"dormant_since": int, "account": str, "credit_id": str}
+PERIOD = "granted_at"
+"""The instant by which a period has credits."""
 
 
 CreditStatus = Literal["open", "used"]
@@ -336,10 +340,12 @@ def listed(
     With `dormant` only those of which something is left though the account's last subscription has ended, the longest
     dormant first.
     """
-    where = _wanted(accounts, status, narrowing)
-    if dormant:
-        where.that("dormant_since IS NOT NULL")
     with database.reading() as transaction:
+        if page is not None:
+            narrowing = narrowing.for_page(transaction, CREDITS.stored_name(ROWS), PERIOD)
+        where = _wanted(accounts, status, narrowing)
+        if dormant:
+            where.that("dormant_since IS NOT NULL")
         return _listed(transaction, where, page, DORMANT_ORDER if dormant else None)
 
 
@@ -349,9 +355,13 @@ def totals(
     accounts: Accounts = None,
     status: CreditStatus | None = None,
     narrowing: Narrowing = EVERYTHING,
+    at_most: int | None = None,
 ) -> list[ListTotal]:
-    """The sums of all credits that `listed` lists, by currency."""
+    """The sums of all credits that `listed` lists, by currency. Raises TooManyRows for more than `at_most`."""
     with database.reading() as transaction:
+        if at_most is not None:
+            found = _wanted(accounts, status, narrowing.for_page(transaction, CREDITS.stored_name(ROWS), PERIOD))
+            check_at_most(transaction, CREDITS.stored_name(ROWS), found, at_most)
         return list_totals(
             transaction,
             CREDITS,
@@ -362,7 +372,7 @@ def totals(
 
 
 def _wanted(accounts: Accounts, status: CreditStatus | None, narrowing: Narrowing) -> Where:
-    where = narrowing.of_list(CREDITS.stored_name(ROWS), ["total"], "granted_at").among("account", accounts)
+    where = narrowing.of_list(CREDITS.stored_name(ROWS), ["total"], PERIOD).among("account", accounts)
     if status is not None:
         where.that(f"{in_minor_units('left_over')} {'>' if status == 'open' else '='} 0")
     return where

@@ -6,17 +6,21 @@ What a word names has a column, or stands in the row of the claim that something
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from ledger.events import CLAUSES
 from ledger.store.amounts import in_minor_units, to_minor_units
+from ledger.store.database import Transaction
 from ledger.store.reading.page import Where
 from projections.asking import Accounts
 from projections.movements import CLAIMS, MOVEMENTS
 
 OF_CLAIM = "claims_of"
 """The name under which conditions speak of the claim that a row is for."""
+FEW = 2_000
+"""So many rows are few enough that their accounts are named to the database."""
+AFTER_SLASH = chr(ord("/") + 1)
 NONE = ""
 """Asks for what has no agreement, plan or clause; an excess has none of them."""
 
@@ -39,6 +43,8 @@ class Narrowing:
     end: int | None = None
     more: dict[str, str] = field(default_factory=dict)
     """Columns that only one kind of row has, with their values."""
+    one_by_one: bool = False
+    """Whether the claims that rows are for are looked up one by one (`for_page`)."""
 
     def of_movements(self, period: str) -> Where:
         """The rows that have all these columns themselves, with amounts that add up; `period` is their instant."""
@@ -65,24 +71,50 @@ class Narrowing:
         if clause is not None:
             where.equal(**{clause: self.clause})
         elif self.clause is not None:
-            named = next((prefix for prefix, clause in CLAUSES.items() if clause == self.clause), None)
+            named = self._prefix()
             where.that("claim_id IS NULL") if named is None else where.that("claim_id LIKE ?", f"{named}/%")
-        of_claim = Where()
-        for column, value in (("agreement", self.agreement), ("plan", self.plan)):
-            if value is not None and value != NONE:
-                of_claim.that(f"{OF_CLAIM}.{column} = ?", value)
-        if period is None:
-            self._period(of_claim, f"{OF_CLAIM}.recorded_at")
-        else:
+        if period is not None:
             self._period(where, period)
-        of_claims(where, table, of_claim)
+        of_claims(where, table, self._of_claim(period), one_by_one=self.one_by_one)
         for column, value in (("agreement", self.agreement), ("plan", self.plan)):
             if value == NONE:
-                where.that(f"NOT EXISTS ({_claim_of(table)} AND {OF_CLAIM}.{column} IS NOT NULL)")
+                none = Where().that(f"{column} IS NOT NULL")
+                of_claims(where, table, none, one_by_one=self.one_by_one, none=True)
         if self.min_amount is not None and self.currency is not None:
             total = " + ".join(map(in_minor_units, amounts))
             where.that(f"{total} >= ?", _minor_units(self.min_amount, self.currency))
         return where
+
+    def for_page(
+        self, transaction: Transaction, table: str, period: str | None = None, clause: str | None = None
+    ) -> Narrowing:
+        """The same rows of a list (`of_list`), as they are found for a page of it.
+
+        Where few rows have what no column of the list's order tells, of their claim or by their claim's id, they are
+        looked for within their accounts. Where many have it, the list is read in its order, and the claim of each row
+        looked up, until the page is full: a database that joined the two would read both whole for every page.
+        """
+        found = [self.accounts] if self.accounts is not None else []
+        of_claim = self._of_claim(period)
+        if of_claim.conditions:
+            found += _accounts_of_few(transaction, MOVEMENTS.stored_name(CLAIMS), of_claim)
+        if clause is None and (prefix := self._prefix()) is not None:
+            of_clause = Where().that("claim_id >= ? AND claim_id < ?", f"{prefix}/", f"{prefix}{AFTER_SLASH}")
+            found += _accounts_of_few(transaction, table, of_clause)
+        accounts = set.intersection(*map(set, found)) if found else None
+        return replace(self, accounts=accounts, one_by_one=True)
+
+    def _prefix(self) -> str | None:
+        """How the ids of claims under the clause begin; None where no clause is asked for, and for what has none."""
+        return next((prefix for prefix, clause in CLAUSES.items() if clause == self.clause), None)
+
+    def _of_claim(self, period: str | None) -> Where:
+        """What is asked of the claim that a row is for, but for what it must not have."""
+        where = Where()
+        for column, value in (("agreement", self.agreement), ("plan", self.plan)):
+            if value is not None and value != NONE:
+                where.that(f"{column} = ?", value)
+        return self._period(where, "recorded_at") if period is None else where
 
     def _period(self, where: Where, column: str) -> Where:
         if self.begin is not None:
@@ -101,10 +133,26 @@ def _minor_units(amount: Decimal, currency: str) -> int:
     return min(to_minor_units(amount, currency), 2**63 - 1)
 
 
-def of_claims(where: Where, table: str, of_claim: Where) -> Where:
-    """Have something hold of the claim that a row is for."""
+def _accounts_of_few(transaction: Transaction, table: str, where: Where) -> list[set[str]]:
+    """The accounts of the rows of a table of which something holds, where these are few; else nothing."""
+    rows = transaction.rows(f"SELECT account FROM {table}{where} LIMIT {FEW + 1}", where.values)
+    return [{account for (account,) in rows}] if len(rows) <= FEW else []
+
+
+def of_claims(where: Where, table: str, of_claim: Where, *, one_by_one: bool = False, none: bool = False) -> Where:
+    """Have something hold of the claim that a row is for, or, with `none`, of no such claim: conditions that each
+    begin with a column of `movement_claims`.
+
+    `one_by_one` has a claim looked up for each row as it is met: PostgreSQL makes a join of EXISTS if it likes.
+    """
     if of_claim.conditions:
-        where.that(f"EXISTS ({_claim_of(table)} AND {' AND '.join(of_claim.conditions)})", *of_claim.values)
+        held = (f"{OF_CLAIM}.{condition}" for condition in of_claim.conditions)
+        asked = f"({_claim_of(table)} AND {' AND '.join(held)})"
+        if one_by_one:
+            condition = f"{asked} IS {'' if none else 'NOT '}NULL"
+        else:
+            condition = f"{'NOT ' if none else ''}EXISTS {asked}"
+        where.that(condition, *of_claim.values)
     return where
 
 

@@ -22,7 +22,7 @@ from ledger.store.database import Database, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.positions import KnownAt, Position, Reached
 from ledger.store.reading.events import event_at
-from ledger.store.reading.page import Listed, Order, Page
+from ledger.store.reading.page import Listed, Order, Page, check_at_most
 from ledger.store.reading.page import listed as rows_in_order
 from ledger.values import zero
 from projections.age_classes import AGE_CLASSES, AgeClass, age_class, age_in_sql, of_age
@@ -141,8 +141,12 @@ def summed(
     *,
     known_at: KnownAt | None = None,
     age: AgeClass | None = None,
+    at_most: int | None = None,
 ) -> list[GroupedSums]:
-    """The sums of what is owed, by currency and any of the groups. The database adds up exact numbers."""
+    """The sums of what is owed, by currency and any of the groups. The database adds up exact numbers.
+
+    Raises TooManyRows for more than `at_most` rows.
+    """
     where = of_age(narrowing.of_movements("since"), "since", age, at)
     named = ", ".join(f"{age_in_sql('since', at)} AS age" if name == "age" else name for name in groups)
     by = ", ".join(("currency", *groups, "counted_as"))
@@ -153,8 +157,10 @@ def summed(
         f"SELECT {by}, SUM(CASE WHEN number = 1 THEN 1 ELSE 0 END), {exact_sum('net', 'tax')} "
         f"FROM ({inner}) AS chosen GROUP BY {by}"
     )
+    where.values[:0] = values
     with database.reading() as transaction:
-        rows = transaction.rows(statement, [*values, *where.values])
+        check_at_most(transaction, source, where, at_most)
+        rows = transaction.rows(statement, where.values)
     last = 1 + len(groups)
     figures = (
         (row[0], tuple(row[1:last]), row[last], int(row[last + 1]), sum(sums_of(row[last + 2 :]))) for row in rows

@@ -150,6 +150,12 @@ class _PostgreSQLTransaction(Transaction):
     def rows_in(self, sql: str, values: Sequence[Any]) -> list[Row]:
         return self._connection.execute(_percent(sql), [list(values)], prepare=True, binary=True).fetchall()
 
+    def rows_in_each(self, statements: Sequence[str], values: Sequence[Any]) -> list[list[Row]]:
+        given = [list(values)]
+        with self._connection.pipeline():
+            asked = [self._connection.execute(_percent(sql), given, prepare=True, binary=True) for sql in statements]
+            return [cursor.fetchall() for cursor in asked]
+
 
 def _in_postgresql(type_: str) -> str:
     return type_.replace("BYTES", "BYTEA")
