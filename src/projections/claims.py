@@ -23,10 +23,12 @@ from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
 from ledger.store.reading.page import Listed, Page, Where, check_at_most
 from projections.asking import Accounts, ListTotal, accounts_of, list_totals, order_of, rows_listed, rows_of, the_only
-from projections.narrowing import EVERYTHING, Narrowing
+from projections.narrowing import EVERYTHING, Narrowing, gross_of
 from projections.projection import Index, Place, Projection, Row, Rows, State, Table
 from projections.shown_values import Amount, Currency, Instant, Position, shown_instant
 
+AMOUNTS = ("amount", "tax")
+"""The columns whose sum is the gross amount of a row."""
 ROWS = Table(
     "claims",
     {
@@ -51,6 +53,7 @@ ROWS = Table(
         Index("clause", ("clause", "account", "claim_id")),
         Index("outcome", ("outcome", "account", "claim_id")),
         Index("currency", ("currency", "account", "claim_id")),
+        Index("amount", ("currency", f"({gross_of(AMOUNTS)})")),
         Index("investigated", ("account", "claim_id"), "investigate_by IS NOT NULL"),
     ),
 )
@@ -189,7 +192,7 @@ def listed(
     """The claims that stand, by account and id; of goodwill only what was granted, unless `goodwill_in_full`."""
     with database.reading() as transaction:
         if page is not None:
-            narrowing = narrowing.for_page(transaction, CLAIMS.stored_name(ROWS), clause="clause")
+            narrowing = narrowing.for_page(transaction, CLAIMS.stored_name(ROWS), AMOUNTS, clause="clause")
         where = _wanted(accounts, outcome, goodwill_in_full, narrowing).equal(clause=clause)
         return claims_in(transaction, where, page)
 
@@ -210,7 +213,7 @@ def totals(
                 accounts,
                 outcome,
                 goodwill_in_full,
-                narrowing.for_page(transaction, CLAIMS.stored_name(ROWS), clause="clause"),
+                narrowing.for_page(transaction, CLAIMS.stored_name(ROWS), AMOUNTS, clause="clause"),
             )
             check_at_most(transaction, CLAIMS.stored_name(ROWS), found, at_most)
         wanted = _wanted(accounts, outcome, goodwill_in_full, narrowing)
@@ -218,7 +221,7 @@ def totals(
 
 
 def _wanted(accounts: Accounts, outcome: str | None, goodwill_in_full: bool, narrowing: Narrowing) -> Where:
-    where = narrowing.of_list(CLAIMS.stored_name(ROWS), ["amount", "tax"], clause="clause").among("account", accounts)
+    where = narrowing.of_list(CLAIMS.stored_name(ROWS), AMOUNTS, clause="clause").among("account", accounts)
     if not goodwill_in_full:
         where.that("(clause <> 'complaint' OR outcome = 'granted')")
     return where.equal(outcome=outcome)

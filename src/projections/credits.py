@@ -33,11 +33,13 @@ from ledger.store.instants import to_microseconds
 from ledger.store.reading.page import Listed, Order, Page, Where, check_at_most
 from ledger.values import zero
 from projections.asking import Accounts, ListTotal, accounts_of, list_totals, order_of, rows_listed, rows_of, the_only
-from projections.narrowing import EVERYTHING, Narrowing
+from projections.narrowing import EVERYTHING, Narrowing, gross_of
 from projections.projection import Index, Key, Place, Projection, Row, Rows, State, Table, Value
 from projections.settled_parts import PART, part_row, parts
 from projections.shown_values import Amount, Currency, Instant, shown_instant
 
+AMOUNTS = ("total",)
+"""The columns whose sum is the gross amount of a row."""
 ROWS = Table(
     "credits",
     {
@@ -56,6 +58,9 @@ ROWS = Table(
         Index("credit_id", ("credit_id",)),
         Index("claim_id", ("claim_id",)),
         Index("currency", ("currency", "account", "credit_id")),
+        Index("amount", ("currency", f"({gross_of(AMOUNTS)})")),
+        Index("granted", ("granted_at",)),
+        Index("left_over", (f"({in_minor_units('left_over')})", "account", "credit_id")),
         Index("dormant", ("dormant_since", "account", "credit_id"), "dormant_since IS NOT NULL"),
     ),
 )
@@ -342,7 +347,7 @@ def listed(
     """
     with database.reading() as transaction:
         if page is not None:
-            narrowing = narrowing.for_page(transaction, CREDITS.stored_name(ROWS), PERIOD)
+            narrowing = narrowing.for_page(transaction, CREDITS.stored_name(ROWS), AMOUNTS, PERIOD)
         where = _wanted(accounts, status, narrowing)
         if dormant:
             where.that("dormant_since IS NOT NULL")
@@ -360,7 +365,9 @@ def totals(
     """The sums of all credits that `listed` lists, by currency. Raises TooManyRows for more than `at_most`."""
     with database.reading() as transaction:
         if at_most is not None:
-            found = _wanted(accounts, status, narrowing.for_page(transaction, CREDITS.stored_name(ROWS), PERIOD))
+            found = _wanted(
+                accounts, status, narrowing.for_page(transaction, CREDITS.stored_name(ROWS), AMOUNTS, PERIOD)
+            )
             check_at_most(transaction, CREDITS.stored_name(ROWS), found, at_most)
         return list_totals(
             transaction,
@@ -372,7 +379,7 @@ def totals(
 
 
 def _wanted(accounts: Accounts, status: CreditStatus | None, narrowing: Narrowing) -> Where:
-    where = narrowing.of_list(CREDITS.stored_name(ROWS), ["total"], PERIOD).among("account", accounts)
+    where = narrowing.of_list(CREDITS.stored_name(ROWS), AMOUNTS, PERIOD).among("account", accounts)
     if status is not None:
         where.that(f"{in_minor_units('left_over')} {'>' if status == 'open' else '='} 0")
     return where

@@ -127,6 +127,7 @@ OWED_NOW = Table(
     reads=READING,
     indexes=(
         Index("counted_as", ("counted_as", "account", "item_id", "currency", "number")),
+        Index("since", ("since",)),
         Index("currency", ("currency", "account", "counted_as", "item_id", "number")),
     ),
     finding=True,
@@ -172,6 +173,7 @@ CLAIMS = Table(
         Index("agreement", ("agreement",)),
         Index("plan", ("plan",)),
         Index("recorded", ("recorded_at",)),
+        Index("opened", ("opened_at",)),
     ),
     finding=True,
 )

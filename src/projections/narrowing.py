@@ -74,33 +74,50 @@ class Narrowing:
             named = self._prefix()
             where.that("claim_id IS NULL") if named is None else where.that("claim_id LIKE ?", f"{named}/%")
         if period is not None:
-            self._period(where, period)
+            # With a plus no index of it is gone by, out of the list's order.
+            self._period(where, f"+{period}" if self.one_by_one else period)
         of_claims(where, table, self._of_claim(period), one_by_one=self.one_by_one)
         for column, value in (("agreement", self.agreement), ("plan", self.plan)):
             if value == NONE:
                 none = Where().that(f"{column} IS NOT NULL")
                 of_claims(where, table, none, one_by_one=self.one_by_one, none=True)
         if self.min_amount is not None and self.currency is not None:
-            total = " + ".join(map(in_minor_units, amounts))
-            where.that(f"{total} >= ?", _minor_units(self.min_amount, self.currency))
+            gross = gross_of(amounts)
+            least = _minor_units(self.min_amount, self.currency)
+            where.that(f"{'+' if self.one_by_one else ''}({gross}) >= ?", least)
         return where
 
     def for_page(
-        self, transaction: Transaction, table: str, period: str | None = None, clause: str | None = None
+        self,
+        transaction: Transaction,
+        table: str,
+        amounts: Sequence[str],
+        period: str | None = None,
+        clause: str | None = None,
     ) -> Narrowing:
         """The same rows of a list (`of_list`), as they are found for a page of it.
 
-        Where few rows have what no column of the list's order tells, of their claim or by their claim's id, they are
-        looked for within their accounts. Where many have it, the list is read in its order, and the claim of each row
-        looked up, until the page is full: a database that joined the two would read both whole for every page.
+        Where few rows have what no index has in the list's order, they are looked for within their accounts. Where
+        many have it, the list is read in its order, and the claim of each row looked up, until the page is full: a
+        database that joined the two would read both whole for every page.
         """
-        found = [self.accounts] if self.accounts is not None else []
-        of_claim = self._of_claim(period)
-        if of_claim.conditions:
-            found += _accounts_of_few(transaction, MOVEMENTS.stored_name(CLAIMS), of_claim)
+        claims = MOVEMENTS.stored_name(CLAIMS)
+        looks: list[tuple[str, Where, str]] = []
+        for column, value in (("agreement", self.agreement), ("plan", self.plan)):
+            if value is not None and value != NONE:
+                looks.append((claims, Where().that(f"{column} >= ? AND {column} <= ?", value, value), column))
+        if self.begin is not None or self.end is not None:
+            of, column = (table, period) if period is not None else (claims, "recorded_at")
+            looks.append((of, self._period(Where(), column), column))
         if clause is None and (prefix := self._prefix()) is not None:
-            of_clause = Where().that("claim_id >= ? AND claim_id < ?", f"{prefix}/", f"{prefix}{AFTER_SLASH}")
-            found += _accounts_of_few(transaction, table, of_clause)
+            beginning = Where().that("claim_id >= ? AND claim_id < ?", f"{prefix}/", f"{prefix}{AFTER_SLASH}")
+            looks.append((table, beginning, "claim_id"))
+        if self.min_amount is not None and self.currency is not None:
+            gross, least = gross_of(amounts), _minor_units(self.min_amount, self.currency)
+            looks.append((table, Where().equal(currency=self.currency).that(f"{gross} >= ?", least), gross))
+        found = [self.accounts] if self.accounts is not None else []
+        for look in looks:
+            found += accounts_of_few(transaction, *look)
         accounts = set.intersection(*map(set, found)) if found else None
         return replace(self, accounts=accounts, one_by_one=True)
 
@@ -133,9 +150,19 @@ def _minor_units(amount: Decimal, currency: str) -> int:
     return min(to_minor_units(amount, currency), 2**63 - 1)
 
 
-def _accounts_of_few(transaction: Transaction, table: str, where: Where) -> list[set[str]]:
-    """The accounts of the rows of a table of which something holds, where these are few; else nothing."""
-    rows = transaction.rows(f"SELECT account FROM {table}{where} LIMIT {FEW + 1}", where.values)
+def gross_of(amounts: Sequence[str]) -> str:
+    """SQL for the sum of amounts that are text, in minor units."""
+    return " + ".join(map(in_minor_units, amounts))
+
+
+def accounts_of_few(transaction: Transaction, table: str, where: Where, by: str) -> list[set[str]]:
+    """The accounts of the rows of a table of which something holds, where these are few; else nothing.
+
+    They are looked for in the order of an index, `by` whose column: a statement that PostgreSQL has planned for any
+    value would read the table instead.
+    """
+    statement = f"SELECT account FROM {table}{where} ORDER BY {by} LIMIT {FEW + 1}"
+    rows = transaction.rows(statement, where.values)
     return [{account for (account,) in rows}] if len(rows) <= FEW else []
 
 
@@ -146,10 +173,11 @@ def of_claims(where: Where, table: str, of_claim: Where, *, one_by_one: bool = F
     `one_by_one` has a claim looked up for each row as it is met: PostgreSQL makes a join of EXISTS if it likes.
     """
     if of_claim.conditions:
+        # PostgreSQL takes it for common that something is not null or below a number, and for rare that it is null.
         held = (f"{OF_CLAIM}.{condition}" for condition in of_claim.conditions)
         asked = f"({_claim_of(table)} AND {' AND '.join(held)})"
         if one_by_one:
-            condition = f"{asked} IS {'' if none else 'NOT '}NULL"
+            condition = f"{asked.replace('SELECT 1', 'SELECT COUNT(*)')} < 1" if none else f"{asked} IS NOT NULL"
         else:
             condition = f"{'NOT ' if none else ''}EXISTS {asked}"
         where.that(condition, *of_claim.values)

@@ -22,13 +22,13 @@ from ledger.store.database import Database, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.positions import KnownAt, Position, Reached
 from ledger.store.reading.events import event_at
-from ledger.store.reading.page import Listed, Order, Page, check_at_most
+from ledger.store.reading.page import Listed, Order, Page, Where, check_at_most
 from ledger.store.reading.page import listed as rows_in_order
 from ledger.values import zero
 from projections.age_classes import AGE_CLASSES, AgeClass, age_class, age_in_sql, of_age
 from projections.movement_kinds import OWED, Owed
 from projections.movements import MOVEMENTS, OWED_BEFORE, OWED_NOW
-from projections.narrowing import NONE, Narrowing
+from projections.narrowing import NONE, Narrowing, accounts_of_few
 from projections.projection import Row, Unrecorded, fold_account
 from projections.shown_values import Amount, Currency, Instant, shown_instant
 from projections.shown_values import Position as ShownPosition
@@ -107,9 +107,14 @@ def listed(
     page: Page | None = None,
 ) -> Listed[AmountOwed]:
     """What is owed, or was as recorded by `known_at`, by account and id. Ages are those at the instant `at`."""
-    where = of_age(narrowing.of_movements("since"), "since", age, at)
+    in_order = page is not None and known_at is None
+    # With a plus the index of `since` is not gone by, out of the list's order.
+    where = of_age(narrowing.of_movements("since"), "+since" if in_order else "since", age, at)
     with database.reading() as transaction:
         source, values = _source(known_at)
+        if in_order and age is not None:
+            for few in accounts_of_few(transaction, source, of_age(Where(), "since", age, at), "since"):
+                where.among("account", few)
         where.values[:0] = values
         found = rows_in_order(transaction, _COLUMNS, source, ORDER, where, page)
     return Listed((_shown(row, at) for row in found), found.next)

@@ -43,7 +43,7 @@ from ledger.store.reading.page import Listed, Page, Where, check_at_most
 from projections import alarms
 from projections.asking import Accounts, ListTotal, accounts_of, list_totals, order_of, rows_listed, rows_of, the_only
 from projections.first_message import MESSAGE, LeftOut, counting, message_of, order_of_fact
-from projections.narrowing import EVERYTHING, Narrowing
+from projections.narrowing import EVERYTHING, Narrowing, gross_of
 from projections.projection import ColumnType, Index, Place, Projection, Row, Rows, State, Table, Value
 from projections.retractions import never_said_in
 from projections.settled_parts import PART, part_row, refund_parts
@@ -61,6 +61,8 @@ _STANDING: dict[str, ColumnType] = {
 }
 """What the events say that tell how a refund stands; null while there are none of it."""
 
+AMOUNTS = ("total",)
+"""The columns whose sum is the gross amount of a row."""
 ROWS = Table(
     "refunds",
     {
@@ -80,6 +82,8 @@ ROWS = Table(
         Index("status", ("status", "account", "refund_id")),
         Index("claim_id", ("claim_id",)),
         Index("currency", ("currency", "account", "refund_id")),
+        Index("amount", ("currency", f"({gross_of(AMOUNTS)})")),
+        Index("due", ("due_at",)),
     ),
 )
 SETTLED = Table(
@@ -323,7 +327,7 @@ def listed(
     """The refunds: due, approved, submitted, and what the payment processor said of them; by account and id."""
     with database.reading() as transaction:
         if page is not None:
-            narrowing = narrowing.for_page(transaction, REFUNDS.stored_name(ROWS), PERIOD)
+            narrowing = narrowing.for_page(transaction, REFUNDS.stored_name(ROWS), AMOUNTS, PERIOD)
         return _listed(transaction, _wanted(accounts, status, narrowing), page)
 
 
@@ -338,14 +342,16 @@ def totals(
     """The sums of all refunds that `listed` lists, by currency. Raises TooManyRows for more than `at_most`."""
     with database.reading() as transaction:
         if at_most is not None:
-            found = _wanted(accounts, status, narrowing.for_page(transaction, REFUNDS.stored_name(ROWS), PERIOD))
+            found = _wanted(
+                accounts, status, narrowing.for_page(transaction, REFUNDS.stored_name(ROWS), AMOUNTS, PERIOD)
+            )
             check_at_most(transaction, REFUNDS.stored_name(ROWS), found, at_most)
         wanted = _wanted(accounts, status, narrowing)
         return list_totals(transaction, REFUNDS, ROWS, wanted, {name: name for name in ("net", "tax", "total")})
 
 
 def _wanted(accounts: Accounts, status: str | None, narrowing: Narrowing) -> Where:
-    where = narrowing.of_list(REFUNDS.stored_name(ROWS), ["total"], PERIOD).among("account", accounts)
+    where = narrowing.of_list(REFUNDS.stored_name(ROWS), AMOUNTS, PERIOD).among("account", accounts)
     return where.equal(status=status)
 
 

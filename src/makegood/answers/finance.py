@@ -169,7 +169,7 @@ class MovementsFound(TypedDict):
     """The movements of a period, in pages over HTTP; all rows add up to the totals."""
 
     rows: list[moved.Movement]
-    totals: list[MovedTotal]
+    totals: NotRequired[Annotated[list[MovedTotal], Field(description="Missing where they were not asked for.")]]
 
 
 class MovementSumsFound(TypedDict):

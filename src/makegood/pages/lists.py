@@ -169,7 +169,7 @@ def asked_list(request: Request, fields: Sequence[FilterField], order: Order, ro
 
 
 def asked_page(request: Request, name: str, order: Order, rows: int = ROWS) -> Page:
-    """The page that an address asks for by a cursor, which stands under a name; the first without one that is read."""
+    """The page that an address asks for by the cursor under a name; the first where none can be read."""
     cursor = request.query_params.get(name, "")
     if cursor and len(cursor) <= CURSOR_LENGTH_MAX:
         with suppress(ValueError):
