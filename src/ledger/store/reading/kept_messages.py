@@ -114,9 +114,10 @@ _TABLE: Mapping[KeptAs, str] = {
     "dead-letter": "dead_letters LEFT JOIN closures ON kept = 'dead-letter' AND kept_id = dead_letter_id",
     "set-aside": "set_aside LEFT JOIN closures ON kept = 'set-aside' AND kept_id = set_aside_id",
 }
+_CLOSURES_OF = "SELECT COUNT(*) FROM closures AS its WHERE its.kept = '{}' AND its.kept_id = {}"
 _CLOSURE: Mapping[KeptAs, str] = {
-    "dead-letter": "SELECT COUNT(*) FROM closures its WHERE its.kept = 'dead-letter' AND its.kept_id = dead_letter_id",
-    "set-aside": "SELECT COUNT(*) FROM closures its WHERE its.kept = 'set-aside' AND its.kept_id = set_aside_id",
+    "dead-letter": _CLOSURES_OF.format("dead-letter", "dead_letter_id"),
+    "set-aside": _CLOSURES_OF.format("set-aside", "set_aside_id"),
 }
 _SHARED = ("position", "origin", "reason", "source", "id", "account", "channel", "outcome", "actor", "closed_at")
 _COLUMNS: Mapping[KeptAs, tuple[str, ...]] = {
