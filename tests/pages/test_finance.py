@@ -187,19 +187,3 @@ def test_a_long_list_is_added_up_when_somebody_asks(finance_person: Client, monk
             assert leads is not None
             answer = finance_person.get(path.partition("?")[0] + unescape(leads[1]).partition("#")[0]).text
         assert answer.partition("<caption>Totals of all rows with these filters")[2] == totals
-
-
-def test_what_is_open_in_a_long_list_is_counted_by_age_when_somebody_asks(
-    busy_pages: Pages, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    support = busy_pages.staff("support")
-    for path in ("/console/complaints", "/console/disputes"):
-        _, told, ages = support.get(path).text.partition("<caption>Open ones by age</caption>")
-        assert told
-        with monkeypatch.context() as patched:
-            patched.setattr(lists, "ADDED_UP_AT_ONCE", 0)
-            page = support.get(path).text
-            assert "Open ones by age" not in page
-            assert '<a href="?sums=yes">Count them by age</a>' in page
-            answer = support.get(f"{path}?sums=yes").text
-        assert answer.partition("<caption>Open ones by age</caption>")[2] == ages
