@@ -67,9 +67,14 @@ def list_totals(
     transaction: Transaction, projection: Projection, table: Table, where: Where, amounts: Mapping[str, str]
 ) -> list[ListTotal]:
     """The sums of the rows that are asked for, by currency: of each amount by its name, from its column of text."""
+    # Currencies that were put together with nothing have no index: by the currencies' one SQLite would read all rows.
+    found = (
+        f"SELECT currency || '' AS currency, {', '.join(amounts.values())} "
+        f"FROM {projection.stored_name(table)}{where}"
+    )
     rows = transaction.rows(
         f"SELECT currency, COUNT(*), {exact_sum_of_text(*amounts.values())} "
-        f"FROM {projection.stored_name(table)}{where} GROUP BY currency ORDER BY currency",
+        f"FROM ({found}) AS found GROUP BY currency ORDER BY currency",
         where.values,
     )
     return [

@@ -209,14 +209,9 @@ def totals(
     """The sums of all claims that `listed` lists, by currency. Raises TooManyRows for more than `at_most`."""
     with database.reading() as transaction:
         if at_most is not None:
-            found = _wanted(
-                accounts,
-                outcome,
-                goodwill_in_full,
-                narrowing.for_page(transaction, CLAIMS.stored_name(ROWS), AMOUNTS, clause="clause"),
-            )
-            check_at_most(transaction, CLAIMS.stored_name(ROWS), found, at_most)
+            narrowing = narrowing.for_page(transaction, CLAIMS.stored_name(ROWS), AMOUNTS, clause="clause")
         wanted = _wanted(accounts, outcome, goodwill_in_full, narrowing)
+        check_at_most(transaction, CLAIMS.stored_name(ROWS), wanted, at_most)
         return list_totals(transaction, CLAIMS, ROWS, wanted, {"amount": "amount", "tax": "tax"})
 
 

@@ -365,17 +365,11 @@ def totals(
     """The sums of all credits that `listed` lists, by currency. Raises TooManyRows for more than `at_most`."""
     with database.reading() as transaction:
         if at_most is not None:
-            found = _wanted(
-                accounts, status, narrowing.for_page(transaction, CREDITS.stored_name(ROWS), AMOUNTS, PERIOD)
-            )
-            check_at_most(transaction, CREDITS.stored_name(ROWS), found, at_most)
-        return list_totals(
-            transaction,
-            CREDITS,
-            ROWS,
-            _wanted(accounts, status, narrowing),
-            {"total": "total", "used": "used", "refunded": "refunded", "left": "left_over"},
-        )
+            narrowing = narrowing.for_page(transaction, CREDITS.stored_name(ROWS), AMOUNTS, PERIOD)
+        wanted = _wanted(accounts, status, narrowing)
+        check_at_most(transaction, CREDITS.stored_name(ROWS), wanted, at_most)
+        amounts = {"total": "total", "used": "used", "refunded": "refunded", "left": "left_over"}
+        return list_totals(transaction, CREDITS, ROWS, wanted, amounts)
 
 
 def _wanted(accounts: Accounts, status: CreditStatus | None, narrowing: Narrowing) -> Where:

@@ -342,11 +342,9 @@ def totals(
     """The sums of all refunds that `listed` lists, by currency. Raises TooManyRows for more than `at_most`."""
     with database.reading() as transaction:
         if at_most is not None:
-            found = _wanted(
-                accounts, status, narrowing.for_page(transaction, REFUNDS.stored_name(ROWS), AMOUNTS, PERIOD)
-            )
-            check_at_most(transaction, REFUNDS.stored_name(ROWS), found, at_most)
+            narrowing = narrowing.for_page(transaction, REFUNDS.stored_name(ROWS), AMOUNTS, PERIOD)
         wanted = _wanted(accounts, status, narrowing)
+        check_at_most(transaction, REFUNDS.stored_name(ROWS), wanted, at_most)
         return list_totals(transaction, REFUNDS, ROWS, wanted, {name: name for name in ("net", "tax", "total")})
 
 
