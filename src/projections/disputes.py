@@ -20,7 +20,7 @@ from projections.asking import Accounts, state_in
 from projections.complaints import Linked
 from projections.movements import CLAIMS as OPENED
 from projections.movements import MOVEMENTS
-from projections.narrowing import accounts_of_few, of_claims
+from projections.narrowing import among_few, of_claims
 from projections.shown_values import Instant, shown_instant
 
 DisputeStatus = Literal["investigating", "waiting", "confirmed", "rejected"]
@@ -75,8 +75,8 @@ def listed(
         if age is not None:
             of_age = claims_of_age(Where(), "opened_at", age, now)
             if page is not None:
-                for few in accounts_of_few(transaction, MOVEMENTS.stored_name(OPENED), of_age, "opened_at"):
-                    where.among("account", few)
+                for condition, values in among_few(transaction, MOVEMENTS.stored_name(OPENED), of_age, "opened_at"):
+                    where.that(condition, *values)
             stands = claims.CLAIMS.stored_name(claims.ROWS)
             of_claims(where.equal(outcome="pending"), stands, of_age, one_by_one=page is not None)
         found = claims.claims_in(transaction, where, page)

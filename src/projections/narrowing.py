@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
 from ledger.events import CLAUSES
 from ledger.store.amounts import in_minor_units, to_minor_units
@@ -19,7 +20,9 @@ from projections.movements import CLAIMS, MOVEMENTS
 OF_CLAIM = "claims_of"
 """The name under which conditions speak of the claim that a row is for."""
 FEW = 2_000
-"""So many rows are few enough that their accounts are named to the database."""
+"""So many rows are few enough to be looked up one account after the other."""
+Condition = tuple[str, tuple[Any, ...]]
+"""A condition, and the values that stand for the marks in it."""
 AFTER_SLASH = chr(ord("/") + 1)
 NONE = ""
 """Asks for what has no agreement, plan or clause; an excess has none of them."""
@@ -43,6 +46,8 @@ class Narrowing:
     end: int | None = None
     more: dict[str, str] = field(default_factory=dict)
     """Columns that only one kind of row has, with their values."""
+    few: tuple[Condition, ...] = ()
+    """That rows are of the accounts of few others (`for_page`)."""
     one_by_one: bool = False
     """Whether the claims that rows are for are looked up one by one (`for_page`)."""
 
@@ -68,6 +73,8 @@ class Narrowing:
         instant at which it was last assessed. Where none is named for the clause, it is told by the claim's id.
         """
         where = Where().among("account", self.accounts).equal(currency=self.currency)
+        for condition, values in self.few:
+            where.that(condition, *values)
         if clause is not None:
             where.equal(**{clause: self.clause})
         elif self.clause is not None:
@@ -115,11 +122,8 @@ class Narrowing:
         if self.min_amount is not None and self.currency is not None:
             gross, least = gross_of(amounts), _minor_units(self.min_amount, self.currency)
             looks.append((table, Where().equal(currency=self.currency).that(f"{gross} >= ?", least), gross))
-        found = [self.accounts] if self.accounts is not None else []
-        for look in looks:
-            found += accounts_of_few(transaction, *look)
-        accounts = set.intersection(*map(set, found)) if found else None
-        return replace(self, accounts=accounts, one_by_one=True)
+        few = (condition for look in looks for condition in among_few(transaction, *look))
+        return replace(self, few=tuple(few), one_by_one=True)
 
     def _prefix(self) -> str | None:
         """How the ids of claims under the clause begin; None where no clause is asked for, and for what has none."""
@@ -155,15 +159,20 @@ def gross_of(amounts: Sequence[str]) -> str:
     return " + ".join(map(in_minor_units, amounts))
 
 
-def accounts_of_few(transaction: Transaction, table: str, where: Where, by: str) -> list[set[str]]:
-    """The accounts of the rows of a table of which something holds, where these are few; else nothing.
+def among_few(transaction: Transaction, table: str, where: Where, by: str) -> list[Condition]:
+    """That a row is of one of the accounts that have rows of a table of which something holds, where these are few;
+    else nothing.
 
     They are looked for in the order of an index, `by` whose column: a statement that PostgreSQL has planned for any
     value would read the table instead.
     """
-    statement = f"SELECT account FROM {table}{where} ORDER BY {by} LIMIT {FEW + 1}"
-    rows = transaction.rows(statement, where.values)
-    return [{account for (account,) in rows}] if len(rows) <= FEW else []
+    looked = f"SELECT account FROM {table}{where} ORDER BY {by} LIMIT {FEW + 1}"
+    found = transaction.rows(f"SELECT COUNT(*) FROM ({looked}) AS looked", where.values)[0][0]
+    if found > FEW:
+        return []
+    return (
+        [(f"account IN (SELECT account FROM ({looked}) AS few)", tuple(where.values))] if found else [("1 = 0", ())]
+    )
 
 
 def of_claims(where: Where, table: str, of_claim: Where, *, one_by_one: bool = False, none: bool = False) -> Where:

@@ -28,7 +28,7 @@ from ledger.values import zero
 from projections.age_classes import AGE_CLASSES, AgeClass, age_class, age_in_sql, of_age
 from projections.movement_kinds import OWED, Owed
 from projections.movements import MOVEMENTS, OWED_BEFORE, OWED_NOW
-from projections.narrowing import NONE, Narrowing, accounts_of_few
+from projections.narrowing import NONE, Narrowing, among_few
 from projections.projection import Row, Unrecorded, fold_account
 from projections.shown_values import Amount, Currency, Instant, shown_instant
 from projections.shown_values import Position as ShownPosition
@@ -113,8 +113,8 @@ def listed(
     with database.reading() as transaction:
         source, values = _source(known_at)
         if in_order and age is not None:
-            for few in accounts_of_few(transaction, source, of_age(Where(), "since", age, at), "since"):
-                where.among("account", few)
+            for condition, of_few in among_few(transaction, source, of_age(Where(), "since", age, at), "since"):
+                where.that(condition, *of_few)
         where.values[:0] = values
         found = rows_in_order(transaction, _COLUMNS, source, ORDER, where, page)
     return Listed((_shown(row, at) for row in found), found.next)

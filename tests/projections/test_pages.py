@@ -219,7 +219,7 @@ def page_plan(database: Database, ask: Callable[[Any], Listed[Any]]) -> str:
     """How the statement that finds a page's rows is gone about; what is looked at before it is found by indexes."""
     watched = Watched(database)
     ask(watched)
-    looks = [each for each in watched.asked if each[0].startswith("SELECT account FROM")]
+    looks = [each for each in watched.asked if each[0].startswith("SELECT COUNT(*) FROM (SELECT account")]
     for look in plans(database, looks):
         assert "INDEX" in look.upper(), look
     (plan,) = plans(database, [each for each in watched.asked if 'ORDER BY account COLLATE "C"' in each[0]])
