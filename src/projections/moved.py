@@ -14,7 +14,7 @@ from ledger.store.amounts import exact_sum, from_minor_units, sums_of
 from ledger.store.database import Database, Transaction
 from ledger.store.reading.page import Listed, Order, Page, Where, check_at_most
 from ledger.values import zero
-from projections.asking import rows_listed
+from projections.asking import rows_listed, without_index
 from projections.movement_kinds import EFFECTS, KINDS, MovementKind, Owed, Settlement
 from projections.movements import MOVEMENTS, MOVEMENTS_MADE, NOT_RECORDED
 from projections.narrowing import NONE, Narrowing
@@ -99,9 +99,11 @@ def summed(
     """
     columns = ("currency", "kind", *groups)
     where: Where = narrowing.of_movements(by)
+    chosen = ", ".join((*map(without_index, columns), "net", "tax"))
     statement = (
         f"SELECT {', '.join(columns)}, COUNT(*), {exact_sum('net', 'tax')} "
-        f"FROM {MOVEMENTS.stored_name(MOVEMENTS_MADE)}{where} GROUP BY {', '.join(columns)}"
+        f"FROM (SELECT {chosen} FROM {MOVEMENTS.stored_name(MOVEMENTS_MADE)}{where}) AS chosen "
+        f"GROUP BY {', '.join(columns)}"
     )
     with database.reading() as transaction:
         check_at_most(transaction, MOVEMENTS.stored_name(MOVEMENTS_MADE), where, at_most)

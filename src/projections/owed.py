@@ -26,6 +26,7 @@ from ledger.store.reading.page import Listed, Order, Page, Where, check_at_most
 from ledger.store.reading.page import listed as rows_in_order
 from ledger.values import zero
 from projections.age_classes import AGE_CLASSES, AgeClass, age_class, age_in_sql, of_age
+from projections.asking import without_index
 from projections.movement_kinds import OWED, Owed
 from projections.movements import MOVEMENTS, OWED_BEFORE, OWED_NOW
 from projections.narrowing import NONE, Narrowing, among_few
@@ -157,7 +158,8 @@ def summed(
     by = ", ".join(("currency", *groups, "counted_as"))
     source, values = _source(known_at)
     # Rows are chosen and told by age first: a name that a SELECT makes may not be grouped by everywhere.
-    inner = f"SELECT currency, counted_as, number, net, tax{f', {named}' if named else ''} FROM {source}{where}"
+    counted = f"{without_index('currency')}, {without_index('counted_as')}"
+    inner = f"SELECT {counted}, number, net, tax{f', {named}' if named else ''} FROM {source}{where}"
     statement = (
         f"SELECT {by}, SUM(CASE WHEN number = 1 THEN 1 ELSE 0 END), {exact_sum('net', 'tax')} "
         f"FROM ({inner}) AS chosen GROUP BY {by}"

@@ -309,6 +309,15 @@ class TestAddingUp:
             assert add_up(long_lists, 10 * ACCOUNTS) == add_up(long_lists, None)
 
 
+def test_sums_do_not_read_rows_in_the_order_of_an_index_of_their_groups(long_lists: Database) -> None:
+    watched = Watched(long_lists)
+    moved.summed(watched, Narrowing(), "recorded_at")  # type: ignore[arg-type]
+    owed.summed(watched, Narrowing(), LATER, ("age",))  # type: ignore[arg-type]
+    refunds.totals(watched)  # type: ignore[arg-type]
+    for plan in plans(long_lists, watched.asked):
+        assert "INDEX" not in plan.upper(), plan
+
+
 class Exchanges(Watching):
     """A transaction that counts how often it is waited for."""
 
