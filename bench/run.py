@@ -17,13 +17,28 @@ from pathlib import Path
 
 from tests.parts.postgres import Postgres, find_postgres
 
-from bench import audit, cold, finance, intake, live, pages, projector, shards, subscribers, verifying
+from bench import (
+    audit,
+    cold,
+    finance,
+    intake,
+    live,
+    many_accounts,
+    pages,
+    projector,
+    reading,
+    shards,
+    subscribers,
+    verifying,
+)
 from bench.houses import house_at
 from bench.messages import message_stream, messages
 from bench.report import REPORT, Report
 from consumers import files
 from consumers.part import collect_rarely
 from makegood.house.logs import configure_logs
+from makegood.house.opening import open_house
+from makegood.house.settings import Settings
 
 Bench = Callable[[Report, Postgres, Path, argparse.Namespace], None]
 
@@ -127,6 +142,19 @@ def _pages(report: Report, postgres: Postgres, folder: Path, asked: argparse.Nam
             pages.measure(section, house, name, asked.requests)
 
 
+def _reading(report: Report, postgres: Postgres, folder: Path, asked: argparse.Namespace) -> None:
+    section = report.section(
+        f"Reading over {asked.accounts:,} accounts",
+        f"Each answer as the application gives it, in process. The marks, of the 99th percentile: "
+        f"{reading.MARK_ACCOUNT} ms for an account's, {reading.MARK_LIST} ms for a list's first and thousandth page. "
+        "Sums over all accounts have none.",
+    )
+    for name, url in _stores(postgres, folder, "reading"):
+        recorded = many_accounts.fill(url, asked.accounts)
+        with open_house(Settings(store=url)) as house:
+            reading.measure(section, house, name, recorded, asked.requests)
+
+
 SECTIONS: dict[str, Bench] = {
     "intake": lambda report, postgres, folder, asked: intake.measure(report, postgres, folder, asked.messages),
     "lives": lambda report, postgres, folder, asked: intake.measure_lives(report, postgres, asked.lives),
@@ -145,6 +173,7 @@ SECTIONS: dict[str, Bench] = {
     "verifying": _verifying,
     "finance": _finance,
     "pages": _pages,
+    "reading": _reading,
 }
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing_extensions import TypedDict
 
 from ledger.events import ApiKeyIssued, ApiKeyRevoked, Role, RoleGranted, RoleRevoked
-from ledger.store.database import Database
+from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
 from ledger.store.reading.page import Listed, Order, Page, Where
 from ledger.values import SYSTEM_ACCOUNT
@@ -94,7 +94,13 @@ class StandingKey:
 
 def roles_of(database: Database, principal: str) -> list[tuple[Role, str | None]]:
     """The roles of a principal, a customer's with the account."""
-    rows = _rows(database, GRANTS, Where().equal(account=SYSTEM_ACCOUNT, principal=principal))
+    with database.reading() as transaction:
+        return roles_in(transaction, principal)
+
+
+def roles_in(transaction: Transaction, principal: str) -> list[tuple[Role, str | None]]:
+    """The same in a state of the store that is read already."""
+    rows = rows_listed(transaction, ACCESS, GRANTS, Where().equal(account=SYSTEM_ACCOUNT, principal=principal))
     return [(row["role"], row["of_account"] or None) for row in rows]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
@@ -16,6 +16,7 @@ from ledger.store.database import Database, Transaction
 from ledger.store.reading.events import StoredEnvelope, follow_account
 from ledger.values import zero
 from projections import (
+    access,
     accounts,
     alarms,
     claims,
@@ -23,7 +24,10 @@ from projections import (
     credits,
     goodwill,
     instructions,
+    outages,
     overpaid,
+    periods,
+    reconciliation,
     refunds,
     retractions,
 )
@@ -32,11 +36,17 @@ from projections.audit_trail import AUDIT_TRAIL, version_folded
 from projections.catalog import CATALOG
 from projections.follower import positions_of
 from projections.movements import MOVEMENTS
-from projections.projection import Row, State, Unrecorded, fold_account
+from projections.projection import State, Unrecorded, fold_account
 from projections.shown_values import Amount, Currency, Position
 
 FOLDED = tuple(projection for projection in CATALOG if projection not in (AUDIT_TRAIL, MOVEMENTS))
 """What an account's state is made of; the audit trail is the events themselves, and movements lead up to it."""
+
+NOT_TOLD = (access.ACCESS, outages.OUTAGES, periods.PERIODS, reconciliation.RECONCILIATION)
+"""What is asked for by lists of its own, and stands in no account's answer."""
+
+TOLD = tuple(projection for projection in FOLDED if projection not in NOT_TOLD)
+"""What an account's answer is made of."""
 
 ASSESSED = tuple(projection for projection in FOLDED if projection is not instructions.INSTRUCTIONS)
 """What there is of an account that was assessed anew: nobody was told to do anything because of it."""
@@ -101,14 +111,19 @@ def account(database: Database, account_id: str) -> AccountFound:
     of another.
     """
     with database.reading() as transaction:
-        version = version_folded(transaction, account_id)
-        state: dict[str, Sequence[Row]] = {}
-        for projection in FOLDED:
-            state |= state_of(transaction, projection, [account_id])
-        if version is None and not any(state.values()):
-            raise unknown(account_id)
-        held = refunds.held_in(transaction, [account_id])
-        return AccountFound(account_state(state, account_id, held), version if _stand_alike(transaction) else None)
+        return account_in(transaction, account_id)
+
+
+def account_in(transaction: Transaction, account_id: str) -> AccountFound:
+    """The same in a state of the store that is read already."""
+    version = version_folded(transaction, account_id)
+    state = state_of(transaction, TOLD, [account_id])
+    # The trail may be behind: then the account is known by any row that it has.
+    known = version is not None or any(state.values())
+    if not known and not any(state_of(transaction, NOT_TOLD, [account_id]).values()):
+        raise unknown(account_id)
+    held = refunds.held_in(transaction, [account_id])
+    return AccountFound(account_state(state, account_id, held), version if _stand_alike(transaction) else None)
 
 
 def _stand_alike(transaction: Transaction) -> bool:

@@ -14,10 +14,10 @@ from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
 from ledger.store.reading.left_for_people import Left, left
 from ledger.store.reading.page import Listed, Page, Where
-from projections.asking import Accounts, order_of, rows_listed, rows_of
+from projections.asking import Accounts, order_of, rows_listed, state_in
 from projections.first_message import LeftOut
 from projections.projection import Place, Projection, Row, Rows, State, Table
-from projections.retractions import GONE, never_said, never_said_in
+from projections.retractions import GONE, RETRACTIONS, never_said
 from projections.shown_values import Instant, shown_instant
 
 ROWS = Table(
@@ -132,6 +132,8 @@ def left_out(state: State) -> set[tuple[str, str]]:
 
 def left_out_in(transaction: Transaction, accounts: Collection[str]) -> LeftOut:
     """The facts of some accounts that the assessment does without."""
-    gone = never_said_in(transaction, accounts)
-    standing = rows_of(transaction, ALARMS, ROWS, accounts)
-    return gone | left_out({ROWS.name: standing, GONE.name: ()})
+    return left_out(state_in(transaction, LEFT_OUT_BY, accounts))
+
+
+LEFT_OUT_BY = ((RETRACTIONS, GONE), (ALARMS, ROWS))
+"""The tables by which `left_out` goes."""

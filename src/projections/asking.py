@@ -7,6 +7,7 @@ other tables that belong to what is shown are those of the accounts on the page.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from typing_extensions import TypedDict
@@ -62,13 +63,23 @@ class ListTotal(TypedDict):
     sums: dict[str, Amount]
 
 
+def without_index(column: str) -> str:
+    """SQL for a column of text that rows are grouped by, as no index has it.
+
+    In the order of an index SQLite would look up one row after the other, and take twice as long.
+    """
+    return f"{column} || '' AS {column}"
+
+
 def list_totals(
     transaction: Transaction, projection: Projection, table: Table, where: Where, amounts: Mapping[str, str]
 ) -> list[ListTotal]:
     """The sums of the rows that are asked for, by currency: of each amount by its name, from its column of text."""
+    columns = ", ".join((without_index("currency"), *amounts.values()))
+    found = f"SELECT {columns} FROM {projection.stored_name(table)}{where}"
     rows = transaction.rows(
         f"SELECT currency, COUNT(*), {exact_sum_of_text(*amounts.values())} "
-        f"FROM {projection.stored_name(table)}{where} GROUP BY currency ORDER BY currency",
+        f"FROM ({found}) AS found GROUP BY currency ORDER BY currency",
         where.values,
     )
     return [
@@ -84,15 +95,32 @@ def list_totals(
     ]
 
 
+def state_in(
+    transaction: Transaction, asked: Sequence[tuple[Projection, Table]], accounts: Collection[str]
+) -> dict[str, Sequence[Row]]:
+    """The rows that some accounts have in several tables, all of them asked for at once."""
+    found = transaction.rows_in_each([_rows_in(*each) for each in asked], sorted(accounts))
+    return {table.name: [table.row(values) for values in rows] for (_, table), rows in zip(asked, found, strict=True)}
+
+
 def rows_of(transaction: Transaction, projection: Projection, table: Table, accounts: Iterable[str]) -> list[Row]:
     """The rows that some accounts have in a table."""
-    statement = f"SELECT {', '.join(table.columns)} FROM {projection.stored_name(table)} WHERE account IN (?*)"
-    return [table.row(values) for values in transaction.rows_in(statement, sorted(accounts))]
+    found = transaction.rows_in(_rows_in(projection, table), sorted(accounts))
+    return [table.row(values) for values in found]
 
 
-def state_of(transaction: Transaction, projection: Projection, accounts: Collection[str]) -> dict[str, Sequence[Row]]:
-    """The rows that some accounts have in all tables of a projection."""
-    return {table.name: rows_of(transaction, projection, table, accounts) for table in projection.tables}
+def state_of(
+    transaction: Transaction, projections: Iterable[Projection], accounts: Collection[str]
+) -> dict[str, Sequence[Row]]:
+    """The rows that some accounts have in the tables of projections, without those that only say again what others
+    say."""
+    asked = [(projection, table) for projection in projections for table in projection.tables if not table.finding]
+    return state_in(transaction, asked, accounts)
+
+
+@cache
+def _rows_in(projection: Projection, table: Table) -> str:
+    return f"SELECT {', '.join(table.columns)} FROM {projection.stored_name(table)} WHERE account IN (?*)"
 
 
 def accounts_of(rows: Iterable[Row]) -> set[str]:

@@ -21,12 +21,14 @@ from ledger.events import (
 from ledger.events.billing_account import Clause, Outcome
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
-from ledger.store.reading.page import Listed, Page, Where
+from ledger.store.reading.page import Listed, Page, Where, check_at_most
 from projections.asking import Accounts, ListTotal, accounts_of, list_totals, order_of, rows_listed, rows_of, the_only
-from projections.narrowing import EVERYTHING, Narrowing
+from projections.narrowing import EVERYTHING, Narrowing, gross_of
 from projections.projection import Index, Place, Projection, Row, Rows, State, Table
 from projections.shown_values import Amount, Currency, Instant, Position, shown_instant
 
+AMOUNTS = ("amount", "tax")
+"""The columns whose sum is the gross amount of a row."""
 ROWS = Table(
     "claims",
     {
@@ -50,6 +52,8 @@ ROWS = Table(
         Index("claim_id", ("claim_id",)),
         Index("clause", ("clause", "account", "claim_id")),
         Index("outcome", ("outcome", "account", "claim_id")),
+        Index("currency", ("currency", "account", "claim_id")),
+        Index("amount", ("currency", f"({gross_of(AMOUNTS)})")),
         Index("investigated", ("account", "claim_id"), "investigate_by IS NOT NULL"),
     ),
 )
@@ -186,8 +190,10 @@ def listed(
     page: Page | None = None,
 ) -> Listed[Claim]:
     """The claims that stand, by account and id; of goodwill only what was granted, unless `goodwill_in_full`."""
-    where = _wanted(accounts, outcome, goodwill_in_full, narrowing).equal(clause=clause)
     with database.reading() as transaction:
+        if page is not None:
+            narrowing = narrowing.for_page(transaction, CLAIMS.stored_name(ROWS), AMOUNTS, clause="clause")
+        where = _wanted(accounts, outcome, goodwill_in_full, narrowing).equal(clause=clause)
         return claims_in(transaction, where, page)
 
 
@@ -198,15 +204,19 @@ def totals(
     outcome: str | None = None,
     goodwill_in_full: bool = True,
     narrowing: Narrowing = EVERYTHING,
+    at_most: int | None = None,
 ) -> list[ListTotal]:
-    """The sums of all claims that `listed` lists, by currency."""
+    """The sums of all claims that `listed` lists, by currency. Raises TooManyRows for more than `at_most`."""
     with database.reading() as transaction:
+        if at_most is not None:
+            narrowing = narrowing.for_page(transaction, CLAIMS.stored_name(ROWS), AMOUNTS, clause="clause")
         wanted = _wanted(accounts, outcome, goodwill_in_full, narrowing)
+        check_at_most(transaction, CLAIMS.stored_name(ROWS), wanted, at_most)
         return list_totals(transaction, CLAIMS, ROWS, wanted, {"amount": "amount", "tax": "tax"})
 
 
 def _wanted(accounts: Accounts, outcome: str | None, goodwill_in_full: bool, narrowing: Narrowing) -> Where:
-    where = narrowing.of_list(CLAIMS.stored_name(ROWS), ["amount", "tax"], clause="clause").among("account", accounts)
+    where = narrowing.of_list(CLAIMS.stored_name(ROWS), AMOUNTS, clause="clause").among("account", accounts)
     if not goodwill_in_full:
         where.that("(clause <> 'complaint' OR outcome = 'granted')")
     return where.equal(outcome=outcome)

@@ -32,12 +32,12 @@ from ledger.events import (
 )
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
-from ledger.store.reading.page import Listed, Order, Page, Where
+from ledger.store.reading.page import Listed, Order, Page, Where, check_at_most
 from ledger.values import instant_from_text
 from projections import goodwill
 from projections.age_classes import AgeClass, Aged, age_in_sql, aged, of_age
-from projections.alarms import left_out_in
-from projections.asking import Accounts, accounts_of, rows_listed, rows_of, the_only
+from projections.alarms import LEFT_OUT_BY, left_out
+from projections.asking import Accounts, accounts_of, rows_listed, state_in, the_only
 from projections.first_message import MESSAGE, LeftOut, counting, message_of, order_of_fact
 from projections.left_out import LeavingOut
 from projections.projection import Index, Place, Projection, Row, Rows, State, Table
@@ -206,11 +206,15 @@ def listed(
         return _listed(transaction, now, where, page)
 
 
-def by_age(database: Database, now: datetime, *, accounts: Accounts = None) -> list[Aged]:
-    """The open complaints in classes of age. None is overdue: the policy sets no term for them."""
+def by_age(database: Database, now: datetime, *, accounts: Accounts = None, at_most: int | None = None) -> list[Aged]:
+    """The open complaints in classes of age. None is overdue: the policy sets no term for them.
+
+    Raises TooManyRows for more than `at_most`.
+    """
     where = Where().among("account", accounts).that("resolved = 0")
     standings = COMPLAINTS.stored_name(STANDINGS)
     with database.reading() as transaction:
+        check_at_most(transaction, standings, where, at_most)
         return aged(
             transaction.rows(
                 f"SELECT age, COUNT(*), 0 FROM (SELECT {age_in_sql('opened_at', now)} AS age FROM {standings}{where}"
@@ -236,9 +240,12 @@ def _listed(transaction: Transaction, now: datetime, where: Where, page: Page | 
 
 
 def _of(transaction: Transaction, accounts: Collection[str]) -> list[ComplaintOfAccount]:
-    steps = rows_of(transaction, COMPLAINTS, STEPS, accounts)
-    credits = rows_of(transaction, goodwill.GOODWILL, goodwill.FACTS, accounts)
-    return shown({STEPS.name: steps, goodwill.FACTS.name: credits}, left_out_in(transaction, accounts))
+    state = state_in(transaction, TOLD_BY, accounts)
+    return shown(state, left_out(state))
+
+
+TOLD_BY = ((COMPLAINTS, STEPS), (goodwill.GOODWILL, goodwill.FACTS), *LEFT_OUT_BY)
+"""The tables that complaints are told by."""
 
 
 Linked = dict[tuple[str, str, str], list[str]]
@@ -248,6 +255,11 @@ Linked = dict[tuple[str, str, str], list[str]]
 def linked_in(transaction: Transaction, accounts: Collection[str]) -> Linked:
     """What the complaints of some accounts have to do with."""
     return linked(_of(transaction, accounts))
+
+
+def linked_by(state: State) -> Linked:
+    """What complaints have to do with, by the rows of `TOLD_BY`."""
+    return linked(shown(state, left_out(state)))
 
 
 def linked(complaints: Iterable[ComplaintHead]) -> Linked:

@@ -30,14 +30,16 @@ from ledger.events import (
 from ledger.store.amounts import in_minor_units
 from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
-from ledger.store.reading.page import Listed, Order, Page, Where
+from ledger.store.reading.page import Listed, Order, Page, Where, check_at_most
 from ledger.values import zero
 from projections.asking import Accounts, ListTotal, accounts_of, list_totals, order_of, rows_listed, rows_of, the_only
-from projections.narrowing import EVERYTHING, Narrowing
+from projections.narrowing import EVERYTHING, Narrowing, gross_of
 from projections.projection import Index, Key, Place, Projection, Row, Rows, State, Table, Value
 from projections.settled_parts import PART, part_row, parts
 from projections.shown_values import Amount, Currency, Instant, shown_instant
 
+AMOUNTS = ("total",)
+"""The columns whose sum is the gross amount of a row."""
 ROWS = Table(
     "credits",
     {
@@ -54,6 +56,11 @@ ROWS = Table(
     reads=(*SETTLING, CreditAppliedV1, RefundStatusChanged, SubscriptionStatusChanged),
     indexes=(
         Index("credit_id", ("credit_id",)),
+        Index("claim_id", ("claim_id",)),
+        Index("currency", ("currency", "account", "credit_id")),
+        Index("amount", ("currency", f"({gross_of(AMOUNTS)})")),
+        Index("granted", ("granted_at",)),
+        Index("left_over", (f"({in_minor_units('left_over')})", "account", "credit_id")),
         Index("dormant", ("dormant_since", "account", "credit_id"), "dormant_since IS NOT NULL"),
     ),
 )
@@ -316,6 +323,8 @@ class Credit(TypedDict):
 
 ORDER = order_of(ROWS)
 DORMANT_ORDER: Order = {"dormant_since": int, "account": str, "credit_id": str}
+PERIOD = "granted_at"
+"""The instant by which a period has credits."""
 
 
 CreditStatus = Literal["open", "used"]
@@ -336,10 +345,12 @@ def listed(
     With `dormant` only those of which something is left though the account's last subscription has ended, the longest
     dormant first.
     """
-    where = _wanted(accounts, status, narrowing)
-    if dormant:
-        where.that("dormant_since IS NOT NULL")
     with database.reading() as transaction:
+        if page is not None:
+            narrowing = narrowing.for_page(transaction, CREDITS.stored_name(ROWS), AMOUNTS, PERIOD)
+        where = _wanted(accounts, status, narrowing)
+        if dormant:
+            where.that("dormant_since IS NOT NULL")
         return _listed(transaction, where, page, DORMANT_ORDER if dormant else None)
 
 
@@ -349,20 +360,20 @@ def totals(
     accounts: Accounts = None,
     status: CreditStatus | None = None,
     narrowing: Narrowing = EVERYTHING,
+    at_most: int | None = None,
 ) -> list[ListTotal]:
-    """The sums of all credits that `listed` lists, by currency."""
+    """The sums of all credits that `listed` lists, by currency. Raises TooManyRows for more than `at_most`."""
     with database.reading() as transaction:
-        return list_totals(
-            transaction,
-            CREDITS,
-            ROWS,
-            _wanted(accounts, status, narrowing),
-            {"total": "total", "used": "used", "refunded": "refunded", "left": "left_over"},
-        )
+        if at_most is not None:
+            narrowing = narrowing.for_page(transaction, CREDITS.stored_name(ROWS), AMOUNTS, PERIOD)
+        wanted = _wanted(accounts, status, narrowing)
+        check_at_most(transaction, CREDITS.stored_name(ROWS), wanted, at_most)
+        amounts = {"total": "total", "used": "used", "refunded": "refunded", "left": "left_over"}
+        return list_totals(transaction, CREDITS, ROWS, wanted, amounts)
 
 
 def _wanted(accounts: Accounts, status: CreditStatus | None, narrowing: Narrowing) -> Where:
-    where = narrowing.of_list(CREDITS.stored_name(ROWS), ["total"], "granted_at").among("account", accounts)
+    where = narrowing.of_list(CREDITS.stored_name(ROWS), AMOUNTS, PERIOD).among("account", accounts)
     if status is not None:
         where.that(f"{in_minor_units('left_over')} {'>' if status == 'open' else '='} 0")
     return where

@@ -11,16 +11,16 @@ from typing_extensions import TypedDict
 from ledger.events.billing_account import Outcome
 from ledger.store.database import Database
 from ledger.store.instants import to_microseconds
-from ledger.store.reading.page import Listed, Page, Where
+from ledger.store.reading.page import Listed, Page, Where, check_at_most
 from ledger.values import instant_from_text
-from projections import claims
+from projections import claims, complaints
 from projections.age_classes import AgeClass, Aged, age_in_sql, aged
 from projections.age_classes import of_age as claims_of_age
-from projections.asking import Accounts, rows_of
-from projections.complaints import Linked, linked_in
+from projections.asking import Accounts, state_in
+from projections.complaints import Linked
 from projections.movements import CLAIMS as OPENED
 from projections.movements import MOVEMENTS
-from projections.narrowing import OF_CLAIM, of_claims
+from projections.narrowing import among_few, of_claims
 from projections.shown_values import Instant, shown_instant
 
 DisputeStatus = Literal["investigating", "waiting", "confirmed", "rejected"]
@@ -71,33 +71,40 @@ def listed(
         where.equal(outcome="pending")
     if overdue:
         where.that("investigate_by < ?", to_microseconds(now))
-    if age is not None:
-        of_age = claims_of_age(Where(), f"{OF_CLAIM}.opened_at", age, now)
-        of_claims(where.equal(outcome="pending"), claims.CLAIMS.stored_name(claims.ROWS), of_age)
     with database.reading() as transaction:
+        if age is not None:
+            of_age = claims_of_age(Where(), "opened_at", age, now)
+            if page is not None:
+                for condition, values in among_few(transaction, MOVEMENTS.stored_name(OPENED), of_age, "opened_at"):
+                    where.that(condition, *values)
+            stands = claims.CLAIMS.stored_name(claims.ROWS)
+            of_claims(where.equal(outcome="pending"), stands, of_age, one_by_one=page is not None)
         found = claims.claims_in(transaction, where, page)
-        accounts_found = {claim["account_id"] for claim in found}
-        linked = linked_in(transaction, accounts_found)
-        opened = {
-            (row["account"], row["claim_id"]): row["opened_at"]
-            for row in rows_of(transaction, MOVEMENTS, OPENED, accounts_found)
-        }
+        told_by = ((MOVEMENTS, OPENED), *complaints.TOLD_BY)
+        state = state_in(transaction, told_by, {claim["account_id"] for claim in found})
+    linked = complaints.linked_by(state)
+    opened = {(row["account"], row["claim_id"]): row["opened_at"] for row in state[OPENED.name]}
     return Listed(
         (_shown(claim, now, linked, opened.get((claim["account_id"], claim["claim_id"]))) for claim in found),
         found.next,
     )
 
 
-def by_age(database: Database, now: datetime, *, accounts: Accounts = None) -> list[Aged]:
-    """The open disputes in classes of age, and how many of them are overdue."""
+def by_age(database: Database, now: datetime, *, accounts: Accounts = None, at_most: int | None = None) -> list[Aged]:
+    """The open disputes in classes of age, and how many of them are overdue.
+
+    Raises TooManyRows for more than `at_most`.
+    """
     where = Where().among("stands.account", accounts).that("clause = 'billing_error' AND outcome = 'pending'")
     overdue = f"CASE WHEN investigate_by < {to_microseconds(now)} THEN 1 ELSE 0 END"
+    stands = f"{claims.CLAIMS.stored_name(claims.ROWS)} AS stands"
     with database.reading() as transaction:
+        check_at_most(transaction, stands, where, at_most)
         return aged(
             transaction.rows(
                 f"SELECT age, COUNT(*), SUM(overdue) FROM ("
                 f"SELECT {age_in_sql('opened_at', now)} AS age, {overdue} AS overdue "
-                f"FROM {claims.CLAIMS.stored_name(claims.ROWS)} AS stands "
+                f"FROM {stands} "
                 f"JOIN {MOVEMENTS.stored_name(OPENED)} AS opened "
                 f"ON opened.account = stands.account AND opened.claim_id = stands.claim_id{where}"
                 ") AS disputes GROUP BY age",

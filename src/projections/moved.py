@@ -12,9 +12,9 @@ from typing_extensions import TypedDict
 from ledger.events.billing_account import Clause
 from ledger.store.amounts import exact_sum, from_minor_units, sums_of
 from ledger.store.database import Database, Transaction
-from ledger.store.reading.page import Listed, Order, Page, Where
+from ledger.store.reading.page import Listed, Order, Page, Where, check_at_most
 from ledger.values import zero
-from projections.asking import rows_listed
+from projections.asking import rows_listed, without_index
 from projections.movement_kinds import EFFECTS, KINDS, MovementKind, Owed, Settlement
 from projections.movements import MOVEMENTS, MOVEMENTS_MADE, NOT_RECORDED
 from projections.narrowing import NONE, Narrowing
@@ -90,18 +90,23 @@ def rows_moved(transaction: Transaction, narrowing: Narrowing, by: By, page: Pag
     return rows_listed(transaction, MOVEMENTS, MOVEMENTS_MADE, where, page, order(by))
 
 
-def summed(database: Database, narrowing: Narrowing, by: By, groups: Sequence[Grouping] = ()) -> list[Moved]:
+def summed(
+    database: Database, narrowing: Narrowing, by: By, groups: Sequence[Grouping] = (), at_most: int | None = None
+) -> list[Moved]:
     """The sums of the movements of a period: by currency and kind, and by any of the groups.
 
-    The database adds up exact numbers; no row is read one by one.
+    The database adds up exact numbers; no row is read one by one. Raises TooManyRows for more than `at_most`.
     """
     columns = ("currency", "kind", *groups)
     where: Where = narrowing.of_movements(by)
+    chosen = ", ".join((*map(without_index, columns), "net", "tax"))
     statement = (
         f"SELECT {', '.join(columns)}, COUNT(*), {exact_sum('net', 'tax')} "
-        f"FROM {MOVEMENTS.stored_name(MOVEMENTS_MADE)}{where} GROUP BY {', '.join(columns)}"
+        f"FROM (SELECT {chosen} FROM {MOVEMENTS.stored_name(MOVEMENTS_MADE)}{where}) AS chosen "
+        f"GROUP BY {', '.join(columns)}"
     )
     with database.reading() as transaction:
+        check_at_most(transaction, MOVEMENTS.stored_name(MOVEMENTS_MADE), where, at_most)
         rows = transaction.rows(statement, where.values)
     found = [_summed(columns, row[: len(columns)], row[len(columns)], row[len(columns) + 1 :]) for row in rows]
     return sorted(found, key=lambda each: _order_of_sum(each, groups))

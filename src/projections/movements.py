@@ -87,6 +87,8 @@ MOVEMENTS_MADE = Table(
     indexes=(
         Index("recorded", ("recorded_at", "shard", "position", "number")),
         Index("occurred", ("occurred_at", "shard", "position", "number")),
+        Index("kind", ("kind", "recorded_at", "shard", "position", "number")),
+        Index("currency", ("currency", "recorded_at", "shard", "position", "number")),
     ),
     finding=True,
 )
@@ -123,6 +125,11 @@ OWED_NOW = Table(
     {**OWING},  # type: ignore[dict-item]
     key=("account", "counted_as", "item_id", "currency", "number"),
     reads=READING,
+    indexes=(
+        Index("counted_as", ("counted_as", "account", "item_id", "currency", "number")),
+        Index("since", ("since",)),
+        Index("currency", ("currency", "account", "counted_as", "item_id", "number")),
+    ),
     finding=True,
 )
 OWED_BEFORE = Table(
@@ -162,6 +169,12 @@ CLAIMS = Table(
     },
     key=("account", "claim_id"),
     reads=READING,
+    indexes=(
+        Index("agreement", ("agreement",)),
+        Index("plan", ("plan",)),
+        Index("recorded", ("recorded_at",)),
+        Index("opened", ("opened_at",)),
+    ),
     finding=True,
 )
 REFUNDS = Table(

@@ -6,17 +6,24 @@ What a word names has a column, or stands in the row of the claim that something
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
 from ledger.events import CLAUSES
 from ledger.store.amounts import in_minor_units, to_minor_units
+from ledger.store.database import Transaction
 from ledger.store.reading.page import Where
 from projections.asking import Accounts
 from projections.movements import CLAIMS, MOVEMENTS
 
 OF_CLAIM = "claims_of"
 """The name under which conditions speak of the claim that a row is for."""
+FEW = 2_000
+"""So many rows are few enough to be looked up one account after the other."""
+Condition = tuple[str, tuple[Any, ...]]
+"""A condition, and the values that stand for the marks in it."""
+AFTER_SLASH = chr(ord("/") + 1)
 NONE = ""
 """Asks for what has no agreement, plan or clause; an excess has none of them."""
 
@@ -39,6 +46,10 @@ class Narrowing:
     end: int | None = None
     more: dict[str, str] = field(default_factory=dict)
     """Columns that only one kind of row has, with their values."""
+    few: tuple[Condition, ...] = ()
+    """That rows are of the accounts of few others (`for_page`)."""
+    one_by_one: bool = False
+    """Whether the claims that rows are for are looked up one by one (`for_page`)."""
 
     def of_movements(self, period: str) -> Where:
         """The rows that have all these columns themselves, with amounts that add up; `period` is their instant."""
@@ -62,27 +73,69 @@ class Narrowing:
         instant at which it was last assessed. Where none is named for the clause, it is told by the claim's id.
         """
         where = Where().among("account", self.accounts).equal(currency=self.currency)
+        for condition, values in self.few:
+            where.that(condition, *values)
         if clause is not None:
             where.equal(**{clause: self.clause})
         elif self.clause is not None:
-            named = next((prefix for prefix, clause in CLAUSES.items() if clause == self.clause), None)
+            named = self._prefix()
             where.that("claim_id IS NULL") if named is None else where.that("claim_id LIKE ?", f"{named}/%")
-        of_claim = Where()
-        for column, value in (("agreement", self.agreement), ("plan", self.plan)):
-            if value is not None and value != NONE:
-                of_claim.that(f"{OF_CLAIM}.{column} = ?", value)
-        if period is None:
-            self._period(of_claim, f"{OF_CLAIM}.recorded_at")
-        else:
-            self._period(where, period)
-        of_claims(where, table, of_claim)
+        if period is not None:
+            # With a plus no index of it is gone by, out of the list's order.
+            self._period(where, f"+{period}" if self.one_by_one else period)
+        of_claims(where, table, self._of_claim(period), one_by_one=self.one_by_one)
         for column, value in (("agreement", self.agreement), ("plan", self.plan)):
             if value == NONE:
-                where.that(f"NOT EXISTS ({_claim_of(table)} AND {OF_CLAIM}.{column} IS NOT NULL)")
+                none = Where().that(f"{column} IS NOT NULL")
+                of_claims(where, table, none, one_by_one=self.one_by_one, none=True)
         if self.min_amount is not None and self.currency is not None:
-            total = " + ".join(map(in_minor_units, amounts))
-            where.that(f"{total} >= ?", _minor_units(self.min_amount, self.currency))
+            gross = gross_of(amounts)
+            least = _minor_units(self.min_amount, self.currency)
+            where.that(f"{'+' if self.one_by_one else ''}({gross}) >= ?", least)
         return where
+
+    def for_page(
+        self,
+        transaction: Transaction,
+        table: str,
+        amounts: Sequence[str],
+        period: str | None = None,
+        clause: str | None = None,
+    ) -> Narrowing:
+        """The same rows of a list (`of_list`), as they are found for a page of it.
+
+        Where few rows have what no index has in the list's order, they are looked for within their accounts. Where
+        many have it, the list is read in its order, and the claim of each row looked up, until the page is full: a
+        database that joined the two would read both whole for every page.
+        """
+        claims = MOVEMENTS.stored_name(CLAIMS)
+        looks: list[tuple[str, Where, str]] = []
+        for column, value in (("agreement", self.agreement), ("plan", self.plan)):
+            if value is not None and value != NONE:
+                looks.append((claims, Where().that(f"{column} >= ? AND {column} <= ?", value, value), column))
+        if self.begin is not None or self.end is not None:
+            of, column = (table, period) if period is not None else (claims, "recorded_at")
+            looks.append((of, self._period(Where(), column), column))
+        if clause is None and (prefix := self._prefix()) is not None:
+            beginning = Where().that("claim_id >= ? AND claim_id < ?", f"{prefix}/", f"{prefix}{AFTER_SLASH}")
+            looks.append((table, beginning, "claim_id"))
+        if self.min_amount is not None and self.currency is not None:
+            gross, least = gross_of(amounts), _minor_units(self.min_amount, self.currency)
+            looks.append((table, Where().equal(currency=self.currency).that(f"{gross} >= ?", least), gross))
+        few = (condition for look in looks for condition in among_few(transaction, *look))
+        return replace(self, few=tuple(few), one_by_one=True)
+
+    def _prefix(self) -> str | None:
+        """How the ids of claims under the clause begin; None where no clause is asked for, and for what has none."""
+        return next((prefix for prefix, clause in CLAUSES.items() if clause == self.clause), None)
+
+    def _of_claim(self, period: str | None) -> Where:
+        """What is asked of the claim that a row is for, but for what it must not have."""
+        where = Where()
+        for column, value in (("agreement", self.agreement), ("plan", self.plan)):
+            if value is not None and value != NONE:
+                where.that(f"{column} = ?", value)
+        return self._period(where, "recorded_at") if period is None else where
 
     def _period(self, where: Where, column: str) -> Where:
         if self.begin is not None:
@@ -101,10 +154,42 @@ def _minor_units(amount: Decimal, currency: str) -> int:
     return min(to_minor_units(amount, currency), 2**63 - 1)
 
 
-def of_claims(where: Where, table: str, of_claim: Where) -> Where:
-    """Have something hold of the claim that a row is for."""
+def gross_of(amounts: Sequence[str]) -> str:
+    """SQL for the sum of amounts that are text, in minor units."""
+    return " + ".join(map(in_minor_units, amounts))
+
+
+def among_few(transaction: Transaction, table: str, where: Where, by: str) -> list[Condition]:
+    """That a row is of one of the accounts that have rows of a table of which something holds, where these are few;
+    else nothing.
+
+    They are looked for in the order of an index, `by` whose column: a statement that PostgreSQL has planned for any
+    value would read the table instead.
+    """
+    looked = f"SELECT account FROM {table}{where} ORDER BY {by} LIMIT {FEW + 1}"
+    found = transaction.rows(f"SELECT COUNT(*) FROM ({looked}) AS looked", where.values)[0][0]
+    if found > FEW:
+        return []
+    return (
+        [(f"account IN (SELECT account FROM ({looked}) AS few)", tuple(where.values))] if found else [("1 = 0", ())]
+    )
+
+
+def of_claims(where: Where, table: str, of_claim: Where, *, one_by_one: bool = False, none: bool = False) -> Where:
+    """Have something hold of the claim that a row is for, or, with `none`, of no such claim: conditions that each
+    begin with a column of `movement_claims`.
+
+    `one_by_one` has a claim looked up for each row as it is met: PostgreSQL makes a join of EXISTS if it likes.
+    """
     if of_claim.conditions:
-        where.that(f"EXISTS ({_claim_of(table)} AND {' AND '.join(of_claim.conditions)})", *of_claim.values)
+        # PostgreSQL takes it for common that something is not null or below a number, and for rare that it is null.
+        held = (f"{OF_CLAIM}.{condition}" for condition in of_claim.conditions)
+        asked = f"({_claim_of(table)} AND {' AND '.join(held)})"
+        if one_by_one:
+            condition = f"{asked.replace('SELECT 1', 'SELECT COUNT(*)')} < 1" if none else f"{asked} IS NOT NULL"
+        else:
+            condition = f"{'NOT ' if none else ''}EXISTS {asked}"
+        where.that(condition, *of_claim.values)
     return where
 
 

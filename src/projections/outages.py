@@ -28,16 +28,16 @@ from ledger.events import (
 )
 from ledger.events.billing_account import Outcome
 from ledger.events.subscription import Cause, Severity
-from ledger.store.database import Database, Transaction
+from ledger.store.database import Database
 from ledger.store.instants import to_microseconds
 from ledger.store.reading.page import Listed, Order, Page, Where
-from projections import claims
-from projections.alarms import left_out_in
-from projections.asking import Accounts, accounts_of, rows_listed, rows_of
-from projections.complaints import Linked, linked_in
+from projections import claims, complaints
+from projections.alarms import left_out
+from projections.asking import Accounts, accounts_of, rows_listed, state_in
+from projections.complaints import Linked, linked_by
 from projections.first_message import MESSAGE, LeftOut, counting, first, message_of, order_of_fact
 from projections.left_out import LeavingOut
-from projections.projection import Index, Place, Projection, Row, Rows, Table
+from projections.projection import Index, Place, Projection, Row, Rows, State, Table
 from projections.shown_values import Amount, Currency, Instant, shown_instant
 
 OutageFact = OutageReported | OutageResolved | OutageReopened
@@ -247,11 +247,9 @@ def listed(
         where.that("resolved = 0")
     with database.reading() as transaction:
         found = rows_listed(transaction, OUTAGES, STANDINGS, where, page, ORDER)
-        accounts = accounts_of(found)
-        facts = rows_of(transaction, OUTAGES, FACTS, accounts)
-        stand = standing(facts, left_out_in(transaction, accounts))
-        decided = _claims_in(transaction, accounts)
-        linked = linked_in(transaction, accounts)
+        state = state_in(transaction, TOLD_BY, accounts_of(found))
+    stand = standing(state[FACTS.name], left_out(state))
+    decided, linked = _claims_by_outage(state), linked_by(state)
     outages = (
         _shown(*stand[key], now, decided.get(key, []), linked)
         for row in found
@@ -260,11 +258,15 @@ def listed(
     return Listed(outages, found.next)
 
 
-def _claims_in(transaction: Transaction, accounts: Collection[str]) -> Mapping[tuple[str, str], list[OutageClaim]]:
+TOLD_BY = ((OUTAGES, FACTS), (OUTAGES, DECIDED), (claims.CLAIMS, claims.ROWS), *complaints.TOLD_BY)
+"""The tables that outages are told by; among complaints' are those by which facts are left out."""
+
+
+def _claims_by_outage(state: State) -> Mapping[tuple[str, str], list[OutageClaim]]:
     """The claims that stand and were decided with an outage, by account and outage."""
-    stand = {claims.ROWS.key_of(row): row for row in rows_of(transaction, claims.CLAIMS, claims.ROWS, accounts)}
+    stand = {claims.ROWS.key_of(row): row for row in state[claims.ROWS.name]}
     found: dict[tuple[str, str], list[OutageClaim]] = defaultdict(list)
-    for row in sorted(rows_of(transaction, OUTAGES, DECIDED, accounts), key=DECIDED.key_of):
+    for row in sorted(state[DECIDED.name], key=DECIDED.key_of):
         claim = stand.get(DECIDED.key_of(row))
         if claim is not None:
             for outage_id in from_json(row["outage_ids"]):

@@ -22,13 +22,14 @@ from ledger.store.database import Database, Transaction
 from ledger.store.instants import from_microseconds, to_microseconds
 from ledger.store.positions import KnownAt, Position, Reached
 from ledger.store.reading.events import event_at
-from ledger.store.reading.page import Listed, Order, Page
+from ledger.store.reading.page import Listed, Order, Page, Where, check_at_most
 from ledger.store.reading.page import listed as rows_in_order
 from ledger.values import zero
 from projections.age_classes import AGE_CLASSES, AgeClass, age_class, age_in_sql, of_age
+from projections.asking import without_index
 from projections.movement_kinds import OWED, Owed
 from projections.movements import MOVEMENTS, OWED_BEFORE, OWED_NOW
-from projections.narrowing import NONE, Narrowing
+from projections.narrowing import NONE, Narrowing, among_few
 from projections.projection import Row, Unrecorded, fold_account
 from projections.shown_values import Amount, Currency, Instant, shown_instant
 from projections.shown_values import Position as ShownPosition
@@ -107,9 +108,14 @@ def listed(
     page: Page | None = None,
 ) -> Listed[AmountOwed]:
     """What is owed, or was as recorded by `known_at`, by account and id. Ages are those at the instant `at`."""
-    where = of_age(narrowing.of_movements("since"), "since", age, at)
+    in_order = page is not None and known_at is None
+    # With a plus the index of `since` is not gone by, out of the list's order.
+    where = of_age(narrowing.of_movements("since"), "+since" if in_order else "since", age, at)
     with database.reading() as transaction:
         source, values = _source(known_at)
+        if in_order and age is not None:
+            for condition, of_few in among_few(transaction, source, of_age(Where(), "since", age, at), "since"):
+                where.that(condition, *of_few)
         where.values[:0] = values
         found = rows_in_order(transaction, _COLUMNS, source, ORDER, where, page)
     return Listed((_shown(row, at) for row in found), found.next)
@@ -141,20 +147,27 @@ def summed(
     *,
     known_at: KnownAt | None = None,
     age: AgeClass | None = None,
+    at_most: int | None = None,
 ) -> list[GroupedSums]:
-    """The sums of what is owed, by currency and any of the groups. The database adds up exact numbers."""
+    """The sums of what is owed, by currency and any of the groups. The database adds up exact numbers.
+
+    Raises TooManyRows for more than `at_most` rows.
+    """
     where = of_age(narrowing.of_movements("since"), "since", age, at)
     named = ", ".join(f"{age_in_sql('since', at)} AS age" if name == "age" else name for name in groups)
     by = ", ".join(("currency", *groups, "counted_as"))
     source, values = _source(known_at)
     # Rows are chosen and told by age first: a name that a SELECT makes may not be grouped by everywhere.
-    inner = f"SELECT currency, counted_as, number, net, tax{f', {named}' if named else ''} FROM {source}{where}"
+    counted = f"{without_index('currency')}, {without_index('counted_as')}"
+    inner = f"SELECT {counted}, number, net, tax{f', {named}' if named else ''} FROM {source}{where}"
     statement = (
         f"SELECT {by}, SUM(CASE WHEN number = 1 THEN 1 ELSE 0 END), {exact_sum('net', 'tax')} "
         f"FROM ({inner}) AS chosen GROUP BY {by}"
     )
+    where.values[:0] = values
     with database.reading() as transaction:
-        rows = transaction.rows(statement, [*values, *where.values])
+        check_at_most(transaction, source, where, at_most)
+        rows = transaction.rows(statement, where.values)
     last = 1 + len(groups)
     figures = (
         (row[0], tuple(row[1:last]), row[last], int(row[last + 1]), sum(sums_of(row[last + 2 :]))) for row in rows

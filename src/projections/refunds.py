@@ -39,11 +39,11 @@ from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
 from ledger.store.reading.kept_messages import accounts_set_aside
 from ledger.store.reading.left_for_people import Left, left
-from ledger.store.reading.page import Listed, Page, Where
+from ledger.store.reading.page import Listed, Page, Where, check_at_most
 from projections import alarms
 from projections.asking import Accounts, ListTotal, accounts_of, list_totals, order_of, rows_listed, rows_of, the_only
 from projections.first_message import MESSAGE, LeftOut, counting, message_of, order_of_fact
-from projections.narrowing import EVERYTHING, Narrowing
+from projections.narrowing import EVERYTHING, Narrowing, gross_of
 from projections.projection import ColumnType, Index, Place, Projection, Row, Rows, State, Table, Value
 from projections.retractions import never_said_in
 from projections.settled_parts import PART, part_row, refund_parts
@@ -61,6 +61,8 @@ _STANDING: dict[str, ColumnType] = {
 }
 """What the events say that tell how a refund stands; null while there are none of it."""
 
+AMOUNTS = ("total",)
+"""The columns whose sum is the gross amount of a row."""
 ROWS = Table(
     "refunds",
     {
@@ -75,7 +77,14 @@ ROWS = Table(
     },
     key=("account", "refund_id"),
     reads=(*SETTLING, RefundStatusChanged),
-    indexes=(Index("refund_id", ("refund_id",)), Index("status", ("status", "account", "refund_id"))),
+    indexes=(
+        Index("refund_id", ("refund_id",)),
+        Index("status", ("status", "account", "refund_id")),
+        Index("claim_id", ("claim_id",)),
+        Index("currency", ("currency", "account", "refund_id")),
+        Index("amount", ("currency", f"({gross_of(AMOUNTS)})")),
+        Index("due", ("due_at",)),
+    ),
 )
 SETTLED = Table(
     "refund_parts",
@@ -303,6 +312,8 @@ class Refund(TypedDict):
 
 
 ORDER = order_of(ROWS)
+PERIOD = "due_at"
+"""The instant by which a period has refunds."""
 
 
 def listed(
@@ -315,6 +326,8 @@ def listed(
 ) -> Listed[Refund]:
     """The refunds: due, approved, submitted, and what the payment processor said of them; by account and id."""
     with database.reading() as transaction:
+        if page is not None:
+            narrowing = narrowing.for_page(transaction, REFUNDS.stored_name(ROWS), AMOUNTS, PERIOD)
         return _listed(transaction, _wanted(accounts, status, narrowing), page)
 
 
@@ -324,15 +337,19 @@ def totals(
     accounts: Accounts = None,
     status: str | None = None,
     narrowing: Narrowing = EVERYTHING,
+    at_most: int | None = None,
 ) -> list[ListTotal]:
-    """The sums of all refunds that `listed` lists, by currency."""
+    """The sums of all refunds that `listed` lists, by currency. Raises TooManyRows for more than `at_most`."""
     with database.reading() as transaction:
+        if at_most is not None:
+            narrowing = narrowing.for_page(transaction, REFUNDS.stored_name(ROWS), AMOUNTS, PERIOD)
         wanted = _wanted(accounts, status, narrowing)
+        check_at_most(transaction, REFUNDS.stored_name(ROWS), wanted, at_most)
         return list_totals(transaction, REFUNDS, ROWS, wanted, {name: name for name in ("net", "tax", "total")})
 
 
 def _wanted(accounts: Accounts, status: str | None, narrowing: Narrowing) -> Where:
-    where = narrowing.of_list(REFUNDS.stored_name(ROWS), ["total"], "due_at").among("account", accounts)
+    where = narrowing.of_list(REFUNDS.stored_name(ROWS), AMOUNTS, PERIOD).among("account", accounts)
     return where.equal(status=status)
 
 

@@ -207,6 +207,14 @@ def route_of(api: Api, path: str) -> APIRoute:
     return found
 
 
+def test_movements_come_without_their_totals_where_nobody_asks_for_them(busy: Api) -> None:
+    key = busy.key("auditor")
+    with_totals, without = (busy.ask(key, f"/movements?limit=5{more}") for more in ("", "&totals=false"))
+    assert with_totals.json()["totals"]
+    assert without.json() == {"rows": with_totals.json()["rows"]}
+    assert "totals=false" in without.links["next"]["url"]
+
+
 def test_a_history_is_sent_as_csv_too(busy: Api, twenty_accounts_in_july: Door) -> None:
     key = busy.key("auditor")
     whole = busy.ask(key, "/accounts/acct-0006/history?format=csv&limit=1000")

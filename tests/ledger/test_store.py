@@ -531,6 +531,15 @@ class TestEveryStore:
             assert found == [(customer[0]["id"],)]
             assert transaction.rows_in("SELECT id FROM inbox WHERE id IN (?*)", []) == []
 
+    def test_several_questions_asked_at_once_are_answered_as_one_by_one(self, books: Books) -> None:
+        books.take(Upstream().customer())
+        questions = [f"SELECT * FROM {table} WHERE account IN (?*)" for table in ("heads", "events", "waiting")]
+        with books.database.real.reading() as transaction:
+            at_once = transaction.rows_in_each(questions, ["acct-1", "nobodys"])
+            assert at_once == [transaction.rows_in(question, ["acct-1", "nobodys"]) for question in questions]
+            assert [bool(rows) for rows in at_once] == [True, True, False]
+            assert transaction.rows_in_each([], ["acct-1"]) == []
+
     def test_ids_are_compared_by_code_point_and_case(self, books: Books) -> None:
         """Whatever the database's collation: é is no e, and A is no a."""
         accounts = ["acct", "Acct", "acct-e\u0301", "acct-é", "acct/%2F", "acct%2F/", "\U0001f600"]

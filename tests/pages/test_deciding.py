@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from html import unescape
 from urllib.parse import quote
 
 import pytest
@@ -15,6 +16,7 @@ from makegood.access.sight import EVERYTHING
 from makegood.answers import owed
 from makegood.answers.periods import periods
 from makegood.answers.reconciliation import discrepancies
+from makegood.pages.console import approvals
 from tests.ledger.messages import Message, Upstream, read_all
 from tests.pages.clients import Client, Pages
 from tests.pages.life import OWN, PRINCIPALS
@@ -221,3 +223,22 @@ def test_a_credit_that_is_in_use_is_not_refunded(pages: Pages) -> None:
     assert "once the account" in page
     assert "<button" not in page.partition("<main")[2]
     assert finance.submit(to(address, "refund"), {"key": "k"}).status_code == 422
+
+
+def test_the_goodwill_credits_that_wait_have_pages_of_their_own(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approver, address = pages.staff("approver"), "/console/approvals"
+    proposed = [credit["credit_id"] for credit in owed.goodwill(pages.house, EVERYTHING, still_open=True)]
+    assert len(proposed) > 1
+    assert "goodwill=" not in approver.get(address).text, "they fit on one page"
+    monkeypatch.setattr(approvals, "LIVE_ROWS", 1)
+    seen: list[str] = []
+    onward: str | None = ""
+    while onward is not None:
+        page = approver.get(address + unescape(onward).partition("#")[0]).text
+        told = page.partition("Goodwill credits that wait for a decision")[2]
+        seen += re.findall(r'<td data-label="Credit"><span class="id">([^<]+)</span>', told)
+        found = re.search(r'href="(\?goodwill=[^"]+)" rel="next"', told)
+        onward = found[1] if found is not None else None
+    assert seen == proposed

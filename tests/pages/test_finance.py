@@ -17,6 +17,7 @@ from ledger.values import month_from_text
 from makegood.access.sight import EVERYTHING
 from makegood.answers import finance, owed
 from makegood.answers.month_board import month_board
+from makegood.pages import lists
 from tests.door.conftest import with_twenty_accounts_in_july
 from tests.pages.clients import Client, Pages, pages_over
 from tests.parts.stores import Stores
@@ -172,3 +173,17 @@ def test_a_moment_that_cannot_be_meant_is_marked_beside_its_filter(finance_perso
     page = finance_person.get("/console/owed?known_at=yesterday").text
     assert 'id="filter-known_at-wrong"' in page
     assert "an instant with its offset" in page
+
+
+def test_a_long_list_is_added_up_when_somebody_asks(finance_person: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in ("/console/claims", "/console/refunds?status=due", "/console/movements", "/console/owed"):
+        _, told, totals = finance_person.get(path).text.partition("<caption>Totals of all rows with these filters")
+        assert told
+        with monkeypatch.context() as patched:
+            patched.setattr(lists, "ADDED_UP_AT_ONCE", 0)
+            page = finance_person.get(path).text
+            assert "Totals of all rows" not in page
+            leads = re.search(r'<a href="([^"]+)">Add all of them up</a>', page)
+            assert leads is not None
+            answer = finance_person.get(path.partition("?")[0] + unescape(leads[1]).partition("#")[0]).text
+        assert answer.partition("<caption>Totals of all rows with these filters")[2] == totals

@@ -16,6 +16,7 @@ from makegood.answers import finance, owed
 from makegood.answers import history as historical
 from makegood.house.looks import Looker
 from makegood.house.opening import House
+from makegood.pages import lists
 from projections.account_state import ClaimOfAccount
 from tests.ledger.messages import Upstream, read_all
 from tests.pages.clients import Client, Pages
@@ -405,3 +406,18 @@ def test_support_begins_with_the_complaints(support: Client, pages: Pages) -> No
     assert support.get("/console").headers["location"] == "/console/complaints"
     assert pages.staff("finance").get("/console").headers["location"] == "/console/months"
     assert pages.staff("privacy").get("/console").headers["location"] == "/console/search"
+
+
+def test_what_is_open_in_a_long_list_is_counted_by_age_when_somebody_asks(
+    support: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ("/console/complaints", "/console/disputes"):
+        _, told, ages = support.get(path).text.partition("<caption>Open ones by age</caption>")
+        assert told
+        with monkeypatch.context() as patched:
+            patched.setattr(lists, "ADDED_UP_AT_ONCE", 0)
+            page = support.get(path).text
+            assert "Open ones by age" not in page
+            assert '<a href="?sums=yes">Count them by age</a>' in page
+            answer = support.get(f"{path}?sums=yes").text
+        assert answer.partition("<caption>Open ones by age</caption>")[2] == ages

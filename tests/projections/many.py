@@ -29,7 +29,8 @@ HOUR = 3_600_000_000
 def fill(database: Database, number: int) -> None:
     """Give each of so many accounts a claim, a dispute, a refund, a credit, a complaint, a goodwill credit, an
     instruction, an outage, a discrepancy, a fact that waits and an e-mail. Of ten complaints one is open, and of ten
-    instructions, outages, discrepancies and goodwill credits likewise; of forty refunds one has failed.
+    instructions, outages, discrepancies and goodwill credits likewise; of forty refunds one has failed. Every second
+    claim is of one plan, and of a thousand one of a plan that few have.
     """
     tables: dict[str, list[dict[str, Any]]] = {}
 
@@ -79,6 +80,10 @@ def fill(database: Database, number: int) -> None:
         found |= {"sha256": "a" * 64, "line": n + 2, "found_at": at, "found_by": "felix"}
         stands = {"status": "open" if is_open else "settled"}
         put(reconciliation.RECONCILIATION, reconciliation.DISCREPANCIES, **found, **stands)
+        plan = "team" if n % 2 else "home"
+        of_plan = {"agreement": "standard", "plan": "legacy" if n % 1000 == 8 else plan}
+        told_of = {"claim_id": "unused/c", "currency": "EUR", "opened_at": at, "recorded_at": at}
+        put(movements.MOVEMENTS, movements.CLAIMS, **of, **of_plan, **told_of)
         step = {**of, "complaint_id": f"k-{n}", "channel": "phone", "category": "billing"}
         put(complaints.COMPLAINTS, complaints.STEPS, **step, **message, event_id=f"k-{n}-1", step="opened")
         if not is_open:

@@ -3,6 +3,7 @@ unread."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from ledger.store.connecting import connect
 from ledger.store.database import Database, Transaction
 from ledger.store.reading.notice_queue import OPEN, notices_in
-from ledger.store.reading.page import Listed, Page
+from ledger.store.reading.page import Listed, Page, TooManyRows
 from ledger.store.reading.waiting import waiting_facts
 from ledger.store.schema import TABLES
 from projections import (
@@ -21,12 +22,14 @@ from projections import (
     instructions,
     linked_goodwill,
     moved,
+    narrowing,
     outages,
     overpaid,
     owed,
     reconciliation,
     refunds,
 )
+from projections.account_state import account_in
 from projections.follower import Follower
 from projections.narrowing import Narrowing
 from tests.projections.many import AT, HOUR, fill, plans
@@ -52,6 +55,28 @@ LISTS: dict[str, Ask] = {
     "movements by occurrence": lambda database, page: moved.listed(database, Narrowing(), "occurred_at", page),
     "movements of a period": lambda database, page: moved.listed(
         database, Narrowing(begin=AT, end=AT + 2_000 * HOUR), "recorded_at", page
+    ),
+    "movements of a kind": lambda database, page: moved.listed(
+        database, Narrowing(more={"kind": "granted"}), "recorded_at", page
+    ),
+    "movements in a currency": lambda database, page: moved.listed(
+        database, Narrowing(currency="EUR"), "recorded_at", page
+    ),
+    "amounts owed that are counted as one thing": lambda database, page: owed.listed(
+        database, Narrowing(more={"counted_as": "refunds_due"}), LATER, page=page
+    ),
+    "amounts owed in a currency": lambda database, page: owed.listed(
+        database, Narrowing(currency="EUR"), LATER, page=page
+    ),
+    "claims in a currency": lambda database, page: claims.listed(
+        database, narrowing=Narrowing(currency="EUR"), page=page
+    ),
+    "refunds in a currency": lambda database, page: refunds.listed(
+        database, narrowing=Narrowing(currency="EUR"), page=page
+    ),
+    "credits that are open": lambda database, page: credits.listed(database, status="open", page=page),
+    "credits in a currency": lambda database, page: credits.listed(
+        database, narrowing=Narrowing(currency="EUR"), page=page
     ),
     "amounts owed": lambda database, page: owed.listed(database, Narrowing(), LATER, page=page),
     "claims": lambda database, page: claims.listed(database, page=page),
@@ -172,3 +197,138 @@ def test_pages_add_up_to_the_list(long_lists: Database, name: str) -> None:
             break
         page = Page(page.limit, found.next)
     assert paged == whole
+
+
+BY_CLAIM: dict[str, Callable[[Database, Page, Narrowing], Listed[Any]]] = {
+    "refunds": lambda database, page, of: refunds.listed(database, narrowing=of, page=page),
+    "credits": lambda database, page, of: credits.listed(database, narrowing=of, page=page),
+    "claims": lambda database, page, of: claims.listed(database, narrowing=of, page=page),
+}
+"""The lists whose rows are narrowed by what stands in the row of their claim."""
+NOBODYS = (
+    Narrowing(plan="nobodys"),
+    Narrowing(agreement="nobodys"),
+    Narrowing(plan="legacy", agreement="nobodys"),
+    Narrowing(begin=AT + 2 * ACCOUNTS * HOUR),
+    Narrowing(min_amount=Decimal(12), currency="EUR"),
+)
+"""What no row of these lists has."""
+
+
+def page_plan(database: Database, ask: Callable[[Any], Listed[Any]]) -> str:
+    """How the statement that finds a page's rows is gone about; what is looked at before it is found by indexes."""
+    watched = Watched(database)
+    ask(watched)
+    looks = [each for each in watched.asked if each[0].startswith("SELECT COUNT(*) FROM (SELECT account")]
+    for look in plans(database, looks):
+        assert "INDEX" in look.upper(), look
+    (plan,) = plans(database, [each for each in watched.asked if 'ORDER BY account COLLATE "C"' in each[0]])
+    return plan
+
+
+@pytest.mark.parametrize("name", BY_CLAIM)
+class TestNarrowedByWhatTheirClaimHas:
+    def test_a_list_of_many_is_read_in_its_order_until_the_page_is_full(
+        self, long_lists: Database, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(narrowing, "FEW", 100)
+        of = Narrowing(plan="team", agreement="standard", begin=AT, min_amount=Decimal(1), currency="EUR")
+        plan = page_plan(long_lists, lambda watched: BY_CLAIM[name](watched, Page(SIZE), of))
+        for whole in ("Seq Scan", "Hash", "Sort", "TEMP B-TREE"):
+            assert whole not in plan, plan
+        assert "INDEX" in plan.upper()
+
+    def test_of_few_their_accounts_are_named(self, long_lists: Database, name: str) -> None:
+        of = Narrowing(plan="legacy")
+        watched = Watched(long_lists)
+        found = BY_CLAIM[name](watched, Page(SIZE), of)  # type: ignore[arg-type]
+        assert 0 < len(found) <= ACCOUNTS // 1000
+        assert sum(watched.fetched) <= 12 * SIZE, watched.fetched
+        plan = page_plan(long_lists, lambda watched: BY_CLAIM[name](watched, Page(SIZE), of))
+        assert "Seq Scan" not in plan
+        assert "SCAN" not in plan.upper() or "INDEX" in plan.upper(), plan
+
+    def test_of_none_the_list_is_not_looked_at(self, long_lists: Database, name: str) -> None:
+        for of in NOBODYS:
+            watched = Watched(long_lists)
+            assert BY_CLAIM[name](watched, Page(SIZE), of) == []  # type: ignore[arg-type]
+            assert "1 = 0" in next(sql for sql, _ in watched.asked if 'ORDER BY account COLLATE "C"' in sql)
+
+    @pytest.mark.parametrize("few", [0, 100, 10_000])
+    def test_pages_add_up_to_the_list_either_way(
+        self, long_lists: Database, name: str, few: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(narrowing, "FEW", few)
+        for of in (
+            Narrowing(plan="team"),
+            Narrowing(plan="legacy"),
+            Narrowing(plan=""),
+            Narrowing(agreement=""),
+            Narrowing(clause="unused_period", begin=AT + 50 * HOUR, end=AT + 300 * HOUR),
+            Narrowing(min_amount=Decimal("11.90"), currency="EUR", end=AT + 300 * HOUR),
+        ):
+            whole = BY_CLAIM[name](long_lists, None, of)  # type: ignore[arg-type]
+            paged: list[Any] = []
+            page: Page | None = Page(len(whole) // 2 + 1)
+            while page is not None:
+                found = BY_CLAIM[name](long_lists, page, of)
+                paged += found
+                page = Page(page.limit, found.next) if found.next is not None else None
+            assert paged == whole
+
+
+def test_amounts_owed_of_an_age_are_read_in_order_where_there_are_many_and_not_at_all_where_there_are_none(
+    long_lists: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert owed.listed(long_lists, Narrowing(), LATER, age="0-7", page=Page(SIZE)) == []
+    monkeypatch.setattr(narrowing, "FEW", 100)
+    plan = page_plan(
+        long_lists, lambda watched: owed.listed(watched, Narrowing(), LATER, age="over-60", page=Page(SIZE))
+    )
+    for whole in ("Seq Scan", "Sort", "TEMP B-TREE"):
+        assert whole not in plan, plan
+
+
+class TestAddingUp:
+    def test_a_long_list_is_not_added_up_where_few_rows_may_be(self, long_lists: Database) -> None:
+        everything = Narrowing()
+        for add_up in (
+            lambda database, rows: refunds.totals(database, at_most=rows),
+            lambda database, rows: refunds.totals(database, narrowing=Narrowing(plan="team"), at_most=rows),
+            lambda database, rows: claims.totals(database, at_most=rows),
+            lambda database, rows: credits.totals(database, at_most=rows),
+            lambda database, rows: moved.summed(database, everything, "recorded_at", at_most=rows),
+            lambda database, rows: owed.summed(database, everything, LATER, at_most=rows),
+            lambda database, rows: complaints.by_age(database, LATER, at_most=rows),
+            lambda database, rows: disputes.by_age(database, LATER, at_most=rows),
+        ):
+            watched = Watched(long_lists)
+            with pytest.raises(TooManyRows):
+                add_up(watched, 10)
+            assert " LIMIT 11)" in watched.asked[-1][0], "it counts no further"
+            assert add_up(long_lists, 10 * ACCOUNTS) == add_up(long_lists, None)
+
+
+def test_sums_do_not_read_rows_in_the_order_of_an_index_of_their_groups(long_lists: Database) -> None:
+    watched = Watched(long_lists)
+    moved.summed(watched, Narrowing(), "recorded_at")  # type: ignore[arg-type]
+    owed.summed(watched, Narrowing(), LATER, ("age",))  # type: ignore[arg-type]
+    refunds.totals(watched)  # type: ignore[arg-type]
+    for plan in plans(long_lists, watched.asked):
+        assert "INDEX" not in plan.upper(), plan
+
+
+class Exchanges(Watching):
+    """A transaction that counts how often it is waited for."""
+
+    def rows_in_each(self, statements: Any, values: Any) -> Any:
+        self._fetched.append(1)
+        return self._real.rows_in_each(statements, values)
+
+
+def test_an_account_is_read_in_few_exchanges(long_lists: Database) -> None:
+    exchanges: list[int] = []
+    with long_lists.reading() as real:
+        found = account_in(Exchanges(real, [], exchanges), "acct-000001")
+    assert found.state["refunds"]
+    assert len(exchanges) <= 6

@@ -93,6 +93,13 @@ class Transaction(ABC):
     def rows_in(self, sql: str, values: Sequence[Any]) -> list[Row]:
         """Run a statement with `IN (?*)` in it for any number of values."""
 
+    def rows_in_each(self, statements: Sequence[str], values: Sequence[Any]) -> list[list[Row]]:
+        """Run several statements, each with `IN (?*)` in it, for the same values; the rows of each, in their order.
+
+        A database that is asked over a connection is waited for once.
+        """
+        return [self.rows_in(statement, values) for statement in statements]
+
 
 class Database(ABC):
     """One database; safe to use from several threads."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -29,7 +29,7 @@ from ledger.store.sessions import (
     find_session,
     note_seen,
 )
-from projections.access import roles_of
+from projections.access import roles_in
 
 IDLE = timedelta(minutes=30)
 """A session ends when it was not used for so long."""
@@ -125,14 +125,10 @@ class Sessions:
             session = find_session(transaction, digest)
             if session is None or now >= min(session.ends_at, session.seen_at + IDLE):
                 return None
-            erased = erased_accounts(transaction, session.who.accounts) if session.who.accounts else set()
-        if session.who.principal is not None:
-            roles = tuple(roles_of(self._database, session.who.principal))
-        else:
-            roles = tuple(("customer", account) for account in session.who.accounts if account not in erased)
-            if not roles:
-                self.end(token)
-                return None
+            roles = tuple(_roles_of(transaction, session.who))
+        if session.who.principal is None and not roles:
+            self.end(token)
+            return None
         if now - session.seen_at >= NOTED_EVERY:
             with self._database.writing() as transaction:
                 note_seen(transaction, digest, now)
@@ -153,3 +149,12 @@ class Sessions:
         """Sign out everywhere: every session of the same principal ends, or of any of the customer's accounts."""
         with self._database.writing() as transaction:
             return end_sessions_of(transaction, presence.session.who)
+
+
+def _roles_of(transaction: Transaction, who: SignedIn) -> Iterator[tuple[Role, str | None]]:
+    """What somebody may now: what their principal was granted, or a customer's accounts that are not erased."""
+    if who.principal is not None:
+        yield from roles_in(transaction, who.principal)
+    else:
+        erased = erased_accounts(transaction, who.accounts)
+        yield from (("customer", account) for account in who.accounts if account not in erased)

@@ -86,9 +86,9 @@ def account(
     """
     sight.check(account_id)
     if as_of is None and known_at is None:
-        stands = account_state.account(house.database, account_id)
         as_it_stands: MomentTold = {"as_of": None, "known_at": None, "nothing_yet": None}
         with house.database.reading() as transaction:
+            stands = account_state.account_in(transaction, account_id)
             aside = kept_left(transaction, "set-aside", account_id).count
         return AccountFound(_told(sight, stands.state, as_it_stands, aside), stands.version)
     at = Moment(as_of, known_at)

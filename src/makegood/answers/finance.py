@@ -72,11 +72,13 @@ def owed_sums(
     as_of: date | None = None,
     known_at: KnownAt | None = None,
     on_progress: Progress = no_progress,
+    at_most: int | None = None,
     **asked: Unpack[Asked],
 ) -> OwedFound:
     """What is owed, or was as recorded by `known_at`, or by the facts that were true `as_of` an instant or date.
 
-    With `as_of` accounts are assessed anew, one after the other.
+    With `as_of` accounts are assessed anew, one after the other. Raises TooManyRows for more than `at_most` that are
+    recorded.
     """
     filters = Filters(**asked)
     moment = {
@@ -87,7 +89,7 @@ def owed_sums(
     if as_of is None:
         narrowing = filters.narrowing(sight, house.settings.time_zone, counted_as=counted_as)
         at = instant_known(house, Moment(known_at=known_at))
-        sums = owed.summed(house.database, narrowing, at, by, known_at=known_at, age=age)
+        sums = owed.summed(house.database, narrowing, at, by, known_at=known_at, age=age, at_most=at_most)
     else:
         items = _assessed_anew(house, sight, filters, counted_as, age, as_of, known_at, on_progress)
         sums = owed.summed_of(items, by)
@@ -167,7 +169,7 @@ class MovementsFound(TypedDict):
     """The movements of a period, in pages over HTTP; all rows add up to the totals."""
 
     rows: list[moved.Movement]
-    totals: list[MovedTotal]
+    totals: NotRequired[Annotated[list[MovedTotal], Field(description="Missing where they were not asked for.")]]
 
 
 class MovementSumsFound(TypedDict):
@@ -228,11 +230,13 @@ def movement_totals(
     kind: MovementKind | None = None,
     settlement: Settlement | None = None,
     by_occurrence: bool = False,
+    at_most: int | None = None,
     **asked: Unpack[Asked],
 ) -> list[MovedTotal]:
-    """The totals of all movements of a period, by currency and kind."""
+    """The totals of all movements of a period, by currency and kind. Raises TooManyRows for more than `at_most`."""
     narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone, kind=kind, settlement=settlement)
-    return cast(list[MovedTotal], moved.summed(house.database, narrowing, _clock(by_occurrence)))
+    found = moved.summed(house.database, narrowing, _clock(by_occurrence), at_most=at_most)
+    return cast(list[MovedTotal], found)
 
 
 def _totals_of(rows: Sequence[MovedSums]) -> list[MovedTotal]:
@@ -421,14 +425,21 @@ class AgesFound(TypedDict):
     totals: AgesTotal
 
 
-def dispute_ages(house: House, sight: Sight, *, account: str | None = None) -> AgesFound:
-    """The open disputes by age, and how many of them are investigated for longer than agreed."""
-    return _ages(disputes.by_age(house.database, house.now(), accounts=sight.among(account)), account)
+def dispute_ages(house: House, sight: Sight, *, account: str | None = None, at_most: int | None = None) -> AgesFound:
+    """The open disputes by age, and how many of them are investigated for longer than agreed.
+
+    Raises TooManyRows for more than `at_most`.
+    """
+    accounts = sight.among(account)
+    return _ages(disputes.by_age(house.database, house.now(), accounts=accounts, at_most=at_most), account)
 
 
-def complaint_ages(house: House, sight: Sight, *, account: str | None = None) -> AgesFound:
-    """The open complaints by age."""
-    return _ages(complaints.by_age(house.database, house.now(), accounts=sight.among(account)), account)
+def complaint_ages(
+    house: House, sight: Sight, *, account: str | None = None, at_most: int | None = None
+) -> AgesFound:
+    """The open complaints by age. Raises TooManyRows for more than `at_most`."""
+    accounts = sight.among(account)
+    return _ages(complaints.by_age(house.database, house.now(), accounts=accounts, at_most=at_most), account)
 
 
 def _ages(classes: Sequence[Aged], account: str | None) -> AgesFound:

@@ -48,12 +48,14 @@ class OpenMatters:
 
 
 def open_matters(house: House, sight: Sight, account: Account) -> OpenMatters:
-    """What is open of an account as it stands."""
+    """What is open of an account as it stands. Lists are asked only where the account has something for them."""
     id_ = account["account_id"]
+    disputed = any(each["clause"] == "billing_error" and each["outcome"] == "pending" for each in account["claims"])
+    complains = any(each["status"] == "open" for each in account["complaints"])
     return OpenMatters(
         owed.outages(house, sight, account=id_, still_open=True),
-        owed.disputes(house, sight, account=id_, still_open=True),
-        owed.complaints(house, sight, account=id_, still_open=True),
+        owed.disputes(house, sight, account=id_, still_open=True) if disputed else [],
+        owed.complaints(house, sight, account=id_, still_open=True) if complains else [],
         [each for each in account["refunds"] if each["status"] in WAITING],
         [each for each in account.get("goodwill", []) if each["status"] == "proposed"],
         account.get("instructions", []),

@@ -70,27 +70,44 @@ def credits(
 
 
 def claim_totals(
-    house: House, sight: Sight, *, outcome: str | None = None, **asked: Unpack[Asked]
+    house: House,
+    sight: Sight,
+    *,
+    outcome: str | None = None,
+    at_most: int | None = None,
+    **asked: Unpack[Asked],
 ) -> list[ListTotal]:
-    """The sums of the claims that `claims` lists, by currency."""
+    """The sums of the claims that `claims` lists, by currency. Raises TooManyRows for more than `at_most`."""
     narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone)
-    return claims_.totals(house.database, outcome=outcome, goodwill_in_full=sight.goodwill, narrowing=narrowing)
+    return claims_.totals(
+        house.database, outcome=outcome, goodwill_in_full=sight.goodwill, narrowing=narrowing, at_most=at_most
+    )
 
 
 def refund_totals(
-    house: House, sight: Sight, *, status: str | None = None, **asked: Unpack[Asked]
+    house: House,
+    sight: Sight,
+    *,
+    status: str | None = None,
+    at_most: int | None = None,
+    **asked: Unpack[Asked],
 ) -> list[ListTotal]:
-    """The sums of the refunds that `refunds` lists, by currency."""
+    """The sums of the refunds that `refunds` lists, by currency. Raises TooManyRows for more than `at_most`."""
     narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone)
-    return refunds_.totals(house.database, status=status, narrowing=narrowing)
+    return refunds_.totals(house.database, status=status, narrowing=narrowing, at_most=at_most)
 
 
 def credit_totals(
-    house: House, sight: Sight, *, status: credits_.CreditStatus | None = None, **asked: Unpack[Asked]
+    house: House,
+    sight: Sight,
+    *,
+    status: credits_.CreditStatus | None = None,
+    at_most: int | None = None,
+    **asked: Unpack[Asked],
 ) -> list[ListTotal]:
-    """The sums of the credits that `credits` lists, by currency."""
+    """The sums of the credits that `credits` lists, by currency. Raises TooManyRows for more than `at_most`."""
     narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone)
-    return credits_.totals(house.database, status=status, narrowing=narrowing)
+    return credits_.totals(house.database, status=status, narrowing=narrowing, at_most=at_most)
 
 
 def overpaid(

@@ -110,6 +110,9 @@ def movements(
     kind: OfKind = None,
     settlement: OfSettlement = None,
     by_occurrence: ByOccurrence = False,
+    totals: Annotated[
+        bool, Query(description="With the totals of all rows; without them a page of many movements takes less time.")
+    ] = True,
 ) -> Response:
     """The differences that events made to claims, refunds, credits and invoices, in pages, with the totals of all.
 
@@ -121,8 +124,10 @@ def movements(
         groups = words_in(by, answering.GROUPINGS)
         return JSONResponse(answering.movement_sums(house, caller.sight, groups, **asked))
     rows = answering.movements(house, caller.sight, **asked, page=page)
-    totals = answering.movement_totals(house, caller.sight, **asked)
-    return answer_page(request, rows, {"rows": rows, "totals": totals})
+    found: answering.MovementsFound = {"rows": rows}
+    if totals:
+        found["totals"] = answering.movement_totals(house, caller.sight, **asked)
+    return answer_page(request, rows, found)
 
 
 @finance.get(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 
 from babel import Locale, UnknownLocaleError
 from babel.numbers import NumberPattern, get_currency_symbol, get_group_symbol, parse_pattern
@@ -13,6 +13,7 @@ BY_CODE = "#,##0.00 ¤¤"
 """Amount and currency code, in which finance writes: `1,234.50 EUR`. No two currencies share a code."""
 
 
+@lru_cache(maxsize=256)
 def locale_of(name: str | None) -> Locale:
     """The locale of a name such as `de-DE`; English where there is none, and for one that nobody knows."""
     try:
@@ -42,7 +43,9 @@ def number_in_words(number: int, locale: Locale) -> str:
     return f"{number:,}".replace(",", get_group_symbol(locale))
 
 
+@lru_cache(maxsize=8_192)
 def _written(amount: str, currency: str, locale: Locale, pattern: str) -> str:
+    """An amount in a pattern; kept, because a house has few prices, and a page writes them a hundred times."""
     digits = len(amount.partition(".")[2])
     return str(_at_scale(pattern, digits).apply(Decimal(amount), locale, currency=currency, currency_digits=False))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -25,7 +25,7 @@ def instant_in_words(instant: str | datetime, zone: str, locale: Locale) -> str:
     """
     at = instant_from_text(instant) if isinstance(instant, str) else instant
     local = at.astimezone(_zone(zone))
-    day = format_date(local.date(), _DAY.get(locale.language, "medium"), locale=locale)
+    day = _day_in_words(local.date(), locale)
     time = f"{local:%H:%M:%S}" if local.second or local.microsecond else f"{local:%H:%M}"
     return f"{day}, {time} {_offset(local)}"
 
@@ -36,8 +36,12 @@ def _offset(local: datetime) -> str:
 
 def date_in_words(day: str | date, locale: Locale) -> str:
     """A date: `24 Apr 2026`."""
-    found = date_from_text(day) if isinstance(day, str) else day
-    return format_date(found, _DAY.get(locale.language, "medium"), locale=locale)
+    return _day_in_words(date_from_text(day) if isinstance(day, str) else day, locale)
+
+
+@lru_cache(maxsize=4_096)
+def _day_in_words(day: date, locale: Locale) -> str:
+    return format_date(day, _DAY.get(locale.language, "medium"), locale=locale)
 
 
 def month_in_words(month: str, locale: Locale) -> str:

@@ -3,7 +3,7 @@ filters."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from fastapi import Request
 
-from ledger.store.reading.page import Listed, Order, Page
+from ledger.store.reading.page import Listed, Order, Page, TooManyRows
 from ledger.values import date_from_text
 from makegood.answers.cursors import CURSOR_LENGTH_MAX, cursor_of, key_in
 from makegood.answers.filters import FilterRefused, Filters
@@ -22,6 +22,8 @@ ROWS = 50
 """The rows of one page of a list."""
 LIVE_ROWS = 20
 """Those of one that refreshes by itself: its scripts come with it, and a page is to stay small."""
+ADDED_UP_AT_ONCE = 2_000
+"""A list of so many rows is added up with each of its pages; a longer one would take longer than the page does."""
 SLICE_ROWS = 20
 """The rows that are shown together of a table that is one of several on a page."""
 
@@ -126,6 +128,29 @@ class ShownList(Generic[T]):
     """The address of the first page, where this is another."""
 
 
+@dataclass(frozen=True, slots=True)
+class AddedUp(Generic[T]):
+    """What a list comes to, added up or counted; None where it is long, until somebody asks for it."""
+
+    sums: T | None
+    at: str
+    """The address of the same page with it."""
+
+
+def added_up(request: Request, add_up: Callable[[int | None], T]) -> AddedUp[T]:
+    """What a list comes to: at once for a short one, which takes no time, and for a long one with `?sums=yes`.
+
+    `add_up` is given how many rows may be added up, None for any number, and raises TooManyRows where there are more.
+    """
+    at = f"?{urlencode({**request.query_params, 'sums': 'yes'})}"
+    if request.query_params.get("sums") == "yes":
+        return AddedUp(add_up(None), at)
+    try:
+        return AddedUp(add_up(ADDED_UP_AT_ONCE), at)
+    except TooManyRows:
+        return AddedUp(None, at)
+
+
 def asked_list(request: Request, fields: Sequence[FilterField], order: Order, rows: int = ROWS) -> AskedList:
     """The filters and the page that an address asks for. Filters that are left empty are not asked for.
 
@@ -139,11 +164,17 @@ def asked_list(request: Request, fields: Sequence[FilterField], order: Order, ro
     _read_filters(found)
     for name in found.wrong:
         given.pop(name, None)
-    cursor = request.query_params.get("after", "")
+    found.page = asked_page(request, "after", order, rows)
+    return found
+
+
+def asked_page(request: Request, name: str, order: Order, rows: int = ROWS) -> Page:
+    """The page that an address asks for by the cursor under a name; the first where none can be read."""
+    cursor = request.query_params.get(name, "")
     if cursor and len(cursor) <= CURSOR_LENGTH_MAX:
         with suppress(ValueError):
-            found.page = Page(rows, key_in(cursor, order))
-    return found
+            return Page(rows, key_in(cursor, order))
+    return Page(rows)
 
 
 def _read_filters(found: AskedList) -> None:
@@ -176,3 +207,12 @@ def shown_list(request: Request, asked: AskedList, rows: Listed[T]) -> ShownList
     """A page of a list, with the addresses of the pages beside it."""
     onward = asked.address(after=cursor_of(rows.next)) if rows.next is not None else None
     return ShownList(list(rows), onward, asked.address() if "after=" in path_of(request) else None)
+
+
+def second_list(request: Request, name: str, rows: Listed[T]) -> ShownList[T]:
+    """A page of another list on the same page, whose cursor stands under a name of its own; the first stays as it
+    is."""
+    others = {key: value for key, value in request.query_params.items() if key != name}
+    onward = f"?{urlencode({**others, name: cursor_of(rows.next)})}#{name}" if rows.next is not None else None
+    first = f"?{urlencode(others)}#{name}" if name in request.query_params else None
+    return ShownList(list(rows), onward, first)

@@ -194,7 +194,7 @@ def _money(context: Context, amount: str | None, currency: str) -> Markup:
     frame = _frame_of(context)
     write = amount_in_words if frame.is_customer else amount_by_code
     minus = " minus" if amount.startswith("-") else ""
-    return Markup('<span class="money{}">{}</span>').format(minus, write(amount, currency, frame.locale))
+    return Markup(f'<span class="money{minus}">{escape(write(amount, currency, frame.locale))}</span>')
 
 
 @pass_context
@@ -206,7 +206,7 @@ def _moment(context: Context, instant: str | None, other: str | None = None, *, 
     # A line may end between date and time, and nowhere else.
     shown = instant_in_words(instant, frame.zone, frame.locale).replace(" ", "\xa0").replace(",\xa0", ", ")
     if other is None:
-        return Markup('<time datetime="{}">{}</time>').format(instant, shown)
+        return Markup(f'<time datetime="{escape(instant)}">{escape(shown)}</time>')
     beside = f"{called} {instant_in_words(other, frame.zone, frame.locale)}"
     return Markup('<time datetime="{}" title="{}" data-other="{}">{}</time>').format(instant, beside, beside, shown)
 

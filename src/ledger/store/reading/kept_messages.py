@@ -52,7 +52,8 @@ def kept_messages(
     """The messages that are kept as one kind or the other; those that are closed too, unless told otherwise."""
     where = Where().equal(**wanted)
     if not closed:
-        where.that("outcome IS NULL")
+        # For a page closures are looked up one by one: PostgreSQL would read all of them for each to join the two.
+        where.that("outcome IS NULL" if page is None else f"({_CLOSURE[kept]}) < 1")
     found = listed(transaction, _COLUMNS[kept], _TABLE[kept], ORDER, where, page)
     return Listed(_messages(found), found.next)
 
@@ -112,6 +113,11 @@ def refused_after(transaction: Transaction, position: int) -> Left:
 _TABLE: Mapping[KeptAs, str] = {
     "dead-letter": "dead_letters LEFT JOIN closures ON kept = 'dead-letter' AND kept_id = dead_letter_id",
     "set-aside": "set_aside LEFT JOIN closures ON kept = 'set-aside' AND kept_id = set_aside_id",
+}
+_CLOSURES_OF = "SELECT COUNT(*) FROM closures AS its WHERE its.kept = '{}' AND its.kept_id = {}"
+_CLOSURE: Mapping[KeptAs, str] = {
+    "dead-letter": _CLOSURES_OF.format("dead-letter", "dead_letter_id"),
+    "set-aside": _CLOSURES_OF.format("set-aside", "set_aside_id"),
 }
 _SHARED = ("position", "origin", "reason", "source", "id", "account", "channel", "outcome", "actor", "closed_at")
 _COLUMNS: Mapping[KeptAs, tuple[str, ...]] = {

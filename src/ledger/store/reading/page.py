@@ -96,6 +96,19 @@ def statement_of(
     return f"SELECT {', '.join(columns)} FROM {source}{narrowed} ORDER BY {', '.join(by)}{ending}", values
 
 
+class TooManyRows(Exception):
+    """There are more rows than somebody would have added up at once."""
+
+
+def check_at_most(transaction: Transaction, source: str, where: Where, rows: int | None) -> None:
+    """Raises TooManyRows where more rows are found than so many, of which no more are read; None sets no limit."""
+    if rows is None:
+        return
+    counted = f"SELECT COUNT(*) FROM (SELECT 1 FROM {source}{where} LIMIT {rows + 1}) AS found"
+    if transaction.rows(counted, where.values)[0][0] > rows:
+        raise TooManyRows
+
+
 def in_memory(rows: Iterable[T], key: Callable[[T], Key], page: Page | None) -> Listed[T]:
     """A page of a list that is short, and stands in memory in order."""
     if page is None:

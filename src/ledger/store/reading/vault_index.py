@@ -12,6 +12,8 @@ from ledger.vault import IndexEntry, Vault
 WHOLE_INDEX = "vault_index"
 """The row of `store` that says under which key the index has all that the vault has."""
 
+COUNTED = 1_000
+"""Of words that so many have it does not matter which one more have."""
 _SAME_ACCOUNT = 'o.account COLLATE "C" = i.account COLLATE "C"'
 """By the order that the index goes by, so that PostgreSQL finds it there."""
 
@@ -35,15 +37,24 @@ def accounts_found(
 
 
 def _with_all(transaction: Transaction, tokens: Sequence[bytes], from_account: str, limit: int) -> Iterator[str]:
-    """The accounts that have all of these tokens: those of the first, in order, of which the others are looked up."""
-    first, *others = tokens
+    """The accounts that have all of these tokens: those of the one that fewest have, in order.
+
+    The others are looked up for each by itself: PostgreSQL would join all accounts of two words if it liked.
+    """
+    first, *others = sorted(tokens, key=lambda token: _how_many(transaction, token)) if len(tokens) > 1 else tokens
     where = Where().that("i.token = ?", first).that('i.account COLLATE "C" >= ?', from_account)
     for token in others:
-        where.that(f"EXISTS (SELECT 1 FROM vault_index o WHERE o.token = ? AND {_SAME_ACCOUNT})", token)
+        where.that(f"(SELECT 1 FROM vault_index o WHERE o.token = ? AND {_SAME_ACCOUNT} LIMIT 1) IS NOT NULL", token)
     rows = transaction.rows(
         f'SELECT DISTINCT i.account COLLATE "C" FROM vault_index i{where} ORDER BY 1 LIMIT {limit}', where.values
     )
     return (account for (account,) in rows)
+
+
+def _how_many(transaction: Transaction, token: bytes) -> int:
+    """How many entries have a token, counted no further than it matters."""
+    counted = f"SELECT COUNT(*) FROM (SELECT 1 FROM vault_index WHERE token = ? LIMIT {COUNTED}) AS found"
+    return int(transaction.rows(counted, (token,))[0][0])
 
 
 def index_of(transaction: Transaction, refs: Collection[str]) -> set[IndexEntry]:

@@ -7,15 +7,18 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from ledger.store.reading.page import Listed
 from makegood.answers import owed
 from makegood.pages.console.deciding import APPROVALS, CLAIM, GOODWILL, OVERPAID, REFUND
-from makegood.pages.lists import ACCOUNT, LIVE_ROWS, asked_list, shown_list
+from makegood.pages.lists import ACCOUNT, LIVE_ROWS, asked_list, asked_page, second_list, shown_list
 from makegood.pages.live import live_of
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import Entry, page
 from makegood.pages.visitor import Visitor, house_of, visits
+from projections import goodwill as goodwill_
 from projections import overpaid as overpaid_
 from projections import refunds as refunds_
+from projections.linked_goodwill import GoodwillLinked
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -31,13 +34,17 @@ def approvals(request: Request, visitor: Annotated[Visitor, visits("refund.read"
     mark, house, sight = live_of(request).mark(), house_of(request), visitor.caller.sight
     asked = asked_list(request, (), refunds_.ORDER, LIVE_ROWS)
     waiting = owed.refunds(house, sight, status="due", page=asked.page)
+    proposed: Listed[GoodwillLinked] = Listed()
+    if visitor.may("goodwill.read"):
+        of_goodwill = asked_page(request, "goodwill", goodwill_.ORDER, LIVE_ROWS)
+        proposed = owed.goodwill(house, sight, still_open=True, page=of_goodwill)
     return page(
         visitor.frame,
         "console/approvals.html",
         title="Approvals",
         shown=shown_list(request, asked, waiting),
         refund=REFUND,
-        goodwill=owed.goodwill(house, sight, still_open=True) if visitor.may("goodwill.read") else [],
+        goodwill=second_list(request, "goodwill", proposed),
         of_goodwill=GOODWILL,
         live=mark,
     )

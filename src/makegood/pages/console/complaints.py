@@ -14,7 +14,7 @@ from makegood.pages.console.accounts import ACCOUNT as ACCOUNT_PATH
 from makegood.pages.console.accounts import account_frame
 from makegood.pages.console.customer_acts import ACTS
 from makegood.pages.console.finance import AGE_LABELS
-from makegood.pages.lists import ACCOUNT, FilterField, asked_list, choice, shown_list
+from makegood.pages.lists import ACCOUNT, FilterField, added_up, asked_list, choice, shown_list
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import Entry, page
 from makegood.pages.visitor import Visitor, house_of, visits
@@ -50,6 +50,7 @@ def complaints(request: Request, visitor: Annotated[Visitor, visits("complaint.r
         age=asked.one_of("age"),
         page=asked.page,
     )
+    added = added_up(request, lambda rows: finance.complaint_ages(house, sight, account=account, at_most=rows))
     return page(
         visitor.frame,
         "console/complaints.html",
@@ -57,7 +58,8 @@ def complaints(request: Request, visitor: Annotated[Visitor, visits("complaint.r
         asked=asked,
         shown=shown_list(request, asked, rows),
         totals=[],
-        ages=finance.complaint_ages(house, sight, account=account),
+        ages=added.sums,
+        sums_at=added.at,
         age_labels=AGE_LABELS,
     )
 
@@ -79,6 +81,7 @@ def disputes(request: Request, visitor: Annotated[Visitor, visits("dispute.read"
         age=asked.one_of("age"),
         page=asked.page,
     )
+    added = added_up(request, lambda rows: finance.dispute_ages(house, sight, account=account, at_most=rows))
     return page(
         visitor.frame,
         "console/disputes.html",
@@ -86,7 +89,8 @@ def disputes(request: Request, visitor: Annotated[Visitor, visits("dispute.read"
         asked=asked,
         shown=shown_list(request, asked, rows),
         totals=[],
-        ages=finance.dispute_ages(house, sight, account=account),
+        ages=added.sums,
+        sums_at=added.at,
         age_labels=AGE_LABELS,
     )
 

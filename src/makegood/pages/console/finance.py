@@ -35,6 +35,7 @@ from makegood.pages.lists import (
     ROWS,
     AskedList,
     FilterField,
+    added_up,
     asked_list,
     choice,
     shown_list,
@@ -168,14 +169,18 @@ def amounts_owed(request: Request, visitor: Annotated[Visitor, visits("owed.read
         "known_at": _known_at(asked),
     }
     rows = finance.owed_items(house, sight, page=asked.page, **narrowed, **asked.filters.asked())
-    sums = finance.owed_sums(house, sight, **narrowed, **asked.filters.asked())
+    asked_for = asked.filters.asked()
+    added = added_up(
+        request, lambda rows: finance.owed_sums(house, sight, **narrowed, at_most=rows, **asked_for)["totals"]
+    )
     return page(
         visitor.frame,
         "console/owed.html",
         title="Amounts owed",
         asked=asked,
         shown=shown_list(request, asked, rows),
-        totals=sums["totals"],
+        totals=added.sums,
+        sums_at=added.at,
         owed_labels=OWED_LABELS,
         age_labels=AGE_LABELS,
     )
@@ -211,14 +216,19 @@ def movements(request: Request, visitor: Annotated[Visitor, visits("movement.rea
     house, sight = house_of(request), visitor.caller.sight
     asked = asked_list(request, _MOVEMENTS, moved.order("recorded_at"))
     kind = asked.one_of("kind")
-    rows = finance.movements(house, sight, kind=kind, page=asked.page, **asked.filters.asked())
+    asked_for = asked.filters.asked()
+    rows = finance.movements(house, sight, kind=kind, page=asked.page, **asked_for)
+    added = added_up(
+        request, lambda rows: finance.movement_totals(house, sight, kind=kind, at_most=rows, **asked_for)
+    )
     return page(
         visitor.frame,
         "console/movements.html",
         title="Movements",
         asked=asked,
         shown=shown_list(request, asked, rows),
-        totals=finance.movement_totals(house, sight, kind=kind, **asked.filters.asked()),
+        totals=added.sums,
+        sums_at=added.at,
         export=asked.address("/console/exports/movements") if visitor.may("export.read") else None,
     )
 
@@ -254,13 +264,15 @@ def _list(
     # Before the rows: what comes while they are read is told as a change.
     live: dict[str, Any] = {"live": live_of(request).mark()} if waits else {}
     rows = question(house, sight, page=asked.page, **chosen, **asked.filters.asked())
+    added = added_up(request, lambda rows: totals(house, sight, at_most=rows, **chosen, **asked.filters.asked()))
     return page(
         visitor.frame,
         f"console/{name}.html",
         title=title,
         asked=asked,
         shown=shown_list(request, asked, rows),
-        totals=totals(house, sight, **chosen, **asked.filters.asked()),
+        totals=added.sums,
+        sums_at=added.at,
         export=asked.address(f"/console/exports/{name}") if visitor.may("export.read") else None,
         **live,
     )
