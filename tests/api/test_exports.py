@@ -65,7 +65,7 @@ def test_an_export_is_described_with_the_parameters_of_its_list() -> None:
             for path in (f"/{what}", f"/exports/{what}")
         )
         assert of_the_export.pop("format") == list(EXPORTED[what].formats)
-        for name in ("limit", "after", "by"):  # pages and sums are the list's
+        for name in ("limit", "after", "by", "totals"):  # pages and sums are the list's
             of_the_list.pop(name, None)
         if what in AS_THEY_STAND:
             for name in ("as_of", "known_at"):

@@ -41,7 +41,7 @@ def long_ledger(books: Books) -> Database:
     database = books.database.real
     with database.writing() as transaction:
         transaction.insert("events", (*columns, "envelope"), rows)
-        transaction.run("ANALYZE")
+        transaction.run("ANALYZE events")
     return database
 
 

@@ -21,6 +21,7 @@ from consumers.kafka.partitions import PartitionWork
 from consumers.kafka.records import Outgoing, Partition, Record, TopicIdentity
 from consumers.projector import KafkaSource
 from consumers.relay import EventLane, InstructionLane, Relay
+from consumers.taking import Stretch, Taking
 from ledger.application.account import Account
 from ledger.application.ledger import Decided, Ledger
 from ledger.application.record import Recording, _Taking, take
@@ -155,14 +156,21 @@ def the_first_part_of_a_split_batch_moves_its_position_past_all_of_it() -> Itera
 
 @planted
 def what_was_read_is_kept_when_a_partition_begins_anew() -> Iterator[None]:
-    drop = PartitionWork._drop
+    """And nobody passes over what a shard has, which would make up for it."""
+    drop, takes = PartitionWork._drop, Taking.take
 
     def keeping(work: PartitionWork, partition: Partition, held: Any, wait: float) -> None:
         pending = list(held.pending)
         drop(work, partition, held, wait)
         held.pending.extend(pending)
 
-    with patch.object(PartitionWork, "_drop", keeping):
+    def taking_all(taking: Taking, stretches: Mapping[Partition, Stretch]) -> Taken:
+        for partition in stretches:
+            if (stands := taking.follows(partition)) is not None:
+                stands.next = 0
+        return takes(taking, stretches)
+
+    with patch.object(PartitionWork, "_drop", keeping), patch.object(Taking, "take", taking_all):
         yield
 
 
