@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Literal, Protocol
 
 import structlog
@@ -13,13 +12,13 @@ import structlog
 from consumers.kafka.partitions import BeginAnew, PartitionWork, RecordFails
 from consumers.kafka.records import GroupMember, Partition, Record, TopicIdentity, TopicWatch
 from consumers.kafka.topics import UPSTREAM, Topic
-from consumers.part import reason_of
-from consumers.taking import Read, Stretch, Taking
+from consumers.part import BackOff, reason_of
+from consumers.taking import Look, Read, Stretch, Taking
 from consumers.upstream import read_damaged, read_kafka
 from ledger.application.ledger import Ledger
 from ledger.application.shards import Shards
 from ledger.application.statement import Refusal, Statement, Taken
-from ledger.store.database import Database, Unavailable
+from ledger.store.database import Unavailable
 from ledger.store.writing import ReaderFenced
 
 BATCH_MAX = 500
@@ -27,8 +26,9 @@ BATCH_MAX = 500
 GROUP = "intake"
 WATCH_SECONDS = 5.0
 """How often it is asked whether the topic is still the same one."""
-LOOK_SECONDS = 1.0
-"""How often it is looked whether a shard that could not be reached answers again."""
+LOOK_FIRST, LOOK_MOST = 1.0, 60.0
+"""Seconds after which it is looked whether a shard that could not be reached answers again; longer each time that it
+answers and cannot be written to all the same, because partitions are read again each time."""
 
 log = structlog.get_logger("makegood.intake")
 
@@ -98,6 +98,8 @@ class Intake:
         self._begun: set[Partition] = set()
         self._out_of_reach: set[int] = set()
         self._answers_at = 0.0
+        self._look: Look | None = None
+        self._looking = BackOff(LOOK_FIRST, LOOK_MOST)
         self._cluster = cluster
         self._topic = topic
         self._batch = batch
@@ -233,13 +235,17 @@ class Intake:
                     self._out_of_reach.clear()
                     raise
                 self._out_of_reach.add(number)
-                self._answers_at = self._monotonic() + LOOK_SECONDS
+                self._answers_at = self._monotonic() + self._looking.next()
                 log.error("shard_out_of_reach", shard=number, reason=str(error))  # noqa: TRY400
 
     def _look_who_answers(self, work: PartitionWork) -> None:
         """Read partitions again from where a shard stands that answers again."""
-        self._answers_at = self._monotonic() + LOOK_SECONDS
-        answer = {number for number in self._out_of_reach if _answers(self._takings[number].database)}
+        if self._look is None:
+            self._look = Look({number: self._takings[number] for number in self._out_of_reach})
+        if (answer := self._look.answered()) is None:
+            return
+        self._look = None
+        self._answers_at = self._monotonic() + LOOK_FIRST
         if answer:
             log.info("shards_answer_again", shards=sorted(answer))
             self._out_of_reach -= answer
@@ -270,6 +276,8 @@ class Intake:
         stretches = self._divided(records)
         taken = Taken()
         self._of_each(lambda number, taking: taken.add(taking.take(stretches[number])))
+        if not self._out_of_reach:
+            self._looking.reset()
         self._recorded()
         log.info(
             "messages_taken",
@@ -343,9 +351,3 @@ def read_record(identity: TopicIdentity, record: Record) -> Statement | Refusal:
     except Exception as error:  # no record stops a consumer
         log.error("record_unreadable", origin=origin, exc_type=type(error).__name__)  # noqa: TRY400
         return Refusal(origin, UNREADABLE, None, record.value or b"", channel="kafka")
-
-
-def _answers(database: Database) -> bool:
-    with suppress(Unavailable), database.reading() as transaction:
-        return bool(transaction.rows("SELECT 1"))
-    return False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +16,7 @@ from ledger.application.lost_messages import pass_over
 from ledger.application.record import take
 from ledger.application.statement import Refusal, Statement, Taken
 from ledger.events import LostRange
-from ledger.store.database import Database
+from ledger.store.database import Database, StoreError
 from ledger.store.reading.readers import readers_below
 from ledger.store.writing import ReaderMove, take_over_reader
 
@@ -135,6 +137,26 @@ class Taking:
     def end(self, partition: Partition) -> None:
         """Forget the epoch: nothing can be written for the partition any more."""
         self._stands.pop(partition, None)
+
+
+class Look:
+    """A look at which shards answer. A thread asks: for one that is not there its database waits a while."""
+
+    def __init__(self, takings: Mapping[int, Taking]) -> None:
+        self._found: set[int] | None = None
+        threading.Thread(target=self._ask, args=(dict(takings),), name="look", daemon=True).start()
+
+    def _ask(self, takings: Mapping[int, Taking]) -> None:
+        found = set()
+        for number, taking in takings.items():
+            with suppress(StoreError), taking.database.reading() as transaction:
+                transaction.rows("SELECT 1")
+                found.add(number)
+        self._found = found
+
+    def answered(self) -> set[int] | None:
+        """The numbers of those that answer; None while they are asked."""
+        return self._found
 
 
 def reader_name(identity: TopicIdentity, partition: int) -> str:
