@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 import structlog
 
-from consumers.kafka.partitions import BeginAnew, PartitionWork, RecordFails
+from consumers.kafka.partitions import BeginAnew, KnownTopic, PartitionWork, RecordFails
 from consumers.kafka.records import GroupMember, Partition, Record, TopicIdentity, TopicWatch
 from consumers.kafka.topics import UPSTREAM, Topic
 from consumers.part import BackOff, reason_of
@@ -106,9 +106,8 @@ class Intake:
         self._monotonic = monotonic
         self._recorded = recorded
         self._identity: TopicIdentity | None = None
-        self._client_knows: TopicIdentity | None = None
         self._work: PartitionWork | None = None
-        self._watch: TopicWatch | None = None
+        self._known: KnownTopic | None = None
         self._look_at = 0.0
 
     def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
@@ -129,8 +128,7 @@ class Intake:
         self._work = PartitionWork(
             member, self, self._monotonic, batch=self._batch, stopping=stopping, together=self.work_together
         )
-        self._watch = self._cluster.watch(self._topic.name)
-        self._client_knows = self._watch.look()
+        self._known = KnownTopic(self._cluster.watch(self._topic.name))
         self._look_at = 0.0
         self._work.join()
 
@@ -142,13 +140,12 @@ class Intake:
     def step(self, timeout: float) -> int:
         """Take what is there, or what comes within `timeout` seconds; how many messages were worked off."""
         assert self._work is not None
-        assert self._watch is not None
         done = self._work.step(timeout)
         if self._out_of_reach and self._monotonic() >= self._answers_at:
             self._look_who_answers(self._work)
         if self._monotonic() >= self._look_at:
             self._look_at = self._monotonic() + WATCH_SECONDS
-            self._notice(self._watch.look(), self._work)
+            self._notice(self._work)
         return done
 
     def close(self) -> None:
@@ -157,20 +154,17 @@ class Intake:
         if work is not None:
             work.leave()
 
-    def _notice(self, now: TopicIdentity | None, work: PartitionWork) -> None:
+    def _notice(self, work: PartitionWork) -> None:
         """Begin anew where the topic is another than the one that the client knows.
 
-        That it is read from its beginning already, because its partitions were lost meanwhile, does not help. What
-        the client knows is taken to be what the topic was before it joined: it may have been made anew since, before
-        a partition came.
+        That it is read from its beginning already, because its partitions were lost meanwhile, does not help.
         """
-        if now is None or now == self._client_knows:
-            return
-        if self._client_knows is not None:
-            log.warning("topic_made_anew", topic=now.topic, was=str(self._client_knows), now=str(now))
+        assert self._known is not None
+        if (made_anew := self._known.was_made_anew()) is not None:
+            was, now = made_anew
+            log.warning("topic_made_anew", topic=now.topic, was=str(was), now=str(now))
             self._begun.clear()
             work.join_anew()
-        self._client_knows = now
 
     # --- the worker of its partitions ----------------------------------------------------------------------------
 

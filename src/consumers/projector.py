@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from consumers.ahead import LOOKED_AT, RecordsAtEnd, ahead_among, check_none_ahead, events_carried
-from consumers.kafka.partitions import PartitionWork, RecordFails
+from consumers.kafka.partitions import KnownTopic, PartitionWork, RecordFails
 from consumers.kafka.records import BrokerUnavailable, GroupMember, Partition, Record, TopicIdentity, TopicWatch
 from consumers.kafka.topics import EVENTS, Topic
 from consumers.part import BackOff, reason_of
@@ -154,16 +154,14 @@ class KafkaSource:
         self._monotonic = monotonic
         self._followers: Sequence[Follower] = ()
         self._stores: dict[Follower, bytes] = {}
-        self._client_knows: TopicIdentity | None = None
-        self._watch: TopicWatch | None = None
+        self._known: KnownTopic | None = None
         self._work: PartitionWork | None = None
 
     def open(self, followers: Sequence[Follower], stopping: Callable[[], bool]) -> None:
         self._followers = followers
         member = self._cluster.member(GROUP, [self._topic])
         self._work = PartitionWork(member, self, self._monotonic, batch=self._batch, read_ahead=2, stopping=stopping)
-        self._watch = self._cluster.watch(self._topic.name)
-        self._client_knows = self._watch.look()
+        self._known = KnownTopic(self._cluster.watch(self._topic.name))
         self._work.join()
 
     @property
@@ -188,14 +186,11 @@ class KafkaSource:
 
     def _notice(self, work: PartitionWork) -> None:
         """Begin anew with a new client where the topic was made anew: the old one may never fetch from it."""
-        assert self._watch is not None
-        now = self._watch.look()
-        if now is None or now == self._client_knows:
-            return
-        if self._client_knows is not None:
-            log.warning("topic_made_anew", topic=now.topic, was=str(self._client_knows), now=str(now))
+        assert self._known is not None
+        if (made_anew := self._known.was_made_anew()) is not None:
+            was, now = made_anew
+            log.warning("topic_made_anew", topic=now.topic, was=str(was), now=str(now))
             work.join_anew()
-        self._client_knows = now  # or an older one: it may have been made anew since, before a partition came
 
     def close(self) -> None:
         if self._work is not None:

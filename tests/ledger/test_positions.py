@@ -19,8 +19,7 @@ from ledger.store.positions import (
 )
 from ledger.store.reading.shards import (
     WrongShard,
-    number_of_shards,
-    own_shard,
+    place_in_store,
     shard_ends,
     shards_of,
     shards_of_accounts,
@@ -124,7 +123,7 @@ class TestShardsOfAStore:
         change(books, "DELETE FROM store WHERE name LIKE 'shard%'")
         with books.database.reading() as transaction:
             assert list(shards_of(transaction)) == [FIRST_SHARD]
-            assert (own_shard(transaction), number_of_shards(transaction)) == (FIRST_SHARD, 1)
+            assert place_in_store(transaction) == (FIRST_SHARD, 1)
         assert not books.ledger.bring_up_to_date()
 
     def test_a_shard_takes_new_accounts_of_its_own_only(self, books: Books) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from consumers.kafka.records import BrokerUnavailable, GroupMember, Partition, Record
+from consumers.kafka.records import BrokerUnavailable, GroupMember, Partition, Record, TopicIdentity, TopicWatch
 from consumers.part import BackOff, Explained, reason_of
 from ledger.store.database import Conflict, Unavailable
 
@@ -311,3 +311,24 @@ class PartitionWork:
         if not held.paused:
             self._member.pause(partition)
             held.paused = True
+
+
+class KnownTopic:
+    """The topic that a client knows. Where it was made anew, the client may never fetch from it.
+
+    The client is taken to know what the topic was before it joined: it may have been made anew since, before a
+    partition came.
+    """
+
+    def __init__(self, watch: TopicWatch) -> None:
+        """Made before a member joins."""
+        self._watch = watch
+        self._known = watch.look()
+
+    def was_made_anew(self) -> tuple[TopicIdentity, TopicIdentity] | None:
+        """Which topic it was and which it is, where it is another now: then a new client has to join."""
+        known, now = self._known, self._watch.look()
+        if now is None or now == known:
+            return None
+        self._known = now
+        return (known, now) if known is not None else None

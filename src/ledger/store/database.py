@@ -213,6 +213,11 @@ def _hidden(parameter: re.Match[str]) -> str:
     return f"{before}{name}{equals}…" if secret else parameter[0]
 
 
+def each_is(columns: Iterable[str], between: str = " AND ") -> str:
+    """That each of some columns is the next parameter: a condition, or with commas `between` what is to be set."""
+    return between.join(f"{column} = ?" for column in columns)
+
+
 def on_conflict(columns: Iterable[str], key: Sequence[str]) -> str:
     """The clause by which a row takes the place of the one that has its key."""
     others = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in key)

@@ -26,6 +26,7 @@ from ledger.store.database import (
     StoreError,
     Transaction,
     Unavailable,
+    each_is,
     on_conflict,
     redacted,
 )
@@ -109,8 +110,8 @@ class _PostgreSQLTransaction(Transaction):
 
     def update(self, table: str, columns: Mapping[str, str], key: Mapping[str, str], rows: Sequence[Row]) -> int:
         if len(rows) <= 1:
-            settings = ", ".join(f"{column} = ?" for column in columns)
-            conditions = " AND ".join(f"{column} = ?" for column in key)
+            settings = each_is(columns, ", ")
+            conditions = each_is(key)
             return sum(self.run(f"UPDATE {table} SET {settings} WHERE {conditions}", row) for row in rows)
         new, old = [f"new_{column}" for column in columns], [f"old_{column}" for column in key]
         there = " AND ".join(f"{table}.{column} = given.old_{column}" for column in key)
@@ -139,7 +140,7 @@ class _PostgreSQLTransaction(Transaction):
 
     def delete(self, table: str, key: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
         if len(rows) <= 1:
-            conditions = " AND ".join(f"{column} = ?" for column in key)
+            conditions = each_is(key)
             return sum(self.run(f"DELETE FROM {table} WHERE {conditions}", row) for row in rows)
         types = self._types_of(table)
         there = " AND ".join(f"{table}.{column} = given.{column}" for column in key)

@@ -21,6 +21,7 @@ from ledger.store.database import (
     StoreError,
     Transaction,
     Unavailable,
+    each_is,
     on_conflict,
 )
 
@@ -51,8 +52,8 @@ class _SQLiteTransaction(Transaction):
         return self._run_each(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {ending}", rows)
 
     def update(self, table: str, columns: Mapping[str, str], key: Mapping[str, str], rows: Sequence[Row]) -> int:
-        settings = ", ".join(f"{column} = ?" for column in columns)
-        conditions = " AND ".join(f"{column} = ?" for column in key)
+        settings = each_is(columns, ", ")
+        conditions = each_is(key)
         return self._run_each(f"UPDATE {table} SET {settings} WHERE {conditions}", rows)
 
     def upsert(
@@ -64,7 +65,7 @@ class _SQLiteTransaction(Transaction):
         )
 
     def delete(self, table: str, key: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
-        conditions = " AND ".join(f"{column} = ?" for column in key)
+        conditions = each_is(key)
         return self._run_each(f"DELETE FROM {table} WHERE {conditions}", rows)
 
     def rows_in(self, sql: str, values: Sequence[Any]) -> list[Row]:

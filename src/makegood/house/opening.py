@@ -13,7 +13,7 @@ from ledger.store.connecting import connect, create_if_missing, lacks_database
 from ledger.store.database import Database, StoreError, redacted
 from ledger.store.positions import FIRST_SHARD
 from ledger.store.reading.generations import AheadOfLedger
-from ledger.store.reading.shards import number_of_shards, own_shard
+from ledger.store.reading.shards import place_in_store
 from ledger.store.reading.store import NoStore, clock_in, store_exists, store_is_older
 from ledger.store.reading.vault import vault_of
 from ledger.store.reading.vault_index import index_is_whole
@@ -55,16 +55,19 @@ class House:
         return Ledger(self.database, self.vault, system_clock)
 
     @cached_property
+    def _place(self) -> tuple[int, int]:
+        with self.database.reading() as transaction:
+            return place_in_store(transaction)
+
+    @property
     def shard(self) -> int:
         """Which of the store's shards it is."""
-        with self.database.reading() as transaction:
-            return own_shard(transaction)
+        return self._place[0]
 
-    @cached_property
+    @property
     def shards(self) -> int:
         """How many shards the whole store has."""
-        with self.database.reading() as transaction:
-            return number_of_shards(transaction)
+        return self._place[1]
 
     def seen_by(self, actor: str, channel: str) -> Self:
         """The same house, in which it is known who looks."""

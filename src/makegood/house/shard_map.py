@@ -25,7 +25,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from ledger.store.connecting import connect, create_if_missing, schema_of
 from ledger.store.database import beside, redacted
 from ledger.store.positions import FIRST_SHARD, SHARDS_MAX, shard_for
-from ledger.store.reading.shards import number_of_shards, own_shard, shard_ends
+from ledger.store.reading.shards import place_in_store, shard_ends
 from ledger.store.reading.store import store_exists
 from makegood.house.opening import House, open_house
 from makegood.house.settings import Settings
@@ -106,8 +106,7 @@ def _is_begun(settings: Settings, shards: int, shard: int) -> bool:
         if not store_exists(database):
             return False
         with database.reading() as transaction:
-            found = own_shard(transaction), number_of_shards(transaction), len(shard_ends(transaction))
-    return found == (shard, shards, 0)
+            return place_in_store(transaction) == (shard, shards) and not shard_ends(transaction)
 
 
 @contextmanager

@@ -20,12 +20,7 @@ class WrongShard(StoreError):
 
 def own_shard(transaction: Transaction) -> int:
     """The number of the shard that this database holds; the first one in a store from before it was recorded."""
-    return _place(transaction)[0]
-
-
-def number_of_shards(transaction: Transaction) -> int:
-    """How many shards the whole store has."""
-    return _place(transaction)[1]
+    return place_in_store(transaction)[0]
 
 
 def shards_of(transaction: Transaction) -> range:
@@ -34,15 +29,15 @@ def shards_of(transaction: Transaction) -> range:
     return range(own, own + 1)
 
 
-def _place(transaction: Transaction) -> tuple[int, int]:
-    """A store from before these were recorded is one shard."""
+def place_in_store(transaction: Transaction) -> tuple[int, int]:
+    """The number of the shard that this database holds, and how many the whole store has: one where nothing says."""
     said: dict[str, str] = dict(transaction.rows("SELECT name, value FROM store WHERE name IN ('shard', 'shards')"))
     return int(said.get("shard", FIRST_SHARD)), int(said.get("shards", 1))
 
 
 def shard_of_new(transaction: Transaction, accounts: Iterable[str]) -> int:
     """The shard in which accounts are recorded that are new here. Raises WrongShard where one belongs elsewhere."""
-    own, number = _place(transaction)
+    own, number = place_in_store(transaction)
     for account in accounts:
         if number > 1 and account != SYSTEM_ACCOUNT and (belongs := shard_for(account, number)) != own:
             raise WrongShard(
