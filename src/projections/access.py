@@ -148,7 +148,7 @@ def grants(database: Database, principal: str | None = None, *, page: Page | Non
         }
         for row in found
     ]
-    return Listed(standing, found.next)
+    return found.told(standing)
 
 
 def keys(database: Database, principal: str | None = None, *, page: Page | None = None) -> Listed[ApiKey]:
@@ -165,7 +165,7 @@ def keys(database: Database, principal: str | None = None, *, page: Page | None 
         }
         for row in found
     ]
-    return Listed(standing, found.next)
+    return found.told(standing)
 
 
 def _rows(database: Database, table: Table, where: Where) -> list[Row]:

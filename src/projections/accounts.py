@@ -417,7 +417,7 @@ def listed_reductions(database: Database, *, accounts: Accounts = None) -> Liste
         }
         for row in found
     ]
-    return Listed(reductions)
+    return found.told(reductions)
 
 
 def registered(state: State, left_out: LeftOut) -> Registered:

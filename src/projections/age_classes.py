@@ -35,6 +35,15 @@ def aged(rows: Iterable[tuple[AgeClass, int, int]]) -> list[Aged]:
     return sorted(found, key=lambda each: AGE_CLASSES.index(each["age"]))
 
 
+def aged_together(of_each: Iterable[Iterable[Aged]]) -> list[Aged]:
+    """The classes of what is open in several stores, together."""
+    found: dict[AgeClass, tuple[int, int]] = {}
+    for each in (each for classes in of_each for each in classes):
+        count, overdue = found.get(each["age"], (0, 0))
+        found[each["age"]] = count + each["count"], overdue + each["overdue"]
+    return aged((age, *numbers) for age, numbers in found.items())
+
+
 def age_class(since: int, now: datetime) -> AgeClass:
     """The class of something that began at an instant, in microseconds."""
     age = to_microseconds(now) - since

@@ -84,7 +84,7 @@ def listed(database: Database, *, accounts: Accounts = None, page: Page | None =
     """The alarms that stand: by account, then by name and what they are about."""
     with database.reading() as transaction:
         found = rows_listed(transaction, ALARMS, ROWS, Where().among("account", accounts), page)
-    return Listed(shown({ROWS.name: found}), found.next)
+    return found.told(shown({ROWS.name: found}))
 
 
 def alarms_left(transaction: Transaction) -> Left:

@@ -7,6 +7,7 @@ other tables that belong to what is shown are those of the accounts on the page.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
 
@@ -93,6 +94,18 @@ def list_totals(
         }
         for currency, count, *parts in rows
     ]
+
+
+def totals_together(of_each: Iterable[Sequence[ListTotal]]) -> list[ListTotal]:
+    """The sums of several lists together, by currency."""
+    found: dict[Currency, ListTotal] = {}
+    for total in (total for totals in of_each for total in totals):
+        so_far = found.setdefault(total["currency"], {**total, "count": 0, "sums": dict.fromkeys(total["sums"], "0")})
+        so_far["count"] += total["count"]
+        so_far["sums"] = {
+            name: str(Decimal(so_far["sums"][name]) + Decimal(amount)) for name, amount in total["sums"].items()
+        }
+    return [found[currency] for currency in sorted(found)]
 
 
 def state_in(

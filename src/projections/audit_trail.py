@@ -143,7 +143,7 @@ def listed(database: Database, account_id: str, wanted: Wanted = ALL, *, page: P
         if not found and version_folded(transaction, account_id) is None:
             raise unknown(account_id)
         entries = _entries(transaction, account_id, found)
-    return Listed(entries, found.next)
+    return found.told(entries)
 
 
 def accounts_with_claim(database: Database, claim_id: str) -> list[str]:

@@ -17,7 +17,7 @@ from ledger.store.database import Database, Transaction
 from ledger.store.instants import to_microseconds
 from ledger.store.positions import KnownAt
 from ledger.store.reading.events import StoredEnvelope, accounts_between, read_accounts, recorded_by
-from ledger.store.reading.page import Key, Listed, Order, Page
+from ledger.store.reading.page import Key, Listed, Order, Page, in_memory
 from ledger.store.reading.shards import shard_ends
 from projections.account_state import AccountState, ClaimOfAccount, account_recorded
 from projections.asking import Accounts
@@ -63,8 +63,8 @@ def listed(
         if after is None or _key(change) > after:
             found.append(change)
         if page is not None and len(found) > page.limit:
-            return Listed(found[: page.limit], _key(found[page.limit - 1]))
-    return Listed(found)
+            break
+    return in_memory(found, _key, page)
 
 
 def _key(change: Change) -> Key:

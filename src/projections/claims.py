@@ -232,7 +232,7 @@ def claims_in(transaction: Transaction, where: Where, page: Page | None = None) 
     """The claims of which something holds, by account and id."""
     found = rows_listed(transaction, CLAIMS, ROWS, where, page)
     settled = rows_of(transaction, CLAIMS, SETTLEMENTS, accounts_of(found))
-    return Listed(shown({ROWS.name: found, SETTLEMENTS.name: settled}), found.next)
+    return found.told(shown({ROWS.name: found, SETTLEMENTS.name: settled}))
 
 
 def is_goodwill_not_granted(claim: ClaimHead) -> bool:

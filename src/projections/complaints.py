@@ -224,11 +224,17 @@ def by_age(database: Database, now: datetime, *, accounts: Accounts = None, at_m
         )
 
 
-def find(database: Database, now: datetime, complaint_id: str, account: str | None = None) -> Complaint | None:
-    """The complaint with this id, if it was opened. Raises AmbiguousId where several accounts have one."""
+def find(
+    databases: Iterable[Database], now: datetime, complaint_id: str, account: str | None = None
+) -> Complaint | None:
+    """The complaint with this id in some databases, if it was opened. Raises AmbiguousId where several accounts have
+    one."""
     where = Where().equal(account=account, complaint_id=complaint_id)
-    with database.reading() as transaction:
-        return the_only(_listed(transaction, now, where), complaint_id)
+    found: list[Complaint] = []
+    for database in databases:
+        with database.reading() as transaction:
+            found += _listed(transaction, now, where)
+    return the_only(sorted(found, key=lambda each: each["account_id"]), complaint_id)
 
 
 def _listed(transaction: Transaction, now: datetime, where: Where, page: Page | None = None) -> Listed[Complaint]:
@@ -236,7 +242,7 @@ def _listed(transaction: Transaction, now: datetime, where: Where, page: Page | 
     by_id = {(each["account_id"], each["complaint_id"]): each for each in _of(transaction, accounts_of(found))}
     complaints = (by_id[row["account"], row["complaint_id"]] for row in found)
     aged: list[Complaint] = [{**each, "age_seconds": open_seconds(each, now)} for each in complaints]
-    return Listed(aged, found.next)
+    return found.told(aged)
 
 
 def _of(transaction: Transaction, accounts: Collection[str]) -> list[ComplaintOfAccount]:

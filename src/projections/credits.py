@@ -392,7 +392,7 @@ def _listed(
     uses = {
         table.name: rows_of(transaction, CREDITS, table, accounts_of(found)) for table in (APPLICATIONS, RECOVERIES)
     }
-    return Listed(_in_order({ROWS.name: found, **uses}), found.next)
+    return found.told(_in_order({ROWS.name: found, **uses}))
 
 
 def shown(state: State) -> list[Credit]:

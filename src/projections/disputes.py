@@ -84,9 +84,8 @@ def listed(
         state = state_in(transaction, told_by, {claim["account_id"] for claim in found})
     linked = complaints.linked_by(state)
     opened = {(row["account"], row["claim_id"]): row["opened_at"] for row in state[OPENED.name]}
-    return Listed(
-        (_shown(claim, now, linked, opened.get((claim["account_id"], claim["claim_id"]))) for claim in found),
-        found.next,
+    return found.told(
+        _shown(claim, now, linked, opened.get((claim["account_id"], claim["claim_id"]))) for claim in found
     )
 
 

@@ -146,7 +146,7 @@ def listed_in(
     facts, owed = rows_of(transaction, GOODWILL, FACTS, of), rows_of(transaction, claims.CLAIMS, claims.ROWS, of)
     credits = shown({FACTS.name: facts, claims.ROWS.name: owed}, left_out_in(transaction, of))
     by_id = {(credit["account_id"], credit["credit_id"]): credit for credit in credits}
-    return Listed((by_id[row["account"], row["credit_id"]] for row in found), found.next)
+    return found.told(by_id[row["account"], row["credit_id"]] for row in found)
 
 
 def goodwill_left(transaction: Transaction) -> Left:

@@ -197,7 +197,7 @@ def listed(
         answers, left_out = rows_of(transaction, INSTRUCTIONS, ANSWERS, of), never_said_in(transaction, of)
     told = shown({ISSUED.name: found, ANSWERS.name: answers}, left_out)
     aged: list[AgedInstruction] = [{**each, "age_seconds": open_seconds(each, now)} for each in told]
-    return Listed(aged, found.next)
+    return found.told(aged)
 
 
 def instructions_left(transaction: Transaction) -> Left:

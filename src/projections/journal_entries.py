@@ -28,7 +28,7 @@ def listed(database: Database, narrowing: Narrowing, by: moved.By, page: Page | 
     with database.reading() as transaction:
         found = moved.rows_moved(transaction, narrowing, by, page)
         first = _first_submissions(transaction, accounts_of(found))
-    return Listed(({**moved.shown(row), "submitted": _submitted(row, first)} for row in found), found.next)
+    return found.told({**moved.shown(row), "submitted": _submitted(row, first)} for row in found)
 
 
 def _first_submissions(transaction: Transaction, accounts: Iterable[str]) -> dict[_Refund, int]:

@@ -31,4 +31,4 @@ def listed(
         {**credit, "complaint_ids": linked.get((credit["account_id"], "goodwill", credit["credit_id"]), [])}
         for credit in found
     ]
-    return Listed(with_links, found.next)
+    return found.told(with_links)

@@ -81,7 +81,7 @@ def listed(database: Database, narrowing: Narrowing, by: By, page: Page | None =
     """The movements of a period, in order."""
     with database.reading() as transaction:
         found = rows_moved(transaction, narrowing, by, page)
-    return Listed(map(shown, found), found.next)
+    return found.told(map(shown, found))
 
 
 def rows_moved(transaction: Transaction, narrowing: Narrowing, by: By, page: Page | None = None) -> Listed[Row]:
@@ -110,6 +110,21 @@ def summed(
         rows = transaction.rows(statement, where.values)
     found = [_summed(columns, row[: len(columns)], row[len(columns)], row[len(columns) + 1 :]) for row in rows]
     return sorted(found, key=lambda each: _order_of_sum(each, groups))
+
+
+def summed_together(of_each: Iterable[Sequence[Moved]], groups: Sequence[Grouping] = ()) -> list[Moved]:
+    """The sums of the movements of several stores together, which each are by these groups."""
+    columns = ("currency", "kind", *groups)
+    found: dict[tuple[object, ...], tuple[Moved, Decimal, Decimal]] = {}
+    for each in (each for sums in of_each for each in sums):
+        named = tuple(each[column] for column in columns)  # type: ignore[literal-required]
+        so_far, net, tax = found.get(named, ({**each, "count": 0}, Decimal(0), Decimal(0)))
+        so_far["count"] += each["count"]
+        found[named] = so_far, net + Decimal(each["net"]), tax + Decimal(each["tax"])
+    together: list[Moved] = [
+        {**each, "net": str(net), "tax": str(tax), "total": str(net + tax)} for each, net, tax in found.values()
+    ]
+    return sorted(together, key=lambda each: _order_of_sum(each, groups))
 
 
 def owed_after(transaction: Transaction, account_id: str, positions: Iterable[int]) -> dict[int, list[AmountsOwed]]:

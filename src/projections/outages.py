@@ -246,16 +246,16 @@ def listed(
     if still_open:
         where.that("resolved = 0")
     with database.reading() as transaction:
-        found = rows_listed(transaction, OUTAGES, STANDINGS, where, page, ORDER)
-        state = state_in(transaction, TOLD_BY, accounts_of(found))
+        listed = rows_listed(transaction, OUTAGES, STANDINGS, where, page, ORDER)
+        state = state_in(transaction, TOLD_BY, accounts_of(listed))
     stand = standing(state[FACTS.name], left_out(state))
+    found = listed.only(lambda row: (row["account"], row["outage_id"]) in stand)
     decided, linked = _claims_by_outage(state), linked_by(state)
     outages = (
         _shown(*stand[key], now, decided.get(key, []), linked)
-        for row in found
-        if (key := (row["account"], row["outage_id"])) in stand
+        for key in ((row["account"], row["outage_id"]) for row in found)
     )
-    return Listed(outages, found.next)
+    return found.told(outages)
 
 
 TOLD_BY = ((OUTAGES, FACTS), (OUTAGES, DECIDED), (claims.CLAIMS, claims.ROWS), *complaints.TOLD_BY)

@@ -160,7 +160,7 @@ def find(database: Database, claim_id: str, account: str | None = None) -> Overp
 def _listed(transaction: Transaction, where: Where, page: Page | None = None) -> Listed[Overpaid]:
     found = rows_listed(transaction, OVERPAID, ROWS, where, page, ORDER)
     ordered = rows_of(transaction, OVERPAID, ORDERED, accounts_of(found))
-    return Listed(_in_order(found, ordered), found.next)
+    return found.told(_in_order(found, ordered))
 
 
 def shown(state: State) -> list[Overpaid]:

@@ -118,25 +118,32 @@ def listed(
                 where.that(condition, *of_few)
         where.values[:0] = values
         found = rows_in_order(transaction, _COLUMNS, source, ORDER, where, page)
-    return Listed((_shown(row, at) for row in found), found.next)
+    return found.told(_shown(row, at) for row in found)
 
 
 def largest(
-    database: Database, narrowing: Narrowing, at: datetime, limit: int, *, known_at: KnownAt | None = None
+    databases: Iterable[Database],
+    narrowing: Narrowing,
+    at: datetime,
+    limit: int,
+    *,
+    known_at: KnownAt | None = None,
 ) -> list[AmountOwed]:
     """The largest amounts owed of one currency, greatest first; of equal ones those first that stand first in lists.
 
-    What customers owe is not among them.
+    They are those of all shards' databases. What customers owe is not among them.
     """
     where = narrowing.of_movements("since").that("counted_as <> 'overpaid'")
     by = ", ".join(f'{column} COLLATE "C"' if held is str else column for column, held in ORDER.items())
-    with database.reading() as transaction:
-        source, values = _source(known_at)
-        rows = transaction.rows(
-            f"SELECT {', '.join(_COLUMNS)} FROM {source}{where} ORDER BY net + tax DESC, {by} LIMIT {limit}",
-            [*values, *where.values],
-        )
-    return [_shown(dict(zip(_COLUMNS, row, strict=True)), at) for row in rows]
+    source, values = _source(known_at)
+    statement = f"SELECT {', '.join(_COLUMNS)} FROM {source}{where} ORDER BY net + tax DESC, {by} LIMIT {limit}"
+    rows: list[Row] = []
+    for database in databases:
+        with database.reading() as transaction:
+            found = transaction.rows(statement, [*values, *where.values])
+        rows += (dict(zip(_COLUMNS, row, strict=True)) for row in found)
+    rows.sort(key=lambda row: (-row["net"] - row["tax"], *(row[column] for column in ORDER)))
+    return [_shown(row, at) for row in rows[:limit]]
 
 
 def summed(
@@ -192,13 +199,13 @@ def summed_of(items: Iterable[AmountOwed], groups: Sequence[Grouping] = ()) -> l
     )
 
 
-def regrouped(rows: Iterable[GroupedSums], group: Grouping) -> list[GroupedSums]:
-    """The sums by currency and one of the groups, from sums by that group and others."""
+def regrouped(rows: Iterable[GroupedSums], groups: Sequence[Grouping]) -> list[GroupedSums]:
+    """The sums by currency and some groups, from sums by these groups, and perhaps by others."""
     return _pivoted(
         (
             (
                 row["currency"],
-                (row[group],),
+                tuple(row[group] for group in groups),
                 name,
                 row["count"] if name == OWED[0] else 0,
                 to_minor_units(Decimal(row[name]), row["currency"]),
@@ -206,7 +213,7 @@ def regrouped(rows: Iterable[GroupedSums], group: Grouping) -> list[GroupedSums]
             for row in rows
             for name in OWED
         ),
-        (group,),
+        groups,
     )
 
 

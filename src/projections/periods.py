@@ -6,6 +6,9 @@ What a closing says never changes. Whether it still follows from the events `pro
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
+from decimal import Decimal
+from itertools import chain
 from typing import Annotated, Literal, cast
 
 from pydantic import Field
@@ -128,7 +131,7 @@ class Period(TypedDict):
     ]
     accounts: Annotated[int, Field(description="The rows of the manifest.")]
     events: Annotated[int, Field(description="The events covered, of all accounts.")]
-    sha256: Annotated[Hash, Field(description="The SHA-256 of the manifest.")]
+    sha256: Annotated[Hash, Field(description="The SHA-256 of the manifest; of several shards, that of theirs.")]
     recomputed: Annotated[
         bool | None,
         Field(description="True if the figures follow from the events; null if they were not recomputed."),
@@ -136,6 +139,22 @@ class Period(TypedDict):
 
 
 ORDER: Order = {"period": str}
+
+
+def totals_together(of_each: Iterable[Iterable[PeriodTotal]]) -> list[PeriodTotal]:
+    """The totals of a month in several stores together, by currency, clause and kind."""
+    found: dict[tuple[str, str, str], list[PeriodTotal]] = defaultdict(list)
+    for total in chain.from_iterable(of_each):
+        found[total["currency"], total["clause"] or NO_CLAUSE, total["kind"]].append(total)
+    return [
+        {
+            **totals[0],
+            "count": sum(total["count"] for total in totals),
+            "net": str(sum(Decimal(total["net"]) for total in totals)),
+            "tax": str(sum(Decimal(total["tax"]) for total in totals)),
+        }
+        for _, totals in sorted(found.items())
+    ]
 
 
 def listed(database: Database, *, page: Page | None = None) -> Listed[Period]:
@@ -164,7 +183,7 @@ def listed(database: Database, *, page: Page | None = None) -> Listed[Period]:
         }
         for row in found
     ]
-    return Listed(shown, found.next)
+    return found.told(shown)
 
 
 def _total(row: Row) -> PeriodTotal:

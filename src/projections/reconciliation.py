@@ -365,7 +365,7 @@ def listed(database: Database, *, settled: bool = False, page: Page | None = Non
     where = Where().equal(status=None if settled else "open")
     with database.reading() as transaction:
         found = rows_listed(transaction, RECONCILIATION, DISCREPANCIES, where, page, ORDER)
-    return Listed(map(_shown, found), found.next)
+    return found.told(map(_shown, found))
 
 
 def shown_found(events: Sequence[DiscrepancyFound]) -> list[Discrepancy]:

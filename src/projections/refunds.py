@@ -370,7 +370,7 @@ def _listed(transaction: Transaction, where: Where, page: Page | None = None) ->
     accounts = accounts_of(found)
     state = {ROWS.name: found, RESULTS.name: rows_of(transaction, REFUNDS, RESULTS, accounts)}
     held = held_in(transaction, accounts)
-    return Listed(shown(state, never_said_in(transaction, accounts), held), found.next)
+    return found.told(shown(state, never_said_in(transaction, accounts), held))
 
 
 def held_in(transaction: Transaction, accounts: Collection[str]) -> Held:

@@ -99,13 +99,13 @@ def in_guide(of: str) -> list[str]:
     return re.findall(rf"<!-- {of} -->\n```\w+\n(.*?)```", guide, re.DOTALL)
 
 
-def test_what_is_asked_of_all_accounts_says_how_to_name_a_shard(divided: Door) -> None:
-    for command in (["owed"], ["audit", "verify"], ["rebuild"], ["period", "close", "2026-05"]):
+def test_what_one_shard_does_says_how_to_name_it(divided: Door) -> None:
+    for command in (["audit", "verify"], ["rebuild"]):
         divided(*command, exits=1)
         assert "the store has 3 shards" in divided.errors
         assert "MAKEGOOD_SHARD to one from 0 to 2" in divided.errors
     with patch.dict(os.environ, MAKEGOOD_SHARD="3"):
-        divided("owed", exits=1)
+        divided("rebuild", exits=1)
     assert "the store has no shard 3" in divided.errors
 
 
@@ -129,18 +129,24 @@ def test_each_shard_is_verified_and_performed_again_by_itself(divided: Door) -> 
         assert asked(divided, shard, "audit", "reperform")["differing"] == []
 
 
-def test_a_list_has_the_rows_of_all_shards_one_after_the_other(
+def test_what_has_numbers_of_its_shard_is_told_of_one_shard_after_the_other(
     divided: Door, lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with_the_sample(f"sqlite:///{tmp_path}/one.db", lines)
     one = Door(f"sqlite:///{tmp_path}/one.db", capsys)
-    for command in (["claims"], ["refunds"], ["credits"], ["waiting"], ["alarms"], ["dead-letters", "list"]):
-        rows = divided.json(*command)
-        assert len(rows) == len(one.json(*command))
-        assert rows == [row for shard in range(SHARDS) for row in asked(divided, shard, *command)]
-    assert "of 3 shards one after the other" in divided("claims")
-    assert "shards" not in one("claims")
+    command = ["dead-letters", "list"]
+    rows = divided.json(*command)
+    assert len(rows) == len(one.json(*command))
+    assert rows == [row for shard in range(SHARDS) for row in asked(divided, shard, *command)]
+    assert "of 3 shards one after the other" in divided(*command)
+    assert "shards" not in one(*command)
+
+
+def test_what_is_the_providers_is_told_once_and_stands_in_the_first_shard(divided: Door) -> None:
     assert [row["version"] for row in divided.json("agreement", "list")] == [1]
+    divided("access", "grant", "ada", "finance")
+    assert [row["principal"] for row in divided.json("access", "list")] == ["ada"]
+    assert [len(asked(divided, shard, "access", "list")) for shard in range(SHARDS)] == [1, 0, 0]
 
 
 def test_what_is_asked_of_an_account_needs_no_shard(divided: Door, tmp_path: Path) -> None:

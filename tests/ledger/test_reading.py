@@ -2,11 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ledger.store.instants import to_microseconds
 from ledger.store.notice_queue import queue_notices
 from ledger.store.reading.kept_messages import KeptMessage, kept_at, kept_left, kept_messages
 from ledger.store.reading.notice_queue import OPEN, NoticeStatus, QueuedNotice, notices_in
-from ledger.store.reading.page import Page
+from ledger.store.reading.page import Page, in_memory, merged
 from ledger.store.reading.waiting import WaitingFact, waiting_facts, waiting_left
 from tests.ledger.books import Books
 
@@ -123,3 +126,23 @@ def test_notices_are_listed_the_oldest_first_however_they_stand(books: Books) ->
                     break
                 page = Page(size, part.next)
             assert paged == open_ones
+
+
+KEYS = st.tuples(st.text("aB_é😀", max_size=3), st.integers(-3, 3))
+
+
+@given(divided=st.lists(st.sets(KEYS, max_size=12), min_size=1, max_size=4), limit=st.integers(1, 5))
+def test_lists_that_are_merged_page_by_page_are_one_list(divided: list[set[tuple[str, int]]], limit: int) -> None:
+    """Of no two lists the same row, as no two shards have the same account."""
+    lists = [sorted(rows.difference(*divided[:number])) for number, rows in enumerate(divided)]
+    every = sorted(row for rows in lists for row in rows)
+    assert merged([in_memory(rows, tuple, None) for rows in lists], None) == every
+    rows, page = [], Page(limit)
+    while True:
+        found = merged([in_memory(rows, tuple, page) for rows in lists], page)
+        assert len(found) <= limit
+        rows += found
+        if found.next is None:
+            break
+        page = Page(limit, found.next)
+    assert rows == every

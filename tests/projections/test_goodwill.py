@@ -129,7 +129,7 @@ def test_it_is_shown_with_its_claim_and_its_complaints(database: Database) -> No
     ]
     assert complaints.about(database, "acct-2", [("goodwill", "gw-1")]) == []
     assert [c["charge_id"] for c in claims.listed(database, clause="complaint")] == [None]
-    found = complaints.find(database, START, "cmp-2")
+    found = complaints.find([database], START, "cmp-2")
     assert found is not None
     assert [link["kind"] for link in found["links"]] == ["goodwill", "dispute"]
     account = account_state.account(database, "acct-1").state

@@ -149,7 +149,7 @@ class Sight:
 
     def rows(self, of: type[T], rows: Listed[T]) -> Listed[T]:
         """A list with the fields that they may see."""
-        return rows if self.accounts is None else Listed((self.row(of, row) for row in rows), rows.next)
+        return rows if self.accounts is None else rows.told(self.row(of, row) for row in rows)
 
     def claims(self, claims: list[C]) -> list[C]:
         """The claims that they may know of."""

@@ -20,7 +20,8 @@ class Once:
     recorded: Callable[[], None]
     """Called once it is recorded, to wake who follows."""
 
-    def request(self, *said: str) -> requests.Request:
-        """The request under the key: the same key for anything else that is said raises KeyReused."""
-        digest = requests.digest_of(self.house.ledger, "\n".join(said).encode())
+    def request(self, *said: str, house: House | None = None) -> requests.Request:
+        """The request under the key: the same key for anything else that is said raises KeyReused. It is for another
+        shard where its house is named."""
+        digest = requests.digest_of((house or self.house).ledger, "\n".join(said).encode())
         return requests.Request(self.by.actor, self.key, digest)

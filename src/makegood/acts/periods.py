@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from ledger.application.periods import PeriodRefused
-from ledger.application.requests import KeyReused
+from ledger.application.requests import KeyReused, Request
 from ledger.store.positions import Position
 from ledger.store.reading.events import find_event
 from ledger.values import Month
@@ -16,6 +16,7 @@ from makegood.acts.once import Once
 from makegood.acts.refused import ActRefused, key_reused
 from makegood.answers import periods as answering
 from makegood.answers.periods import PeriodInFull, alone
+from makegood.house.opening import House
 
 
 class ClosePeriod(BaseModel):
@@ -37,7 +38,10 @@ def close_period(once: Once, month: Month) -> Closed:
 
     Raises ActRefused, Calculating, Conflict, Unavailable.
     """
-    asked = once.request(f"POST /periods/{month}/close")
+
+    def asked(house: House) -> Request:
+        return once.request(f"POST /periods/{month}/close", house=house)
+
     try:
         with alone():
             closing, period = answering.close(once.house, month, once.by, request=asked)

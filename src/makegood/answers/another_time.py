@@ -7,10 +7,10 @@ become true by then, of all that were recorded or of those recorded by K. Nothin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ledger.events import AgreementPublished
@@ -19,7 +19,7 @@ from ledger.store.positions import Reached
 from ledger.store.reading.events import StoredEnvelope, events_of_types, read_accounts, recorded_by
 from ledger.store.reading.heads import accounts_by_code_point, how_many_heads
 from ledger.store.reading.kept_messages import set_aside_by
-from ledger.store.reading.page import Listed, Page
+from ledger.store.reading.page import Listed, Page, merged
 from ledger.values import END, SYSTEM_ACCOUNT
 from makegood.access.sight import Sight
 from makegood.answers.moments import Moment
@@ -121,20 +121,37 @@ def house_then(
     on_progress: Progress = no_progress,
 ) -> Iterator[HouseThen]:
     """The house at a moment, for questions about one account or about all that somebody may ask for."""
-    among = sight.among(account)
-    with _house_of(house, at, all_accounts(house, among), among is not None, on_progress) as then:
-        yield then
+    among, known_by = sight.among(account), instant_known(house, at)
+    with ExitStack() as until_the_end:
+        first, *others = [
+            until_the_end.enter_context(
+                _house_of(
+                    each, at, all_accounts(each, among), known_by, in_memory=among is not None, told=on_progress
+                )
+            )
+            for each in house.every
+        ]
+        if others:
+            now = max(then.now() for then in (first, *others))
+            first, *others = [then.at(now) for then in (first, *others)]
+            first.reached = Reached({**first.reached, **dict(chain.from_iterable(o.reached.items() for o in others))})
+        yield first.with_others(others)
 
 
 @contextmanager
 def _house_of(
-    house: House, at: Moment, accounts: Iterable[Sequence[str]], in_memory: bool, on_progress: Progress = no_progress
+    house: House,
+    at: Moment,
+    accounts: Iterable[Sequence[str]],
+    known_by: datetime,
+    *,
+    in_memory: bool,
+    told: Progress = no_progress,
 ) -> Iterator[HouseThen]:
-    known_by = instant_known(house, at)
     now, reached = at.as_of if isinstance(at.as_of, datetime) else None, Reached({})
     numbers = count(1)
     with rows_then(known_by, in_memory=in_memory) as rows:
-        for some in accounts_then(house, at, accounts, on_progress):
+        for some in accounts_then(house, at, accounts, told):
             aside = set_aside_then(house, at, [looked.account for looked in some], known_by)
             rows.add([_told(looked, aside.get(looked.account, 0), numbers) for looked in some])
             for looked in some:
@@ -158,9 +175,12 @@ def _told(looked: Looked, set_aside: int, numbers: Iterator[int]) -> AccountThen
 
 def instant_known(house: House, at: Moment) -> datetime:
     """The instant by which events were known, by which ages are told where nothing is assessed anew."""
-    with house.database.reading() as transaction:
-        found = owed.instant_of(transaction, at.known_at)
-    return found or house.now()
+    found: list[datetime] = []
+    for each in house.every:
+        with each.database.reading() as transaction:
+            instant = owed.instant_of(transaction, at.known_at)
+        found += [instant] if instant is not None else []
+    return max(found) if found else house.now()
 
 
 def set_aside_then(house: House, at: Moment, accounts: Sequence[str], known_by: datetime) -> dict[str, int]:
@@ -183,16 +203,22 @@ def listed_then(
     """
     if not at:
         return question(house, page)
-    among = sight.among(account)
-    if among is not None:
-        with _house_of(house, at, all_accounts(house, among), True) as then:
+    if sight.among(account) is not None:
+        with house_then(house, sight, at, account) as then:
             return question(then, page)
+    known_by = instant_known(house, at)
+    return merged([_some_listed(each, at, known_by, page, question) for each in house.every], page)
+
+
+def _some_listed(
+    house: House, at: Moment, known_by: datetime, page: Page, question: Callable[[House, Page], Listed[T]]
+) -> Listed[T]:
     first = [str(page.after[0])] if page.after is not None else []
     with house.database.reading() as transaction:
         accounts = first + accounts_by_code_point(transaction, first[0] if first else "", ACCOUNTS_A_PAGE + 1)
     now, later = accounts[:ACCOUNTS_A_PAGE], accounts[ACCOUNTS_A_PAGE:]
     some: Iterable[Any] = (now[start : start + AT_ONCE] for start in range(0, len(now), AT_ONCE))
-    with _house_of(house, at, some, True) as then:
+    with _house_of(house, at, some, known_by, in_memory=True) as then:
         found = question(then, page)
     if found.next is None and later:
         found.next = (later[0], "")

@@ -60,10 +60,12 @@ def complaint(house: House, sight: Sight, complaint_id: str, account: str | None
     """
     if account is not None:
         sight.check(account)
-    found = complaints.find(house.database, house.now(), complaint_id, account)
+    asked = [house.of(account)] if account is not None else house.every
+    found = complaints.find((each.database for each in asked), house.now(), complaint_id, account)
     if found is None or not (sight.words if sight.accounts is None else found["account_id"] in sight.accounts):
         where = f"account {account} has no complaint" if account is not None else "no account has a complaint"
         raise UnknownComplaint(f"{where} {complaint_id}; see `makegood complaints`")
+    house = house.of(found["account_id"])
     credits = linked_goodwill.listed(house.database, accounts=[found["account_id"]])
     with house.database.reading() as transaction:
         events = {step["event_id"]: find_event(transaction, step["event_id"]) for step in found["steps"]}

@@ -99,6 +99,7 @@ def explain(house: House, sight: Sight, id_: str, account: str | None = None) ->
         return sight.row(Explanation, _explain_excess(house, id_, credit_id, account, sight.accounts))
     claim_id = claim_of(id_)
     account_id = _account_of(house, id_, claim_id, account, sight.accounts)
+    house = house.of(account_id)
     recorded = follow_account(house.database, account_id)
     found = explain_claim(house, recorded, id_, claim_id, account_id, words=sight.words)
     if found["clause"] == "complaint" and not sight.goodwill:
@@ -178,11 +179,13 @@ def _explain_excess(
     house: House, id_: str, credit_id: str, account: str | None, among: Collection[str] | None
 ) -> Explanation:
     """The credit for what was paid on an invoice in excess: it belongs to no claim, and rests on no clause."""
-    credits = listed_credits(house.database, accounts=among if account is None else [account])
+    accounts = among if account is None else [account]
+    credits = (credit for each in house.every for credit in listed_credits(each.database, accounts=accounts))
     having = {credit["account_id"]: credit for credit in credits if credit["credit_id"] == credit_id}
     if not having:
         raise Unexplained(f"no credit {credit_id}; see `makegood credits`")
     account_id, invoice_id = _the_only(list(having), id_), credit_id.removeprefix(excess_credit_id(""))
+    house = house.of(account_id)
     envelopes = [(envelope, envelope.event()) for envelope in follow_account(house.database, account_id)]
     by_event_id = {event.event_id: (envelope, event) for envelope, event in envelopes}
     changes = [
@@ -317,8 +320,8 @@ _LINKED_AS: dict[str, LinkedKind] = {"billing-error": "dispute", "goodwill": "go
 def _account_of(house: House, id_: str, claim_id: str, account: str | None, among: Collection[str] | None) -> str:
     if account is not None:
         return account
-    having = accounts_with_claim(house.database, claim_id)
-    accounts = [account_id for account_id in having if among is None or account_id in among]
+    having = (account_id for each in house.every for account_id in accounts_with_claim(each.database, claim_id))
+    accounts = sorted(account_id for account_id in having if among is None or account_id in among)
     if not accounts:
         raise Unexplained(f"no claim, refund or credit {id_}; see `makegood claims`")
     return _the_only(accounts, id_)

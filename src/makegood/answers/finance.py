@@ -6,29 +6,31 @@ Sums come with the filter that gives their rows, and rows lead to their claim, w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import chain
 from typing import Annotated, Literal, NotRequired, cast, get_args
 
 from pydantic import Field
 from typing_extensions import TypedDict, Unpack
 
 from ledger.store.positions import KnownAt
-from ledger.store.reading.page import Listed, Page, in_memory
+from ledger.store.reading.page import Key, Listed, Page, in_memory, merged
 from ledger.values import zero
 from makegood.access.sight import Sight
 from makegood.answers.another_time import accounts_then, all_accounts, instant_known, no_progress
 from makegood.answers.filters import Asked, FilterRefused, Filters
 from makegood.answers.moments import Moment, as_of_to_text, known_at_to_text
+from makegood.answers.of_all_shards import of_all_shards
 from makegood.house.opening import House
 from projections import changes as changes_
 from projections import complaints, disputes, moved, owed
-from projections.age_classes import AgeClass, Aged
+from projections.age_classes import AgeClass, Aged, aged_together
 from projections.follower import Progress
 from projections.movement_kinds import EFFECTS, KINDS, OWED, MovementKind, Owed, Settlement
-from projections.narrowing import NONE
+from projections.narrowing import NONE, Narrowing
 from projections.owed import AmountOwed, GroupedSums, Sums
 from projections.shown_values import Amount, Currency, Instant, Reached
 
@@ -89,10 +91,17 @@ def owed_sums(
     if as_of is None:
         narrowing = filters.narrowing(sight, house.settings.time_zone, counted_as=counted_as)
         at = instant_known(house, Moment(known_at=known_at))
-        sums = owed.summed(house.database, narrowing, at, by, known_at=known_at, age=age, at_most=at_most)
+        of_each = [
+            owed.summed(each.database, narrowing, at, by, known_at=known_at, age=age, at_most=at_most)
+            for each in house.every
+        ]
+        sums = owed.regrouped(chain.from_iterable(of_each), by)
     else:
-        items = _assessed_anew(house, sight, filters, counted_as, age, as_of, known_at, on_progress)
-        sums = owed.summed_of(items, by)
+        items = (
+            _assessed_anew(each, sight, filters, counted_as, age, as_of, known_at, on_progress)
+            for each in house.every
+        )
+        sums = owed.summed_of(chain.from_iterable(items), by)
     rows = [cast(OwedSums, {**row, "filter": {**words, **_group_words(row, ("currency", *by))}}) for row in sums]
     return {"as_of": moment["as_of"], "known_at": moment["known_at"], "rows": rows, "totals": owed.totals(rows)}
 
@@ -112,11 +121,19 @@ def owed_items(
     """The refunds, credits, excesses and amounts overpaid that `owed_sums` adds up, by account and id."""
     filters = Filters(**asked)
     if as_of is not None:
-        items = _assessed_anew(house, sight, filters, counted_as, age, as_of, known_at, on_progress)
-        return in_memory(list(items), lambda i: (i["account_id"], i["counted_as"], i["id"], i["currency"], 1), page)
+        assessed = (
+            _assessed_anew(each, sight, filters, counted_as, age, as_of, known_at, on_progress)
+            for each in house.every
+        )
+        return merged([in_memory(items, _key_of, page) for items in assessed], page)
     narrowing = filters.narrowing(sight, house.settings.time_zone, counted_as=counted_as)
     at = instant_known(house, Moment(known_at=known_at))
-    return owed.listed(house.database, narrowing, at, known_at=known_at, age=age, page=page)
+    found = [owed.listed(each.database, narrowing, at, known_at=known_at, age=age, page=page) for each in house.every]
+    return merged(found, page)
+
+
+def _key_of(item: AmountOwed) -> Key:
+    return item["account_id"], item["counted_as"], item["id"], item["currency"], 1
 
 
 def _assessed_anew(
@@ -179,6 +196,7 @@ class MovementSumsFound(TypedDict):
     totals: list[MovedTotal]
 
 
+@of_all_shards
 def movements(
     house: House,
     sight: Sight,
@@ -217,7 +235,7 @@ def movement_sums(
     rows: list[MovedSums] = []
     for when, within in _parts_of_period(filters, by):
         narrowing = within.narrowing(sight, house.settings.time_zone, kind=kind, settlement=settlement)
-        for row in moved.summed(house.database, narrowing, _clock(by_occurrence), groups):
+        for row in _summed(house, narrowing, by_occurrence, groups):
             filter_ = {**words, **within.words(), **_group_words(row, ("currency", "kind", *groups))}
             rows.append(cast(MovedSums, {**row, **when, "filter": filter_}))
     return {"rows": rows, "totals": _totals_of(rows)}
@@ -235,8 +253,23 @@ def movement_totals(
 ) -> list[MovedTotal]:
     """The totals of all movements of a period, by currency and kind. Raises TooManyRows for more than `at_most`."""
     narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone, kind=kind, settlement=settlement)
-    found = moved.summed(house.database, narrowing, _clock(by_occurrence), at_most=at_most)
-    return cast(list[MovedTotal], found)
+    return cast(list[MovedTotal], _summed(house, narrowing, by_occurrence, at_most=at_most))
+
+
+def _summed(
+    house: House,
+    narrowing: Narrowing,
+    by_occurrence: bool,
+    groups: Sequence[moved.Grouping] = (),
+    at_most: int | None = None,
+) -> list[moved.Moved]:
+    return moved.summed_together(
+        (
+            moved.summed(each.database, narrowing, _clock(by_occurrence), groups, at_most=at_most)
+            for each in house.every
+        ),
+        groups,
+    )
 
 
 def _totals_of(rows: Sequence[MovedSums]) -> list[MovedTotal]:
@@ -344,7 +377,7 @@ def rollforward(
 
 
 def _moved(house: House, sight: Sight, filters: Filters, by_occurrence: bool) -> list[moved.Moved]:
-    return moved.summed(house.database, filters.narrowing(sight, house.settings.time_zone), _clock(by_occurrence))
+    return _summed(house, filters.narrowing(sight, house.settings.time_zone), by_occurrence)
 
 
 def _rolled_forward(
@@ -389,6 +422,7 @@ def _rollforward_totals(rows: Sequence[Rollforward]) -> list[RollforwardTotal]:
 # --- what changed -------------------------------------------------------------------------------------------------
 
 
+@of_all_shards
 def changes(
     house: House,
     sight: Sight,
@@ -430,19 +464,22 @@ def dispute_ages(house: House, sight: Sight, *, account: str | None = None, at_m
 
     Raises TooManyRows for more than `at_most`.
     """
-    accounts = sight.among(account)
-    return _ages(disputes.by_age(house.database, house.now(), accounts=accounts, at_most=at_most), account)
+    return _ages(disputes.by_age, house, sight, account, at_most)
 
 
 def complaint_ages(
     house: House, sight: Sight, *, account: str | None = None, at_most: int | None = None
 ) -> AgesFound:
     """The open complaints by age. Raises TooManyRows for more than `at_most`."""
-    accounts = sight.among(account)
-    return _ages(complaints.by_age(house.database, house.now(), accounts=accounts, at_most=at_most), account)
+    return _ages(complaints.by_age, house, sight, account, at_most)
 
 
-def _ages(classes: Sequence[Aged], account: str | None) -> AgesFound:
+def _ages(
+    by_age: Callable[..., list[Aged]], house: House, sight: Sight, account: str | None, at_most: int | None
+) -> AgesFound:
+    classes = aged_together(
+        by_age(each.database, each.now(), accounts=sight.among(account), at_most=at_most) for each in house.every
+    )
     rows: list[AgedSums] = [{**each, "filter": _words(account=account, age=each["age"])} for each in classes]
     count, overdue = (sum(each[name] for each in classes) for name in ("count", "overdue"))
     return {"rows": rows, "totals": {"count": count, "overdue": overdue}}

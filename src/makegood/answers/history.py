@@ -86,7 +86,7 @@ def history(
             about = [e for e in audit_trail.listed(still.database, account_id, wanted) if claim in claims_of(e)]
             entries = in_memory(about, lambda entry: (entry["version"],), page)
         with still.database.reading() as transaction:
-            return Listed(_explained(transaction, account_id, entries), entries.next)
+            return entries.told(_explained(transaction, account_id, entries))
 
 
 def _wanted(house: House, sight: Sight, asked: HistoryAsked) -> Wanted:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from ledger.store.reading.page import Listed, Page
 from makegood.access.sight import Sight
+from makegood.answers.of_all_shards import of_all_shards
 from makegood.house.opening import House
 from projections import instructions as instructions_
 from projections.instructions import AgedInstruction
 
 
+@of_all_shards
 def instructions(
     house: House,
     sight: Sight,

@@ -86,14 +86,14 @@ def dead_letters(
     """The refused messages, the newest last; those replayed or discarded too, unless told otherwise."""
     with house.database.reading() as transaction:
         found = kept.kept_messages(transaction, "dead-letter", wanted, closed=closed, page=page)
-    return Listed(map(_dead_letter, found), found.next)
+    return found.told(map(_dead_letter, found))
 
 
 def set_aside(house: House, wanted: Wanted, *, closed: bool = True, page: Page | None = None) -> Listed[SetAside]:
     """The messages that kept failing, the newest last; those replayed too, unless told otherwise."""
     with house.database.reading() as transaction:
         found = kept.kept_messages(transaction, "set-aside", wanted, closed=closed, page=page)
-    return Listed(map(_set_aside, found), found.next)
+    return found.told(map(_set_aside, found))
 
 
 def with_body(house: House, of: KeptAs, message: KeptMessage) -> DeadLetterWithBody | SetAsideWithBody:

@@ -38,7 +38,7 @@ def lost_ranges(house: House, *, closed: bool = True, page: Page | None = None) 
     """The lost ranges in the order in which they were noticed; those closed too, unless told otherwise."""
     with house.database.reading() as transaction:
         found = lost.lost_ranges(transaction, closed=closed, page=page)
-    return Listed(map(_shown, found), found.next)
+    return found.told(map(_shown, found))
 
 
 def _shown(found: LostMessages) -> LostRange:

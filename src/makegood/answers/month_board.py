@@ -100,7 +100,7 @@ def month_board(house: House, sight: Sight, month: Month) -> MonthBoard:
     known_at = month.next.begins(zone) - timedelta(microseconds=1) if is_over else None
     # Asked for once, by all groups together: the database reads what is owed once, not for each group again.
     summed = owed_sums(house, sight, owed.GROUPINGS, known_at=known_at)
-    grouped = {by: owed.regrouped(summed["rows"], by) for by in owed.GROUPINGS}
+    grouped = {by: owed.regrouped(summed["rows"], [by]) for by in owed.GROUPINGS}
     totals = {row["currency"]: row for row in summed["totals"]}
     ended_before = month.begins(zone) - timedelta(microseconds=1)
     before = {row["currency"]: row["total"] for row in owed_sums(house, sight, known_at=ended_before)["totals"]}
@@ -123,7 +123,7 @@ def month_board(house: House, sight: Sight, month: Month) -> MonthBoard:
             "by_plan": plans,
             "other_plans": other_plans,
             "largest": owed.largest(
-                house.database,
+                [each.database for each in house.every],
                 Filters(currency=currency).narrowing(sight, zone),
                 known_at or house.now(),
                 LARGEST,
@@ -142,7 +142,7 @@ def month_board(house: House, sight: Sight, month: Month) -> MonthBoard:
         "last_day": str(month.last_day),
         "known_at": instant_to_text(known_at) if known_at is not None else None,
         "currencies": [of_currency(currency) for currency in currencies],
-        "pending": how_many(house.database, "pending", sight.among(None)),
+        "pending": sum(how_many(each.database, "pending", sight.among(None)) for each in house.every),
     }
 
 

@@ -12,6 +12,7 @@ from ledger.events import NoticeKind
 from ledger.store.reading.notice_queue import OPEN, NoticeStatus, QueuedNotice, notices_in
 from ledger.store.reading.page import Listed, Page
 from ledger.values import instant_to_text
+from makegood.answers.of_all_shards import of_all_shards
 from makegood.house.opening import House
 from projections.shown_values import Instant
 
@@ -32,17 +33,18 @@ class Notice(TypedDict):
     next: NotRequired[Annotated[str | None, Field(description="The next step, in words.")]]
 
 
+@of_all_shards
 def notices(
     house: House,
+    *,
     account: str | None = None,
     statuses: Collection[NoticeStatus] | None = None,
-    *,
     page: Page | None = None,
 ) -> Listed[Notice]:
     """The e-mails to customers that stand in one of these ways, the oldest first; those that are open unless told."""
     with house.database.reading() as transaction:
         found = notices_in(transaction, OPEN if statuses is None else statuses, account, page)
-    return Listed((notice(house, each) for each in found), found.next)
+    return found.told(notice(house, each) for each in found)
 
 
 def notice(house: House, queued: QueuedNotice) -> Notice:

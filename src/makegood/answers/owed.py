@@ -7,6 +7,7 @@ from typing_extensions import Unpack
 from ledger.store.reading.page import Listed, Page
 from makegood.access.sight import Sight
 from makegood.answers.filters import Asked, Filters
+from makegood.answers.of_all_shards import of_all_shards
 from makegood.house.opening import House
 from projections import alarms as alarms_
 from projections import claims as claims_
@@ -18,9 +19,10 @@ from projections import outages as outages_
 from projections import overpaid as overpaid_
 from projections import refunds as refunds_
 from projections.age_classes import AgeClass
-from projections.asking import ListTotal
+from projections.asking import ListTotal, totals_together
 
 
+@of_all_shards
 def claims(
     house: House,
     sight: Sight,
@@ -40,6 +42,7 @@ def claims(
     return sight.rows(claims_.Claim, found)
 
 
+@of_all_shards
 def refunds(
     house: House,
     sight: Sight,
@@ -54,6 +57,7 @@ def refunds(
     return sight.rows(refunds_.Refund, found)
 
 
+@of_all_shards
 def credits(
     house: House,
     sight: Sight,
@@ -79,8 +83,11 @@ def claim_totals(
 ) -> list[ListTotal]:
     """The sums of the claims that `claims` lists, by currency. Raises TooManyRows for more than `at_most`."""
     narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone)
-    return claims_.totals(
-        house.database, outcome=outcome, goodwill_in_full=sight.goodwill, narrowing=narrowing, at_most=at_most
+    return totals_together(
+        claims_.totals(
+            each.database, outcome=outcome, goodwill_in_full=sight.goodwill, narrowing=narrowing, at_most=at_most
+        )
+        for each in house.every
     )
 
 
@@ -94,7 +101,9 @@ def refund_totals(
 ) -> list[ListTotal]:
     """The sums of the refunds that `refunds` lists, by currency. Raises TooManyRows for more than `at_most`."""
     narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone)
-    return refunds_.totals(house.database, status=status, narrowing=narrowing, at_most=at_most)
+    return totals_together(
+        refunds_.totals(each.database, status=status, narrowing=narrowing, at_most=at_most) for each in house.every
+    )
 
 
 def credit_totals(
@@ -107,9 +116,12 @@ def credit_totals(
 ) -> list[ListTotal]:
     """The sums of the credits that `credits` lists, by currency. Raises TooManyRows for more than `at_most`."""
     narrowing = Filters(**asked).narrowing(sight, house.settings.time_zone)
-    return credits_.totals(house.database, status=status, narrowing=narrowing, at_most=at_most)
+    return totals_together(
+        credits_.totals(each.database, status=status, narrowing=narrowing, at_most=at_most) for each in house.every
+    )
 
 
+@of_all_shards
 def overpaid(
     house: House, sight: Sight, *, account: str | None = None, page: Page | None = None
 ) -> Listed[overpaid_.Overpaid]:
@@ -118,6 +130,7 @@ def overpaid(
     return sight.rows(overpaid_.Overpaid, found)
 
 
+@of_all_shards
 def disputes(
     house: House,
     sight: Sight,
@@ -142,6 +155,7 @@ def disputes(
     return sight.rows(disputes_.Dispute, found)
 
 
+@of_all_shards
 def complaints(
     house: House,
     sight: Sight,
@@ -155,10 +169,11 @@ def complaints(
     found = complaints_.listed(
         house.database, house.now(), accounts=sight.among(account), still_open=still_open, age=age, page=page
     )
-    told = Listed((sight.complaint(complaint) for complaint in found), found.next)
+    told = found.told(sight.complaint(complaint) for complaint in found)
     return sight.rows(complaints_.Complaint, told)
 
 
+@of_all_shards
 def outages(
     house: House,
     sight: Sight,
@@ -171,7 +186,7 @@ def outages(
     """The outages, by account and beginning; `still_open` leaves out the resolved ones."""
     found = outages_.listed(
         house.database,
-        house.ledger.now(),
+        house.now(),
         accounts=sight.among(account),
         subscription=subscription,
         still_open=still_open,
@@ -180,6 +195,7 @@ def outages(
     return sight.rows(outages_.Outage, found)
 
 
+@of_all_shards
 def goodwill(
     house: House, sight: Sight, *, account: str | None = None, still_open: bool = False, page: Page | None = None
 ) -> Listed[linked_goodwill.GoodwillLinked]:
@@ -188,6 +204,7 @@ def goodwill(
     return sight.rows(linked_goodwill.GoodwillLinked, found)
 
 
+@of_all_shards
 def alarms(
     house: House, sight: Sight, *, account: str | None = None, page: Page | None = None
 ) -> Listed[alarms_.Alarm]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -102,7 +104,9 @@ def _unkept(line: bytes) -> None:
 
 def periods(house: House, page: Page | None = None) -> Listed[closings.Period]:
     """The months that are closed, in their order, as they were closed."""
-    return closings.listed(house.database, page=page)
+    found = closings.listed(house.database, page=page)
+    others = [{of["period"]: of for of in closings.listed(other.database)} for other in house.others]
+    return found.told(_together([of, *(other[of["period"]] for other in others)]) for of in found)
 
 
 def period(
@@ -113,8 +117,15 @@ def period(
 ) -> PeriodInFull:
     """A closed month as it was closed, with whether that still follows from the events; an open one as it stands.
 
-    Told of accounts done of how many, and of each line of the manifest.
+    Told of accounts done of how many, and of each line of the manifest. Of several shards it is what theirs come to
+    together, and closed where it is closed in all.
     """
+    return _together_in_full([_period(each, month, on_progress, on_row) for each in house.every])
+
+
+def _period(
+    house: House, month: Month, on_progress: Progress, on_row: Callable[[bytes], object] = _unkept
+) -> PeriodInFull:
     with house.database.reading() as transaction:
         closed = closed_periods(transaction)
         end = shard_ends(transaction)
@@ -135,9 +146,30 @@ def close(
     month: Month,
     by: By,
     on_progress: Progress = _unwatched,
-    request: Request | None = None,
+    request: Callable[[House], Request] | None = None,
 ) -> tuple[PeriodClosed, PeriodInFull]:
-    """Close a month; what is recorded of it. Raises what `ledger.application.periods.close` raises."""
+    """Close a month; what is recorded of it. Raises what `ledger.application.periods.close` raises.
+
+    It is closed in every shard, in the first one last, so that what is closed there is closed, and in what is left of
+    them where closing was cut short.
+    """
+    from ledger.application.periods import AlreadyClosed
+
+    first, *others = house.every
+    of_others: list[PeriodInFull | None] = []
+    for other in others:
+        try:
+            of_others.append(_close(other, month, by, on_progress, request)[1])
+        except AlreadyClosed:
+            of_others.append(None)
+    closing, of_first = _close(first, month, by, on_progress, request)
+    found = (of or _period(other, month, on_progress) for other, of in zip(others, of_others, strict=True))
+    return closing, _together_in_full([of_first, *found])
+
+
+def _close(
+    house: House, month: Month, by: By, on_progress: Progress, request: Callable[[House], Request] | None
+) -> tuple[PeriodClosed, PeriodInFull]:
     from ledger.application.periods import close as record
 
     zone = house.settings.time_zone
@@ -148,25 +180,30 @@ def close(
         found[str(position)] = figures
         return figures.recorded
 
-    closing = record(house.ledger, month, zone, MOVEMENTS.version, compute, by, request)
+    closing = record(house.ledger, month, zone, MOVEMENTS.version, compute, by, request and request(house))
     figures = found.get(closing.data.position)
     if figures is None or figures.recorded != closing.data.figures:
-        return closing, period(house, month, on_progress)
+        return closing, _period(house, month, on_progress)
     return closing, _closed(closing, figures)
 
 
 def cut_off(house: House, month: Month, on_progress: Progress = _unwatched) -> CutOff:
     """The cut-off report of a month, by everything known now."""
-    with house.database.reading() as transaction:
-        closed = closed_periods(transaction)
-        position = shard_ends(transaction)
-    rows = list(late_movements(house.database, month, position, closed, house.settings.time_zone, on_progress))
+    position: dict[int, int] = {}
+    rows: list[LateMovement] = []
+    for each in house.every:
+        with each.database.reading() as transaction:
+            closed = closed_periods(transaction)
+            end = shard_ends(transaction)
+        rows += late_movements(each.database, month, end, closed, house.settings.time_zone, on_progress)
+        position |= end
+    rows = _by_account(rows)
     sums: dict[tuple[str, str, str, MovementKind], list[LateMovement]] = defaultdict(list)
     for row in rows:
         sums[row["occurred_in"], row["booked_in"], row["currency"], row["kind"]].append(row)
     return {
         "period": str(month),
-        "position": str(position),
+        "position": str(Reached(position)),
         "rows": rows,
         "totals": [
             {
@@ -210,6 +247,49 @@ def _closed(closing: PeriodClosed, figures: Figures) -> PeriodInFull:
         "cut_off": figures.late,
         "differing": differing,
     }
+
+
+P = TypeVar("P", bound=closings.Period)
+
+
+def _together(of_each: Sequence[P]) -> P:
+    """A month of several shards: what theirs come to together, closed where all are."""
+    first, *others = of_each
+    if not others:
+        return first
+    is_closed = all(of["status"] == "closed" for of in of_each)
+    reached = (reached_from_text(of["position"]) for of in of_each)
+    checked = {of["recomputed"] for of in of_each}
+    together: closings.Period = {
+        **cast(closings.Period, first),
+        "status": "closed" if is_closed else "open",
+        "closed_at": first["closed_at"] if is_closed else None,
+        "closed_by": first["closed_by"] if is_closed else None,
+        "position": str(Reached(dict(chain.from_iterable(each.items() for each in reached)))),
+        "totals": closings.totals_together(of["totals"] for of in of_each),
+        "late": closings.totals_together(of["late"] for of in of_each),
+        "accounts": sum(of["accounts"] for of in of_each),
+        "events": sum(of["events"] for of in of_each),
+        "sha256": hashlib.sha256(b"".join(bytes.fromhex(of["sha256"]) for of in of_each)).hexdigest(),
+        "recomputed": None if None in checked else False not in checked,
+    }
+    return cast(P, {**first, **together})
+
+
+def _together_in_full(of_each: Sequence[PeriodInFull]) -> PeriodInFull:
+    if len(of_each) == 1:
+        return of_each[0]
+    differing: list[PeriodDiffers] = [
+        {**differs, "what": f"shard {shard}: {differs['what']}"}
+        for shard, of in enumerate(of_each)
+        for differs in of["differing"]
+    ]
+    cut_off = _by_account(late for of in of_each for late in of["cut_off"])
+    return {**_together(of_each), "cut_off": cut_off, "differing": differing}
+
+
+def _by_account(rows: Iterable[LateMovement]) -> list[LateMovement]:
+    return sorted(rows, key=lambda row: row["account_id"])
 
 
 def figures_that_differ(closing: PeriodClosed, found: PeriodFigures) -> list[PeriodDiffers]:

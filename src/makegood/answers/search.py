@@ -16,6 +16,7 @@ from ledger.store.reading.vault_index import accounts_found
 from ledger.values import SYSTEM_ACCOUNT, is_identifier
 from makegood.access.sight import Sight
 from makegood.answers.customer import name_and_email
+from makegood.answers.of_all_shards import of_all_shards
 from makegood.house.opening import House
 from projections.found_by_id import IdKind, accounts_with
 
@@ -38,7 +39,8 @@ class Found(TypedDict):
     email: Annotated[str | None, Field(description="The customer's e-mail address; null likewise.")]
 
 
-def search(house: House, sight: Sight, text: str, page: Page | None = None) -> Listed[Found]:
+@of_all_shards
+def search(house: House, sight: Sight, text: str, *, page: Page | None = None) -> Listed[Found]:
     """The accounts that have an id, or whose customer has or had an e-mail address, a name or a telephone number: by
     account, then by what they are found by.
 
@@ -49,7 +51,7 @@ def search(house: House, sight: Sight, text: str, page: Page | None = None) -> L
     with house.database.reading() as transaction:
         text = text.strip()
         found = _found(house, sight, transaction, text, page)
-        return Listed((_shown(house, sight, transaction, text, *each) for each in found), found.next)
+        return found.told(_shown(house, sight, transaction, text, *each) for each in found)
 
 
 def _found(
@@ -65,7 +67,7 @@ def _found(
         some = _found(house, sight, transaction, text, part)
         every += some
         if some.next is None:
-            return Listed(every)
+            return Listed(every, keys=every)
         part = Page(PAGE, some.next)
 
 

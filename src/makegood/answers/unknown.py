@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ledger.store.database import Database, Transaction
 from ledger.store.reading.heads import account_version
 from ledger.store.reading.kept_messages import Wanted, fields_refused, kept_messages
@@ -26,14 +28,14 @@ def check_account(database: Database, account_id: str) -> None:
             raise unknown(account_id)
 
 
-def check_subscription(database: Database, subscription_id: str) -> None:
-    """Raise Unknown where no account has a subscription of this id."""
+def check_subscription(databases: Iterable[Database], subscription_id: str) -> None:
+    """Raise Unknown where no account in some databases has a subscription of this id."""
     where = Where().equal(subscription_id=subscription_id)
-    with database.reading() as transaction:
-        if not rows_listed(transaction, ACCOUNTS, SUBSCRIBED, where, Page(1)):
-            raise Unknown(
-                f"subscription {subscription_id} not found; `makegood account ACCOUNT` lists those of an account"
-            )
+    for database in databases:
+        with database.reading() as transaction:
+            if rows_listed(transaction, ACCOUNTS, SUBSCRIBED, where, Page(1)):
+                return
+    raise Unknown(f"subscription {subscription_id} not found; `makegood account ACCOUNT` lists those of an account")
 
 
 def check_field(transaction: Transaction, field: str) -> None:

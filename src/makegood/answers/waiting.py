@@ -12,6 +12,7 @@ from ledger.store.reading.page import Listed, Page
 from ledger.store.reading.waiting import WaitingFact, waiting_facts
 from ledger.values import instant_to_text
 from makegood.access.sight import Sight
+from makegood.answers.of_all_shards import of_all_shards
 from makegood.house.opening import House
 from projections.shown_values import Instant
 
@@ -29,12 +30,13 @@ class Waiting(TypedDict):
     event_id: str
 
 
+@of_all_shards
 def waiting(house: House, sight: Sight, *, account: str | None = None, page: Page | None = None) -> Listed[Waiting]:
     """The facts that wait, by account, those first that have waited longest."""
     with house.database.reading() as transaction:
         found = waiting_facts(transaction, sight.among(account), page)
     now = house.now()
-    return sight.rows(Waiting, Listed((_shown(fact, now) for fact in found), found.next))
+    return sight.rows(Waiting, found.told(_shown(fact, now) for fact in found))
 
 
 def _shown(fact: WaitingFact, now: datetime) -> Waiting:

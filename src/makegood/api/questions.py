@@ -98,7 +98,7 @@ def find(
     A name is found by its words in any order, without accents and capitals; a number in any spelling, with its
     country code or without. Names and addresses are shown to those who may read people's words.
     """
-    return answer_page(request, search_.search(house, caller.sight, text, page))
+    return answer_page(request, search_.search(house, caller.sight, text, page=page))
 
 
 @finance.get("/claims", summary="List claims", responses=answers(list[claims_.Claim]))
@@ -519,7 +519,9 @@ def notices(
     ] = None,
 ) -> Response:
     """The queue of e-mails, oldest first, with the next step of each."""
-    return answer_page(request, queued(house, account, [status] if status is not None else None, page=page))
+    return answer_page(
+        request, queued(house, account=account, statuses=[status] if status is not None else None, page=page)
+    )
 
 
 # --- machinery ----------------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def agreement_list(columns: ColumnsOption = None, store: Store = "", json: Json 
         agreements,
         AGREEMENTS,
         chosen=columns,
-        alike=True,
+        first_only=True,
         title="Service agreements",
         empty="no published agreements; next: makegood agreement publish FILE",
     )

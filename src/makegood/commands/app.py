@@ -275,11 +275,10 @@ def known_at_in(house: House, known_at: Any) -> KnownAtMoment:
 
     if not isinstance(known_at, SignedMoment):
         return cast("KnownAtMoment", known_at)
-    with house.database.reading() as transaction:
-        try:
-            return reached_by(transaction, known_at)
-        except NotThisHistory as error:
-            raise Stop(str(error)) from None
+    try:
+        return reached_by([each.database for each in house.every], known_at)
+    except NotThisHistory as error:
+        raise Stop(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,24 +312,51 @@ def settings_from(store: str = "", kafka: str = "", http: str = "") -> Settings:
 
 
 @contextmanager
-def opened(store: str, account: str | None = None, *, of: str | None = None) -> Iterator[House]:
-    """The house on the store that the option or the environment names, of several shards that of the account.
+def opened(store: str, account: str | None = None, *, of: str | None = None, whole: bool = False) -> Iterator[House]:
+    """The house on the store that the option or the environment names, of several shards that of the account; `whole`
+    is for what all shards can be asked together.
 
     Raises UnknownAccount where a command is limited to an account that the store does not know, which `of` does not
     look for, and Stop where it is not said which shard is asked.
     """
     from makegood.answers.unknown import check_account
 
-    with opened_as_it_is(settings_from(store), account or of) as house:
+    settings = settings_from(store)
+    asked = account or of
+    all_asked = whole and asked is None and not settings.shard
+    with _opened_whole(settings) if all_asked else opened_as_it_is(settings, asked) as house:
         if account is not None:
             check_account(house.database, account)
-        with looks_recorded(house):
+        with ExitStack() as looks:
+            for each in house.every:
+                looks.enter_context(looks_recorded(each))
             yield house
 
 
 @contextmanager
+def opened_provider(store: str) -> Iterator[House]:
+    """The house of the first shard, where what is the provider's and no account's stands, such as roles; unless
+    MAKEGOOD_SHARD names another."""
+    from ledger.store.positions import FIRST_SHARD
+
+    settings = settings_from(store)
+    settings = settings.model_copy(update={"shard": settings.shard or str(FIRST_SHARD)})
+    with opened_as_it_is(settings) as house, looks_recorded(house):
+        yield house
+
+
+@contextmanager
+def _opened_whole(settings: Settings) -> Iterator[House]:
+    from makegood.house.shard_map import open_shards
+
+    with open_shards(settings) as (first, *others):
+        yield first.with_others(others)
+
+
+@contextmanager
 def opened_as_it_is(settings: Settings, account: str | None = None, **how: Any) -> Iterator[House]:
-    """The same, opened as `open_house` is told, and nobody's looks recorded. Raises Stop likewise."""
+    """The house of an account's shard, or of the one that is named, opened as `open_house` is told, and nobody's
+    looks recorded. Raises Stop where it is not said which shard is asked."""
     from makegood.house.opening import open_house
     from makegood.house.shard_map import open_shard, shard_asked
 
@@ -394,13 +420,14 @@ def show_list(
     of: str | None = None,
     at: AskedMoment | None = None,
     in_words: Callable[[R], Mapping[str, Any]] | None = None,
-    alike: bool = False,
+    in_turn: bool = False,
+    first_only: bool = False,
 ) -> None:
     """Show the rows of a question, as a table or as JSON, of all fields or of those `chosen`; `in_words` says a row
     to people, and `at` has accounts be as they were at another time. `account` and `of` are as for `opened`.
 
-    Of several shards all are asked, one after the other, unless an account or MAKEGOOD_SHARD says which, or their
-    rows are `alike`.
+    Of several shards all are asked, unless an account or MAKEGOOD_SHARD says which: together, or `in_turn` where rows
+    have numbers of their shard. `first_only` is for what is no account's.
 
     Raises UnknownAccount where the question is about an account that the store does not know, and BadParameter for a
     field that the rows do not have.
@@ -414,7 +441,8 @@ def show_list(
     except NoSuchColumn as error:
         raise typer.BadParameter(str(error), param_hint="--columns") from None
     rows: list[R] = []
-    with _asked_in_turn(store, account, of, alike=alike) as houses:
+    with opened(store, account, of=of, whole=True) as house:
+        houses = house.every if in_turn else house.every[:1] if first_only else [house]
         for house in houses:
             moment = at.of(house) if at is not None else None
             with house_at(house, moment, account) as then:
@@ -425,18 +453,6 @@ def show_list(
         said = in_words_of(moment) + (f", of {len(houses)} shards one after the other" if len(houses) > 1 else "")
         shown = [in_words(row) for row in rows] if in_words else rows
         print_rows(shown, asked, title=title + said, empty=empty + said, choosable=True)
-
-
-@contextmanager
-def _asked_in_turn(store: str, account: str | None, of: str | None, *, alike: bool) -> Iterator[Sequence[House]]:
-    """The shards that a list is asked of. Raises what `opened` raises."""
-    settings = settings_from(store)
-    if account is None and of is None and not settings.shard:
-        with opened_shards(store) as houses:
-            yield houses[:1] if alike else houses
-        return
-    with opened(store, account, of=of) as house:
-        yield [house]
 
 
 @contextmanager

@@ -68,6 +68,7 @@ def dead_letters_list(
         DEAD_LETTERS if everything else DEAD_LETTERS.without("status"),
         account=account,
         chosen=columns,
+        in_turn=True,
         title="Dead letters",
         empty="no open dead letters",
     )
@@ -153,6 +154,7 @@ def aside_list(
         SET_ASIDE if everything else SET_ASIDE.without("status"),
         account=account,
         chosen=columns,
+        in_turn=True,
         title="Messages set aside",
         empty="no messages set aside",
     )

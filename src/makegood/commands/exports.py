@@ -222,7 +222,7 @@ def _export(
     from makegood.house.whole_file import whole_file
 
     account = filters.get("account")
-    with opened(store, account) as house, whole_file(file_to, force=force) as file:
+    with opened(store, account, whole=True) as house, whole_file(file_to, force=force) as file:
         moment = at.of(house)
         with house_at(house, moment, account) as then, progress_bar(f"exporting {what}", None, "rows") as told:
             done = export(then, EVERYTHING, what, format_, file, filters, told, moment)

@@ -79,7 +79,7 @@ def owed(
 
     groups = groups_of(by, GROUPINGS, ("currency",))
     filters = filters_of(account, currency, clause, agreement, plan, min_amount)
-    with opened(store, account) as house, progress_bar("assessing", None, "accounts") as told:
+    with opened(store, account, whole=True) as house, progress_bar("assessing", None, "accounts") as told:
         asked: dict[str, Any] = {
             "counted_as": counted_as,
             "age": age,
@@ -137,7 +137,7 @@ def movements(
     filters = filters_of(account, currency, clause, agreement, plan, min_amount, from_, to)
     asked: dict[str, Any] = {"kind": kind, "settlement": settlement, "by_occurrence": by_occurrence, **filters}
     at = AskedMoment(as_of, known_at)
-    with opened(store, account) as house, house_at(house, at.of(house), account) as then:
+    with opened(store, account, whole=True) as house, house_at(house, at.of(house), account) as then:
         if by is None:
             rows = answering.movements(then, EVERYTHING, **asked)
             totals = answering.movement_totals(then, EVERYTHING, **asked)
@@ -174,7 +174,7 @@ def rollforward(
     from makegood.commands.terminal.printing import print_json
 
     filters = filters_of(account, currency, clause, agreement, plan, from_=from_, to=to)
-    with opened(store, account) as house:
+    with opened(store, account, whole=True) as house:
         found = answering.rollforward(house, EVERYTHING, by_occurrence=by_occurrence, **filters)
     if json:
         print_json(found)

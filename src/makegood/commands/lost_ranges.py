@@ -30,6 +30,7 @@ def lost_list(
         lambda house: lost_ranges(house, closed=everything),
         LOST_RANGES if everything else LOST_RANGES.without("status"),
         chosen=columns,
+        in_turn=True,
         title="Lost ranges of messages",
         empty="no messages were lost",
     )

@@ -44,7 +44,7 @@ def notices(
     show_list(
         store,
         json,
-        lambda house: mails.notices(house, account, [status] if status is not None else None),
+        lambda house: mails.notices(house, account=account, statuses=[status] if status is not None else None),
         NOTICES,
         chosen=columns,
         account=account,

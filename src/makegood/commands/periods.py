@@ -62,13 +62,14 @@ def period_close(month: Period, actor: Actor = "", store: Store = "", json: Json
     from makegood.house.actor import actor_of
 
     by = By(actor_of(actor), "cli")
-    with opened(store) as house:
+    with opened(store, whole=True) as house:
         try:
             with progress_bar("calculating", None, "accounts") as show:
                 _, answer = close(house, month, by, show)
         except PeriodRefused as refused:
             raise Stop(str(refused)) from None
-        house.projections.catch_up()
+        for each in house.every:
+            each.projections.catch_up()
     (print_json if json else show_period)(answer)
 
 
@@ -79,7 +80,11 @@ def period_show(month: Period, manifest: ManifestFile = None, store: Store = "",
     from makegood.commands.terminal.period import show_period
     from makegood.commands.terminal.printing import print_json, progress_bar
 
-    with opened(store) as house, _written(manifest) as on_row, progress_bar("recomputing", None, "accounts") as show:
+    with (
+        opened(store, whole=True) as house,
+        _written(manifest) as on_row,
+        progress_bar("recomputing", None, "accounts") as show,
+    ):
         answer = period(house, month, show, on_row)
     (print_json if json else show_period)(answer)
     return MISMATCH if answer["differing"] else OK
@@ -92,7 +97,7 @@ def period_cut_off(month: Period, store: Store = "", json: Json = False) -> None
     from makegood.commands.terminal.period import show_cut_off
     from makegood.commands.terminal.printing import print_json, progress_bar
 
-    with opened(store) as house, progress_bar("calculating", None, "accounts") as show:
+    with opened(store, whole=True) as house, progress_bar("calculating", None, "accounts") as show:
         answer = cut_off(house, month, show)
     (print_json if json else show_cut_off)(answer)
 

@@ -309,7 +309,7 @@ def outages(
     def asked(house: House) -> Listed[Outage]:
         found = owed.outages(house, EVERYTHING, account=account, subscription=subscription, still_open=still_open)
         if not found and subscription is not None:
-            check_subscription(house.database, subscription)
+            check_subscription((each.database for each in house.every), subscription)
         return found
 
     show_list(
@@ -374,7 +374,7 @@ def complaint(
     from makegood.commands.terminal.printing import print_json
     from projections.asking import AmbiguousId
 
-    with opened(store, account) as house:
+    with opened(store, account, whole=True) as house:
         try:
             found = told(house, EVERYTHING, complaint_id, account)
         except (UnknownComplaint, AmbiguousId) as error:
@@ -598,7 +598,7 @@ def explain(
     from makegood.commands.terminal.explanation import show_explanation
     from makegood.commands.terminal.printing import print_json
 
-    with opened(store, account) as house:
+    with opened(store, account, whole=True) as house:
         try:
             found = explained(house, EVERYTHING, claim_id, account)
         except Unexplained as error:

@@ -112,6 +112,7 @@ def reconciliation_list(
         DISCREPANCIES if everything else DISCREPANCIES.without("status"),
         in_words=in_words,
         chosen=columns,
+        in_turn=True,
         title="Discrepancies",
         empty="no discrepancies" if everything else "no open discrepancies",
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from makegood.commands.app import Actor, ColumnsOption, Json, Store, access_app, key_app, opened, show_list
+from makegood.commands.app import Actor, ColumnsOption, Json, Store, access_app, key_app, opened_provider, show_list
 from makegood.house.stop import Stop
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def access_list(
         lambda house: access.grants(house.database, principal),
         ROLES,
         chosen=columns,
+        first_only=True,
         title="Roles",
         empty="no roles granted; next: makegood access grant PRINCIPAL ROLE",
     )
@@ -81,7 +82,7 @@ def key_issue(principal: Principal, actor: Actor = "", store: Store = "", json: 
     from ledger.application.access import issue_key
     from makegood.commands.terminal.printing import print_json, say
 
-    with opened(store) as house:
+    with opened_provider(store) as house:
         issued = issue_key(house.ledger, principal, _by(actor))
         house.projections.catch_up()
     if json:
@@ -106,7 +107,7 @@ def key_revoke(
     from ledger.application.access import revoke_key
     from makegood.commands.terminal.printing import print_json, say
 
-    with opened(store) as house:
+    with opened_provider(store) as house:
         new = revoke_key(house.ledger, key_id, _by(actor))
         house.projections.catch_up()
     if json:
@@ -133,6 +134,7 @@ def key_list(
         lambda house: access.keys(house.database, principal),
         API_KEYS,
         chosen=columns,
+        first_only=True,
         title="API keys",
         empty="no valid API keys; next: makegood access key issue PRINCIPAL",
     )
@@ -143,7 +145,7 @@ def _change(what: str, principal: str, role: str, account: str | None, actor: st
     from makegood.commands.terminal.printing import print_json, say
 
     asked = _grant(principal, role, account)
-    with opened(store) as house:
+    with opened_provider(store) as house:
         new = (access.grant if what == "grant" else access.revoke)(house.ledger, asked, _by(actor))
         house.projections.catch_up()
     if json:

@@ -13,6 +13,7 @@ from ledger.store.reading.page import Listed, Page
 from makegood.access.sight import Sight
 from makegood.answers import finance, owed
 from makegood.answers.filters import Asked, Filters
+from makegood.answers.of_all_shards import of_all_shards
 from makegood.house.opening import House
 from projections import journal_entries
 from projections.claims import Claim
@@ -47,6 +48,7 @@ class Exported:
     formats: tuple[Format, ...] = LIST_FORMATS
 
 
+@of_all_shards
 def _journal(
     house: House, sight: Sight, *, by_occurrence: bool = False, page: Page | None = None, **asked: Unpack[Asked]
 ) -> Listed[JournalEntry]:

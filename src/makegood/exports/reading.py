@@ -32,6 +32,9 @@ def pages(house: House, question: Question, rows_at_once: int = ROWS_AT_ONCE) ->
 
 def covered(house: House) -> Reached:
     """The events that all projections have folded: in each shard those up to a position."""
-    with house.database.reading() as transaction:
-        stand = list(positions_of(transaction, CATALOG).values())
-    return Reached({shard: min(reached.get(shard, 0) for reached in stand) for shard in stand[0]})
+    found: dict[int, int] = {}
+    for each in house.every:
+        with each.database.reading() as transaction:
+            stand = list(positions_of(transaction, CATALOG).values())
+        found |= {shard: min(reached.get(shard, 0) for reached in stand) for shard in stand[0]}
+    return Reached(found)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from copy import copy
 from datetime import datetime
+from typing import Self
 
 from ledger.store.database import Database, Transaction
 from makegood.house.opening import House
@@ -12,10 +14,13 @@ from makegood.house.opening import House
 
 @contextmanager
 def one_state(house: House) -> Iterator[House]:
-    """A house whose database and clock stand still, for questions; not for writing."""
+    """A house whose database and clock stand still, for questions; not for writing. Each shard stands still by
+    itself: no state of two is the same."""
     now = house.now()
-    with house.database.reading() as transaction:
-        yield StandingHouse(house, OneState(house.database, transaction), now)
+    with ExitStack() as until_the_end:
+        others = [until_the_end.enter_context(one_state(other)) for other in house.others]
+        transaction = until_the_end.enter_context(house.database.reading())
+        yield StandingHouse(house, OneState(house.database, transaction), now).with_others(others)
 
 
 class StandingHouse(House):
@@ -28,6 +33,12 @@ class StandingHouse(House):
 
     def now(self) -> datetime:
         return self._now
+
+    def at(self, now: datetime) -> Self:
+        """The same house, at another time."""
+        still = copy(self)
+        still._now = now
+        return still
 
 
 class OneState(Database):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from copy import copy
 from datetime import datetime
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from ledger.store.connecting import connect, create_if_missing, lacks_database
 from ledger.store.database import Database, StoreError, redacted
-from ledger.store.positions import FIRST_SHARD
+from ledger.store.positions import FIRST_SHARD, shard_for
 from ledger.store.reading.generations import AheadOfLedger
 from ledger.store.reading.shards import place_in_store
 from ledger.store.reading.store import NoStore, clock_in, store_exists, store_is_older
@@ -46,6 +46,8 @@ class House:
         self.looks = Looks()
         self.looker: Looker | None = None
         """Who looks; None for whoever runs the command."""
+        self.others: Sequence[House] = ()
+        """The houses of the store's other shards, in their order, where all of it is asked."""
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -74,7 +76,23 @@ class House:
         self.ledger  # noqa: B018  # one write side for all who look, with the accounts that it knows
         seen = copy(self)
         seen.looker = Looker(actor, channel)
+        seen.others = [other.seen_by(actor, channel) for other in self.others]
         return seen
+
+    def with_others(self, others: Sequence[House]) -> Self:
+        """The same house, of the first shard, by which all shards are asked."""
+        whole = copy(self)
+        whole.others = others
+        return whole
+
+    @property
+    def every(self) -> Sequence[House]:
+        """The houses of all shards that are asked, each by itself."""
+        return (self.with_others(()), *self.others) if self.others else (self,)
+
+    def of(self, account: str) -> House:
+        """The house of the shard that an account is in."""
+        return self.every[shard_for(account, 1 + len(self.others))] if self.others else self
 
     def looked(self, kind: LookedAt, account: str | None, records: int = 1) -> None:
         """Somebody was shown records of an account, or of all where none is named; it is to be recorded."""

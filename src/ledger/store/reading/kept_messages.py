@@ -55,7 +55,7 @@ def kept_messages(
         # For a page closures are looked up one by one: PostgreSQL would read all of them for each to join the two.
         where.that("outcome IS NULL" if page is None else f"({_CLOSURE[kept]}) < 1")
     found = listed(transaction, _COLUMNS[kept], _TABLE[kept], ORDER, where, page)
-    return Listed(_messages(found), found.next)
+    return found.told(_messages(found))
 
 
 def kept_at(transaction: Transaction, kept: KeptAs, position: int) -> KeptMessage | None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from heapq import merge
-from typing import Any, Literal
+from typing import Literal
 
 from ledger.events import NoticeKind
 from ledger.store.database import Row, Transaction
 from ledger.store.instants import from_microseconds
 from ledger.store.reading.left_for_people import Left, left
-from ledger.store.reading.page import Key, Listed, Order, Page, Where, in_memory, listed
+from ledger.store.reading.page import Listed, Order, Page, Where, listed, merged
 
 NoticeStatus = Literal["queued", "sending", "sent", "failed", "in_doubt", "discarded"]
 OPEN: tuple[NoticeStatus, ...] = ("queued", "sending", "failed", "in_doubt")
@@ -78,20 +77,8 @@ def notices_in(
         listed(transaction, COLUMNS, "notices", ORDER, Where().equal(status=status, account=account), page)
         for status in statuses
     ]
-    found = _together(of_each, page)
-    return Listed((queued_notice(tuple(row.values())) for row in found), found.next)
-
-
-def _together(of_each: Sequence[Listed[Mapping[str, Any]]], page: Page | None) -> Listed[Mapping[str, Any]]:
-    """One list of several in the same order."""
-
-    def key(row: Mapping[str, Any]) -> Key:
-        return tuple(row[column] for column in ORDER)
-
-    found = in_memory(merge(*of_each, key=key), key, page)
-    if page is not None and found.next is None and any(each.next is not None for each in of_each):
-        found.next = key(found[-1])
-    return found
+    found = merged(of_each, page)
+    return found.told(queued_notice(tuple(row.values())) for row in found)
 
 
 def unsent(transaction: Transaction) -> Left:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import merge
+from itertools import islice, takewhile
 from typing import Any, TypeVar
 
 from ledger.store.database import Transaction
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 Key = tuple[str | int, ...]
 """What a row is ordered by; no two rows of a list have the same."""
@@ -30,11 +33,24 @@ class Page:
 
 
 class Listed(list[T]):
-    """The rows of a list, or of a page of it; `next` is the key that more rows follow, None where none do."""
+    """The rows of a list, or of a page of it, with the key of each; `next` is the key that more rows follow, None
+    where none do."""
 
-    def __init__(self, rows: Iterable[T] = (), next_: Key | None = None) -> None:
+    def __init__(self, rows: Iterable[T] = (), next_: Key | None = None, *, keys: Iterable[Key] = ()) -> None:
         super().__init__(rows)
         self.next = next_
+        self.keys = tuple(keys)
+
+    def told(self, rows: Iterable[U]) -> Listed[U]:
+        """The same rows in another form, one for each."""
+        found = Listed(rows, self.next, keys=self.keys)
+        assert len(found) == len(self), "each row has one form"
+        return found
+
+    def only(self, is_wanted: Callable[[T], bool]) -> Listed[T]:
+        """Those of the rows of which something holds."""
+        kept = [(row, key) for row, key in zip(self, self.keys, strict=True) if is_wanted(row)]
+        return Listed((row for row, _ in kept), self.next, keys=(key for _, key in kept))
 
 
 @dataclass(slots=True)
@@ -77,9 +93,10 @@ def listed(
     """
     statement, values = statement_of(columns, source, order, where, page)
     rows = [dict(zip(columns, row, strict=True)) for row in transaction.rows(statement, values)]
+    keys = [tuple(row[column] for column in order) for row in rows]
     if page is None or len(rows) <= page.limit:
-        return Listed(rows)
-    return Listed(rows[: page.limit], tuple(rows[page.limit - 1][column] for column in order))
+        return Listed(rows, keys=keys)
+    return Listed(rows[: page.limit], keys[page.limit - 1], keys=keys[: page.limit])
 
 
 def statement_of(
@@ -111,7 +128,33 @@ def check_at_most(transaction: Transaction, source: str, where: Where, rows: int
 
 def in_memory(rows: Iterable[T], key: Callable[[T], Key], page: Page | None) -> Listed[T]:
     """A page of a list that is short, and stands in memory in order."""
+    every = [(key(row), row) for row in rows]
     if page is None:
-        return Listed(rows)
-    rest = [row for row in rows if page.after is None or key(row) > page.after]
-    return Listed(rest[: page.limit], key(rest[page.limit - 1]) if len(rest) > page.limit else None)
+        return _of_pairs(every)
+    rest = [(of, row) for of, row in every if page.after is None or of > page.after]
+    found = _of_pairs(rest[: page.limit])
+    found.next = found.keys[-1] if len(rest) > page.limit else None
+    return found
+
+
+def merged(lists: Sequence[Listed[T]], page: Page | None) -> Listed[T]:
+    """One list of several in the same order, of which each has the rows of this page that it has itself.
+
+    No two rows have the same key. Where one of the lists goes on, the others may have rows beyond its end that come
+    after its next ones: these are left for the page that follows.
+    """
+    if len(lists) == 1:
+        return lists[0]
+    pairs = merge(*(zip(of.keys, of, strict=True) for of in lists), key=lambda pair: pair[0])
+    if page is None:
+        return _of_pairs(pairs)
+    end = min((of.next for of in lists if of.next is not None), default=None)
+    known = list(islice(takewhile(lambda pair: end is None or pair[0] <= end, pairs), page.limit + 1))
+    found = _of_pairs(known[: page.limit])
+    found.next = found.keys[-1] if len(known) > page.limit else end
+    return found
+
+
+def _of_pairs(pairs: Iterable[tuple[Key, T]]) -> Listed[T]:
+    known = list(pairs)
+    return Listed((row for _, row in known), keys=(key for key, _ in known))

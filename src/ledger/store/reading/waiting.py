@@ -38,7 +38,7 @@ def waiting_facts(
     where = Where().among("account", accounts)
     found = listed(transaction, _COLUMNS, "waiting", ORDER, where, page)
     facts = (WaitingFact(**{**row, "since": from_microseconds(row["since"])}) for row in found)
-    return Listed(facts, found.next)
+    return found.told(facts)
 
 
 def waiting_left(transaction: Transaction) -> Left:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.audit import Checkpoint
-from ledger.store.database import Transaction
+from ledger.store.database import Database, Transaction
 from ledger.store.positions import Position, Reached
 from ledger.store.reading.audit import log_called, root_of_first
 from ledger.store.reading.shards import shard_end
@@ -34,29 +34,42 @@ def signed_moment(files: Sequence[Path]) -> SignedMoment:
     return SignedMoment(tuple(checkpoint_in(note_in(file)) for file in files))
 
 
-def reached_by(transaction: Transaction, moment: SignedMoment) -> Reached:
-    """How far the checkpoints' shards had come. Raises NotThisHistory."""
+def reached_by(databases: Sequence[Database], moment: SignedMoment) -> Reached:
+    """How far the checkpoints' shards had come, which are in these databases. Raises NotThisHistory."""
     reached = Reached({})
     for checkpoint in moment.checkpoints:
-        log = log_called(transaction, checkpoint.origin)
-        if log is None:
-            raise NotThisHistory(
-                f"the checkpoint is of the log {checkpoint.origin}, and this store has no such log: open the store "
-                "that it was signed for, or give a checkpoint of this one"
-            )
-        if log.shard in reached:
-            raise NotThisHistory(f"two checkpoints are of shard {log.shard}: give one of each shard")
-        root = root_of_first(transaction, log.shard, checkpoint.size)
-        if root is None:
-            raise NotThisHistory(
-                f"the checkpoint covers {checkpoint.size} events of shard {log.shard}, and this store has "
-                f"{shard_end(transaction, log.shard)}: the end of its history is missing, or it is another one; "
-                "compare it with a backup"
-            )
-        if root != checkpoint.root:
-            raise NotThisHistory(
-                f"the first {checkpoint.size} events of shard {log.shard} are not those that were signed: this "
-                "store's history is another one; compare it with a backup"
-            )
-        reached = reached.moved(Position(log.shard, checkpoint.size))
+        covered = _covered(databases, checkpoint)
+        if covered.shard in reached:
+            raise NotThisHistory(f"two checkpoints are of shard {covered.shard}: give one of each shard")
+        reached = reached.moved(covered)
     return reached
+
+
+def _covered(databases: Sequence[Database], checkpoint: Checkpoint) -> Position:
+    """The last event that a checkpoint covers. Raises NotThisHistory."""
+    for database in databases:
+        with database.reading() as transaction:
+            log = log_called(transaction, checkpoint.origin)
+            if log is not None:
+                _check_signed(transaction, log.shard, checkpoint)
+                return Position(log.shard, checkpoint.size)
+    raise NotThisHistory(
+        f"the checkpoint is of the log {checkpoint.origin}, and this store has no such log: open the store that it "
+        "was signed for, or give a checkpoint of this one"
+    )
+
+
+def _check_signed(transaction: Transaction, shard: int, checkpoint: Checkpoint) -> None:
+    """Raises NotThisHistory where a shard does not begin with what was signed."""
+    root = root_of_first(transaction, shard, checkpoint.size)
+    if root is None:
+        raise NotThisHistory(
+            f"the checkpoint covers {checkpoint.size} events of shard {shard}, and this store has "
+            f"{shard_end(transaction, shard)}: the end of its history is missing, or it is another one; compare it "
+            "with a backup"
+        )
+    if root != checkpoint.root:
+        raise NotThisHistory(
+            f"the first {checkpoint.size} events of shard {shard} are not those that were signed: this store's "
+            "history is another one; compare it with a backup"
+        )

@@ -83,7 +83,7 @@ def _lines(found: RollforwardFound) -> Iterator[dict[str, Any]]:
 
 def show_ages(store: str, json: bool, what: Literal["disputes", "complaints"], account: str | None) -> None:
     """Print how many disputes or complaints are open by age, and how to see the oldest."""
-    with opened(store, account) as house:
+    with opened(store, account, whole=True) as house:
         ages = dispute_ages if what == "disputes" else complaint_ages
         found = ages(house, EVERYTHING, account=account)
     if json:

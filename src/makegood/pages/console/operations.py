@@ -260,7 +260,9 @@ def notices(request: Request, visitor: Annotated[Visitor, visits("notice.read", 
     fields = (ACCOUNT, choice("status", "Status", get_args(NoticeStatus)))
     asked = asked_list(request, fields, notice_queue.ORDER, LIVE_ROWS)
     status = asked.one_of("status")
-    rows = mails.notices(house, asked.one_of("account"), [status] if status else None, page=asked.page)
+    rows = mails.notices(
+        house, account=asked.one_of("account"), statuses=[status] if status else None, page=asked.page
+    )
     return page(
         visitor.frame,
         "console/notices.html",

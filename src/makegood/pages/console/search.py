@@ -42,7 +42,9 @@ def find(request: Request, visitor: Annotated[Visitor, visits("customer.search")
     text = asked.given.get("text", "")
     if len(text) > LENGTH_MAX or not text.isprintable():
         asked.wrong["text"] = f"write at most {LENGTH_MAX} letters, in one line"
-    found = search(house_of(request), visitor.caller.sight, text, asked.page) if text and not asked.wrong else None
+    found = (
+        search(house_of(request), visitor.caller.sight, text, page=asked.page) if text and not asked.wrong else None
+    )
     accounts = {each["account_id"] for each in found or ()}
     opens = visitor.may("account.read")
     if (
