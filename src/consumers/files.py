@@ -30,8 +30,7 @@ def ingest(
     """
     shards, taken, done = Shards([ledger, *others]), Taken(), 0
     for batch in _batches(lines, name):
-        for number, items in shards.divided(item for item, _ in batch).items():
-            take_apart(shards[number], items, taken)
+        take_apart(shards, [item for item, _ in batch], taken)
         done += sum(size for _, size in batch)
         progress(done)
     return taken

@@ -253,10 +253,13 @@ RECONCILIATION = Projection(
 class Known:
     """The payouts that rows of a file may be about: by the ids and references that these name."""
 
-    def __init__(self, found: Iterable[tuple[Payout, int]]) -> None:
+    def __init__(self) -> None:
         self._by_id: dict[str, list[tuple[Payout, int]]] = defaultdict(list)
         self._by_refund: dict[str, list[tuple[Payout, int]]] = defaultdict(list)
         self._by_reference: dict[str, list[tuple[Payout, int]]] = defaultdict(list)
+
+    def add(self, found: Iterable[tuple[Payout, int]]) -> None:
+        """Add payouts, each with the number of its attempt."""
         for payout, attempt in found:
             self._by_id[payout.return_id or payout.refund_id].append((payout, attempt))
             self._by_refund[payout.refund_id].append((payout, attempt))
@@ -284,8 +287,10 @@ class Known:
         return []
 
 
-def payouts_named(transaction: Transaction, ids: Collection[str], references: Collection[str]) -> Known:
-    """The payouts with some ids of returns and refunds, and with some references."""
+def payouts_named(
+    transaction: Transaction, ids: Collection[str], references: Collection[str]
+) -> list[tuple[Payout, int]]:
+    """The payouts with some ids of returns and refunds, and with some references, each with its attempt's number."""
     found: dict[tuple[str, str], Row] = {}
     for column, values in (("payout_id", ids), ("refund_id", ids), ("reference", references)):
         name = RECONCILIATION.stored_name(PAYOUTS)
@@ -293,7 +298,7 @@ def payouts_named(transaction: Transaction, ids: Collection[str], references: Co
         for values_of_row in transaction.rows_in(statement, sorted(values)):
             row = PAYOUTS.row(values_of_row)
             found[PAYOUTS.key_of(row)] = row
-    return Known((_payout(row), row["attempt"]) for _, row in sorted(found.items()))
+    return [(_payout(row), row["attempt"]) for _, row in sorted(found.items())]
 
 
 def payouts_between(database: Database, start: datetime, end: datetime, at_once: int) -> Iterator[list[Payout]]:

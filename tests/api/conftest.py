@@ -17,11 +17,11 @@ from ledger.application import access
 from ledger.application.acts import By
 from ledger.events import Grant, Role
 from ledger.store.connecting import connect
-from ledger.store.database import beside
 from makegood.api.app import create_app
 from makegood.api.serving import Serving, listening
-from makegood.house.opening import House, open_house
+from makegood.house.opening import House
 from makegood.house.settings import Settings
+from makegood.house.shard_map import open_whole
 from tests.api.desk import desk, quick_desk, served
 from tests.door.conftest import Door, door, lines, sandbox, store, twenty_accounts_in_july
 
@@ -74,7 +74,7 @@ class Api:
 def serving(store: str, *more: APIRouter, **settings: Any) -> Iterator[Api]:
     """Serve the API over a store, until the block ends. What it logs would mix with what commands print."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with open_house(Settings(store=store, **{"request_rate": 0, **settings})) as house:
+    with open_whole(Settings(store=store, **{"request_rate": 0, **settings})) as house:
         app = create_app(house, more)
         part = Serving(app, listening("127.0.0.1:0"))
         stop, ready = threading.Event(), threading.Event()
@@ -93,7 +93,9 @@ def serving(store: str, *more: APIRouter, **settings: Any) -> Iterator[Api]:
 
 def damage_key(store: str, subject: str) -> None:
     """Damage the key of an account that nothing was said of yet, so that its messages are set aside."""
-    with closing(connect(beside(store, "vault"))) as keys, keys.writing() as transaction:
+    with open_whole(Settings(store=store)) as house:
+        of = house.of(subject.rpartition("/")[-1]).settings
+    with closing(connect(of.vault)) as keys, keys.writing() as transaction:
         transaction.run(
             "INSERT INTO vault_keys (subject, key, created_at) VALUES (?, ?, 1)", (subject, b"half of it")
         )

@@ -39,9 +39,11 @@ class Door:
         return json.loads(self(*arguments, "--json", exits=exits))
 
 
-def with_an_agreement(store: str) -> None:
-    """A sandbox with the standard agreement."""
-    commands(store, ("init", "--sandbox"), ("agreement", "publish", str(SAMPLE / "agreements" / "standard.toml")))
+def with_an_agreement(store: str, *init: str) -> None:
+    """A sandbox with the standard agreement, which `init` may say more about."""
+    commands(
+        store, ("init", "--sandbox", *init), ("agreement", "publish", str(SAMPLE / "agreements" / "standard.toml"))
+    )
 
 
 def with_twenty_accounts(store: str) -> None:

@@ -48,7 +48,9 @@ class Site:
         app = FastAPI()
         limit = ClientLimit(lambda: self.seconds)
         app.include_router(
-            activation_router(self.books.ledger, lambda ref: self.keeper(ref), clock=lambda: self.now, limit=limit)
+            activation_router(
+                lambda token: self.books.ledger, lambda ref: self.keeper(ref), clock=lambda: self.now, limit=limit
+            )
         )
         self.client = TestClient(app, raise_server_exceptions=False)
         self.link = f"/activate/{token(self.books)}"
@@ -167,7 +169,7 @@ def test_a_slow_keeper_holds_up_nobody_else(site: Site, monkeypatch: pytest.Monk
         return SECRET
 
     app = FastAPI()
-    app.include_router(activation_router(site.books.ledger, slow, clock=lambda: site.now))
+    app.include_router(activation_router(lambda token: site.books.ledger, slow, clock=lambda: site.now))
     with TestClient(app) as client, ThreadPoolExecutor(1) as customers:
         assert client.portal is not None
         client.portal.call(only_one_thread)

@@ -9,7 +9,6 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -38,7 +37,7 @@ from makegood.answers.waiting import waiting
 from makegood.house.clock import system_clock
 from makegood.house.opening import House
 from makegood.house.settings import Settings
-from makegood.house.shard_map import open_shards
+from makegood.house.shard_map import open_whole
 from tests.door.conftest import Door, commands
 from tests.ledger.messages import Message, Upstream, read_all
 from tests.oracle import histories
@@ -51,12 +50,6 @@ COMPLAINING = [f"acct-{letter}" for letter in "pqrstu"]
 OF_A_STORE = {"position", "event_id", "age_seconds", "proposal", "instruction_id", "notice_id"}
 """What says where something was recorded, or how long ago, and not what."""
 WHEN_RECORDED = re.compile(rf"{datetime.now(UTC).year}-.*T.*Z")
-
-
-@contextmanager
-def whole(store: str) -> Iterator[House]:
-    with open_shards(Settings(store=store)) as (first, *others):
-        yield first.with_others(others)
 
 
 def complaining(account: str) -> list[Message]:
@@ -78,7 +71,7 @@ MESSAGES = [m for seed in SEEDS for m in histories.history(seed, account=f"acct-
 
 
 def record(store: str, messages: Callable[[str], list[Message]]) -> None:
-    with whole(store) as house:
+    with open_whole(Settings(store=store)) as house:
         for account in COMPLAINING:
             assert not take(house.of(account).ledger, read_all(messages(account))).refused
         for each in house.every:
@@ -100,7 +93,7 @@ def kept(
         commands(store, *(("agreement", "publish", str(file)) for file in sorted(folder.glob("*.toml"))))
         commands(store, ("ingest", str(folder / "messages.jsonl")), ("advance", "2035-01-01T00:00:00Z"))
         record(store, complaining)
-        with whole(store) as house:
+        with open_whole(Settings(store=store)) as house:
             for each in house.every:
                 notices_of_it = Notices(each.ledger, None, clock=system_clock, jitter=lambda: 0.5)
                 while notices_of_it.queue():
@@ -226,7 +219,7 @@ def by_page(house: House, asked: Asked, limit: int) -> list[Any]:
 
 @pytest.mark.parametrize("of", LISTS)
 def test_page_by_page_it_is_the_whole_list(kept: tuple[str, str], of: str) -> None:
-    with whole(kept[0]) as house:
+    with open_whole(Settings(store=kept[0])) as house:
         every = LISTS[of](house, None)
         parts = [row for each in house.every for row in LISTS[of](each, None)]
         assert in_any_order(every) == in_any_order(parts)
@@ -235,7 +228,7 @@ def test_page_by_page_it_is_the_whole_list(kept: tuple[str, str], of: str) -> No
 
 
 def positions_midway(store: str) -> list[str]:
-    with whole(store) as house:
+    with open_whole(Settings(store=store)) as house:
         ends = []
         for number, each in enumerate(house.every):
             with each.database.reading() as transaction:
@@ -264,7 +257,7 @@ def test_what_was_known_is_told_page_by_page(kept: tuple[str, str], of: str) -> 
         assert page is not None
         return listed_then(house, EVERYTHING, at, None, page, LISTS[of])
 
-    with whole(kept[0]) as house:
+    with open_whole(Settings(store=kept[0])) as house:
         with house_then(house, EVERYTHING, at) as then:
             every = LISTS[of](then, None)
         for limit in (3, len(every)):
@@ -286,7 +279,7 @@ def test_what_was_owed_then_adds_up_over_all_shards(divided: Door) -> None:
 def test_the_month_looks_as_in_one_shard(kept: tuple[str, str], month: str) -> None:
     found = []
     for store in kept:
-        with whole(store) as house:
+        with open_whole(Settings(store=store)) as house:
             found.append(said(dict(month_board(house, EVERYTHING, month_from_text(month)))))
     assert found[0] == found[1]
 
@@ -307,7 +300,7 @@ def test_an_export_has_the_rows_of_all_shards_and_says_how_far_each_had_come(
 
 def close_in(store: str, month: str, number: int) -> None:
     """Have a month be closed in one shard, as where closing was cut short after it."""
-    with whole(store) as house:
+    with open_whole(Settings(store=store)) as house:
         each = house.every[number]
         close(each, month_from_text(month), By("ada", "cli"))
         each.projections.catch_up()

@@ -15,6 +15,7 @@ from consumers.apart import take_apart
 from consumers.files import ingest
 from ledger.application.due_work import do_due_work
 from ledger.application.record import take
+from ledger.application.shards import Shards
 from ledger.application.statement import Refusal, Taken
 from ledger.store.database import CommitUnknown, Unavailable
 from ledger.store.writing import ReaderFenced, ReaderMove, take_over_reader
@@ -44,7 +45,7 @@ def others_are_faster(books: Books, upstream: Upstream, times: int = 1) -> None:
 def taken_apart(books: Books, messages: Sequence[Message | bytes]) -> Taken:
     """Take messages as a file's or a request's."""
     taken = Taken()
-    take_apart(books.ledger, read_all(messages), taken)
+    take_apart(Shards([books.ledger]), read_all(messages), taken)
     return taken
 
 

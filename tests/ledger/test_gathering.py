@@ -11,6 +11,7 @@ import pytest
 from consumers.apart import take_apart
 from ledger.application.gathering import ITEMS_MAX, Gathering, GiveUp
 from ledger.application.record import take
+from ledger.application.shards import Shards
 from ledger.application.statement import Refusal, Taken
 from ledger.store.database import Unavailable
 from tests.ledger.books import Books
@@ -65,7 +66,7 @@ def taking(books: Books, *messages: Message | bytes) -> Callable[[], Taken]:
 def taking_apart(books: Books, *messages: Message | bytes) -> Callable[[], Taken]:
     def take() -> Taken:
         taken = Taken()
-        take_apart(books.ledger, read_all(messages), taken)
+        take_apart(Shards([books.ledger]), read_all(messages), taken)
         return taken
 
     return take

@@ -14,14 +14,17 @@ from datetime import datetime
 from io import StringIO
 from typing import Any
 
+from consumers.apart import take_apart
 from ledger.application.access import grant
 from ledger.application.acts import By
 from ledger.application.payouts import submit_approved
-from ledger.application.record import take
+from ledger.application.shards import Shards
+from ledger.application.statement import Taken
 from ledger.events import ROLES, Grant, Role
 from makegood.cli import run
 from makegood.house.opening import open_house
 from makegood.house.settings import Settings
+from makegood.house.shard_map import open_whole
 from tests.api.conftest import damage_key
 from tests.api.lives import life_of
 from tests.door.conftest import commands, with_an_agreement
@@ -43,9 +46,9 @@ MID_MARCH, BEGIN_OF_APRIL, END_OF_APRIL = (
 )
 
 
-def a_life(store: str) -> None:
-    """Have all of it in an empty store."""
-    with_an_agreement(store)
+def a_life(store: str, *init: str) -> None:
+    """Have all of it in an empty store, which `init` may say more about."""
+    with_an_agreement(store, *init)
     _let_it_be(store, MID_MARCH)
     own, anothers, hostile = (
         Upstream(of, source="/upstream", begins="2026-03-02T09:00:00Z") for of in (OWN, ANOTHERS, HOSTILE)
@@ -133,9 +136,10 @@ def _approve(store: str, *accounts: str) -> None:
 
 
 def _submit(store: str) -> None:
-    with open_house(Settings(store=store)) as house:
-        submit_approved(house.ledger)
-        house.projections.catch_up()
+    with open_whole(Settings(store=store)) as house:
+        for each in house.every:
+            submit_approved(each.ledger)
+            each.projections.catch_up()
     paid = [
         Upstream(row["account_id"], source="/processor", begins="2026-03-15T11:00:00Z").refund_succeeded(
             row["refund_id"], succeeded_at="2026-03-15T11:30:00Z"
@@ -151,10 +155,12 @@ def _let_it_be(store: str, instant: datetime) -> None:
 
 
 def _record(store: str, messages: Iterable[Message]) -> None:
-    with open_house(Settings(store=store)) as house:
-        taken = take(house.ledger, read_all(messages))
+    with open_whole(Settings(store=store)) as house:
+        taken = Taken()
+        take_apart(Shards([each.ledger for each in house.every]), read_all(messages), taken)
         assert not taken.refused, taken.refused
-        house.projections.catch_up()
+        for each in house.every:
+            each.projections.catch_up()
 
 
 def _ingest(store: str, *messages: Message) -> None:

@@ -17,8 +17,9 @@ from ledger.store.sessions import SignedIn
 from makegood.access.sessions import Sessions
 from makegood.api.serving import Serving, listening
 from makegood.house.clock import system_clock
-from makegood.house.opening import House, open_house
+from makegood.house.opening import House
 from makegood.house.settings import Settings
+from makegood.house.shard_map import open_whole
 from makegood.program.http import application
 from tests.pages.life import OWN, PRINCIPALS, WITHOUT_ROLE
 
@@ -26,6 +27,12 @@ COOKIE = "makegood"
 """What the session's cookie is called on a machine of one's own, without TLS."""
 Who = Role | Literal["nobody"]
 """In which role somebody is here; `nobody` is signed in, and has none."""
+
+
+def caught_up(house: House) -> None:
+    """Have the projections of all shards be where the store is."""
+    for each in house.every:
+        each.projections.catch_up()
 
 
 class Site:
@@ -67,8 +74,8 @@ def served(store: str, *more: APIRouter, **settings: Any) -> Iterator[Site]:
     """Serve the API and the pages over a store, with routes beside them, until the block ends."""
     # What it logs would mix with what other tests expect to be told.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with open_house(Settings(store=store, request_rate=0, **settings)) as house:
-        app = application(house, recorded=house.projections.catch_up)
+    with open_whole(Settings(store=store, request_rate=0, **settings)) as house:
+        app = application(house, recorded=lambda: caught_up(house))
         for router in more:
             app.router.routes.extend(router.routes)
         part = Serving(app, listening("127.0.0.1:0"))

@@ -16,7 +16,7 @@ from ledger.application.requests import Request, carried_out, keep_request
 from ledger.events import DiscrepancyFound, DiscrepancySettled, FileReconciled
 from ledger.events.event_ids import event_id_of
 from ledger.reconciliation import ListedPayout, is_same
-from ledger.store.database import StoreError
+from ledger.store.database import StoreError, Transaction
 from ledger.store.listed_payouts import note_listed
 from ledger.store.reading.events import StoredEnvelope, events_of_stream, last_of_streams
 from ledger.store.reading.vault import VaultInStore
@@ -114,6 +114,11 @@ def record_reconciled(ledger: Ledger, data: FileReconciled.Data, by: By) -> None
         act.record(SystemRecord.empty(stream, len(past)), FileReconciled, data, by)
 
     perform(ledger, {SYSTEM_ACCOUNT}, decide)
+
+
+def has_discrepancy(transaction: Transaction, discrepancy_id: str) -> bool:
+    """Whether a discrepancy was ever found."""
+    return bool(last_of_streams(transaction, [_stream(discrepancy_id)]))
 
 
 def settle(ledger: Ledger, discrepancy_id: str, reason: str, by: By, request: Request | None = None) -> None:

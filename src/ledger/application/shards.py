@@ -34,7 +34,10 @@ class Shards(Sequence[Ledger]):
 
     def number_for(self, item: Statement | Refusal) -> int:
         """The shard of a message: its account's; the first one's where it names none that an account can have."""
-        account = item.account
+        return self.number_of(item.account)
+
+    def number_of(self, account: str | None) -> int:
+        """The shard of an account; the first one where none can have the name."""
         if len(self) == 1 or account is None or not is_identifier(account):
             return FIRST_SHARD
         return shard_for(account, len(self))

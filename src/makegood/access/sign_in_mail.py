@@ -107,26 +107,33 @@ class SignInMail:
         Who is written to is who the vault names, never who asked: a spelling that looks alike leads to nobody.
         """
         wanted = same(mailbox("", address))
-        found: dict[str, Customer] = {}
-        with self._house.database.reading() as transaction:
-            candidates = {
-                account
-                for sought in sought_by(address)
-                for account in accounts_found(
-                    transaction, self._house.vault, sought, from_account="", limit=CANDIDATES_MAX
-                )
-            }
-            erased = erased_accounts(transaction, candidates) if candidates else set()
-            for account in sorted(candidates):
-                try:
-                    customer = (
-                        customer_of(self._house.ledger, transaction, account) if account not in erased else None
-                    )
-                    if customer is not None and same(mailbox("", customer.email)) == wanted:
-                        found[account] = customer
-                except (Gone, Damaged, NoAddress):
-                    continue
-        return found
+        return {
+            account: customer
+            for house in self._house.every
+            for account, customer in _having(house, address).items()
+            if same(mailbox("", customer.email)) == wanted
+        }
+
+
+def _having(house: House, address: str) -> dict[str, Customer]:
+    """The customers of a shard who have or had an address, as far as they can be written to."""
+    found: dict[str, Customer] = {}
+    with house.database.reading() as transaction:
+        candidates = {
+            account
+            for sought in sought_by(address)
+            for account in accounts_found(transaction, house.vault, sought, from_account="", limit=CANDIDATES_MAX)
+        }
+        erased = erased_accounts(transaction, candidates) if candidates else set()
+        for account in sorted(candidates - erased):
+            try:
+                customer = customer_of(house.ledger, transaction, account)
+                if customer is not None:
+                    mailbox("", customer.email)
+                    found[account] = customer
+            except (Gone, Damaged, NoAddress):
+                continue
+    return found
 
 
 def same(box: Mailbox) -> str:

@@ -66,9 +66,10 @@ def reconcile(house: House, by: By, recorded: Callable[[], None], asked: Reconci
 
 def settle_discrepancy(once: Once, discrepancy_id: str, asked: SettleDiscrepancy) -> DiscrepancyDone:
     """Settle it for good; the reason is kept in the vault. Raises ActRefused, Conflict, Unavailable."""
-    sent = once.request("POST", "settle", discrepancy_id, asked.reason)
+    house = answering.house_with(once.house, discrepancy_id)
+    sent = once.request("POST", "settle", discrepancy_id, asked.reason, house=house)
     try:
-        settle(once.house.ledger, discrepancy_id, asked.reason, once.by, sent)
+        settle(house.ledger, discrepancy_id, asked.reason, once.by, sent)
     except KeyReused:
         raise key_reused() from None
     except NoSuchDiscrepancy:

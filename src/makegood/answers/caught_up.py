@@ -21,12 +21,28 @@ class BeyondTheEnd(ValueError):
 
 def reached(house: House, wanted: Reached) -> bool:
     """Whether every projection has reached a position. Raises BeyondTheEnd."""
-    with house.database.reading() as transaction:
-        end = shard_ends(transaction)
-        stand = positions_of(transaction, CATALOG)
-    if not end.covers(wanted):
+    left = dict(wanted)
+    are_there: list[bool] = []
+    for each in house.every:
+        with each.database.reading() as transaction:
+            end = shard_ends(transaction)
+            stand = positions_of(transaction, CATALOG)
+        of_it = Reached({shard: left.pop(shard) for shard in end if shard in left})
+        if not end.covers(of_it):
+            raise BeyondTheEnd
+        are_there.append(all(positions.covers(of_it) for positions in stand.values()))
+    if any(left.values()):
         raise BeyondTheEnd
-    return all(positions.covers(wanted) for positions in stand.values())
+    return all(are_there)
+
+
+def end_of(house: House) -> Reached:
+    """The last position of each shard."""
+    found: dict[int, int] = {}
+    for each in house.every:
+        with each.database.reading() as transaction:
+            found |= shard_ends(transaction)
+    return Reached(found)
 
 
 def caught_up(house: House, wanted: Reached) -> bool:

@@ -48,6 +48,15 @@ def check(
 ) -> Checked:
     """Check all accounts, or one. With `by` what is found is an alarm that stops the account's payouts, and what
     holds again stops them no more; without it nothing is written."""
+    of_each = [_check(each, account, by, progress) for each in house.every]
+    return {
+        "ok": all(each["ok"] for each in of_each),
+        "accounts": sum(each["accounts"] for each in of_each),
+        "broken": [broken for each in of_each for broken in each["broken"]],
+    }
+
+
+def _check(house: House, account: str | None, by: By | None, progress: Callable[[int, int], None]) -> Checked:
     broken: list[BrokenLaw] = []
     done = 0
     if account is not None:

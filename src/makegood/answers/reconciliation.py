@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
@@ -17,9 +17,10 @@ from ledger.reconciliation import ListedPayout, Payout, compare, missing, missin
 from ledger.store.reading.listed_payouts import occurrences_of
 from ledger.store.reading.page import Listed, Page
 from ledger.store.reading.shards import shard_ends
+from makegood.answers.of_all_shards import of_all_shards
 from makegood.house.opening import House
 from projections import reconciliation as reconciling
-from projections.reconciliation import Discrepancy, payouts_between, payouts_named, shown_found
+from projections.reconciliation import Discrepancy, Known, payouts_between, payouts_named, shown_found
 from projections.shown_values import Hash
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class DiscrepancyDone(TypedDict):
     outcome: Annotated[str, Field(examples=["settled"])]
 
 
+@of_all_shards
 def discrepancies(house: House, *, settled: bool = False, page: Page | None = None) -> Listed[Discrepancy]:
     """The open discrepancies, those found first in front; those settled too, if asked for."""
     return reconciling.listed(house.database, settled=settled, page=page)
@@ -96,22 +98,57 @@ def reconcile(
     caught up. Told of rows done of how many; each is read three times.
     Raises NotReadable, Conflict and Unavailable.
     """
-    found = _Comparing(house, open_file, by, on_progress)
-    first_day, last_day = first_day or found.looked.first_day, last_day or found.looked.last_day
+    every = [_Comparing(each, house, open_file, by, on_progress) for each in house.every]
+    looked = every[0].looked
+    first_day, last_day = first_day or looked.first_day, last_day or looked.last_day
     if first_day is None or last_day is None:
         raise NotReadable("the file lists no refund: give the first and the last day to compare a period with it")
     if last_day < first_day:
         raise NotReadable(f"the period from {first_day} to {last_day} ends before it begins: give other days")
-    found.compare()
-    found.look_for_missing(first_day, last_day)
-    return found.record(first_day, last_day)
+    for each in every:
+        each.compare()
+        each.look_for_missing(first_day, last_day)
+    return _together([each.record(first_day, last_day) for each in every])
+
+
+def house_with(house: House, discrepancy_id: str) -> House:
+    """The house of the shard that has a discrepancy; the first one's where none has."""
+    from ledger.application.reconciliation import has_discrepancy
+
+    for each in house.every:
+        with each.database.reading() as transaction:
+            if has_discrepancy(transaction, discrepancy_id):
+                return each
+    return house
+
+
+def _together(of_each: Sequence[Reconciled]) -> Reconciled:
+    """What a file came to in all shards, of which each compared the rows about its own payouts."""
+    first = of_each[0]
+    return {
+        "sha256": first["sha256"],
+        "format": first["format"],
+        "first_day": first["first_day"],
+        "last_day": first["last_day"],
+        "rows": first["rows"],
+        "matched": sum(of["matched"] for of in of_each),
+        "settled": sum(of["settled"] for of in of_each),
+        "ignored": sum(of["ignored"] for of in of_each),
+        "missing_there": [row for of in of_each for row in of["missing_there"]],
+        "unknown_here": [row for of in of_each for row in of["unknown_here"]],
+        "differing": [row for of in of_each for row in of["differing"]],
+        "duplicates": [row for of in of_each for row in of["duplicates"]],
+        "unreadable": first["unreadable"],
+    }
 
 
 @dataclass
 class _Comparing:
-    """A file while it is compared."""
+    """A file while it is compared by one of the shards: the rows about its own payouts, and by the first one also
+    those that are about no shard's, and those that cannot be read."""
 
     house: House
+    whole: House
     open_file: Open
     by: By
     on_progress: Progress
@@ -129,7 +166,12 @@ class _Comparing:
         with self.house.database.reading() as transaction:
             self.position = str(shard_ends(transaction))
 
+    def _is_of(self, house: House) -> bool:
+        return house.database is self.house.database
+
     def _look_at(self, row: Read) -> None:
+        if not self._is_of(self.whole):
+            return
         self.done += 1
         if self.done % AT_ONCE == 0:
             self.on_progress(self.done, None)
@@ -238,17 +280,22 @@ class _Comparing:
         self.settled |= set(settled)
 
     def _rows_at_once(self) -> Iterator[list[tuple[ListedPayout, list[Payout] | None]]]:
-        """The rows of the file with the payouts that each is about; None where these are of several accounts."""
+        """The shard's rows of the file with the payouts that each is about; None where these are of several
+        accounts."""
         rows = (row for row in read(self.open_file) if isinstance(row, ListedPayout))
         while part := list(islice(rows, AT_ONCE)):
             ids = {id_ for row in part for id_ in (row.return_id, row.refund_id) if id_ is not None}
             references = {row.reference for row in part if row.reference is not None}
-            with self.house.database.reading() as transaction:
-                known = payouts_named(transaction, ids, references)
+            known = Known()
+            for each in self.whole.every:
+                with each.database.reading() as transaction:
+                    known.add(payouts_named(transaction, ids, references))
             found: list[tuple[ListedPayout, list[Payout] | None]] = []
             for row in part:
                 here = known.named(row.account_id, row.refund_id, row.return_id, row.reference)
-                found.append((row, here if len({payout.account_id for payout in here}) < 2 else None))
+                accounts = {payout.account_id for payout in here}
+                if self._is_of(self.whole.of(here[0].account_id) if len(accounts) == 1 else self.whole):
+                    found.append((row, here if len(accounts) < 2 else None))
             yield found
             self.done += len(part)
             self.on_progress(self.done, 3 * self.looked.rows)

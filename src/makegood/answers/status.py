@@ -6,8 +6,11 @@ What was found is kept once, in a `Status`; the answer, the metrics and the tabl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import reduce
+from itertools import chain
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -221,13 +224,44 @@ def look_at_shards(settings: Settings, max_age: int | None = None) -> dict[int, 
 
 
 def look_around(house: House, max_age: int | None = None) -> Status:
-    """How everything stands, seen from a house that is open."""
-    status = _unknown(house.settings, max_age)
-    try:
-        _look_around(house, status)
-    except StoreError as error:
-        status.problems.append(str(error))
-    return status
+    """How everything stands, seen from a house that is open: all shards together, where all are asked."""
+    found = []
+    for each in house.every:
+        found.append(status := _unknown(each.settings, max_age))
+        try:
+            _look_around(each, status)
+        except StoreError as error:
+            status.problems.append(str(error))
+    return found[0] if len(found) == 1 else _together(found)
+
+
+def _together(found: Sequence[Status]) -> Status:
+    """How several shards stand. Of a partition that all of them read that one counts which is behind the most."""
+    first, *others = found
+    lags: dict[tuple[str, str, int], Lag] = {}
+    for lag in (lag for each in found for lag in each.lags):
+        key = (lag.part, lag.of, lag.number)
+        if key not in lags or lag.behind > lags[key].behind:
+            lags[key] = lag
+    together = replace(
+        first,
+        problems=[f"shard {shard}: {problem}" for shard, each in enumerate(found) for problem in each.problems],
+        store_reachable=all(each.store_reachable for each in found),
+        events=Reached(dict(chain.from_iterable(each.events.items() for each in found))),
+        lags=list(lags.values()),
+        signing=[signing for each in found for signing in each.signing],
+    )
+    for each in others:
+        together.due = _added(together.due, each.due)
+        together.unsent = _added(together.unsent, each.unsent)
+        together.unasked = _added(together.unasked, each.unasked)
+    names = dict.fromkeys(name for each in found for name in each.left)
+    together.left = {name: reduce(add, (each.left[name] for each in found if name in each.left)) for name in names}
+    return together
+
+
+def _added(one: Left | None, other: Left | None) -> Left | None:
+    return one + other if one is not None and other is not None else one or other
 
 
 def _unknown(settings: Settings, max_age: int | None) -> Status:

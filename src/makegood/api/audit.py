@@ -17,7 +17,7 @@ from makegood.answers.audit.difference import AccountDifference, difference
 from makegood.answers.audit.logs import last_checkpoint, note_of, resource
 from makegood.answers.unknown import Unknown
 from makegood.api.asked import InMonth, KnownAtMoment
-from makegood.api.guard import Guarded, TheHouse, allowed
+from makegood.api.guard import Guarded, OneShard, TheHouse, allowed
 from makegood.api.paths import AccountId, PathId
 from makegood.api.problems import not_found
 from makegood.api.questions import answers
@@ -53,7 +53,7 @@ def diff(
     responses=answers(AccessAudited),
 )
 def access(
-    house: TheHouse,
+    house: OneShard,
     caller: MayAudit,
     period: Annotated[InMonth, Query(description="The month, in the provider's time zone.", examples=["2026-01"])],
 ) -> Response:
@@ -73,7 +73,7 @@ def access(
     responses={200: {"description": "The signed note"}},
 )
 def log_checkpoint(
-    house: TheHouse,
+    house: OneShard,
     caller: MayAudit,
     size: Annotated[
         int | None, Query(ge=1, le=SIZE_MAX, description="The one over so many events; otherwise the last one.")
@@ -106,7 +106,7 @@ def log_checkpoint(
     },
 )
 def log_tile(
-    house: TheHouse,
+    house: OneShard,
     caller: MayAudit,
     tile: Annotated[
         PathId,

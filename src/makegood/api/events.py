@@ -17,10 +17,11 @@ from starlette.responses import JSONResponse, Response
 from consumers.apart import take_apart
 from consumers.upstream import Unreadable, read_binary, read_structured
 from consumers.upstream.cloudevents import BATCH, STRUCTURED, headers_over_http, media_type_of, split_batch
+from ledger.application.shards import Shards
 from ledger.application.statement import Became, Refusal, Statement, Taken
-from ledger.store.reading.shards import shard_ends
 from makegood.access.caller import Caller
 from makegood.acts.refused import WrongField
+from makegood.answers.caught_up import end_of
 from makegood.api.guard import CHANNEL, Guarded, TheHouse, allowed
 from makegood.api.problems import INVALID, MEDIA, TOO_LARGE, UNREADABLE, Refused, problem
 from makegood.api.wait_for import POSITION
@@ -188,12 +189,12 @@ def publish_batch(
 def _taken(request: Request, house: House, caller: Caller, body: bytes) -> Response:
     items = [_said_by(caller, item) for item in _read(request, body, f"http:{caller.principal}")]
     taken = Taken()
-    take_apart(house.ledger, items, taken)
+    take_apart(Shards([each.ledger for each in house.every]), items, taken)
     request.app.state.recorded()
     outcomes = [
         _outcome(index, item, became) for index, (item, became) in enumerate(zip(items, taken.each, strict=True))
     ]
-    return _answer(request, outcomes, taken, _media_type(request) == BATCH, _position(house))
+    return _answer(request, outcomes, taken, _media_type(request) == BATCH, str(end_of(house)))
 
 
 def _read(request: Request, body: bytes, origin: str) -> Sequence[Statement | Refusal]:
@@ -236,11 +237,6 @@ def _outcome(index: int, item: Statement | Refusal, became: Became) -> Outcome:
         return Outcome(index=index, id=became.message_id, outcome="refused", reason=became.reason, field=became.field)
     message_id = item.message.id if isinstance(item, Statement) else item.message_id
     return Outcome(index=index, id=message_id, outcome=became, reason=None, field=None)
-
-
-def _position(house: House) -> str:
-    with house.database.reading() as transaction:
-        return str(shard_ends(transaction))
 
 
 def _answer(request: Request, outcomes: list[Outcome], taken: Taken, batch: bool, position: str) -> Response:

@@ -8,7 +8,7 @@ from functools import cache
 from math import ceil
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
@@ -22,7 +22,7 @@ from makegood.access.permissions import Action, guarded_by, guards, may
 from makegood.access.rate import RequestRate
 from makegood.acts.acting import Channel
 from makegood.acts.refused import WrongField
-from makegood.api.problems import FORBIDDEN, INVALID, MEDIA, TOO_MANY, UNAUTHENTICATED, Refused
+from makegood.api.problems import FORBIDDEN, INVALID, MEDIA, TOO_MANY, UNAUTHENTICATED, Refused, invalid
 from makegood.api.wait_for import caught_up
 from makegood.house.clock import system_clock
 from makegood.house.opening import House
@@ -46,13 +46,35 @@ def house_of(request: Request) -> House:
 
 
 def house_seen(request: Request) -> House:
-    """The house as the caller looks at it: what they are shown is recorded as seen by them."""
+    """The house as the caller looks at it: what they are shown is recorded as seen by them. A request about an
+    account has that of the account's shard, any other that by which all shards are asked."""
     house = house_of(request)
     caller: Caller | None = getattr(request.state, "caller", None)
-    return house.seen_by(caller.principal, CHANNEL) if caller is not None else house
+    seen = house.seen_by(caller.principal, CHANNEL) if caller is not None else house
+    account = request.path_params.get("account_id") or request.query_params.get("account")
+    return seen.of(account) if account is not None else seen
 
 
 TheHouse = Annotated[House, Depends(house_seen)]
+
+
+def one_shard(
+    house: TheHouse,
+    shard: Annotated[
+        int | None, Query(ge=0, description="The shard that is asked, where the store has several.")
+    ] = None,
+) -> House:
+    """The house of the shard that a request names, where it is about what a shard has for itself. Raises Refused for
+    one that is not there, and where there are several and none is named."""
+    last = len(house.every) - 1
+    if shard is None and last:
+        raise invalid("shard", f"the store has {last + 1} shards, and one is asked here: name it, from 0 to {last}")
+    if shard is not None and shard > last:
+        raise invalid("shard", f"there is no such shard: the store's are 0 to {last}")
+    return house.every[shard or 0]
+
+
+OneShard = Annotated[House, Depends(one_shard)]
 
 
 @cache

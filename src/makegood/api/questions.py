@@ -39,7 +39,7 @@ from makegood.answers.waiting import Waiting
 from makegood.answers.waiting import waiting as waiting_for
 from makegood.api.asked import AskedMoment, AsOf, Identifier, KnownAtMoment, OfAccount, Printable, check_as_of
 from makegood.api.filters import AskedFiltersAndPeriod, FirstDay, LastDay, OfCreditStatus, OfOpenAge
-from makegood.api.guard import Guarded, TheHouse, allowed
+from makegood.api.guard import Guarded, OneShard, TheHouse, allowed
 from makegood.api.paging import answer_page, pages
 from makegood.api.paths import AccountId, PathId
 from makegood.api.problems import not_found
@@ -417,7 +417,7 @@ def waiting(
 @messages.get("/dead-letters", summary="List dead letters", responses=answers(list[kept_messages.DeadLetter]))
 def dead_letters(
     request: Request,
-    house: TheHouse,
+    house: OneShard,
     _: Annotated[Caller, allowed("dead_letter.read")],
     page: Annotated[Page, pages(kept.ORDER)],
     account: OfAccount = None,
@@ -435,7 +435,7 @@ def dead_letters(
     "/dead-letters/{position}", summary="Get a dead letter", responses=answers(kept_messages.DeadLetterWithBody)
 )
 def dead_letter(
-    house: TheHouse, _: Annotated[Caller, allowed("dead_letter.read_body")], position: KeptPosition
+    house: OneShard, _: Annotated[Caller, allowed("dead_letter.read_body")], position: KeptPosition
 ) -> Response:
     """One dead letter with its body, from the vault."""
     return _kept_message(house, "dead-letter", position)
@@ -444,7 +444,7 @@ def dead_letter(
 @messages.get("/lost", summary="List lost messages", responses=answers(list[lost_ranges.LostRange]))
 def lost(
     request: Request,
-    house: TheHouse,
+    house: OneShard,
     _: Annotated[Caller, allowed("lost_range.read")],
     page: Annotated[Page, pages(lost_.ORDER)],
     everything: Annotated[bool, Query(alias="all", description=CLOSED_TOO)] = False,
@@ -456,7 +456,7 @@ def lost(
 @messages.get("/aside", summary="List messages set aside", responses=answers(list[kept_messages.SetAside]))
 def aside(
     request: Request,
-    house: TheHouse,
+    house: OneShard,
     _: Annotated[Caller, allowed("aside.read")],
     page: Annotated[Page, pages(kept.ORDER)],
     account: OfAccount = None,
@@ -472,7 +472,7 @@ def aside(
     "/aside/{position}", summary="Get a message set aside", responses=answers(kept_messages.SetAsideWithBody)
 )
 def aside_message(
-    house: TheHouse, _: Annotated[Caller, allowed("aside.read_body")], position: KeptPosition
+    house: OneShard, _: Annotated[Caller, allowed("aside.read_body")], position: KeptPosition
 ) -> Response:
     """One message set aside, with its body, from the vault."""
     return _kept_message(house, "set-aside", position)

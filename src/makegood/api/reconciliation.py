@@ -10,11 +10,11 @@ from starlette.responses import JSONResponse, Response
 
 from ledger.application.acts import By
 from ledger.store.reading.page import Page
-from ledger.store.reading.shards import shard_ends
 from makegood.access.caller import Caller
 from makegood.acts import reconciliation as acts
 from makegood.acts.reconciliation import ReconcileFile, SettleDiscrepancy
 from makegood.answers import reconciliation as answering
+from makegood.answers.caught_up import end_of
 from makegood.answers.reconciliation import DiscrepancyDone, Reconciled
 from makegood.api.act_request import Key, keyed
 from makegood.api.guard import CHANNEL, Guarded, TheHouse, allowed
@@ -52,13 +52,8 @@ async def reconcile(
 
     After a 5xx answer, send the same file again.
     """
-    await caught_up(house, await run_in_threadpool(_end, house))
+    await caught_up(house, str(await run_in_threadpool(end_of, house)))
     return await run_in_threadpool(_reconciled, request, house, caller, asked)
-
-
-def _end(house: House) -> str:
-    with house.database.reading() as transaction:
-        return str(shard_ends(transaction))
 
 
 def _reconciled(request: Request, house: House, caller: Caller, asked: ReconcileFile) -> Response:

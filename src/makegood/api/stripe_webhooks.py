@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from consumers.payouts.stripe.webhook import Unsigned, hear, signed_event
 from consumers.payouts.stripe.words import Unknown
+from ledger.application.shards import Shards
 from makegood.api.guard import TheHouse, unproven
 from makegood.api.problems import UNREADABLE, Refused
 
@@ -33,7 +34,7 @@ def stripe_webhooks(secrets: Sequence[str]) -> APIRouter:
         body = await request.body()
         try:
             event = signed_event(body, request.headers.get("stripe-signature"), secrets)
-            outcome = await run_in_threadpool(hear, house.ledger, event)
+            outcome = await run_in_threadpool(hear, Shards([each.ledger for each in house.every]), event)
         except Unsigned:
             detail = "sign the event with the endpoint's secret (MAKEGOOD_STRIPE_WEBHOOK_SECRET), and now"
             raise unproven(request, "Stripe-Signature", detail) from None

@@ -320,11 +320,12 @@ def opened(store: str, account: str | None = None, *, of: str | None = None, who
     look for, and Stop where it is not said which shard is asked.
     """
     from makegood.answers.unknown import check_account
+    from makegood.house.shard_map import open_whole
 
     settings = settings_from(store)
     asked = account or of
     all_asked = whole and asked is None and not settings.shard
-    with _opened_whole(settings) if all_asked else opened_as_it_is(settings, asked) as house:
+    with open_whole(settings) if all_asked else opened_as_it_is(settings, asked) as house:
         if account is not None:
             check_account(house.database, account)
         with ExitStack() as looks:
@@ -335,22 +336,12 @@ def opened(store: str, account: str | None = None, *, of: str | None = None, who
 
 @contextmanager
 def opened_provider(store: str) -> Iterator[House]:
-    """The house of the first shard, where what is the provider's and no account's stands, such as roles; unless
-    MAKEGOOD_SHARD names another."""
+    """The house of the first shard, where what is the provider's and no account's stands, such as roles."""
     from ledger.store.positions import FIRST_SHARD
 
-    settings = settings_from(store)
-    settings = settings.model_copy(update={"shard": settings.shard or str(FIRST_SHARD)})
+    settings = settings_from(store).model_copy(update={"shard": str(FIRST_SHARD)})
     with opened_as_it_is(settings) as house, looks_recorded(house):
         yield house
-
-
-@contextmanager
-def _opened_whole(settings: Settings) -> Iterator[House]:
-    from makegood.house.shard_map import open_shards
-
-    with open_shards(settings) as (first, *others):
-        yield first.with_others(others)
 
 
 @contextmanager
@@ -441,8 +432,8 @@ def show_list(
     except NoSuchColumn as error:
         raise typer.BadParameter(str(error), param_hint="--columns") from None
     rows: list[R] = []
-    with opened(store, account, of=of, whole=True) as house:
-        houses = house.every if in_turn else house.every[:1] if first_only else [house]
+    with opened_provider(store) if first_only else opened(store, account, of=of, whole=True) as house:
+        houses = house.every if in_turn else [house]
         for house in houses:
             moment = at.of(house) if at is not None else None
             with house_at(house, moment, account) as then:

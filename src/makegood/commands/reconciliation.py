@@ -68,8 +68,9 @@ def reconcile(
     from makegood.house.actor import actor_of
 
     by = By(actor_of(actor), "cli")
-    with opened(store) as house:
-        house.projections.catch_up()
+    with opened(store, whole=True) as house:
+        for each in house.every:
+            each.projections.catch_up()
         try:
             with progress_bar("reconciling", None, "rows") as show:
                 found = compared(house, lambda: file.open("rb"), by, first_day, last_day, show)
@@ -79,7 +80,8 @@ def reconcile(
             raise Stop(f"file {file} cannot be read ({error.strerror}); give a processor's file") from None
         except NotReadable as error:
             raise Stop(f"{file} cannot be reconciled: {error}") from None
-        house.projections.catch_up()
+        for each in house.every:
+            each.projections.catch_up()
     (print_json if json else show_reconciled)(found)
     if is_open(found):
         return MISMATCH
@@ -102,7 +104,7 @@ def reconciliation_list(
     if as_csv:
         if json or columns:
             raise Stop("--csv excludes --json and --columns; leave them out")
-        with opened(store) as house:
+        with opened(store, whole=True) as house:
             print_csv(discrepancies(house, settled=everything))
         return
     show_list(
@@ -112,7 +114,6 @@ def reconciliation_list(
         DISCREPANCIES if everything else DISCREPANCIES.without("status"),
         in_words=in_words,
         chosen=columns,
-        in_turn=True,
         title="Discrepancies",
         empty="no discrepancies" if everything else "no open discrepancies",
     )
@@ -131,6 +132,7 @@ def reconciliation_settle(
     """Settle discrepancies for good, with a reason."""
     from ledger.application.acts import By
     from ledger.application.reconciliation import settle
+    from makegood.answers.reconciliation import house_with
     from makegood.commands.terminal.printing import print_json, say
     from makegood.house.actor import actor_of
 
@@ -138,12 +140,13 @@ def reconciliation_settle(
         raise Stop("--reason is empty: say what became of the discrepancy")
     by = By(actor_of(actor), "cli")
     answer: list[DiscrepancyDone] = []
-    with opened(store) as house:
+    with opened(store, whole=True) as house:
         for discrepancy_id in ids:
-            settle(house.ledger, discrepancy_id, reason, by)
+            settle(house_with(house, discrepancy_id).ledger, discrepancy_id, reason, by)
             answer.append({"discrepancy_id": discrepancy_id, "outcome": "settled"})
             if not json:
                 say(f"{discrepancy_id}: settled")
-        house.projections.catch_up()
+        for each in house.every:
+            each.projections.catch_up()
     if json:
         print_json(answer)

@@ -180,7 +180,8 @@ def export(
 
         asked, zone = {**filters, **at.words()}, house.settings.time_zone
         write(Export(exported, columns, asked, zone, as_of, position, counted(), totals), file)
-    house.looked("export", filters.get("account"), totals.rows)
+    account = filters.get("account")
+    (house.of(account) if account is not None else house).looked("export", account, totals.rows)
     return {
         "rows": totals.rows,
         "sha256": _sha256(file),

@@ -122,6 +122,13 @@ def open_shards(settings: Settings, **how: Any) -> Iterator[Sequence[House]]:
         yield [first, *(opened.enter_context(open_shard(first, number, **how)) for number in others_of(first))]
 
 
+@contextmanager
+def open_whole(settings: Settings, **how: Any) -> Iterator[House]:
+    """The house by which all shards of a store are asked; `how` as `open_house` takes it. Raises what that raises."""
+    with open_shards(settings, **how) as (first, *others):
+        yield first.with_others(others)
+
+
 def shard_asked(first: House, account: str | None = None) -> int:
     """The shard that is asked in a store whose first one is open: the account's, else the one that MAKEGOOD_SHARD
     names. Raises Stop where there are several and none is named, or one that is not there."""

@@ -28,6 +28,7 @@ from consumers.part import reason_of
 from ledger.application.activation import Collected, Fetch, NotOpened, collect, open_link
 from ledger.application.ledger import Ledger
 from ledger.store.database import StoreError
+from ledger.store.reading.notice_queue import find_notice
 from ledger.store.reading.store import is_sandbox
 from ledger.vault import Damaged, Gone
 from makegood.house.clock import system_clock
@@ -132,11 +133,24 @@ def activation_pages(house: House) -> APIRouter:
     with house.database.reading() as transaction:
         sandbox = is_sandbox(transaction)
     fetch = SecretFetcher.of(house.settings.secret_hosts.split(","), files=sandbox)
-    return activation_router(house.ledger, fetch, clock=system_clock)
+
+    def ledger_of(token: str) -> Ledger:
+        """The ledger of the shard whose e-mail the link was in; any for a link that was in none."""
+        for each in house.every:
+            with each.database.reading() as transaction:
+                if find_notice(transaction, token.partition(".")[0]) is not None:
+                    return each.ledger
+        return house.ledger
+
+    return activation_router(ledger_of, fetch, clock=system_clock)
 
 
 def activation_router(
-    ledger: Ledger, fetch: Fetch, *, clock: Callable[[], datetime], limit: ClientLimit | None = None
+    ledger_of: Callable[[str], Ledger],
+    fetch: Fetch,
+    *,
+    clock: Callable[[], datetime],
+    limit: ClientLimit | None = None,
 ) -> APIRouter:
     """The two handlers of `/activate/{token}`. `clock` is the world's time, whatever a sandbox's clock says."""
     router = APIRouter(include_in_schema=False)
@@ -161,7 +175,7 @@ def activation_router(
         """A page with a button; nothing is used up."""
 
         def answer() -> HTMLResponse:
-            language = language_of(open_link(ledger, token, clock()).locale).code
+            language = language_of(open_link(ledger_of(token), token, clock()).locale).code
             return _page(_pages(language).ask, language)
 
         return answered(request, answer)
@@ -171,7 +185,7 @@ def activation_router(
         """The secret, once."""
 
         def answer() -> HTMLResponse:
-            collected = collect(ledger, token, fetch, clock())
+            collected = collect(ledger_of(token), token, fetch, clock())
             if not collected.recorded:
                 log.error("collection_not_recorded", notice=token.partition(".")[0])
             language = language_of(collected.locale).code

@@ -65,6 +65,8 @@ class AskedList:
     filters: Filters = field(default_factory=Filters)
     wrong: dict[str, str] = field(default_factory=dict)
     page: Page = field(default_factory=lambda: Page(ROWS))
+    stays: dict[str, str] = field(default_factory=dict)
+    """What of the address is no filter, and stays when the filters are cleared."""
 
     def one_of(self, name: str) -> Any:
         """The chosen value of a filter; None where it is left out."""
@@ -77,7 +79,7 @@ class AskedList:
 
     def address(self, path: str | None = None, **more: str) -> str:
         """An address with the same filters: by default this page's, from its first row."""
-        query = urlencode({**self.given, **more})
+        query = urlencode({**self.stays, **self.given, **more})
         return f"{path or self.path}?{query}" if query else path or self.path
 
 

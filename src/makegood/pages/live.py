@@ -82,11 +82,13 @@ class Live:
 
 def mark_of(house: House) -> str:
     """How everything stands now, as a word: the store's end, where the projections are, and what waits."""
-    try:
-        with house.database.reading() as transaction:
-            stands = _stands(transaction)
-    except StoreError:
-        stands = "unreachable"
+    stands = ""
+    for each in house.every:
+        try:
+            with each.database.reading() as transaction:
+                stands += _stands(transaction)
+        except StoreError:
+            stands += "unreachable"
     return sha256(stands.encode()).hexdigest()[:16]
 
 

@@ -25,7 +25,7 @@ from starlette.responses import Response
 
 from consumers.mail.languages import language_of
 from ledger.events import Role
-from ledger.store.positions import Position
+from ledger.store.positions import FIRST_SHARD, Position
 from ledger.store.reading.audit import latest_checkpoint
 from ledger.store.reading.audit import origin_of as origin_of_log
 from ledger.store.reading.shards import shards_of
@@ -89,10 +89,36 @@ class Visitor:
 
 
 def house_of(request: Request) -> House:
-    """The house that the pages answer from, in which it is known who looks."""
+    """The house that the pages answer from, in which it is known who looks: of a page about an account that of its
+    shard, of any other that by which all shards are asked."""
     house: House = request.app.state.house
     looker: tuple[str, str] | None = getattr(request.state, "looker", None)
-    return house.seen_by(*looker) if looker is not None else house
+    seen = house.seen_by(*looker) if looker is not None else house
+    account: str | None = request.path_params.get("account")
+    return seen.of(account) if account is not None else seen
+
+
+@dataclass(frozen=True, slots=True)
+class OneShard:
+    """The shard that a page is about which shows what a shard has for itself: the first unless the address names
+    another."""
+
+    house: House
+    number: int
+    shards: int
+
+    @property
+    def query(self) -> str:
+        """What addresses of the same shard end with."""
+        return f"?shard={self.number}" if self.shards > 1 else ""
+
+
+def one_shard(request: Request) -> OneShard:
+    """The shard that an address names with `shard` in its query."""
+    every, asked = house_of(request).every, request.query_params.get("shard", "")
+    is_there = asked.isdecimal() and len(asked) < 3 and int(asked) < len(every)
+    number = int(asked) if is_there else FIRST_SHARD
+    return OneShard(every[number], number, len(every))
 
 
 def sessions_of(request: Request) -> Sessions:
@@ -156,11 +182,11 @@ def _permitted(request: Request, action: Action, room: Room | None) -> Visitor:
 
 def _covered(house: House) -> tuple[tuple[str, str], ...]:
     """Up to which position the last checkpoint of each log covers it, and when that was signed."""
-    with house.database.reading() as transaction:
-        found = {
-            shard: latest_checkpoint(transaction, origin_of_log(transaction, shard))
-            for shard in shards_of(transaction)
-        }
+    found = {}
+    for each in house.every:
+        with each.database.reading() as transaction:
+            for shard in shards_of(transaction):
+                found[shard] = latest_checkpoint(transaction, origin_of_log(transaction, shard))
     return tuple(
         (str(Position(shard, checkpoint.size)), instant_to_text(checkpoint.signed_at))
         for shard, checkpoint in found.items()

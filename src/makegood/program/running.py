@@ -6,6 +6,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -73,7 +74,9 @@ def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
                 apply_erasures(house)
             links = _sign_in(first, parts)
             collect_rarely()
-            with last_looks_recorded(first):
+            with ExitStack() as looks:
+                for house in houses:
+                    looks.enter_context(last_looks_recorded(house))
                 run_parts(parts, stop, lambda: _tell_ready(links))
         except (BrokerError, PartFailed, WrongSecurity) as error:
             raise Stop(str(error)) from error
@@ -116,8 +119,8 @@ def parts_for(
 ) -> list[Part]:
     """Build the parts that are asked for; without Kafka all that can work from the store alone. Raises Stop.
 
-    `others` are the houses of the store's other shards. Intake and projector work for all of them, of the rest each
-    has its own; the API serves one shard.
+    `others` are the houses of the store's other shards. Intake, projector and API work for all of them, of the rest
+    each has its own.
     """
     unknown = [name for name in names if name not in PARTS]
     if unknown:
@@ -137,6 +140,9 @@ def parts_for(
         for shard in shards:
             shard.recorded()
 
+    for each in (house, *others):
+        each.ledger  # noqa: B018  # one write side of each shard, for all who act in it
+    whole = house.with_others(others)
     parts: list[Part] = []
     for name in wanted:
         if name == "intake" and cluster is not None:
@@ -146,10 +152,10 @@ def parts_for(
             parts.append(Projector(house.projections, source, others=[each.projections for each in others]))
         elif name == "api":
             must = "api" in names or "http" in house.settings.model_fields_set
-            parts += _served(shards, must=must)
+            parts += _api(whole, recorded, must=must)
         else:
             parts += [part for shard in shards for part in shard.parts(name)]
-    return parts + _probes(house)
+    return parts + _probes(whole)
 
 
 class _Shard:
@@ -189,22 +195,6 @@ class _Shard:
         return [part for part in found[name] if part is not None]
 
 
-def _served(shards: Sequence[_Shard], *, must: bool) -> list[Part]:
-    """The HTTP API and the pages: of the only shard, or of the one that MAKEGOOD_SHARD names. Raises Stop."""
-    number = shards[0].house.settings.shard
-    if len(shards) == 1:
-        return _api(shards[0].house, shards[0].recorded, must=must)
-    if number and int(number) < len(shards):
-        return _api(shards[int(number)].house, shards[int(number)].recorded, must=must)
-    if must or number:
-        raise Stop(
-            f"the API and the pages serve one shard, and the store has {len(shards)}: set MAKEGOOD_SHARD to one from "
-            f"0 to {len(shards) - 1}, or name the other parts"
-        )
-    say("makegood runs without its HTTP API, which serves one shard: set MAKEGOOD_SHARD to have one")
-    return []
-
-
 def notices_for(house: House, recorded: Callable[[], None]) -> Notices:
     """The part that tells customers. Raises Stop where the settings for e-mail are wrong."""
     return Notices(house.ledger, post_of(house.settings), clock=system_clock, jitter=random.random, recorded=recorded)
@@ -234,20 +224,22 @@ def checkpoints_for(house: House, cluster: Cluster | None) -> Checkpoints:
     )
 
 
-def _api(house: House, recorded: Callable[[], None], *, must: bool) -> list[Part]:
-    """The HTTP API. Where nobody asked for it and its usual port is taken, the other parts run without it."""
+def _api(whole: House, recorded: Callable[[], None], *, must: bool) -> list[Part]:
+    """The HTTP API and the pages, of all shards. Where nobody asked for it and its usual port is taken, the other
+    parts run without it."""
     from makegood.api.serving import CannotListen, Serving, listening
     from makegood.program.http import application
 
-    app = application(house, recorded=recorded)
+    app = application(whole, recorded=recorded)
     try:
-        serving = Serving(app, listening(house.settings.http), house.settings.proxies)
+        serving = Serving(app, listening(whole.settings.http), whole.settings.proxies)
     except CannotListen as error:
         if must:
             raise
         say(f"makegood runs without its HTTP API: {error}")
         return []
-    return [serving, RecordingLooks(house, recorded), Watching(house, app.state.lag_history)]
+    looks = [RecordingLooks(house, recorded) for house in whole.every]
+    return [serving, *looks, Watching(whole, app.state.lag_history)]
 
 
 def _probes(house: House) -> list[Part]:

@@ -13,9 +13,9 @@ import stripe
 import structlog
 
 from consumers.payouts.stripe.words import StripeRefund, Unknown, instant, word
-from ledger.application.ledger import Ledger
 from ledger.application.record import take
-from ledger.application.statement import Refusal, Statement
+from ledger.application.shards import Shards
+from ledger.application.statement import Refusal, Statement, Taken
 from ledger.store.asked_returns import count_as_answered
 
 TOLERANCE_SECONDS = 300
@@ -55,8 +55,8 @@ def signed_event(body: bytes, signature: str | None, secrets: Sequence[str]) -> 
     raise Unsigned
 
 
-def hear(ledger: Ledger, event: Mapping[str, Any]) -> Heard:
-    """Take what an event says of our returns; what became of it.
+def hear(shards: Shards, event: Mapping[str, Any]) -> Heard:
+    """Take what an event says of our returns, each in its account's shard; what became of it.
 
     A return that is not known yet, or not any more, has its message all the same, which waits. Refunds that are
     nobody's return, and events of other types, are ignored. Raises Unknown, and what `take` raises: then Stripe has
@@ -66,10 +66,12 @@ def hear(ledger: Ledger, event: Mapping[str, Any]) -> Heard:
     words = _words(event, refunds)
     if not words:
         return "ignored"
-    taken = take(ledger, words)
-    with ledger.database.writing() as transaction:
-        for refund in refunds:
-            if refund.settled and refund.return_id is not None:
+    taken = Taken()
+    for number, some in shards.divided(words).items():
+        taken.add(take(shards[number], some))
+    for refund in refunds:
+        if refund.settled and refund.return_id is not None:
+            with shards[shards.number_of(refund.account)].database.writing() as transaction:
                 count_as_answered(transaction, refund.return_id)
     heard: Heard = "refused" if taken.refused else "recorded" if taken.accepted else "known"
     log.info("stripe_webhook", id=event.get("id"), type=event.get("type"), outcome=heard)

@@ -18,6 +18,10 @@ class Left:
     count: int
     since: datetime | None
 
+    def __add__(self, other: Left) -> Left:
+        instants = [since for since in (self.since, other.since) if since is not None]
+        return Left(self.count + other.count, min(instants, default=None))
+
 
 def left(transaction: Transaction, statement: str, parameters: Sequence[Any] = ()) -> Left:
     """What a statement counts, that selects `COUNT(*)` and the least of an instant."""

@@ -20,7 +20,7 @@ from makegood.house.stop import Stop
 from makegood.pages.forms import Form
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import Entry, file_answer, page
-from makegood.pages.visitor import Visitor, house_of, visits
+from makegood.pages.visitor import Visitor, house_of, one_shard, visits
 from projections.asking import UnknownAccount
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
@@ -37,7 +37,7 @@ Write = Callable[[House, Path], EvidenceWritten]
 def evidence(request: Request, visitor: Annotated[Visitor, visits("audit.read", "audit")]) -> Response:
     """Asks for an account's pack, or for a sample of a month."""
     asked = Form({name: request.query_params.get(name, "") for name in ("account", "claim", "period")})
-    return _asking(visitor, asked, Form({"size": "25", "by": "row"}))
+    return _asking(request, visitor, asked, Form({"size": "25", "by": "row"}))
 
 
 @router.get(EVIDENCE + "/pack")
@@ -49,10 +49,15 @@ def pack(request: Request, visitor: Annotated[Visitor, visits("audit.read", "aud
         form.wrong["account"] = "name the account"
     month = _month(form, "period", required=False)
     if form.wrong or account is None:
-        return _asking(visitor, form, Form())
+        return _asking(request, visitor, form, Form())
     name = f"evidence-{account}.zip"
     return _sent(
-        request, visitor, form, Form(), name, lambda house, file: write_evidence(house, file, account, month, claim)
+        request,
+        visitor,
+        form,
+        Form(),
+        name,
+        lambda house, file: write_evidence(house.of(account), file, account, month, claim),
     )
 
 
@@ -67,16 +72,16 @@ def sample(request: Request, visitor: Annotated[Visitor, visits("audit.read", "a
     if seed is None:
         form.wrong["seed"] = "write a seed, such as the date and your name: the same seed draws the same sample"
     if form.wrong or month is None or seed is None:
-        return _asking(visitor, Form(), form)
+        return _asking(request, visitor, Form(), form)
     by_money = form.get("by") == "money"
 
-    def write(house: House, file: Path) -> EvidenceWritten:
-        return write_sample(house, file, month, int(size), seed, "money" if by_money else "row")
+    def write(_: House, file: Path) -> EvidenceWritten:
+        return write_sample(one_shard(request).house, file, month, int(size), seed, "money" if by_money else "row")
 
     return _sent(request, visitor, Form(), form, f"sample-{month}.zip", write)
 
 
-def _asking(visitor: Visitor, pack: Form, sample: Form) -> Response:
+def _asking(request: Request, visitor: Visitor, pack: Form, sample: Form) -> Response:
     return page(
         visitor.frame,
         "console/evidence.html",
@@ -84,6 +89,7 @@ def _asking(visitor: Visitor, pack: Form, sample: Form) -> Response:
         status=422 if pack.wrong or sample.wrong else 200,
         pack=pack,
         sample=sample,
+        shard=one_shard(request),
     )
 
 
@@ -124,4 +130,4 @@ def _sent(request: Request, visitor: Visitor, pack: Form, sample: Form, name: st
             "Content-Disposition": f'attachment; filename="{name}"',
         }
         return file_answer(Download("application/zip", headers, content))
-    return _asking(visitor, pack, sample)
+    return _asking(request, visitor, pack, sample)

@@ -20,13 +20,14 @@ from makegood.access.permissions import Action
 from makegood.answers import kept_messages as kept
 from makegood.answers import preview as previewing
 from makegood.answers.kept_messages import DeadLetter, MessageError, SetAside
+from makegood.house.opening import House
 from makegood.pages.forms import Form
 from makegood.pages.lists import ACCOUNT, LIVE_ROWS, FilterField, ShownList, asked_list, choice, shown_list
 from makegood.pages.live import live_of
 from makegood.pages.marked_json import laid_out, marked
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import Entry, page
-from makegood.pages.visitor import TurnedAway, Visitor, go_to, house_of, not_there, submits, visits
+from makegood.pages.visitor import TurnedAway, Visitor, go_to, house_of, not_there, one_shard, submits, visits
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -119,16 +120,17 @@ def close_aside(
 
 
 def _list(request: Request, visitor: Visitor, kind: Kind) -> Response:
-    mark, house = live_of(request).mark(), house_of(request)
+    mark, shard = live_of(request).mark(), one_shard(request)
     asked = asked_list(request, kind.fields, reading.ORDER, LIVE_ROWS)
+    asked.stays = {"shard": str(shard.number)} if shard.query else {}
     wanted: reading.Wanted = {"account": asked.one_of("account"), "source": asked.one_of("source")}
     closed = asked.one_of("all") is not None
     shown: ShownList[DeadLetter] | ShownList[SetAside]
     if kind.of == "dead-letter":
         wanted["field"] = asked.one_of("field")
-        shown = shown_list(request, asked, kept.dead_letters(house, wanted, closed=closed, page=asked.page))
+        shown = shown_list(request, asked, kept.dead_letters(shard.house, wanted, closed=closed, page=asked.page))
     else:
-        shown = shown_list(request, asked, kept.set_aside(house, wanted, closed=closed, page=asked.page))
+        shown = shown_list(request, asked, kept.set_aside(shard.house, wanted, closed=closed, page=asked.page))
     return page(
         visitor.frame,
         "console/messages.html",
@@ -141,13 +143,20 @@ def _list(request: Request, visitor: Visitor, kind: Kind) -> Response:
         shown=shown,
         totals=None,
         kind=kind,
+        shard=shard,
+        open_in=[_open_in(house, kind) for house in house_of(request).every],
     )
+
+
+def _open_in(house: House, kind: Kind) -> int:
+    with house.database.reading() as transaction:
+        return reading.kept_left(transaction, kind.of).count
 
 
 def _found(request: Request, visitor: Visitor, kind: Kind, position: int) -> KeptMessage:
     if not 0 < position < 2**63:
         raise TurnedAway(not_there(visitor.frame))
-    with house_of(request).database.reading() as transaction:
+    with one_shard(request).house.database.reading() as transaction:
         found = kept_at(transaction, kind.of, position)
     if found is None:
         raise TurnedAway(not_there(visitor.frame))
@@ -160,7 +169,7 @@ def _message_page(
     """A kept message. Its body is shown to whoever may read it, which is recorded as a look; a body that is being
     repaired is shown as it was sent, with its own errors."""
     reads = visitor.may(kind.read_body)
-    told = kept.with_body(house_of(request), kind.of, message) if reads else None
+    told = kept.with_body(one_shard(request).house, kind.of, message) if reads else None
     body = told["body"] if told is not None else None
     first: MessageError = {"field": message.field, "reason": message.reason}
     errors: list[MessageError] = [first, *(each for each in _errors_in(body) if each != first)]
@@ -188,7 +197,8 @@ def _message_page(
         previewed=previewing.answer(tried.previewed) if tried is not None and tried.previewed is not None else None,
         sees_claims=visitor.may("claim.read"),
         can_close=visitor.may("dead_letter.replay" if kind.of == "dead-letter" else "aside.replay"),
-        action=f"{kind.path}/{message.position}",
+        action=f"{kind.path}/{message.position}{one_shard(request).query}",
+        shard=one_shard(request),
     )
 
 
@@ -221,7 +231,9 @@ def _close(request: Request, visitor: Visitor, kind: Kind, position: int) -> Res
             return _discard(request, visitor, kind, message, form, what)
         return _replay(request, visitor, kind, message, form, what, for_good=step == REPLAY)
     except AlreadyClosed as closed:
-        return go_to(visitor, kind.path, f"{str(closed).capitalize()}; nothing more was done.")
+        return go_to(
+            visitor, kind.path + one_shard(request).query, f"{str(closed).capitalize()}; nothing more was done."
+        )
     except NothingKept:
         form.wrong[""] = (
             f"the body of this message is not in the vault any more: replay another body with `makegood "
@@ -234,9 +246,9 @@ def _discard(request: Request, visitor: Visitor, kind: Kind, message: KeptMessag
     if not form.get("reason"):
         form.wrong["reason"] = "say why it is discarded"
         return _message_page(request, visitor, kind, message, form)
-    discard(house_of(request).ledger, _closing(visitor, kind, message, form, repaired=False))
+    discard(one_shard(request).house.ledger, _closing(visitor, kind, message, form, repaired=False))
     request.app.state.recorded()
-    return go_to(visitor, kind.path, f"{what} is discarded.")
+    return go_to(visitor, kind.path + one_shard(request).query, f"{what} is discarded.")
 
 
 def _replay(
@@ -250,7 +262,7 @@ def _replay(
     for_good: bool,
 ) -> Response:
     """Try or replay it. What is replayed is what was tried: a body that was changed since is tried again."""
-    house = house_of(request)
+    house = one_shard(request).house
     repaired = _repaired(request, kind, message, form)
     if for_good and form.values.get("tried") != _digest(form.values.get("body", "")):
         form.wrong[""] = "the message was changed since it was tried, and is not replayed: this is what would happen"
@@ -269,9 +281,15 @@ def _replay(
         form.wrong[""] = "it is refused again, and still open"
         return _message_page(request, visitor, kind, message, form, became)
     if became.outcome == "refused":
-        return go_to(visitor, DEAD_LETTERS.path, f"{what} is refused, and is a dead letter now.")
+        return go_to(
+            visitor, DEAD_LETTERS.path + one_shard(request).query, f"{what} is refused, and is a dead letter now."
+        )
     how = "recorded" if became.outcome == "accepted" else "closed: its message was recorded before"
-    return go_to(visitor, kind.path, f"{what} is {'repaired and ' if repaired is not None else ''}{how}.")
+    return go_to(
+        visitor,
+        kind.path + one_shard(request).query,
+        f"{what} is {'repaired and ' if repaired is not None else ''}{how}.",
+    )
 
 
 def _closing(visitor: Visitor, kind: Kind, message: KeptMessage, form: Form, *, repaired: bool) -> Closing:
@@ -284,7 +302,7 @@ def _repaired(request: Request, kind: Kind, message: KeptMessage, form: Form) ->
     edited = form.values.get("body")
     if edited is None:
         return None
-    house = house_of(request)
+    house = one_shard(request).house
     kept_body = kept.with_body(house, kind.of, message)["body"]
     if kept_body is not None and _is_unchanged(edited, kept_body):
         return None

@@ -26,6 +26,7 @@ from makegood.answers.lag_history import HOURS, LagHistory, Point, lags_by_part
 from makegood.answers.status import KINDS, WORDS, Status, look_around, number_of, seconds_since
 from makegood.answers.waiting import waiting as facts_waiting
 from makegood.house.clock import system_clock
+from makegood.house.opening import House
 from makegood.pages.charts import line
 from makegood.pages.console import messages, rebuilding
 from makegood.pages.forms import Form
@@ -290,8 +291,7 @@ def decide_notice(
 ) -> Response:
     """Has an e-mail sent again, or discards it."""
     form = Form({name: str(visitor.form.get(name, "")).strip() for name in ("decision", "reason")})
-    house, by = house_of(request), By(visitor.caller.principal, "console")
-    _found(request, visitor, notice)
+    (house, _), by = _found(request, visitor, notice), By(visitor.caller.principal, "console")
     try:
         match form.get("decision"):
             case "resend":
@@ -311,7 +311,7 @@ def decide_notice(
 
 
 def _notice_page(request: Request, visitor: Visitor, notice_id: str, form: Form) -> Response:
-    found = _found(request, visitor, notice_id)
+    _, found = _found(request, visitor, notice_id)
     return page(
         visitor.frame,
         "console/notice.html",
@@ -324,13 +324,14 @@ def _notice_page(request: Request, visitor: Visitor, notice_id: str, form: Form)
     )
 
 
-def _found(request: Request, visitor: Visitor, notice_id: str) -> mails.Notice:
-    house = house_of(request)
-    with house.database.reading() as transaction:
-        queued = find_notice(transaction, notice_id)
-    if queued is None:
-        raise TurnedAway(not_there(visitor.frame))
-    return mails.notice(house, queued)
+def _found(request: Request, visitor: Visitor, notice_id: str) -> tuple[House, mails.Notice]:
+    """The e-mail, and the house of the shard that it is in."""
+    for house in house_of(request).every:
+        with house.database.reading() as transaction:
+            queued = find_notice(transaction, notice_id)
+        if queued is not None:
+            return house, mails.notice(house, queued)
+    raise TurnedAway(not_there(visitor.frame))
 
 
 def _address_of(notice_id: str) -> str:

@@ -17,7 +17,7 @@ from makegood.pages.console.long_run import LongRun
 from makegood.pages.forms import Form
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import Entry, fragment, page
-from makegood.pages.visitor import Visitor, go_to, house_of, submits, visits
+from makegood.pages.visitor import Visitor, go_to, one_shard, submits, visits
 from projections.catalog import CATALOG
 from projections.rebuild import Rebuild, Rebuilt
 
@@ -80,22 +80,24 @@ def rebuild(request: Request, visitor: Annotated[Visitor, submits("projection.re
         form.wrong[""] = "say which projection is to be rebuilt"
         return _page(request, visitor, form)
     name = "all projections" if of == ALL else of
-    run, database, by = run_of(request), house_of(request).database, visitor.caller.principal
+    run, shard, by = run_of(request), one_shard(request), visitor.caller.principal
+    name += f", shard {shard.number}" if shard.query else ""
 
     def work() -> Rebuilt:
         log.info("rebuild_began", of=name, by=by)
-        building = Rebuild(database, chosen)
+        building = Rebuild(shard.house.database, chosen)
         building.begin()
         building.build(run.moved)
         run.at("accounts compared")
         return building.put_in_place(run.moved)
 
     began = run.begin(by, work, step="events folded", of=name)
-    return go_to(visitor, REBUILD, "" if began else "A rebuild runs already: wait until it has ended.")
+    return go_to(visitor, REBUILD + shard.query, "" if began else "A rebuild runs already: wait until it has ended.")
 
 
 def _page(request: Request, visitor: Visitor, form: Form) -> Response:
-    with house_of(request).database.reading() as transaction:
+    shard = one_shard(request)
+    with shard.house.database.reading() as transaction:
         lags = projector_lags(transaction, CATALOG)
     return page(
         visitor.frame,
@@ -108,4 +110,5 @@ def _page(request: Request, visitor: Visitor, form: Form) -> Response:
         differing_shown=DIFFERING_SHOWN,
         stands=[Stands(lag.of, lag.number, lag.position, lag.behind) for lag in lags],
         all_of_them=ALL,
+        shard=shard,
     )

@@ -10,11 +10,10 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from ledger.application.acts import By
-from ledger.store.reading.shards import shard_ends
 from makegood.acts.once import Once
 from makegood.acts.reconciliation import ReconcileFile, SettleDiscrepancy, reconcile, settle_discrepancy
 from makegood.acts.refused import ActRefused
-from makegood.answers.caught_up import caught_up
+from makegood.answers.caught_up import caught_up, end_of
 from makegood.answers.reconciliation import Reconciled, discrepancies
 from makegood.pages.forms import Form
 from makegood.pages.lists import FilterField, asked_list, choice, shown_list
@@ -46,9 +45,7 @@ def reconcile_file(request: Request, visitor: Annotated[Visitor, submits("discre
         form.wrong["csv"] = "paste the processor's file here, with its heading"
         return _page(request, visitor, form)
     house, by = house_of(request), By(visitor.caller.principal, "console")
-    with house.database.reading() as transaction:
-        end = shard_ends(transaction)
-    if not caught_up(house, end):
+    if not caught_up(house, end_of(house)):
         form.wrong[""] = "the newest events are not in the lists yet: try again in a moment"
         return _page(request, visitor, form)
     try:

@@ -18,7 +18,7 @@ from makegood.house.stop import Stop
 from makegood.pages.console.long_run import LongRun
 from makegood.pages.route import PageRoute
 from makegood.pages.shell import Entry, fragment, page
-from makegood.pages.visitor import Visitor, go_to, house_of, submits, visits
+from makegood.pages.visitor import Visitor, go_to, one_shard, submits, visits
 from projections.follower import Progress
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
@@ -46,8 +46,8 @@ def run_of(request: Request) -> VerificationRun:
 @router.get(VERIFY)
 def verify(request: Request, visitor: Annotated[Visitor, visits("audit.read", "audit")]) -> Response:
     """What the last verification found, and what is signed."""
-    house = house_of(request)
-    signing, problems = _signing(house)
+    shard = one_shard(request)
+    signing, problems = _signing(shard.house)
     return page(
         visitor.frame,
         "console/verify.html",
@@ -56,6 +56,7 @@ def verify(request: Request, visitor: Annotated[Visitor, visits("audit.read", "a
         signing=signing,
         problems=problems,
         bad_shown=BAD_SHOWN,
+        shard=shard,
     )
 
 
@@ -67,8 +68,9 @@ def progress(request: Request, visitor: Annotated[Visitor, visits("audit.read", 
 
 @router.post(VERIFY)
 def verify_now(request: Request, visitor: Annotated[Visitor, submits("audit.read", "audit")]) -> Response:
-    """Begins a verification of the whole store."""
-    house, run = house_of(request), run_of(request)
+    """Begins a verification of the store, or of one of its shards."""
+    shard, run = one_shard(request), run_of(request)
+    house = shard.house
 
     @contextmanager
     def bar(what: str, unit: str) -> Iterator[Progress]:
@@ -80,7 +82,7 @@ def verify_now(request: Request, visitor: Annotated[Visitor, submits("audit.read
         lambda: verified(house, policy=trusted_by(house.settings), bar=bar),
         step="reading",
     )
-    return go_to(visitor, VERIFY, "" if began else "A verification runs already.")
+    return go_to(visitor, VERIFY + shard.query, "" if began else "A verification runs already.")
 
 
 def _signing(house: House) -> tuple[list[Signing], list[str]]:
