@@ -145,7 +145,7 @@ OF_A_STORE = {
     "version",
 }
 OF_A_STORE |= {"account_version", "accounts", "events", "closed_at", "granted_at", "issued_at", "key_id"}
-OF_A_STORE |= {"metrics", "store"}
+OF_A_STORE |= {"metrics", "store", "found_at", "settled_at"}
 NEEDS_A_SHARD = {"/dead-letters", "/dead-letters/{position}", "/aside", "/aside/{position}", "/lost"}
 NEEDS_A_SHARD |= {"/access/audit", "/log/checkpoint", "/log/tile/{tile}"}
 
@@ -248,3 +248,54 @@ def test_metrics_tell_of_all_shards(divided: Site) -> None:
         text = client.get("/metrics").text
     for shard in range(SHARDS):
         assert f'makegood_store_events{{shard="{shard}"}}' in text
+
+
+def sorted_by_id(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: str(row["discrepancy_id"]))
+
+
+def file_of(*rows: str) -> dict[str, str]:
+    return {"csv": "\n".join(("refund_id,account_id,amount,currency,date,status", *rows, ""))}
+
+
+def test_a_processors_file_is_compared_with_what_went_out_of_all_shards(sites: tuple[Site, Site]) -> None:
+    """What matches, what differs, what nobody knows, what two accounts could be meant by, and what is missing."""
+    found: list[Any] = []
+    for site in sites:
+        with asking(site, "finance") as client:
+            paid = {row["account_id"]: row for row in client.get("/refunds?status=succeeded").json()}
+            own, anothers = paid[OWN], paid[ANOTHERS]
+            rows = [
+                f"{own['refund_id']},{OWN},{own['total']},EUR,2026-03-15,succeeded",
+                f"{anothers['refund_id']},{ANOTHERS},0.01,EUR,2026-03-15,succeeded",
+                "refund/unheard-of/1,acct-x,1.00,EUR,2026-03-15,succeeded",
+                "refund/unreadable/1,acct-x,much,EUR,2026-03-15,succeeded",
+            ]
+            assert shard_for(OWN, SHARDS) != shard_for(ANOTHERS, SHARDS)
+            alone = client.post("/reconciliations", json=file_of(rows[0])).json()
+            assert [row["account_id"] for row in alone["missing_there"]] == [ANOTHERS]
+            answers = [client.post("/reconciliations", json=file_of(*rows)) for _ in range(2)]
+            assert [answer.status_code for answer in answers] == [200, 200], answers[0].text
+            assert answers[0].json() == answers[1].json(), "the same file again changes nothing"
+            caught_up(site.house)
+            found.append((said(answers[0].json()), said(sorted_by_id(client.get("/discrepancies?all=true").json()))))
+            listed = client.get("/discrepancies").json()
+            settled = [
+                client.post(
+                    f"/discrepancies/{row['discrepancy_id']}/settle",
+                    json={"reason": "looked into"},
+                    headers={"Idempotency-Key": f"settle-{row['discrepancy_id']}"},
+                )
+                for row in listed
+            ]
+            assert [answer.status_code for answer in settled] == [200] * len(listed), settled[0].text
+            caught_up(site.house)
+            assert client.get("/discrepancies").json() == []
+    assert found[0] == found[1]
+    assert (found[0][0]["matched"], len(found[0][0]["unknown_here"]), len(found[0][0]["differing"])) == (1, 1, 1)
+    assert len(found[0][0]["unreadable"]) == 1
+    assert {(row["kind"], row["status"]) for row in found[0][1]} == {
+        ("missing_there", "settled"),
+        ("differing", "open"),
+        ("unknown_here", "open"),
+    }
