@@ -97,6 +97,9 @@ def test_a_page_of_one_shard_leads_to_the_others_and_stays_there(divided: Site) 
         [address] = re.findall(r'href="(/console/operations/dead-letters/1[^"]*)"', there.text)
         assert address == f"/console/operations/dead-letters/1?shard={HOME}"
         assert client.get("/console/operations/dead-letters/1").status_code == 404
+        assert f'<input type="hidden" name="shard" value="{HOME}">' in there.text, "filters stay there"
+        narrowed = client.get(f"/console/operations/dead-letters?shard={HOME}&account=acct-none")
+        assert f'href="/console/operations/dead-letters?shard={HOME}"' in narrowed.text, "cleared, they stay too"
         message = client.get(address)
         assert f'action="{address}"' in message.text
         for path in ("/console/operations/rebuild",):

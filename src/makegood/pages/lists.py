@@ -68,6 +68,11 @@ class AskedList:
     stays: dict[str, str] = field(default_factory=dict)
     """What of the address is no filter, and stays when the filters are cleared."""
 
+    @property
+    def cleared(self) -> str:
+        """The address without filters."""
+        return f"{self.path}?{urlencode(self.stays)}" if self.stays else self.path
+
     def one_of(self, name: str) -> Any:
         """The chosen value of a filter; None where it is left out."""
         return self.given.get(name)
