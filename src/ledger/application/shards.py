@@ -1,7 +1,7 @@
 """The ledgers of a store's shards, and which of them a message is for.
 
-A shard is a whole store of its own accounts, so that what one does needs no other: no transaction, no lock and no
-answer goes over two of them (decision 0060).
+A shard is a whole store of its own accounts, so that what one does needs no other: no transaction and no lock goes
+over two of them (decision 0060).
 """
 
 from __future__ import annotations
