@@ -16,6 +16,7 @@ from tests.parts.kafka import Kafka, expect_kafka
 from tests.parts.postgres import Postgres, expect_postgres
 from tests.parts.shared import Asked, Kept, Shared
 from tests.parts.stores import Stores, tables
+from tests.parts.temporary import choose_a_quick_place
 from tests.search import sample
 
 # No deadline: a slow machine is no failure. A failure in CI prints what reproduces it here.
@@ -36,6 +37,7 @@ SHARED = pytest.StashKey[Shared]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    choose_a_quick_place()
     told_at = getattr(config, "workerinput", {}).get("parts")
     config.stash[SHARED] = Kept() if told_at is None else Asked(told_at)
 

@@ -31,6 +31,11 @@ Beginning = Callable[[str], None]
 _SHAPE: LiteralString = (
     "SELECT relname, relkind, relnatts FROM pg_class WHERE relnamespace = %s::regnamespace ORDER BY relname"
 )
+_WRITTEN_TO: LiteralString = """
+    SELECT relname FROM pg_class
+    WHERE relnamespace = %s::regnamespace AND relkind = 'r' AND pg_relation_size(oid) > 0
+"""
+"""Tables with a file that is not empty: the others, which are most of them, never had a row."""
 _OTHERS: LiteralString = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
@@ -145,11 +150,17 @@ class _Schemas:
             shape, wanted = (connection.execute(_SHAPE, (each,)).fetchall() for each in (schema, first))
             if shape != wanted:
                 return False
-            tables = [name for name, kind, _ in shape if kind == "r"]
-            pairs = [(sql.Identifier(schema, table), sql.Identifier(first, table)) for table in tables]
-            emptying = [sql.SQL("DELETE FROM {}").format(ours) for ours, _ in pairs]
-            filling = [sql.SQL("INSERT INTO {} SELECT * FROM {}").format(*pair) for pair in pairs]
-            connection.execute(sql.SQL("; ").join([*emptying, *filling]))
+            used, full = (
+                [sql.Identifier(table) for (table,) in connection.execute(_WRITTEN_TO, (each,)).fetchall()]
+                for each in (schema, first)
+            )
+            ours, theirs = sql.Identifier(schema), sql.Identifier(first)
+            emptying = [sql.SQL("DELETE FROM {}.{}").format(ours, table) for table in used]
+            filling = [
+                sql.SQL("INSERT INTO {0}.{2} SELECT * FROM {1}.{2}").format(ours, theirs, table) for table in full
+            ]
+            if statements := [*emptying, *filling]:
+                connection.execute(sql.SQL("; ").join(statements))
         return True
 
     def _connected(self) -> list[psycopg.Connection]:

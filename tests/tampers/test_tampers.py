@@ -13,6 +13,8 @@ from tests.tampers.changes import COLUMNS, KEPT, Tables, of_other_types
 from tests.tampers.stage import Stage, staged, with_some_accounts
 from tests.tampers.trying import Trying
 
+pytestmark = pytest.mark.long
+
 CHANGES = 100
 LOGS = 24
 
