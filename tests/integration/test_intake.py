@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from consumers.kafka.publish import key_of
 from consumers.taking import reader_name, stored_positions
 from consumers.upstream import read_kafka
 from ledger.application.record import take
-from ledger.store.database import beside
+from ledger.store.connecting import connect
+from ledger.store.database import Unavailable, beside
 from ledger.store.writing import take_over_reader
 from tests.integration.world import (
     Books,
@@ -203,6 +206,24 @@ def test_a_topic_that_was_made_anew_while_nobody_looked(books: Books, place: Pla
     with running(intake(books, place)):
         until(lambda: books.count("inbox") == 100)
     assert books.facts() == expected(100)
+
+
+def test_a_server_that_was_restarted_costs_one_answer_and_not_one_for_each_connection(own_postgres: Postgres) -> None:
+    with closing(connect(own_postgres.new_database())) as database:
+
+        def asks(_: int = 0) -> bool:
+            try:
+                with database.reading() as transaction:
+                    transaction.rows("SELECT pg_sleep(0.2)")
+            except Unavailable:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as together:
+            assert all(together.map(asks, range(8))), "each has a connection of its own"
+        own_postgres.stop()
+        own_postgres.start()
+        assert [asks() for _ in range(8)].count(False) == 1
 
 
 @pytest.mark.parametrize("fault", ["stop", "kill"])

@@ -229,7 +229,11 @@ class PostgreSQL(Database):
         try:
             yield connection
         finally:
+            was_ended = connection.closed
             self._pool.putconn(connection)
+            if was_ended:
+                # Most often the server was: whoever asks next would be given another connection that is of no use.
+                self._pool.drain()
 
     def rewrite(self, table: str) -> None:
         """PostgreSQL writes the table into a new file; it does so for the table's owner only, and warns others."""
