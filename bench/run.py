@@ -21,6 +21,7 @@ from bench import (
     audit,
     cold,
     finance,
+    floors,
     intake,
     live,
     many_accounts,
@@ -162,6 +163,7 @@ SECTIONS: dict[str, Bench] = {
         report, postgres, asked.messages // 4
     ),
     "projector": lambda report, postgres, folder, asked: projector.measure(report, postgres, 3 * asked.messages),
+    "floors": lambda report, postgres, folder, asked: floors.measure(report, postgres, 2 * asked.messages),
     "live": lambda report, postgres, folder, asked: live.measure(
         report, postgres, asked.rates, asked.seconds, asked.beside
     ),

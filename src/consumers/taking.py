@@ -68,11 +68,6 @@ class Taking:
         self._ledger = ledger
         self._stands: dict[Partition, Stands] = {}
 
-    @property
-    def database(self) -> Database:
-        """The shard's database."""
-        return self._ledger.database
-
     def take_over(self, partition: Partition, identity: TopicIdentity) -> Stands:
         """Fence off whoever had the partition before. Raises Unavailable."""
         reader = reader_name(identity, partition.number)
@@ -123,6 +118,12 @@ class Taking:
             stands.moved(stretch.end)
         return taken
 
+    def check(self) -> None:
+        """Have the store and its vault answer. Raises Unavailable, and StoreError where they cannot be used."""
+        with self._ledger.database.reading() as transaction:
+            transaction.rows("SELECT 1")
+        self._ledger.vault.check()
+
     def failing_too_often(self, partition: Partition, offset: int) -> str | None:
         """Why a message that keeps failing is not one of few; None where it is."""
         with self._ledger.database.reading() as transaction:
@@ -149,8 +150,8 @@ class Look:
     def _ask(self, takings: Mapping[int, Taking]) -> None:
         found = set()
         for number, taking in takings.items():
-            with suppress(StoreError), taking.database.reading() as transaction:
-                transaction.rows("SELECT 1")
+            with suppress(StoreError):
+                taking.check()
                 found.add(number)
         self._found = found
 

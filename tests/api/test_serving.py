@@ -38,8 +38,8 @@ class Process:
         for line in self.process.stderr:
             self.said.append(line.rstrip("\n"))
 
-    def wait_for(self, line: str) -> None:
-        until = time.monotonic() + 30
+    def wait_for(self, line: str, seconds: float = 30) -> None:
+        until = time.monotonic() + seconds
         while line not in self.said:
             assert self.process.poll() is None, self.said
             assert time.monotonic() < until, self.said

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import psycopg
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -21,8 +24,11 @@ from consumers.kafka.topics import topics_of
 from consumers.places import place_in
 from consumers.projector import KafkaSource, Projector
 from consumers.relay import Relay
+from ledger.application import access
+from ledger.application.acts import By
 from ledger.application.agreements import publish_everywhere
 from ledger.application.due_work import do_due_work
+from ledger.events import Grant
 from ledger.store.connecting import create_if_missing
 from ledger.store.database import beside
 from ledger.store.positions import shard_for
@@ -33,6 +39,8 @@ from makegood.house.settings import Settings
 from makegood.house.shard_map import create_shards, open_shards, settings_of
 from makegood.house.stop import Stop
 from projections import claims
+from tests.api.test_serving import Process
+from tests.api.test_serving import running as process
 from tests.integration.world import (
     SAMPLE,
     Place,
@@ -49,6 +57,7 @@ from tests.parts.postgres import Postgres, find_postgres, pg_dump, psql
 
 pytestmark = pytest.mark.long
 SHARDS = 4
+BY = By("/ops/tests", "cli")
 STANDARD = (SAMPLE / "agreements" / "standard.toml").read_text()
 LINES = sample_lines()[:1_000]
 
@@ -189,19 +198,55 @@ def registrations(numbers: range) -> list[Sent]:
 
 
 def test_where_a_server_is_down_its_accounts_wait_and_the_others_go_on(sharded: Sharded, second: Postgres) -> None:
-    with sharded.opened() as houses:
-        near = [n for n in range(200) if shard_for(f"acct-{n}", SHARDS) < 2]
+    """In a process that works already, and in one that begins then: that one serves what is of the other shards, does
+    nothing in those that are away, and leaves nothing out of an answer in silence."""
+    near = [n for n in range(200) if shard_for(f"acct-{n}", SHARDS) < 2]
+    with sharded.opened() as houses, served_with(sharded, houses[0]) as (asking, begin):
         sharded.place.send(*registrations(range(40)))
         with running(sharded.intake(houses)):
             until(lambda: taken(houses) == 40)
             second.stop()
             try:
                 sharded.place.send(*registrations(range(40, 200)))
-                until(lambda: taken(houses[:2]) == len(near), 60)
+                program = begin()
+                program.wait_for("ready", 90)
+                assert sum("shard 2 cannot be reached" in line for line in program.said) == 1
+                assert recorded(asking, "acct-here", 0, 1) == 200
+                assert recorded(asking, "acct-away", 2, 3) == 503
+                assert asking.get("/claims").status_code == 503
+                assert asking.get("/readyz").status_code == 200
+                until(lambda: taken(houses[:2]) == len(near) + 1, 60)
             finally:
                 second.start()
-            until(lambda: taken(houses) == 200, 90)
+            until(lambda: any("shards_are_back" in line for line in program.said), 90)
+            until(lambda: program.said.count("ready") == 2, 90)
+            assert recorded(asking, "acct-away", 2, 3) == 200
+            until(lambda: asking.get("/claims").status_code == 200)
+            assert program.end() == 0
+            until(lambda: taken(houses) == 202, 90)
         assert all(ends(houses))
+
+
+@contextmanager
+def served_with(sharded: Sharded, first: House) -> Iterator[tuple[httpx.Client, Callable[[], Process]]]:
+    """What asks the API of a process that begins when it is told to."""
+    for role in ("provisioning", "auditor"):
+        access.grant(first.ledger, Grant(principal="upstream", role=role, account_id=None), BY)
+    key = access.issue_key(first.ledger, "upstream", BY).text
+    first.projections.catch_up()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        at = f"127.0.0.1:{free.getsockname()[1]}"
+    own = {"MAKEGOOD_SHARD_MAP": sharded.settings.shard_map, "MAKEGOOD_HTTP": at}
+    headers = {"Authorization": f"Bearer {key}"}
+    with ExitStack() as ending, httpx.Client(base_url=f"http://{at}", headers=headers, timeout=60) as asking:
+        yield asking, lambda: ending.enter_context(process(sharded.settings.store, **own))
+
+
+def recorded(asking: httpx.Client, name: str, *shards: int) -> int:
+    """The answer to a registration of an account in one of these shards."""
+    account = next(f"{name}-{n}" for n in range(99) if shard_for(f"{name}-{n}", SHARDS) in shards)
+    body = json.dumps(account_registered(account))
+    return asking.post("/events", content=body, headers={"content-type": "application/cloudevents+json"}).status_code
 
 
 def test_a_shard_that_answers_and_cannot_be_written_to_does_not_keep_the_others_from_their_work(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 IN_MEMORY = Path("/dev/shm")
 ROOM = 8 << 30
-"""What must be free, in bytes: a run of all tests, with its servers, comes to a quarter of it."""
+"""What must be free, in bytes: a run of all tests comes to a third of it."""
 
 
 def choose_a_quick_place() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from ledger.store.positions import Reached
 from ledger.store.reading.shards import shard_ends
@@ -36,10 +37,10 @@ def reached(house: House, wanted: Reached) -> bool:
     return all(are_there)
 
 
-def end_of(house: House) -> Reached:
-    """The last position of each shard."""
+def end_of(houses: Iterable[House]) -> Reached:
+    """The last position of each of some shards."""
     found: dict[int, int] = {}
-    for each in house.every:
+    for each in houses:
         with each.database.reading() as transaction:
             found |= shard_ends(transaction)
     return Reached(found)

@@ -188,13 +188,14 @@ def publish_batch(
 
 def _taken(request: Request, house: House, caller: Caller, body: bytes) -> Response:
     items = [_said_by(caller, item) for item in _read(request, body, f"http:{caller.principal}")]
-    taken = Taken()
-    take_apart(Shards([each.ledger for each in house.every]), items, taken)
+    taken, shards = Taken(), Shards([each.ledger for each in house.every])
+    take_apart(shards, items, taken)
     request.app.state.recorded()
     outcomes = [
         _outcome(index, item, became) for index, (item, became) in enumerate(zip(items, taken.each, strict=True))
     ]
-    return _answer(request, outcomes, taken, _media_type(request) == BATCH, str(end_of(house)))
+    written = [house.every[number] for number in shards.divided(items)]
+    return _answer(request, outcomes, taken, _media_type(request) == BATCH, str(end_of(written)))
 
 
 def _read(request: Request, body: bytes, origin: str) -> Sequence[Statement | Refusal]:

@@ -52,7 +52,7 @@ async def reconcile(
 
     After a 5xx answer, send the same file again.
     """
-    await caught_up(house, str(await run_in_threadpool(end_of, house)))
+    await caught_up(house, str(await run_in_threadpool(end_of, house.every)))
     return await run_in_threadpool(_reconciled, request, house, caller, asked)
 
 

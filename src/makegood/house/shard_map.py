@@ -118,7 +118,7 @@ def open_shards(settings: Settings, **how: Any) -> Iterator[Sequence[House]]:
     with ExitStack() as opened:
         first = opened.enter_context(open_house(settings, **how))
         how.pop("create_missing", None)
-        _check_that_it_is_first(first)
+        check_that_it_is_first(first)
         yield [first, *(opened.enter_context(open_shard(first, number, **how)) for number in others_of(first))]
 
 
@@ -132,7 +132,7 @@ def open_whole(settings: Settings, **how: Any) -> Iterator[House]:
 def shard_asked(first: House, account: str | None = None) -> int:
     """The shard that is asked in a store whose first one is open: the account's, else the one that MAKEGOOD_SHARD
     names. Raises Stop where there are several and none is named, or one that is not there."""
-    _check_that_it_is_first(first)
+    check_that_it_is_first(first)
     named, last = first.settings.shard, first.shards - 1
     if account is not None and last:
         return shard_for(account, first.shards)
@@ -148,7 +148,8 @@ def shard_asked(first: House, account: str | None = None) -> int:
     return int(named)
 
 
-def _check_that_it_is_first(house: House) -> None:
+def check_that_it_is_first(house: House) -> None:
+    """Raises Stop where another shard of a store is taken for the store."""
     if house.shard != FIRST_SHARD:
         raise Stop(
             f"{redacted(house.settings.store)} is shard {house.shard} of a store: say in MAKEGOOD_STORE where its "

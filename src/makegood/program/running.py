@@ -30,15 +30,17 @@ from consumers.restored import carried_by
 from consumers.timers import Timers
 from makegood.house.audit_keys import keys_of, policy_of
 from makegood.house.audit_places import places_of
+from makegood.house.away import AwayHouse, open_others
 from makegood.house.broker import cluster_for, topic_names
 from makegood.house.clock import system_clock
 from makegood.house.logs import configure_logs, say
 from makegood.house.mail_server import post_of
-from makegood.house.opening import House, apply_erasures, check_vault
+from makegood.house.opening import House, apply_erasures, check_vault, open_house
 from makegood.house.settings import Settings
-from makegood.house.shard_map import open_shards
+from makegood.house.shard_map import check_that_it_is_first
 from makegood.house.stop import Stop
 from makegood.house.stripe_account import stripe_of
+from makegood.program.awaiting import Awaiting
 from makegood.program.looks import RecordingLooks, last_looks_recorded
 from makegood.program.watching import Watching
 
@@ -52,32 +54,46 @@ NEED_KAFKA = ("intake", "relay")
 def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
     """Run all parts, or those named, until SIGTERM or SIGINT; says `ready` on standard error when all work.
 
-    Raises Stop where a part is unknown or lacks its broker, and where a part fails; AheadOfLedger where the store was
-    restored from a backup, and its projections or topics were not.
+    A shard that cannot be reached is left out, and once it can be, all parts begin anew with it. Raises Stop where a
+    part is unknown or lacks its broker, and where a part fails; AheadOfLedger where the store was restored from a
+    backup, and its projections or topics were not.
     """
     configure_logs(settings.log)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with open_shards(settings, create_missing=True, migrate=True) as houses:
-        first, *others = houses
-        for house in houses:
-            check_vault(house)
+    ended = threading.Event()
+    while not ended.is_set():
+        stop = threading.Event()
+
+        def end(*_: object) -> None:
+            ended.set()
+            stop.set()  # noqa: B023  # the round that is running
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
+        if not ended.is_set():
+            _run(settings, names, stop)
+
+
+def _run(settings: Settings, names: Sequence[str], stop: threading.Event) -> None:
+    """One round of all parts, until it is told to stop, or a shard can be reached that could not be."""
+    with open_house(settings, create_missing=True, migrate=True) as first, ExitStack() as opened:
+        check_vault(first)
+        check_that_it_is_first(first)
+        others = open_others(first, opened, migrate=True)
+        reached = [house for house in (first, *others) if not isinstance(house, AwayHouse)]
         try:
             cluster = cluster_for(first) if settings.kafka else None
             parts = parts_for(first, cluster, names, others)
             if cluster is not None:
-                _prepare_topics(cluster, len(houses))
-                for house in houses:
+                _prepare_topics(cluster, 1 + len(others))
+                for house in reached:
                     check_none_ahead(ahead_of_ledger(house.database, cluster, carried_by(topic_names())))
-            for house in houses:
+            for house in reached:
                 apply_erasures(house)
             links = _sign_in(first, parts)
             collect_rarely()
-            with ExitStack() as looks:
-                for house in houses:
-                    looks.enter_context(last_looks_recorded(house))
-                run_parts(parts, stop, lambda: _tell_ready(links))
+            for house in reached:
+                opened.enter_context(last_looks_recorded(house))
+            run_parts(parts, stop, lambda: _tell_ready(links))
         except (BrokerError, PartFailed, WrongSecurity) as error:
             raise Stop(str(error)) from error
 
@@ -119,8 +135,8 @@ def parts_for(
 ) -> list[Part]:
     """Build the parts that are asked for; without Kafka all that can work from the store alone. Raises Stop.
 
-    `others` are the houses of the store's other shards. Intake, projector and API work for all of them, of the rest
-    each has its own.
+    `others` are the houses of the store's other shards, of which some may be away. Intake, projector and API work for
+    all of them, of the rest each that is there has its own.
     """
     unknown = [name for name in names if name not in PARTS]
     if unknown:
@@ -134,13 +150,15 @@ def parts_for(
     possible = [name for name in PARTS if cluster is not None or name not in NEED_KAFKA]
     wanted = dict.fromkeys(names or [name for name in possible if pays or name != "payouts"])
     store_source = StoreSource()
-    shards = [_Shard(each, cluster, wanted, store_source) for each in (house, *others)]
+    every = (house, *others)
+    reached = [each for each in every if not isinstance(each, AwayHouse)]
+    shards = [_Shard(each, cluster, wanted, store_source) for each in reached]
 
     def recorded() -> None:
         for shard in shards:
             shard.recorded()
 
-    for each in (house, *others):
+    for each in every:
         each.ledger  # noqa: B018  # one write side of each shard, for all who act in it
     whole = house.with_others(others)
     parts: list[Part] = []
@@ -155,7 +173,8 @@ def parts_for(
             parts += _api(whole, recorded, must=must)
         else:
             parts += [part for shard in shards for part in shard.parts(name)]
-    return parts + _probes(whole)
+    away = [number for number, each in enumerate(every) if isinstance(each, AwayHouse)]
+    return parts + _probes(whole) + ([Awaiting(house, away)] if away else [])
 
 
 class _Shard:

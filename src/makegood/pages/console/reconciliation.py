@@ -45,7 +45,7 @@ def reconcile_file(request: Request, visitor: Annotated[Visitor, submits("discre
         form.wrong["csv"] = "paste the processor's file here, with its heading"
         return _page(request, visitor, form)
     house, by = house_of(request), By(visitor.caller.principal, "console")
-    if not caught_up(house, end_of(house)):
+    if not caught_up(house, end_of(house.every)):
         form.wrong[""] = "the newest events are not in the lists yet: try again in a moment"
         return _page(request, visitor, form)
     try:
