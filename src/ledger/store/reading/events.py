@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 from operator import attrgetter
@@ -19,7 +18,7 @@ from ledger.store.column_types import ColumnChanged, as_bytes, as_integer, as_te
 from ledger.store.database import Database, Row, StoreError, Transaction
 from ledger.store.positions import KnownAt, Position, Reached
 from ledger.store.schema import APPROVED, OF_SYSTEM
-from ledger.values import SYSTEM_ACCOUNT
+from ledger.values import SYSTEM_ACCOUNT, value
 
 E = TypeVar("E", bound=LedgerEvent)
 
@@ -31,7 +30,7 @@ class PositionMissing(StoreError):
     """A position is missing from a shard: the store is damaged, and no reader may go on over the hole."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StoredEnvelope:
     """One stored event, with its place."""
 
@@ -371,7 +370,12 @@ def _of(account: str) -> tuple[str, tuple[str, ...]]:
     return (OF_SYSTEM, ()) if account == SYSTEM_ACCOUNT else ("account = ?", (account,))
 
 
+_AS_STORED = (int, int, str, int, str, int, str, bytes)
+
+
 def _envelope(row: Row) -> StoredEnvelope:
+    if (*map(type, row),) == _AS_STORED:
+        return StoredEnvelope(*row)  # what nearly every row is; anything else says what of it was changed
     shard, position, account, account_version, stream, stream_version, type_, envelope = row
     what = f"the envelope at {shard}:{position}"
     return StoredEnvelope(
