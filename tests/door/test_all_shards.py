@@ -45,7 +45,7 @@ from tests.parts.stores import Stores, nothing
 
 pytestmark = pytest.mark.long
 SHARDS = 3
-SEEDS = range(60)
+SEEDS = range(30)
 COMPLAINING = [f"acct-{letter}" for letter in "pqrstu"]
 OF_A_STORE = {"position", "event_id", "age_seconds", "proposal", "instruction_id", "notice_id"}
 """What says where something was recorded, or how long ago, and not what."""

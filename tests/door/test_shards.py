@@ -167,7 +167,14 @@ def test_what_is_asked_of_an_account_needs_no_shard(divided: Door, tmp_path: Pat
 
 
 def test_the_status_tells_how_each_shard_stands(divided: Door) -> None:
-    said = divided.json("status")["shards"]
+    together = divided.json("status")
+    said = together["shards"]
+    assert together["status"] == "well"
+    open_letters = [each["metrics"]["makegood_open_dead_letters"] for each in (together, *said.values())]
+    [all_of_them], *of_each = open_letters
+    assert all_of_them["value"] == sum(each["value"] for [each] in of_each) == 2
+    metrics = divided("status", "--metrics")
+    assert all(f'makegood_store_events{{shard="{shard}"}}' in metrics for shard in range(SHARDS))
     assert [said[str(shard)]["status"] for shard in range(SHARDS)] == ["well"] * SHARDS
     shown = divided("status")
     assert [f"shard {shard}" in shown for shard in range(SHARDS)] == [True] * SHARDS

@@ -232,18 +232,21 @@ def look_around(house: House, max_age: int | None = None) -> Status:
             _look_around(each, status)
         except StoreError as error:
             status.problems.append(str(error))
-    return found[0] if len(found) == 1 else _together(found)
+    return together(found)
 
 
-def _together(found: Sequence[Status]) -> Status:
-    """How several shards stand. Of a partition that all of them read that one counts which is behind the most."""
+def together(found: Sequence[Status]) -> Status:
+    """How some shards stand, in their order. Of a partition that all of them read that one counts which is behind the
+    most."""
     first, *others = found
+    if not others:
+        return first
     lags: dict[tuple[str, str, int], Lag] = {}
     for lag in (lag for each in found for lag in each.lags):
         key = (lag.part, lag.of, lag.number)
         if key not in lags or lag.behind > lags[key].behind:
             lags[key] = lag
-    together = replace(
+    status = replace(
         first,
         problems=[f"shard {shard}: {problem}" for shard, each in enumerate(found) for problem in each.problems],
         store_reachable=all(each.store_reachable for each in found),
@@ -252,12 +255,12 @@ def _together(found: Sequence[Status]) -> Status:
         signing=[signing for each in found for signing in each.signing],
     )
     for each in others:
-        together.due = _added(together.due, each.due)
-        together.unsent = _added(together.unsent, each.unsent)
-        together.unasked = _added(together.unasked, each.unasked)
+        status.due = _added(status.due, each.due)
+        status.unsent = _added(status.unsent, each.unsent)
+        status.unasked = _added(status.unasked, each.unasked)
     names = dict.fromkeys(name for each in found for name in each.left)
-    together.left = {name: reduce(add, (each.left[name] for each in found if name in each.left)) for name in names}
-    return together
+    status.left = {name: reduce(add, (each.left[name] for each in found if name in each.left)) for name in names}
+    return status
 
 
 def _added(one: Left | None, other: Left | None) -> Left | None:
