@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -18,8 +19,8 @@ import psycopg
 from psycopg import sql
 from tests.parts.postgres import Postgres
 
-from bench.houses import house_at, in_parts
-from bench.messages import messages
+from bench.houses import house_at, in_parts, take, take_all
+from bench.messages import known, lives, messages
 from bench.report import Report, Section
 from bench.timing import ROUNDS, Took, in_turn, took
 from consumers import files
@@ -36,6 +37,8 @@ AT_ONCE = 500
 """So many messages in one transaction, as intake has them."""
 EVENTS_AT_ONCE = 8_000
 """So many events are read at once, as a rebuild has them."""
+CALLERS, EACH = 8, 300
+"""So many callers at once, and so many messages of each."""
 REST_SECONDS = 0.02
 """Between two questions of somebody who asks while others work."""
 
@@ -47,6 +50,7 @@ def measure(report: Report, postgres: Postgres, count: int) -> None:
         files.ingest(house.ledger, lines, "bench")
         house.projections.catch_up()
         _taking(report, postgres, lines, house)
+        _one_by_one(report, postgres)
         _folding(report, postgres, house)
 
 
@@ -71,6 +75,36 @@ def _taking(report: Report, postgres: Postgres, lines: Sequence[bytes], filled: 
         "the events' rows copied alone": lambda: _copied(postgres, events, -(-number * AT_ONCE // len(lines))),
     }
     in_turn(section, ROUNDS, len(lines), "messages/s", works, beside="taken")
+
+
+def _one_by_one(report: Report, postgres: Postgres) -> None:
+    """Callers of whom each waits until its message is durable, and plain rows that are committed one by one."""
+    told, registrations = lives(EACH * CALLERS // 3), known(EACH * CALLERS // 3)
+    section = report.section(
+        f"What {len(told):,} messages take at least, each durable before its answer",
+        f"{CALLERS} callers in one process, into PostgreSQL with fsync: of ours the three messages of account lives, "
+        f"and {CALLERS} connections that each insert one row of a message's size and commit it.",
+    )
+
+    def ours() -> Took:
+        with house_at(postgres.new_database()) as house, ThreadPoolExecutor(CALLERS) as callers:
+            take_all(house.ledger, registrations, AT_ONCE)
+            return took(lambda: list(callers.map(lambda line: take(house.ledger, [line]), told)))
+
+    def rows() -> Took:
+        url, of_each = postgres.new_database(), threading.local()
+
+        def insert(line: bytes) -> None:
+            if not hasattr(of_each, "connection"):
+                of_each.connection = psycopg.connect(url, autocommit=True)
+            of_each.connection.execute("INSERT INTO rows (content) VALUES (%s)", (line,))
+
+        with closing(psycopg.connect(url, autocommit=True)) as connection, ThreadPoolExecutor(CALLERS) as callers:
+            connection.execute("CREATE TABLE rows (number bigserial PRIMARY KEY, content bytea)")
+            return took(lambda: list(callers.map(insert, told)))
+
+    works = {"eight callers": ours, "rows inserted and committed alone": rows}
+    in_turn(section, ROUNDS, len(told), "messages/s", works, beside="eight callers")
 
 
 def _folding(report: Report, postgres: Postgres, house: House) -> None:
@@ -136,7 +170,7 @@ def _content(house: House, tables: Sequence[str]) -> dict[str, Content]:
     found: dict[str, Content] = {}
     with closing(psycopg.connect(house.database.url)) as connection:
         for name in tables:
-            columns = dict(
+            columns: dict[str, str] = dict(
                 connection.execute(
                     "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute "
                     "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",

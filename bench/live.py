@@ -82,8 +82,8 @@ def measure(report: Report, postgres: Postgres, rates: Sequence[int], seconds: i
         for rate in rates:
             for name, processes in PROCESSES.items():
                 with ExitStack() as stack:
-                    running = [stack.enter_context(running(url, kafka.bootstrap, parts)) for parts in processes]
-                    pids = [process.pid for process in running]
+                    begun = [stack.enter_context(running(url, kafka.bootstrap, parts)) for parts in processes]
+                    pids = [process.pid for process in begun]
                     _at(section, f"{rate:,} messages/s, {name}", url, cluster, lives, rate, seconds, pids)
 
 
