@@ -222,6 +222,7 @@ def test_a_store_has_1_to_64_shards(door: Door) -> None:
         ('[one]\nstore = "sqlite:///a.db"', "shards that it places are 1 to 63"),
         ('[1]\nplace = "here"', "must say `store ="),
         ("[1]\nstore = 1", "must say `store ="),
+        ('[1]\nstore = "sqlite:///a.db"\naway = "yes"', "must say `store ="),
     ],
 )
 def test_a_shard_map_that_cannot_be_used_says_why(tmp_path: Path, text: str | None, reason: str) -> None:

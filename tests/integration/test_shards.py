@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +31,7 @@ from ledger.application.agreements import publish_everywhere
 from ledger.application.due_work import do_due_work
 from ledger.events import Grant
 from ledger.store.connecting import create_if_missing
-from ledger.store.database import beside
+from ledger.store.database import Unavailable, beside
 from ledger.store.positions import shard_for
 from ledger.store.reading.shards import own_shard, shard_end
 from makegood.answers.audit.verification import verified
@@ -296,35 +297,50 @@ def test_a_map_that_leads_to_another_shard_is_refused(sharded: Sharded) -> None:
 # --- a shard moves --------------------------------------------------------------------------------------------------
 
 
-def test_a_shard_moves_to_another_server_while_messages_come(sharded: Sharded, postgres: Postgres) -> None:
-    """By logical replication, as docs/scale.md says; nothing runs only while the map is changed."""
-    old = settings_of(sharded.settings, 2)
+def test_a_shard_moves_to_another_server_while_a_process_goes_on(sharded: Sharded, postgres: Postgres) -> None:
+    """By logical replication, as docs/scale.md says: only accounts of the shard that moves wait. Where it moves to is
+    new to the process."""
+    old, file = settings_of(sharded.settings, 2), Path(sharded.settings.shard_map)
     store = postgres.new_database()
     vault = beside(store, "vault")
     create_if_missing(vault, beside=store)
-    with sharded.opened() as houses, running(sharded.intake(houses)):
-        sharded.place.send(*registrations(range(60)))
-        until(lambda: taken(houses) >= 20)
-        for source, target in ((old.store, store), (old.vault, vault)):
+    moving = ((old.store, store), (old.vault, vault))
+    with sharded.opened() as (first, *_), served_with(sharded, first) as (asking, begin):
+        program = begin()
+        program.wait_for("ready", 60)
+
+        def come(name: str) -> dict[int, int]:
+            return {shard: recorded(asking, name, shard) for shard in range(SHARDS)}
+
+        assert [come(f"before-{n}") for n in range(5)] == [dict.fromkeys(range(SHARDS), 200)] * 5
+        for source, target in moving:
             follow(source, target)
-        sharded.place.send(*registrations(range(60, 120)))
-        until(lambda: taken(houses) == 120, 60)
-        before = ends(houses)
-    for source, target in ((old.store, store), (old.vault, vault)):
-        stop_following(source, target)
-    file = Path(sharded.settings.shard_map)
-    file.write_text(file.read_text().replace(old.store, store))
+        assert [come(f"meanwhile-{n}") for n in range(5)] == [dict.fromkeys(range(SHARDS), 200)] * 5
+        file.write_text(file.read_text().replace(f'"{old.store}"', f'"{old.store}"\naway = true'))
+        program.process.send_signal(signal.SIGHUP)
+        until(lambda: program.said.count("ready") == 2, 60)
+        assert come("away") == {0: 200, 1: 200, 2: 503, 3: 200}
+        for source, target in moving:
+            stop_following(source, target)
+        file.write_text(file.read_text().replace(f'"{old.store}"\naway = true', f'"{store}"'))
+        until(lambda: program.said.count("ready") == 3, 60)
+        assert come("after") == dict.fromkeys(range(SHARDS), 200)
+        assert program.end() == 0
     with sharded.opened() as houses:
-        assert ends(houses) == before
         assert houses[2].database.url == store
-        sharded.place.send(*registrations(range(120, 180)))
-        with running(sharded.intake(houses)):
-            until(lambda: taken(houses) == 180, 60)
-        assert ends(houses)[2] > before[2]
+        assert taken(houses) == 12 * SHARDS - 1
+        assert all(ends(houses))
         for house in houses:
             house.projections.catch_up()
             answer = verified(house)
             assert answer["ok"], answer["bad"][:5]
+
+
+def test_no_command_opens_a_shard_that_is_away(sharded: Sharded) -> None:
+    file = Path(sharded.settings.shard_map)
+    file.write_text(file.read_text().replace("[3]", "away = true\n[3]"))
+    with pytest.raises(Unavailable, match="says that shard 2 is away"), ExitStack() as opened:
+        opened.enter_context(sharded.opened())
 
 
 def follow(source: str, target: str) -> None:

@@ -59,7 +59,7 @@ class _Away(Database):
 
 def open_others(first: House, opened: ExitStack, **how: Any) -> list[House]:
     """The houses of a store's other shards, in their order; an AwayHouse for each that cannot be reached, which is
-    said. As `open_or_away`."""
+    said. Raises what `open_or_away` raises."""
     houses = open_or_away(first, others_of(first), opened, **how)
     for number, house in zip(others_of(first), houses, strict=True):
         if isinstance(house, AwayHouse):

@@ -7,6 +7,8 @@ A store's first shard is where `MAKEGOOD_STORE` says. The others are beside it, 
     store = "postgresql://makegood@db2/makegood"
     vault = "postgresql://makegood@db2/makegood_vault"
 
+While it has `away = true`, nobody opens the shard: so it is moved to another server.
+
 Beside `makegood.db` that is a file `makegood-shardN.db`, and in a PostgreSQL database a schema `makegood_shard_N`;
 where the store is in a schema of its own, that one's name has the ending. A shard that is moved to another server
 gets its line here, and is otherwise the same.
@@ -23,7 +25,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from ledger.store.connecting import connect, create_if_missing, schema_of
-from ledger.store.database import beside, redacted
+from ledger.store.database import Unavailable, beside, redacted
 from ledger.store.positions import FIRST_SHARD, SHARDS_MAX, shard_for
 from ledger.store.reading.shards import place_in_store, shard_ends
 from ledger.store.reading.store import store_exists
@@ -42,7 +44,7 @@ def settings_of(settings: Settings, shard: int) -> Settings:
     return settings.model_copy(update={"store": store, "vault": vault})
 
 
-def _map(settings: Settings) -> Mapping[int, Mapping[str, str]]:
+def _map(settings: Settings) -> Mapping[int, Mapping[str, Any]]:
     if not settings.shard_map:
         return {}
     file = Path(settings.shard_map)
@@ -64,10 +66,17 @@ def _number(name: str, file: Path) -> int:
     return int(name)
 
 
-def _place(name: str, place: Any, file: Path) -> dict[str, str]:
-    wrong = not isinstance(place, dict) or "store" not in place or place.keys() - {"store", "vault"}
-    if wrong or not all(isinstance(url, str) for url in place.values()):
-        raise Stop(f'the shard map {file} must say `store = "…"` of [{name}], and may say `vault = "…"`, no more')
+_SAID: Mapping[str, type] = {"store": str, "vault": str, "away": bool}
+"""What may be said of a shard."""
+
+
+def _place(name: str, place: Any, file: Path) -> dict[str, Any]:
+    wrong = not isinstance(place, dict) or "store" not in place or place.keys() - _SAID.keys()
+    if wrong or not all(isinstance(value, _SAID[key]) for key, value in place.items()):
+        raise Stop(
+            f'the shard map {file} must say `store = "…"` of [{name}], and may say `vault = "…"` and `away = true`, '
+            "no more"
+        )
     return dict(place)
 
 
@@ -164,7 +173,13 @@ def others_of(first: House) -> range:
 
 @contextmanager
 def open_shard(first: House, number: int, **how: Any) -> Iterator[House]:
-    """Open a shard of the store whose first one is open. Raises Stop where another store's shard is in its place."""
+    """Open a shard of the store whose first one is open. Raises Stop where another store's shard is in its place, and
+    Unavailable where the shard map says that it is away."""
+    if _map(first.settings).get(number, {}).get("away", False):
+        raise Unavailable(
+            f"the shard map {first.settings.shard_map} says that shard {number} is away: take that line out once the "
+            "shard is where the map says"
+        )
     where = settings_of(first.settings, number)
     with open_house(where, **how) as house:
         if (house.shard, house.shards) != (number, first.shards):

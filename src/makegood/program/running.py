@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import sys
 import threading
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import ExitStack
@@ -54,9 +55,10 @@ NEED_KAFKA = ("intake", "relay")
 def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
     """Run all parts, or those named, until SIGTERM or SIGINT; says `ready` on standard error when all work.
 
-    A shard that cannot be reached is left out, and once it can be, all parts begin anew with it. Raises Stop where a
-    part is unknown or lacks its broker, and where a part fails; AheadOfLedger where the store was restored from a
-    backup, and its projections or topics were not.
+    A shard that cannot be reached is left out, and once it can be, all parts begin anew with it. They begin anew at
+    SIGHUP too, to read the shard map again, unless that says that a terminal was closed. Raises Stop where a part is
+    unknown or lacks its broker, and where a part fails; AheadOfLedger where the store was restored from a backup, and
+    its projections or topics were not.
     """
     configure_logs(settings.log)
     ended = threading.Event()
@@ -69,6 +71,8 @@ def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, end)
+        if not sys.stderr.isatty():
+            signal.signal(signal.SIGHUP, lambda *_: stop.set())  # noqa: B023  # as before
         if not ended.is_set():
             _run(settings, names, stop)
 
