@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from makegood.house.shard_map import create_shards, open_shards, settings_of
 from makegood.house.stop import Stop
 from projections import access
 from tests.door.conftest import ROOT, SAMPLE, Door, commands
+from tests.parts.stores import Stores, nothing
 
 pytestmark = pytest.mark.long
 SHARDS = 3
@@ -35,20 +37,43 @@ def with_the_sample(store: str, lines: Path, *init: str) -> None:
     commands(store, ("advance", UNTIL))
 
 
-@pytest.fixture
-def lines(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the sample says of its first twenty accounts."""
     subjects = [f'"subject":"acct-{n:04}"' for n in range(1, 21)]
     said = (SAMPLE / "events.jsonl").read_text().splitlines()
-    file = tmp_path / "some.jsonl"
+    file = tmp_path_factory.mktemp("messages") / "some.jsonl"
     file.write_text("\n".join(line for line in said if any(each in line for each in subjects)))
     return file
 
 
+@pytest.fixture(params=["sqlite", "postgresql"], scope="module")
+def kept(
+    request: pytest.FixtureRequest, stores: Stores, lines: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """These accounts in a store of several shards, for all tests: what one of them publishes or grants stays."""
+    url = stores.new(request.param, tmp_path_factory.mktemp("divided"), nothing)
+    with_the_sample(url, lines, "--shards", str(SHARDS))
+    yield url
+    stores.give_back(url)
+
+
 @pytest.fixture
-def divided(door: Door, lines: Path) -> Door:
-    with_the_sample(door.store, lines, "--shards", str(SHARDS))
-    return door
+def divided(kept: str, capsys: pytest.CaptureFixture[str]) -> Door:
+    return Door(kept, capsys)
+
+
+@pytest.fixture(scope="module")
+def kept_in_one(lines: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = f"sqlite:///{tmp_path_factory.mktemp('one')}/one.db"
+    with_the_sample(url, lines)
+    return url
+
+
+@pytest.fixture
+def one(kept_in_one: str, capsys: pytest.CaptureFixture[str]) -> Door:
+    """The same accounts in a store of one shard."""
+    return Door(kept_in_one, capsys)
 
 
 def asked(door: Door, shard: int, *command: str, exits: int = 0) -> Any:
@@ -56,11 +81,7 @@ def asked(door: Door, shard: int, *command: str, exits: int = 0) -> Any:
         return door.json(*command, exits=exits)
 
 
-def test_each_account_has_what_it_has_in_a_store_of_one_shard(
-    divided: Door, lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with_the_sample(f"sqlite:///{tmp_path}/one.db", lines)
-    one = Door(f"sqlite:///{tmp_path}/one.db", capsys)
+def test_each_account_has_what_it_has_in_a_store_of_one_shard(divided: Door, one: Door) -> None:
     for number in range(1, 21):
         account = f"acct-{number:04}"
         claims, expected = (each.json("claims", "--account", account) for each in (divided, one))
@@ -74,10 +95,9 @@ def test_each_account_has_what_it_has_in_a_store_of_one_shard(
 
 
 def test_all_shards_together_come_to_what_one_says(
-    divided: Door, lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    divided: Door, one: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the guide's own command and query, to the cent."""
-    with_the_sample(f"sqlite:///{tmp_path}/one.db", lines)
     monkeypatch.chdir(tmp_path)
     [(command,)] = [re.findall(r"makegood (export .*)\n", text) for text in in_guide("export each shard")]
     for shard in range(SHARDS):
@@ -85,7 +105,6 @@ def test_all_shards_together_come_to_what_one_says(
             divided(*command.replace("$shard", str(shard)).split())
     [query] = in_guide("duckdb")
     found = {(currency, clause, kind): tuple(sums) for currency, clause, kind, *sums in duckdb.sql(query).fetchall()}
-    one = Door(f"sqlite:///{tmp_path}/one.db", capsys)
     rows = one.json("movements", "--by", "clause")["rows"]
     expected = {
         (row["currency"], row["clause"], row["kind"]): (row["count"], Decimal(row["net"]), Decimal(row["tax"]))
@@ -130,11 +149,7 @@ def test_each_shard_is_verified_and_performed_again_by_itself(divided: Door) -> 
         assert asked(divided, shard, "audit", "reperform")["differing"] == []
 
 
-def test_what_has_numbers_of_its_shard_is_told_of_one_shard_after_the_other(
-    divided: Door, lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with_the_sample(f"sqlite:///{tmp_path}/one.db", lines)
-    one = Door(f"sqlite:///{tmp_path}/one.db", capsys)
+def test_what_has_numbers_of_its_shard_is_told_of_one_shard_after_the_other(divided: Door, one: Door) -> None:
     command = ["dead-letters", "list"]
     rows = divided.json(*command)
     assert len(rows) == len(one.json(*command))
