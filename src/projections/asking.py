@@ -6,6 +6,7 @@ other tables that belong to what is shown are those of the accounts on the page.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
@@ -106,6 +107,22 @@ def totals_together(of_each: Iterable[Sequence[ListTotal]]) -> list[ListTotal]:
             name: str(Decimal(so_far["sums"][name]) + Decimal(amount)) for name, amount in total["sums"].items()
         }
     return [found[currency] for currency in sorted(found)]
+
+
+def added_up(rows: Iterable[Mapping[str, Any]], by: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows with a count, a net amount and a tax, added up by some columns, which are all that is left beside them."""
+    found: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        found[tuple(row[column] for column in by)].append(row)
+    return [
+        {
+            **dict(zip(by, named, strict=True)),
+            "count": sum(row["count"] for row in of),
+            "net": str(sum(Decimal(row["net"]) for row in of)),
+            "tax": str(sum(Decimal(row["tax"]) for row in of)),
+        }
+        for named, of in found.items()
+    ]
 
 
 def state_in(

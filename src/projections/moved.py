@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated, Literal, NotRequired, get_args
+from typing import Annotated, Any, Literal, NotRequired, cast, get_args
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -14,7 +14,7 @@ from ledger.store.amounts import exact_sum, from_minor_units, sums_of
 from ledger.store.database import Database, Transaction
 from ledger.store.reading.page import Listed, Order, Page, Where, check_at_most
 from ledger.values import zero
-from projections.asking import rows_listed, without_index
+from projections.asking import added_up, rows_listed, without_index
 from projections.movement_kinds import EFFECTS, KINDS, MovementKind, Owed, Settlement
 from projections.movements import MOVEMENTS, MOVEMENTS_MADE, NOT_RECORDED
 from projections.narrowing import NONE, Narrowing
@@ -112,18 +112,11 @@ def summed(
     return sorted(found, key=lambda each: _order_of_sum(each, groups))
 
 
-def summed_together(of_each: Iterable[Sequence[Moved]], groups: Sequence[Grouping] = ()) -> list[Moved]:
-    """The sums of the movements of several stores together, which each are by these groups."""
-    columns = ("currency", "kind", *groups)
-    found: dict[tuple[object, ...], tuple[Moved, Decimal, Decimal]] = {}
-    for each in (each for sums in of_each for each in sums):
-        named = tuple(each[column] for column in columns)  # type: ignore[literal-required]
-        so_far, net, tax = found.get(named, ({**each, "count": 0}, Decimal(0), Decimal(0)))
-        so_far["count"] += each["count"]
-        found[named] = so_far, net + Decimal(each["net"]), tax + Decimal(each["tax"])
-    together: list[Moved] = [
-        {**each, "net": str(net), "tax": str(tax), "total": str(net + tax)} for each, net, tax in found.values()
-    ]
+def summed_together(sums: Iterable[Mapping[str, Any]], groups: Sequence[Grouping] = ()) -> list[Moved]:
+    """Sums of movements, by currency, kind, some groups and perhaps more, added up by these groups alone."""
+    together = cast(list[Moved], added_up(sums, ("currency", "kind", *groups)))
+    for each in together:
+        each["total"] = str(Decimal(each["net"]) + Decimal(each["tax"]))
     return sorted(together, key=lambda each: _order_of_sum(each, groups))
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from decimal import Decimal
 from itertools import chain
 from typing import Annotated, Literal, cast
 
@@ -20,7 +19,7 @@ from ledger.store.database import Database
 from ledger.store.instants import to_microseconds
 from ledger.store.reading.page import Listed, Order, Page, Where
 from ledger.values import SYSTEM_ACCOUNT, instant_to_text
-from projections.asking import rows_listed
+from projections.asking import added_up, rows_listed
 from projections.movement_kinds import MovementKind, Settlement
 from projections.projection import Place, Projection, Row, Rows, Table
 from projections.shown_values import Amount, Currency, Hash, Instant, Reached, shown_instant
@@ -143,18 +142,11 @@ ORDER: Order = {"period": str}
 
 def totals_together(of_each: Iterable[Iterable[PeriodTotal]]) -> list[PeriodTotal]:
     """The totals of a month in several stores together, by currency, clause and kind."""
-    found: dict[tuple[str, str, str], list[PeriodTotal]] = defaultdict(list)
-    for total in chain.from_iterable(of_each):
-        found[total["currency"], total["clause"] or NO_CLAUSE, total["kind"]].append(total)
-    return [
-        {
-            **totals[0],
-            "count": sum(total["count"] for total in totals),
-            "net": str(sum(Decimal(total["net"]) for total in totals)),
-            "tax": str(sum(Decimal(total["tax"]) for total in totals)),
-        }
-        for _, totals in sorted(found.items())
-    ]
+    found = added_up(chain.from_iterable(of_each), ("currency", "clause", "kind", "settlement"))
+    return cast(
+        list[PeriodTotal],
+        sorted(found, key=lambda each: (each["currency"], each["clause"] or NO_CLAUSE, each["kind"])),
+    )
 
 
 def listed(database: Database, *, page: Page | None = None) -> Listed[Period]:

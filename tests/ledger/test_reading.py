@@ -1,6 +1,8 @@
 """The read port: the ledger's own tables in order and by page, on every kind of store."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,12 +11,25 @@ from ledger.store.instants import to_microseconds
 from ledger.store.notice_queue import queue_notices
 from ledger.store.reading.kept_messages import KeptMessage, kept_at, kept_left, kept_messages
 from ledger.store.reading.notice_queue import OPEN, NoticeStatus, QueuedNotice, notices_in
-from ledger.store.reading.page import Page, in_memory, merged
+from ledger.store.reading.page import Listed, Page, in_memory, merged
 from ledger.store.reading.waiting import WaitingFact, waiting_facts, waiting_left
 from tests.ledger.books import Books
 
 STANDING: tuple[NoticeStatus, ...] = ("failed", "queued", "sent", "queued", "in_doubt", "failed", "discarded")
+T = TypeVar("T")
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
+
+
+def page_by_page(asked: Callable[[Page], Listed[T]], size: int) -> list[T]:
+    """All rows of a list, as its pages lead on."""
+    rows, page = [], Page(size)
+    while True:
+        found = asked(page)
+        assert len(found) <= size
+        rows += found
+        if found.next is None:
+            return rows
+        page = Page(size, found.next)
 
 
 def wait(books: Books, *facts: tuple[str, str, int]) -> None:
@@ -117,15 +132,7 @@ def test_notices_are_listed_the_oldest_first_however_they_stand(books: Books) ->
         assert notices_in(transaction, OPEN) == open_ones
         assert notices_in(transaction, ["failed"], "acct-1") == [queued[5]]
         for size in (1, 2, 4, 5):
-            paged, page = [], Page(size)
-            while True:
-                part = notices_in(transaction, OPEN, page=page)
-                assert len(part) <= size
-                paged += part
-                if part.next is None:
-                    break
-                page = Page(size, part.next)
-            assert paged == open_ones
+            assert page_by_page(lambda page: notices_in(transaction, OPEN, page=page), size) == open_ones
 
 
 KEYS = st.tuples(st.text("aB_é😀", max_size=3), st.integers(-3, 3))
@@ -137,12 +144,4 @@ def test_lists_that_are_merged_page_by_page_are_one_list(divided: list[set[tuple
     lists = [sorted(rows.difference(*divided[:number])) for number, rows in enumerate(divided)]
     every = sorted(row for rows in lists for row in rows)
     assert merged([in_memory(rows, tuple, None) for rows in lists], None) == every
-    rows, page = [], Page(limit)
-    while True:
-        found = merged([in_memory(rows, tuple, page) for rows in lists], page)
-        assert len(found) <= limit
-        rows += found
-        if found.next is None:
-            break
-        page = Page(limit, found.next)
-    assert rows == every
+    assert page_by_page(lambda page: merged([in_memory(rows, tuple, page) for rows in lists], page), limit) == every

@@ -7,14 +7,21 @@ over two of them (decision 0060).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from ledger.application.ledger import Ledger
-from ledger.application.statement import Refusal, Statement
-from ledger.store.positions import FIRST_SHARD, shard_for
-from ledger.values import is_identifier
+from ledger.store.positions import shard_of
 
-I = TypeVar("I", bound=Statement | Refusal)  # noqa: E741
+
+class OfAccount(Protocol):
+    """A message, or what else is an account's."""
+
+    @property
+    def account(self) -> str | None:
+        """The account that it names."""
+
+
+I = TypeVar("I", bound=OfAccount)  # noqa: E741
 
 
 class Shards(Sequence[Ledger]):
@@ -32,18 +39,12 @@ class Shards(Sequence[Ledger]):
     def __iter__(self) -> Iterator[Ledger]:
         return iter(self._ledgers)
 
-    def number_for(self, item: Statement | Refusal) -> int:
-        """The shard of a message: its account's; the first one's where it names none that an account can have."""
-        return self.number_of(item.account)
-
-    def number_of(self, account: str | None) -> int:
-        """The shard of an account; the first one where none can have the name."""
-        if len(self) == 1 or account is None or not is_identifier(account):
-            return FIRST_SHARD
-        return shard_for(account, len(self))
+    def number_for(self, item: OfAccount) -> int:
+        """The shard of a message, or of what else is an account's; the first one where it names no account."""
+        return shard_of(item.account, len(self))
 
     def divided(self, items: Iterable[I]) -> dict[int, list[I]]:
-        """Messages by their shards, each shard's in their order."""
+        """What is accounts' by their shards, each shard's in its order."""
         found: dict[int, list[I]] = {}
         for item in items:
             found.setdefault(self.number_for(item), []).append(item)

@@ -7,9 +7,12 @@ own. Its number stands in each account's head for ever.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
+
+from ledger.values import is_identifier
 
 FIRST_SHARD = 0
 """The shard that every store has. What is of the provider and of no account (roles, sessions) stands in it."""
@@ -70,6 +73,11 @@ class Reached(Mapping[int, int]):
             return self._positions.get(other.shard, 0) >= other.position
         return all(self._positions.get(shard, 0) >= position for shard, position in other.items())
 
+    @classmethod
+    def of_shards(cls, of_each: Iterable[Reached]) -> Reached:
+        """How far several shards have come, of which each is told by itself."""
+        return cls(dict(chain.from_iterable(each.items() for each in of_each)))
+
     def moved(self, to: Position) -> Reached:
         """The same, but in one shard as far as a position."""
         return Reached({**self._positions, to.shard: to.position})
@@ -107,6 +115,13 @@ def shard_for(account: str, number: int) -> int:
     It is the partition that Kafka's own clients choose for the account as key, of a topic with so many.
     """
     return murmur2(account.encode()) % number
+
+
+def shard_of(account: str | None, number: int) -> int:
+    """The shard that is asked about an account, of so many: the first one where no account can have the name."""
+    if number == 1 or account is None or not is_identifier(account):
+        return FIRST_SHARD
+    return shard_for(account, number)
 
 
 def murmur2(key: bytes) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import chain, count
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ledger.events import AgreementPublished
@@ -134,7 +134,7 @@ def house_then(
         if others:
             now = max(then.now() for then in (first, *others))
             first, *others = [then.at(now) for then in (first, *others)]
-            first.reached = Reached({**first.reached, **dict(chain.from_iterable(o.reached.items() for o in others))})
+            first.reached = Reached.of_shards(then.reached for then in (first, *others))
         yield first.with_others(others)
 
 

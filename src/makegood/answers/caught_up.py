@@ -39,11 +39,11 @@ def reached(house: House, wanted: Reached) -> bool:
 
 def end_of(houses: Iterable[House]) -> Reached:
     """The last position of each of some shards."""
-    found: dict[int, int] = {}
+    ends: list[Reached] = []
     for each in houses:
         with each.database.reading() as transaction:
-            found |= shard_ends(transaction)
-    return Reached(found)
+            ends.append(shard_ends(transaction))
+    return Reached.of_shards(ends)
 
 
 def caught_up(house: House, wanted: Reached) -> bool:

@@ -5,7 +5,6 @@ Sums come with the filter that gives their rows, and rows lead to their claim, w
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
@@ -29,7 +28,7 @@ from projections import changes as changes_
 from projections import complaints, disputes, moved, owed
 from projections.age_classes import AgeClass, Aged, aged_together
 from projections.follower import Progress
-from projections.movement_kinds import EFFECTS, KINDS, OWED, MovementKind, Owed, Settlement
+from projections.movement_kinds import EFFECTS, OWED, MovementKind, Owed, Settlement
 from projections.narrowing import NONE, Narrowing
 from projections.owed import AmountOwed, GroupedSums, Sums
 from projections.shown_values import Amount, Currency, Instant, Reached
@@ -238,7 +237,7 @@ def movement_sums(
         for row in _summed(house, narrowing, by_occurrence, groups):
             filter_ = {**words, **within.words(), **_group_words(row, ("currency", "kind", *groups))}
             rows.append(cast(MovedSums, {**row, **when, "filter": filter_}))
-    return {"rows": rows, "totals": _totals_of(rows)}
+    return {"rows": rows, "totals": cast(list[MovedTotal], moved.summed_together(rows))}
 
 
 def movement_totals(
@@ -263,34 +262,10 @@ def _summed(
     groups: Sequence[moved.Grouping] = (),
     at_most: int | None = None,
 ) -> list[moved.Moved]:
-    return moved.summed_together(
-        (
-            moved.summed(each.database, narrowing, _clock(by_occurrence), groups, at_most=at_most)
-            for each in house.every
-        ),
-        groups,
+    of_each = (
+        moved.summed(each.database, narrowing, _clock(by_occurrence), groups, at_most=at_most) for each in house.every
     )
-
-
-def _totals_of(rows: Sequence[MovedSums]) -> list[MovedTotal]:
-    counts: dict[tuple[str, MovementKind], int] = defaultdict(int)
-    amounts: dict[tuple[str, MovementKind], tuple[Decimal, Decimal]] = {}
-    for row in rows:
-        key = (row["currency"], row["kind"])
-        net, tax = amounts.get(key, (Decimal(0), Decimal(0)))
-        amounts[key] = net + Decimal(row["net"]), tax + Decimal(row["tax"])
-        counts[key] += row["count"]
-    return [
-        {
-            "currency": currency,
-            "kind": kind,
-            "count": counts[currency, kind],
-            "net": str(net),
-            "tax": str(tax),
-            "total": str(net + tax),
-        }
-        for (currency, kind), (net, tax) in sorted(amounts.items(), key=lambda of: (of[0][0], KINDS.index(of[0][1])))
-    ]
+    return moved.summed_together(chain.from_iterable(of_each), groups)
 
 
 def _clock(by_occurrence: bool) -> moved.By:

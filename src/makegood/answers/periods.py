@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from itertools import chain
 from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 from pydantic import Field
@@ -189,21 +188,21 @@ def _close(
 
 def cut_off(house: House, month: Month, on_progress: Progress = _unwatched) -> CutOff:
     """The cut-off report of a month, by everything known now."""
-    position: dict[int, int] = {}
+    ends: list[Reached] = []
     rows: list[LateMovement] = []
     for each in house.every:
         with each.database.reading() as transaction:
             closed = closed_periods(transaction)
             end = shard_ends(transaction)
         rows += late_movements(each.database, month, end, closed, house.settings.time_zone, on_progress)
-        position |= end
+        ends.append(end)
     rows = _by_account(rows)
     sums: dict[tuple[str, str, str, MovementKind], list[LateMovement]] = defaultdict(list)
     for row in rows:
         sums[row["occurred_in"], row["booked_in"], row["currency"], row["kind"]].append(row)
     return {
         "period": str(month),
-        "position": str(Reached(position)),
+        "position": str(Reached.of_shards(ends)),
         "rows": rows,
         "totals": [
             {
@@ -265,7 +264,7 @@ def _together(of_each: Sequence[P]) -> P:
         "status": "closed" if is_closed else "open",
         "closed_at": first["closed_at"] if is_closed else None,
         "closed_by": first["closed_by"] if is_closed else None,
-        "position": str(Reached(dict(chain.from_iterable(each.items() for each in reached)))),
+        "position": str(Reached.of_shards(reached)),
         "totals": closings.totals_together(of["totals"] for of in of_each),
         "late": closings.totals_together(of["late"] for of in of_each),
         "accounts": sum(of["accounts"] for of in of_each),

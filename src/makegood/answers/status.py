@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import reduce
-from itertools import chain
 from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -250,7 +249,7 @@ def together(found: Sequence[Status]) -> Status:
         first,
         problems=[f"shard {shard}: {problem}" for shard, each in enumerate(found) for problem in each.problems],
         store_reachable=all(each.store_reachable for each in found),
-        events=Reached(dict(chain.from_iterable(each.events.items() for each in found))),
+        events=Reached.of_shards(each.events for each in found),
         lags=list(lags.values()),
         signing=[signing for each in found for signing in each.signing],
     )

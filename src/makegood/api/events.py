@@ -188,14 +188,15 @@ def publish_batch(
 
 def _taken(request: Request, house: House, caller: Caller, body: bytes) -> Response:
     items = [_said_by(caller, item) for item in _read(request, body, f"http:{caller.principal}")]
-    taken, shards = Taken(), Shards([each.ledger for each in house.every])
-    take_apart(shards, items, taken)
+    taken, every = Taken(), house.every
+    written = take_apart(Shards([each.ledger for each in every]), items, taken)
     request.app.state.recorded()
     outcomes = [
         _outcome(index, item, became) for index, (item, became) in enumerate(zip(items, taken.each, strict=True))
     ]
-    written = [house.every[number] for number in shards.divided(items)]
-    return _answer(request, outcomes, taken, _media_type(request) == BATCH, str(end_of(written)))
+    return _answer(
+        request, outcomes, taken, _media_type(request) == BATCH, str(end_of(every[number] for number in written))
+    )
 
 
 def _read(request: Request, body: bytes, origin: str) -> Sequence[Statement | Refusal]:

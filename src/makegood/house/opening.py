@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from ledger.store.connecting import connect, create_if_missing, lacks_database
 from ledger.store.database import Database, StoreError, redacted
-from ledger.store.positions import FIRST_SHARD, shard_for
+from ledger.store.positions import FIRST_SHARD, shard_of
 from ledger.store.reading.generations import AheadOfLedger
 from ledger.store.reading.shards import place_in_store
 from ledger.store.reading.store import NoStore, clock_in, store_exists, store_is_older
@@ -92,7 +92,7 @@ class House:
 
     def of(self, account: str) -> House:
         """The house of the shard that an account is in."""
-        return self.every[shard_for(account, 1 + len(self.others))] if self.others else self
+        return self.every[shard_of(account, 1 + len(self.others))]
 
     def looked(self, kind: LookedAt, account: str | None, records: int = 1) -> None:
         """Somebody was shown records of an account, or of all where none is named; it is to be recorded."""

@@ -26,7 +26,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from ledger.store.connecting import connect, create_if_missing, schema_of
 from ledger.store.database import Unavailable, beside, redacted
-from ledger.store.positions import FIRST_SHARD, SHARDS_MAX, shard_for
+from ledger.store.positions import FIRST_SHARD, SHARDS_MAX, shard_of
 from ledger.store.reading.shards import place_in_store, shard_ends
 from ledger.store.reading.store import store_exists
 from makegood.house.opening import House, open_house
@@ -144,7 +144,7 @@ def shard_asked(first: House, account: str | None = None) -> int:
     check_that_it_is_first(first)
     named, last = first.settings.shard, first.shards - 1
     if account is not None and last:
-        return shard_for(account, first.shards)
+        return shard_of(account, first.shards)
     if not named:
         if last:
             raise Stop(

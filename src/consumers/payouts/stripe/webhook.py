@@ -69,10 +69,11 @@ def hear(shards: Shards, event: Mapping[str, Any]) -> Heard:
     taken = Taken()
     for number, some in shards.divided(words).items():
         taken.add(take(shards[number], some))
-    for refund in refunds:
-        if refund.settled and refund.return_id is not None:
-            with shards[shards.number_of(refund.account)].database.writing() as transaction:
-                count_as_answered(transaction, refund.return_id)
+    for number, settled in shards.divided(refund for refund in refunds if refund.settled).items():
+        with shards[number].database.writing() as transaction:
+            for refund in settled:
+                if refund.return_id is not None:
+                    count_as_answered(transaction, refund.return_id)
     heard: Heard = "refused" if taken.refused else "recorded" if taken.accepted else "known"
     log.info("stripe_webhook", id=event.get("id"), type=event.get("type"), outcome=heard)
     return heard
