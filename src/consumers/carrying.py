@@ -45,6 +45,10 @@ class Batch(Generic[T]):
 class Lane(ABC, Generic[T]):
     """One sequence of a shard that is carried to one place, which is called by the lane's name."""
 
+    rests: ClassVar[float] = 0.0
+    """Seconds that it waits for more after a batch that was not full: each costs a commit, and where nobody waits for
+    what is carried, few large ones do."""
+
     def __init__(self, name: str, shard: int) -> None:
         self.name = name
         self.shard = shard
@@ -71,6 +75,7 @@ class _Standing(Generic[L]):
     unmoved_since: float = 0.0
     in_doubt_to: int = 0
     settled_at: float = 0.0
+    rests_until: float = 0.0
 
 
 class Carrier(ABC, Generic[L, T]):
@@ -103,6 +108,7 @@ class Carrier(ABC, Generic[L, T]):
         self._monotonic = monotonic
         self._log = structlog.get_logger(f"makegood.{self.name}")
         self._woken = threading.Event()
+        self._running = False
         self._lanes: Sequence[L] = []
         self._standings: list[_Standing[L]] = []
         self._identified_at = 0.0
@@ -145,6 +151,7 @@ class Carrier(ABC, Generic[L, T]):
         back_off = BackOff()
         idle = IDLE_FIRST
         working = False
+        self._running = True
         try:
             while not stop.is_set():
                 try:
@@ -167,12 +174,18 @@ class Carrier(ABC, Generic[L, T]):
                 idle = IDLE_FIRST if self._woken.wait(idle) else min(IDLE_MOST, idle * 1.5)
                 self._woken.clear()
         finally:
+            self._running = False
             self.forget()
 
     def step(self) -> int:
-        """Carry at most a batch of every lane; how many positions that one went on that went furthest."""
+        """Carry at most a batch of every lane; how many positions that one went on that went furthest.
+
+        A lane rests only while the part runs: whoever goes step by step waits for nothing.
+        """
         self._identify()
-        return max(self._carry(standing) for standing in self._standings)
+        now = self._monotonic()
+        working = [each for each in self._standings if not self._running or now >= each.rests_until]
+        return max(map(self._carry, working), default=0)
 
     def forget(self) -> None:
         """Let go of where lanes lead; positions and epochs are found in the store again."""
@@ -255,6 +268,8 @@ class Carrier(ABC, Generic[L, T]):
         except ReaderFenced:
             return 0  # another process has it, and hands over what this one did not
         standing.position = batch.last
+        if batch.last - position < self._batch:
+            standing.rests_until = began + lane.rests
         if batch.records:
             self._log.info(
                 "records_sent",

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import sha256
 
 import structlog
@@ -43,7 +43,7 @@ from ledger.events import (
     RefundSucceededV1,
     SettlementChanged,
     SubscriptionStatusChanged,
-    course_of_cancellation,
+    course_since,
 )
 from ledger.store.database import Conflict, Transaction, Unavailable
 from ledger.store.notice_queue import (
@@ -56,7 +56,7 @@ from ledger.store.notice_queue import (
     reader_of,
     wake_notices,
 )
-from ledger.store.reading.events import StoredEnvelope, read_shard, status_before
+from ledger.store.reading.events import StoredEnvelope, ended_on_before, read_shard
 from ledger.store.reading.notice_queue import QueuedNotice
 from ledger.store.reading.readers import reader_stands
 from ledger.store.reading.shards import shards_of
@@ -72,6 +72,8 @@ RETRY_FIRST, RETRY_MOST = 30.0, 3600.0
 SERVER_FIRST, SERVER_MOST = 1.0, 60.0
 """Seconds that all notices wait where the mail server cannot be used."""
 IDLE_SECONDS = 1.0
+RESTS = 0.25
+"""Seconds that it waits for more after a batch that was not full: each costs a commit, and e-mails can wait."""
 
 log = structlog.get_logger("makegood.notices")
 
@@ -79,20 +81,19 @@ log = structlog.get_logger("makegood.notices")
 # --- what customers are told --------------------------------------------------------------------------------------
 
 
-def notices_of(
-    event: LedgerEvent, before: SubscriptionStatusChanged | None = None
-) -> Iterator[tuple[NoticeKind, str]]:
+def notices_of(event: LedgerEvent, effective_on: date | None = None) -> Iterator[tuple[NoticeKind, str]]:
     """What an event has customers told: each notice's kind and its id; nothing for most events.
 
-    `before` is the change of status before this one, where the event is one. An id follows from what the notice is
-    about, so that what comes twice is told once: an activation for each subscription, a refund for each refund, the
-    opening of a complaint for each complaint, a credit for each event that made it greater; all else for each event.
+    `effective_on` is the date on which the subscription was to end before a change of its status. An id follows from
+    what the notice is about, so that what comes twice is told once: an activation for each subscription, a refund for
+    each refund, the opening of a complaint for each complaint, a credit for each event that made it greater; all else
+    for each event.
     """
     match event:
         case ActivationDue():
             yield _notice("activation", event, event.data.subscription_id)
         case SubscriptionStatusChanged():
-            course = course_of_cancellation(before, event)
+            course = course_since(effective_on, event)
             if course is not None:
                 yield _notice("cancellation" if course == "scheduled" else "withdrawal", event)
         case SettlementChanged() | ClaimAssessedV1():
@@ -136,8 +137,7 @@ def _queued(transaction: Transaction, stored: StoredEnvelope, now: datetime) -> 
     if _name_of(stored.type) not in _TELLING:
         return
     event = stored.event()
-    before = status_before(transaction, event) if isinstance(event, SubscriptionStatusChanged) else None
-    for kind, notice_id in notices_of(event, before):
+    for kind, notice_id in notices_of(event, ended_on_before(transaction, event)):
         yield QueuedNotice(
             notice_id=notice_id,
             account=stored.account,
@@ -219,6 +219,8 @@ class Notices:
             if not done:
                 self._woken.wait(self._idle)
                 self._woken.clear()
+            elif done < BATCH_MAX:
+                stop.wait(RESTS)
 
     # --- filling the queue ---------------------------------------------------------------------------------------
 

@@ -113,6 +113,8 @@ class InstructionLane(FollowingLane):
     """What billing and provisioning must carry out, out of the events of one shard: a CloudEvent for each, with the
     shard as partition and the account as key."""
 
+    rests = 0.25
+
     @property
     def carried(self) -> Carried:
         return instructions_carried(self.topic)

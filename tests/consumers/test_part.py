@@ -1,7 +1,9 @@
 """Running parts together: ready when all are, stopped together, and whose fault it was."""
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 import structlog
 
 from consumers import part as parts
-from consumers.part import Explained, PartFailed, run_parts
+from consumers.part import Collector, Explained, PartFailed, run_parts
 
 
 class Doing:
@@ -112,3 +114,36 @@ def test_stopping_is_quick() -> None:
     began = time.monotonic()
     run_parts([Doing("one", waits)], stop, stop.set)
     assert time.monotonic() - began < 1
+
+
+class Circle:
+    """Something that refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_refers_to_itself_is_freed_soon_or_within_the_hour() -> None:
+    """What was in use while the collector looked is passed over from then on, until everything is looked at."""
+    stop = threading.Event()
+    every, all_every = 0.02, 0.4
+    collecting = threading.Thread(target=Collector(every, all_every).run, args=(stop, lambda: None))
+    in_use = Circle()
+    gone_in_use = weakref.ref(in_use)
+    collecting.start()
+    try:
+        young = weakref.ref(Circle())
+        within(5.0, lambda: young() is None)
+        del in_use
+        within(5.0, lambda: gone_in_use() is None)
+    finally:
+        stop.set()
+        collecting.join()
+    assert gc.get_freeze_count() == 0
+
+
+def within(seconds: float, comes_true: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while not comes_true():
+        assert time.monotonic() < until
+        time.sleep(0.01)

@@ -12,6 +12,7 @@ from ledger.application.acts import By
 from ledger.application.restoring import Restored, begin_generation
 from ledger.store.database import CommitUnknown
 from ledger.store.reading.generations import AheadOfLedger
+from ledger.store.reading.readers import reader_position
 from ledger.store.writing import take_over_reader
 from tests.integration.world import Books, account_registered, new_books, running, structured, take_all, until
 from tests.ledger.books import Watched
@@ -322,6 +323,24 @@ def test_an_instruction_that_is_sent_again_is_the_same_one(books: Books, broker:
         pass
     one, again = broker.topics["makegood.instructions"]
     assert one == again
+
+
+def test_instructions_wait_for_more_so_that_few_batches_are_many(books: Books, broker: Broker) -> None:
+    """Each costs a commit. Events wait for nothing, and whoever goes step by step neither."""
+    clock = Clock()
+    relay = Relay(books.database, broker, monotonic=clock)
+
+    def instructions_came_to(position: int) -> bool:
+        with books.database.reading() as transaction:
+            return reader_position(transaction, lanes_of_events(broker)[1]) == position
+
+    with running(relay):  # which was at 1 once it was ready
+        record(books, 0, 3)
+        relay.wake()
+        until(lambda: relayed(books, broker) == 4)
+        assert instructions_came_to(1)
+        clock.seconds += 1.0
+        until(lambda: instructions_came_to(4))
 
 
 def test_waking_is_quicker_than_looking(books: Books, broker: Broker) -> None:

@@ -622,6 +622,21 @@ def test_a_connection_that_breaks_before_its_commit_is_unavailable(pg_books: Boo
     assert pg_books.take(Upstream().customer()).accepted == 4
 
 
+def test_whoever_writes_finds_rows_by_keys_in_a_table_that_the_server_knows_nothing_of(pg_books: Books) -> None:
+    """As in a new store, which grows a thousandfold before it is analysed."""
+    database = pg_books.database.real
+    with database.writing() as transaction:
+        transaction.run("CREATE TEMPORARY TABLE fresh (account TEXT, id TEXT, PRIMARY KEY (account, id))")
+        rows = [(f"acct-{n}", "a") for n in range(5_000)]
+        transaction.insert("fresh", ("account", "id"), rows)
+        asked = [account for account, _ in rows[:200]]
+        plan = transaction.rows_in("EXPLAIN SELECT id FROM fresh WHERE account IN (?*)", asked)
+    assert "Seq Scan" not in str(plan)
+    assert "fresh_pkey" in str(plan)
+    with database.reading() as transaction:
+        assert transaction.rows("SHOW enable_seqscan") == [("on",)]
+
+
 def test_a_writer_that_hangs_keeps_nobody_waiting(pg_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A frozen process holds its locks until the server ends its transaction; woken, it hears that it was late."""
     monkeypatch.setattr("ledger.store.postgresql.IDLE_IN_TRANSACTION", "300ms")

@@ -27,6 +27,8 @@ class RequestLane(Lane[RefundRequest]):
     is submitted now under the same name, its money is on its way, and the answer says how much it was.
     """
 
+    rests = 0.25
+
     def __init__(self, name: str, shard: int, at_once: int) -> None:
         super().__init__(name, shard)
         self._at_once = at_once

@@ -7,18 +7,16 @@ rule 9).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from ledger.application.gathering import GiveUp
 from ledger.application.ledger import Ledger
-from ledger.retries import attempts
+from ledger.retries import Passing, attempts
 from ledger.store.database import CommitUnknown, Conflict, Unavailable
 from ledger.store.writing import ReaderFenced
-
-if TYPE_CHECKING:
-    import stamina
 
 ATTEMPTS_MAX = 12
 """How often an account alone is decided about anew, and how often it is asked what became of a commit, before the
@@ -110,7 +108,7 @@ class _Deciding(Generic[T]):
                 self.attempt(shares, alone and has_lost)
 
 
-def try_again(passing: type[Exception] | Callable[[Exception], bool]) -> Iterator[stamina.Attempt]:
+def try_again(passing: Passing) -> Iterator[AbstractContextManager[object]]:
     """ATTEMPTS_MAX attempts, with pauses of up to 256 ms, in which two who met do not meet again."""
     return attempts(passing, most=ATTEMPTS_MAX, pause=2 * _MS, pause_max=256 * _MS, jitter=50 * _MS)
 

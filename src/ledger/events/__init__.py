@@ -138,7 +138,6 @@ from ledger.events.subscription import (
     SubscriptionStatusChanged,
     SubscriptionSuspended,
     SubscriptionTerminated,
-    course_of_cancellation,
     course_since,
 )
 from ledger.events.system import (
@@ -324,7 +323,6 @@ __all__ = [
     "claim_of",
     "claims_settled",
     "clause_of",
-    "course_of_cancellation",
     "course_since",
     "credit_of",
     "excess_credit_id",

@@ -219,19 +219,12 @@ class ActivationDue(Decision):
 Course = Literal["scheduled", "withdrawn"]
 
 
-def course_of_cancellation(
-    before: SubscriptionStatusChanged | None, changed: SubscriptionStatusChanged
-) -> Course | None:
-    """The change of a cancellation in a change of status, given the previous one in the subscription's stream.
+def course_since(effective_on: date | None, changed: SubscriptionStatusChanged) -> Course | None:
+    """The change of a cancellation in a change of status, given the date on which the subscription was to end before.
 
     `scheduled`: the subscription ends on another date than before, or on one at all; `withdrawn`: it goes on after
     all. None where the end is as it was, and for a termination, which is the provider's own doing.
     """
-    return course_since(before.data.effective_on if before is not None else None, changed)
-
-
-def course_since(effective_on: date | None, changed: SubscriptionStatusChanged) -> Course | None:
-    """The same, given only the date on which the subscription was to end before."""
     if changed.data.after == "terminated":
         return None
     was = effective_on if changed.data.before != "terminated" else None

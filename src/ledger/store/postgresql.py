@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 import psycopg
 import psycopg.sql
 import psycopg_pool
-from psycopg import IsolationLevel
 from pydantic_core import to_json
 
 from ledger.store.database import (
@@ -38,6 +37,11 @@ IDLE_IN_TRANSACTION = "60s"
 """How long a program may leave a transaction without a word. One that hangs, or whose machine is gone, keeps heads
 and readers locked; the server then ends it, and whoever takes over goes on. No transaction of ours thinks so long.
 """
+
+_TO_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_TO_WRITE = "BEGIN; SET LOCAL enable_seqscan = off"
+"""Whoever writes finds rows by their keys. Of a table that grows the server knows nothing until it analyses it, after
+a minute or more, and takes few accounts' rows for a third of it: it would read all of them, each time longer."""
 
 REWRITING_WAITS = "10s"
 """How long the rewriting of a table waits for those who use it; everybody else waits behind it meanwhile."""
@@ -175,7 +179,7 @@ class PostgreSQL(Database):
             max_size=16,
             open=False,
             timeout=10,
-            kwargs={"application_name": "makegood"},
+            kwargs={"application_name": "makegood", "autocommit": True},  # a transaction begins in words of ours
             configure=_configure,
         )
         self._types: dict[str, Mapping[str, str]] = {}
@@ -205,10 +209,8 @@ class PostgreSQL(Database):
     def _transaction(self, *, one_state: bool) -> Iterator[Transaction]:
         """With `one_state` it only reads, and sees nothing of what others write meanwhile."""
         with _postgresql_errors(self.url), self._connection() as connection:
-            if connection.read_only is not one_state:
-                connection.read_only = one_state
-                connection.isolation_level = IsolationLevel.REPEATABLE_READ if one_state else None
             try:
+                connection.execute(_TO_READ if one_state else _TO_WRITE, prepare=False)
                 yield _PostgreSQLTransaction(connection, self._types)
             except BaseException:
                 if not connection.closed:
@@ -251,7 +253,6 @@ def _configure(connection: psycopg.Connection[Row]) -> None:
     # Compiling a statement takes a tenth of a second where its cost was taken for high, and no sum of ours is the
     # quicker for it.
     connection.execute("SELECT set_config('jit', 'off', false)")
-    connection.commit()
 
 
 @contextmanager

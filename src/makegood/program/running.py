@@ -22,7 +22,7 @@ from consumers.kafka.records import BrokerError
 from consumers.kafka.security import WrongSecurity
 from consumers.kafka.topics import TOPICS, topics_of
 from consumers.notices import Notices
-from consumers.part import Part, PartFailed, collect_rarely, run_parts
+from consumers.part import Collector, Part, PartFailed, collect_rarely, run_parts
 from consumers.payouts.asking import Payouts
 from consumers.payouts.request_topic import RequestTopic
 from consumers.projector import KafkaSource, Projector, StoreSource
@@ -97,7 +97,7 @@ def _run(settings: Settings, names: Sequence[str], stop: threading.Event) -> Non
             collect_rarely()
             for house in reached:
                 opened.enter_context(last_looks_recorded(house))
-            run_parts(parts, stop, lambda: _tell_ready(links))
+            run_parts([*parts, Collector()], stop, lambda: _tell_ready(links))
         except (BrokerError, PartFailed, WrongSecurity) as error:
             raise Stop(str(error)) from error
 

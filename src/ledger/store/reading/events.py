@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from ledger.audit import leaf_hash
-from ledger.events import LedgerEvent, SubscriptionStatusChanged, from_stored
+from ledger.events import LedgerEvent, Status, SubscriptionStatusChanged, from_stored
 from ledger.store.column_types import ColumnChanged, as_bytes, as_integer, as_text
 from ledger.store.database import Database, Row, StoreError, Transaction
 from ledger.store.positions import KnownAt, Position, Reached
@@ -280,23 +280,21 @@ def last_of_type(transaction: Transaction, account: str, event_class: type[Ledge
     return Position(*rows[0]) if rows else None
 
 
-def status_before(transaction: Transaction, event: SubscriptionStatusChanged) -> SubscriptionStatusChanged | None:
-    """The change of status before this one in its subscription's stream; None where it is the first."""
+_GOES_ON: frozenset[Status | None] = frozenset({None, "pending", "active"})
+"""Whoever stood so was to end on no date."""
+
+
+def ended_on_before(transaction: Transaction, event: LedgerEvent) -> date | None:
+    """The date on which a subscription was to end before a change of its status; None for every other event."""
+    if not isinstance(event, SubscriptionStatusChanged) or event.data.before in _GOES_ON:
+        return None
     rows = transaction.rows(
         "SELECT type, envelope FROM events WHERE stream = ? AND stream_version < ? AND type = ? "
         "ORDER BY stream_version DESC LIMIT 1",
         (event.stream, event.stream_version, SubscriptionStatusChanged.stored_as),
     )
-    found = from_stored(rows[0][0], as_bytes(rows[0][1], f"an envelope of {event.stream}")) if rows else None
-    return found if isinstance(found, SubscriptionStatusChanged) else None
-
-
-def ended_on_before(transaction: Transaction, event: LedgerEvent) -> date | None:
-    """The date on which a subscription was to end before a change of its status; None for every other event."""
-    if not isinstance(event, SubscriptionStatusChanged) or event.data.before is None:
-        return None
-    before = status_before(transaction, event)
-    return before.data.effective_on if before is not None else None
+    before = from_stored(rows[0][0], as_bytes(rows[0][1], f"an envelope of {event.stream}")) if rows else None
+    return before.data.effective_on if isinstance(before, SubscriptionStatusChanged) else None
 
 
 def accounts_after(transaction: Transaction, account: str, limit: int) -> list[str]:
