@@ -16,13 +16,15 @@ from statistics import quantiles
 from tests.parts.kafka import find_kafka
 from tests.parts.postgres import Postgres
 
-from bench.houses import house_at, take_all
+from bench.houses import house_at, relay, take_all
 from bench.messages import known, paid_back
 from bench.report import Report, Section
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.publish import publish
 from consumers.kafka.topics import TOPICS
 from ledger.store.connecting import connect
+from ledger.store.positions import FIRST_SHARD
+from ledger.store.reading.shards import shard_end
 from makegood.program.running import PARTS
 from projections.refunds import REFUNDS, ROWS
 
@@ -81,6 +83,9 @@ def measure(report: Report, postgres: Postgres, rates: Sequence[int], seconds: i
         with house_at(url) as house:
             take_all(house.ledger, known(accounts // 2), 500)
             house.projections.catch_up()
+            with house.database.reading() as transaction:
+                end = shard_end(transaction, FIRST_SHARD)
+            relay(house, cluster, end)
         lives = paid_back()
         for rate in rates:
             for name, processes in PROCESSES.items():

@@ -16,6 +16,7 @@ import duckdb
 import pytest
 
 from ledger.application.agreements import publish
+from ledger.store.database import redacted
 from ledger.store.positions import shard_for
 from makegood.house.opening import open_house
 from makegood.house.settings import Settings
@@ -194,6 +195,34 @@ def test_the_status_tells_how_each_shard_stands(divided: Door) -> None:
     shown = divided("status")
     assert [f"shard {shard}" in shown for shard in range(SHARDS)] == [True] * SHARDS
     assert asked(divided, 2, "status") == said["2"]
+
+
+def test_the_doctor_looks_at_every_shard(divided: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(exits: int = 0) -> dict[str, tuple[str, str, str | None]]:
+        checks = divided.json("doctor", exits=exits)["checks"]
+        return {each["check"]: (each["verdict"], each["found"], each["next"]) for each in checks}
+
+    well = found()
+    assert well["store"][:2] == ("well", f"readable at {redacted(divided.store)}, with all {SHARDS} shards")
+    assert [f"shard {shard}: " in well["vault"][1] for shard in range(SHARDS)] == [True] * SHARDS
+    assert well["clock"][0] == "well"
+    settings, file = Settings(store=divided.store), tmp_path / "map.toml"
+    monkeypatch.setenv("MAKEGOOD_SHARD_MAP", str(file))
+    one, two = (settings_of(settings, shard) for shard in (1, 2))
+
+    file.write_text(f'[1]\nstore = "{two.store}"\nvault = "{two.vault}"\n')
+    verdict, what, what_next = found(exits=1)["store"]
+    assert (verdict, "has shard 2 of 3, and not shard 1 of 3" in what) == ("broken", True)
+    assert "MAKEGOOD_SHARD_MAP" in str(what_next)
+
+    file.write_text(f'[1]\nstore = "{one.store}"\nvault = "{two.vault}"\n')
+    broken = found(exits=1)
+    assert (broken["store"][0], broken["vault"][0]) == ("well", "broken")
+    assert broken["vault"][1].startswith("shard 1: ")
+
+    file.write_text(f'[2]\nstore = "{two.store}"\naway = true\n')
+    verdict, what, _ = found(exits=1)["store"]
+    assert (verdict, what.startswith("shard 2: the shard map"), "is away" in what) == ("broken", True, True)
 
 
 def test_an_agreement_that_some_shards_have_is_published_in_the_rest(divided: Door, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ It changes nothing and creates nothing: a store that is missing stays missing.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,8 +34,9 @@ from makegood.house.audit_keys import key_file, open_to_others
 from makegood.house.broker import security_of
 from makegood.house.clock import system_clock
 from makegood.house.mail_server import post_of
-from makegood.house.opening import OlderStore, check_vault, open_house
+from makegood.house.opening import House, OlderStore, check_vault, open_house
 from makegood.house.settings import Settings
+from makegood.house.shard_map import open_shard, others_of, settings_of
 from makegood.house.stop import Stop
 from makegood.house.stripe_account import in_test_mode, stripe_of, webhook_secrets
 from projections.ahead import projections_ahead
@@ -124,13 +125,62 @@ def _store(settings: Settings) -> str:
             f"no makegood store at {redacted(settings.store)}",
             "create one with `makegood init`, or correct MAKEGOOD_STORE",
         )
-    with suppress(StoreError), open_house(settings, restored=True) as house, house.database.reading() as transaction:
+    others: Sequence[int] = ()
+    with suppress(StoreError), open_house(settings, restored=True) as first:
+        _check_none_ahead(first)
+        others = others_of(first)
+        for number in others:
+            _check_shard(first, number)
+    return f"readable at {redacted(settings.store)}{f', with all {1 + len(others)} shards' if others else ''}"
+
+
+def _check_shard(first: House, number: int) -> None:
+    try:
+        with open_shard(first, number, restored=True) as house:
+            _check_none_ahead(house, f"shard {number}: ")
+    except (Stop, StoreError) as error:
+        what_next = "start its database, or correct the shard map (MAKEGOOD_SHARD_MAP)"
+        raise _Broken(f"shard {number}: {error}", what_next) from None
+
+
+def _check_none_ahead(house: House, of: str = "") -> None:
+    with house.database.reading() as transaction:
         if ahead := projections_ahead(transaction):
             raise _Broken(
-                f"{ahead[0]}: it was restored from an older backup than its projections",
+                f"{of}{ahead[0]}: it was restored from an older backup than its projections",
                 "stop every program that uses the store, and run `makegood restored`",
             )
-    return f"readable at {redacted(settings.store)}"
+
+
+def _in_each_shard(look: Callable[[Settings], str]) -> Callable[[Settings], str]:
+    """Have a check look at all shards of the store; what it finds in each is told once where it is the same."""
+
+    def in_all(settings: Settings) -> str:
+        shards = _shards_of(settings)
+        if len(shards) == 1:
+            return look(settings)
+        found, checked = [], False
+        for number, of_shard in enumerate(shards):
+            try:
+                found.append(look(of_shard))
+                checked = True
+            except _Broken as error:
+                raise _Broken(f"shard {number}: {error}", error.next) from None
+            except _Unchecked as error:
+                found.append(str(error))
+        told = found[0] if len(set(found)) == 1 else "; ".join(f"shard {n}: {each}" for n, each in enumerate(found))
+        if not checked:
+            raise _Unchecked(told)
+        return told
+
+    return in_all
+
+
+def _shards_of(settings: Settings) -> Sequence[Settings]:
+    """The settings of each shard; of the first alone where the others are not known."""
+    with suppress(Stop, StoreError), open_house(settings, restored=True) as first:
+        return [settings, *(settings_of(settings, number) for number in others_of(first))]
+    return [settings]
 
 
 def _vault(settings: Settings) -> str:
@@ -332,13 +382,13 @@ def _shown(instant: datetime) -> str:
 
 _CHECKS = (
     _Checking("store", _store),
-    _Checking("vault", _vault),
+    _Checking("vault", _in_each_shard(_vault)),
     _Checking("broker", _broker),
     _Checking("topics", _topics),
     _Checking("mail", _mail),
     _Checking("sign_in", _sign_in),
     _Checking("stripe", _stripe),
-    _Checking("signing", _signing),
-    _Checking("disk", _disk),
-    _Checking("clock", _clock),
+    _Checking("signing", _in_each_shard(_signing)),
+    _Checking("disk", _in_each_shard(_disk)),
+    _Checking("clock", _in_each_shard(_clock)),
 )
