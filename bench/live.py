@@ -16,15 +16,15 @@ from statistics import quantiles
 from tests.parts.kafka import find_kafka
 from tests.parts.postgres import Postgres
 
-from bench.houses import house_at, relay, take_all
+from bench.houses import house_at, take_all
 from bench.messages import known, paid_back
 from bench.report import Report, Section
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.publish import publish
 from consumers.kafka.topics import TOPICS
 from ledger.store.connecting import connect
-from ledger.store.positions import FIRST_SHARD
-from ledger.store.reading.shards import shard_end
+from makegood.answers.status import look
+from makegood.house.settings import Settings
 from makegood.program.running import PARTS
 from projections.refunds import REFUNDS, ROWS
 
@@ -83,9 +83,8 @@ def measure(report: Report, postgres: Postgres, rates: Sequence[int], seconds: i
         with house_at(url) as house:
             take_all(house.ledger, known(accounts // 2), 500)
             house.projections.catch_up()
-            with house.database.reading() as transaction:
-                end = shard_end(transaction, FIRST_SHARD)
-            relay(house, cluster, end)
+        with running(url, kafka.bootstrap, ()):
+            _come_to_rest(Settings(store=url, kafka=kafka.bootstrap))
         lives = paid_back()
         for rate in rates:
             for name, processes in PROCESSES.items():
@@ -93,6 +92,12 @@ def measure(report: Report, postgres: Postgres, rates: Sequence[int], seconds: i
                     begun = [stack.enter_context(running(url, kafka.bootstrap, parts)) for parts in processes]
                     pids = [process.pid for process in begun]
                     _at(section, f"{rate:,} messages/s, {name}", url, cluster, lives, rate, seconds, pids)
+
+
+def _come_to_rest(settings: Settings) -> None:
+    """Wait until every part has done what there was for it to do, as in a store that is in use."""
+    while any(lag.behind for lag in look(settings).lags):
+        time.sleep(1)
 
 
 @contextmanager
