@@ -153,11 +153,11 @@ def taken(store: str) -> int:
 
 def all_is_carried(store: str) -> bool:
     """Everything is taken, projected, and relayed."""
-    end = count(store, "SELECT coalesce(max(position), 0) FROM events")
+    if taken(store) < ACCEPTED or count(store, "SELECT count(*) FROM dead_letters") < REFUSED:
+        return False
+    end = count(store, "SELECT coalesce(max(position), 0) FROM events")  # not before the last message is in
     return (
-        taken(store) == ACCEPTED
-        and count(store, "SELECT count(*) FROM dead_letters") == REFUSED
-        and count(store, "SELECT coalesce(min(position), 0) FROM projection_positions") == end
+        count(store, "SELECT coalesce(min(position), 0) FROM projection_positions") == end
         and count(store, "SELECT coalesce(min(position), 0) FROM readers WHERE reader LIKE 'relay/%/0'") == end
     )
 
