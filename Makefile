@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test quick laws schedules fuzz tampers generators pages vendored check format mutants faults bench bench-peers bench-compare scale erasures deps setup setup-dev lock upgrade sample currencies clean .tools
+.PHONY: help run test quick laws schedules fuzz tampers generators pages vendored check format mutants faults citus bench bench-peers bench-compare scale erasures deps setup setup-dev lock upgrade sample currencies clean .tools
 
 # List the targets.
 help:
@@ -98,6 +98,12 @@ mutants: .venv/dev.stamp
 # Set up, then kill, freeze, cut off and deprive makegood, many times over: `make faults ROUNDS=10` (about half an hour).
 faults: .tools .venv/dev.stamp
 	@$(BIN)/python -m tests.faults $(ROUNDS)
+
+# Set up, then try stores whose shards Citus keeps: POSTGRES=URL of a database of its coordinator, which has two workers.
+citus: .tools .venv/dev.stamp
+	@MAKEGOOD_TEST_POSTGRES=$(POSTGRES) $(BIN)/python -m pytest $(SHARED_OUT) tests/integration/citus.py \
+		tests/door/test_shards.py tests/door/test_all_shards.py tests/ledger/test_store.py \
+		tests/ledger/test_contention.py tests/projections -k "not sqlite and not SQLite"
 
 # Set up, then measure this machine, all or SECTIONS="intake lives …", each beside its comparison; written to .bench.
 bench: .venv/dev.stamp

@@ -513,6 +513,14 @@ class TestEveryStore:
             books.ledger.create_store(sandbox=True)
         assert books.content() == before
 
+    def test_a_duplicate_that_a_node_of_citus_found_is_one(self, books: Books) -> None:
+        """Citus tells it without the code by which PostgreSQL tells it (`ReportCopyError` in its multi_copy.c)."""
+        if books.database.dialect == "sqlite":
+            return
+        said = 'duplicate key value violates unique constraint "inbox_pkey_102100"'
+        with pytest.raises(Conflict, match="inbox_pkey"), books.database.writing() as transaction:
+            transaction.run(f"DO $$ BEGIN RAISE EXCEPTION '{said}' USING ERRCODE = 'internal_error'; END $$")
+
     def test_a_reader_sees_one_state_throughout(self, books: Books) -> None:
         if books.database.real.url == "sqlite:///:memory:":
             return  # its one connection is taken in turn

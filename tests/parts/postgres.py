@@ -306,7 +306,10 @@ def find_postgres(
     """
     if not controllable:
         if address := os.environ.get(ADDRESS):
-            return PostgresAtAddress(address)
+            from tests.parts.citus import Citus, is_citus  # which is made of what is here
+
+            found = PostgresAtAddress(address)
+            return Citus(address) if is_citus(address) else found
         if engine() is not None:
             return PostgresInContainer()
     account = unprivileged("postgres", "nobody")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.parts import Part, PartFailed, PartMissing
+from tests.parts.citus import Citus, is_citus
 from tests.parts.kafka import Kafka, find_kafka
 from tests.parts.postgres import Postgres, find_postgres
 
@@ -110,8 +111,9 @@ class Asked:
         return kafka
 
     def postgres(self) -> Postgres:
-        postgres = Postgres()
-        postgres.url, postgres.origin = self._ask("PostgreSQL")
+        url, origin = self._ask("PostgreSQL")
+        postgres = Citus(url) if is_citus(url) else Postgres()
+        postgres.url, postgres.origin = url, origin
         return postgres
 
     def _ask(self, part: str) -> tuple[str, str]:

@@ -280,7 +280,13 @@ def _postgresql_errors(url: str) -> Iterator[None]:
             "check --store or MAKEGOOD_STORE, and that the server runs"
         ) from error
     except psycopg.Error as error:
+        # Citus sends rows on by COPY, and passes on what a node says of them without its code.
+        if isinstance(error, psycopg.errors.InternalError_) and _DUPLICATE in str(error):
+            raise Conflict(str(error)) from error
         raise StoreError(f"PostgreSQL error: {error}") from error
+
+
+_DUPLICATE = "duplicate key value violates unique constraint"
 
 
 def create_database(url: str, beside: str, schema: str | None = None) -> None:
