@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import NamedTuple
 
 import psycopg
 from tests.parts.kafka import find_kafka
@@ -15,7 +12,7 @@ from tests.parts.postgres import Postgres
 from bench.houses import house_at, relay, take_all
 from bench.messages import cancellation, cycle, known, outage, overcharge, payment, resolution
 from bench.report import Report, Section
-from bench.timing import Took, took
+from bench.timing import Spending, Spent
 from consumers.checkpoints.signing import grow_to_end
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.topics import TOPICS
@@ -33,13 +30,6 @@ MONTHS = tuple(datetime(2025 + month // 12, month % 12 + 1, 1, tzinfo=UTC) for m
 OF_THOUSAND = {"outages": 40, "overcharges": 5, "cancellations": 10}
 """How many of 1,000 subscribers it happens to in a month, beside the cycle and the payment that everyone has."""
 SECTION = "What a subscriber costs"
-
-
-class Spent(NamedTuple):
-    """CPU seconds of our processes, and of PostgreSQL's."""
-
-    ours: float
-    server: float
 
 
 def measure(report: Report, postgres: Postgres, subscribers: int) -> None:
@@ -67,12 +57,7 @@ def measure(report: Report, postgres: Postgres, subscribers: int) -> None:
 class _Measuring:
     def __init__(self, section: Section, url: str, house: House) -> None:
         self.section, self.url, self.house = section, url, house
-        self._servers = _server_processes(url)
-
-    def spent(self, work: Callable[[], object]) -> Spent:
-        before = self._servers()
-        ours: Took = took(work)
-        return Spent(ours.cpu, self._servers() - before)
+        self.spent = Spending(url).of
 
     def take(self, lines: Sequence[bytes]) -> Spent:
         """Messages of accounts of which none is in memory."""
@@ -186,25 +171,3 @@ def _followers(measuring: _Measuring, cluster: Cluster) -> None:
     with house.database.reading() as transaction:
         [(size,)] = transaction.rows("SELECT CAST(SUM(octet_length(envelope)) AS BIGINT) FROM events")
     measuring.section.add("an envelope", [size / end], "bytes", note="on Kafka before it is compressed")
-
-
-def _server_processes(url: str) -> Callable[[], float]:
-    """What asks for the CPU seconds of a PostgreSQL on this machine, of processes that have ended too."""
-    with psycopg.connect(url) as connection:
-        [(folder,)] = connection.execute("SHOW data_directory").fetchall()
-    postmaster = int((Path(folder) / "postmaster.pid").read_text().partition("\n")[0])
-
-    def used() -> float:
-        ticks = 0
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = stat.read_text().rpartition(")")[2].split()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if int(stat.parent.name) == postmaster:
-                ticks += sum(map(int, fields[11:15]))
-            elif int(fields[1]) == postmaster:
-                ticks += sum(map(int, fields[11:13]))
-        return ticks / os.sysconf("SC_CLK_TCK")
-
-    return used

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
 
 from bench.report import Section
 
@@ -47,6 +52,48 @@ def timed(work: Callable[[], object]) -> float:
 def _cpu() -> float:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+class Spent(NamedTuple):
+    """CPU seconds of our processes, and of PostgreSQL's."""
+
+    ours: float
+    server: float
+
+
+class Spending:
+    """Tells the CPU time of work with a PostgreSQL on this machine."""
+
+    def __init__(self, url: str) -> None:
+        self._servers = _server_processes(url)
+
+    def of(self, work: Callable[[], object]) -> Spent:
+        """Do a piece of work."""
+        before = self._servers()
+        ours = took(work)
+        return Spent(ours.cpu, self._servers() - before)
+
+
+def _server_processes(url: str) -> Callable[[], float]:
+    """What asks for the CPU seconds of a PostgreSQL on this machine, of processes that have ended too."""
+    with psycopg.connect(url) as connection:
+        [(folder,)] = connection.execute("SHOW data_directory").fetchall()
+    postmaster = int((Path(folder) / "postmaster.pid").read_text().partition("\n")[0])
+
+    def used() -> float:
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(stat.parent.name) == postmaster:
+                ticks += sum(map(int, fields[11:15]))
+            elif int(fields[1]) == postmaster:
+                ticks += sum(map(int, fields[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    return used
 
 
 @dataclass(slots=True)

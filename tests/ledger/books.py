@@ -192,8 +192,8 @@ class Watched(Database):
         _do_next(self.after_commit)
 
     @contextmanager
-    def reading(self) -> Iterator[Transaction]:
-        with self.real.reading() as transaction:
+    def reading(self, *, by_keys: bool = False) -> Iterator[Transaction]:
+        with self.real.reading(by_keys=by_keys) as transaction:
             yield transaction
         _do_next(self.after_reading)
 

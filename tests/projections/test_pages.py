@@ -160,8 +160,8 @@ class Watched:
         self.fetched: list[int] = []
 
     @contextmanager
-    def reading(self) -> Iterator[Transaction]:
-        with self._real.reading() as transaction:
+    def reading(self, *, by_keys: bool = False) -> Iterator[Transaction]:
+        with self._real.reading(by_keys=by_keys) as transaction:
             yield Watching(transaction, self.asked, self.fetched)
 
 

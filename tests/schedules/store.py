@@ -64,9 +64,9 @@ class StoreSeen(Database):
         self._fate("committed")
 
     @contextmanager
-    def reading(self) -> Iterator[Transaction]:
+    def reading(self, *, by_keys: bool = False) -> Iterator[Transaction]:
         _fail(self._fate("reading"))
-        with self._real.reading() as transaction:
+        with self._real.reading(by_keys=by_keys) as transaction:
             yield transaction
 
     def close(self) -> None:

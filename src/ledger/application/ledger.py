@@ -205,7 +205,7 @@ class Ledger(Application[str]):
                 decided = decide(transaction)
                 changed = self._write(decided, transaction) if decided is not None else []
         else:
-            with self.database.reading() as transaction:
+            with self.database.reading(by_keys=True) as transaction:
                 decided = decide(transaction)
             changed = self._write(decided, None) if decided is not None else []
         self._keep_warm(changed)

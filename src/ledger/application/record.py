@@ -184,7 +184,7 @@ class _Taking:
 def _stand_at(ledger: Ledger, readers: Sequence[ReaderMove]) -> bool:
     """Whether readers already stand where a lost commit was to move them, under the same epochs."""
     names = [reader.reader for reader in readers]
-    with ledger.database.reading() as transaction:
+    with ledger.database.reading(by_keys=True) as transaction:
         rows = transaction.rows_in("SELECT reader, position, epoch FROM readers WHERE reader IN (?*)", names)
     return {*rows} == {(reader.reader, reader.to, reader.epoch) for reader in readers}
 

@@ -121,8 +121,9 @@ class Database(ABC):
 
     @abstractmethod
     @contextmanager
-    def reading(self) -> Iterator[Transaction]:
-        """A transaction that sees one state of the database throughout."""
+    def reading(self, *, by_keys: bool = False) -> Iterator[Transaction]:
+        """A transaction that sees one state of the database throughout; `by_keys` says that it asks for single rows,
+        as whoever writes does, and reads no table as a whole."""
         yield from ()  # pragma: no cover
 
     def clock(self) -> datetime | None:

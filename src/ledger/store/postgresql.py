@@ -39,9 +39,11 @@ and readers locked; the server then ends it, and whoever takes over goes on. No 
 """
 
 _TO_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_TO_WRITE = "BEGIN; SET LOCAL enable_seqscan = off"
-"""Whoever writes finds rows by their keys. Of a table that grows the server knows nothing until it analyses it, after
-a minute or more, and takes few accounts' rows for a third of it: it would read all of them, each time longer."""
+_BY_KEYS = "; SET LOCAL enable_seqscan = off"
+"""Of a table that grows the server knows nothing until it analyses it, after a minute or more, and takes few
+accounts' rows for a third of it: it would read all of them, each time longer."""
+_TO_FIND = _TO_READ + _BY_KEYS
+_TO_WRITE = "BEGIN" + _BY_KEYS
 
 REWRITING_WAITS = "10s"
 """How long the rewriting of a table waits for those who use it; everybody else waits behind it meanwhile."""
@@ -197,20 +199,19 @@ class PostgreSQL(Database):
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
-        with self._transaction(one_state=False) as transaction:
+        with self._transaction(_TO_WRITE) as transaction:
             yield transaction
 
     @contextmanager
-    def reading(self) -> Iterator[Transaction]:
-        with self._transaction(one_state=True) as transaction:
+    def reading(self, *, by_keys: bool = False) -> Iterator[Transaction]:
+        with self._transaction(_TO_FIND if by_keys else _TO_READ) as transaction:
             yield transaction
 
     @contextmanager
-    def _transaction(self, *, one_state: bool) -> Iterator[Transaction]:
-        """With `one_state` it only reads, and sees nothing of what others write meanwhile."""
+    def _transaction(self, begin: str) -> Iterator[Transaction]:
         with _postgresql_errors(self.url), self._connection() as connection:
             try:
-                connection.execute(_TO_READ if one_state else _TO_WRITE, prepare=False)
+                connection.execute(begin, prepare=False)
                 yield _PostgreSQLTransaction(connection, self._types)
             except BaseException:
                 if not connection.closed:

@@ -120,7 +120,7 @@ class SQLite(Database):
             yield transaction
 
     @contextmanager
-    def reading(self) -> Iterator[Transaction]:
+    def reading(self, *, by_keys: bool = False) -> Iterator[Transaction]:
         with self._transaction(_TO_READ) as transaction:
             yield transaction
 

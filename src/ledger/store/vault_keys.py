@@ -170,7 +170,7 @@ class KeyDatabase:
         """A transaction on the store's vault. Raises VaultMismatch."""
         self._must_be_there()
         try:
-            with self._database.reading() as transaction:
+            with self._database.reading(by_keys=True) as transaction:
                 self._verify(transaction)
                 yield transaction
         except (VaultMismatch, NotPermitted):
@@ -299,7 +299,7 @@ class KeyDatabase:
         """The keys that are there, whosever vault it is; None for an erased one."""
         if not self.is_there():
             return {}
-        with self._database.reading() as transaction:
+        with self._database.reading(by_keys=True) as transaction:
             rows = transaction.rows_in("SELECT subject, key FROM vault_keys WHERE subject IN (?*)", sorted(subjects))
         return {subject: as_bytes(key, f"the key of {subject}") if key is not None else None for subject, key in rows}
 

@@ -46,7 +46,7 @@ class _Away(Database):
         yield  # makes it a generator
 
     @contextmanager
-    def reading(self) -> Iterator[Transaction]:
+    def reading(self, *, by_keys: bool = False) -> Iterator[Transaction]:
         raise Unavailable(self._reason)
         yield  # makes it a generator
 

@@ -56,7 +56,7 @@ class OneState(Database):
         yield  # makes it a generator
 
     @contextmanager
-    def reading(self) -> Iterator[Transaction]:
+    def reading(self, *, by_keys: bool = False) -> Iterator[Transaction]:
         yield self._transaction
 
     def in_dialect(self, ddl: str) -> str:
