@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -22,7 +23,7 @@ from ledger.application.statement import Statement, Taken
 from ledger.events import from_stored
 from ledger.events.event_ids import message_event_id
 from ledger.store.connecting import connect
-from ledger.store.database import CommitUnknown, Conflict, Unavailable, redacted
+from ledger.store.database import CommitUnknown, Conflict, Unavailable, beside, redacted
 from ledger.store.positions import event_sequence
 from ledger.store.reading.events import PositionMissing, follow_account
 from ledger.store.reading.shards import shard_end
@@ -643,6 +644,39 @@ def test_whoever_writes_finds_rows_by_keys_in_a_table_that_the_server_knows_noth
     assert "fresh_pkey" in str(plan)
     with database.reading() as transaction:
         assert transaction.rows("SHOW enable_seqscan") == [("on",)]
+
+
+def test_no_table_is_read_whole_for_messages_while_a_store_grows(pg_store: str) -> None:
+    """Whatever was planned while it was small: a message costs what it did when there were few accounts."""
+    databases = pg_store, beside(pg_store, "vault")
+    before = [rows_scanned(url) for url in databases]
+    with closing(connect(databases[1])) as keys:
+        books = Books.open(pg_store, keys=KeyDatabase(keys, lambda: LONG_AFTER))
+        for first in range(0, 600, 20):
+            told = [message for n in range(first, first + 20) for message in Upstream(f"acct-{n}").customer()]
+            assert books.take(told).accepted == 80
+        books.close()
+    scanned = [
+        {
+            table: rows - had.get(table, 0)
+            for table, rows in rows_scanned(url).items()
+            if rows - had.get(table, 0) > 600
+        }
+        for url, had in zip(databases, before, strict=True)
+    ]
+    assert scanned == [{}, {}]
+
+
+def rows_scanned(url: str) -> dict[str, int]:
+    """How many rows of each table of a store were read by going through all of it, once nobody of ours is there."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        while connection.execute(OURS).fetchone() != (0,):
+            time.sleep(0.01)
+        return dict(connection.execute(SCANNED).fetchall())
+
+
+OURS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'makegood' AND datname = current_database()"
+SCANNED = "SELECT relname, seq_tup_read FROM pg_stat_user_tables WHERE schemaname = current_schema()"
 
 
 def test_a_writer_that_hangs_keeps_nobody_waiting(pg_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
