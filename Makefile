@@ -45,9 +45,10 @@ laws: .venv/dev.stamp
 	@MAKEGOOD_TEST_TIMES=$(TIMES) $(BIN)/python -m pytest $(SHARED_OUT) -m "not real" tests/oracle tests/policy tests/ledger \
 		tests/projections tests/consumers/test_contract.py
 
-# Set up, then run many schedules (SEEDS=2000), in each of which a seed decides what goes wrong, and plant every defect.
+# Set up, then run many schedules (SEEDS=2000, of one shard and of several), in each of which a seed decides what goes wrong, and plant every defect.
 schedules: .venv/dev.stamp
 	@$(BIN)/python -m tests.schedules --seeds $(SEEDS)
+	@$(BIN)/python -m tests.schedules --seeds $(SEEDS) --first 100000
 	@$(BIN)/python -m tests.schedules --seeds 200 --planted
 
 # Set up, then send the HTTP API many requests that nobody thought of (CASES=5000, SEED=N), and hold every answer to its description.

@@ -13,7 +13,7 @@ from consumers.kafka.partitions import BeginAnew, KnownTopic, PartitionWork, Rec
 from consumers.kafka.records import GroupMember, Partition, Record, TopicIdentity, TopicWatch
 from consumers.kafka.topics import UPSTREAM, Topic
 from consumers.part import BackOff, reason_of
-from consumers.taking import Look, Read, Stretch, Taking
+from consumers.taking import Beside, Look, Read, Stretch, Taking, in_a_thread
 from consumers.upstream import read_damaged, read_kafka
 from ledger.application.ledger import Ledger
 from ledger.application.shards import Shards
@@ -91,14 +91,16 @@ class Intake:
         monotonic: Callable[[], float] = time.monotonic,
         recorded: Callable[[], None] = lambda: None,
         others: Sequence[Ledger] = (),
+        beside: Beside = in_a_thread,
     ) -> None:
-        """`others` are the ledgers of the store's other shards, in their order."""
+        """`others` are the ledgers of the store's other shards, in their order, and `beside` looks which answer."""
         self._shards = Shards([ledger, *others])
         self._takings = [Taking(each) for each in self._shards]
         self._begun: set[Partition] = set()
         self._out_of_reach: set[int] = set()
         self._answers_at = 0.0
         self._look: Look | None = None
+        self._beside = beside
         self._looking = BackOff(LOOK_FIRST, LOOK_MOST)
         self._cluster = cluster
         self._topic = topic
@@ -218,24 +220,29 @@ class Intake:
     # --- shards out of reach -------------------------------------------------------------------------------------
 
     def _of_each(self, do: Callable[[int, Taking], object]) -> None:
-        """Do something with each shard that can be reached. Raises what it raises, and Unavailable where none can."""
-        for number, taking in enumerate(self._takings):
-            if number in self._out_of_reach:
-                continue
+        """Do something with each shard that can be reached. Raises what it raises, and Unavailable where none can.
+
+        One that was out of reach has missed what the others took: it takes part again where partitions are begun
+        anew, and not before, though none of the others can be reached any more.
+        """
+        failed: dict[int, Unavailable] = {}
+        reachable = [number for number in range(len(self._takings)) if number not in self._out_of_reach]
+        for number in reachable:
             try:
-                do(number, taking)
+                do(number, self._takings[number])
             except Unavailable as error:
-                if len(self._out_of_reach) + 1 == len(self._takings):
-                    self._out_of_reach.clear()
-                    raise
-                self._out_of_reach.add(number)
-                self._answers_at = self._monotonic() + self._looking.next()
-                log.error("shard_out_of_reach", shard=number, reason=str(error))  # noqa: TRY400
+                failed[number] = error
+        if len(failed) == len(reachable):
+            raise next(iter(failed.values()))
+        for number, reason in failed.items():
+            self._out_of_reach.add(number)
+            self._answers_at = self._monotonic() + self._looking.next()
+            log.error("shard_out_of_reach", shard=number, reason=str(reason))
 
     def _look_who_answers(self, work: PartitionWork) -> None:
         """Read partitions again from where a shard stands that answers again."""
         if self._look is None:
-            self._look = Look({number: self._takings[number] for number in self._out_of_reach})
+            self._look = Look({number: self._takings[number] for number in self._out_of_reach}, self._beside)
         if (answer := self._look.answered()) is None:
             return
         self._look = None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from consumers.kafka.records import Partition, TopicIdentity
@@ -140,12 +141,21 @@ class Taking:
         self._stands.pop(partition, None)
 
 
-class Look:
-    """A look at which shards answer. A thread asks: for one that is not there its database waits a while."""
+Beside = Callable[[Callable[[], None]], None]
+"""Has something done while others go on."""
 
-    def __init__(self, takings: Mapping[int, Taking]) -> None:
+
+def in_a_thread(work: Callable[[], None]) -> None:
+    """Have something done by a thread of its own, which nobody waits for."""
+    threading.Thread(target=work, name="look", daemon=True).start()
+
+
+class Look:
+    """A look at which shards answer, beside the work: for one that is not there its database waits a while."""
+
+    def __init__(self, takings: Mapping[int, Taking], beside: Beside) -> None:
         self._found: set[int] | None = None
-        threading.Thread(target=self._ask, args=(dict(takings),), name="look", daemon=True).start()
+        beside(partial(self._ask, dict(takings)))
 
     def _ask(self, takings: Mapping[int, Taking]) -> None:
         found = set()

@@ -1,6 +1,6 @@
 """Intake over the client library's in-process broker, and its work on partitions step by step."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,12 +8,13 @@ import pytest
 from consumers.intake import WATCH_SECONDS, Intake
 from consumers.kafka.in_process import InProcessBroker
 from consumers.kafka.partitions import FAILURES_MAX, BeginAnew, PartitionWork, RecordFails
-from consumers.kafka.records import Claimant, Partition, Record, TopicIdentity
+from consumers.kafka.records import Claimant, Outgoing, Partition, Record, TopicIdentity
 from consumers.kafka.topics import Topic
 from consumers.part import BackOff, PartFailed
 from consumers.taking import stored_positions
 from ledger.application.kept_messages import RUN_MAX
 from ledger.store.database import Conflict, Unavailable
+from ledger.store.positions import shard_for
 from tests.integration.world import (
     Books,
     Sent,
@@ -25,6 +26,8 @@ from tests.integration.world import (
     structured,
     until,
 )
+from tests.ledger import books as ledger_books
+from tests.schedules.broker import Broker, ClusterSeen
 
 HERE = Partition("upstream", 0)
 THERE = Partition("upstream", 1)
@@ -133,6 +136,54 @@ def damage_keys(books: Books, *accounts: str) -> None:
 
 
 # --- step by step -------------------------------------------------------------------------------------------------
+
+
+# --- with several shards ------------------------------------------------------------------------------------------
+
+
+def test_a_shard_that_missed_a_message_takes_none_after_it_though_the_others_fail_too() -> None:
+    """It would move past what it missed, which nobody reads again."""
+    clock, topic = Clock(), Topic("upstream", 1)
+    broker = Broker(clock)
+    broker.create(topic)
+    shards = [ledger_books.Books.open(shards=2, shard=number) for number in range(2)]
+    first, second = shards
+    accounts = [account for n in range(9) if shard_for(account := f"acct-{n}", 2) == 0][:2]
+    for account in accounts:
+        sent = structured(account_registered(account))
+        broker.append(Outgoing(topic.name, sent.key, sent.value, sent.headers, 0))
+    first.database.before_writing.extend([nothing_fails, away])
+    second.database.before_writing.extend([nothing_fails, nothing_fails, away])
+    cluster = ClusterSeen(broker, "p1", lambda _: None, lambda: True, lambda most: most, 1)
+    looks: list[Callable[[], None]] = []
+    how = {"others": [second.ledger], "topic": topic, "batch": 1, "monotonic": clock, "beside": looks.append}
+    intake = Intake(first.ledger, cluster, **how)
+    intake.open()
+    for _ in range(20):
+        intake.step(0)
+        clock.seconds += 30
+        broker.tick()
+    assert known(first) == []  # it waits, and its second message with it
+    [look] = looks
+    look()
+    for _ in range(20):
+        intake.step(0)
+        clock.seconds += 30
+        broker.tick()
+    assert known(first) == accounts
+    assert known(second) == []
+
+
+def known(shard: ledger_books.Books) -> list[str]:
+    return [envelope["account"] for envelope in shard.stored()]
+
+
+def nothing_fails() -> None:
+    """The server is there."""
+
+
+def away() -> None:
+    raise Unavailable("the server is away")
 
 
 class Member:

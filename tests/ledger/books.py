@@ -232,6 +232,7 @@ class Books:
     keys: Keys
     clock: StandingClock
     randomness: Callable[[int], bytes] | None = None
+    shard: int = 0
     ledger: Ledger = field(init=False)
     others: list[Books] = field(default_factory=list, init=False)
 
@@ -249,13 +250,15 @@ class Books:
         now: datetime = LONG_AFTER,
         agreements: Sequence[str] = (STANDARD,),
         randomness: Callable[[int], bytes] | None = None,
+        shards: int = 1,
+        shard: int = 0,
     ) -> Self:
-        """A new store. Its keys are in memory unless others are given."""
+        """A new store, or one of the shards of one. Its keys are in memory unless others are given."""
         clock = StandingClock(now)
         if keys is None:
             keys = KeyDatabase(connect("sqlite:///:memory:"), clock)
-        books = cls(Watched(connect(url)), keys, clock, randomness)
-        books.ledger.create_store(sandbox=sandbox)
+        books = cls(Watched(connect(url)), keys, clock, randomness, shard)
+        books.ledger.create_store(sandbox=sandbox, shards=shards, shard=shard)
         for text in agreements:
             books.publish(text)
         return books
@@ -310,7 +313,7 @@ class Books:
     def envelopes(self) -> list[StoredEnvelope]:
         """Every stored event in order of position, through the port that readers use."""
         with self.database.real.reading() as transaction:
-            return read_shard(transaction, 0, 0, 1_000_000)
+            return read_shard(transaction, self.shard, 0, 1_000_000)
 
     def stored(self, account: str | None = None) -> list[dict[str, Any]]:
         """Every envelope as plain JSON, of all customers or of one account, in order of position."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +24,7 @@ from ledger.audit import (
     root_of,
     verify_consistency,
 )
+from ledger.store.positions import shard_for
 from ledger.vault import Vault, VaultEntry
 from projections import credits
 from projections.catalog import CATALOG
@@ -35,16 +37,19 @@ from tests.schedules.world import END, LATE_AGREEMENT, World
 
 def check(world: World) -> None:
     """Hold a world at rest to all of it."""
-    books = world.books
-    books.check_positions()
-    _chains_are_whole(books)
+    shards = [shard.books for shard in world.shards]
+    for books in shards:
+        books.check_positions()
+        _chains_are_whole(books)
+        _rows_are_those_of_a_replay(books)
+        _credits_pay_for_what_comes_after_them(books)
     _tree_is_that_of_the_events(world)
     incoming = _Incoming(world)
-    _every_message_is_recorded_once(books, incoming)
-    _every_refused_one_is_a_dead_letter_once(books, incoming)
-    _claims_are_those_of_an_undisturbed_run(books, incoming)
-    _rows_are_those_of_a_replay(books)
-    _credits_pay_for_what_comes_after_them(books)
+    _every_message_is_recorded_once(shards, incoming)
+    _every_refused_one_is_a_dead_letter_once(shards, incoming)
+    for books in shards:
+        _claims_are_those_of_an_undisturbed_run(books, incoming)
+    _every_agreement_is_in_every_shard(shards)
     _topics_have_everything(world)
 
 
@@ -102,8 +107,9 @@ def _chains_are_whole(books: Books) -> None:
 
 def _tree_is_that_of_the_events(world: World) -> None:
     """However often it was gone on with; and each checkpoint that left is continued by all that came after it."""
-    digests = [leaf_digest(stored.envelope) for stored in world.books.envelopes()]
-    rows = world.books.rows("SELECT level, number, hashes FROM audit_tiles")
+    books = world.shards[0].books
+    digests = [leaf_digest(stored.envelope) for stored in books.envelopes()]
+    rows = books.rows("SELECT level, number, hashes FROM audit_tiles")
     tiles = {(level, number): bytes(hashes) for level, number, hashes in rows}
     assert tiles == tiles_of_leaves(b"".join(digests)), "the Merkle tree is not that of the events"
     tree = tree_of(tiles, len(digests))
@@ -120,24 +126,34 @@ def _tree_is_that_of_the_events(world: World) -> None:
         last = checkpoint
 
 
-def _every_message_is_recorded_once(books: Books, incoming: _Incoming) -> None:
-    inbox = {(source, id_): digest for source, id_, digest in books.rows("SELECT source, id, digest FROM inbox")}
+def _every_message_is_recorded_once(shards: Sequence[Books], incoming: _Incoming) -> None:
+    """And in the shard of its account."""
+    inboxes = [books.rows("SELECT source, id, digest FROM inbox") for books in shards]
+    inbox = {(source, id_): digest for rows in inboxes for source, id_, digest in rows}
+    assert len(inbox) == sum(map(len, inboxes)), "a message is in two shards"
+    for number, books in enumerate(shards):
+        accounts = {account for (account,) in books.rows("SELECT account FROM heads WHERE account <> 'system'")}
+        assert {shard_for(account, len(shards)) for account in accounts} <= {number}, "an account is in another shard"
     missing = sorted(incoming.statements.keys() - inbox.keys())
     assert not missing, f"{len(missing)} messages are lost, the first {missing[0]}"
     assert inbox.keys() == incoming.statements.keys()
     for key, digest in inbox.items():
         assert digest in incoming.statements[key], f"{key} was taken with a content that nobody sent"
-    said = [e["data"]["message"] for e in books.stored() if "message" in e["data"]]
+    said = [e["data"]["message"] for books in shards for e in books.stored() if "message" in e["data"]]
     facts = Counter((message["source"], message["id"]) for message in said)
     assert facts == Counter(inbox.keys()), "not every message that was taken is one fact"
     incoming.conflicts(inbox)
 
 
-def _every_refused_one_is_a_dead_letter_once(books: Books, incoming: _Incoming) -> None:
-    rows = books.rows(
-        "SELECT origin, ref, subject, nonce, ciphertext FROM dead_letters LEFT JOIN vault "
-        "ON ref = 'dead-letter/' || dead_letter_id"
-    )
+def _every_refused_one_is_a_dead_letter_once(shards: Sequence[Books], incoming: _Incoming) -> None:
+    rows = [
+        row
+        for books in shards
+        for row in books.rows(
+            "SELECT origin, ref, subject, nonce, ciphertext FROM dead_letters LEFT JOIN vault "
+            "ON ref = 'dead-letter/' || dead_letter_id"
+        )
+    ]
     found = Counter((origin, VAULT.decrypt(VaultEntry(*entry))) for origin, *entry in rows)
     twice = [origin for (origin, _), count in found.items() if count > 1]
     assert not twice, f"{twice[0]} is a dead letter twice"
@@ -145,8 +161,9 @@ def _every_refused_one_is_a_dead_letter_once(books: Books, incoming: _Incoming) 
     assert not missing, f"{missing[0][0]} should be a dead letter"
     wrong = sorted(found.keys() - incoming.refused - incoming.perhaps_refused)
     assert not wrong, f"{wrong[0][0]} is a dead letter and should not be"
-    positions = [row[0] for row in books.rows("SELECT position FROM dead_letters ORDER BY position")]
-    assert positions == list(range(1, len(rows) + 1)), "positions of dead letters have holes"
+    for books in shards:
+        positions = [row[0] for row in books.rows("SELECT position FROM dead_letters ORDER BY position")]
+        assert positions == list(range(1, len(positions) + 1)), "positions of dead letters have holes"
 
 
 def _claims_are_those_of_an_undisturbed_run(books: Books, incoming: _Incoming) -> None:
@@ -257,23 +274,31 @@ def _credits_pay_for_what_comes_after_them(books: Books) -> None:
             assert cause in MAKES_A_CHARGE_KNOWN, f"a credit was applied because of {cause}"
 
 
+def _every_agreement_is_in_every_shard(shards: Sequence[Books]) -> None:
+    published = [books.rows("SELECT name, version FROM agreements ORDER BY name, version") for books in shards]
+    assert all(each == published[0] for each in published), "an agreement is not in every shard"
+
+
 def _topics_have_everything(world: World) -> None:
-    books = world.books
-    store = world.books.rows("SELECT value FROM store WHERE name = 'id'")[0][0].encode()
-    sent: dict[int, set[bytes | None]] = defaultdict(set)
-    for record in world.broker.topics[EVENTS.name].logs[0].records:
-        place = place_of(record, store)
-        if place is not None:
-            sent[place.position].add(record.value)
-    stored = {envelope.position: {envelope.envelope} for envelope in books.envelopes()}
-    missing = sorted(stored.keys() - sent.keys())
-    assert not missing, f"position {missing[0]} was never published"
-    assert dict(sent) == stored, "what was published is not what is stored"
+    """Each shard's events are in the partition of its number."""
+    for shard in world.shards:
+        store = shard.books.rows("SELECT value FROM store WHERE name = 'id'")[0][0].encode()
+        sent: dict[int, set[bytes | None]] = defaultdict(set)
+        for record in world.broker.topics[EVENTS.name].logs[shard.number].records:
+            place = place_of(record, store)
+            if place is not None:
+                assert place.shard == shard.number
+                sent[place.position].add(record.value)
+        stored = {envelope.position: {envelope.envelope} for envelope in shard.books.envelopes()}
+        missing = sorted(stored.keys() - sent.keys())
+        assert not missing, f"position {missing[0]} of shard {shard.number} was never published"
+        assert dict(sent) == stored, "what was published is not what is stored"
     letters = {
         json.loads(record.value or b"")["dead_letter_id"]
-        for record in world.broker.topics[DEAD_LETTERS.name].logs[0].records
+        for log in world.broker.topics[DEAD_LETTERS.name].logs
+        for record in log.records
     }
-    kept = {row[0] for row in books.rows("SELECT dead_letter_id FROM dead_letters")}
+    kept = {row[0] for shard in world.shards for row in shard.books.rows("SELECT dead_letter_id FROM dead_letters")}
     assert letters == kept, f"{len(kept - letters)} dead letters were never published"
     _instructions_are_those_of_the_rows(world)
 
@@ -281,12 +306,13 @@ def _topics_have_everything(world: World) -> None:
 def _instructions_are_those_of_the_rows(world: World) -> None:
     """However often one was sent, it says the same; and each is in the rows, of which a replay gives the same."""
     sent: dict[str, tuple[str, str, Any]] = {}
-    for record in world.broker.topics[INSTRUCTIONS.name].logs[0].records:
+    for record in (record for log in world.broker.topics[INSTRUCTIONS.name].logs for record in log.records):
         told = json.loads(record.value or b"")
         kind = told["type"].removeprefix("makegood.").removesuffix(".v1")
         says = (told["subject"], kind, told["data"])
         assert sent.setdefault(told["id"], says) == says, f"instruction {told['id']} says two things"
     table = INSTRUCTIONS_FOLDED.stored_name(ISSUED)
-    rows = world.books.rows(f"SELECT instruction_id, account, kind, data FROM {table}")
+    asked = f"SELECT instruction_id, account, kind, data FROM {table}"
+    rows = [row for shard in world.shards for row in shard.books.rows(asked)]
     kept = {id_: (account, kind, json.loads(data)) for id_, account, kind, data in rows}
     assert sent == kept, f"{len(kept.keys() - sent.keys())} instructions were never published"

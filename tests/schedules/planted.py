@@ -23,11 +23,12 @@ from consumers.projector import KafkaSource
 from consumers.relay import EventLane, InstructionLane, Relay
 from consumers.taking import Stretch, Taking
 from ledger.application.account import Account
+from ledger.application.agreements import Published, publish
 from ledger.application.ledger import Decided, Ledger
 from ledger.application.record import Recording, _Taking, take
 from ledger.application.statement import Taken
 from ledger.instructions import Instruction
-from ledger.store.database import Conflict, Database, Transaction
+from ledger.store.database import Conflict, Database, Transaction, Unavailable
 from ledger.store.reading.events import StoredEnvelope
 from ledger.store.recorders import LedgerRecorder
 from ledger.store.writing import ReaderMove, Writes, move_reader, next_positions, read_heads
@@ -114,6 +115,42 @@ def intake_begins_where_kafka_says() -> Iterator[None]:
         return group.committed.get(partition, 0)
 
     with patch.object(Intake, "begin", committed):
+        yield
+
+
+@planted
+def a_shard_that_missed_messages_goes_on_where_the_others_fail() -> Iterator[None]:
+    def of_each(intake: Intake, do: Callable[[int, Taking], object]) -> None:
+        for number, taking in enumerate(intake._takings):
+            if number in intake._out_of_reach:
+                continue
+            try:
+                do(number, taking)
+            except Unavailable:
+                if len(intake._out_of_reach) + 1 == len(intake._takings):
+                    intake._out_of_reach.clear()
+                    raise
+                intake._out_of_reach.add(number)
+
+    with patch.object(Intake, "_of_each", of_each):
+        yield
+
+
+@planted
+def a_partition_is_read_from_where_its_furthest_shard_stands() -> Iterator[None]:
+    def furthest(intake: Intake, partition: Partition) -> int:
+        return max(stands.next for taking in intake._takings if (stands := taking.follows(partition)) is not None)
+
+    with patch.object(Intake, "_lowest", furthest):
+        yield
+
+
+@planted
+def an_agreement_is_published_in_the_first_shard_alone() -> Iterator[None]:
+    def in_the_first(ledgers: Sequence[Ledger], text: str, **by: str) -> Published:
+        return publish(ledgers[0], text, **by)
+
+    with patch("tests.schedules.world.publish_everywhere", in_the_first):
         yield
 
 

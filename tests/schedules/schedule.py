@@ -53,7 +53,7 @@ def run(seed: int, defect: AbstractContextManager[object] | None = None) -> Outc
             except (Exception, LawBroken) as error:
                 return Outcome(seed, story.steps, error)
             finally:
-                world.books.close()
+                world.close()
     return Outcome(seed, story.steps, None)
 
 

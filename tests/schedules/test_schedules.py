@@ -5,10 +5,17 @@ import pytest
 from tests.schedules.noticing import noticed_by, notices
 from tests.schedules.planted import PLANTED
 from tests.schedules.schedule import run
+from tests.schedules.world import DIVIDED_FROM
 from tests.search import sample
 
 NOTICED_BY = noticed_by()
-SEEDS = sorted({*range(sample(40)), *(seed for seeds in NOTICED_BY.values() for seed in seeds)})
+SEEDS = sorted(
+    {
+        *range(sample(40)),
+        *range(DIVIDED_FROM, DIVIDED_FROM + sample(20)),
+        *(seed for seeds in NOTICED_BY.values() for seed in seeds),
+    }
+)
 AT_ONCE = 10
 LAST_STEPS = 80
 

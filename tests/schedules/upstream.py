@@ -43,10 +43,10 @@ def malformed(rng: random.Random, of: Message) -> Sent:
 class Upstream:
     """Producers with what they still have to publish; what is lost on the way they send again."""
 
-    def __init__(self, rng: random.Random, topic: Topic) -> None:
+    def __init__(self, rng: random.Random, topic: Topic, at_least: int = 0) -> None:
         self._rng = rng
         self._topic = topic
-        many = rng.choice([1, 1, 2, 3])
+        many = max(at_least, rng.choice([1, 1, 2, 3]))
         self.accounts = sorted({rng.choice(rng.choice([HISTORIES, AWAITING])) for _ in range(many)})
         erring = rng.choice([0.0, 0.5, 0.5])  # how often a message of an account is put into another partition
         lines: list[deque[Outgoing]] = []

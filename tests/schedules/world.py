@@ -1,4 +1,5 @@
-"""One world for a schedule: a store, a broker, the clocks, and the processes in which parts work, end and begin."""
+"""One world for a schedule: a store's shards, a broker, the clocks, and the processes in which parts work, end and
+begin."""
 
 from __future__ import annotations
 
@@ -16,20 +17,21 @@ from consumers.checkpoints.part import Checkpoints
 from consumers.checkpoints.signing import Rhythm
 from consumers.intake import Intake
 from consumers.kafka.partitions import RecordFails
-from consumers.kafka.records import BrokerUnavailable, Outgoing, Partition
-from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, Topic
+from consumers.kafka.records import BrokerUnavailable, Outgoing, Partition, TopicIdentity
+from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, Topic, topics_of
 from consumers.part import BackOff
 from consumers.projector import KafkaSource, Source, StoreSource
 from consumers.relay import DeadLetterLane, EventLane, InstructionLane, Relay, relayed_to
 from consumers.replaying import replay
 from consumers.taking import stored_positions
 from consumers.timers import Timers
-from ledger.application.agreements import publish
+from ledger.application.agreements import publish_everywhere
 from ledger.application.kept_messages import Closing, Kept
 from ledger.application.ledger import Ledger
 from ledger.audit import Note, SignatureType, SigningKey
 from ledger.store.database import Conflict, Unavailable
 from ledger.store.instants import to_microseconds
+from ledger.store.positions import dead_letter_sequence, event_sequence, shard_of
 from ledger.store.reading.audit import tree_size
 from ledger.store.reading.shards import shard_end
 from ledger.vault import Damaged, InStore, Key, Vault, customer_subject
@@ -46,12 +48,15 @@ END = datetime(2035, 1, 1, tzinfo=UTC)
 OFTEN = Rhythm(events=4, after=timedelta(days=20))
 """When checkpoints are signed."""
 PARTS = ("intake", "relay", "projector", "timers")
+OF_ALL_SHARDS = ("intake", "projector", "publish")
 WRITERS = ("intake", "timers", "publish")
 """Those that decide about accounts."""
 EVERYTHING = (*PARTS, "publish")
 LATE_AGREEMENT = 'name = "unheard-of"\nversion = 1\nvalid_from = 2000-01-01\n'
 """The histories name it; it is published in the midst of things."""
 ROUNDS_TO_REST = 60
+DIVIDED_FROM = 100_000
+"""From this seed on, the store has several shards."""
 
 FATES = {
     "reading": ["unavailable"],
@@ -164,43 +169,59 @@ class Process:
         def fate(point: str) -> str | None:
             return world.fate(self, point, lambda: self._life == life)
 
-        store = StoreSeen(world.database, self.name, fate, world.readers)
         cluster = ClusterSeen(world.broker, f"{self.name}.{life}", fate, lives, world.share, world.batch)
-        ledger = Ledger(store, Vault(world.keys, no_randomness), world.wall)
-        self.parts = [self._part(name, store, cluster, ledger) for name in self._names]
+        ledgers = [
+            Ledger(
+                StoreSeen(each.database, self.name, fate, each.readers), Vault(each.keys, no_randomness), world.wall
+            )
+            for each in world.shards
+        ]
+        self.parts = [part for name in self._names for part in self._working(name, cluster, ledgers)]
         self.world.tells("starts", who=self.name, parts=list(self._names))
 
-    def _part(self, name: str, store: StoreSeen, cluster: ClusterSeen, ledger: Ledger) -> AtWork:
+    def _working(self, name: str, cluster: ClusterSeen, ledgers: Sequence[Ledger]) -> list[AtWork]:
+        """A part: one for all shards, or one for each."""
+        first, *others = ledgers
+        if name in OF_ALL_SHARDS:
+            return [self._of_all_shards(name, cluster, first, others)]
+        signed = name == "checkpoints"
+        return [self._of_a_shard(name, cluster, each) for each in ([first] if signed else ledgers)]
+
+    def _of_all_shards(self, name: str, cluster: ClusterSeen, first: Ledger, others: Sequence[Ledger]) -> AtWork:
         world = self.world
         if name == "intake":
-            intake = Intake(ledger, cluster, topic=world.upstream_topic, batch=world.batch, monotonic=world.monotonic)
+            how = {"topic": world.upstream_topic, "batch": world.batch, "monotonic": world.monotonic}
+            intake = Intake(first, cluster, others=others, beside=lambda look: look(), **how)
             return AtWork(name, _opened(intake.open, lambda: intake.step(0)), intake.close, passing=())
-        if name == "relay":
-            relay = Relay(store, cluster, batch=2 * world.batch, stands_by=world.stands_by, monotonic=world.monotonic)
-            return AtWork(name, relay.step, relay.forget, relay.forget)
         if name == "projector":
             source: Source = StoreSource()
             if world.through_kafka:
                 source = KafkaSource(cluster, batch=world.batch, monotonic=world.monotonic)
-            follower = Follower(store)
+            followers = [Follower(each.database) for each in (first, *others)]
             return AtWork(
-                name, _opened(lambda: source.open([follower], lambda: False), lambda: source.feed(0)), source.close
+                name, _opened(lambda: source.open(followers, lambda: False), lambda: source.feed(0)), source.close
             )
+
+        def decide() -> int:
+            if not world.resting and world.rng.random() < 0.8:
+                return 0  # not yet
+            ledgers = [first, *others]
+            return publish_everywhere(ledgers, LATE_AGREEMENT, actor="/makegood/test", channel="command line").new
+
+        return AtWork(name, decide)
+
+    def _of_a_shard(self, name: str, cluster: ClusterSeen, ledger: Ledger) -> AtWork:
+        world, store = self.world, ledger.database
+        if name == "relay":
+            relay = Relay(store, cluster, batch=2 * world.batch, stands_by=world.stands_by, monotonic=world.monotonic)
+            return AtWork(name, relay.step, relay.forget, relay.forget)
         if name == "checkpoints":
             how = {"rhythm": OFTEN, "grows_every": 0.0, "looks_every": 0.0, "stands_by": world.stands_by}
             signer = Checkpoints(
                 store, seeded_key, clock=world.wall, places=[world.published], monotonic=world.monotonic, **how
             )
             return AtWork(name, signer.step, signer.forget, signer.forget, passing=Checkpoints.passing)
-        if name == "timers":
-            return AtWork(name, Timers(ledger, monotonic=world.monotonic).step)
-
-        def decide() -> int:
-            if not world.resting and world.rng.random() < 0.8:
-                return 0  # not yet
-            return publish(ledger, LATE_AGREEMENT, actor="/makegood/test", channel="command line").new
-
-        return AtWork(name, decide)
+        return AtWork(name, Timers(ledger, monotonic=world.monotonic).step)
 
     def turn(self, part: AtWork) -> int:
         """One turn of a part, whatever becomes of it; how much it did."""
@@ -250,6 +271,24 @@ def _opened(open_: Callable[[], object], step: Callable[[], int]) -> Callable[[]
     return opened
 
 
+class Shard:
+    """One of a store's shards: its books, and keys of its own."""
+
+    def __init__(self, number: int, shards: int, broker: Broker) -> None:
+        self.number = number
+        self.keys = KeysThatFail()
+        self.books = Books.open(
+            agreements=oracle_agreements(),
+            keys=KeysByName(),
+            randomness=no_randomness,
+            shards=shards,
+            shard=number,
+        )
+        self.database = self.books.database.real
+        Follower(self.database).create()
+        self.readers = Readers(self.database, broker.is_gone)
+
+
 class World:
     """Everything that a seed draws, and the laws of what may happen next."""
 
@@ -260,19 +299,18 @@ class World:
         self.resting = False
         self._seconds = 1_000.0
         self._wall = datetime(2011, 6, 1, tzinfo=UTC)
-        self.keys = KeysThatFail()
-        self.books = Books.open(agreements=oracle_agreements(), keys=KeysByName(), randomness=no_randomness)
-        self.database = self.books.database.real
-        Follower(self.database).create()
         self.broker = Broker(self.monotonic)
-        self.readers = Readers(self.database, self.broker.is_gone)
+        number = random.Random(f"shards {seed}").choice([2, 3]) if seed >= DIVIDED_FROM else 1
+        self.shards = [Shard(n, number, self.broker) for n in range(number)]
         self.upstream_topic = Topic("provisioning.events", rng.choice([1, 2, 2, 3]))
-        self.topics = {topic.name: topic for topic in (self.upstream_topic, EVENTS, INSTRUCTIONS, DEAD_LETTERS)}
+        ours = topics_of(number, [EVENTS, INSTRUCTIONS, DEAD_LETTERS])
+        self.topics = {topic.name: topic for topic in (self.upstream_topic, *ours)}
         for topic in self.topics.values():
             self.broker.create(topic)
-        self.upstream = Upstream(rng, self.upstream_topic)
+        self.upstream = Upstream(rng, self.upstream_topic, at_least=2 * (number - 1))
         if random.Random(f"keys {seed}").random() < 0.3:
-            self.keys.failing = {customer_subject(f"acct-{self.upstream.accounts[0]}")}
+            account = f"acct-{self.upstream.accounts[0]}"
+            self.shard_of(account).keys.failing = {customer_subject(account)}
         self.read_of_deleted: dict[str, dict[int, int]] = {}
         """How far topics were read, by their identity, when they were deleted."""
         self.batch = rng.choice([1, 2, 3, 8])
@@ -311,6 +349,20 @@ class World:
             (rng.choice([0, 1]), lambda: self._retention(EVENTS.name)),
             (2, self._land_late),
         ]
+
+    def shard_of(self, account: str) -> Shard:
+        """Where an account is."""
+        return self.shards[shard_of(account, len(self.shards))]
+
+    def close(self) -> None:
+        """Nothing is asked of the world any more."""
+        for shard in self.shards:
+            shard.books.close()
+
+    def read_of(self, identity: TopicIdentity) -> dict[int, int]:
+        """How far each partition of upstream's was read by all shards."""
+        stands = [stored_positions(shard.database, identity) for shard in self.shards]
+        return {n: min(each.get(n, 0) for each in stands) for n in range(self.upstream_topic.partitions)}
 
     # --- clocks ----------------------------------------------------------------------------------------------
 
@@ -481,7 +533,7 @@ class World:
             return
         if name == self.upstream_topic.name:
             kept = self.broker.topics[name]
-            read = stored_positions(self.database, kept.identity)
+            read = self.read_of(kept.identity)
             self.read_of_deleted[str(kept.identity)] = read
             unread = [record for n, each in enumerate(kept.logs) for record in each.records[read.get(n, 0) :]]
             self.upstream.send_again(unread)
@@ -502,7 +554,7 @@ class World:
         number = self.rng.randrange(len(kept.logs))
         gone = self.rng.choice([kept.logs[number].high, self.rng.randint(0, kept.logs[number].high)])
         if name == self.upstream_topic.name:
-            gone = min(gone, stored_positions(self.database, kept.identity).get(number, 0))
+            gone = min(gone, self.read_of(kept.identity)[number])
         self.broker.cut(Partition(name, number), gone)
 
     def _land_late(self) -> None:
@@ -519,7 +571,8 @@ class World:
         while self.broker.late:
             self._land_late()
         self._wall = END
-        self.keys.failing.clear()
+        for shard in self.shards:
+            shard.keys.failing.clear()
         for process in self.processes:
             process.frozen = False
             if not process.alive:
@@ -539,17 +592,18 @@ class World:
                 if not process.alive:
                     process.start()
                 process.turn(process.parts[0])
-            with self.database.reading() as transaction:
+            with self.shards[0].database.reading() as transaction:
                 size, end = tree_size(transaction, 0), shard_end(transaction, 0)
             if size == end:
                 return
         raise AssertionError(f"the Merkle tree does not come to rest: it has {size} of {end} events")
 
     def _replay_what_was_set_aside(self) -> None:
-        ledger = Ledger(self.database, Vault(self.keys, no_randomness), self.wall)
-        for row in set_aside(self.database, closed=False):
-            closing = Closing(Kept("set-aside", row.kept_id, row.origin), "/ops/test", "cli")
-            self.tells("replays", who="operator", origin=row.origin, outcome=replay(ledger, closing).outcome)
+        for shard in self.shards:
+            ledger = Ledger(shard.database, Vault(shard.keys, no_randomness), self.wall)
+            for row in set_aside(shard.database, closed=False):
+                closing = Closing(Kept("set-aside", row.kept_id, row.origin), "/ops/test", "cli")
+                self.tells("replays", who="operator", origin=row.origin, outcome=replay(ledger, closing).outcome)
 
     def _rest(self, able: Callable[[AtWork], bool], besides: str = "nothing") -> None:
         """Let parts go on until nothing is lacking, besides what others have to do."""
@@ -567,35 +621,39 @@ class World:
     def _lacking(self) -> list[str]:
         """What is still to be done."""
         upstream = self.broker.topics[self.upstream_topic.name]
-        read = stored_positions(self.database, upstream.identity)
-        found = [
-            f"intake stands at {n}/{read.get(n, 0)} of {each.high}"
-            for n, each in enumerate(upstream.logs)
-            if read.get(n, 0) != each.high
-        ]
-        with self.database.reading() as transaction:
+        found = []
+        for shard in self.shards:
+            read = stored_positions(shard.database, upstream.identity)
+            found += [
+                f"intake stands at {n}/{read.get(n, 0)} of {each.high}"
+                for n, each in enumerate(upstream.logs)
+                if read.get(n, 0) != each.high
+            ]
+            found += self._lacking_of(shard)
+        return found
+
+    def _lacking_of(self, shard: Shard) -> list[str]:
+        identities = {name: kept.identity for name, kept in self.broker.topics.items()}
+        lanes = {
+            "letters": DeadLetterLane(DEAD_LETTERS.name, shard.number).reader(identities[DEAD_LETTERS.name]),
+            "instructions": InstructionLane(INSTRUCTIONS.name, shard.number).reader(identities[INSTRUCTIONS.name]),
+        }
+        with shard.database.reading() as transaction:
             sequences = dict(transaction.rows("SELECT name, position FROM sequences"))
             due = transaction.rows("SELECT count(*) FROM heads WHERE due_at <= ?", (to_microseconds(END),))[0][0]
-            identities = {name: kept.identity for name, kept in self.broker.topics.items()}
-            lanes = {
-                "letters": DeadLetterLane(DEAD_LETTERS.name, 0).reader(identities[DEAD_LETTERS.name]),
-                "instructions": InstructionLane(INSTRUCTIONS.name, 0).reader(identities[INSTRUCTIONS.name]),
-            }
             positions = dict(transaction.rows("SELECT reader, position FROM readers"))
-        if due:
-            found.append(f"{due} accounts are due")
+        events = event_sequence(shard.number)
         goal = {
-            "events relayed": (relayed_to(self.database, self.broker.topics[EVENTS.name].identity, 0), "shard:0"),
-            "events projected": (Follower(self.database).position_reached(0), "shard:0"),
-            "instructions relayed": (positions.get(lanes["instructions"], 0), "shard:0"),
-            "dead letters relayed": (positions.get(lanes["letters"], 0), "dead-letters"),
+            "events relayed": (relayed_to(shard.database, identities[EVENTS.name], shard.number), events),
+            "events projected": (Follower(shard.database).position_reached(shard.number), events),
+            "instructions relayed": (positions.get(lanes["instructions"], 0), events),
+            "dead letters relayed": (positions.get(lanes["letters"], 0), dead_letter_sequence(shard.number)),
         }
-        found += [
+        return [f"{due} accounts are due"] * bool(due) + [
             f"{what} up to {at} of {sequences.get(name, 0)}"
             for what, (at, name) in goal.items()
             if at != sequences.get(name, 0)
         ]
-        return found
 
 
 @lru_cache(maxsize=1)
