@@ -39,10 +39,9 @@ and readers locked; the server then ends it, and whoever takes over goes on. No 
 """
 
 _TO_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_BY_KEYS = "; SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_generic_plan"
+_BY_KEYS = "; SET LOCAL enable_seqscan = off"
 """Of a table that grows the server knows nothing until it analyses it, after a minute or more, and takes few
-accounts' rows for a third of it: it would read all of them, each time longer. And what is asked for few it would plan
-anew each time, which takes longer than finding them."""
+accounts' rows for a third of it: it would read all of them, each time longer."""
 _TO_FIND = _TO_READ + _BY_KEYS
 _TO_WRITE = "BEGIN" + _BY_KEYS
 
