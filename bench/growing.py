@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.parts.postgres import Postgres
 
 from bench.houses import house_at, in_parts, take_all
-from bench.messages import cycle, registered, subscribed
+from bench.messages import cycle, known
 from bench.report import Report, Section
 from bench.timing import Spending, Spent
 from ledger.store.reading.shards import shard_ends
@@ -38,19 +38,14 @@ def measure(report: Report, postgres: Postgres, accounts: int) -> None:
     with house_at(url) as house:
         growing = _Growing(section, house, Spending(url))
         for tenth in range(TENTHS):
-            known = (tenth + 1) * accounts // TENTHS
-            growing.about = f"{known:,} accounts"
-            growing.take("of a new account", _new(tenth * accounts // TENTHS, known))
+            first, end = (number * accounts // TENTHS for number in (tenth, tenth + 1))
+            growing.about = f"{end:,} accounts"
+            growing.take("of a new account", known(end - first, first, SINCE))
             month = SINCE + timedelta(days=31 * tenth)
-            visited = chosen.sample(range(known), min(VISITS, known))
+            visited = chosen.sample(range(end), min(VISITS, end))
             growing.take("of one anywhere", [cycle(f"life-{number}", month.replace(day=1)) for number in visited])
             growing.project()
             section.add(f"{growing.about}: memory", [_memory()], "MiB")
-
-
-def _new(first: int, end: int) -> list[bytes]:
-    accounts = [f"life-{number}" for number in range(first, end)]
-    return [line for account in accounts for line in (registered(account, SINCE), subscribed(account, SINCE))]
 
 
 class _Growing:

@@ -188,10 +188,10 @@ def long_account(account: str, subscriptions: int) -> list[bytes]:
 # --- account lives --------------------------------------------------------------------------------------------------
 
 
-def known(lives: int, first: int = 0) -> list[bytes]:
+def known(lives: int, first: int = 0, since: datetime = SINCE) -> list[bytes]:
     """What is recorded before so many lives: their accounts and subscriptions."""
     accounts = [f"life-{number}" for number in range(first, first + lives)]
-    return [line for account in accounts for line in (registered(account), subscribed(account))]
+    return [line for account in accounts for line in (registered(account, since), subscribed(account, since))]
 
 
 def lives(count: int, first: int = 0) -> list[bytes]:

@@ -67,9 +67,10 @@ def _named(url: str, name: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path="/" + name))
 
 
-def is_citus(url: str) -> bool:
-    """Whether the database at an address is one of a Citus cluster's coordinator, with workers."""
+def postgres_at(url: str) -> PostgresAtAddress:
+    """What answers there: Citus where it is a coordinator with workers. Raises PartFailed where nobody does."""
+    found = PostgresAtAddress(url)
     with psycopg.connect(url) as connection:
-        if connection.execute("SELECT to_regclass('pg_dist_node')").fetchone() == (None,):
-            return False
-        return connection.execute(_WORKERS).fetchone() is not None
+        is_citus = connection.execute("SELECT to_regclass('pg_dist_node')").fetchone() != (None,)
+        has_workers = is_citus and connection.execute(_WORKERS).fetchone() is not None
+    return Citus(url) if has_workers else found

@@ -306,10 +306,9 @@ def find_postgres(
     """
     if not controllable:
         if address := os.environ.get(ADDRESS):
-            from tests.parts.citus import Citus, is_citus  # which is made of what is here
+            from tests.parts.citus import postgres_at  # which is made of what is here
 
-            found = PostgresAtAddress(address)
-            return Citus(address) if is_citus(address) else found
+            return postgres_at(address)
         if engine() is not None:
             return PostgresInContainer()
     account = unprivileged("postgres", "nobody")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.parts import Part, PartFailed, PartMissing
-from tests.parts.citus import Citus, is_citus
+from tests.parts.citus import postgres_at
 from tests.parts.kafka import Kafka, find_kafka
 from tests.parts.postgres import Postgres, find_postgres
 
@@ -112,8 +112,8 @@ class Asked:
 
     def postgres(self) -> Postgres:
         url, origin = self._ask("PostgreSQL")
-        postgres = Citus(url) if is_citus(url) else Postgres()
-        postgres.url, postgres.origin = url, origin
+        postgres = postgres_at(url)
+        postgres.origin = origin
         return postgres
 
     def _ask(self, part: str) -> tuple[str, str]:

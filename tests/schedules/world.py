@@ -180,16 +180,16 @@ class Process:
         self.world.tells("starts", who=self.name, parts=list(self._names))
 
     def _working(self, name: str, cluster: ClusterSeen, ledgers: Sequence[Ledger]) -> list[AtWork]:
-        """A part: one for all shards, or one for each."""
-        first, *others = ledgers
+        """A part: one for all shards, or one for each; of the shards the first is signed."""
         if name in OF_ALL_SHARDS:
-            return [self._of_all_shards(name, cluster, first, others)]
-        signed = name == "checkpoints"
-        return [self._of_a_shard(name, cluster, each) for each in ([first] if signed else ledgers)]
+            return [self._of_all_shards(name, cluster, ledgers)]
+        theirs = ledgers[:1] if name == "checkpoints" else ledgers
+        return [self._of_a_shard(name, cluster, each) for each in theirs]
 
-    def _of_all_shards(self, name: str, cluster: ClusterSeen, first: Ledger, others: Sequence[Ledger]) -> AtWork:
+    def _of_all_shards(self, name: str, cluster: ClusterSeen, ledgers: Sequence[Ledger]) -> AtWork:
         world = self.world
         if name == "intake":
+            first, *others = ledgers
             how = {"topic": world.upstream_topic, "batch": world.batch, "monotonic": world.monotonic}
             intake = Intake(first, cluster, others=others, beside=lambda look: look(), **how)
             return AtWork(name, _opened(intake.open, lambda: intake.step(0)), intake.close, passing=())
@@ -197,7 +197,7 @@ class Process:
             source: Source = StoreSource()
             if world.through_kafka:
                 source = KafkaSource(cluster, batch=world.batch, monotonic=world.monotonic)
-            followers = [Follower(each.database) for each in (first, *others)]
+            followers = [Follower(each.database) for each in ledgers]
             return AtWork(
                 name, _opened(lambda: source.open(followers, lambda: False), lambda: source.feed(0)), source.close
             )
@@ -205,7 +205,6 @@ class Process:
         def decide() -> int:
             if not world.resting and world.rng.random() < 0.8:
                 return 0  # not yet
-            ledgers = [first, *others]
             return publish_everywhere(ledgers, LATE_AGREEMENT, actor="/makegood/test", channel="command line").new
 
         return AtWork(name, decide)
@@ -649,7 +648,8 @@ class World:
             "instructions relayed": (positions.get(lanes["instructions"], 0), events),
             "dead letters relayed": (positions.get(lanes["letters"], 0), dead_letter_sequence(shard.number)),
         }
-        return [f"{due} accounts are due"] * bool(due) + [
+        found = [f"{due} accounts are due"] if due else []
+        return found + [
             f"{what} up to {at} of {sequences.get(name, 0)}"
             for what, (at, name) in goal.items()
             if at != sequences.get(name, 0)
