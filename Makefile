@@ -100,9 +100,9 @@ mutants: .venv/dev.stamp
 faults: .tools .venv/dev.stamp
 	@$(BIN)/python -m tests.faults $(ROUNDS)
 
-# Set up, then try stores whose shards Citus keeps: POSTGRES=URL of a database of its coordinator, which has two workers.
+# Set up, then try stores whose shards Citus keeps, one after the other: POSTGRES=URL of a database of its coordinator, which has two workers.
 citus: .tools .venv/dev.stamp
-	@MAKEGOOD_TEST_POSTGRES=$(POSTGRES) $(BIN)/python -m pytest $(SHARED_OUT) tests/integration/citus.py \
+	@MAKEGOOD_TEST_POSTGRES=$(POSTGRES) $(BIN)/python -m pytest tests/integration/citus.py \
 		tests/door/test_shards.py tests/door/test_all_shards.py tests/ledger/test_store.py \
 		tests/ledger/test_contention.py tests/projections -k "not sqlite and not SQLite"
 
