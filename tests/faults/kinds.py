@@ -21,7 +21,7 @@ from ledger.application.lost_messages import close
 from ledger.audit import TILE_WIDTH
 from ledger.audit.leaf import DIGEST_BYTES
 from ledger.store.database import Row
-from ledger.store.reading.audit import latest_checkpoint, origin_of, tile
+from ledger.store.reading.audit import latest_checkpoint, origin_of, tile, tree_reader
 from ledger.store.vault_keys import RESTORE
 from tests.faults.checkpoints import in_folder
 from tests.faults.failpoints import PARTS
@@ -411,6 +411,8 @@ REBUILD = "makegood audit rebuild-tree"
 def _damage_a_tile(stage: Stage) -> str:
     """Damage the tile at the right edge of what was signed last; how. Raises NotReached."""
     with stage.books.database.writing() as transaction:
+        # Whoever lets the tree grow waits, or it would write over the damage what it read before.
+        transaction.run("UPDATE readers SET epoch = epoch WHERE reader = ?", (tree_reader(0),))
         last = latest_checkpoint(transaction, origin_of(transaction, 0))
         if last is None or last.size % TILE_WIDTH == 0:
             raise NotReached("there is no part of a tile that is signed")

@@ -105,6 +105,7 @@ def test_what_somebody_stored_as_markup_is_not_obeyed_even_if_it_came_into_a_pag
     listed: Page, watched: Watched
 ) -> None:
     watched.allowed.append("htmx:evalDisallowedError")
+    expect(listed.locator("#newest")).to_have_text("changed")  # or what was fetched would come over it later
     listed.get_by_role("button", name="What somebody stored").click()
     listed.get_by_text("evil").click()
     listed.wait_for_timeout(100)
