@@ -9,26 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
 
-from consumers.kafka.records import Record, TopicMissing
-from consumers.places import Place, place_of
+from consumers.kafka.records import Record, RecordsAtEnd, TopicMissing
+from consumers.places import Place, is_of, place_of
 from ledger.store.database import Database, Transaction
 from ledger.store.positions import dead_letter_sequence, event_sequence
 from ledger.store.reading.events import StoredEnvelope, event_at
 from ledger.store.reading.generations import FIRST, AheadOfLedger, Generations, generations_of
-from ledger.store.reading.shards import sequence_end
+from ledger.store.reading.shards import place_in_store, sequence_end
 from ledger.store.reading.store import store_id
 
 LOOKED_AT = 1_001
-"""So many records at the end of a partition are looked at: a relay that was cut off has sent its last batch again."""
-
-
-class RecordsAtEnd(Protocol):
-    """What has to be asked of a cluster."""
-
-    def last_records(self, topic: str, limit: int) -> list[Record]:
-        """The last records of each partition of a topic, at most so many of each."""
+"""So many of its last records of each partition are looked at: a relay that was cut off sends a batch again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +30,8 @@ class Carried:
 
     topic: str
     sequence: Callable[[int], str]
+    divided: bool
+    """Whether each shard of several has a partition for itself, or its records are among those of the others."""
     stands_for: Callable[[Record, StoredEnvelope], bool] | None = None
     """Whether a record is what an event at its place is published as, where that can be told."""
 
@@ -61,29 +56,36 @@ class Ahead:
 
 def events_carried(topic: str) -> Carried:
     """The topic of the ledger's events."""
-    return Carried(topic, event_sequence, lambda record, stored: record.value == stored.envelope)
+    return Carried(
+        topic, event_sequence, divided=True, stands_for=lambda record, stored: record.value == stored.envelope
+    )
 
 
 def instructions_carried(topic: str) -> Carried:
     """The topic of instructions, which have the positions of the events that they follow from."""
-    return Carried(topic, event_sequence)
+    return Carried(topic, event_sequence, divided=True)
 
 
 def dead_letters_carried(topic: str) -> Carried:
     """The topic of dead letters, which are counted by themselves."""
-    return Carried(topic, dead_letter_sequence)
+    return Carried(topic, dead_letter_sequence, divided=False)
 
 
 def ahead_of_ledger(database: Database, cluster: RecordsAtEnd, carried: Iterable[Carried]) -> list[Ahead]:
     """What the ends of topics have that the ledger has not; a topic that is missing has nothing.
 
-    The topics are read first: what is on them then was recorded before, if it is the ledger's. Raises
-    BrokerUnavailable.
+    However much other shards, or strangers, wrote since, a topic is read back to what this one wrote last. The topics
+    are read first: what is on them then was recorded before, if it is the ledger's. Raises BrokerUnavailable.
     """
+    with database.reading() as transaction:
+        shard, shards = place_in_store(transaction)
+        ours = partial(is_of, store_id(transaction).encode())
     records = []
     for each in carried:
+        partition = shard if each.divided and shards > 1 else None
         with suppress(TopicMissing):
-            records.append((each, cluster.last_records(each.topic, LOOKED_AT)))
+            last = cluster.last_records(each.topic, LOOKED_AT, only=ours, partition=partition)
+            records.append((each, last))
     with database.reading() as transaction:
         return [found for each, last in records for found in ahead_among(transaction, each, last)]
 
@@ -93,10 +95,10 @@ def check_topic(database: Database, cluster: RecordsAtEnd, carried: Carried) -> 
     check_none_ahead(ahead_of_ledger(database, cluster, [carried]))
 
 
-def check_none_ahead(found: Sequence[Ahead]) -> None:
-    """Raises AheadOfLedger where something was found."""
+def check_none_ahead(found: Sequence[Ahead], shard: int | None = None) -> None:
+    """Raises AheadOfLedger where something was found, of a shard of several where it is told which."""
     if found:
-        raise AheadOfLedger.of(found)
+        raise AheadOfLedger.of(found, shard)
 
 
 def ahead_among(transaction: Transaction, carried: Carried, records: Sequence[Record]) -> list[Ahead]:

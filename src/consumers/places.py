@@ -33,6 +33,11 @@ def place_of(record: Record, store: bytes | None = None) -> Place | None:
     return place_in(dict(record.headers), store)
 
 
+def is_of(store: bytes, record: Record) -> bool:
+    """Whether what a record carries stands somewhere in a store."""
+    return place_of(record, store) is not None
+
+
 def place_in(headers: Mapping[str, bytes | None], store: bytes | None) -> Place | None:
     """The place that headers name. One without a generation is of the first: older versions wrote none."""
     value = headers.get("position")

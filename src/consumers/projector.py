@@ -5,16 +5,25 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import structlog
 
-from consumers.ahead import LOOKED_AT, RecordsAtEnd, ahead_among, check_none_ahead, events_carried
+from consumers.ahead import LOOKED_AT, ahead_among, check_none_ahead, events_carried
 from consumers.kafka.partitions import KnownTopic, PartitionWork, RecordFails
-from consumers.kafka.records import BrokerUnavailable, GroupMember, Partition, Record, TopicIdentity, TopicWatch
+from consumers.kafka.records import (
+    BrokerUnavailable,
+    GroupMember,
+    Partition,
+    Record,
+    RecordsAtEnd,
+    TopicIdentity,
+    TopicWatch,
+)
 from consumers.kafka.topics import EVENTS, Topic
 from consumers.part import BackOff, reason_of
-from consumers.places import is_number, place_in, place_of
+from consumers.places import is_number, is_of, place_in, place_of
 from ledger.audit import leaf_hash
 from ledger.events import LedgerEvent, from_stored
 from ledger.store.database import Conflict, Unavailable
@@ -207,7 +216,8 @@ class KafkaSource:
         follower = self._follower_of(partition)
         if damaged:
             follower.catch_up()
-        last = self._cluster.last_records(partition.topic, LOOKED_AT)
+        ours = partial(is_of, self._store(follower))
+        last = self._cluster.last_records(partition.topic, LOOKED_AT, only=ours, partition=partition.number)
         with follower.reading() as transaction:
             check_none_ahead(ahead_among(transaction, events_carried(partition.topic), last))
             generations = generations_of(transaction, event_sequence(partition.number))

@@ -15,14 +15,13 @@ from pydantic_core import to_json
 
 from consumers.ahead import (
     Carried,
-    RecordsAtEnd,
     check_topic,
     dead_letters_carried,
     events_carried,
     instructions_carried,
 )
 from consumers.carrying import STANDS_BY_SECONDS, Batch, Carrier, Lane
-from consumers.kafka.records import Headers, Outgoing, Sender, TopicIdentity
+from consumers.kafka.records import Headers, Outgoing, RecordsAtEnd, Sender, TopicIdentity
 from consumers.kafka.topics import DEAD_LETTERS, EVENTS, INSTRUCTIONS, Topic
 from consumers.places import place_headers
 from ledger.instructions import INSTRUCTING, Instruction, instructions_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
@@ -24,6 +25,7 @@ from consumers.checkpoints.witnesses import Answer, Unreachable, Witnesses
 from consumers.contract.checkpoint_schema import checkpoint_schema
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.in_process import InProcessBroker
+from consumers.kafka.records import Outgoing
 from consumers.kafka.topics import CHECKPOINTS
 from ledger.application.acts import By
 from ledger.application.log_origins import NotTheLog, begin_log_origin
@@ -295,7 +297,11 @@ class TestTheTopic:
             assert record.key == origin_in(books).encode()
             check.validate(str(record.value, "utf-8"))
 
-        # Whoever has the database changes an event, and has the tree be built anew.
+        # Whoever has the database changes an event, and has the tree be built anew, when other logs went on for long.
+        where = record.partition.number
+        others = [Outgoing(CHECKPOINTS.name, b"another", b"theirs", partition=where)] * 1_200
+        with closing(cluster.sender("test")) as sender:
+            sender.send(others, time.monotonic() + 20)
         books.database.tamper(
             "DELETE FROM audit_tiles",
             "DELETE FROM audit_checkpoints",

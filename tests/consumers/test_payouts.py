@@ -8,7 +8,7 @@ import jsonschema_rs
 import pytest
 
 from consumers.contract.topics import topic_contracts
-from consumers.kafka.records import Outgoing, Partition, Record, TopicIdentity, Undelivered
+from consumers.kafka.records import Only, Outgoing, Partition, Record, TopicIdentity, Undelivered
 from consumers.payouts.asking import Payouts
 from consumers.payouts.request_topic import RequestTopic
 from ledger.application.agreements import publish
@@ -57,12 +57,15 @@ class Broker:
     def identity(self, topic: str) -> TopicIdentity:
         return TopicIdentity("cluster", topic, "id")
 
-    def last_records(self, topic: str, limit: int) -> list[Record]:
-        return [
-            Record(Partition(topic, number), offset, sent.key, sent.value, sent.headers)
+    def last_records(
+        self, topic: str, limit: int, *, only: Only | None = None, partition: int | None = None
+    ) -> list[Record]:
+        ends = [
+            [Record(Partition(topic, number), at, sent.key, sent.value, sent.headers) for at, sent in enumerate(kept)]
             for number, kept in enumerate(self.partitions)
-            for offset, sent in [*enumerate(kept)][-limit:]
+            if partition in (None, number)
         ]
+        return [record for end in ends for record in list(filter(only, end))[-limit:]]
 
     def sender(self, purpose: str, gives_up_after: float) -> "Broker":
         return self

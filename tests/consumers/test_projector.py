@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.kafka.in_process import InProcessBroker
-from consumers.kafka.records import Partition, Record
+from consumers.kafka.records import Only, Partition, Record
 from consumers.places import place_of
 from consumers.projector import KafkaSource, Projector, StoreSource, event_of, offset_after
 from consumers.relay import EventLane, Relay, relayed_to
@@ -156,7 +156,9 @@ class Events(Upstream):
     def probe(self, partition: Partition) -> Topic:
         return Topic([])
 
-    def last_records(self, topic: str, limit: int) -> list[Record]:
+    def last_records(
+        self, topic: str, limit: int, *, only: Only | None = None, partition: int | None = None
+    ) -> list[Record]:
         return []
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.kafka.records import Outgoing, Partition, Record, TopicIdentity, Undelivered
+from consumers.kafka.records import Only, Outgoing, Partition, Record, TopicIdentity, Undelivered
 from consumers.relay import Relay, relayed_to
 from ledger.application.acts import By
 from ledger.application.restoring import Restored, begin_generation
@@ -32,11 +32,14 @@ class Broker:
     def identity(self, topic: str) -> TopicIdentity:
         return TopicIdentity("cluster", topic, self.ids.get(topic, f"id-of-{topic}"))
 
-    def last_records(self, topic: str, limit: int) -> list[Record]:
-        kept = enumerate(self.topics.get(topic, []))
-        return [Record(Partition(topic, r.partition or 0), offset, r.key, r.value, r.headers) for offset, r in kept][
-            -limit:
+    def last_records(
+        self, topic: str, limit: int, *, only: Only | None = None, partition: int | None = None
+    ) -> list[Record]:
+        kept = [
+            Record(Partition(topic, sent.partition or 0), offset, sent.key, sent.value, sent.headers)
+            for offset, sent in enumerate(self.topics.get(topic, []))
         ]
+        return list(filter(only, kept))[-limit:]
 
     def sender(self, purpose: str) -> "Broker":
         self.opened += 1

@@ -147,7 +147,7 @@ def test_two_processes_of_which_one_is_told_to_end_request_once(books: Books, pl
 
 @pytest.mark.parametrize("partitions", [1, 3])
 def test_what_is_on_the_topic_is_found_among_what_others_wrote(books: Books, place: Place, partitions: int) -> None:
-    """Also where somebody's transaction is still open before it."""
+    """Also where somebody's transaction is still open before it, and where the ends of others' take offsets up."""
     topic = Topic(f"{place.refund_requests.name}-{partitions}", partitions)
     place.cluster.create_topics([topic])
     submit(books, *range(1, 8))
@@ -162,6 +162,11 @@ def test_what_is_on_the_topic_is_found_among_what_others_wrote(books: Books, pla
     others = [Outgoing(topic.name, b"%d" % n, b"{}", theirs) for n in range(1_200 * partitions)]
     with closing(place.cluster.sender("test")) as sender:
         sender.send(others, time.monotonic() + 20)
+    writer = transactional(place, "another")
+    for number in range(partitions):
+        writer.begin_transaction()
+        writer.produce(topic.name, b"{}", b"x", partition=number)
+        writer.commit_transaction(10)
     with books.database.writing() as transaction:
         transaction.run("UPDATE readers SET position = 0 WHERE reader = ?", (reader_of(0),))
     with running(payouts(books, place, topic)):

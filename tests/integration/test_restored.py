@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,17 +17,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from consumers.intake import Intake
-from consumers.kafka.records import Partition, Record
+from consumers.kafka.records import Outgoing, Partition, Record
 from consumers.notices import Notices
 from consumers.part import Part, PartFailed
 from consumers.payouts.asking import Payouts
 from consumers.payouts.request_topic import RequestTopic
-from consumers.places import place_of
+from consumers.places import place_headers, place_of
 from consumers.projector import KafkaSource, Projector
 from consumers.relay import Relay
 from consumers.upstream import read_kafka
@@ -40,10 +38,8 @@ from ledger.application.payouts import submit_approved
 from ledger.application.record import take
 from ledger.events import Grant
 from ledger.store.notice_queue import change_notice, next_to_send
+from ledger.store.positions import Position
 from ledger.store.reading.store import store_id
-from makegood.cli import run
-from makegood.house import broker
-from makegood.program import running as program
 from tests.faults.lots import Lot, lots
 from tests.faults.undisturbed import damage, differences, found_in, undisturbed
 from tests.integration.world import Books, Place, Sent, running, structured, until
@@ -80,15 +76,8 @@ def kept_in_a_file(folder: Path) -> Kept:
 
 def kept_on_postgresql(postgres: Postgres) -> Kept:
     url = postgres.new_database()
-    name = urlsplit(url).path[1:]
-
-    def copy(source: str, target: str) -> None:
-        with psycopg.connect(postgres.url, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(target)))
-            names = sql.Identifier(target), sql.Identifier(source)
-            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
-
-    return Kept(url, lambda: copy(name, f"{name}_backup"), lambda: copy(f"{name}_backup", name))
+    copy, copied = f"{url}_backup", postgres.copy_database
+    return Kept(url, lambda: copied(url, copy), lambda: copied(copy, url))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -103,24 +92,6 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
     name = urlsplit(found.url).path
     for beside in ("_backup", "_vault"):
         postgres.drop_database(urlunsplit(urlsplit(found.url)._replace(path=f"{name}{beside}")))
-
-
-@pytest.fixture
-def commands(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
-    """The command line on the topics of this test: exit code, and what it said."""
-    names = place.names
-    monkeypatch.setattr(broker, "NAMES", names)
-    monkeypatch.setattr(program, "TOPICS", place.topics)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def command(store: str, *arguments: str) -> tuple[int, str]:
-        code = run([*arguments, "--store", store])
-        said = capsys.readouterr()
-        return code, said.out if code == 0 else said.out + said.err
-
-    yield command
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def parts(books: Books, place: Place) -> list[Part]:
@@ -304,10 +275,12 @@ def test_restored_under_a_running_relay_it_sends_nothing_more(postgres: Postgres
     postgres.drop_database(kept.url)
 
 
+@pytest.mark.parametrize("others", [0, 1_200], ids=["alone", "among others"])
 def test_a_refund_that_was_requested_is_not_requested_again_with_whatever_amount(
-    kept: Kept, place: Place, commands: Any
+    kept: Kept, place: Place, commands: Any, others: int
 ) -> None:
-    """The topic of requests alone is ahead: the relay was cut off when the store broke."""
+    """The topic of requests alone is ahead: the relay was cut off when the store broke. Other shards may have
+    requested many refunds since."""
     books = Books(kept.url).create()
     publish(books.ledger(), APPROVES, actor="test", channel="test")
     upstream = Upstream()
@@ -320,6 +293,10 @@ def test_a_refund_that_was_requested_is_not_requested_again_with_whatever_amount
     (request,) = requests(place)
     books.close()
     kept.restore()
+    theirs = place_headers(b"another", Position(1, 999), 1)
+    with closing(place.cluster.sender("test")) as sender:
+        records = [Outgoing(place.refund_requests.name, request["account_id"].encode(), b"{}", theirs)] * others
+        sender.send(records, time.monotonic() + 20)
 
     kafka = ("--kafka", place.cluster.bootstrap)
     for command in ("run", "status"):
@@ -381,7 +358,8 @@ def pay_out(books: Books, place: Place, message: dict[str, Any]) -> None:
 
 
 def requests(place: Place) -> list[dict[str, Any]]:
-    return [json.loads(record.value or b"")["data"] for record in records(place, place.refund_requests.name)]
+    found = [json.loads(record.value or b"") for record in records(place, place.refund_requests.name)]
+    return [said["data"] for said in found if "data" in said]
 
 
 def test_restored_and_gone_on_it_is_what_an_undisturbed_run_is(kept: Kept, place: Place, commands: Any) -> None:

@@ -6,9 +6,10 @@ import json
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +25,8 @@ from consumers.kafka.publish import key_of
 from consumers.kafka.topics import topics_of
 from consumers.places import place_in
 from consumers.projector import KafkaSource, Projector
-from consumers.relay import Relay
+from consumers.relay import Relay, relayed_to
+from consumers.taking import stored_positions
 from ledger.application import access
 from ledger.application.acts import By
 from ledger.application.agreements import publish_everywhere
@@ -143,15 +145,42 @@ def ends(houses: Sequence[House]) -> list[int]:
     return found
 
 
-def test_four_shards_say_of_each_account_what_one_says(sharded: Sharded, tmp_path: Path) -> None:
-    """Two processes at once, of which one ends in the middle; the agreement is published while they work."""
-    alone = Settings(store=f"sqlite:///{tmp_path}/one.db")
+@pytest.fixture(scope="module")
+def by_one(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], int]:
+    """Every claim of the same messages in a store of one shard, and how many of them it took."""
+    alone = Settings(store=f"sqlite:///{tmp_path_factory.mktemp('one')}/one.db")
     create_shards(alone, 1, sandbox=False)
     with open_shards(alone) as [one]:
         publish_everywhere([one.ledger], STANDARD, actor="test", channel="test")
         files.ingest(one.ledger, LINES, "sample")
         one.projections.catch_up()
-        expected, count = said(one), taken([one])
+        return said(one), taken([one])
+
+
+def is_followed(sharded: Sharded, houses: Sequence[House]) -> bool:
+    """Whether everything that was recorded is projected and relayed."""
+    identity = sharded.place.cluster.identity(sharded.place.events.name)
+    return all(
+        house.projections.position_reached(number) == relayed_to(house.database, identity, number) == end
+        for number, (house, end) in enumerate(zip(houses, ends(houses), strict=True))
+    )
+
+
+def check_whole(houses: Sequence[House], expected: Mapping[str, Any]) -> None:
+    """Each shard is sound and has its own accounts, and all together say what is expected."""
+    merged: dict[str, Any] = {}
+    for number, house in enumerate(houses):
+        accounts = said(house)
+        assert {shard_for(key.split()[0], SHARDS) for key in accounts} <= {number}
+        merged |= accounts
+        answer = verified(house)
+        assert answer["ok"], answer["bad"][:5]
+    assert merged == expected
+
+
+def test_four_shards_say_of_each_account_what_one_says(sharded: Sharded, by_one: tuple[dict[str, Any], int]) -> None:
+    """Two processes at once, of which one ends in the middle; the agreement is published while they work."""
+    expected, count = by_one
     with sharded.opened() as houses, sharded.opened() as others:
         sharded.place.send(*messages(LINES))
         with running(*sharded.parts(others)):
@@ -161,17 +190,10 @@ def test_four_shards_say_of_each_account_what_one_says(sharded: Sharded, tmp_pat
             until(lambda: taken(houses) == count, 90)
             for house in houses:
                 do_due_work(house.ledger, house.ledger.now())
-            until(lambda: [h.projections.position_reached(n) for n, h in enumerate(houses)] == ends(houses), 60)
-            whole = {number: list(range(1, end + 1)) for number, end in enumerate(ends(houses))}
-            until(lambda: positions_by_partition(sharded.place) == whole, 60)
-        merged: dict[str, Any] = {}
-        for number, house in enumerate(houses):
-            accounts = said(house)
-            assert {shard_for(key.split()[0], SHARDS) for key in accounts} <= {number}
-            merged |= accounts
-            answer = verified(house)
-            assert answer["ok"], answer["bad"][:5]
-        assert merged == expected
+            until(lambda: is_followed(sharded, houses), 60)
+        whole = {number: list(range(1, end + 1)) for number, end in enumerate(ends(houses))}
+        assert positions_by_partition(sharded.place) == whole
+        check_whole(houses, expected)
         assert all(ends(houses))
 
 
@@ -292,6 +314,64 @@ def test_a_map_that_leads_to_another_shard_is_refused(sharded: Sharded) -> None:
         ExitStack() as opened,
     ):
         opened.enter_context(sharded.opened())
+
+
+# --- a shard is restored --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def place(sharded: Sharded) -> Place:
+    """Commands are on its topics."""
+    return sharded.place
+
+
+def test_a_shard_that_was_restored_is_named_and_begins_a_generation_of_its_own(
+    sharded: Sharded,
+    second: Postgres,
+    commands: Any,
+    by_one: tuple[dict[str, Any], int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From a backup that is older than the topics: the other shards give nothing up."""
+    expected, _ = by_one
+    third = len(LINES) // 3
+    monkeypatch.setenv("MAKEGOOD_SHARD_MAP", sharded.settings.shard_map)
+    lacking = settings_of(sharded.settings, 3).store
+    store, kafka = sharded.settings.store, ("--kafka", sharded.place.cluster.bootstrap)
+
+    def work(published: int, more: Sequence[bytes]) -> list[int]:
+        sharded.place.send(*messages(more))
+        identity = sharded.place.cluster.identity(sharded.place.upstream.name)
+        with sharded.opened() as houses, running(*sharded.parts(houses)):
+            read = [partial(stored_positions, house.database, identity) for house in houses]
+            until(lambda: all(sum(each().values()) == published + len(more) for each in read), 60)
+            until(lambda: is_followed(sharded, houses), 60)
+            return ends(houses)
+
+    with sharded.opened() as houses:
+        publish_everywhere([house.ledger for house in houses], STANDARD, actor="test", channel="test")
+    at_backup = work(0, LINES[:third])
+    second.copy_database(lacking, f"{lacking}_backup")
+    assert work(third, LINES[third : 2 * third])[3] > at_backup[3]
+    second.copy_database(f"{lacking}_backup", lacking)
+
+    for command in ("run", "status"):
+        code, said = commands(store, command, *kafka)
+        assert code == 1
+        assert "MAKEGOOD_SHARD=3 makegood restored" in said.replace("\n", " ")
+    code, said = commands(store, "restored", *kafka)
+    assert code == 1
+    assert "MAKEGOOD_SHARD" in said
+    monkeypatch.setenv("MAKEGOOD_SHARD", "3")
+    told = json.loads(commands(store, "restored", *kafka, "--json")[1])
+    assert (told["generation"], told["kept"]["shard:3"]) == (2, at_backup[3])
+    monkeypatch.delenv("MAKEGOOD_SHARD")
+    work(2 * third, LINES[2 * third :])
+    with sharded.opened() as houses:
+        for house in houses:
+            do_due_work(house.ledger, house.ledger.now())
+            house.projections.catch_up()
+        check_whole(houses, expected)
 
 
 # --- a shard moves --------------------------------------------------------------------------------------------------

@@ -52,6 +52,14 @@ class Postgres(Part):
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return urlunsplit(urlsplit(self.url)._replace(path="/" + name))
 
+    def copy_database(self, source: str, target: str) -> None:
+        """Have one database be what another is, in place of what it was, whoever is connected to it; nobody may be to
+        the source."""
+        to, what = (sql.Identifier(urlsplit(url).path.removeprefix("/")) for url in (target, source))
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(to))
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(to, what))
+
     def drop_database(self, url: str) -> None:
         """Drop a database made by `new_database`, whoever is still connected to it."""
         name = urlsplit(url).path.removeprefix("/")

@@ -17,6 +17,7 @@ import structlog
 from consumers.kafka.records import (
     BrokerUnavailable,
     Claimant,
+    Only,
     Outgoing,
     Partition,
     Record,
@@ -315,10 +316,14 @@ class ClusterSeen:
     def sender(self, purpose: str) -> SenderSeen:
         return SenderSeen(self.broker, self.fate, self.share)
 
-    def last_records(self, topic: str, limit: int) -> list[Record]:
+    def last_records(
+        self, topic: str, limit: int, *, only: Only | None = None, partition: int | None = None
+    ) -> list[Record]:
         if topic not in self.broker.topics:
             raise TopicMissing(f"there is no topic {topic}")
-        return [record for kept in self.broker.topics[topic].logs for record in kept.records[kept.low :][-limit:]]
+        logs = enumerate(self.broker.topics[topic].logs)
+        ends = [kept.records[kept.low :] for number, kept in logs if partition in (None, number)]
+        return [record for end in ends for record in list(filter(only, end))[-limit:]]
 
     def probe(self, partition: Partition) -> Probe:
         if self.fate("probe") == "unreachable":

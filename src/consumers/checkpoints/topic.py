@@ -6,7 +6,7 @@ import time
 from typing import Protocol
 
 from consumers.ahead import LOOKED_AT
-from consumers.kafka.records import Outgoing, Record, Sender, TopicMissing
+from consumers.kafka.records import Outgoing, Record, RecordsAtEnd, Sender, TopicMissing
 from consumers.kafka.topics import CHECKPOINTS
 from ledger.audit import Checkpoint, Note, Unproven
 
@@ -15,11 +15,8 @@ CONFIRMED_WITHIN = 5.0
 CONTENT_TYPE = b"text/plain; charset=utf-8"
 
 
-class CheckpointCluster(Protocol):
+class CheckpointCluster(RecordsAtEnd, Protocol):
     """What has to be asked of a Kafka cluster."""
-
-    def last_records(self, topic: str, limit: int) -> list[Record]:
-        """The last records of each partition of a topic, at most so many of each."""
 
     def sender(self, purpose: str) -> Sender:
         """A new sender."""
@@ -36,11 +33,12 @@ class CheckpointTopic:
 
     def last(self, origin: str) -> Note | None:
         """Of the last records of a log the one that covers most, and of several such the one with most signatures."""
+        key = origin.encode()
         try:
-            records = self._cluster.last_records(self._topic, LOOKED_AT)
+            records = self._cluster.last_records(self._topic, LOOKED_AT, only=lambda record: record.key == key)
         except TopicMissing:
             return None
-        notes = [note for record in records if record.key == origin.encode() and (note := _note_in(record, origin))]
+        notes = [note for record in records if (note := _note_in(record, origin)) is not None]
         return max(notes, key=lambda note: (Checkpoint.parse(note.text).size, len(note.signatures)), default=None)
 
     def publish(self, note: Note) -> None:

@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,7 @@ from consumers.kafka.records import (
     BrokerError,
     BrokerUnavailable,
     Extent,
+    Only,
     Partition,
     Record,
     TopicIdentity,
@@ -58,6 +60,8 @@ STATIC_SESSION_MS = 45_000
 _FIRST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _NEXT: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _A_MOMENT = timedelta(milliseconds=100)
+FURTHER = 8
+"""So many times more is read where the end of a partition had too few of the records that are asked for."""
 _IN_PROCESS = "mockCluster"
 """How the cluster id of the client library's in-process broker begins."""
 
@@ -191,18 +195,20 @@ class Cluster:
         with Probe(self._settings, partition, self._patience) as probe:
             return probe.bounds()
 
-    def last_records(self, topic: str, limit: int) -> list[Record]:
-        """The last records of each partition of a topic, at most so many of each. Raises BrokerError.
+    def last_records(
+        self, topic: str, limit: int, *, only: Only | None = None, partition: int | None = None
+    ) -> list[Record]:
+        """See `RecordsAtEnd`. Raises BrokerError.
 
         What a transaction has written that is still open is read too: it may stand before what we wrote ourselves.
         """
         self.identity(topic)  # or it is missing, and to ask for its partitions might make it
         found: list[Record] = []
-        with self.probe(Partition(topic, 0), undecided=True) as probe:
+        with self.probe(Partition(topic, 0), undecided=True, many=True) as probe:
             for number in self.partitions(topic):
-                probe.turn_to(Partition(topic, number))
-                first, end = self._bounds(probe)
-                found += probe.records(max(first, end - limit), end)
+                if partition in (None, number):
+                    probe.turn_to(Partition(topic, number))
+                    found += _last(probe, self._bounds(probe), limit, only)
         return found
 
     def _bounds(self, probe: Probe) -> tuple[int, int]:
@@ -243,9 +249,9 @@ class Cluster:
                 return {place.partition: self._answer(answer).offset for place, answer in asked.items()}
         raise AssertionError("the last attempt returns or raises")
 
-    def probe(self, partition: Partition, *, undecided: bool = False) -> Probe:
-        """Looks at single records of a partition, on request also at those of open transactions."""
-        return Probe(self._settings, partition, self._patience, undecided=undecided)
+    def probe(self, partition: Partition, *, undecided: bool = False, many: bool = False) -> Probe:
+        """Looks at single records of a partition, on request also at those of open transactions; or at `many`."""
+        return Probe(self._settings, partition, self._patience, undecided=undecided, many=many)
 
     def _made_up_identity(self, topic: str) -> TopicIdentity:
         with self._turn:
@@ -363,6 +369,21 @@ class StrangerWatch:
             answer.set_exception(error)
 
 
+def _last(probe: Probe, bounds: tuple[int, int], limit: int, only: Only | None) -> deque[Record]:
+    """The last records within bounds, read back in stretches that grow until there are as many as the limit."""
+    first, end = bounds
+    found: deque[Record] = deque(maxlen=limit)
+    stretch = limit
+    while first < end and len(found) < limit:
+        begin = max(first, end - stretch)
+        read = (record for record in probe.records(begin, end) if only is None or only(record))
+        found.extendleft(reversed(deque(read, maxlen=limit - len(found))))
+        if only is None:
+            break
+        end, stretch = begin, stretch * FURTHER
+    return found
+
+
 _FIRST_LIKELY = datetime(2011, 1, 1, tzinfo=UTC)
 _LAST_LIKELY = datetime(2100, 1, 1, tzinfo=UTC)
 """Kafka is no older, and a producer's clock that shows less or more is no clock."""
@@ -383,6 +404,7 @@ class Probe:
         patience: float = PATIENCE,
         *,
         undecided: bool = False,
+        many: bool = False,
     ) -> None:
         self._partition = partition
         self._patience = patience
@@ -397,8 +419,8 @@ class Probe:
             "isolation.level": "read_uncommitted" if undecided else "read_committed",
             "fetch.wait.max.ms": 50,
             "fetch.error.backoff.ms": 10,
-            "fetch.message.max.bytes": 64 * 1024,
-            "queued.max.messages.kbytes": 256,
+            "fetch.message.max.bytes": (1024 if many else 64) * 1024,
+            "queued.max.messages.kbytes": 8 * 1024 if many else 256,
         }
         self._consumer = Consumer(told)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -80,6 +80,22 @@ class TopicIdentity:
 
     def __str__(self) -> str:
         return f"{self.cluster}/{self.topic_id}"
+
+
+Only = Callable[[Record], bool]
+"""Whether a record is one of those that are asked for."""
+
+
+class RecordsAtEnd(Protocol):
+    """Tells what was written last."""
+
+    def last_records(
+        self, topic: str, limit: int, *, only: Only | None = None, partition: int | None = None
+    ) -> list[Record]:
+        """The last records of each partition of a topic, or of one, at most so many of each.
+
+        With `only` the last ones that it is true of, however many others came after them. Raises BrokerUnavailable.
+        """
 
 
 class TopicWatch(Protocol):

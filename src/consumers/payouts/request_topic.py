@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
-from consumers.ahead import LOOKED_AT, RecordsAtEnd, check_topic
-from consumers.kafka.records import Record, Sender
+from consumers.ahead import LOOKED_AT, check_topic
+from consumers.kafka.records import Record, RecordsAtEnd, Sender
 from consumers.kafka.topics import REFUND_REQUESTS, Topic
 from consumers.payouts.processor import Processor
 from consumers.payouts.requests import as_record, key_in, requests_carried
-from consumers.places import Place, place_headers, place_of
+from consumers.places import Place, is_of, place_headers, place_of
 from ledger.refund_requests import RefundRequest
 from ledger.store.database import Database
 from ledger.store.positions import event_sequence
@@ -87,19 +88,18 @@ class RequestTopic(Processor):
     def _asked_since(self, first: Place, store: bytes) -> set[tuple[str, str, int]]:
         """What the topic has from a place on, and what of an earlier history is among it.
 
-        Of each partition as much is read as shows a record from before that place, or all there is.
+        Of each partition as much is read as shows a record from before that place, or all that we wrote.
         """
         limit = LOOKED_AT
         while True:
             ends: dict[int, list[Record]] = defaultdict(list)
-            for record in self._cluster.last_records(self.name, limit):
+            for record in self._cluster.last_records(self.name, limit, only=partial(is_of, store)):
                 ends[record.partition.number].append(record)
-            ours = {number: [r for r in end if place_of(r, store) is not None] for number, end in ends.items()}
-            if all(len(ends[n]) < limit or any(_is_before(r, first, store) for r in ours[n]) for n in ends):
-                return {key for end in ours.values() for record in end if (key := key_in(record)) is not None}
+            if all(len(end) < limit or any(_is_before(r, first) for r in end) for end in ends.values()):
+                return {key for end in ends.values() for record in end if (key := key_in(record)) is not None}
             limit *= 8
 
 
-def _is_before(record: Record, first: Place, store: bytes) -> bool:
-    place = place_of(record, store)
+def _is_before(record: Record, first: Place) -> bool:
+    place = place_of(record)
     return place is not None and place.shard == first.shard and place < first

@@ -83,7 +83,7 @@ def request_in(record: Record) -> RequestFound | None:
 
 def requests_carried(topic: str) -> Carried:
     """The topic of refund requests, each of which follows from one event."""
-    return Carried(topic, event_sequence, _stands_for)
+    return Carried(topic, event_sequence, divided=False, stands_for=_stands_for)
 
 
 def _stands_for(record: Record, stored: StoredEnvelope) -> bool:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from consumers.ahead import Carried, RecordsAtEnd, has_record
+from consumers.ahead import Carried, has_record
 from consumers.intake import read_record
-from consumers.kafka.records import Extent, Partition, Record, TopicIdentity, TopicMissing
+from consumers.kafka.records import Extent, Partition, Record, RecordsAtEnd, TopicIdentity, TopicMissing
 from consumers.payouts.asking import reader_of
 from consumers.payouts.requests import TYPE, request_in, requests_carried
 from consumers.places import Place, place_of
@@ -55,8 +55,8 @@ class RestoredCluster(RecordsAtEnd, Protocol):
     def extents(self, topic: str) -> dict[int, Extent]:
         """What there is of each partition of a topic."""
 
-    def probe(self, partition: Partition) -> RestoredProbe:
-        """A look at a partition."""
+    def probe(self, partition: Partition, *, many: bool = False) -> RestoredProbe:
+        """A look at a partition, or at many of its records."""
 
 
 class TopicsBeyond:
@@ -201,7 +201,7 @@ class TopicsBeyond:
             store = store_id(transaction).encode()
             generations = generations_of(transaction, sequence)
             relayed = min(reader_position(transaction, reader), sequence_end(transaction, sequence))
-        with self._cluster.probe(partition) as probe:
+        with self._cluster.probe(partition, many=True) as probe:
             first = offset_after(probe, relayed, store, generations)
             pages = _pages(probe.records(first, probe.bounds()[1]))
             for page in pages:
@@ -226,7 +226,7 @@ class TopicsBeyond:
         for number, extent in self._cluster.extents(self._names.upstream).items():
             first = max(extent.first, stored.get(number, extent.first))
             partition = Partition(self._names.upstream, number)
-            with self._cluster.probe(partition) as probe:
+            with self._cluster.probe(partition, many=True) as probe:
                 for page in _pages(probe.records(first, extent.decided)):
                     self._tell(len(page))
                     for record in page:

@@ -23,6 +23,7 @@ from consumers.kafka.topics import TOPICS
 from consumers.mail.sending import MailServer, ServerUnusable, SmtpMailer
 from ledger.store.connecting import connect
 from ledger.store.database import StoreError, redacted
+from ledger.store.reading.generations import restored_command
 from ledger.store.reading.heads import last_recorded_at
 from ledger.store.reading.store import is_sandbox, store_exists
 from ledger.store.vault_keys import RESTORE, VaultMismatch
@@ -148,7 +149,7 @@ def _check_none_ahead(house: House, of: str = "") -> None:
         if ahead := projections_ahead(transaction):
             raise _Broken(
                 f"{of}{ahead[0]}: it was restored from an older backup than its projections",
-                "stop every program that uses the store, and run `makegood restored`",
+                f"stop every program that uses the store, and run `{restored_command(house.shard_of_several)}`",
             )
 
 

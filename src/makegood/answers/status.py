@@ -301,7 +301,7 @@ def _look_into_store(house: House, status: Status) -> None:
         if is_signed(transaction) or house.settings.audit_folder or Path(house.settings.audit_key).exists():
             _look_at_checkpoints(house, transaction, status)
         status.problems += [_lost_in_words(lost) for lost in lost_ranges(transaction, closed=False)]
-        status.problems += _ahead_in_words(projections_ahead(transaction))
+        status.problems += _ahead_in_words(house, projections_ahead(transaction))
 
 
 def _look_at_checkpoints(house: House, transaction: Transaction, status: Status) -> None:
@@ -318,9 +318,9 @@ def _asks_stripe(house: House) -> bool:
     return bool(house.settings.stripe_key.get_secret_value())
 
 
-def _ahead_in_words(found: Sequence[object]) -> list[str]:
+def _ahead_in_words(house: House, found: Sequence[object]) -> list[str]:
     """What is ahead of a ledger that was restored, with what to do."""
-    return [str(AheadOfLedger.of(found))] if found else []
+    return [str(AheadOfLedger.of(found, house.shard_of_several))] if found else []
 
 
 def _look_into_vault(house: House, status: Status) -> None:
@@ -371,7 +371,7 @@ def _look_into_broker(house: House, status: Status) -> None:
     if _asks_stripe(house):
         carried = [lag for lag in carried if lag.part != "payouts"]
     status.lags = carried + status.lags
-    status.problems += _ahead_in_words(ahead)
+    status.problems += _ahead_in_words(house, ahead)
     status.problems += contradicting
     status.problems += [
         f"Kafka deleted {lag.lost} messages of {lag.of}/{lag.number} before intake took them: "

@@ -71,6 +71,11 @@ class House:
         """How many shards the whole store has."""
         return self._place[1]
 
+    @property
+    def shard_of_several(self) -> int | None:
+        """Which of the store's shards it is, where that has to be said: None where there is one."""
+        return self.shard if self.shards > 1 else None
+
     def seen_by(self, actor: str, channel: str) -> Self:
         """The same house, in which it is known who looks."""
         self.ledger  # noqa: B018  # one write side for all who look, with the accounts that it knows
@@ -200,12 +205,12 @@ def _renew_views(house: House) -> None:
         )
 
 
-def _check_none_ahead(database: Database) -> None:
+def _check_none_ahead(house: House) -> None:
     """Raises AheadOfLedger where a projection says what the ledger does not: nobody may take its answers for true."""
-    with database.reading() as transaction:
+    with house.database.reading() as transaction:
         found = projections_ahead(transaction)
     if found:
-        raise AheadOfLedger.of(found)
+        raise AheadOfLedger.of(found, house.shard_of_several)
 
 
 def apply_erasures(house: House) -> list[str]:
@@ -267,7 +272,7 @@ def open_house(
         if exists and (bound := vault_of(database)) is not None:
             key_database.belongs_to(bound)
         if exists and not restored:
-            _check_none_ahead(database)
+            _check_none_ahead(house)
         if not exists or migrate:
             _renew_views(house)
         yield house

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Container, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 
 PARTS = ("intake", "relay", "projector", "timers", "notices", "payouts", "checkpoints", "api")
 NEED_KAFKA = ("intake", "relay")
+ASKED_AT_ONCE = 8
+"""Of so many shards the topics are looked at together: each look waits for Kafka most of the time."""
 
 
 def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
@@ -89,8 +92,7 @@ def _run(settings: Settings, names: Sequence[str], stop: threading.Event) -> Non
             parts = parts_for(first, cluster, names, others)
             if cluster is not None:
                 _prepare_topics(cluster, 1 + len(others))
-                for house in reached:
-                    check_none_ahead(ahead_of_ledger(house.database, cluster, carried_by(topic_names())))
+                _check_none_ahead(reached, cluster)
             for house in reached:
                 apply_erasures(house)
             links = _sign_in(first, parts)
@@ -112,6 +114,15 @@ def _prepare_topics(cluster: Cluster, shards: int) -> None:
                 f"the topic {topic.name} has {there} partitions, and the store {shards} shards: give it {shards} "
                 f"partitions (kafka-topics --alter --partitions {shards})"
             )
+
+
+def _check_none_ahead(houses: Sequence[House], cluster: Cluster) -> None:
+    """Raises AheadOfLedger where the topics are ahead of a shard, and BrokerError."""
+    carried = carried_by(topic_names())
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as at_once:
+        found = at_once.map(lambda house: ahead_of_ledger(house.database, cluster, carried), houses)
+        for house, ahead in zip(houses, found, strict=True):
+            check_none_ahead(ahead, house.shard_of_several)
 
 
 def _sign_in(house: House, parts: Sequence[Part]) -> list[str]:

@@ -18,19 +18,28 @@ FIRST = 1
 
 
 class AheadOfLedger(StoreError):
-    """Rows or records say what the ledger does not: it was restored from a backup, and they were not."""
+    """Rows or records say what the ledger does not: it was restored from a backup, and they were not.
 
-    def __init__(self, what: str) -> None:
+    `shard` is the one that was, where the store has several.
+    """
+
+    def __init__(self, what: str, shard: int | None = None) -> None:
+        self.what = what
         super().__init__(
             f"{what}: the ledger was restored from an older backup than what follows it; stop every program that "
-            "uses it, and run `makegood restored`, which says what must be sent again"
+            f"uses it, and run `{restored_command(shard)}`, which says what must be sent again"
         )
 
     @classmethod
-    def of(cls, found: Sequence[object]) -> Self:
+    def of(cls, found: Sequence[object], shard: int | None = None) -> Self:
         """The error for what was found: the first is told, and how many there are besides."""
         more = f" ({len(found) - 1} more besides)" if len(found) > 1 else ""
-        return cls(f"{found[0]}{more}")
+        return cls(f"{found[0]}{more}", shard)
+
+
+def restored_command(shard: int | None) -> str:
+    """What to run after a store was restored, or one shard of several."""
+    return "makegood restored" if shard is None else f"MAKEGOOD_SHARD={shard} makegood restored"
 
 
 @dataclass(frozen=True, slots=True)
