@@ -191,8 +191,8 @@ def test_what_kafka_deletes_while_a_partition_is_taken_up_leaves_a_mark_too(book
     place.send(*(registration(n) for n in range(3, 9)))
 
     class Retaining(Cluster):
-        def probe(self, partition: Partition, *, undecided: bool = False) -> Probe:
-            found = super().probe(partition, undecided=undecided)
+        def probe(self, partition: Partition, **how: bool) -> Probe:
+            found = super().probe(partition, **how)
             bounds = found.bounds
 
             def bounds_and_then_less() -> tuple[int, int]:

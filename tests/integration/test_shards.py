@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,11 +32,13 @@ from ledger.application.acts import By
 from ledger.application.agreements import publish_everywhere
 from ledger.application.due_work import do_due_work
 from ledger.events import Grant
+from ledger.store import postgresql
 from ledger.store.connecting import create_if_missing
 from ledger.store.database import Unavailable, beside
 from ledger.store.positions import shard_for
 from ledger.store.reading.shards import own_shard, shard_end
 from makegood.answers.audit.verification import verified
+from makegood.cli import run
 from makegood.house.opening import House
 from makegood.house.settings import Settings
 from makegood.house.shard_map import create_shards, open_shards, settings_of
@@ -314,6 +316,27 @@ def test_a_map_that_leads_to_another_shard_is_refused(sharded: Sharded) -> None:
         ExitStack() as opened,
     ):
         opened.enter_context(sharded.opened())
+
+
+def test_a_server_that_allows_too_few_connections_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When the store is made, by the doctor, and by whoever gets none any more."""
+    monkeypatch.setattr(postgresql, "PATIENCE", 1)
+    with find_postgres(controllable=True, settings={"max_connections": "20"}) as server, ExitStack() as others:
+        store = server.new_database()
+        assert run(["init", "--shards", "4", "--store", store]) == 0
+        assert "takes up to 24 of them: set max_connections there to 24 or more" in capsys.readouterr().err
+        assert run(["doctor", "--json", "--store", store]) == 1
+        checks = {check["check"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+        assert checks["store"]["found"].startswith("the store's server allows 17 connections")
+        with suppress(psycopg.OperationalError):
+            while True:
+                others.enter_context(psycopg.connect(server.url))
+        assert run(["claims", "--store", store]) == 1
+        said = capsys.readouterr().err.replace("\n", " ")
+        assert "too many clients" in said
+        assert "(max_connections)" in said
 
 
 # --- a shard is restored --------------------------------------------------------------------------------------------

@@ -7,9 +7,15 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ledger.store.database import Database, StoreError, redacted
 
+CONNECTIONS = 16
+"""So many connections to a server a process has at most for a database, unless it is told another number."""
 
-def connect(url: str) -> Database:
-    """Open `sqlite:///FILE`, `sqlite:///:memory:` or `postgresql://…`. Raises StoreError for anything else."""
+
+def connect(url: str, connections: int = CONNECTIONS) -> Database:
+    """Open `sqlite:///FILE`, `sqlite:///:memory:` or `postgresql://…`, the last one with so many connections at most.
+
+    Raises StoreError for anything else.
+    """
     if url.startswith("sqlite:///"):
         from ledger.store.sqlite import SQLite
 
@@ -17,7 +23,7 @@ def connect(url: str) -> Database:
     if urlsplit(url).scheme in ("postgresql", "postgres"):
         from ledger.store.postgresql import PostgreSQL
 
-        return PostgreSQL(url)
+        return PostgreSQL(url, connections)
     raise StoreError(
         f"the store {redacted(url)!r} is neither sqlite:///FILE nor postgresql://USER@HOST/NAME; "
         "set --store or MAKEGOOD_STORE"

@@ -130,6 +130,10 @@ class Database(ABC):
         """What time it is where the database runs; None where that is this machine."""
         return None
 
+    def connections_allowed(self) -> int | None:
+        """How many connections the server allows to all programs together; None where there is no server."""
+        return None
+
     def may_be_there(self) -> bool:
         """Whether it is worth asking what it holds: to ask a file of SQLite's that is not there would create it."""
         return True

@@ -38,6 +38,9 @@ IDLE_IN_TRANSACTION = "60s"
 and readers locked; the server then ends it, and whoever takes over goes on. No transaction of ours thinks so long.
 """
 
+PATIENCE = 10
+"""Seconds for which a connection is waited for."""
+
 _TO_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _BY_KEYS = "; SET LOCAL enable_seqscan = off"
 """Of a table that grows the server knows nothing until it analyses it, after a minute or more, and takes few
@@ -173,14 +176,14 @@ class PostgreSQL(Database):
     dialect = "postgresql"
     holds_rows = True
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, connections: int) -> None:
         self.url = url
         self._pool: psycopg_pool.ConnectionPool[psycopg.Connection[Row]] = psycopg_pool.ConnectionPool(
             url,
             min_size=1,
-            max_size=16,
+            max_size=connections,
             open=False,
-            timeout=10,
+            timeout=PATIENCE,
             kwargs={"application_name": "makegood", "autocommit": True},  # a transaction begins in words of ours
             configure=_configure,
         )
@@ -193,6 +196,14 @@ class PostgreSQL(Database):
         with self.reading() as transaction:
             found: datetime = transaction.rows("SELECT clock_timestamp()")[0][0]
         return found
+
+    def connections_allowed(self) -> int | None:
+        with self.reading() as transaction:
+            [(allowed,)] = transaction.rows(
+                "SELECT CAST(current_setting('max_connections') AS INTEGER) "
+                "- CAST(current_setting('superuser_reserved_connections') AS INTEGER)"
+            )
+        return int(allowed)
 
     def in_dialect(self, ddl: str) -> str:
         return _in_postgresql(ddl)
@@ -271,11 +282,13 @@ def _postgresql_errors(url: str) -> Iterator[None]:
             f"PostgreSQL at {redacted(url)} does not permit this: {str(error).splitlines()[0]}; grant it to the "
             "role, or name another role in --store or MAKEGOOD_STORE"
         ) from error
-    except (
-        psycopg.OperationalError,
-        psycopg.errors.IdleInTransactionSessionTimeout,
-        psycopg_pool.PoolTimeout,
-    ) as error:
+    except psycopg_pool.PoolTimeout as error:
+        raise Unavailable(
+            f"PostgreSQL at {redacted(url)} gave no connection within {PATIENCE} s: {_refused(url) or error}; check "
+            "--store or MAKEGOOD_STORE, that the server runs, and that it allows as many connections as all programs "
+            "take (max_connections)"
+        ) from error
+    except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout) as error:
         raise Unavailable(
             f"PostgreSQL at {redacted(url)} cannot be reached or failed: {error}; "
             "check --store or MAKEGOOD_STORE, and that the server runs"
@@ -285,6 +298,15 @@ def _postgresql_errors(url: str) -> Iterator[None]:
         if isinstance(error, psycopg.errors.InternalError_) and _DUPLICATE in str(error):
             raise Conflict(str(error)) from error
         raise StoreError(f"PostgreSQL error: {error}") from error
+
+
+def _refused(url: str) -> str | None:
+    """What a server says to whoever connects, in a line: a pool waits, and keeps that to itself."""
+    try:
+        psycopg.connect(url, connect_timeout=2).close()
+    except psycopg.Error as error:
+        return str(error).splitlines()[0]
+    return None
 
 
 _DUPLICATE = "duplicate key value violates unique constraint"

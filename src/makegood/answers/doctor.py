@@ -37,7 +37,7 @@ from makegood.house.clock import system_clock
 from makegood.house.mail_server import post_of
 from makegood.house.opening import House, OlderStore, check_vault, open_house
 from makegood.house.settings import Settings
-from makegood.house.shard_map import open_shard, others_of, settings_of
+from makegood.house.shard_map import open_shard, others_of, settings_of, too_few_connections
 from makegood.house.stop import Stop
 from makegood.house.stripe_account import in_test_mode, stripe_of, webhook_secrets
 from projections.ahead import projections_ahead
@@ -130,6 +130,8 @@ def _store(settings: Settings) -> str:
     with suppress(StoreError), open_house(settings, restored=True) as first:
         _check_none_ahead(first)
         others = others_of(first)
+        if (too_few := too_few_connections(first)) is not None:
+            raise _Broken(too_few.found, too_few.next)
         for number in others:
             _check_shard(first, number)
     return f"readable at {redacted(settings.store)}{f', with all {1 + len(others)} shards' if others else ''}"

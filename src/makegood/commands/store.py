@@ -48,14 +48,17 @@ def init(
 ) -> None:
     """Create the store and the vault's key database."""
     from makegood.commands.terminal.printing import say
+    from makegood.house import logs
     from makegood.house.opening import open_house
-    from makegood.house.shard_map import create_shards
+    from makegood.house.shard_map import create_shards, too_few_connections
 
     settings = settings_from(store)
     create_shards(settings, shards, sandbox=sandbox)
     with open_house(settings) as house:
         kind = ("sandbox" if sandbox else "store") + (f" of {shards} shards" if shards > 1 else "")
         say(f"created a {kind} at {_place(house)}; next: makegood agreement publish FILE")
+        if (too_few := too_few_connections(house)) is not None:
+            logs.say(f"makegood: {too_few}")
 
 
 @app.command()

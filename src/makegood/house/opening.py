@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-from ledger.store.connecting import connect, create_if_missing, lacks_database
+from ledger.store.connecting import CONNECTIONS, connect, create_if_missing, lacks_database
 from ledger.store.database import Database, StoreError, redacted
 from ledger.store.positions import FIRST_SHARD, shard_of
 from ledger.store.reading.generations import AheadOfLedger
@@ -235,15 +235,17 @@ def open_house(
     sandbox: bool = False,
     shards: int = 1,
     shard: int = FIRST_SHARD,
+    connections: tuple[int, int] = (CONNECTIONS, CONNECTIONS),
 ) -> Iterator[House]:
     """Open the store and all that belongs to it.
 
     `create` makes a new store, which is one `shard` of so many, and refuses one that is there; `create_missing` makes
     one only where there is none. `migrate` brings a store of an older version up to date; `restored` opens one also
-    where its projections are ahead of it. Raises NoStore where there is none, OlderStore, AheadOfLedger, and
+    where its projections are ahead of it. `connections` are how many it takes at most, to the store and to the keys.
+    Raises NoStore where there is none, OlderStore, AheadOfLedger, and
     StoreError where one of the databases cannot be used.
     """
-    database, keys = connect(settings.store), connect(settings.vault)
+    database, keys = map(connect, (settings.store, settings.vault), connections)
     try:
         key_database = KeyDatabase(keys, system_clock)
         vault = Vault(key_database)

@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -32,6 +34,14 @@ from ledger.store.reading.store import store_exists
 from makegood.house.opening import House, open_house
 from makegood.house.settings import Settings
 from makegood.house.stop import Stop
+
+OF_A_SHARD = (4, 2)
+"""So many connections a process takes at most for a shard of several, to its store and to its keys: the parts of many
+shards would not leave one to anybody else."""
+
+
+LOOKED_AT_ONCE = 8
+"""So many shards are looked at together by whoever looks at all: most of the time they wait for a server."""
 
 
 def settings_of(settings: Settings, shard: int) -> Settings:
@@ -166,6 +176,42 @@ def check_that_it_is_first(house: House) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class TooFewConnections:
+    """A server allows fewer connections than a process may take that works for all shards that live there."""
+
+    found: str
+    next: str
+
+    def __str__(self) -> str:
+        return f"{self.found}: {self.next}"
+
+
+def too_few_connections(first: House) -> TooFewConnections | None:
+    """Whether the server of the store whose first shard is open allows too few. Raises StoreError."""
+    if first.shards == 1 or (allowed := first.database.connections_allowed()) is None:
+        return None
+    takes: Counter[tuple[str | None, int | None]] = Counter()
+    for number in range(first.shards):
+        where = settings_of(first.settings, number)
+        for url, connections in zip((where.store, where.vault), OF_A_SHARD, strict=True):
+            takes[_server(url)] += connections
+    needed = takes[_server(first.settings.store)]
+    if allowed >= needed:
+        return None
+    return TooFewConnections(
+        f"the store's server allows {allowed} connections, and a process that works for all {first.shards} shards "
+        f"takes up to {needed} of them",
+        f"set max_connections there to {needed} or more for each such process, or have shards live on several "
+        "servers (MAKEGOOD_SHARD_MAP)",
+    )
+
+
+def _server(url: str) -> tuple[str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.hostname, parts.port
+
+
 def others_of(first: House) -> range:
     """The numbers of a store's shards but the first one, which is open."""
     return range(FIRST_SHARD + 1, first.shards)
@@ -181,7 +227,7 @@ def open_shard(first: House, number: int, **how: Any) -> Iterator[House]:
             "shard is where the map says"
         )
     where = settings_of(first.settings, number)
-    with open_house(where, **how) as house:
+    with open_house(where, **how, connections=OF_A_SHARD) as house:
         if (house.shard, house.shards) != (number, first.shards):
             raise Stop(
                 f"{redacted(where.store)} has shard {house.shard} of {house.shards}, and not shard {number} of "

@@ -39,7 +39,7 @@ from makegood.house.logs import configure_logs, say
 from makegood.house.mail_server import post_of
 from makegood.house.opening import House, apply_erasures, check_vault, open_house
 from makegood.house.settings import Settings
-from makegood.house.shard_map import check_that_it_is_first
+from makegood.house.shard_map import LOOKED_AT_ONCE, check_that_it_is_first, too_few_connections
 from makegood.house.stop import Stop
 from makegood.house.stripe_account import stripe_of
 from makegood.program.awaiting import Awaiting
@@ -51,8 +51,6 @@ if TYPE_CHECKING:
 
 PARTS = ("intake", "relay", "projector", "timers", "notices", "payouts", "checkpoints", "api")
 NEED_KAFKA = ("intake", "relay")
-ASKED_AT_ONCE = 8
-"""Of so many shards the topics are looked at together: each look waits for Kafka most of the time."""
 
 
 def run_until_stopped(settings: Settings, names: Sequence[str]) -> None:
@@ -85,6 +83,8 @@ def _run(settings: Settings, names: Sequence[str], stop: threading.Event) -> Non
     with open_house(settings, create_missing=True, migrate=True) as first, ExitStack() as opened:
         check_vault(first)
         check_that_it_is_first(first)
+        if (too_few := too_few_connections(first)) is not None:
+            say(f"makegood: {too_few}")
         others = open_others(first, opened, migrate=True)
         reached = [house for house in (first, *others) if not isinstance(house, AwayHouse)]
         try:
@@ -119,7 +119,7 @@ def _prepare_topics(cluster: Cluster, shards: int) -> None:
 def _check_none_ahead(houses: Sequence[House], cluster: Cluster) -> None:
     """Raises AheadOfLedger where the topics are ahead of a shard, and BrokerError."""
     carried = carried_by(topic_names())
-    with ThreadPoolExecutor(ASKED_AT_ONCE) as at_once:
+    with ThreadPoolExecutor(LOOKED_AT_ONCE) as at_once:
         found = at_once.map(lambda house: ahead_of_ledger(house.database, cluster, carried), houses)
         for house, ahead in zip(houses, found, strict=True):
             check_none_ahead(ahead, house.shard_of_several)
