@@ -4,7 +4,7 @@
 PYTHON ?= python3
 SEEDS ?= 2000
 TIMES ?= 20
-WORKERS ?= 4
+WORKERS ?= 5
 SAMPLE ?= 0.5
 CASES ?= 5000
 CHANGES ?= 10000
@@ -32,7 +32,7 @@ help:
 run: .venv/run.stamp
 	@$(BIN)/makegood demo
 
-# Set up, then check and test everything, with one real Kafka and one real PostgreSQL for all workers (WORKERS=4).
+# Set up, then check and test everything, with one real Kafka and one real PostgreSQL for all workers (WORKERS=5).
 test: .tools .venv/dev.stamp check
 	@MAKEGOOD_TEST_TIMES=$(SAMPLE) $(BIN)/python -m pytest $(SHARED_OUT)
 

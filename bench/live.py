@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
 
+import psycopg
+from confluent_kafka import Consumer, TopicPartition
 from tests.parts.kafka import find_kafka
 from tests.parts.postgres import Postgres
 
@@ -21,7 +23,7 @@ from bench.messages import known, paid_back
 from bench.report import Report, Section
 from consumers.kafka.cluster import Cluster
 from consumers.kafka.publish import publish
-from consumers.kafka.topics import TOPICS
+from consumers.kafka.topics import TOPICS, UPSTREAM
 from ledger.store.connecting import connect
 from makegood.answers.status import look
 from makegood.house.settings import Settings
@@ -48,11 +50,18 @@ LOOKED_FOR = ("0", "5")
 """
 OF_A_LIFE = 6
 """The messages of an account."""
+OURS = (
+    f"SELECT DISTINCT account FROM {REFUNDS.stored_name(ROWS)} "
+    "WHERE account IN (?*) AND refund_id LIKE 'refund/unused/%'"
+)
+"""Asks which accounts' last refunds are there."""
+KEPT = f"SELECT account FROM kept WHERE account IN (?*) GROUP BY account HAVING COUNT(*) = {OF_A_LIFE}"
+"""Asks which accounts' last messages are there, where each is kept as a row and nothing else."""
 
 
 @dataclass(slots=True)
 class Watch:
-    """When the message behind each account's last refund was published, and how long it took to be seen."""
+    """When the last message of each account was published, and how long it took until what comes of it was seen."""
 
     begun: float = field(default_factory=time.perf_counter)
     published: dict[str, float] = field(default_factory=dict)
@@ -75,7 +84,8 @@ def measure(report: Report, postgres: Postgres, rates: Sequence[int], seconds: i
             "`makegood run` with all parts; PostgreSQL with fsync, Kafka and who publishes beside it. "
             f"The last of each account's {OF_A_LIFE} messages makes a refund due; told is how long "
             f"after it was published a query finds that, looked for every {STEP * 1e3:.0f} ms. The mark: {MARK} ms "
-            f"for 99 of 100 at 1,000 messages/s. Kafka: {kafka.origin}.",
+            "for 99 of 100 at 1,000 messages/s. What it takes at least: a program that reads the topic and keeps "
+            f"each message as a row, whatever came together in one durable commit. Kafka: {kafka.origin}.",
         )
         cluster = Cluster(kafka.bootstrap, group="bench-live")
         cluster.create_topics(TOPICS)
@@ -91,7 +101,10 @@ def measure(report: Report, postgres: Postgres, rates: Sequence[int], seconds: i
                 with ExitStack() as stack:
                     begun = [stack.enter_context(running(url, kafka.bootstrap, parts)) for parts in processes]
                     pids = [process.pid for process in begun]
-                    _at(section, f"{rate:,} messages/s, {name}", url, cluster, lives, rate, seconds, pids)
+                    _at(section, f"{rate:,} messages/s, {name}", url, OURS, cluster, lives, rate, seconds, pids)
+            with _begun([sys.executable, "-m", "bench.live", url, kafka.bootstrap]) as process:
+                name = f"{rate:,} messages/s, kept as rows alone"
+                _at(section, name, url, KEPT, cluster, lives, rate, seconds, [process.pid])
 
 
 def _come_to_rest(settings: Settings) -> None:
@@ -104,8 +117,15 @@ def _come_to_rest(settings: Settings) -> None:
 def running(url: str, bootstrap: str, parts: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
     """Some parts, or all, in a process of their own, from when they are ready."""
     places = ["--store", url, "--kafka", bootstrap, "--http", "127.0.0.1:0"]
+    with _begun([sys.executable, "-m", "makegood.cli", "run", *parts, *places]) as process:
+        yield process
+
+
+@contextmanager
+def _begun(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """A process from when it says that it is ready."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "makegood.cli", "run", *parts, *places],
+        command,
         env={**os.environ, "MAKEGOOD_LOG": "error"},
         stderr=subprocess.PIPE,
         text=True,
@@ -118,7 +138,7 @@ def running(url: str, bootstrap: str, parts: Sequence[str]) -> Iterator[subproce
             if line.strip() == "ready":
                 break
         else:
-            raise RuntimeError(f"makegood ended before it was ready: {''.join(said)}")
+            raise RuntimeError(f"the process ended before it was ready: {''.join(said)}")
         # Whatever else it says must not fill the pipe.
         threading.Thread(target=process.stderr.read, daemon=True).start()
         yield process
@@ -127,10 +147,32 @@ def running(url: str, bootstrap: str, parts: Sequence[str]) -> Iterator[subproce
         process.wait(60)
 
 
+def keep(url: str, bootstrap: str) -> None:
+    """Keep each message of upstream's topic as a row, from now on and for ever; says `ready`."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-kept"})
+    partitions = consumer.list_topics(UPSTREAM.name, timeout=30).topics[UPSTREAM.name].partitions
+    ends = [TopicPartition(UPSTREAM.name, number) for number in partitions]
+    for each in ends:
+        each.offset = consumer.get_watermark_offsets(each, timeout=30)[1]
+    consumer.assign(ends)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS kept (account TEXT, message BYTEA)")
+        connection.execute("CREATE INDEX IF NOT EXISTS kept_by_account ON kept (account)")
+        print("ready", file=sys.stderr, flush=True)
+        while True:
+            lines = [message.value() or b"" for message in consumer.consume(500, STEP) if message.error() is None]
+            if lines:
+                rows = list(map(_account, lines)), lines
+                connection.execute(
+                    "INSERT INTO kept SELECT * FROM unnest(%s::text[], %s::bytea[])", rows, binary=True
+                )
+
+
 def _at(
     section: Section,
     name: str,
     url: str,
+    question: str,
     cluster: Cluster,
     lives: Iterator[bytes],
     rate: int,
@@ -138,7 +180,7 @@ def _at(
     pids: Sequence[int],
 ) -> None:
     watch, publishing, cpu = Watch(), threading.Event(), sum(map(_cpu, pids))
-    looking = threading.Thread(target=_look, args=(url, watch, publishing))
+    looking = threading.Thread(target=_look, args=(url, question, watch, publishing))
     looking.start()
     count = _publish(cluster, lives, rate, seconds, watch)
     publishing.set()
@@ -173,15 +215,14 @@ def _account(line: bytes) -> str:
     return line.partition(b'"subject":"')[2].partition(b'"')[0].decode()
 
 
-def _look(url: str, watch: Watch, publishing: threading.Event) -> None:
-    """Ask for the refunds that are not seen yet, again and again."""
-    question = f"SELECT account, refund_id FROM {REFUNDS.stored_name(ROWS)} WHERE account IN (?*)"
+def _look(url: str, question: str, watch: Watch, publishing: threading.Event) -> None:
+    """Ask which accounts' last messages have come to be seen, again and again."""
     until = None
     with closing(connect(url)) as database:
         while until is None or (watch.published and time.perf_counter() < until):
             with database.writing() as transaction:  # which finds rows by their keys, however fast a table grows
                 found = transaction.rows_in(question, list(watch.published))
-            watch.see([account for account, refund in found if refund.startswith("refund/unused/")])
+            watch.see([account for (account,) in found])
             if until is None and publishing.is_set():
                 until = time.perf_counter() + PATIENCE
             time.sleep(STEP)
@@ -200,3 +241,7 @@ def _percentile(values: Sequence[float], of: int) -> float:
 def _histogram(values: Sequence[float]) -> str:
     shares = (f"{sum(value <= bound for value in values) / len(values):.1%} ≤ {bound:,} ms" for bound in UP_TO)
     return ", ".join(shares)
+
+
+if __name__ == "__main__":
+    keep(*sys.argv[1:])

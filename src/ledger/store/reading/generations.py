@@ -24,7 +24,6 @@ class AheadOfLedger(StoreError):
     """
 
     def __init__(self, what: str, shard: int | None = None) -> None:
-        self.what = what
         super().__init__(
             f"{what}: the ledger was restored from an older backup than what follows it; stop every program that "
             f"uses it, and run `{restored_command(shard)}`, which says what must be sent again"
