@@ -76,8 +76,8 @@ def kept_in_a_file(folder: Path) -> Kept:
 
 def kept_on_postgresql(postgres: Postgres) -> Kept:
     url = postgres.new_database()
-    copy, copied = f"{url}_backup", postgres.copy_database
-    return Kept(url, lambda: copied(url, copy), lambda: copied(copy, url))
+    backup = f"{url}_backup"
+    return Kept(url, lambda: postgres.copy_database(url, backup), lambda: postgres.copy_database(backup, url))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -6,7 +6,6 @@ What was found is kept once, in a `Status`; the answer, the metrics and the tabl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import reduce
@@ -40,7 +39,7 @@ from makegood.answers.metrics import Metric, Sample
 from makegood.house.clock import system_clock
 from makegood.house.opening import House, check_vault, open_house
 from makegood.house.settings import Settings
-from makegood.house.shard_map import LOOKED_AT_ONCE, settings_of, shard_asked
+from makegood.house.shard_map import look_at_each, settings_of, shard_asked
 from projections.ahead import projections_ahead
 from projections.alarms import alarms_left
 from projections.catalog import CATALOG
@@ -220,9 +219,8 @@ def look_at_shards(settings: Settings, max_age: int | None = None) -> dict[int, 
             shards = range(first.shards) if not settings.shard else [shard_asked(first)]
     except StoreError:
         shards = [int(settings.shard or FIRST_SHARD)]
-    with ThreadPoolExecutor(LOOKED_AT_ONCE) as at_once:
-        found = at_once.map(lambda shard: look(settings_of(settings, shard), max_age), shards)
-        return dict(zip(shards, found, strict=True))
+    found = look_at_each(lambda shard: look(settings_of(settings, shard), max_age), shards)
+    return dict(zip(shards, found, strict=True))
 
 
 def look_around(house: House, max_age: int | None = None) -> Status:
@@ -236,8 +234,7 @@ def look_around(house: House, max_age: int | None = None) -> Status:
             status.problems.append(str(error))
         return status
 
-    with ThreadPoolExecutor(LOOKED_AT_ONCE) as at_once:
-        return together(list(at_once.map(look_into, house.every)))
+    return together(look_at_each(look_into, house.every))
 
 
 def together(found: Sequence[Status]) -> Status:

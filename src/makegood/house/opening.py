@@ -242,8 +242,8 @@ def open_house(
     `create` makes a new store, which is one `shard` of so many, and refuses one that is there; `create_missing` makes
     one only where there is none. `migrate` brings a store of an older version up to date; `restored` opens one also
     where its projections are ahead of it. `connections` are how many it takes at most, to the store and to the keys.
-    Raises NoStore where there is none, OlderStore, AheadOfLedger, and
-    StoreError where one of the databases cannot be used.
+    Raises NoStore where there is none, OlderStore, AheadOfLedger, and StoreError where one of the databases cannot be
+    used.
     """
     database, keys = map(connect, (settings.store, settings.vault), connections)
     try:

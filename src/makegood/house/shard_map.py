@@ -19,11 +19,12 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from ledger.store.connecting import connect, create_if_missing, schema_of
@@ -39,9 +40,11 @@ OF_A_SHARD = (4, 2)
 """So many connections a process takes at most for a shard of several, to its store and to its keys: the parts of many
 shards would not leave one to anybody else."""
 
-
 LOOKED_AT_ONCE = 8
 """So many shards are looked at together by whoever looks at all: most of the time they wait for a server."""
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 def settings_of(settings: Settings, shard: int) -> Settings:
@@ -174,6 +177,12 @@ def check_that_it_is_first(house: House) -> None:
             f"{redacted(house.settings.store)} is shard {house.shard} of a store: say in MAKEGOOD_STORE where its "
             f"shard {FIRST_SHARD} is, and MAKEGOOD_SHARD={house.shard}"
         )
+
+
+def look_at_each(look: Callable[[S], T], shards: Iterable[S]) -> list[T]:
+    """What is found in each of some shards, in their order. Raises what the look raises."""
+    with ThreadPoolExecutor(LOOKED_AT_ONCE) as at_once:
+        return list(at_once.map(look, shards))
 
 
 @dataclass(frozen=True, slots=True)

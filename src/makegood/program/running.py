@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Container, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
@@ -39,7 +38,7 @@ from makegood.house.logs import configure_logs, say
 from makegood.house.mail_server import post_of
 from makegood.house.opening import House, apply_erasures, check_vault, open_house
 from makegood.house.settings import Settings
-from makegood.house.shard_map import LOOKED_AT_ONCE, check_that_it_is_first, too_few_connections
+from makegood.house.shard_map import check_that_it_is_first, look_at_each, too_few_connections
 from makegood.house.stop import Stop
 from makegood.house.stripe_account import stripe_of
 from makegood.program.awaiting import Awaiting
@@ -119,10 +118,9 @@ def _prepare_topics(cluster: Cluster, shards: int) -> None:
 def _check_none_ahead(houses: Sequence[House], cluster: Cluster) -> None:
     """Raises AheadOfLedger where the topics are ahead of a shard, and BrokerError."""
     carried = carried_by(topic_names())
-    with ThreadPoolExecutor(LOOKED_AT_ONCE) as at_once:
-        found = at_once.map(lambda house: ahead_of_ledger(house.database, cluster, carried), houses)
-        for house, ahead in zip(houses, found, strict=True):
-            check_none_ahead(ahead, house.shard_of_several)
+    found = look_at_each(lambda house: ahead_of_ledger(house.database, cluster, carried), houses)
+    for house, ahead in zip(houses, found, strict=True):
+        check_none_ahead(ahead, house.shard_of_several)
 
 
 def _sign_in(house: House, parts: Sequence[Part]) -> list[str]:
